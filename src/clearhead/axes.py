@@ -1,0 +1,62 @@
+"""The words for axes: one list, used in signatures, errors, headings and files.
+
+| word     | what it counts                                                        |
+|----------|-----------------------------------------------------------------------|
+| batch    | independent examples; always leading, any number of them              |
+| head     | query heads                                                           |
+| group    | key/value heads, each shared by head / group query heads              |
+| query    | tokens that ask (rows of the scores)                                  |
+| key      | tokens that are asked (columns of the scores)                         |
+| token    | tokens where the two are not told apart                               |
+| past     | tokens kept in a cache                                                |
+| depth    | features of one head                                                  |
+| pair     | pairs of features that a rotary position turns                        |
+| model    | features of a token between layers                                    |
+| hidden   | features inside an MLP                                                |
+
+Two words joined by ``*`` name one axis that runs over both, the first word slowest (``head*depth``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Axes = tuple[str, ...]
+Shape = tuple[int, ...]
+
+WORDS: Axes = (
+    "batch", "head", "group", "query", "key", "token", "past", "depth", "pair", "model", "hidden",
+)  # fmt: skip
+
+TOKENS: frozenset[str] = frozenset({"token", "query", "key"})
+"""The axes whose entries are tokens, so that headings can name them."""
+
+HEADS: frozenset[str] = frozenset({"head", "group"})
+"""The axes that ``name@number`` selects from."""
+
+
+def axes(words: str) -> Axes:
+    """Axis words from a string: ``axes("head token depth") == ("head", "token", "depth")``."""
+    return tuple(words.split())
+
+
+def with_batch(words: Axes, rank: int) -> Axes:
+    """The words of an array of this rank: its own, with ``batch`` for each axis in front of them."""
+    return ("batch",) * (rank - len(words)) + words
+
+
+def describe(words: Sequence[str], sizes: Sequence[int | None]) -> str:
+    """Axes with their sizes, as errors and headings print them.
+
+    >>> describe(("model", "depth"), (2, None))
+    '(model=2, depth)'
+    """
+    return "(" + ", ".join(w if n is None else f"{w}={n}" for w, n in zip(words, sizes, strict=True)) + ")"
+
+
+def head_axis(words: Axes) -> int | None:
+    """The position, counted from the end (negative), of the axis that ``@`` selects from."""
+    for position, word in enumerate(words):
+        if word in HEADS:
+            return position - len(words)
+    return None

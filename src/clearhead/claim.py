@@ -1,0 +1,132 @@
+"""Claims: numbers that somebody got, and how precisely they wrote them down."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any, Union
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.errors import ProblemError
+
+Written = Union[str, tuple["Written", ...]]
+"""Numbers as they were written, nested like the array they claim."""
+
+UNCLAIMED = "?"
+_DECIMAL = re.compile(r"[+-]?(\d+\.?(\d*)|\.(\d+))(e([+-]?\d+))?", re.IGNORECASE)
+_FRACTION = re.compile(r"[+-]?\d+/\d+")
+_SPECIAL = {"nan", "inf", "+inf", "-inf"}
+
+
+class Claim(Struct, frozen=True):
+    """What somebody got for a line, for one head of it (``"weights@2"``), or for one cell.
+
+    Attributes:
+        line: the line, by any unambiguous ending of its path, perhaps with a head.
+        written: the numbers as they were written, nested tuples like the array: ``"2.425"``, ``"1e-3"``, ``"7/6"``,
+            ``"nan"``, ``"-inf"``; ``"?"`` where nothing is claimed.
+        cell: the one cell that is claimed, labelled as the problem labels cells; None for the whole array.
+        decimals: the precision, where it is not that of the most precisely written number.
+    """
+
+    line: str
+    written: Written
+    cell: tuple[int, ...] | None = None
+    decimals: int | None = None
+
+    def __post_init__(self) -> None:
+        for number in leaves(self.written):
+            if not (number == UNCLAIMED or number in _SPECIAL or _FRACTION.fullmatch(number) or _DECIMAL.fullmatch(number)):
+                raise ProblemError(
+                    f"A claim expects numbers such as 2.425, 1e-3, 7/6, nan or ? for not claimed; got {number!r}."
+                )
+            if _FRACTION.fullmatch(number) and int(number.partition("/")[2]) == 0:
+                raise ProblemError(f"A claim divides by 0: {number!r}.")
+
+    @property
+    def values(self) -> np.ndarray[Any, Any]:
+        """The claimed numbers as float64; NaN also where nothing is claimed."""
+        return np.array(_numbers(self.written), dtype=np.float64)
+
+    @property
+    def claimed(self) -> np.ndarray[Any, Any]:
+        """Which cells are claimed, as booleans."""
+        return np.array(_nested(self.written, lambda number: number != UNCLAIMED), dtype=bool)
+
+    @property
+    def precision(self) -> int | None:
+        """The decimals that the numbers were written in; None for fractions alone, which are exact."""
+        if self.decimals is not None:
+            return self.decimals
+        return max((d for d in map(decimals_of, leaves(self.written)) if d is not None), default=None)
+
+    @property
+    def tolerance(self) -> float:
+        """Half a unit of the last decimal that was written."""
+        return 0.0 if self.precision is None else 0.5 * 10.0**-self.precision
+
+    def exact(self) -> np.ndarray[Any, Any]:
+        """Which cells were written as a fraction, and so claim more than decimals."""
+        return np.array(_nested(self.written, lambda number: "/" in number), dtype=bool)
+
+
+def claim(line: str, numbers: Any, *, decimals: int | None = None) -> Claim:
+    """A claim of numbers held in lists or an array.
+
+    ``decimals`` says how many were meant; without it every digit that a float needs counts.
+    """
+    return Claim(line, _write(np.asarray(numbers, dtype=np.float64).tolist()), decimals=decimals)
+
+
+def _write(numbers: Any) -> Written:
+    if isinstance(numbers, list):
+        return tuple(_write(item) for item in numbers)
+    return repr(int(numbers)) if math.isfinite(numbers) and numbers == int(numbers) else repr(float(numbers))
+
+
+def decimals_of(number: str) -> int | None:
+    """The decimals that a number was written in: 3 for 2.425, 4 for 1.5e-3, 0 for 7, None for 7/6 and nan.
+
+    >>> [decimals_of(n) for n in ("2.425", "1.5e-3", "7", "7/6", "nan")]
+    [3, 4, 0, None, None]
+    """
+    match = _DECIMAL.fullmatch(number)
+    if match is None:
+        return None
+    digits = match.group(2) or match.group(3) or ""
+    return max(len(digits) - int(match.group(5) or 0), 0)
+
+
+def leaves(written: Written) -> Iterator[str]:
+    """The numbers of nested tuples, in order."""
+    if isinstance(written, str):
+        yield written
+    else:
+        for part in written:
+            yield from leaves(part)
+
+
+def _numbers(written: Written) -> Any:
+    return _nested(written, lambda n: math.nan if n == UNCLAIMED else float(Fraction(n) if "/" in n else n))
+
+
+def _nested(written: Written, change: Any) -> Any:
+    return change(written) if isinstance(written, str) else [_nested(part, change) for part in written]
+
+
+def shape_of(written: Written) -> tuple[int, ...]:
+    """The shape of nested tuples.
+
+    Raises:
+        ProblemError: rows differ in length or depth.
+    """
+    if isinstance(written, str):
+        return ()
+    shapes: Sequence[tuple[int, ...]] = [shape_of(part) for part in written]
+    if not shapes or len(set(shapes)) > 1:
+        raise ProblemError("The rows of a claim are empty or not equally long.")
+    return (len(shapes), *shapes[0])

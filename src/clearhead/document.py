@@ -1,0 +1,82 @@
+"""What is shown, before it is shown somewhere: a document of a few kinds of part.
+
+A trace, or a comparison of claims with one, becomes a `Document`; each medium (plain text, Markdown, LaTeX ...) has
+one function that lowers these parts to it. A part holds data only: numbers, labels, expressions, never markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Union
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.expr import Expr, Ref
+from clearhead.trace import Explanation
+
+
+class Prose(Struct, frozen=True):
+    """A paragraph."""
+
+    text: str
+
+
+class Remark(Struct, frozen=True):
+    """A sentence that must not be overlooked: good news, a note, or a warning."""
+
+    text: str
+    tone: Literal["good", "note", "warning"] = "note"
+
+
+class Heading(Struct, frozen=True):
+    """The name of what follows, with its axes where it is an array."""
+
+    text: str
+    axes: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+
+
+class Equation(Struct, frozen=True):
+    """The formula of a line. ``first`` is what labels of cells count from."""
+
+    left: Ref
+    right: Expr
+    first: int = 1
+
+
+class Matrix(Struct, frozen=True):
+    """A table of numbers with labelled rows and columns.
+
+    ``shade`` tells media to show size by colour, from 0 to 1; ``marked`` are cells to point out.
+    """
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: np.ndarray[Any, Any]
+    shade: bool = False
+    marked: frozenset[tuple[int, int]] = frozenset()
+
+
+class Panels(Struct, frozen=True):
+    """Matrices that belong side by side: the heads of a line."""
+
+    matrices: tuple[Matrix, ...]
+
+
+class Arithmetic(Struct, frozen=True):
+    """A cell down to its arithmetic."""
+
+    explanation: Explanation
+
+
+Part = Union[Prose, Remark, Heading, Equation, Panels, Arithmetic]
+
+
+class Document(Struct, frozen=True):
+    """A title and parts in order. ``decimals`` is how precisely numbers are shown; None for all digits."""
+
+    title: str
+    parts: Sequence[Part]
+    decimals: int | None = 3

@@ -1,0 +1,65 @@
+"""The errors that clearhead raises.
+
+    ClearheadError
+    ├── UnknownName      a line, array, problem or deviation that does not exist (also a KeyError)
+    ├── ShapeError       arrays that do not fit each other or their line (also a ValueError)
+    ├── SpecError        a description that contradicts itself (also a ValueError)
+    ├── ProblemError     a problem file that cannot be used (also a ValueError)
+    └── MissingPackage   an optional package that is not installed (also an ImportError)
+
+Every message says what was expected, what came, where, and what to do. Each class also derives from the
+built-in error that Python programmers would catch, so callers need not know this list.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ClearheadError(Exception):
+    """Base of every error raised on purpose by clearhead."""
+
+
+class UnknownName(ClearheadError, KeyError):
+    """A name that nothing bears."""
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its argument.
+        return str(self.args[0]) if self.args else ""
+
+
+class ShapeError(ClearheadError, ValueError):
+    """Arrays whose sizes do not fit."""
+
+
+class SpecError(ClearheadError, ValueError):
+    """A spec or working that contradicts itself."""
+
+
+class ProblemError(ClearheadError, ValueError):
+    """A problem file that cannot be read, validated or written."""
+
+
+class MissingPackage(ClearheadError, ImportError):
+    """An optional package that is needed and not installed."""
+
+
+def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:
+    """The end of an "unknown name" message: the closest of the known names, or all of a few.
+
+    >>> suggest("wieghts", ["scores", "weights", "head"])
+    'Did you mean weights?'
+    """
+    names = sorted(set(known))
+    close = get_close_matches(name, names, n=most, cutoff=0.6)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    if not names:
+        return "There are none."
+    shown = ", ".join(names[:12])
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"There are: {shown}{more}."

@@ -1,0 +1,157 @@
+"""Formulas as one line of plain text: the algebra's own way of writing itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from clearhead.expr.nodes import (
+    Binary, Call, Expr, Index, Let, Local, Number, Reduce, Ref, Size, Terms, Where,
+)  # fmt: skip
+
+LOOSE, COMPARED, ADDED, MULTIPLIED, RAISED, ATOM = range(6)
+"""How tightly a piece of text holds together: what stands inside something tighter goes in parentheses."""
+
+STRENGTH = {
+    "and": LOOSE, "<": COMPARED, "<=": COMPARED, "==": COMPARED, "+": ADDED, "-": ADDED,
+    "*": MULTIPLIED, "/": MULTIPLIED, "//": MULTIPLIED, "%": MULTIPLIED, "^": RAISED,
+}  # fmt: skip
+
+TIGHT = {"*": "*", "/": "/", "^": "^", "//": "//", "%": " mod "}
+
+Piece = tuple[str, int]
+Format = Callable[[float], str]
+
+
+def number(value: float, decimals: int | None = 3) -> str:
+    """A number for reading: so many decimals without trailing zeros, and never a 0 for what is not 0.
+
+    >>> number(2.4141), number(3.0), number(0.00012), number(-0.0), number(1e-5, None)
+    ('2.414', '3', '1.2e-4', '0', '1e-5')
+    """
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "0"
+    digits = repr(float(value)) if decimals is None else f"{value:.{decimals}f}"
+    if "e" in digits or float(digits) == 0 or abs(value) >= 1e7:
+        places = 17 if decimals is None else max(decimals - 2, 1)
+        digits = repr(float(value)) if decimals is None else f"{value:.{places}e}"
+        mantissa, _, exponent = digits.partition("e")
+        if exponent:
+            return f"{_trim(mantissa)}e{int(exponent)}"
+    return _trim(digits)
+
+
+def _trim(digits: str) -> str:
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def text(expr: Expr, *, decimals: int | None = 3, first: int = 0) -> str:
+    """An expression as plain text, numbers worked out to so many decimals (None: all digits).
+
+    ``first`` is what the labels of cells count from.
+    """
+    return _Printer(decimals, first).piece(expr)[0]
+
+
+def unlet(expr: Expr) -> tuple[list[tuple[str, Expr]], Expr]:
+    """The names that an expression gives to values, in order, and the body that uses them."""
+    named = []
+    while isinstance(expr, Let):
+        named.append((expr.name, expr.value))
+        expr = expr.body
+    return named, expr
+
+
+class _Printer:
+    def __init__(self, decimals: int | None, first: int) -> None:
+        self.decimals = decimals
+        self.first = first
+
+    def inside(self, expr: Expr, strength: int) -> str:
+        written, own = self.piece(expr)
+        return written if own >= strength else f"({written})"
+
+    def piece(self, expr: Expr) -> Piece:
+        match expr:
+            case Number(value):
+                written = number(value, None)
+                return written, ADDED if written.startswith("-") else ATOM
+            case Index(name):
+                return name, ATOM
+            case Size(index):
+                return f"n_{index}", ATOM
+            case Local(name, None):
+                return name, ATOM
+            case Local(_, float(value)) | Ref(value=float(value)):
+                return self.number(value)
+            case Ref(operand, indices, at):
+                cell = f"[{','.join(map(self.index, indices))}]" if indices else ""
+                return f"{operand}{self.head(at)}{cell}", ATOM
+            case Call("neg", (argument,)):
+                return f"-{self.inside(argument, MULTIPLIED)}", ADDED
+            case Call("share", (a, b)):
+                return self.binary("/", a, b)
+            case Call(constant, ()):
+                return constant, ATOM
+            case Call(function, arguments):
+                return f"{function}({', '.join(self.piece(a)[0] for a in arguments)})", ATOM
+            case Binary(symbol, left, right):
+                return self.binary(symbol, left, right)
+            case Reduce(kind, over, body):
+                strength = MULTIPLIED if kind == "sum" else RAISED
+                return f"{kind}_{','.join(over)} {self.inside(body, strength)}", ADDED
+            case Where(condition, then, otherwise):
+                parts = self.inside(then, COMPARED), self.piece(condition)[0], self.piece(otherwise)[0]
+                return "{} if {} else {}".format(*parts), LOOSE
+            case Let():
+                named, body = unlet(expr)
+                where = ", ".join(f"{name} = {self.piece(value)[0]}" for name, value in named)
+                return f"{self.piece(body)[0]} where {where}", LOOSE
+            case Terms():
+                return self.terms(expr)
+        raise TypeError(f"{type(expr).__name__} cannot be printed")
+
+    def number(self, value: float) -> Piece:
+        written = number(value, self.decimals)
+        return written, ADDED if written.startswith("-") else ATOM
+
+    def index(self, index: Expr) -> str:
+        return str(int(index.value) + self.first) if isinstance(index, Number) else self.piece(index)[0]
+
+    def head(self, at: Expr | None) -> str:
+        if at is None:
+            return ""
+        return f"@{self.index(at) if isinstance(at, Number) else self.inside(at, ATOM)}"
+
+    def binary(self, symbol: str, left: Expr, right: Expr) -> Piece:
+        own = STRENGTH[symbol]
+        # What follows a minus or a division holds tighter than what stands before it; powers the other way round.
+        before = own + 1 if symbol == "^" else own
+        after = own + 1 if symbol in "-/%//" else own
+        joint = TIGHT.get(symbol, f" {symbol} ")
+        written = self.inside(left, before), self.inside(right, after)
+        if symbol == "+" and written[1].startswith("-"):
+            return f"{written[0]} - {written[1][1:]}", own
+        return f"{written[0]}{joint}{written[1]}", own
+
+    def terms(self, expr: Terms) -> Piece:
+        if expr.kind == "max":
+            shown = [self.piece(t)[0] for t in expr.terms]
+            more = [] if expr.rest is None else [f"... {expr.count - len(expr.terms)} more"]
+            return f"max({', '.join(shown + more)})", ATOM
+        written = ""
+        for number_, term in enumerate(expr.terms):
+            piece = self.inside(term, ADDED)
+            if number_ and piece.startswith("-"):
+                written += f" - {piece[1:]}"
+            else:
+                written += f" + {piece}" if number_ else piece
+        if expr.rest is not None:
+            written += f" + ... {expr.count - len(expr.terms)} more ({number(expr.rest, self.decimals)})"
+        if expr.kind == "mean":
+            return f"({written})/{expr.count}", MULTIPLIED
+        return written, ADDED if expr.count > 1 else self.piece(expr.terms[0])[1]

@@ -1,0 +1,111 @@
+"""Lines: what a working is made of, and how they are named.
+
+A name is a path (``layers.3.attention.weights``); any ending of it, cut at a dot, that only one line has will do
+(``weights``). ``weights@2`` is one head of a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from clearhead.axes import HEADS, Axes
+from clearhead.axes import axes as words
+from clearhead.errors import UnknownName, suggest
+from clearhead.expr import Expr, Formula, Index, Ref
+from clearhead.expr.nodes import replace_refs
+from clearhead.ops import Operation, Parameters, as_parameters
+
+
+class Given(Struct, frozen=True):
+    """An array that comes from outside: its name, its axes, and the sizes that are known beforehand.
+
+    ``holds`` is ``"booleans"`` for masks, where True means: may attend.
+    """
+
+    name: str
+    axes: Axes
+    sizes: tuple[tuple[str, int], ...] = ()
+    holds: Literal["numbers", "booleans"] = "numbers"
+
+    def known_sizes(self) -> tuple[int | None, ...]:
+        """The size of each axis, None where the working leaves it open."""
+        known = dict(self.sizes)
+        return tuple(known.get(word) for word in self.axes)
+
+
+class Line(Struct, frozen=True):
+    """One step of a working: a name, an operation, the names of its operands, its parameters, the axes of its result."""
+
+    name: str
+    operation: Operation
+    operands: tuple[str, ...]
+    axes: Axes
+    parameters: Parameters = ()
+
+    @property
+    def formula(self) -> Formula:
+        """The formula of the operation, in its own terms."""
+        return self.operation.formula(self.parameters)
+
+
+def line(name: str, operation: Operation, operands: str, axes: str, **parameters: object) -> Line:
+    """A `Line` written briefly: operands and axes as words in a string."""
+    return Line(name, operation, tuple(operands.split()), words(axes), as_parameters(parameters))
+
+
+def equation(line: Line, axes: Mapping[str, Axes]) -> tuple[Ref, Expr]:
+    """The formula of a line in the line's own terms, as left and right side.
+
+    ``axes`` has the axis words of every operand; the index of a head stands behind ``@``.
+    """
+    formula = line.formula
+    operands = dict(zip(formula.roles, line.operands, strict=True))
+    left = Ref(line.name, tuple(Index(letter) for letter in formula.result))
+
+    def rename(ref: Ref) -> Expr:
+        name = operands[ref.operand]
+        return _head_apart(Ref(name, ref.indices), axes[name])
+
+    return _head_apart(left, line.axes), replace_refs(formula.body, rename)
+
+
+def _head_apart(ref: Ref, axes: Axes) -> Ref:
+    """The reference with the index of its head, where it has one, moved behind ``@``."""
+    named = axes[len(axes) - len(ref.indices) :]
+    heads = [index for index, word in zip(ref.indices, named, strict=False) if word in HEADS]
+    if len(named) != len(ref.indices) or len(heads) != 1:
+        return ref
+    return Ref(ref.operand, tuple(i for i, word in zip(ref.indices, named, strict=True) if word not in HEADS), heads[0])
+
+
+def find(name: str, names: Collection[str], *, what: str = "line") -> str:
+    """The full name that ``name`` is, or is an unambiguous ending of.
+
+    Raises:
+        UnknownName: nothing ends so, or several do; the message names the closest, or the several.
+    """
+    if name in names:
+        return name
+    ends = [full for full in names if full.endswith("." + name)]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise UnknownName(f"{name!r} could be {' or '.join(ends)}. Write enough of the path to tell them apart.")
+    raise UnknownName(f"There is no {what} {name!r}. {suggest(name, names)}")
+
+
+def split_head(address: str) -> tuple[str, int | None]:
+    """``"weights@2"`` as ``("weights", 2)``; without ``@`` the head is None.
+
+    Raises:
+        UnknownName: what follows ``@`` is not a whole number.
+    """
+    name, at, head = address.partition("@")
+    if not at:
+        return name, None
+    if not head.isdecimal():
+        raise UnknownName(f"{address!r}: after @ comes the number of a head, as in {name}@2; got {head!r}.")
+    return name, int(head)

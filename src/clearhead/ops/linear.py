@@ -1,0 +1,98 @@
+"""Products, sums and the moving of heads."""
+
+from __future__ import annotations
+
+from clearhead.expr import Size, formula, indices, total, where
+from clearhead.ops.operation import Array, Namespace, operation
+
+c, d, g, h, i, j, m = indices("c d g h i j m")
+
+
+@operation(lambda: formula("i c, c m -> i m", lambda a, b: total(c, a[i, c] * b[c, m])))
+def matmul(xp: Namespace, a: Array, b: Array) -> Array:
+    """The matrix product of tokens and a weight matrix."""
+    return xp.matmul(a, b)
+
+
+@operation(lambda: formula("i d, j d -> i j", lambda a, b: total(d, a[i, d] * b[j, d])))
+def matmul_transposed(xp: Namespace, a: Array, b: Array) -> Array:
+    """The product of every row of one matrix with every row of another."""
+    return xp.matmul(a, xp.matrix_transpose(b))
+
+
+@operation(lambda: formula("i j, j d -> i d", lambda weights, values: total(j, weights[i, j] * values[j, d])))
+def weighted_sum(xp: Namespace, weights: Array, values: Array) -> Array:
+    """The sum of the value rows, each times its weight."""
+    return xp.matmul(weights, values)
+
+
+@operation(lambda: formula("i m, h m d -> h i d", lambda x, w: total(m, x[i, m] * w[h, m, d])))
+def project(xp: Namespace, x: Array, w: Array) -> Array:
+    """The product of the tokens with each head's own weight matrix."""
+    return xp.matmul(x[..., None, :, :], w)
+
+
+@operation(lambda: formula("i m, i m -> i m", lambda a, b: a[i, m] + b[i, m]))
+def add(xp: Namespace, a: Array, b: Array) -> Array:
+    """The sum of two matrices, cell by cell."""
+    return a + b
+
+
+@operation(lambda: formula("i m, i m -> i m", lambda a, b: a[i, m] * b[i, m]))
+def multiply(xp: Namespace, a: Array, b: Array) -> Array:
+    """The product of two matrices, cell by cell."""
+    return a * b
+
+
+@operation(lambda: formula("i m, m -> i m", lambda x, b: x[i, m] + b[m]))
+def bias(xp: Namespace, x: Array, b: Array) -> Array:
+    """A number of its own added to each column."""
+    return x + b
+
+
+@operation(lambda: formula("h i d, h d -> h i d", lambda x, b: x[h, i, d] + b[h, d]))
+def head_bias(xp: Namespace, x: Array, b: Array) -> Array:
+    """A number of its own added to each column of each head."""
+    return x + b[..., None, :]
+
+
+def _swap(xp: Namespace, x: Array) -> Array:
+    """The axes of heads and tokens exchanged."""
+    *lead, heads, tokens, depth = range(x.ndim)
+    return xp.permute_dims(x, (*lead, tokens, heads, depth))
+
+
+@operation(
+    lambda: formula("h i d -> i c", lambda x: x[c // Size("d"), i, c % Size("d")], c=Size("h") * Size("d")),
+)
+def concat(xp: Namespace, x: Array) -> Array:
+    """The heads of each token side by side, the first head first."""
+    *lead, heads, tokens, depth = x.shape
+    return xp.reshape(_swap(xp, x), (*lead, tokens, heads * depth))
+
+
+@operation(
+    lambda heads: formula("i c -> h i d", lambda x: x[i, h * Size("d") + d], h=heads, d=Size("c") // heads),
+)
+def split(xp: Namespace, x: Array, *, heads: int) -> Array:
+    """The columns of each token dealt out to heads, the first columns to the first head: undoes `concat`."""
+    *lead, tokens, columns = x.shape
+    return _swap(xp, xp.reshape(x, (*lead, tokens, heads, columns // heads)))
+
+
+@operation(lambda times: formula("g j d -> h j d", lambda x: x[h // times, j, d], h=Size("g") * times))
+def repeat(xp: Namespace, x: Array, *, times: int) -> Array:
+    """Each key/value head given to so many neighbouring query heads (grouped-query attention)."""
+    return xp.repeat(x, times, axis=-3)
+
+
+@operation(
+    lambda: formula(
+        "g p d, g n d -> g j d",
+        lambda past, new: where(j < Size("p"), past[g, j, d], new[g, j - Size("p"), d]),
+        j=Size("p") + Size("n"),
+    ),
+)
+def append(xp: Namespace, past: Array, new: Array) -> Array:
+    """New tokens set behind those of a cache."""
+    return xp.concat([past, new], axis=-2)

@@ -1,0 +1,121 @@
+"""What an operation is: one idea, stated twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import lru_cache
+from typing import Any, ContextManager
+
+import numpy as np
+
+from clearhead.expr import Formula
+from clearhead.ops.numpy import numpy_namespace
+
+Array = Any
+"""An array of any library that array-api-compat knows: NumPy, PyTorch, JAX, CuPy ..."""
+
+Namespace = Any
+"""The array-API namespace of such a library."""
+
+Parameters = tuple[tuple[str, Any], ...]
+"""Named parameters in a fixed order, so that lines can be compared and hashed."""
+
+
+class Remark:
+    """Something a reader should be told about rows of a result: where, why, and what to do."""
+
+    def __init__(self, find: Callable[..., Array], says: str, reason: str, remedy: str) -> None:
+        self.find = find
+        self.says = says
+        self.reason = reason
+        self.remedy = remedy
+
+
+class Operation:
+    """A named function of arrays, with its textbook formula and its array code.
+
+    ``stated(parameters)`` is the formula: the arithmetic of one cell. ``code(xp, *operands, **parameters)`` computes the
+    whole result with the functions of the namespace ``xp``. A property test holds the two together. An operation
+    knows nothing of lines, names or specs.
+    """
+
+    def __init__(self, code: Callable[..., Array], stated: Callable[..., Formula], remark: Remark | None) -> None:
+        self.name = code.__name__
+        self.code = code
+        self.remark = remark
+        self._stated = stated
+        self.__doc__ = code.__doc__
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a sentence."""
+        return (self.__doc__ or "").partition("\n")[0]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its parameters."""
+        code = self.code.__code__
+        return code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+
+    def formula(self, parameters: Parameters = ()) -> Formula:
+        """The formula for these parameters."""
+        return _stated(self, parameters)
+
+    def __call__(self, *operands: Array, **parameters: Any) -> Array:
+        """The result on these arrays."""
+        with quiet(xp := namespace(*operands)):
+            return self.code(xp, *operands, **parameters)
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        from clearhead.ops import operation_named
+
+        return operation_named, (self.name,)
+
+
+@lru_cache(maxsize=4096)
+def _stated(operation: Operation, parameters: Parameters) -> Formula:
+    return operation._stated(**dict(parameters))  # noqa: SLF001 - the cached half of Operation.formula
+
+
+def operation(stated: Callable[..., Formula], remark: Remark | None = None) -> Callable[[Callable[..., Array]], Operation]:
+    """Makes the decorated array code an `Operation` with this formula."""
+    return lambda code: Operation(code, stated, remark)
+
+
+def namespace(*arrays: Array) -> Namespace:
+    """The array-API namespace of these arrays; for NumPy no other library is imported."""
+    for array in arrays:
+        if type(array) is not np.ndarray:
+            break
+    else:
+        return numpy_namespace
+    from array_api_compat import array_namespace
+
+    return array_namespace(*arrays)
+
+
+def quiet(xp: Namespace) -> ContextManager[Any]:
+    """Silences NumPy's warnings about what the trace reports itself, in notes: infinities and 0/0."""
+    return np.errstate(all="ignore") if xp is numpy_namespace else nullcontext()
+
+
+def counting(xp: Namespace, size: int, like: Array) -> Array:
+    """0, 1, ... up to size, on the device of an array."""
+    if xp is numpy_namespace:
+        return np.arange(size)
+    from array_api_compat import device
+
+    return xp.arange(size, device=device(like))
+
+
+def floats(xp: Namespace, size: int, like: Array) -> Array:
+    """0.0, 1.0, ... up to size, with the dtype and device of an array."""
+    return xp.astype(counting(xp, size, like), like.dtype)
+
+
+def as_parameters(values: Mapping[str, Any]) -> Parameters:
+    return tuple(sorted(values.items()))

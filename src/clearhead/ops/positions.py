@@ -1,0 +1,115 @@
+"""Where tokens stand: positions added to embeddings, and rotations of queries and keys."""
+
+from __future__ import annotations
+
+from clearhead.expr import Expr, Formula, Size, call, formula, indices, same, where
+from clearhead.ops.operation import Array, Namespace, counting, floats, operation
+
+c, d, h, i, m = indices("c d h i m")
+
+
+@operation(
+    lambda base: formula(
+        "i m -> i m",
+        lambda x: where(
+            same(m % 2, 0),
+            call("sin", i / base ** (m / Size("m"))),
+            call("cos", i / base ** ((m - 1) / Size("m"))),
+        ),
+    ),
+)
+def sinusoidal(xp: Namespace, x: Array, *, base: float) -> Array:
+    """Sines and cosines of each token's position, for embeddings of this shape (Vaswani et al. 2017, section 3.5)."""
+    tokens, width = x.shape[-2:]
+    column = counting(xp, width, x)
+    even = xp.astype(column - column % 2, x.dtype)
+    angle = floats(xp, tokens, x)[:, None] / base ** (even / width)
+    return xp.where(column % 2 == 0, xp.sin(angle), xp.cos(angle))
+
+
+@operation(lambda offset: formula("h i d -> i", lambda x: i + offset if offset else i))
+def count(xp: Namespace, x: Array, *, offset: float) -> Array:
+    """The position of each token, from an offset on."""
+    return floats(xp, x.shape[-2], x) + offset
+
+
+@operation(lambda offset: formula("h i d, g p d -> i", lambda x, past: i + Size("p") + offset if offset else i + Size("p")))
+def count_on(xp: Namespace, x: Array, past: Array, *, offset: float) -> Array:
+    """The position of each token behind those of a cache."""
+    return floats(xp, x.shape[-2], x) + (past.shape[-2] + offset)
+
+
+def _angles(base: float, width: int | None) -> Formula:
+    turned: Expr | int = Size("d") if width is None else width
+    pairs = turned // 2
+    return formula("i, h i d -> i c", lambda position, x: position[i] * base ** -(2 * c / turned), c=pairs)
+
+
+@operation(_angles)
+def rotary_angles(xp: Namespace, position: Array, x: Array, *, base: float, width: int | None) -> Array:
+    """The angle by which each position turns each pair of features (Su et al. 2021, equation 15)."""
+    turned = x.shape[-1] if width is None else width
+    return position[..., None] * base ** (-2 * floats(xp, turned // 2, x) / turned)
+
+
+@operation(lambda: formula("i c -> i c", lambda angle: call("cos", angle[i, c])))
+def cos(xp: Namespace, angle: Array) -> Array:
+    """The cosine of each angle."""
+    return xp.cos(angle)
+
+
+@operation(lambda: formula("i c -> i c", lambda angle: call("sin", angle[i, c])))
+def sin(xp: Namespace, angle: Array) -> Array:
+    """The sine of each angle."""
+    return xp.sin(angle)
+
+
+def _half() -> Formula:
+    n = Size("c")
+    return formula(
+        "h i d, i c, i c -> h i d",
+        lambda x, cos, sin: where(
+            d < n,
+            x[h, i, d] * cos[i, d] - x[h, i, d + n] * sin[i, d],
+            where(
+                d < 2 * n,
+                x[h, i, d] * cos[i, d - n] + x[h, i, d - n] * sin[i, d - n],
+                x[h, i, d],
+            ),
+        ),
+    )
+
+
+@operation(_half)
+def rotate_half(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
+    """Rotary positions, feature d paired with feature d + half (GPT-NeoX, Hugging Face); features beyond stay."""
+    pairs = cos.shape[-1]
+    first, second = x[..., :pairs], x[..., pairs : 2 * pairs]
+    cos, sin = cos[..., None, :, :], sin[..., None, :, :]
+    turned = [first * cos - second * sin, second * cos + first * sin]
+    return xp.concat([*turned, x[..., 2 * pairs :]], axis=-1)
+
+
+def _interleaved() -> Formula:
+    return formula(
+        "h i d, i c, i c -> h i d",
+        lambda x, cos, sin: where(
+            d < 2 * Size("c"),
+            where(
+                same(d % 2, 0),
+                x[h, i, d] * cos[i, d // 2] - x[h, i, d + 1] * sin[i, d // 2],
+                x[h, i, d] * cos[i, d // 2] + x[h, i, d - 1] * sin[i, d // 2],
+            ),
+            x[h, i, d],
+        ),
+    )
+
+
+@operation(_interleaved)
+def rotate_interleaved(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
+    """Rotary positions, each even feature paired with the next (Su et al. 2021, GPT-J); features beyond stay."""
+    pairs = cos.shape[-1]
+    even, odd = x[..., 0 : 2 * pairs : 2], x[..., 1 : 2 * pairs : 2]
+    cos, sin = cos[..., None, :, :], sin[..., None, :, :]
+    turned = xp.stack([even * cos - odd * sin, odd * cos + even * sin], axis=-1)
+    return xp.concat([xp.reshape(turned, (*turned.shape[:-2], 2 * pairs)), x[..., 2 * pairs :]], axis=-1)

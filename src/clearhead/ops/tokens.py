@@ -1,0 +1,140 @@
+"""What happens to each token by itself: norms and activations."""
+
+from __future__ import annotations
+
+import math
+
+from clearhead.expr import Expr, Let, Local, Size, call, formula, indices, mean
+from clearhead.expr.formula import Operand
+from clearhead.ops.erf import erfc
+from clearhead.ops.operation import Array, Namespace, Remark, operation
+
+i, m, k, t = indices("i m k t")
+
+FLAT = Remark(
+    find=lambda xp, out, *operands: xp.any(xp.isnan(out), axis=-1) & ~xp.any(xp.isnan(operands[0]), axis=-1),
+    says="NaN",
+    reason="all its values are equal, so its spread is 0 and, with eps 0, the norm divides 0 by 0 (0/0)",
+    remedy="Give the norm an eps above 0, such as 1e-5.",
+)
+
+ROOT_2 = math.sqrt(2)
+TANH_SCALE = math.sqrt(2 / math.pi)
+
+
+
+def _root(spread: Expr, eps: float) -> Expr:
+    return call("sqrt", spread + eps if eps else spread)
+
+
+@operation(
+    lambda eps: formula(
+        "i m -> i m",
+        lambda x: Let(
+            "mean",
+            mean(k, x[i, k]),
+            Let(
+                "variance",
+                mean(k, (x[i, k] - Local("mean")) ** 2),
+                (x[i, m] - Local("mean")) / _root(Local("variance"), eps),
+            ),
+        ),
+        k=Size("m"),
+    ),
+    FLAT,
+)
+def layer_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
+    """Each token less its mean, divided by its standard deviation (Ba et al. 2016; eps inside the root)."""
+    centred = _centred(xp, x, -1)
+    variance = xp.mean(centred * centred, axis=-1, keepdims=True)
+    return centred / xp.sqrt(variance + eps)
+
+
+def _centred(xp: Namespace, x: Array, axis: int | tuple[int, int]) -> Array:
+    # Measured from the first value, not from 0: a row of equal values then has a spread of exactly 0,
+    # however its sum rounds, and a row far from 0 keeps its digits.
+    shifted = x - (x[..., :1] if axis == -1 else x[..., :1, :1])
+    return shifted - xp.mean(shifted, axis=axis, keepdims=True)
+
+
+@operation(
+    lambda eps: formula(
+        "i m -> i m",
+        lambda x: Let(
+            "mean",
+            mean((t, k), x[t, k]),
+            Let(
+                "variance",
+                mean((t, k), (x[t, k] - Local("mean")) ** 2),
+                (x[i, m] - Local("mean")) / _root(Local("variance"), eps),
+            ),
+        ),
+        t=Size("i"),
+        k=Size("m"),
+    ),
+    FLAT,
+)
+def norm_over_matrix(xp: Namespace, x: Array, *, eps: float) -> Array:
+    """Layer norm with one mean and one standard deviation for all tokens together."""
+    centred = _centred(xp, x, (-2, -1))
+    variance = xp.mean(centred * centred, axis=(-2, -1), keepdims=True)
+    return centred / xp.sqrt(variance + eps)
+
+
+@operation(
+    lambda eps: formula(
+        "i m -> i m",
+        lambda x: Let("square", mean(k, x[i, k] ** 2), x[i, m] / _root(Local("square"), eps)),
+        k=Size("m"),
+    ),
+    Remark(
+        find=FLAT.find,
+        says="NaN",
+        reason="all its values are 0, so its root mean square is 0 and, with eps 0, the norm divides 0 by 0 (0/0)",
+        remedy=FLAT.remedy,
+    ),
+)
+def rms_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
+    """Each token divided by the root of its mean square (Zhang and Sennrich 2019)."""
+    return x / xp.sqrt(xp.mean(x * x, axis=-1, keepdims=True) + eps)
+
+
+@operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * gain[m]))
+def gain(xp: Namespace, x: Array, gain: Array) -> Array:
+    """Each column times a number of its own."""
+    return x * gain
+
+
+@operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * gain[m] + bias[m]))
+def gain_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
+    """Each column times a number of its own, plus another."""
+    return x * gain + bias
+
+
+@operation(lambda: formula("i m -> i m", lambda x: call("max", x[i, m], 0)))
+def relu(xp: Namespace, x: Array) -> Array:
+    """The value where it is positive, 0 elsewhere."""
+    return xp.where(x > 0, x, 0.0)
+
+
+@operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -x[i, m]))))
+def silu(xp: Namespace, x: Array) -> Array:
+    """The value times its logistic sigmoid, also called swish."""
+    return x / (1 + xp.exp(-x))
+
+
+@operation(lambda: formula("i m -> i m", lambda x: x[i, m] * (1 + call("erf", x[i, m] / call("sqrt", 2))) / 2))
+def gelu(xp: Namespace, x: Array) -> Array:
+    """The value times the normal distribution function at it (Hendrycks and Gimpel 2016), exactly."""
+    return x * erfc(xp, -x / ROOT_2) / 2
+
+
+def _tanh_gelu(x: Operand) -> Expr:
+    v = x[i, m]
+    return v * (1 + call("tanh", call("sqrt", 2 / call("pi")) * (v + 0.044715 * v**3))) / 2
+
+
+@operation(lambda: formula("i m -> i m", _tanh_gelu))
+def gelu_tanh(xp: Namespace, x: Array) -> Array:
+    """GELU by its tanh approximation (Hendrycks and Gimpel 2016, section 2)."""
+    return x * (1 + xp.tanh(TANH_SCALE * (x + 0.044715 * (x * x * x)))) / 2

@@ -1,0 +1,222 @@
+"""Multi-head self- and cross-attention as a spec, and the lines that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from clearhead.errors import SpecError
+from clearhead.ops import Operation, linear, positions, scores
+from clearhead.spec.draft import Draft
+from clearhead.spec.norm import Norm
+from clearhead.working import Working
+
+Projection = Literal["query", "key", "value", "output"]
+PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value", "output")
+
+
+class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
+    """Rotary positions (Su et al. 2021).
+
+    Attributes:
+        layout: which features turn together: ``"half"`` pairs d with d + half (GPT-NeoX, Hugging Face),
+            ``"interleaved"`` pairs each even one with the next (the paper, GPT-J).
+        base: the base of the angles.
+        width: how many features of a head are turned, the first ones; None for all.
+        offset: the position of the first token, beyond what a cache holds.
+    """
+
+    layout: Literal["half", "interleaved"] = "half"
+    base: float = 10000.0
+    width: int | None = None
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.layout not in ("half", "interleaved"):
+            raise SpecError(f"rotary layout expects half or interleaved, got {self.layout!r}.")
+        if self.base <= 0:
+            raise SpecError(f"rotary base expects a number above 0, got {self.base}. Most models use 10000.")
+        if self.width is not None and (self.width < 2 or self.width % 2):
+            raise SpecError(f"rotary width expects an even number of features, got {self.width}.")
+
+    def write(self, draft: Draft, query: str, key: str, keys: str, past: str | None) -> tuple[str, str]:
+        """Writes the rotation of queries and keys; returns the names of the rotated lines."""
+        if past is None:
+            position = draft.write("rotary.position", positions.count, query, "token", offset=self.offset)
+        else:
+            position = draft.write(
+                "rotary.position", positions.count_on, f"{query} {past}", "token", offset=self.offset
+            )
+        angle = draft.write(
+            "rotary.angle",
+            positions.rotary_angles,
+            f"{position} {query}",
+            "token pair",
+            base=self.base,
+            width=self.width,
+        )
+        cos = draft.write("rotary.cos", positions.cos, angle, "token pair")
+        sin = draft.write("rotary.sin", positions.sin, angle, "token pair")
+        turn = positions.rotate_half if self.layout == "half" else positions.rotate_interleaved
+        return (
+            draft.write("query.rotated", turn, f"{query} {cos} {sin}", "head token depth"),
+            draft.write("key.rotated", turn, f"{key} {cos} {sin}", keys),
+        )
+
+
+class Attention(Struct, frozen=True, forbid_unknown_fields=True):
+    """Scaled dot-product attention over heads (Vaswani et al. 2017, section 3.2).
+
+    Given arrays (weights multiply from the right; see `clearhead.axes` for the words):
+    ``input`` (token, model); ``query.weight`` (head, model, depth); ``key.weight`` and ``value.weight`` the same, with
+    kv_heads heads; ``output.weight`` (head*depth, model); and what the attributes below add.
+
+    Attributes:
+        heads: query heads.
+        kv_heads: key/value heads; each serves heads / kv_heads neighbouring query heads (Ainslie et al. 2023). None
+            for as many as query heads.
+        scale: what scores are multiplied with; None for 1 / sqrt(depth).
+        softcap: bends scores into -softcap .. softcap with tanh (Gemma 2), before masks.
+        causal: no query sees a later key. With more keys than queries the last query sees all keys.
+        window: a query sees keys less than so many tokens away (with causal: itself and window - 1 before it).
+        mask: adds ``mask`` (query, key): ``"boolean"``, True = may attend, or ``"additive"``, added to the scores.
+        padding: adds ``padding`` (key), booleans: True for real tokens, False for those that fill up a batch.
+        alibi: scores fall linearly with distance, at a slope of each head's own (Press et al. 2022).
+        rotary: rotary positions of queries and keys.
+        qk_norm: a norm of each head's query and key over their depth, before rotary positions.
+        bias: the projections that add a bias: ``query.bias`` (head, depth) ... ``output.bias`` (model).
+        output: whether an output projection follows the concatenated heads.
+        cache: adds ``past.key`` and ``past.value`` (group, past, depth), set before the new keys and values.
+        memory: keys and values come from ``memory`` (key, model) instead of the input: cross-attention.
+    """
+
+    heads: int
+    kv_heads: int | None = None
+    scale: float | None = None
+    softcap: float | None = None
+    causal: bool = False
+    window: int | None = None
+    mask: Literal["boolean", "additive"] | None = None
+    padding: bool = False
+    alibi: bool = False
+    rotary: Rotary | None = None
+    qk_norm: Norm | None = None
+    bias: tuple[Projection, ...] = ()
+    output: bool = True
+    cache: bool = False
+    memory: bool = False
+
+    def __post_init__(self) -> None:
+        if self.heads < 1:
+            raise SpecError(f"heads expects 1 or more, got {self.heads}.")
+        if self.groups < 1 or self.heads % self.groups:
+            raise SpecError(
+                f"kv_heads expects a divisor of heads={self.heads}, got {self.kv_heads}: "
+                f"every key/value head serves equally many query heads."
+            )
+        for name, value in (("softcap", self.softcap), ("window", self.window)):
+            if value is not None and value <= 0:
+                raise SpecError(f"{name} expects a number above 0, got {value}. Leave it out for none.")
+        if self.mask not in (None, "boolean", "additive"):
+            raise SpecError(f"mask expects boolean or additive, got {self.mask!r}.")
+        if unknown := set(self.bias) - set(PROJECTIONS):
+            raise SpecError(f"bias expects some of {', '.join(PROJECTIONS)}, got {', '.join(sorted(unknown))}.")
+        if "output" in self.bias and not self.output:
+            raise SpecError("bias names output, but output is false. Drop one of the two.")
+        if self.memory and (self.rotary or self.cache):
+            raise SpecError("memory goes without rotary and cache: its tokens stand in no order with the input's.")
+
+    @property
+    def groups(self) -> int:
+        """Key/value heads."""
+        return self.heads if self.kv_heads is None else self.kv_heads
+
+    def working(self) -> Working:
+        """The lines that this attention stands for."""
+        draft = Draft()
+        self.write(draft, draft.give("input", "token model"))
+        return draft.working()
+
+    def write(self, draft: Draft, source: str) -> str:
+        """Writes the lines onto a draft, for tokens of this name; returns the name of the last."""
+        memory = draft.give("memory", "key model") if self.memory else source
+        query = self._project(draft, "query", source, "head token depth")
+        key = self._project(draft, "key", memory, self._keys("token"))
+        value = self._project(draft, "value", memory, self._keys("token"))
+        if self.qk_norm:
+            query = self.qk_norm.write(draft, query, "head token depth", "query.norm")
+            key = self.qk_norm.write(draft, key, self._keys("token"), "key.norm")
+        past = [draft.give(f"past.{n}", self._keys("past"), **self._sizes()) for n in ("key", "value") if self.cache]
+        if self.rotary:
+            query, key = self.rotary.write(draft, query, key, self._keys("token"), past[0] if past else None)
+        if past:
+            key = draft.write("key.joined", linear.append, f"{past[0]} {key}", self._keys("key"))
+            value = draft.write("value.joined", linear.append, f"{past[1]} {value}", self._keys("key"))
+        if self.groups != self.heads:
+            times = self.heads // self.groups
+            key = draft.write("key.repeated", linear.repeat, key, "head key depth", times=times)
+            value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
+        return self._attend(draft, query, key, value)
+
+    def _keys(self, tokens: str) -> str:
+        return f"{'head' if self.groups == self.heads else 'group'} {tokens} depth"
+
+    def _sizes(self) -> dict[str, int]:
+        return {"head": self.heads, "group": self.groups}
+
+    def _project(self, draft: Draft, name: Projection, source: str, axes: str) -> str:
+        head, _, depth = axes.split()
+        weight = draft.give(f"{name}.weight", f"{head} model {depth}", **self._sizes())
+        if name not in self.bias:
+            return draft.write(name, linear.project, f"{source} {weight}", axes)
+        product = draft.write(f"{name}.product", linear.project, f"{source} {weight}", axes)
+        bias = draft.give(f"{name}.bias", f"{head} {depth}", **self._sizes())
+        return draft.write(name, linear.head_bias, f"{product} {bias}", axes)
+
+    def _attend(self, draft: Draft, query: str, key: str, value: str) -> str:
+        score = draft.write("scores", linear.matmul_transposed, f"{query} {key}", "head query key")
+        if self.scale is None:
+            score = draft.write("scaled", scores.scale_by_depth, f"{score} {query}", "head query key")
+        else:
+            score = draft.write("scaled", scores.scale, score, "head query key", factor=self.scale)
+        if self.softcap is not None:
+            score = draft.write("capped", scores.softcap, score, "head query key", cap=self.softcap)
+        if self.alibi:
+            slope = draft.write("alibi.slope", scores.alibi_slopes, score, "head", heads=self.heads)
+            score = draft.write("alibi", scores.alibi, f"{score} {slope}", "head query key")
+        score = self._mask(draft, score)
+        weights = draft.write("weights", scores.softmax, score, "head query key")
+        head = draft.write("head", linear.weighted_sum, f"{weights} {value}", "head token depth")
+        concat = draft.write("concat", linear.concat, head, "token head*depth")
+        return self._output(draft, concat) if self.output else concat
+
+    def _mask(self, draft: Draft, score: str) -> str:
+        """Writes a line for each mask; the last is called ``masked``."""
+        masks = self._masks(draft)
+        for number, (kind, operation, operand, parameters) in enumerate(masks, start=1):
+            name = "masked" if number == len(masks) else f"masked.{kind}"
+            score = draft.write(name, operation, f"{score} {operand}", "head query key", **parameters)
+        return score
+
+    def _masks(self, draft: Draft) -> Sequence[tuple[str, Operation, str, dict[str, object]]]:
+        masks: list[tuple[str, Operation, str, dict[str, object]]] = []
+        if self.mask == "boolean":
+            masks.append(("given", scores.mask_boolean, draft.give("mask", "query key", "booleans"), {}))
+        if self.mask == "additive":
+            masks.append(("given", scores.mask_additive, draft.give("mask", "query key"), {}))
+        if self.causal:
+            masks.append(("causal", scores.mask_causal, "", {}))
+        if self.window is not None:
+            masks.append(("window", scores.mask_window, "", {"width": self.window}))
+        if self.padding:
+            masks.append(("padding", scores.mask_padding, draft.give("padding", "key", "booleans"), {}))
+        return masks
+
+    def _output(self, draft: Draft, concat: str) -> str:
+        weight = draft.give("output.weight", "head*depth model")
+        if "output" not in self.bias:
+            return draft.write("output", linear.matmul, f"{concat} {weight}", "token model")
+        product = draft.write("output.product", linear.matmul, f"{concat} {weight}", "token model")
+        return draft.write("output", linear.bias, f"{product} {draft.give('output.bias', 'model')}", "token model")

@@ -1,0 +1,297 @@
+"""A working with its arrays: every number by name, and what made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import TOKENS, Axes, head_axis, with_batch
+from clearhead.errors import ShapeError, UnknownName
+from clearhead.expr import Expr, Number, Ref, Scope, evaluate, number, substitute, text, walk
+from clearhead.expr.nodes import replace_refs
+from clearhead.line import Given, Line, equation, find, split_head
+from clearhead.ops import Array, namespace
+
+if TYPE_CHECKING:
+    from clearhead.working import Working
+
+Cell = tuple[int, ...]
+
+MOST_TERMS = 6
+"""Sums of more terms than this show only their largest."""
+
+
+class Note(Struct, frozen=True):
+    """Something a reader should know of rows of a line: where, what, why, and what to do."""
+
+    line: str
+    rows: tuple[Cell, ...]
+    where: str
+    says: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.line}, {self.where}: {self.says}, because {self.reason}. {self.remedy}"
+
+
+class Step(Struct, frozen=True):
+    """A value that a formula names on the way, such as the mean inside a norm, with its numbers filled in."""
+
+    name: str
+    filled: Expr
+    value: float
+
+
+class Explanation(Struct, frozen=True):
+    """One cell, down to its arithmetic. ``print`` it, or take it apart.
+
+    ``target`` and ``stated`` are the two sides of the formula; ``filled`` is the right side with the numbers in it and
+    ``steps`` the values it names on the way; ``reads`` the operands' cells that went in, as (name, cell) from 0.
+    """
+
+    target: Ref
+    stated: tuple[Ref, Expr]
+    steps: tuple[Step, ...]
+    filled: Expr
+    value: float
+    reads: tuple[tuple[str, Cell], ...]
+    first: int = 1
+    decimals: int | None = 3
+
+    @property
+    def name(self) -> str:
+        """The cell's own name, counted as the trace counts: ``head@2[1,1]``."""
+        return text(self.target, first=self.first)
+
+    @property
+    def formula(self) -> str:
+        """The textbook formula of the line."""
+        return f"{text(self.stated[0])} = {text(self.stated[1], first=self.first)}"
+
+    @property
+    def numbers(self) -> str:
+        """The right side with the numbers in it."""
+        return self._text(self.filled)
+
+    def _text(self, expr: Expr) -> str:
+        return text(expr, decimals=self.decimals, first=self.first)
+
+    def _equal(self, name: str, filled: Expr, value: float) -> str:
+        parts = [name, self._text(filled), number(value, self.decimals)]
+        return " = ".join(parts[:1] + parts[2:] if parts[1] == parts[2] else parts)
+
+    def __str__(self) -> str:
+        lines = [self._equal(step.name, step.filled, step.value) for step in self.steps]
+        return "\n".join([*lines, self._equal(self.name, self.filled, self.value)])
+
+
+class Trace(Mapping[str, Array]):
+    """The arrays of a working by name.
+
+    ``trace["weights"]`` is a whole line, ``trace["weights@2"]`` one head of it; any unambiguous ending of a path will
+    do for a name. Arrays are of the library that the working was run with. ``notes`` says what needs saying.
+    """
+
+    def __init__(
+        self,
+        working: Working,
+        arrays: Mapping[str, Array],
+        *,
+        tokens: Sequence[str] | None = None,
+        notes: Sequence[Note] = (),
+    ) -> None:
+        self.working = working
+        self.tokens = tuple(tokens) if tokens is not None else None
+        self._arrays = arrays
+        self._early_notes = tuple(notes)
+
+    def __getitem__(self, address: str) -> Array:
+        name, head = self.locate(address)
+        array = self._arrays[name]
+        if head is None:
+            return array
+        axis = head_axis(self.working.axes[name])
+        return array[(..., head, *[slice(None)] * (-1 - axis))]  # type: ignore[operator]  # locate made sure of it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __contains__(self, address: object) -> bool:
+        try:
+            self.locate(str(address))
+        except UnknownName:
+            return False
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self._arrays)} arrays: {', '.join(self._arrays)}>"
+
+    def locate(self, address: str) -> tuple[str, int | None]:
+        """The full name of a line and the position of a head, counted from 0, that an address means.
+
+        Raises:
+            UnknownName: no such line, it was not kept, or it has no such head.
+        """
+        short, label = split_head(address)
+        name = find(short, self.working.names)
+        if name not in self._arrays:
+            raise UnknownName(f"{name} was not kept. Kept are {', '.join(self._arrays)}; add it to keep=.")
+        if label is None:
+            return name, None
+        axis = head_axis(self.working.axes[name])
+        if axis is None:
+            raise UnknownName(f"{name} has no heads: its axes are {', '.join(self.axes(name))}. Leave out @{label}.")
+        heads, first = self._arrays[name].shape[axis], self.working.first
+        if not first <= label < first + heads:
+            raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
+        return name, label - first
+
+    def axes(self, name: str) -> Axes:
+        """The axis words of an array, with ``batch`` for what stands in front."""
+        return with_batch(self.working.axes[name], self._arrays[name].ndim)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader should know: rows that are NaN or that attend to nothing, with reason and remedy."""
+        lines = (line for line in self.working.lines if line.name in self._arrays)
+        late = (note for line in lines if (note := note_on(line, self._arrays, self.tokens, self.working.first)))
+        return (*self._early_notes, *late)
+
+    def numpy(self, address: str) -> np.ndarray[Any, Any]:
+        """An array as a NumPy array on the CPU, whatever library it is of."""
+        return to_numpy(self[address])
+
+    def explain(self, address: str, *cell: int, decimals: int | None = 3, most: int = MOST_TERMS) -> Explanation:
+        """What made one cell: formula, numbers and value.
+
+        Args:
+            address: a line, or one head of it (``"head@2"``).
+            cell: the indices of the cell, counted from 0, one for each axis that the address leaves.
+            decimals: how many to show; None for all digits. The value itself is never rounded.
+            most: write out sums of up to so many terms; of longer ones show the largest.
+
+        Raises:
+            UnknownName: no such line or head, or it or one of its operands was not kept.
+            ShapeError: too few or too many indices, or one out of range.
+        """
+        name, head = self.locate(address)
+        full = self._full_cell(name, head, cell)
+        line = self.working.line(name)
+        target = self._named_cell(name, full)
+        if isinstance(line, Given):
+            value = _float(self._arrays[name][full])
+            filled = Ref(name, target.indices, target.at, value)
+            return Explanation(target, (target, target), (), filled, value, (), self.working.first, decimals)
+        return self._work_out(line, full, target, decimals, most)
+
+    def _work_out(self, line: Line, full: Cell, target: Ref, decimals: int | None, most: int) -> Explanation:
+        formula = line.formula
+        for operand in line.operands:
+            self.locate(operand)
+        arrays = [self._arrays[operand] for operand in line.operands]
+        core = len(formula.result)
+        leads = [
+            _lead(full[: len(full) - core], array.shape[: array.ndim - len(letters)])
+            for array, letters in zip(arrays, formula.operands, strict=True)
+        ]
+        operands = {role: to_numpy(array[lead]) for role, array, lead in zip(formula.roles, arrays, leads, strict=True)}
+        place = dict(zip(formula.result, full[len(full) - core :], strict=True))
+        scope = Scope(operands, formula.bind([array.shape for array in arrays]), place)
+        filled, steps = substitute(formula.body, scope, most=most)
+        source = {role: (name, lead) for role, name, lead in zip(formula.roles, line.operands, leads, strict=True)}
+
+        def full_ref(ref: Ref) -> tuple[str, Cell]:
+            name, lead = source[ref.operand]
+            return name, lead + tuple(int(evaluate(index, scope)) for index in ref.indices)
+
+        def rename(ref: Ref) -> Ref:
+            named = self._named_cell(*full_ref(ref))
+            return Ref(named.operand, named.indices, named.at, ref.value)
+
+        written = [filled, *(expr for _, expr, _ in steps)]
+        reads = [full_ref(node) for expr in written for node in walk(expr) if isinstance(node, Ref)]
+        return Explanation(
+            target,
+            equation(line, self.working.axes),
+            tuple(Step(name, replace_refs(expr, rename), value) for name, expr, value in steps),
+            replace_refs(filled, rename),
+            _float(self._arrays[line.name][full]),
+            tuple(dict.fromkeys(reads)),
+            self.working.first,
+            decimals,
+        )
+
+    def _full_cell(self, name: str, head: int | None, cell: Sequence[int]) -> Cell:
+        """The indices of a cell for all axes, with the head put where it belongs."""
+        shape, axes = list(self._arrays[name].shape), list(self.axes(name))
+        axis = None if head is None else head_axis(self.working.axes[name])
+        if axis is not None:
+            del shape[axis], axes[axis]
+        first = self.working.first
+        if len(cell) != len(shape):
+            got = f"{len(cell)} ({', '.join(str(c + first) for c in cell)})" if cell else "none"
+            raise ShapeError(f"A cell of {name} needs {len(shape)} indices ({', '.join(axes)}), got {got}.")
+        for index, size, word in zip(cell, shape, axes, strict=True):
+            if not 0 <= index < size:
+                raise ShapeError(f"{name} has {word} {first} to {first + size - 1}, not {index + first}.")
+        if axis is None or head is None:
+            return tuple(cell)
+        place = len(cell) + 1 + axis
+        return (*cell[:place], head, *cell[place:])
+
+    def _named_cell(self, name: str, full: Cell) -> Ref:
+        axis = head_axis(self.working.axes[name])
+        if axis is None:
+            return Ref(name, tuple(map(Number, full)))
+        rest = full[: len(full) + axis] + full[len(full) + axis + 1 :]
+        return Ref(name, tuple(map(Number, rest)), Number(full[axis]))
+
+
+def note_on(line: Line, arrays: Mapping[str, Array], tokens: Sequence[str] | None, first: int) -> Note | None:
+    """The note that an operation's remark makes of a result, if it makes any."""
+    remark = line.operation.remark
+    if remark is None or any(operand not in arrays for operand in line.operands):
+        return None
+    out = arrays[line.name]
+    found = to_numpy(remark.find(namespace(out), out, *(arrays[operand] for operand in line.operands)))
+    rows = tuple(tuple(int(i) for i in row) for row in np.argwhere(found))
+    if not rows:
+        return None
+    words = with_batch(line.axes, out.ndim)[:-1]
+    shown = "; ".join(_row_name(words, row, tokens, first) for row in rows[:3])
+    more = f" and {len(rows) - 3} more rows" if len(rows) > 3 else ""
+    return Note(line.name, rows, shown + more, remark.says, remark.reason, remark.remedy)
+
+
+def _row_name(words: Axes, row: Cell, tokens: Sequence[str] | None, first: int) -> str:
+    named = []
+    for word, index in zip(words, row, strict=True):
+        token = f" ({tokens[index]})" if tokens is not None and word in TOKENS and index < len(tokens) else ""
+        named.append(f"{word} {index + first}{token}")
+    return ", ".join(named) or "the only row"
+
+
+def _lead(indices: Cell, shape: Sequence[int]) -> Cell:
+    """The leading indices of an operand for those of the result: aligned at the right, 0 where it broadcasts."""
+    mine = indices[len(indices) - len(shape) :]
+    return tuple(0 if size == 1 else index for index, size in zip(mine, shape, strict=True))
+
+
+def _float(value: Array) -> float:
+    return float(to_numpy(value))
+
+
+def to_numpy(array: Array) -> np.ndarray[Any, Any]:
+    """An array of any library as a NumPy array on the CPU, without its gradient; bfloat16 becomes float32."""
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        if "bfloat16" in str(array.dtype):
+            array = array.float()
+    return np.asarray(array)

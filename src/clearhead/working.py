@@ -1,0 +1,262 @@
+"""A working: the ordered lines of what will be computed, before any number exists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.axes import Axes, Shape, describe, with_batch
+from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
+from clearhead.expr.formula import Misfit
+from clearhead.line import Given, Line, find
+from clearhead.ops import Array, namespace, quiet
+from clearhead.trace import Note, Trace, note_on
+
+
+class Working(Struct, frozen=True, dict=True):
+    """Lines in order, and the arrays that must be given for them.
+
+    ``first`` is the number that labels of heads, tokens and cells count from: 1 on paper, 0 in checkpoints.
+    A working holds no numbers, so one serves any arrays that fit, of any array library.
+    """
+
+    givens: tuple[Given, ...]
+    lines: tuple[Line, ...]
+    first: int = 1
+
+    def __post_init__(self) -> None:
+        known = {given.name for given in self.givens}
+        for line in self.lines:
+            if line.name in known:
+                raise SpecError(f"Two lines are called {line.name}. Give each line a name of its own.")
+            if missing := [name for name in line.operands if name not in known]:
+                raise SpecError(f"{line.name} uses {', '.join(missing)}, which no earlier line makes and nothing gives.")
+            known.add(line.name)
+
+    @cached_property
+    def axes(self) -> dict[str, Axes]:
+        """The axis words of every line and given array, without the batch."""
+        return {part.name: part.axes for part in (*self.givens, *self.lines)}
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all given arrays and lines, in order."""
+        return self.axes.keys()
+
+    @cached_property
+    def _parts(self) -> dict[str, Given | Line]:
+        return {part.name: part for part in (*self.givens, *self.lines)}
+
+    def line(self, name: str) -> Given | Line:
+        """A line, or a given array, by its name or an unambiguous ending of it."""
+        return self._parts[find(name, self._parts)]
+
+    def given(self, *names: str) -> Working:
+        """The same working entered at these lines: they are given, and what only led up to them is dropped.
+
+        Raises:
+            UnknownName: there is no such line.
+        """
+        entered = {find(name, self._parts) for name in names}
+        needed = {line.name for line in self._needed(self._ends, entered)}
+        lines = tuple(line for line in self.lines if line.name in needed)
+        used = {operand for line in lines for operand in line.operands} | entered
+        givens = tuple(given for given in self.givens if given.name in used)
+        new = (line for line in self.lines if line.name in entered)
+        return Working((*givens, *(Given(line.name, line.axes) for line in new)), lines, self.first)
+
+    @cached_property
+    def _ends(self) -> set[str]:
+        """The lines that no other line uses."""
+        return {line.name for line in self.lines} - {operand for line in self.lines for operand in line.operands}
+
+    def _needed(self, wanted: Iterable[str], entered: Iterable[str] = ()) -> list[Line]:
+        """The lines, in order, that it takes to work out the wanted ones from the entered ones."""
+        needed, stop, found = set(wanted), set(entered), []
+        for line in reversed(self.lines):
+            if line.name in needed and line.name not in stop:
+                needed.update(line.operands)
+                found.append(line)
+        return found[::-1]
+
+    def rewrite(self, change: Callable[[Line], Iterable[Line]]) -> Working:
+        """The working with each line replaced by the lines that ``change`` makes of it; arrays unused are dropped."""
+        lines = tuple(new for line in self.lines for new in change(line))
+        used = {operand for line in lines for operand in line.operands}
+        return replace(self, givens=tuple(given for given in self.givens if given.name in used), lines=lines)
+
+    def shapes(self, given: Mapping[str, Shape]) -> dict[str, Shape]:
+        """The shape of every line for given arrays of these shapes, before anything is computed.
+
+        Raises:
+            ShapeError: sizes do not fit; the message names the line, the arrays and the axis.
+        """
+        shapes = {name: tuple(shape) for name, shape in given.items()}
+        for each in self.givens:
+            self._check_given(each, shapes[each.name])
+        for line in self.lines:
+            shapes[line.name] = self._result_shape(line, [shapes[operand] for operand in line.operands])
+        return shapes
+
+    def _check_given(self, given: Given, shape: Shape) -> None:
+        sizes = given.known_sizes()
+        own = shape[len(shape) - len(sizes) :]
+        fits = len(shape) >= len(sizes) and all(n in (None, size) for n, size in zip(sizes, own, strict=True))
+        if not fits:
+            raise ShapeError(
+                f"{given.name} expects {describe(given.axes, sizes)}, got {_tuple(shape)}. "
+                f"Give one number per {' and '.join(given.axes)}, the first of these outermost."
+            )
+        if 0 in shape:
+            raise ShapeError(f"{given.name} has no numbers: its shape is {_tuple(shape)}. Give at least one per axis.")
+
+    def _result_shape(self, line: Line, shapes: list[Shape]) -> Shape:
+        formula = line.formula
+        try:
+            return formula.shape(shapes)
+        except Misfit as clash:
+            operand = formula.roles.index(clash.role)
+            name, shape = line.operands[operand], shapes[operand]
+            words = with_batch(self.axes[name], len(shape))
+            word = words[len(words) - len(formula.operands[operand]) + formula.operands[operand].index(clash.letter)]
+            owner = line.operands[formula.roles.index(clash.owner)]
+            raise ShapeError(
+                f"{line.name}: {name} expects {word}={clash.expected}, as {owner} has, got {describe(words, shape)}. "
+                f"Change one of the two."
+            ) from None
+        except ShapeError as error:
+            operands = " and ".join(f"{n} {_tuple(s)}" for n, s in zip(line.operands, shapes, strict=True))
+            raise ShapeError(f"{line.name}: {error}, for {operands}.") from None
+
+    def run(
+        self,
+        arrays: Mapping[str, Array],
+        *,
+        keep: Iterable[str] | None = None,
+        tokens: Sequence[str] | None = None,
+    ) -> Trace:
+        """Works everything out.
+
+        Args:
+            arrays: the given arrays by name, or by an unambiguous ending of it. NumPy, PyTorch, JAX or any other
+                array-API library, all of one; nested lists become NumPy arrays, and whole numbers float64.
+            keep: names, endings or patterns (``"*.weights"``) of the lines to store; all, if None. Lines that no
+                kept one needs are not computed.
+            tokens: the names of the tokens, for notes and headings.
+
+        Raises:
+            UnknownName: an array is missing or not known, or ``keep`` names nothing.
+            ShapeError: sizes do not fit each other.
+        """
+        values = self._accept(arrays)
+        xp = namespace(*values.values())
+        plan = self._plan(None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep)))
+        notes: list[Note] = []
+        with quiet(xp):
+            for name, code, operands, done in plan:
+                values[name] = code(xp, *[values[operand] for operand in operands])
+                for line in done:
+                    note = note_on(line, values, tokens, self.first)
+                    notes += [note] if note else []
+                for line in done:
+                    del values[line.name]
+        return Trace(self, values, tokens=tokens, notes=notes)
+
+    @cached_property
+    def _plans(self) -> dict[tuple[str, ...] | None, list[_Step]]:
+        return {}
+
+    def _plan(self, keep: tuple[str, ...] | None) -> list[_Step]:
+        """The steps of a run, and after each the lines that are neither kept nor needed any more."""
+        if keep in self._plans:
+            return self._plans[keep]
+        kept = set(self.names) if keep is None else self._kept(keep)
+        lines = self._needed(kept)
+        last = {name: index for index, line in enumerate(lines) for name in (line.name, *line.operands)}
+        steps: list[_Step] = []
+        for index, line in enumerate(lines):
+            code = partial(line.operation.code, **dict(line.parameters)) if line.parameters else line.operation.code
+            done = [past for past in lines if last[past.name] == index and past.name not in kept]
+            steps.append((line.name, code, line.operands, done))
+        self._plans[keep] = steps
+        return steps
+
+    def _kept(self, keep: tuple[str, ...]) -> set[str]:
+        kept: set[str] = set()
+        for pattern in keep:
+            found = {name for name in self.names if fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")}
+            if not found:
+                raise UnknownName(f"keep: nothing is called {pattern!r}. {suggest(pattern, self.names)}")
+            kept |= found
+        return kept
+
+    def _accept(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The given arrays in the working's order, under their full names, as arrays whose shapes fit."""
+        full = {self._given_name(name): array for name, array in arrays.items()}
+        if missing := [given for given in self.givens if given.name not in full]:
+            needs = ", ".join(f"{given.name} {describe(given.axes, given.known_sizes())}" for given in missing)
+            raise UnknownName(f"Not given: {needs}. Give {'it' if len(missing) == 1 else 'them'} by name.")
+        values = {given.name: _as_array(given, full[given.name]) for given in self.givens}
+        shapes = tuple(array.shape for array in values.values())
+        if shapes not in self._fitting:
+            self.shapes(dict(zip(values, map(tuple, shapes), strict=True)))
+            if len(self._fitting) < _MOST_FITTING:
+                self._fitting.add(shapes)
+        return values
+
+    @cached_property
+    def _fitting(self) -> set[tuple[Shape, ...]]:
+        """Shapes of given arrays that were found to fit."""
+        return set()
+
+    def _given_name(self, name: str) -> str:
+        if name in self._given_names:
+            return name
+        return find(name, self._given_names, what="array")
+
+    @cached_property
+    def _given_names(self) -> frozenset[str]:
+        return frozenset(given.name for given in self.givens)
+
+
+_Step = tuple[str, Callable[..., Array], tuple[str, ...], list[Line]]
+_MOST_FITTING = 256
+
+
+def _tuple(shape: Shape) -> str:
+    return f"shape ({', '.join(map(str, shape))})"
+
+
+def _as_array(given: Given, value: Any) -> Array:
+    if type(value) is not np.ndarray:
+        if hasattr(value, "__array_namespace__") or hasattr(value, "detach"):
+            return value
+        value = _from_lists(given, value)
+    if (value.dtype.kind == "b") != (given.holds == "booleans"):
+        raise ShapeError(f"{given.name} holds {given.holds}, got an array of {value.dtype}. {_REMEDIES[given.holds]}")
+    return value.astype(np.float64) if value.dtype.kind in "iu" else value
+
+
+def _from_lists(given: Given, value: Any) -> np.ndarray[Any, Any]:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(value, dtype=object)
+    if array.dtype.kind not in "biuf":
+        raise ShapeError(
+            f"{given.name} expects nested lists of {given.holds} of one length per axis, got {type(value).__name__} "
+            f"that NumPy reads as {array.dtype}. Check that all rows are equally long and hold {given.holds}."
+        )
+    return array
+
+
+_REMEDIES = {
+    "booleans": "Use True for what may be attended to and False for what may not.",
+    "numbers": "Convert it, for instance with array.astype(float).",
+}
