@@ -19,7 +19,7 @@ Written = Union[str, tuple["Written", ...]]
 UNCLAIMED = "?"
 _DECIMAL = re.compile(r"[+-]?(\d+\.?(\d*)|\.(\d+))(e([+-]?\d+))?", re.IGNORECASE)
 _FRACTION = re.compile(r"[+-]?\d+/\d+")
-_SPECIAL = {"nan", "inf", "+inf", "-inf"}
+_SPECIAL = {UNCLAIMED, "nan", "inf", "+inf", "-inf"}
 
 
 class Claim(Struct, frozen=True):
@@ -40,7 +40,7 @@ class Claim(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         for number in leaves(self.written):
-            if not (number == UNCLAIMED or number in _SPECIAL or _FRACTION.fullmatch(number) or _DECIMAL.fullmatch(number)):
+            if not (number in _SPECIAL or _FRACTION.fullmatch(number) or _DECIMAL.fullmatch(number)):
                 raise ProblemError(
                     f"A claim expects numbers such as 2.425, 1e-3, 7/6, nan or ? for not claimed; got {number!r}."
                 )

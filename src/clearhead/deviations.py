@@ -167,15 +167,15 @@ def _round(working: Working, line: str, decimals: int) -> Working:
     short, label = split_head(line)
     full = find(short, [each.name for each in working.lines])
     if label is None:
-        operation, parameters = rounding.round_decimals, as_parameters({"decimals": decimals})
+        operation, chosen = rounding.round_decimals, {}
     else:
-        operation, parameters = rounding.round_head, as_parameters({"decimals": decimals, "head": label - working.first})
+        operation, chosen = rounding.round_head, {"head": label - working.first}
 
     def change(each: Line) -> list[Line]:
         if each.name != full:
             return [each]
         exact = replace(each, name=f"{full}.unrounded")
-        return [exact, Line(full, operation, (exact.name,), each.axes, parameters)]
+        return [exact, Line(full, operation, (exact.name,), each.axes, as_parameters({"decimals": decimals, **chosen}))]
 
     return working.rewrite(change)
 

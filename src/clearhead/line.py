@@ -37,7 +37,7 @@ class Given(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """One step of a working: a name, an operation, the names of its operands, its parameters, the axes of its result."""
+    """One step of a working: its name, an operation, the names of the operands, parameters, the axes of the result."""
 
     name: str
     operation: Operation

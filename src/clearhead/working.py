@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from typing import Any
@@ -36,22 +36,23 @@ class Working(Struct, frozen=True, dict=True):
             if line.name in known:
                 raise SpecError(f"Two lines are called {line.name}. Give each line a name of its own.")
             if missing := [name for name in line.operands if name not in known]:
-                raise SpecError(f"{line.name} uses {', '.join(missing)}, which no earlier line makes and nothing gives.")
+                raise SpecError(f"{line.name} uses {', '.join(missing)}, which no earlier line makes.")
             known.add(line.name)
 
     @cached_property
     def axes(self) -> dict[str, Axes]:
         """The axis words of every line and given array, without the batch."""
-        return {part.name: part.axes for part in (*self.givens, *self.lines)}
+        return {name: part.axes for name, part in self._parts.items()}
 
     @property
-    def names(self) -> Iterable[str]:
+    def names(self) -> Collection[str]:
         """The names of all given arrays and lines, in order."""
         return self.axes.keys()
 
     @cached_property
     def _parts(self) -> dict[str, Given | Line]:
-        return {part.name: part for part in (*self.givens, *self.lines)}
+        parts: list[Given | Line] = [*self.givens, *self.lines]
+        return {part.name: part for part in parts}
 
     def line(self, name: str) -> Given | Line:
         """A line, or a given array, by its name or an unambiguous ending of it."""

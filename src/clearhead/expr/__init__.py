@@ -3,8 +3,26 @@
 from clearhead.expr.evaluate import FLOAT, Arithmetic, Scope, evaluate, substitute
 from clearhead.expr.formula import Formula, formula
 from clearhead.expr.nodes import (
-    Binary, Call, Expr, Index, Let, Local, Number, Reduce, Ref, Size, Terms, Where,
-    call, indices, lift, mean, same, total, walk, where,
+    Binary,
+    Call,
+    Expr,
+    Index,
+    Let,
+    Local,
+    Number,
+    Reduce,
+    Ref,
+    Size,
+    Terms,
+    Where,
+    call,
+    indices,
+    lift,
+    mean,
+    same,
+    total,
+    walk,
+    where,
 )  # fmt: skip
 from clearhead.expr.text import number, text
 

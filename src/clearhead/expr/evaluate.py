@@ -10,7 +10,18 @@ from typing import Any
 from msgspec import Struct
 
 from clearhead.expr.nodes import (
-    Binary, Call, Expr, Index, Let, Local, Number, Reduce, Ref, Size, Terms, Where,
+    Binary,
+    Call,
+    Expr,
+    Index,
+    Let,
+    Local,
+    Number,
+    Reduce,
+    Ref,
+    Size,
+    Terms,
+    Where,
 )  # fmt: skip
 
 Arithmetic = Mapping[str, Callable[..., Any]]
@@ -75,9 +86,11 @@ class Scope(Struct, frozen=True):
     locals: Mapping[str, Any] = {}
 
     def at(self, indices: Mapping[str, int]) -> Scope:
+        """The same scope with these indices."""
         return Scope(self.operands, self.sizes, {**self.indices, **indices}, self.locals)
 
     def knowing(self, name: str, value: Any) -> Scope:
+        """The same scope with one more local."""
         return Scope(self.operands, self.sizes, self.indices, {**self.locals, name: value})
 
     def runs(self, over: tuple[str, ...]) -> list[Scope]:
@@ -114,10 +127,12 @@ def evaluate(expr: Expr, scope: Scope, arithmetic: Arithmetic = FLOAT) -> Any:
 
 
 def cell_of(indices: tuple[Expr, ...], scope: Scope) -> tuple[int, ...]:
+    """The cell, counted from 0, that indices point at."""
     return tuple(int(evaluate(index, scope)) for index in indices)
 
 
 def reduce(kind: str, values: list[Any], arithmetic: Arithmetic) -> Any:
+    """The sum, mean or max of values, added up in order."""
     if kind == "max":
         return max(values)
     plus: Callable[[Any, Any], Any] = arithmetic["+"]

@@ -51,7 +51,7 @@ class Formula(Struct, frozen=True):
         found: dict[str, tuple[int, str]] = {}
         for role, letters, shape in zip(self.roles, self.operands, shapes, strict=True):
             if len(shape) < len(letters):
-                raise ShapeError(f"{role} has {len(shape)} axes and needs at least {len(letters)} ({' '.join(letters)})")
+                raise ShapeError(f"{role} needs {len(letters)} axes ({' '.join(letters)}) or more and has {len(shape)}")
             for letter, size in zip(letters, shape[len(shape) - len(letters) :], strict=True):
                 first, owner = found.setdefault(letter, (size, role))
                 if first != size:
@@ -113,4 +113,3 @@ def formula(signature: str, body: Callable[..., Expr | float], **sizes: Expr | i
     return Formula(
         roles, operands, result, lift(body(*map(Operand, roles))), tuple((k, lift(v)) for k, v in sizes.items())
     )
-

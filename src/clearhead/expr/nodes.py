@@ -158,18 +158,22 @@ class Terms(Expr, frozen=True):
 
 
 def lift(value: Expr | Number_) -> Expr:
+    """A node as it is, a plain number as a `Number`."""
     return value if isinstance(value, Expr) else Number(value)
 
 
 def indices(names: str) -> tuple[Index, ...]:
+    """One `Index` for each name in a string."""
     return tuple(Index(name) for name in names.split())
 
 
 def total(over: Index | tuple[Index, ...], body: Expr) -> Expr:
+    """The sum of a body over one or more indices."""
     return _reduce("sum", over, body)
 
 
 def mean(over: Index | tuple[Index, ...], body: Expr) -> Expr:
+    """The mean of a body over one or more indices."""
     return _reduce("mean", over, body)
 
 
@@ -179,14 +183,17 @@ def _reduce(kind: str, over: Index | tuple[Index, ...], body: Expr) -> Expr:
 
 
 def where(condition: Expr, then: Expr | Number_, otherwise: Expr | Number_) -> Expr:
+    """``then`` where the condition holds, ``otherwise`` elsewhere."""
     return Where(condition, lift(then), lift(otherwise))
 
 
 def same(left: Expr, right: Expr | Number_) -> Expr:
+    """The condition that two values are equal."""
     return Binary("==", left, lift(right))
 
 
 def call(function: str, *arguments: Expr | Number_) -> Expr:
+    """A function of numbers, by its name."""
     return Call(function, tuple(lift(a) for a in arguments))
 
 

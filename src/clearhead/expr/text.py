@@ -6,7 +6,18 @@ import math
 from collections.abc import Callable
 
 from clearhead.expr.nodes import (
-    Binary, Call, Expr, Index, Let, Local, Number, Reduce, Ref, Size, Terms, Where,
+    Binary,
+    Call,
+    Expr,
+    Index,
+    Let,
+    Local,
+    Number,
+    Reduce,
+    Ref,
+    Size,
+    Terms,
+    Where,
 )  # fmt: skip
 
 LOOSE, COMPARED, ADDED, MULTIPLIED, RAISED, ATOM = range(6)

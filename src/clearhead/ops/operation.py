@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from typing import Any, ContextManager
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +35,9 @@ class Remark:
 class Operation:
     """A named function of arrays, with its textbook formula and its array code.
 
-    ``stated(parameters)`` is the formula: the arithmetic of one cell. ``code(xp, *operands, **parameters)`` computes the
-    whole result with the functions of the namespace ``xp``. A property test holds the two together. An operation
-    knows nothing of lines, names or specs.
+    ``formula(parameters)`` is the arithmetic of one cell; ``code(xp, *operands, **parameters)`` computes the whole
+    result with the functions of the namespace ``xp``. A property test holds the two together. An operation knows
+    nothing of lines, names or specs.
     """
 
     def __init__(self, code: Callable[..., Array], stated: Callable[..., Formula], remark: Remark | None) -> None:
@@ -81,7 +81,9 @@ def _stated(operation: Operation, parameters: Parameters) -> Formula:
     return operation._stated(**dict(parameters))  # noqa: SLF001 - the cached half of Operation.formula
 
 
-def operation(stated: Callable[..., Formula], remark: Remark | None = None) -> Callable[[Callable[..., Array]], Operation]:
+def operation(
+    stated: Callable[..., Formula], remark: Remark | None = None
+) -> Callable[[Callable[..., Array]], Operation]:
     """Makes the decorated array code an `Operation` with this formula."""
     return lambda code: Operation(code, stated, remark)
 
@@ -98,7 +100,7 @@ def namespace(*arrays: Array) -> Namespace:
     return array_namespace(*arrays)
 
 
-def quiet(xp: Namespace) -> ContextManager[Any]:
+def quiet(xp: Namespace) -> AbstractContextManager[Any]:
     """Silences NumPy's warnings about what the trace reports itself, in notes: infinities and 0/0."""
     return np.errstate(all="ignore") if xp is numpy_namespace else nullcontext()
 
@@ -118,4 +120,5 @@ def floats(xp: Namespace, size: int, like: Array) -> Array:
 
 
 def as_parameters(values: Mapping[str, Any]) -> Parameters:
+    """Parameters in the order of their names."""
     return tuple(sorted(values.items()))

@@ -27,13 +27,20 @@ def sinusoidal(xp: Namespace, x: Array, *, base: float) -> Array:
     return xp.where(column % 2 == 0, xp.sin(angle), xp.cos(angle))
 
 
-@operation(lambda offset: formula("h i d -> i", lambda x: i + offset if offset else i))
+def _position_after(*before: Expr | float) -> Expr:
+    position: Expr = i
+    for term in before:
+        position = position + term if term else position
+    return position
+
+
+@operation(lambda offset: formula("h i d -> i", lambda x: _position_after(offset)))
 def count(xp: Namespace, x: Array, *, offset: float) -> Array:
     """The position of each token, from an offset on."""
     return floats(xp, x.shape[-2], x) + offset
 
 
-@operation(lambda offset: formula("h i d, g p d -> i", lambda x, past: i + Size("p") + offset if offset else i + Size("p")))
+@operation(lambda offset: formula("h i d, g p d -> i", lambda x, past: _position_after(Size("p"), offset)))
 def count_on(xp: Namespace, x: Array, past: Array, *, offset: float) -> Array:
     """The position of each token behind those of a cache."""
     return floats(xp, x.shape[-2], x) + (past.shape[-2] + offset)

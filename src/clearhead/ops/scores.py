@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from clearhead.expr import Size, call, formula, indices, total, where
+from clearhead.expr import Expr, Size, call, formula, indices, total, where
 from clearhead.ops.operation import Array, Namespace, Remark, counting, floats, operation
 
 d, h, i, j, k = indices("d h i j k")
@@ -76,15 +76,18 @@ def _positions(xp: Namespace, s: Array) -> tuple[Array, Array]:
     return counting(xp, queries, s)[:, None] + (keys - queries), counting(xp, keys, s)[None, :]
 
 
-def _slope(heads: int) -> object:
+def _slope(heads: int) -> Expr:
     whole = 1 << (heads.bit_length() - 1)
     return where(h < whole, 2 ** -(8 * (h + 1) / whole), 2 ** -(4 * (2 * (h - whole) + 1) / whole))
 
 
-@operation(lambda heads: formula("h i j -> h", lambda s: _slope(heads)))  # type: ignore[arg-type,return-value]
+@operation(lambda heads: formula("h i j -> h", lambda s: _slope(heads)))
 def alibi_slopes(xp: Namespace, s: Array, *, heads: int) -> Array:
-    """How fast each head's scores fall with distance (Press et al. 2022, with the rule of its code for other than
-    powers of two: the slopes of the next lower power, then every second slope of the next higher one)."""
+    """How fast each head's scores fall with distance (Press et al. 2022).
+
+    For head counts that are no powers of two by the rule of the authors' code: the slopes of the next lower power,
+    then every second slope of the next higher one.
+    """
     whole = 1 << (heads.bit_length() - 1)
     head = floats(xp, heads, s)
     return xp.where(head < whole, 2 ** (-8 * (head + 1) / whole), 2 ** (-4 * (2 * (head - whole) + 1) / whole))

@@ -22,7 +22,6 @@ ROOT_2 = math.sqrt(2)
 TANH_SCALE = math.sqrt(2 / math.pi)
 
 
-
 def _root(spread: Expr, eps: float) -> Expr:
     return call("sqrt", spread + eps if eps else spread)
 

@@ -148,7 +148,9 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
         if self.qk_norm:
             query = self.qk_norm.write(draft, query, "head token depth", "query.norm")
             key = self.qk_norm.write(draft, key, self._keys("token"), "key.norm")
-        past = [draft.give(f"past.{n}", self._keys("past"), **self._sizes()) for n in ("key", "value") if self.cache]
+        past = [
+            draft.give(f"past.{n}", self._keys("past"), sizes=self._sizes()) for n in ("key", "value") if self.cache
+        ]
         if self.rotary:
             query, key = self.rotary.write(draft, query, key, self._keys("token"), past[0] if past else None)
         if past:
@@ -168,11 +170,11 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
 
     def _project(self, draft: Draft, name: Projection, source: str, axes: str) -> str:
         head, _, depth = axes.split()
-        weight = draft.give(f"{name}.weight", f"{head} model {depth}", **self._sizes())
+        weight = draft.give(f"{name}.weight", f"{head} model {depth}", sizes=self._sizes())
         if name not in self.bias:
             return draft.write(name, linear.project, f"{source} {weight}", axes)
         product = draft.write(f"{name}.product", linear.project, f"{source} {weight}", axes)
-        bias = draft.give(f"{name}.bias", f"{head} {depth}", **self._sizes())
+        bias = draft.give(f"{name}.bias", f"{head} {depth}", sizes=self._sizes())
         return draft.write(name, linear.head_bias, f"{product} {bias}", axes)
 
     def _attend(self, draft: Draft, query: str, key: str, value: str) -> str:

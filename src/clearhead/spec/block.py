@@ -20,7 +20,8 @@ class Positions(Struct, frozen=True, forbid_unknown_fields=True):
     """Positions added to the embeddings: ``input = embedding + position``.
 
     Attributes:
-        kind: ``"given"`` as an array ``position`` (token, model), or ``"sinusoidal"`` (Vaswani et al. 2017, section 3.5).
+        kind: ``"given"`` as an array ``position`` (token, model), or ``"sinusoidal"`` (Vaswani et al. 2017,
+            section 3.5).
         base: the base of the sinusoids' wavelengths.
     """
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from clearhead.line import Given, Line, line
 from clearhead.axes import axes as words
+from clearhead.line import Given, Line, line
 from clearhead.ops import Operation
 from clearhead.working import Working
 
@@ -22,11 +23,16 @@ class Draft:
         return Draft(f"{self._path}{part}." if part else self._path, (self._givens, self._lines))
 
     def give(
-        self, name: str, axes: str, holds: Literal["numbers", "booleans"] = "numbers", **sizes: int
+        self,
+        name: str,
+        axes: str,
+        holds: Literal["numbers", "booleans"] = "numbers",
+        sizes: Mapping[str, int] | None = None,
     ) -> str:
-        """Asks for an array; returns its full name."""
+        """Asks for an array, of these sizes where they are known; returns its full name."""
         full = self._path + name
-        self._givens.append(Given(full, words(axes), tuple(sizes.items()), holds))
+        known = tuple((word, size) for word, size in (sizes or {}).items() if word in axes.split())
+        self._givens.append(Given(full, words(axes), known, holds))
         return full
 
     def write(self, name: str, operation: Operation, operands: str, axes: str, **parameters: object) -> str:
