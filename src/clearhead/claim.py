@@ -12,13 +12,14 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.errors import ProblemError
+from clearhead.trace import to_numpy
 
 Written = Union[str, tuple["Written", ...]]
 """Numbers as they were written, nested like the array they claim."""
 
 UNCLAIMED = "?"
-_DECIMAL = re.compile(r"[+-]?(\d+\.?(\d*)|\.(\d+))(e([+-]?\d+))?", re.IGNORECASE)
-_FRACTION = re.compile(r"[+-]?\d+/\d+")
+_DECIMAL = re.compile(r"[+-]?(\d+\.?(\d*)|\.(\d+))(e([+-]?\d{1,4}))?", re.IGNORECASE)
+_FRACTION = re.compile(r"[+-]?\d{1,99}/\d{1,99}")
 _SPECIAL = {UNCLAIMED, "nan", "inf", "+inf", "-inf"}
 
 
@@ -39,6 +40,7 @@ class Claim(Struct, frozen=True):
     decimals: int | None = None
 
     def __post_init__(self) -> None:
+        shape_of(self.written)
         for number in leaves(self.written):
             if not (number in _SPECIAL or _FRACTION.fullmatch(number) or _DECIMAL.fullmatch(number)):
                 raise ProblemError(
@@ -46,6 +48,14 @@ class Claim(Struct, frozen=True):
                 )
             if _FRACTION.fullmatch(number) and int(number.partition("/")[2]) == 0:
                 raise ProblemError(f"A claim divides by 0: {number!r}.")
+
+    @classmethod
+    def of(cls, line: str, numbers: Any, *, decimals: int | None = None) -> Claim:
+        """A claim of numbers held in nested lists or an array of any library.
+
+        ``decimals`` says how many were meant; without it every digit that a float64 needs counts.
+        """
+        return cls(line, _write(to_numpy(numbers).astype(np.float64).tolist()), decimals=decimals)
 
     @property
     def values(self) -> np.ndarray[Any, Any]:
@@ -72,14 +82,6 @@ class Claim(Struct, frozen=True):
     def exact(self) -> np.ndarray[Any, Any]:
         """Which cells were written as a fraction, and so claim more than decimals."""
         return np.array(_nested(self.written, lambda number: "/" in number), dtype=bool)
-
-
-def claim(line: str, numbers: Any, *, decimals: int | None = None) -> Claim:
-    """A claim of numbers held in lists or an array.
-
-    ``decimals`` says how many were meant; without it every digit that a float needs counts.
-    """
-    return Claim(line, _write(np.asarray(numbers, dtype=np.float64).tolist()), decimals=decimals)
 
 
 def _write(numbers: Any) -> Written:

@@ -6,11 +6,13 @@ A deviation knows lines by their operation, not by their place, so it applies to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain, count
 from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clearhead.axes import head_axis
 from clearhead.errors import SpecError, UnknownName, suggest
 from clearhead.line import Line, find, split_head
 from clearhead.ops import Operation, Parameters, as_parameters, rounding, scores, tokens
@@ -169,15 +171,33 @@ def _round(working: Working, line: str, decimals: int) -> Working:
     if label is None:
         operation, chosen = rounding.round_decimals, {}
     else:
-        operation, chosen = rounding.round_head, {"head": label - working.first}
+        operation, chosen = rounding.round_head, {"head": _head_number(working, full, label)}
 
     def change(each: Line) -> list[Line]:
         if each.name != full:
             return [each]
-        exact = replace(each, name=f"{full}.unrounded")
+        exact = replace(each, name=_free_name(f"{full}.unrounded", working))
         return [exact, Line(full, operation, (exact.name,), each.axes, as_parameters({"decimals": decimals, **chosen}))]
 
     return working.rewrite(change)
+
+
+def _free_name(name: str, working: Working) -> str:
+    """The name, or with a number behind it the first that no line bears: a line may be rounded head by head."""
+    names = chain([name], (f"{name}{number}" for number in count(2)))
+    return next(free for free in names if free not in working.names)
+
+
+def _head_number(working: Working, name: str, label: int) -> int:
+    """The position of a head, counted from 0, that a label of a line means."""
+    axes = working.axes[name]
+    if head_axis(axes) != -3:
+        raise SpecError(f"round: {name} has no heads: its axes are {', '.join(axes)}. Leave out @{label}.")
+    sizes = dict(size for given in working.givens for size in given.sizes)
+    first, heads = working.first, sizes.get(axes[-3], label + 1)
+    if not first <= label < first + heads:
+        raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
+    return label - first
 
 
 DEVIATIONS: dict[str, Deviation] = {

@@ -30,11 +30,12 @@ class Remark(Struct, frozen=True):
 
 
 class Heading(Struct, frozen=True):
-    """The name of what follows, with its axes where it is an array."""
+    """The name of what follows, with its axes where it is an array, and a word on it, such as ``given``."""
 
     text: str
     axes: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
+    aside: str = ""
 
 
 class Equation(Struct, frozen=True):
@@ -48,7 +49,8 @@ class Equation(Struct, frozen=True):
 class Matrix(Struct, frozen=True):
     """A table of numbers with labelled rows and columns.
 
-    ``shade`` tells media to show size by colour, from 0 to 1; ``marked`` are cells to point out.
+    ``shade`` tells media to show size by colour, from 0 to 1; ``marked`` are cells to point out; ``unknown`` are cells
+    to show as ``?``, whatever their value.
     """
 
     title: str
@@ -57,6 +59,7 @@ class Matrix(Struct, frozen=True):
     values: np.ndarray[Any, Any]
     shade: bool = False
     marked: frozenset[tuple[int, int]] = frozenset()
+    unknown: frozenset[tuple[int, int]] = frozenset()
 
 
 class Panels(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead.axes import TOKENS, Axes, head_axis, with_batch
+from clearhead.axes import HEADS, TOKENS, Axes, head_axis, with_batch
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.expr import Expr, Number, Ref, Scope, evaluate, number, substitute, text, walk
 from clearhead.expr.nodes import replace_refs
@@ -102,12 +102,12 @@ class Trace(Mapping[str, Array]):
         arrays: Mapping[str, Array],
         *,
         tokens: Sequence[str] | None = None,
-        notes: Sequence[Note] = (),
+        flags: Mapping[str, Array] | None = None,
     ) -> None:
         self.working = working
         self.tokens = tuple(tokens) if tokens is not None else None
         self._arrays = arrays
-        self._early_notes = tuple(notes)
+        self._flags = flags or {}
 
     def __getitem__(self, address: str) -> Array:
         name, head = self.locate(address)
@@ -155,14 +155,46 @@ class Trace(Mapping[str, Array]):
 
     def axes(self, name: str) -> Axes:
         """The axis words of an array, with ``batch`` for what stands in front."""
-        return with_batch(self.working.axes[name], self._arrays[name].ndim)
+        full, _ = self.locate(name)
+        return with_batch(self.working.axes[full], self._arrays[full].ndim)
+
+    def left_axes(self, address: str) -> Axes:
+        """The axis words of what an address gives: of one head, without the axis of heads."""
+        name, head = self.locate(address)
+        return tuple(word for word in self.axes(name) if head is None or word not in HEADS)
+
+    def labels(self, address: str) -> tuple[tuple[str, ...], ...]:
+        """What to write beside each axis: the tokens where it runs over them, numbers elsewhere."""
+        sizes = zip(self.left_axes(address), self[address].shape, strict=True)
+        return tuple(self._labels(word, size) for word, size in sizes)
+
+    def _labels(self, word: str, size: int) -> tuple[str, ...]:
+        if word in TOKENS and self.tokens is not None and len(self.tokens) == size:
+            return self.tokens
+        return tuple(str(index + self.working.first) for index in range(size))
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """What a reader should know: rows that are NaN or that attend to nothing, with reason and remedy."""
-        lines = (line for line in self.working.lines if line.name in self._arrays)
-        late = (note for line in lines if (note := note_on(line, self._arrays, self.tokens, self.working.first)))
-        return (*self._early_notes, *late)
+        return tuple(note for line in self.working.lines if (note := self._note(line)))
+
+    def _note(self, line: Line) -> Note | None:
+        """The note that an operation's remark makes of a line, if it makes any."""
+        remark = line.operation.remark
+        if remark is None or not (line.name in self._flags or line.name in self._arrays):
+            return None
+        if line.name in self._flags:
+            found = self._flags[line.name]
+        else:
+            out = self._arrays[line.name]
+            found = remark.find(namespace(out), out, *(self._arrays[operand] for operand in line.operands))
+        rows = tuple(tuple(int(i) for i in row) for row in np.argwhere(to_numpy(found)))
+        if not rows:
+            return None
+        words = with_batch(line.axes, found.ndim + 1)[:-1]
+        shown = "; ".join(_row_name(words, row, self.tokens, self.working.first) for row in rows[:3])
+        more = f" and {len(rows) - 3} more rows" if len(rows) > 3 else ""
+        return Note(line.name, rows, shown + more, remark.says, remark.reason, remark.remedy)
 
     def numpy(self, address: str) -> np.ndarray[Any, Any]:
         """An array as a NumPy array on the CPU, whatever library it is of."""
@@ -254,22 +286,6 @@ class Trace(Mapping[str, Array]):
         return Ref(name, tuple(map(Number, rest)), Number(full[axis]))
 
 
-def note_on(line: Line, arrays: Mapping[str, Array], tokens: Sequence[str] | None, first: int) -> Note | None:
-    """The note that an operation's remark makes of a result, if it makes any."""
-    remark = line.operation.remark
-    if remark is None or any(operand not in arrays for operand in line.operands):
-        return None
-    out = arrays[line.name]
-    found = to_numpy(remark.find(namespace(out), out, *(arrays[operand] for operand in line.operands)))
-    rows = tuple(tuple(int(i) for i in row) for row in np.argwhere(found))
-    if not rows:
-        return None
-    words = with_batch(line.axes, out.ndim)[:-1]
-    shown = "; ".join(_row_name(words, row, tokens, first) for row in rows[:3])
-    more = f" and {len(rows) - 3} more rows" if len(rows) > 3 else ""
-    return Note(line.name, rows, shown + more, remark.says, remark.reason, remark.remedy)
-
-
 def _row_name(words: Axes, row: Cell, tokens: Sequence[str] | None, first: int) -> str:
     named = []
     for word, index in zip(words, row, strict=True):
@@ -279,9 +295,12 @@ def _row_name(words: Axes, row: Cell, tokens: Sequence[str] | None, first: int) 
 
 
 def _lead(indices: Cell, shape: Sequence[int]) -> Cell:
-    """The leading indices of an operand for those of the result: aligned at the right, 0 where it broadcasts."""
-    mine = indices[len(indices) - len(shape) :]
-    return tuple(0 if size == 1 else index for index, size in zip(mine, shape, strict=True))
+    """The leading indices of an operand for those of the result: aligned at the right, 0 where it broadcasts.
+
+    An operand that only lends its sizes may have leading axes that the result has not; any cell of these will do.
+    """
+    mine = ((0,) * len(shape) + indices)[len(indices) :]
+    return tuple(min(index, size - 1) for index, size in zip(mine, shape, strict=True))
 
 
 def _float(value: Array) -> float:

@@ -15,8 +15,8 @@ from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
 from clearhead.line import Given, Line, find
-from clearhead.ops import Array, namespace, quiet
-from clearhead.trace import Note, Trace, note_on
+from clearhead.ops import Array, Namespace, namespace, quiet
+from clearhead.trace import Trace
 
 
 class Working(Struct, frozen=True, dict=True):
@@ -96,9 +96,10 @@ class Working(Struct, frozen=True, dict=True):
         """The shape of every line for given arrays of these shapes, before anything is computed.
 
         Raises:
+            UnknownName: a shape is missing or not known.
             ShapeError: sizes do not fit; the message names the line, the arrays and the axis.
         """
-        shapes = {name: tuple(shape) for name, shape in given.items()}
+        shapes = {name: tuple(shape) for name, shape in self._by_full_name(given).items()}
         for each in self.givens:
             self._check_given(each, shapes[each.name])
         for line in self.lines:
@@ -156,35 +157,42 @@ class Working(Struct, frozen=True, dict=True):
             ShapeError: sizes do not fit each other.
         """
         values = self._accept(arrays)
-        xp = namespace(*values.values())
+        xp = _library(values)
         plan = self._plan(None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep)))
-        notes: list[Note] = []
+        flags: dict[str, Array] = {}
         with quiet(xp):
-            for name, code, operands, done in plan:
-                values[name] = code(xp, *[values[operand] for operand in operands])
-                for line in done:
-                    note = note_on(line, values, tokens, self.first)
-                    notes += [note] if note else []
-                for line in done:
-                    del values[line.name]
-        return Trace(self, values, tokens=tokens, notes=notes)
+            for name, code, operands, flag, done in plan:
+                inputs = [values[operand] for operand in operands]
+                values[name] = code(xp, *inputs)
+                if flag is not None:
+                    flags[name] = flag(xp, values[name], *inputs)
+                del inputs
+                for past in done:
+                    del values[past]
+        return Trace(self, values, tokens=tokens, flags=flags)
 
     @cached_property
     def _plans(self) -> dict[tuple[str, ...] | None, list[_Step]]:
         return {}
 
     def _plan(self, keep: tuple[str, ...] | None) -> list[_Step]:
-        """The steps of a run, and after each the lines that are neither kept nor needed any more."""
+        """The steps of a run, and after each the lines that are neither kept nor needed any more.
+
+        What an operation's remark finds is looked for at once where the trace will not hold all it takes.
+        """
         if keep in self._plans:
             return self._plans[keep]
         kept = set(self.names) if keep is None else self._kept(keep)
         lines = self._needed(kept)
         last = {name: index for index, line in enumerate(lines) for name in (line.name, *line.operands)}
+        stays = kept | self._given_names
         steps: list[_Step] = []
         for index, line in enumerate(lines):
             code = partial(line.operation.code, **dict(line.parameters)) if line.parameters else line.operation.code
-            done = [past for past in lines if last[past.name] == index and past.name not in kept]
-            steps.append((line.name, code, line.operands, done))
+            remark = line.operation.remark
+            flag = remark.find if remark and not stays.issuperset((line.name, *line.operands)) else None
+            done = [past.name for past in lines if last[past.name] == index and past.name not in kept]
+            steps.append((line.name, code, line.operands, flag, done))
         self._plans[keep] = steps
         return steps
 
@@ -199,21 +207,29 @@ class Working(Struct, frozen=True, dict=True):
 
     def _accept(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The given arrays in the working's order, under their full names, as arrays whose shapes fit."""
-        full = {self._given_name(name): array for name, array in arrays.items()}
+        full = self._by_full_name(arrays)
+        values = {given.name: full[given.name] for given in self.givens}
+        kinds = tuple([(array.shape, array.dtype) for array in values.values() if type(array) is np.ndarray])
+        if kinds in self._fitting and len(kinds) == len(values):
+            return values
+        values = {given.name: _as_array(given, values[given.name]) for given in self.givens}
+        self.shapes({name: tuple(array.shape) for name, array in values.items()})
+        if len(self._fitting) < _MOST_FITTING and all(values[name] is full[name] for name in values):
+            self._fitting.add(kinds)
+        return values
+
+    def _by_full_name(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        if given.keys() == self._given_names:
+            return given
+        full = {self._given_name(name): value for name, value in given.items()}
         if missing := [given for given in self.givens if given.name not in full]:
             needs = ", ".join(f"{given.name} {describe(given.axes, given.known_sizes())}" for given in missing)
             raise UnknownName(f"Not given: {needs}. Give {'it' if len(missing) == 1 else 'them'} by name.")
-        values = {given.name: _as_array(given, full[given.name]) for given in self.givens}
-        shapes = tuple(array.shape for array in values.values())
-        if shapes not in self._fitting:
-            self.shapes(dict(zip(values, map(tuple, shapes), strict=True)))
-            if len(self._fitting) < _MOST_FITTING:
-                self._fitting.add(shapes)
-        return values
+        return full
 
     @cached_property
-    def _fitting(self) -> set[tuple[Shape, ...]]:
-        """Shapes of given arrays that were found to fit."""
+    def _fitting(self) -> set[tuple[tuple[Shape, Any], ...]]:
+        """Shapes and types of NumPy arrays that were found to fit as they are."""
         return set()
 
     def _given_name(self, name: str) -> str:
@@ -226,7 +242,7 @@ class Working(Struct, frozen=True, dict=True):
         return frozenset(given.name for given in self.givens)
 
 
-_Step = tuple[str, Callable[..., Array], tuple[str, ...], list[Line]]
+_Step = tuple[str, Callable[..., Array], tuple[str, ...], Callable[..., Array] | None, list[str]]
 _MOST_FITTING = 256
 
 
@@ -235,13 +251,27 @@ def _tuple(shape: Shape) -> str:
 
 
 def _as_array(given: Given, value: Any) -> Array:
-    if type(value) is not np.ndarray:
-        if hasattr(value, "__array_namespace__") or hasattr(value, "detach"):
-            return value
-        value = _from_lists(given, value)
-    if (value.dtype.kind == "b") != (given.holds == "booleans"):
-        raise ShapeError(f"{given.name} holds {given.holds}, got an array of {value.dtype}. {_REMEDIES[given.holds]}")
-    return value.astype(np.float64) if value.dtype.kind in "iu" else value
+    if type(value) is not np.ndarray and (hasattr(value, "__array_namespace__") or hasattr(value, "detach")):
+        return _check_kind(given, value, "b" if "bool" in str(value.dtype) else "f")
+    array = _from_lists(given, value)
+    kind = array.dtype.kind
+    _check_kind(given, array, kind)
+    return array.astype(np.float64) if kind in "iu" else array
+
+
+def _check_kind(given: Given, array: Array, kind: str) -> Array:
+    if (kind == "b") != (given.holds == "booleans"):
+        raise ShapeError(f"{given.name} holds {given.holds}, got an array of {array.dtype}. {_REMEDIES[given.holds]}")
+    return array
+
+
+def _library(arrays: Mapping[str, Array]) -> Namespace:
+    """The namespace of the one library that all arrays are of."""
+    try:
+        return namespace(*arrays.values())
+    except TypeError:
+        kinds = ", ".join(f"{name} is a {type(array).__module__} array" for name, array in arrays.items())
+        raise ShapeError(f"The arrays are not all of one library: {kinds}. Convert them to one.") from None
 
 
 def _from_lists(given: Given, value: Any) -> np.ndarray[Any, Any]:
@@ -251,8 +281,8 @@ def _from_lists(given: Given, value: Any) -> np.ndarray[Any, Any]:
         array = np.asarray(value, dtype=object)
     if array.dtype.kind not in "biuf":
         raise ShapeError(
-            f"{given.name} expects nested lists of {given.holds} of one length per axis, got {type(value).__name__} "
-            f"that NumPy reads as {array.dtype}. Check that all rows are equally long and hold {given.holds}."
+            f"{given.name} expects an array, or nested lists of one length per axis, of {given.holds}, got "
+            f"{type(value).__name__} that NumPy reads as {array.dtype}. Check that all rows are equally long."
         )
     return array
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from itertools import product
@@ -34,14 +35,34 @@ def _divide(a: float, b: float) -> float:
     return math.nan if a == 0 else math.copysign(math.inf, a) * math.copysign(1.0, b)
 
 
-def _exp(x: float) -> float:
+def _power(a: Any, b: Any) -> Any:
     try:
-        return math.exp(x)
+        return a**b
     except OverflowError:
+        return -math.inf if a < 0 and b % 2 == 1 else math.inf
+    except ZeroDivisionError:
         return math.inf
 
 
-def round_half_away(x: Any, decimals: Any, floor: Callable[[Any], Any] = math.floor) -> Any:
+def _total(function: Callable[[float], float]) -> Callable[[float], float]:
+    """The function with infinity where it overflows and NaN where it is not defined."""
+
+    def total(x: float) -> float:
+        try:
+            return function(x)
+        except OverflowError:
+            return math.inf
+        except ValueError:
+            return math.nan
+
+    return total
+
+
+def _floor(x: float) -> float:
+    return math.floor(x) if math.isfinite(x) else x
+
+
+def round_half_away(x: Any, decimals: Any, floor: Callable[[Any], Any] = _floor) -> Any:
     """``x`` to so many decimals, halves away from zero: the way people round by hand."""
     unit = 10 ** int(decimals)
     size = floor(abs(x) * unit + 0.5) / unit
@@ -55,17 +76,17 @@ FLOAT: Arithmetic = {
     "/": _divide,
     "//": lambda a, b: a // b,
     "%": lambda a, b: a % b,
-    "^": lambda a, b: a**b,
+    "^": _power,
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
     "==": lambda a, b: a == b,
     "and": lambda a, b: a and b,
     "neg": lambda a: -a,
     "abs": abs,
-    "exp": _exp,
-    "sqrt": math.sqrt,
-    "sin": math.sin,
-    "cos": math.cos,
+    "exp": _total(math.exp),
+    "sqrt": _total(math.sqrt),
+    "sin": _total(math.sin),
+    "cos": _total(math.cos),
     "tanh": math.tanh,
     "erf": math.erf,
     "max": max,
@@ -132,14 +153,13 @@ def cell_of(indices: tuple[Expr, ...], scope: Scope) -> tuple[int, ...]:
 
 
 def reduce(kind: str, values: list[Any], arithmetic: Arithmetic) -> Any:
-    """The sum, mean or max of values, added up in order."""
+    """The sum, mean or max of values, added up in order; the mean of equal values is theirs, however sums round."""
     if kind == "max":
         return max(values)
-    plus: Callable[[Any, Any], Any] = arithmetic["+"]
-    result = arithmetic["number"](0.0)
-    for value in values:
-        result = plus(result, value)
-    return arithmetic["/"](result, arithmetic["number"](len(values))) if kind == "mean" else result
+    if kind == "mean" and all(value == values[0] for value in values):
+        return values[0]
+    whole = functools.reduce(arithmetic["+"], values, arithmetic["number"](0.0))
+    return arithmetic["/"](whole, arithmetic["number"](len(values))) if kind == "mean" else whole
 
 
 def substitute(expr: Expr, scope: Scope, *, most: int) -> tuple[Expr, list[tuple[str, Expr, float]]]:
@@ -180,7 +200,7 @@ def substitute(expr: Expr, scope: Scope, *, most: int) -> tuple[Expr, list[tuple
         weight = values if kind == "max" else [abs(v) for v in values]
         chosen = sorted(sorted(range(len(runs)), key=lambda n: -weight[n])[: most - 1])
         rest = [v for n, v in enumerate(values) if n not in set(chosen)]
-        left = max(rest) if kind == "max" else math.fsum(rest)
+        left = reduce("max" if kind == "max" else "sum", rest, FLOAT)
         return Terms(kind, tuple(fill(body, runs[n]) for n in chosen), len(runs), left)
 
     return fill(expr, scope), steps

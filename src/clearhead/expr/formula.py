@@ -18,7 +18,8 @@ from msgspec import Struct
 from clearhead.axes import Shape
 from clearhead.errors import ShapeError
 from clearhead.expr.evaluate import Scope, evaluate
-from clearhead.expr.nodes import Expr, Ref, lift
+from clearhead.expr.nodes import Expr, Ref, lift, walk
+from clearhead.expr.text import text
 
 
 class Misfit(ShapeError):
@@ -41,12 +42,17 @@ class Formula(Struct, frozen=True):
     body: Expr
     sizes: tuple[tuple[str, Expr], ...] = ()
 
+    @property
+    def read(self) -> frozenset[str]:
+        """The roles of the operands whose cells are read, not just their sizes."""
+        return frozenset(node.operand for node in walk(self.body) if isinstance(node, Ref))
+
     def bind(self, shapes: Sequence[Shape]) -> dict[str, int]:
         """The size of every index, from the shapes of the operands.
 
         Raises:
             Misfit: two sizes of one index differ.
-            ShapeError: an operand has too few axes.
+            ShapeError: an operand has too few axes, or too small ones.
         """
         found: dict[str, tuple[int, str]] = {}
         for role, letters, shape in zip(self.roles, self.operands, shapes, strict=True):
@@ -59,16 +65,25 @@ class Formula(Struct, frozen=True):
         sizes = {letter: size for letter, (size, _) in found.items()}
         for letter, expr in self.sizes:
             sizes[letter] = int(evaluate(expr, Scope({}, sizes, {})))
+            if sizes[letter] < 0:
+                raise ShapeError(f"{text(expr)} cannot be negative and is {sizes[letter]}")
         return sizes
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:
         """The shape of the result for operands of these shapes.
 
+        An operand that only lends its sizes, of which no cell is read, has no say in the leading axes.
+
         Raises:
             ShapeError: as `bind`, or the leading axes do not broadcast.
         """
         sizes = self.bind(shapes)
-        leads = [shape[: len(shape) - len(letters)] for letters, shape in zip(self.operands, shapes, strict=True)]
+        read = self.read
+        leads = [
+            shape[: len(shape) - len(letters)]
+            for role, letters, shape in zip(self.roles, self.operands, shapes, strict=True)
+            if role in read
+        ]
         return broadcast(leads) + tuple(sizes[letter] for letter in self.result)
 
 

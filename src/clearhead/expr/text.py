@@ -147,7 +147,8 @@ class _Printer:
         written = self.inside(left, before), self.inside(right, after)
         if symbol == "+" and written[1].startswith("-"):
             return f"{written[0]} - {written[1][1:]}", own
-        return f"{written[0]}{joint}{written[1]}", own
+        # -a//b and a*b//c would be read as (-a)//b and (a*b)//c, so inside a product these two go in parentheses.
+        return f"{written[0]}{joint}{written[1]}", ADDED if symbol in ("//", "%") else own
 
     def terms(self, expr: Terms) -> Piece:
         if expr.kind == "max":

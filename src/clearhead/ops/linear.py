@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clearhead.expr import Size, formula, indices, total, where
+from clearhead.expr.formula import broadcast
 from clearhead.ops.operation import Array, Namespace, operation
 
 c, d, g, h, i, j, m = indices("c d g h i j m")
@@ -47,7 +48,7 @@ def multiply(xp: Namespace, a: Array, b: Array) -> Array:
 @operation(lambda: formula("i m, m -> i m", lambda x, b: x[i, m] + b[m]))
 def bias(xp: Namespace, x: Array, b: Array) -> Array:
     """A number of its own added to each column."""
-    return x + b
+    return x + b[..., None, :]
 
 
 @operation(lambda: formula("h i d, h d -> h i d", lambda x, b: x[h, i, d] + b[h, d]))
@@ -95,4 +96,5 @@ def repeat(xp: Namespace, x: Array, *, times: int) -> Array:
 )
 def append(xp: Namespace, past: Array, new: Array) -> Array:
     """New tokens set behind those of a cache."""
-    return xp.concat([past, new], axis=-2)
+    lead = broadcast([past.shape[:-3], new.shape[:-3]])
+    return xp.concat([xp.broadcast_to(each, (*lead, *each.shape[-3:])) for each in (past, new)], axis=-2)

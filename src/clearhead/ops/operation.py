@@ -119,6 +119,17 @@ def floats(xp: Namespace, size: int, like: Array) -> Array:
     return xp.astype(counting(xp, size, like), like.dtype)
 
 
+def constant(xp: Namespace, x: Array) -> Array:
+    """The same numbers, through which no gradient flows."""
+    if "torch" in xp.__name__:
+        return x.detach()
+    if "jax" in xp.__name__:
+        from jax.lax import stop_gradient
+
+        return stop_gradient(x)
+    return x
+
+
 def as_parameters(values: Mapping[str, Any]) -> Parameters:
     """Parameters in the order of their names."""
     return tuple(sorted(values.items()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from clearhead.expr import Expr, Size, call, formula, indices, total, where
-from clearhead.ops.operation import Array, Namespace, Remark, counting, floats, operation
+from clearhead.ops.operation import Array, Namespace, Remark, constant, counting, floats, operation
 
 d, h, i, j, k = indices("d h i j k")
 
@@ -132,9 +132,11 @@ def softmax_over_queries(xp: Namespace, s: Array) -> Array:
 
 
 def _softmax(xp: Namespace, s: Array, axis: int) -> Array:
-    # Softmax does not change when a row is shifted; with its maximum at 0 no exponential can overflow.
-    # A row that is all minus infinity is shifted by 0, and its shares of 0 are 0.
-    top = xp.max(s, axis=axis, keepdims=True)
-    parts = xp.exp(s - xp.where(top == BARRED, 0.0, top))
+    # Softmax does not change when a row is shifted; with its maximum at 0 no exponential can overflow. A row that is
+    # all minus infinity is shifted by the lowest finite number instead, which leaves it so. The largest part of any
+    # other row is 1, so 0.5 stands only below a row of zeros, and keeps it at zero. The shift has no gradient, and
+    # must not be asked for one: a compiler that works scores out twice, rounded two ways, finds no maximum among them.
+    top = constant(xp, xp.max(s, axis=axis, keepdims=True))
+    parts = xp.exp(s - xp.maximum(top, float(xp.finfo(s.dtype).min)))
     whole = xp.sum(parts, axis=axis, keepdims=True)
-    return parts / xp.where(whole == 0, 1.0, whole)
+    return parts / xp.maximum(whole, 0.5)

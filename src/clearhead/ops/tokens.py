@@ -12,7 +12,7 @@ from clearhead.ops.operation import Array, Namespace, Remark, operation
 i, m, k, t = indices("i m k t")
 
 FLAT = Remark(
-    find=lambda xp, out, *operands: xp.any(xp.isnan(out), axis=-1) & ~xp.any(xp.isnan(operands[0]), axis=-1),
+    find=lambda xp, out, x: xp.any(xp.isnan(out), axis=-1) & xp.all(xp.abs(x) < math.inf, axis=-1),
     says="NaN",
     reason="all its values are equal, so its spread is 0 and, with eps 0, the norm divides 0 by 0 (0/0)",
     remedy="Give the norm an eps above 0, such as 1e-5.",
@@ -44,16 +44,17 @@ def _root(spread: Expr, eps: float) -> Expr:
 )
 def layer_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Each token less its mean, divided by its standard deviation (Ba et al. 2016; eps inside the root)."""
-    centred = _centred(xp, x, -1)
-    variance = xp.mean(centred * centred, axis=-1, keepdims=True)
+    return _standardised(xp, x, x[..., :1], -1, eps)
+
+
+def _standardised(xp: Namespace, x: Array, start: Array, axis: int | tuple[int, int], eps: float) -> Array:
+    # Measured from its first value, not from 0: a row of equal values then has a spread of exactly 0, however its
+    # sum rounds, and a row far from 0 keeps its digits.
+    shifted = x - start
+    count = x.shape[-1] if axis == -1 else x.shape[-1] * x.shape[-2]
+    centred = shifted - xp.sum(shifted, axis=axis, keepdims=True) / count
+    variance = xp.sum(centred * centred, axis=axis, keepdims=True) / count
     return centred / xp.sqrt(variance + eps)
-
-
-def _centred(xp: Namespace, x: Array, axis: int | tuple[int, int]) -> Array:
-    # Measured from the first value, not from 0: a row of equal values then has a spread of exactly 0,
-    # however its sum rounds, and a row far from 0 keeps its digits.
-    shifted = x - (x[..., :1] if axis == -1 else x[..., :1, :1])
-    return shifted - xp.mean(shifted, axis=axis, keepdims=True)
 
 
 @operation(
@@ -71,13 +72,16 @@ def _centred(xp: Namespace, x: Array, axis: int | tuple[int, int]) -> Array:
         t=Size("i"),
         k=Size("m"),
     ),
-    FLAT,
+    Remark(
+        find=lambda xp, out, x: xp.any(xp.isnan(out), axis=-1) & xp.all(xp.abs(x) < math.inf, axis=(-2, -1))[..., None],
+        says="NaN",
+        reason="all values of the matrix are equal, so their spread is 0; with eps 0 the norm divides 0 by 0 (0/0)",
+        remedy=FLAT.remedy,
+    ),
 )
 def norm_over_matrix(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Layer norm with one mean and one standard deviation for all tokens together."""
-    centred = _centred(xp, x, (-2, -1))
-    variance = xp.mean(centred * centred, axis=(-2, -1), keepdims=True)
-    return centred / xp.sqrt(variance + eps)
+    return _standardised(xp, x, x[..., :1, :1], (-2, -1), eps)
 
 
 @operation(
@@ -95,31 +99,33 @@ def norm_over_matrix(xp: Namespace, x: Array, *, eps: float) -> Array:
 )
 def rms_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Each token divided by the root of its mean square (Zhang and Sennrich 2019)."""
-    return x / xp.sqrt(xp.mean(x * x, axis=-1, keepdims=True) + eps)
+    return x / xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True) / x.shape[-1] + eps)
 
 
 @operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * gain[m]))
 def gain(xp: Namespace, x: Array, gain: Array) -> Array:
     """Each column times a number of its own."""
-    return x * gain
+    return x * gain[..., None, :]
 
 
 @operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * gain[m] + bias[m]))
 def gain_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
     """Each column times a number of its own, plus another."""
-    return x * gain + bias
+    return x * gain[..., None, :] + bias[..., None, :]
 
 
 @operation(lambda: formula("i m -> i m", lambda x: call("max", x[i, m], 0)))
 def relu(xp: Namespace, x: Array) -> Array:
     """The value where it is positive, 0 elsewhere."""
-    return xp.where(x > 0, x, 0.0)
+    return xp.where(x <= 0, 0.0, x)
 
 
 @operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -x[i, m]))))
 def silu(xp: Namespace, x: Array) -> Array:
     """The value times its logistic sigmoid, also called swish."""
-    return x / (1 + xp.exp(-x))
+    # The exponential of a number that is not positive: one that overflowed would make gradients NaN.
+    part = xp.exp(-xp.abs(x))
+    return x * xp.where(x < 0, part, 1.0) / (1 + part)
 
 
 @operation(lambda: formula("i m -> i m", lambda x: x[i, m] * (1 + call("erf", x[i, m] / call("sqrt", 2))) / 2))

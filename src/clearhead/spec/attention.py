@@ -148,9 +148,7 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
         if self.qk_norm:
             query = self.qk_norm.write(draft, query, "head token depth", "query.norm")
             key = self.qk_norm.write(draft, key, self._keys("token"), "key.norm")
-        past = [
-            draft.give(f"past.{n}", self._keys("past"), sizes=self._sizes()) for n in ("key", "value") if self.cache
-        ]
+        past = self._past(draft) if self.cache else []
         if self.rotary:
             query, key = self.rotary.write(draft, query, key, self._keys("token"), past[0] if past else None)
         if past:
@@ -161,6 +159,9 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
             key = draft.write("key.repeated", linear.repeat, key, "head key depth", times=times)
             value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
         return self._attend(draft, query, key, value)
+
+    def _past(self, draft: Draft) -> list[str]:
+        return [draft.give(f"past.{name}", self._keys("past"), sizes=self._sizes()) for name in ("key", "value")]
 
     def _keys(self, tokens: str) -> str:
         return f"{'head' if self.groups == self.heads else 'group'} {tokens} depth"

@@ -1,0 +1,185 @@
+"""The two statements of every operation, formula and array code, are held together here.
+
+``CASES`` is data: for each operation, how large its indices may be, which parameters it takes, and what its operands
+hold. Everything else is drawn: every index has a size of its own, and operands have axes in front that broadcast.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays, mutually_broadcastable_shapes
+from msgspec import Struct
+
+from clearhead.expr import Scope, evaluate
+from clearhead.ops import OPERATIONS, Operation, as_parameters
+
+NUMBERS = st.floats(-8, 8, allow_subnormal=False).map(lambda x: round(x, 4))
+SPREAD = st.integers(-40, 40).map(lambda n: n / 4)
+"""Multiples of a quarter: sums and squares of these are exact, so a row of equal values is one in either statement."""
+SCORES = st.one_of(NUMBERS, st.just(-np.inf))
+ADDED_MASK = st.sampled_from([0.0, -np.inf, -2.5])
+BOOLEANS = st.booleans()
+WORKED_BY_HAND = st.one_of(NUMBERS, st.sampled_from([0.5, -0.5, 1.5, -2.5, 0.125, -0.375, 0.0]))
+FEW = st.integers(1, 4)
+
+
+def as_drawn(known):
+    """The sizes of indices as they were drawn."""
+    return known
+
+
+class Case(Struct):
+    """How to draw operands and parameters for one operation.
+
+    ``holds`` are the numbers of each operand, the last for all that follow. ``sizes`` may change the sizes of indices
+    to go with each other and with the parameters, which it is told as well.
+    """
+
+    holds: Sequence[st.SearchStrategy[Any]] = (NUMBERS,)
+    parameters: Mapping[str, st.SearchStrategy[Any]] = {}
+    sizes: Callable[[dict[str, Any]], dict[str, Any]] = as_drawn
+
+
+def more_keys(known):
+    """As many keys as queries, or up to three more."""
+    return known | {"j": known["i"] + known["j"] - 1}
+
+
+def room_to_turn(known):
+    """Heads wide enough for the pairs, with 0 to 3 features left over."""
+    return known | {"d": 2 * known["c"] + known["d"] - 1}
+
+
+EPS = {"eps": st.sampled_from([0, 1e-5, 0.25])}
+OFFSET = {"offset": st.sampled_from([0.0, 3.0, 0.5])}
+
+CASES = {
+    "matmul": Case(),
+    "matmul_transposed": Case(),
+    "project": Case(),
+    "add": Case(),
+    "multiply": Case(),
+    "bias": Case(),
+    "head_bias": Case(),
+    "weighted_sum": Case(),
+    "concat": Case(),
+    "split": Case(parameters={"heads": FEW}, sizes=lambda known: known | {"c": known["c"] * known["heads"]}),
+    "repeat": Case(parameters={"times": FEW}),
+    "append": Case(),
+    "scale": Case(parameters={"factor": st.sampled_from([0.0, -1.5, 0.125])}),
+    "scale_by_depth": Case(),
+    "softcap": Case(parameters={"cap": st.sampled_from([0.5, 30.0])}),
+    "mask_boolean": Case((SCORES, BOOLEANS)),
+    "mask_additive": Case((SCORES, ADDED_MASK)),
+    "mask_padding": Case((SCORES, BOOLEANS)),
+    "mask_causal": Case((SCORES,), sizes=more_keys),
+    "mask_window": Case((SCORES,), {"width": st.integers(1, 5)}, more_keys),
+    "alibi_slopes": Case(parameters={"heads": st.integers(1, 13)}, sizes=lambda known: known | {"h": known["heads"]}),
+    "alibi": Case((SCORES,), sizes=more_keys),
+    "softmax": Case((SCORES,)),
+    "softmax_over_queries": Case((SCORES,)),
+    "layer_norm": Case((SPREAD,), EPS),
+    "norm_over_matrix": Case((SPREAD,), EPS),
+    "rms_norm": Case((SPREAD,), EPS),
+    "gain": Case(),
+    "gain_and_bias": Case(),
+    "relu": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -np.inf, np.inf, np.nan])),)),
+    "silu": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -1000.0, 1000.0])),)),
+    "gelu": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -40.0, 40.0])),)),
+    "gelu_tanh": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -40.0, 40.0])),)),
+    "sinusoidal": Case(parameters={"base": st.sampled_from([10000.0, 20.0])}),
+    "count": Case(parameters=OFFSET),
+    "count_on": Case(parameters=OFFSET),
+    "rotary_angles": Case(
+        parameters={"base": st.sampled_from([10000.0, 20.0]), "width": st.sampled_from([None, 2, 4])},
+        sizes=lambda known: known | {"d": known["d"] + (known["width"] or 1)},
+    ),
+    "cos": Case(),
+    "sin": Case(),
+    "rotate_half": Case(sizes=room_to_turn),
+    "rotate_interleaved": Case(sizes=room_to_turn),
+    "round_decimals": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4)}),
+    "round_head": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4), "head": st.integers(0, 4)}),
+}
+
+
+def work_out(operation: Operation, operands: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> np.ndarray:
+    """The result of an operation by its formula, one cell after the other."""
+    formula = operation.formula(as_parameters(parameters))
+    shapes = [operand.shape for operand in operands]
+    out = np.empty(formula.shape(shapes))
+    sizes, core = formula.bind(shapes), len(formula.result)
+    lead = out.shape[: out.ndim - core]
+    cores = {
+        role: np.broadcast_to(operand, lead + operand.shape[operand.ndim - len(letters) :])
+        for role, operand, letters in zip(formula.roles, operands, formula.operands, strict=True)
+        if role in formula.read
+    }
+    for cell in product(*map(range, out.shape)):
+        place = dict(zip(formula.result, cell[len(lead) :], strict=True))
+        here = {role: operand[cell[: len(lead)]] for role, operand in cores.items()}
+        out[cell] = evaluate(formula.body, Scope(here, sizes, place))
+    return out
+
+
+@st.composite
+def drawn(draw, operation: Operation, case: Case):
+    """Operands and parameters for an operation."""
+    parameters = {name: draw(values) for name, values in case.parameters.items()}
+    formula = operation.formula(as_parameters(parameters))
+    letters = sorted({letter for operand in formula.operands for letter in operand})
+    sizes = case.sizes({letter: draw(FEW) for letter in letters} | parameters)
+    count = len(formula.operands)
+    leads = draw(mutually_broadcastable_shapes(num_shapes=count, max_dims=2, max_side=2)).input_shapes
+    holds = [*case.holds, *[case.holds[-1]] * count][:count]
+    operands = [
+        draw(arrays(bool if numbers is BOOLEANS else float, (*lead, *(sizes[i] for i in core)), elements=numbers))
+        for core, lead, numbers in zip(formula.operands, leads, holds, strict=True)
+    ]
+    return operands, parameters
+
+
+def test_every_operation_has_a_case():
+    """No operation goes unproved, and no case is left of one that is gone."""
+    assert CASES.keys() == OPERATIONS.keys()
+    assert {name: tuple(sorted(case.parameters)) for name, case in CASES.items()} == {
+        name: tuple(sorted(operation.parameters)) for name, operation in OPERATIONS.items()
+    }
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_formula_and_code_agree(name, data):
+    """The formula, worked out cell by cell, gives what the array code gives, for all shapes and parameters."""
+    operation = OPERATIONS[name]
+    operands, parameters = data.draw(drawn(operation, CASES[name]))
+    before = [operand.copy() for operand in operands]
+    computed = operation(*operands, **parameters)
+    predicted = operation.formula(as_parameters(parameters)).shape([operand.shape for operand in operands])
+    assert computed.shape == predicted
+    np.testing.assert_allclose(computed, work_out(operation, operands, parameters), rtol=1e-12, atol=1e-12)
+    for operand, as_given in zip(operands, before, strict=True):
+        np.testing.assert_array_equal(operand, as_given, err_msg="the code wrote into an operand")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_says_what_it_does(name):
+    """Each operation is named in the table as it names itself, and sums itself up in one sentence."""
+    operation = OPERATIONS[name]
+    assert operation.name == name
+    assert len(operation.summary.split()) > 3
+    assert operation.summary.endswith(".")
+
+
+def test_the_proof_notices_a_wrong_code():
+    """Two statements that differ in one cell are told apart: the comparison above can fail."""
+    wrong = Operation(lambda xp, a, b: xp.matmul(a, b) + (a.shape[-1] == 3), OPERATIONS["matmul"]._stated, None)
+    a, b = np.ones((2, 3)), np.ones((3, 4))
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(wrong(a, b), work_out(wrong, (a, b), {}), rtol=1e-12)

@@ -1,0 +1,107 @@
+"""Claims: numbers as somebody wrote them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearhead.claim import Claim, decimals_of, leaves, shape_of
+from clearhead.errors import ProblemError
+
+
+@pytest.mark.parametrize(
+    ("written", "decimals"),
+    [
+        ("2.425", 3),
+        ("-0.10", 2),
+        ("+.5", 1),
+        ("7", 0),
+        ("7.", 0),
+        ("-12", 0),
+        ("1.5e-3", 4),
+        ("1e-3", 3),
+        ("1.25e2", 0),
+        ("1.25E1", 1),
+        ("3e+2", 0),
+        ("7/6", None),
+        ("nan", None),
+        ("-inf", None),
+        ("?", None),
+    ],
+)
+def test_decimals_as_written(written, decimals):
+    """The precision of a number is what was written: trailing zeros count, an exponent moves it."""
+    assert decimals_of(written) == decimals
+
+
+@pytest.mark.parametrize(
+    ("claim", "precision", "tolerance"),
+    [
+        (Claim("head", ("2.425", "1.2")), 3, 0.0005),
+        (Claim("head", ("1.20", "3")), 2, 0.005),
+        (Claim("head", "4"), 0, 0.5),
+        (Claim("head", ("7/6", "1/3")), None, 0.0),
+        (Claim("head", ("7/6", "0.5")), 1, 0.05),
+        (Claim("head", ("2.425",), decimals=1), 1, 0.05),
+        (Claim("head", ("nan", "?")), None, 0.0),
+        (Claim("head", "1e-9999"), 9999, 0.0),
+    ],
+)
+def test_precision_is_that_of_the_most_precise_number(claim, precision, tolerance):
+    """Half a unit of the last decimal is tolerated, nothing where fractions alone are claimed."""
+    assert claim.precision == precision
+    assert claim.tolerance == pytest.approx(tolerance, rel=1e-12, abs=0)
+
+
+def test_values_keep_the_nesting():
+    """Numbers, fractions and special values become an array of the claimed shape."""
+    claim = Claim("weights", (("1", "-7/6", "1e2"), ("nan", "-inf", "?")))
+    np.testing.assert_array_equal(claim.values, [[1, -7 / 6, 100], [math.nan, -math.inf, math.nan]])
+    np.testing.assert_array_equal(claim.claimed, [[True, True, True], [True, True, False]])
+    np.testing.assert_array_equal(claim.exact(), [[False, True, False], [False, False, False]])
+    assert shape_of(claim.written) == (2, 3)
+    assert list(leaves(claim.written)) == ["1", "-7/6", "1e2", "nan", "-inf", "?"]
+
+
+def test_one_number_has_no_axes():
+    """A claim for one cell is a single number."""
+    claim = Claim("norm", "0.5", cell=(1, 2))
+    assert claim.values.shape == ()
+    assert float(claim.values) == 0.5
+
+
+@pytest.mark.parametrize("bad", ["", "abc", "1,5", "1.2.3", "--1", "0x10", "1e", "NaN?", " 1", "1/2.5", "1e-99999"])
+def test_what_is_no_number(bad):
+    """Anything else is refused, with examples of what is meant and what came."""
+    with pytest.raises(ProblemError, match=r"A claim expects numbers such as 2\.425, 1e-3, 7/6, nan or \?") as caught:
+        Claim("head", (bad,))
+    assert repr(bad) in str(caught.value)
+
+
+def test_no_division_by_0():
+    """A fraction over 0 is refused."""
+    with pytest.raises(ProblemError, match="A claim divides by 0: '3/0'"):
+        Claim("head", "3/0")
+
+
+@pytest.mark.parametrize("ragged", [(), (("1", "2"), ("3",)), (("1",), "2"), ((), ())])
+def test_rows_are_equally_long(ragged):
+    """A claim is a block of numbers: rows that differ, or are empty, are refused at once."""
+    with pytest.raises(ProblemError, match="empty or not equally long"):
+        Claim("head", ragged)
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=5))
+def test_arrays_are_claimed_to_the_last_digit(numbers):
+    """A claim made of floats reads back the same floats."""
+    np.testing.assert_array_equal(Claim.of("head", np.array(numbers)).values, numbers)
+
+
+def test_claims_of_arrays():
+    """Whole numbers are written without decimals; ``decimals`` overrides the precision."""
+    claim = Claim.of("head", [[2.0, 0.5]], decimals=2)
+    assert claim == Claim("head", (("2", "0.5"),), decimals=2)
+    assert hash(claim) == hash(Claim("head", (("2", "0.5"),), decimals=2))
+    assert claim.tolerance == pytest.approx(0.005)
