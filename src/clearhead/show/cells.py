@@ -1,0 +1,106 @@
+"""What every medium shows of a matrix: which rows and columns, the digits of its cells, and labels made harmless."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from clearhead.expr import number
+
+LARGE = 1e7
+"""Numbers from here on are written with an exponent, as `clearhead.expr.number` writes them."""
+
+NOISE = 1e-14
+"""What may be missing, relative to a number, for it to have no more decimals: the last digits differ by machine."""
+
+JOINERS = "\u200c\u200d"
+"""Invisible characters that belong to scripts and emoji and change nothing but the shape of their neighbours."""
+
+
+def visible(text: str) -> str:
+    r"""The text with control characters, escapes and marks that turn the writing direction spelled out.
+
+    >>> print(visible("a\tb\x1b[31m"))
+    a\tb\x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_line(text: str) -> str:
+    """A paragraph with each run of white space made one space, and all else that cannot be seen spelled out."""
+    return visible(" ".join(text.split()))
+
+
+def shown(count: int, most: int, keep: Iterable[int] = ()) -> list[int | None]:
+    """At most so many places for so many things: their positions, and None where some are left out.
+
+    All if they fit; otherwise what must be kept, then the first and the last.
+
+    >>> shown(9, 5), shown(9, 5, keep=[4])
+    ([0, 1, None, 7, 8], [0, None, 4, None, 8])
+    """
+    if count <= most:
+        return list(range(count))
+    ends = chain.from_iterable((n, count - 1 - n) for n in range(most))
+    chosen: set[int] = set()
+    for position in chain(sorted(keep), ends):
+        if len(_with_gaps(chosen | {position}, count)) <= most:
+            chosen.add(position)
+    return _with_gaps(chosen, count)
+
+
+def _with_gaps(chosen: Iterable[int], count: int) -> list[int | None]:
+    places: list[int | None] = []
+    following = 0
+    for position in sorted(chosen):
+        places += [position] if position == following else [None, position]
+        following = position + 1
+    return places if following == count else [*places, None]
+
+
+def positions(places: Iterable[int | None]) -> list[int]:
+    """The places that are not gaps."""
+    return [place for place in places if place is not None]
+
+
+def gap(places: list[int | None], at: int, count: int) -> int:
+    """How many things the gap at this place leaves out, of so many."""
+    before, after = places[at - 1] if at else -1, places[at + 1] if at + 1 < len(places) else count
+    return after - before - 1  # type: ignore[operator]  # no two gaps are neighbours
+
+
+def digits(values: np.ndarray[Any, Any], decimals: int | None) -> Callable[[Any], str]:
+    """How the numbers of a matrix are written: all with the same decimals, so that they can be compared by eye.
+
+    Fewer decimals than asked for only where every number has no more; whole numbers have none. What would look like
+    0 and is not gets an exponent. Booleans are yes and no. With ``decimals`` None every digit is shown.
+    """
+    if values.dtype.kind == "b":
+        return lambda value: "yes" if value else "no"
+    places = None if decimals is None else _places([_exact(value) for value in values.flat], decimals)
+    return lambda value: _write(_exact(value), places, decimals)
+
+
+def _exact(value: Any) -> float:
+    """The number with the fewest digits that its own type tells apart: 0.1, not float32's 0.10000000149."""
+    return float(value) if isinstance(value, float) else float(str(value))
+
+
+def _places(numbers: list[float], decimals: int) -> int:
+    plain = [n for n in numbers if math.isfinite(n) and abs(n) < LARGE]
+    return next(
+        (p for p in range(decimals) if all(math.isclose(round(n, p), n, rel_tol=NOISE) for n in plain)), decimals
+    )
+
+
+def _write(value: float, places: int | None, decimals: int | None) -> str:
+    if places is None or not abs(value) < LARGE:
+        return number(value, decimals)
+    written = f"{abs(value) if value == 0 else value:.{places}f}"
+    return number(value, decimals) if value != 0 and float(written) == 0 else written

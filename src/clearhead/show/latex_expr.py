@@ -1,0 +1,245 @@
+"""Formulas in LaTeX, for any medium that sets them. `clearhead.expr.text` is the same in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clearhead.expr import (
+    Binary,
+    Call,
+    Expr,
+    Index,
+    Let,
+    Local,
+    Number,
+    Reduce,
+    Ref,
+    Size,
+    Terms,
+    Where,
+    number,
+)  # fmt: skip
+from clearhead.expr.text import ADDED, ATOM, COMPARED, LOOSE, MULTIPLIED, RAISED, STRENGTH, Piece, unlet
+from clearhead.show.cells import visible
+from clearhead.trace import Explanation
+
+SYMBOLS = {
+    "input": "X", "embedding": "E", "position": "P", "memory": "Y",
+    "query": "Q", "key": "K", "value": "V",
+    "query.weight": "W^Q", "key.weight": "W^K", "value.weight": "W^V", "output.weight": "W^O",
+    "query.bias": "b^Q", "key.bias": "b^K", "value.bias": "b^V", "output.bias": "b^O",
+    "scores": "S", "scaled": r"\tilde{S}", "masked": r"\bar{S}", "mask": "M", "weights": "A",
+    "head": "H", "concat": "C", "output": "O", "residual": "R", "norm": "N",
+    "norm.gain": r"\gamma", "norm.bias": r"\beta",
+    "up.weight": r"W^\mathrm{up}", "gate.weight": r"W^\mathrm{gate}",
+    "rotary.angle": r"\theta", "rotary.cos": r"\mathrm{cos}", "rotary.sin": r"\mathrm{sin}",
+}  # fmt: skip
+"""The field's symbols for lines, by the ending of their path. What stands in front of or behind it goes on top."""
+
+LOCALS = {"mean": r"\mu", "variance": r"\sigma^2"}
+CONSTANTS = {"pi": r"\pi"}
+FUNCTIONS = {name: rf"\{name}" for name in ("exp", "sin", "cos", "tanh", "max")}
+JOINTS = {
+    "*": r" \cdot ", "+": " + ", "-": " - ", "%": r" \bmod ",
+    "<": " < ", "<=": r" \le ", "==": " = ", "and": r" \land ",
+}  # fmt: skip
+WORDS = {"nan": r"\mathrm{NaN}", "inf": r"\infty", "-inf": r"-\infty", "yes": r"\text{yes}", "no": r"\text{no}"}
+
+ESCAPES = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}",
+}  # fmt: skip
+"""Characters that are commands to LaTeX, or not in all of its fonts."""
+
+
+def escape(words: str) -> str:
+    """Text for LaTeX in which every character stands for itself, and those that cannot be seen are spelled out."""
+    escaped = "".join(ESCAPES.get(c, c) for c in visible(words))
+    # Two of these in a row would be set as one dash, or one quotation mark.
+    return escaped.replace("--", "-{}-").replace("--", "-{}-").replace(",,", ",{},").replace(",,", ",{},")
+
+
+def latex(expr: Expr, *, decimals: int | None = 3, first: int = 1) -> str:
+    """An expression in LaTeX, numbers worked out to so many decimals (None: all digits).
+
+    ``first`` is what the labels of cells count from.
+    """
+    return _Printer(decimals, first).piece(expr)[0]
+
+
+def equation(left: Ref, right: Expr, decimals: int | None, first: int) -> str:
+    """The formula of a line: both sides, and what the names in it stand for."""
+    return f"{latex(left, first=first)} = {latex(right, decimals=decimals, first=first)}"
+
+
+def arithmetic(explanation: Explanation) -> Iterator[str]:
+    """The arithmetic of a cell, a formula for each step."""
+    steps: list[tuple[Expr, Expr, float]] = [(Local(s.name), s.filled, s.value) for s in explanation.steps]
+    for name, filled, value in [*steps, (explanation.target, explanation.filled, explanation.value)]:
+        printer = _Printer(explanation.decimals, explanation.first)
+        sides = [printer.piece(name)[0], printer.piece(filled)[0], printer.number(value)[0]]
+        yield " = ".join(dict.fromkeys(sides))
+
+
+def symbol(name: str) -> tuple[str, list[str]]:
+    r"""The symbol of a line and what goes on top of it.
+
+    >>> print(*symbol("layers.3.query.weight"))
+    W ['Q', '\\text{layers.3}']
+    """
+    parts = name.split(".")
+    for length in (2, 1):
+        for start in range(len(parts) - length, -1, -1):
+            known = SYMBOLS.get(".".join(parts[start : start + length]))
+            if known:
+                base, _, top = known.partition("^")
+                around = [".".join(parts[:start]), ".".join(parts[start + length :])]
+                return base, [*filter(None, [top]), *(_words(words) for words in around if words)]
+    return _words(name), []
+
+
+def _words(words: str) -> str:
+    return rf"\text{{{escape(words)}}}"
+
+
+class _Printer:
+    def __init__(self, decimals: int | None, first: int) -> None:
+        self.decimals = decimals
+        self.first = first
+
+    def inside(self, expr: Expr, strength: int) -> str:
+        written, own = self.piece(expr)
+        return written if own >= strength else rf"\left({written}\right)"
+
+    def whole(self, expr: Expr) -> str:
+        return self.piece(expr)[0]
+
+    def piece(self, expr: Expr) -> Piece:
+        match expr:
+            case Number(value):
+                return _number(number(value, None))
+            case Index(name):
+                return name, ATOM
+            case Size(index):
+                return f"n_{{{index}}}", ATOM
+            case Local(name, None):
+                return LOCALS.get(name, _words(name)), RAISED
+            case Local(_, float(value)) | Ref(value=float(value)):
+                return self.number(value)
+            case Ref():
+                return self.cell(expr)
+            case Call(function, arguments):
+                return self.call(function, arguments)
+            case Binary(symbol, left, right):
+                return self.binary(symbol, left, right)
+            case Reduce(kind, over, body):
+                return self.reduce(kind, over, body)
+            case Where():
+                return self.cases(expr), ATOM
+            case Let():
+                named, body = unlet(expr)
+                where = r",\quad ".join(f"{self.whole(Local(name))} = {self.whole(value)}" for name, value in named)
+                return rf"{self.whole(body)} \quad\text{{where }} {where}", LOOSE
+            case Terms():
+                return self.terms(expr)
+        raise TypeError(f"{type(expr).__name__} cannot be printed")
+
+    def number(self, value: float) -> Piece:
+        return _number(number(value, self.decimals))
+
+    def cell(self, ref: Ref) -> Piece:
+        """The symbol with its indices below and its head on top; what has a top cannot be raised to a power."""
+        base, tops = symbol(ref.operand)
+        if ref.at is not None:
+            tops = [*tops, f"({self.index(ref.at)})"]
+        below = f"_{{{','.join(map(self.index, ref.indices))}}}" if ref.indices else ""
+        top = f"^{{{','.join(tops)}}}" if tops else ""
+        return f"{base}{top}{below}", RAISED if tops else ATOM
+
+    def index(self, index: Expr) -> str:
+        return str(int(index.value) + self.first) if isinstance(index, Number) else self.whole(index)
+
+    def call(self, function: str, arguments: tuple[Expr, ...]) -> Piece:
+        match function, arguments:
+            case "neg", (argument,):
+                return f"-{self.inside(argument, MULTIPLIED)}", ADDED
+            case ("share", (a, b)):
+                return self.binary("/", a, b)
+            case "sqrt", (argument,):
+                return rf"\sqrt{{{self.whole(argument)}}}", ATOM
+            case "abs", (argument,):
+                return rf"\left|{self.whole(argument)}\right|", ATOM
+            case constant, ():
+                return CONSTANTS.get(constant, _words(constant)), ATOM
+        name = FUNCTIONS.get(function, rf"\operatorname{{{escape(function)}}}")
+        return rf"{name}\left({', '.join(map(self.whole, arguments))}\right)", ATOM
+
+    def binary(self, symbol: str, left: Expr, right: Expr) -> Piece:
+        if symbol == "/":
+            return rf"\frac{{{self.whole(left)}}}{{{self.whole(right)}}}", MULTIPLIED
+        if symbol == "//":
+            return rf"\lfloor {self.inside(left, MULTIPLIED)} / {self.inside(right, RAISED)} \rfloor", ATOM
+        own = STRENGTH[symbol]
+        if symbol == "^":
+            return f"{self.inside(left, ATOM)}^{{{self.whole(right)}}}", own
+        sides = self.inside(left, own), self.inside(right, own + 1 if symbol in "-%" else own)
+        if symbol == "+" and sides[1].startswith("-"):
+            return f"{sides[0]} - {sides[1][1:]}", own
+        joint = r"\," if symbol == "*" and _is_symbol(right) else JOINTS[symbol]
+        return joint.join(sides), own
+
+    def reduce(self, kind: str, over: tuple[str, ...], body: Expr) -> Piece:
+        below = ",".join(over)
+        if kind == "max":
+            return rf"\max_{{{below}}} {self.inside(body, RAISED)}", ADDED
+        sizes = "".join(f"n_{{{index}}}" for index in over)
+        factor = rf"\frac{{1}}{{{sizes}}}" if kind == "mean" else ""
+        return rf"{factor}\sum_{{{below}}} {self.inside(body, MULTIPLIED)}", ADDED
+
+    def cases(self, expr: Where) -> str:
+        rows = []
+        rest: Expr = expr
+        while isinstance(rest, Where):
+            rows.append(rf"{self.inside(rest.then, COMPARED)} & \text{{if }} {self.whole(rest.condition)}")
+            rest = rest.otherwise
+        rows.append(rf"{self.whole(rest)} & \text{{otherwise}}")
+        return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+
+    def terms(self, expr: Terms) -> Piece:
+        more = expr.count - len(expr.terms)
+        if expr.kind == "max":
+            shown = [*map(self.whole, expr.terms), *([] if expr.rest is None else [rf"\dots\text{{ {more} more}}"])]
+            return rf"\max\left({', '.join(shown)}\right)", ATOM
+        written = ""
+        for at, term in enumerate(expr.terms):
+            piece = self.inside(term, ADDED)
+            if at and piece.startswith("-"):
+                written += f" - {piece[1:]}"
+            else:
+                written += f" + {piece}" if at else piece
+        if expr.rest is not None:
+            written += rf" + \underbrace{{\cdots}}_{{\text{{{more} more: }}{self.number(expr.rest)[0]}}}"
+        if expr.kind == "mean":
+            return rf"\frac{{{written}}}{{{expr.count}}}", MULTIPLIED
+        return written, ADDED if expr.count > 1 else self.piece(expr.terms[0])[1]
+
+
+def _is_symbol(expr: Expr) -> bool:
+    """Whether what is written is a letter: a product with one needs no sign."""
+    return isinstance(expr, (Index, Size)) or (isinstance(expr, (Ref, Local)) and expr.value is None)
+
+
+def number_in_latex(written: str) -> str:
+    """A number as it stands in plain text, in LaTeX."""
+    return _number(written)[0]
+
+
+def _number(written: str) -> Piece:
+    if written in WORDS:
+        return WORDS[written], ADDED if written.startswith("-") else ATOM
+    mantissa, e, exponent = written.partition("e")
+    if e:
+        times = "" if mantissa == "1" else rf"{mantissa} \cdot "
+        return f"{times}10^{{{int(exponent)}}}", ADDED if written.startswith("-") else MULTIPLIED
+    return written, ADDED if written.startswith("-") else ATOM

@@ -1,0 +1,86 @@
+"""A document as GitHub-flavoured Markdown: tables, and formulas in LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from clearhead.axes import describe
+from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
+from clearhead.show.cells import digits, gap, one_line, positions, shown, visible
+from clearhead.show.latex_expr import arithmetic, equation
+
+MOST_ROWS, MOST_COLUMNS = 24, 12
+TONES = {"good": "Good", "note": "Note", "warning": "Warning"}
+
+_SPECIAL = re.compile(r"[\\`*_\[\]{}<>&|$#~!]|://|www\.|^(?:[-+=:]|\d+[.)])")
+"""What Markdown, GitHub's mathematics or HTML would take for markup, and what begins a list or a link."""
+
+
+def to_markdown(document: Document) -> str:
+    """A document as Markdown. Labels and titles appear as they are: nothing in them is taken for markup."""
+    blocks = [f"# {_escape(one_line(document.title))}"]
+    for part in document.parts:
+        blocks += _lower(part, document.decimals)
+    return "\n\n".join(blocks)
+
+
+def _escape(words: str) -> str:
+    """Text in which no character is markup."""
+    return _SPECIAL.sub(lambda found: "".join(map(_character, found[0])), visible(words))
+
+
+def _character(c: str) -> str:
+    """A special character behind a backslash, or as a reference where other readers of Markdown come first."""
+    if c.isalnum():
+        return c
+    return f"&#{ord(c)};" if c in "<>&|$:/" else f"\\{c}"
+
+
+def _lower(part: Part, decimals: int | None) -> Iterator[str]:
+    match part:
+        case Prose(words):
+            yield _escape(one_line(words))
+        case Remark(words, tone):
+            yield f"> **{TONES[tone]}:** {_escape(one_line(words))}"
+        case Heading(words, axes, shape, aside):
+            sizes = f" {_escape(describe(axes, shape))}" if axes else ""
+            yield f"## {_escape(words)}{sizes}{aside and f' {_escape(aside)}'}"
+        case Equation():
+            yield _display(equation(part.left, part.right, decimals, part.first))
+        case Panels(matrices):
+            for matrix in matrices:
+                yield from _matrix(matrix, decimals)
+        case Arithmetic(explanation):
+            yield from map(_display, arithmetic(explanation))
+
+
+def _display(formula: str) -> str:
+    return f"$$\n{formula}\n$$"
+
+
+def _matrix(matrix: Matrix, decimals: int | None) -> Iterator[str]:
+    if matrix.title:
+        yield f"**{_escape(matrix.title)}**"
+    rows = shown(len(matrix.rows), MOST_ROWS, sorted({row for row, _ in matrix.marked}))
+    columns = shown(len(matrix.columns), MOST_COLUMNS, sorted({column for _, column in matrix.marked}))
+    write = digits(matrix.values[positions(rows)][:, positions(columns)], decimals)
+
+    def cell(row: int, column: int | None) -> str:
+        if column is None:
+            return "…"
+        number = write(matrix.values[row, column])
+        return f"**{number}**" if (row, column) in matrix.marked else number
+
+    table = [_row(["", *("…" if c is None else _escape(matrix.columns[c]) for c in columns)])]
+    table.append(_row([":--", *["--:"] * len(columns)]))
+    for at, row in enumerate(rows):
+        if row is None:
+            table.append(_row([f"… {gap(rows, at, len(matrix.rows))} not shown", *[""] * len(columns)]))
+        else:
+            table.append(_row([_escape(matrix.rows[row]), *(cell(row, column) for column in columns)]))
+    yield "\n".join(table)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,68 @@
+"""Traces to show, and names that must do no harm."""
+
+import pytest
+
+from clearhead.deviations import deviate
+from clearhead.spec import Attention, Block, Norm, Positions
+
+
+@pytest.fixture
+def work_out(soccer):
+    """Works the notebook's second example out, with deviations, tokens and lines to keep."""
+
+    def run(*deviations, tokens=("Chaky", "loves", "soccer"), keep=None):
+        block = Block(Attention(heads=2), norm=Norm(eps=0, gain=False), positions=Positions())
+        return deviate(block.working(), *deviations).run(soccer, tokens=tokens, keep=keep)
+
+    return run
+
+
+@pytest.fixture
+def trace(work_out):
+    """The notebook's second example."""
+    return work_out()
+
+
+@pytest.fixture
+def big(rich, arrays_for, sizes):
+    """A block with every feature, in a batch of two."""
+    import numpy as np
+
+    working = rich.working()
+    arrays = arrays_for(working, sizes)
+    return working.run({name: np.stack([a, a]) if name == "embedding" else a for name, a in arrays.items()})
+
+
+HOSTILE = (
+    "\x1b[31mred\x1b[0m",
+    "\x1b]8;;http://evil\x07link",
+    "[red]bold[/red]",
+    "<script>alert('1')</script>",
+    "a|b",
+    "`code` *x* _y_ ~z~ **w**",
+    "$x$ $$y$$",
+    "\\input{/etc/passwd}",
+    "%$#&_{}~^\\",
+    "--''``,,<<>>\"",
+    "# heading",
+    "1. item",
+    "![image](http://evil.example)",
+    "&lt;&#60;",
+    "tab\tnew\nline\r",
+    "\u202eright to left",
+    "שלום עולם",
+    "مرحبا",
+    "日本語",
+    "😀👩\u200d👩\u200d👧❤\ufe0f",
+    "e\u0301\u0302\u0303",
+    "\ud800",
+    "x" * 200,
+    "語" * 200,
+    "",
+)
+
+
+@pytest.fixture
+def hostile():
+    """Names of tokens that mean something to a terminal, a browser, Markdown, LaTeX or Rich."""
+    return HOSTILE

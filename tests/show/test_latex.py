@@ -1,0 +1,53 @@
+import re
+
+from clearhead.show import View, render
+
+
+def _balanced(text):
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", text):
+        depth += 1 if brace == "{" else -1
+        assert depth >= 0
+    return depth == 0
+
+
+def test_a_document_is_complete(trace):
+    """The file begins with its class, opens and closes the document, and every brace and environment is closed."""
+    written = render(trace, "latex", View("Title"))
+    assert written.startswith("\\documentclass")
+    assert written.endswith("\\end{document}")
+    assert _balanced(written)
+    assert written.count("\\begin{") == written.count("\\end{")
+
+
+def test_a_block_with_every_feature_prints(big):
+    """The same holds for every kind of line that a block has."""
+    written = render(big, "latex", View("Block"))
+    assert _balanced(written)
+    assert written.count("\\begin{array}") == written.count("\\end{array}") > 60
+
+
+def test_hostile_names_are_escaped(work_out, hostile):
+    """No name breaks the table or brings a command of its own along."""
+    known = set(re.findall(r"\\[a-zA-Z]+", render(work_out(), "latex", View("T", about="A"))))
+    known |= {"\\" + word for word in (
+        "textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "textquotedbl",
+        "textquotesingle", "textasciigrave", "ifcsname", "detokenize", "endcsname", "DeclareUnicodeCharacter",
+    )}  # fmt: skip
+    for name in hostile:
+        written = render(work_out(tokens=[name, name, name]), "latex", View(name, about=name))
+        assert _balanced(written)
+        assert set(re.findall(r"\\[a-zA-Z]+", written)) <= known
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]", written)
+
+
+def test_characters_beyond_a_font_are_declared(work_out):
+    """Every character beyond ASCII has a stand-in for the engine that has no glyph for it."""
+    written = render(work_out(tokens=["日", "é", "😀"]), "latex")
+    assert {"65E5", "00E9", "1F600"} <= set(re.findall(r"DeclareUnicodeCharacter\{([0-9A-F]+)\}", written))
+
+
+def test_weights_are_shaded_and_cells_boxed(trace):
+    """A weight's cell is coloured by its share, and the cell that is worked out stands in a box."""
+    written = render(trace, "latex", View(address="weights@2", cell=(3, 2)))
+    assert r"\cellcolor{blue!43}\boxed{0.787}" in written
