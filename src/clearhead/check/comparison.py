@@ -1,0 +1,121 @@
+"""Claims held against a trace, line by line, at the precision they were written in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import describe
+from clearhead.claim import Claim, shape_of
+from clearhead.errors import ProblemError, UnknownName
+from clearhead.trace import Cell, Explanation, Trace
+
+EXACT = 1e-12
+"""How far, relative to the number, a claim may be off that was written as a fraction."""
+
+_ROUNDING = 1e-9
+"""What a claim at the very edge of its tolerance is forgiven, as a part of the tolerance."""
+
+
+class Compared(Struct, frozen=True):
+    """One claim held against the trace.
+
+    ``claimed`` and ``expected`` have the axes ``axes``, labelled with ``labels``; for a claim of one cell they have
+    none. ``wrong`` has the differing cells, counted from 0; ``explanation`` works out the first of them.
+    """
+
+    claim: Claim
+    axes: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    claimed: np.ndarray[Any, Any]
+    expected: np.ndarray[Any, Any]
+    wrong: tuple[Cell, ...]
+    explanation: Explanation | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every claimed cell agrees."""
+        return not self.wrong
+
+
+class Comparison(Struct, frozen=True):
+    """All claims held against a trace: those that differ first, each part in the order of the working."""
+
+    lines: tuple[Compared, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every claim agrees."""
+        return not self.differing
+
+    @property
+    def differing(self) -> tuple[Compared, ...]:
+        """The claims that differ; the first is the first line of the working where numbers part."""
+        return tuple(each for each in self.lines if not each.agrees)
+
+    @property
+    def agreeing(self) -> tuple[Compared, ...]:
+        """The claims that agree."""
+        return tuple(each for each in self.lines if each.agrees)
+
+
+def compare(claims: Iterable[Claim], trace: Trace) -> Comparison:
+    """Compares claims with a trace.
+
+    A number agrees if the trace's number would be written so: it lies within half a unit of the last decimal of the
+    claim (see `Claim.precision`). A fraction agrees if it is equal but for rounding. NaN agrees with NaN.
+
+    Raises:
+        ProblemError: a claim has another shape than its line, or a cell that the line has not.
+        UnknownName: a claim is for a line or head that does not exist.
+    """
+    order = list(trace.working.names)
+    compared = [_compare_one(claim, trace) for claim in claims]
+    compared.sort(key=lambda each: (each.agrees, order.index(trace.locate(each.claim.line)[0])))
+    return Comparison(tuple(compared))
+
+
+def _compare_one(claim: Claim, trace: Trace) -> Compared:
+    try:
+        axes, labels, array = trace.left_axes(claim.line), trace.labels(claim.line), trace.numpy(claim.line)
+    except UnknownName as error:
+        raise UnknownName(f"A claim is for {claim.line}. {error}") from None
+    cell = () if claim.cell is None else tuple(label - trace.working.first for label in claim.cell)
+    _check_fit(claim, array.shape, axes, cell)
+    claimed, expected = claim.values, np.asarray(array[cell], dtype=np.float64)
+    differs = claim.claimed & ~_agree(claim, claimed, expected)
+    wrong = tuple(tuple(int(i) for i in where) for where in np.argwhere(differs))
+    explanation = trace.explain(claim.line, *cell, *wrong[0], decimals=_shown(claim)) if wrong else None
+    whole = claim.cell is None
+    return Compared(claim, axes if whole else (), labels if whole else (), claimed, expected, wrong, explanation)
+
+
+def _check_fit(claim: Claim, shape: tuple[int, ...], axes: tuple[str, ...], cell: Cell) -> None:
+    expected = shape if claim.cell is None else ()
+    got = shape_of(claim.written)
+    if claim.cell is not None and (len(cell) != len(shape) or any(not 0 <= i < n for i, n in zip(cell, shape))):  # noqa: B905
+        raise ProblemError(f"{claim.line} has no cell {list(claim.cell)}: it is {describe(axes, shape)}.")
+    if got != expected:
+        want = describe(axes, shape) if claim.cell is None else "one number, since it names a cell"
+        raise ProblemError(
+            f"A claim for {claim.line} expects {want}, got numbers of shape ({', '.join(map(str, got))}). "
+            f'Write "?" for what is not claimed.'
+        )
+
+
+def _agree(claim: Claim, claimed: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    size = np.maximum(np.abs(np.where(np.isfinite(expected), expected, 0)), 1)
+    written = np.maximum(claim.tolerance * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
+    tolerance = np.where(claim.exact(), EXACT * size, written)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(claimed - expected) <= tolerance
+    agree: np.ndarray[Any, Any] = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
+    return agree
+
+
+def _shown(claim: Claim) -> int:
+    """The decimals to explain with: enough to see the difference, and the usual three at least."""
+    return max(3, (claim.precision or 0) + 1)
