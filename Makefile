@@ -1,0 +1,55 @@
+# Two commands do everything from a fresh clone: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint format bench docs clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/core
+	@$(BIN)/clearhead show soccer
+	@echo
+	@echo "That was the textbook. Next, try:"
+	@echo "  $(BIN)/clearhead show soccer head@2 --cell 1,1        one number, down to its arithmetic"
+	@echo "  $(BIN)/clearhead check soccer                         what the notebook printed, held against it"
+	@echo "  $(BIN)/clearhead show soccer --deviate softmax-over-queries --deviate norm-over-matrix"
+	@echo "  $(BIN)/clearhead list                                 the other problems"
+	@echo "  $(BIN)/clearhead new mine.toml && $(BIN)/clearhead show mine.toml"
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(VENV)/lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/lint
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(VENV)/core
+	$(BIN)/python docs/make.py
+
+bench: $(VENV)/test
+	$(BIN)/python -m bench
+
+$(VENV)/python: 
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/core: $(VENV)/python pyproject.toml
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/python pyproject.toml
+	$(PIP) install --editable '.[test]'
+	@touch $@
+
+$(VENV)/lint: $(VENV)/python pyproject.toml
+	$(PIP) install --editable '.[lint]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis out

@@ -1,0 +1,20 @@
+"""Runs the benchmarks named as arguments, or all."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import block, startup
+
+BENCHMARKS = {"block": block.run, "startup": startup.run}
+
+
+def main() -> None:
+    """Runs them in order, under their names."""
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"-- {name}")
+        BENCHMARKS[name]()
+
+
+if __name__ == "__main__":
+    main()

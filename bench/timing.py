@@ -1,0 +1,54 @@
+"""Timing on a noisy machine: interleaved pairs, and the median of their ratios."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Ratio(NamedTuple):
+    """Seconds of two things, each the median, and the median and quartiles of the ratio of each pair."""
+
+    ours: float
+    theirs: float
+    ratio: float
+    low: float
+    high: float
+
+    def row(self, ours: str, theirs: str, unit: float = 1e6, name: str = "us") -> str:
+        """A line to print."""
+        return (
+            f"{ours:<34} {self.ours * unit:8.1f} {name}   {theirs:<44} {self.theirs * unit:8.1f} {name}   "
+            f"ratio {self.ratio:.2f}  ({self.low:.2f} .. {self.high:.2f})"
+        )
+
+
+def compare(ours: Callable[[], object], theirs: Callable[[], object], *, pairs: int, repeat: int) -> Ratio:
+    """Times two functions in turn, so that both see the same noise. ``repeat`` calls make one measurement."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for function in (ours, theirs):
+        function()
+    for _ in range(pairs):
+        for function, taken in zip((ours, theirs), seconds, strict=True):
+            start = time.perf_counter()
+            for _ in range(repeat):
+                function()
+            taken.append((time.perf_counter() - start) / repeat)
+    ratios = [a / b for a, b in zip(*seconds, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return Ratio(statistics.median(seconds[0]), statistics.median(seconds[1]), middle, low, high)
+
+
+def process(*arguments: str) -> Callable[[], object]:
+    """A function that runs Python on these arguments as a process of its own, with compiled modules kept as usual."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+    def run() -> None:
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, env=environment)
+
+    return run

@@ -1,0 +1,45 @@
+"""What can be typed after a command, and what the shell can complete."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def cell(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """The indices of a cell, counted as the labels are, from ``1,2``."""
+    if value is None:
+        return None
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"expects whole numbers with commas between, such as 1,2; got {value!r}.", ctx, param
+        ) from None
+
+
+def complete_problem(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Bundled problems, else files."""
+    from clearhead.problems import bundled
+
+    names = [CompletionItem(name) for name in bundled() if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
+
+def complete_line(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """The lines of the problem that was typed before."""
+    from clearhead.errors import ClearheadError
+    from clearhead.problems import read_problem
+
+    try:
+        names = read_problem(ctx.params["problem"]).working().names
+    except (ClearheadError, KeyError):
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_deviation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """The deviations, with what they do."""
+    from clearhead.deviations import DEVIATIONS
+
+    return [CompletionItem(id, help=each.does) for id, each in DEVIATIONS.items() if id.startswith(incomplete)]

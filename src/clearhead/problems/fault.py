@@ -1,0 +1,81 @@
+"""How errors speak of a file: where, and what came.
+
+Paths name a place as TOML users do, lists counted from 0: ``claims[2].values[0][1]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from typing import Any
+
+from clearhead.errors import ClearheadError, ProblemError
+
+LONGEST = 2**63
+"""TOML's whole numbers have 64 bits."""
+
+_MOST_QUOTED = 60
+_MESSAGE_HEAD, _MESSAGE_TAIL = 700, 300
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Completes every error with the file that was read, and keeps it to one screen.
+
+    Raises:
+        ProblemError: for any error of clearhead's own, and where lists or tables are nested without end.
+    """
+    try:
+        yield
+    except ClearheadError as error:
+        raise ProblemError(_clip(f"{source}: {error}")) from None
+    except RecursionError:
+        raise ProblemError(f"{source}: lists or tables are nested too deeply. Take the extra brackets away.") from None
+
+
+@contextmanager
+def part(path: str) -> Iterator[None]:
+    """Puts the part of a problem in front of errors that do not know it.
+
+    Raises:
+        ProblemError: for any error of clearhead's own.
+    """
+    try:
+        yield
+    except ClearheadError as error:
+        raise ProblemError(f"{path}: {error}") from None
+
+
+def _clip(message: str) -> str:
+    """The message with its middle left out where it is long: its head says where, its tail what to do."""
+    if len(message) > _MESSAGE_HEAD + _MESSAGE_TAIL:
+        message = f"{message[:_MESSAGE_HEAD]} ... {message[-_MESSAGE_TAIL:]}"
+    return message
+
+
+def join(path: str, key: str) -> str:
+    """The path of a key in the table at a path."""
+    return f"{path}.{key}" if path else key
+
+
+def quote(value: Any) -> str:
+    """What came, briefly and as it is written in TOML."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() if not -LONGEST <= value < LONGEST:
+            return "a very long whole number"
+        case str():
+            return _short(repr(value[: _MOST_QUOTED + 1]))
+        case list():
+            return f"a list of {len(value)}"
+        case dict():
+            return "a table"
+        case datetime() | date() | time():
+            return f"the date or time {value}"
+    return _short(repr(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}..."

@@ -1,0 +1,100 @@
+"""Nested lists of a file as arrays, and as claims that keep their digits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from clearhead.claim import Claim, Written
+from clearhead.errors import ProblemError
+from clearhead.problems.fault import part, quote
+from clearhead.problems.toml import Digits, whole
+
+Leaf = Callable[[Any, str], Any]
+
+_MOST_AXES = 8
+_MOST_DIGITS = 60
+
+
+def read_array(value: Any, path: str) -> np.ndarray[Any, Any]:
+    """The array that nested lists are: float64, or bool if the first of its values is true or false.
+
+    Raises:
+        ProblemError: lists are empty or differ in length or depth, or a value is of another kind than the first.
+    """
+    if not isinstance(value, list):
+        raise ProblemError(f"{path} expects lists of numbers, got {quote(value)}. Write it as [[1, 0], [0, 1]].")
+    shape, first = _shape(value, path)
+    if isinstance(first, bool):
+        return np.array(_nested(value, shape, path, _boolean), dtype=np.bool_)
+    return np.array(_nested(value, shape, path, _number), dtype=np.float64)
+
+
+def read_written(value: Any, path: str) -> Written:
+    """Nested lists of numbers as they were written, for a `Claim`; a single number is one too.
+
+    Raises:
+        ProblemError: as `read_array`, or a text is no number that a claim can hold.
+    """
+    shape, _ = _shape(value, path)
+    written: Written = _nested(value, shape, path, _digits)
+    return written
+
+
+def _shape(value: Any, path: str) -> tuple[tuple[int, ...], Any]:
+    """The shape of nested lists as their first items have it, and the first value."""
+    shape: list[int] = []
+    while isinstance(value, list):
+        if not value:
+            raise ProblemError(f"{path}{'[0]' * len(shape)} is an empty list. Give at least one number.")
+        shape.append(len(value))
+        value = value[0]
+    if len(shape) > _MOST_AXES:
+        raise ProblemError(f"{path} is nested {len(shape)} lists deep; no array has more than {_MOST_AXES} axes.")
+    return tuple(shape), value
+
+
+def _nested(value: Any, shape: tuple[int, ...], path: str, leaf: Leaf) -> Any:
+    """The values of nested lists, each through ``leaf``, as nested tuples of this shape."""
+    if not shape:
+        if isinstance(value, list):
+            raise ProblemError(f"{path} expects a number, as the first is, got {quote(value)}. Check the brackets.")
+        return leaf(value, path)
+    if not isinstance(value, list):
+        raise ProblemError(f"{path} expects a list of {shape[0]}, as the first is, got {quote(value)}.")
+    if len(value) != shape[0]:
+        raise ProblemError(f"{path} expects {shape[0]} entries, as many as the first, got {len(value)}.")
+    return tuple(_nested(item, shape[1:], f"{path}[{index}]", leaf) for index, item in enumerate(value))
+
+
+def _boolean(value: Any, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise ProblemError(f"{path} expects true or false, as the first value is, got {quote(value)}.")
+    return value
+
+
+def _number(value: Any, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ProblemError(f"{path} expects a number, got {quote(value)}. Write it with digits and without quotes.")
+    if isinstance(value, Digits):
+        if math.isinf(value) and "inf" not in value.text:
+            raise ProblemError(f"{path} expects a number below 1.8e308, got {quote(value)}. Write -inf if you mean it.")
+        return float(value)
+    return float(whole(int(value), path))
+
+
+def _digits(value: Any, path: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ProblemError(f"{path} expects a number, got {quote(value)}. Write ? in quotes where nothing is claimed.")
+    if isinstance(value, str):
+        text = value
+    else:
+        text = value.text if isinstance(value, Digits) else str(whole(int(value), path))
+    if len(text) > _MOST_DIGITS:
+        raise ProblemError(f"{path} expects at most {_MOST_DIGITS} characters, got {quote(value)}.")
+    with part(path):
+        Claim("", text)
+    return text

@@ -1,0 +1,231 @@
+"""A problem: a worked example, with its numbers and perhaps with somebody's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from clearhead.axes import Axes, Shape, describe, head_axis
+from clearhead.claim import Claim, shape_of
+from clearhead.deviations import Applied, deviate
+from clearhead.errors import ProblemError, suggest
+from clearhead.line import Given, find, split_head
+from clearhead.problems.fault import part
+from clearhead.spec import Attention, Block
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+NumpyArray = np.ndarray[Any, Any]
+
+MOST_CELLS = 4_000_000
+"""The most numbers that all lines of a problem may have together: 32 MB in float64."""
+
+
+class Problem(Struct, frozen=True, eq=False, kw_only=True):
+    """A worked example: what is computed, from which numbers, and what somebody got.
+
+    Two problems are equal if all they hold is, arrays to the last bit.
+
+    Attributes:
+        title: what it is called.
+        about: what to notice, in a few sentences.
+        tokens: the names of the tokens that ask (the rows of the input); none to leave them numbered.
+        spec: what is computed.
+        arrays: the given arrays of the working by full name. Kept as copies that cannot be written to, float64, or
+            bool for masks, in the working's order.
+        given: the lines at which the working is entered; none for its beginning.
+        deviations: what is done otherwise than in the textbook.
+        claims: what somebody got. Heads and cells are labelled from 1.
+
+    Raises:
+        ProblemError: parts do not fit each other; the message begins with the part, as a problem file calls it.
+    """
+
+    title: str
+    about: str = ""
+    tokens: tuple[str, ...] = ()
+    spec: Attention | Block
+    arrays: Mapping[str, NumpyArray]
+    given: tuple[str, ...] = ()
+    deviations: tuple[Applied, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    def __post_init__(self) -> None:
+        with part("given"):
+            textbook = self.textbook()
+        if not textbook.lines:
+            raise ProblemError("given leaves nothing to work out. Enter the working at earlier lines.")
+        force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays))
+        lines = _shapes("arrays", textbook, self.arrays)
+        _check_tokens(self.tokens, lines)
+        deviated = textbook
+        for index, deviation in enumerate(self.deviations):
+            with part(f"deviations[{index}]"):
+                deviated = deviation.rewrite(deviated)
+        lines |= _shapes("deviations", deviated, self.arrays)
+        for index, claim in enumerate(self.claims):
+            _check_claim(f"claims[{index}]", claim, lines, textbook.first)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Problem) and self._content() == other._content()
+
+    def __ne__(self, other: object) -> bool:
+        # A Struct without eq has a != of its own, by identity.
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._content())
+
+    def _content(self) -> tuple[object, ...]:
+        arrays = tuple((name, a.dtype.str, a.shape, a.tobytes()) for name, a in self.arrays.items())
+        return (
+            self.title, self.about, self.tokens, self.spec, self.given, self.deviations, self.claims, arrays,
+        )  # fmt: skip
+
+    def textbook(self) -> Working:
+        """The working as the textbook has it."""
+        return self.spec.working().given(*self.given)
+
+    def working(self, *more_deviations: str | Applied) -> Working:
+        """The working with the problem's deviations, and more after them.
+
+        Raises:
+            UnknownName: no such deviation, or it names a line that does not exist.
+            SpecError: a deviation has wrong parameters or nothing to rewrite.
+        """
+        return deviate(self.textbook(), *self.deviations, *more_deviations)
+
+    def trace(self, *more_deviations: str | Applied, keep: Iterable[str] | None = None) -> Trace:
+        """The working with its numbers; ``keep`` as in `Working.run`.
+
+        Raises:
+            UnknownName: as `working`, or ``keep`` names nothing.
+            SpecError: as `working`.
+        """
+        working = self.working(*more_deviations)
+        arrays = {given.name: self.arrays[given.name] for given in working.givens}
+        return working.run(arrays, keep=keep, tokens=self.tokens or None)
+
+
+Lines = dict[str, tuple[Axes, Shape]]
+"""The axis words and the shape of lines and given arrays by name."""
+
+
+def _shapes(path: str, working: Working, arrays: Mapping[str, NumpyArray]) -> Lines:
+    """The axes and shape of each line of a working."""
+    with part(path):
+        shapes = working.shapes({given.name: arrays[given.name].shape for given in working.givens})
+    if sum(map(prod, shapes.values())) > MOST_CELLS:
+        raise ProblemError(f"{path}: the lines would have more than {MOST_CELLS} numbers. Use fewer tokens.")
+    return {name: (working.axes[name], shape) for name, shape in shapes.items()}
+
+
+def _fitting_arrays(givens: Iterable[Given], arrays: Mapping[str, Any]) -> dict[str, NumpyArray]:
+    """The arrays in the order of the givens, each of the right kind and with as many axes as it has words."""
+    wanted = {given.name: given for given in givens}
+    for name in arrays:
+        if name not in wanted:
+            raise ProblemError(f"arrays has no use for {name!r}. {suggest(name[:100], wanted)}")
+    if missing := [given for given in wanted.values() if given.name not in arrays]:
+        needs = ", ".join(f"{given.name} {describe(given.axes, given.known_sizes())}" for given in missing)
+        raise ProblemError(f"arrays lacks {needs}. Give {'it' if len(missing) == 1 else 'them'} below [arrays].")
+    return {name: _fitting(given, arrays[name]) for name, given in wanted.items()}
+
+
+def _fitting(given: Given, value: Any) -> NumpyArray:
+    path = f"arrays.{given.name}"
+    try:
+        array = np.array(value)
+    except ValueError:
+        raise ProblemError(f"{path} expects rows of one length. Give every row as many numbers.") from None
+    if array.dtype.kind not in "biuf":
+        raise ProblemError(f"{path} expects {given.holds}, got an array of {array.dtype}.")
+    if (array.dtype.kind == "b") != (given.holds == "booleans"):
+        got = "booleans" if array.dtype.kind == "b" else "numbers"
+        raise ProblemError(f"{path} expects {given.holds}, got {got}. {_KIND_REMEDIES[given.holds]}")
+    if array.ndim != len(given.axes):
+        shape = describe(given.axes, given.known_sizes())
+        raise ProblemError(
+            f"{path} expects {len(given.axes)} axes, {shape}, got {array.ndim}: its shape is {array.shape}. "
+            f"Check how many brackets enclose the numbers."
+        )
+    if given.holds == "numbers":
+        array = array.astype(np.float64)
+        _check_finite(path, given, array)
+    array.setflags(write=False)
+    return array
+
+
+_KIND_REMEDIES = {
+    "booleans": "Write true for what may be attended to and false for what may not.",
+    "numbers": "Write 0 and 1 for false and true.",
+}
+
+
+def _check_finite(path: str, given: Given, array: NumpyArray) -> None:
+    """Minus infinity may stand where scores do, and bars a cell; no other number may be anything but finite."""
+    barred = given.axes[-2:] == ("query", "key")
+    wrong = ~np.isfinite(array) & ~((array == -np.inf) & barred)
+    if wrong.any():
+        cell = tuple(np.argwhere(wrong)[0])
+        place = path + "".join(f"[{index}]" for index in cell)
+        also = " or -inf, which bars a cell" if barred else ""
+        raise ProblemError(f"{place} expects a finite number{also}; got {array[cell]}. Change this number.")
+
+
+def _check_tokens(tokens: tuple[str, ...], lines: Lines) -> None:
+    """Makes sure that there is a name for each token that asks; the last line that has these tells how many."""
+    if not tokens:
+        return
+    found = [
+        (name, shape[axes.index(word)])
+        for name, (axes, shape) in lines.items()
+        for word in ("token", "query")
+        if word in axes
+    ]
+    if found and found[-1][1] != len(tokens):
+        name, size = found[-1]
+        raise ProblemError(f"tokens expects {size} names, one for each token of {name}; got {len(tokens)}.")
+
+
+def _check_claim(path: str, claim: Claim, lines: Lines, first: int) -> None:
+    """Makes sure that a claim names a line, head and cell that exist, and has their shape."""
+    with part(f"{path}.line"):
+        name, label = split_head(claim.line)
+        axes, shape = lines[find(name, lines)]
+    if label is not None:
+        axes, shape = _one_head(f"{path}.line", name, label - first, axes, shape, first)
+    if claim.cell is not None:
+        _check_cell(f"{path}.cell", claim, axes, shape, first)
+        axes, shape = (), ()
+    with part(f"{path}.values"):
+        written = shape_of(claim.written)
+    if written != shape:
+        expected = describe(axes, shape) if shape else "one number"
+        got = f"shape {written}" if written else "one number"
+        raise ProblemError(f"{path}.values expects {expected} for {claim.line}, got {got}. Claim whole lines or cells.")
+
+
+def _one_head(path: str, name: str, head: int, axes: Axes, shape: Shape, first: int) -> tuple[Axes, Shape]:
+    """The axes and shape of one head of a line."""
+    axis = head_axis(axes)
+    if axis is None:
+        raise ProblemError(f"{path}: {name} has no heads, its axes are {', '.join(axes)}. Leave out @{head + first}.")
+    if not 0 <= head < shape[axis]:
+        raise ProblemError(f"{path}: {name} has heads {first} to {first + shape[axis] - 1}, not {head + first}.")
+    place = len(axes) + axis
+    return axes[:place] + axes[place + 1 :], shape[:place] + shape[place + 1 :]
+
+
+def _check_cell(path: str, claim: Claim, axes: Axes, shape: Shape, first: int) -> None:
+    cell = claim.cell or ()
+    if len(cell) != len(shape):
+        raise ProblemError(f"{path} expects a number for each of {', '.join(axes)} of {claim.line}, got {len(cell)}.")
+    for index, size, word in zip(cell, shape, axes, strict=True):
+        if not first <= index < first + size:
+            raise ProblemError(f"{path}: {claim.line} has {word} {first} to {first + size - 1}, not {index}.")

@@ -1,0 +1,107 @@
+"""From the text of a problem file to a `Problem`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from clearhead.claim import Claim
+from clearhead.deviations import Applied, parse_deviation
+from clearhead.errors import ProblemError
+from clearhead.problems.fault import join, part, quote, reading
+from clearhead.problems.numbers import read_array, read_written
+from clearhead.problems.problem import NumpyArray, Problem
+from clearhead.problems.schema import ClaimsFile, ClaimTable, ProblemFile, check_format, convert
+from clearhead.problems.toml import plain, tables
+from clearhead.spec import Attention, Block
+
+
+def parse_problem(text: str | bytes, *, source: str = "<text>") -> Problem:
+    """The problem that a text in the problem format describes.
+
+    Args:
+        text: TOML, as text or as UTF-8.
+        source: what errors call the text.
+
+    Raises:
+        ProblemError: the text cannot be used; the message says where, what was expected, what came and what to do.
+    """
+    with reading(source):
+        return _problem(_checked(text))
+
+
+def parse_claims(text: str | bytes, *, source: str = "<text>") -> tuple[Claim, ...]:
+    """The claims of a text that holds only ``format`` and ``[[claims]]``, or of a whole problem.
+
+    Whether they fit a working is found out by putting them into its problem.
+
+    Raises:
+        ProblemError: the text cannot be used, or claims nothing.
+    """
+    with reading(source):
+        found = _checked(text)
+        if found.keys() & {"attention", "block"}:
+            claims = _problem(found).claims
+        else:
+            claims = tuple(_claims(convert(found, ClaimsFile).claims))
+        if not claims:
+            raise ProblemError("claims is empty. Write each claim below a heading [[claims]].")
+        return claims
+
+
+def _checked(text: str | bytes) -> dict[str, Any]:
+    found = tables(text)
+    check_format(found)
+    checked: dict[str, Any] = plain(found)
+    return checked
+
+
+def _problem(found: dict[str, Any]) -> Problem:
+    file = convert(found, ProblemFile)
+    return Problem(
+        title=file.title,
+        about=file.about,
+        tokens=file.tokens,
+        spec=_spec(file),
+        arrays=dict(_arrays(file.arrays, "")),
+        given=file.given,
+        deviations=tuple(_deviations(file.deviations)),
+        claims=tuple(_claims(file.claims)),
+    )
+
+
+def _spec(file: ProblemFile) -> Attention | Block:
+    if file.attention is not None and file.block is not None:
+        raise ProblemError(
+            "attention and block: a problem has one of the two, got both. "
+            "Write [block.attention] for the attention of a block, [attention] for attention alone."
+        )
+    spec = file.block if file.attention is None else file.attention
+    if spec is None:
+        raise ProblemError("block is missing. Write [attention] for attention alone, or [block] and [block.attention].")
+    return spec
+
+
+def _arrays(table: dict[str, Any], path: str) -> Iterator[tuple[str, NumpyArray]]:
+    """The arrays of a table and the tables in it, by full name."""
+    seen: set[str] = set()
+    for key, value in table.items():
+        name = join(path, key)
+        found = _arrays(value, name) if isinstance(value, dict) else [(name, read_array(value, f"arrays.{name}"))]
+        for full, array in found:
+            if full in seen:
+                raise ProblemError(f"arrays.{full} is given twice, under {quote(full)} and in a table. Keep one.")
+            seen.add(full)
+            yield full, array
+
+
+def _deviations(written: Iterable[str]) -> Iterator[Applied]:
+    for index, text in enumerate(written):
+        with part(f"deviations[{index}]"):
+            applied = parse_deviation(text)
+        yield applied
+
+
+def _claims(written: Iterable[ClaimTable]) -> Iterator[Claim]:
+    for index, table in enumerate(written):
+        yield Claim(table.line, read_written(table.values, f"claims[{index}].values"), table.cell, table.decimals)

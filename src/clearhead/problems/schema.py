@@ -1,0 +1,166 @@
+"""The keys of a problem file and their types, and msgspec's verdict on them in a teacher's words."""
+
+from __future__ import annotations
+
+import re
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import fields
+
+from clearhead.errors import ProblemError, suggest
+from clearhead.problems.fault import join, quote
+from clearhead.spec import Attention, Block
+
+FORMAT = 1
+"""The version of the format that this clearhead reads and writes."""
+
+MOST_CLAIMS = 1000
+MOST_DECIMALS = 20
+
+
+class ClaimTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """One ``[[claims]]``."""
+
+    line: str
+    values: Any
+    cell: tuple[Annotated[int, Meta(ge=1, le=10**9)], ...] | None = None
+    decimals: Annotated[int, Meta(ge=0, le=MOST_DECIMALS)] | None = None
+
+
+class ClaimsFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of claims alone."""
+
+    format: int
+    claims: Annotated[tuple[ClaimTable, ...], Meta(min_length=1, max_length=MOST_CLAIMS)]
+
+
+class ProblemFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole problem, its numbers still nested lists."""
+
+    format: int
+    title: str
+    about: str = ""
+    tokens: tuple[str, ...] = ()
+    deviations: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    attention: Attention | None = None
+    block: Block | None = None
+    arrays: dict[str, Any]
+    claims: Annotated[tuple[ClaimTable, ...], Meta(max_length=MOST_CLAIMS)] = ()
+
+
+File = TypeVar("File", ClaimsFile, ProblemFile)
+Steps = tuple[str | int, ...]
+
+_WORDS = {
+    "str": ("a text", "Put it in quotes."),
+    "int": ("a whole number", "Write it with digits alone, without quotes or a decimal point."),
+    "float": ("a number", "Write it with digits and without quotes."),
+    "bool": ("true or false", "Write it in small letters and without quotes."),
+    "array": ("a list", "Put it in square brackets, with commas between the entries."),
+    "object": ("a table", "Give it a heading in brackets, with its keys below, a line each."),
+}
+"""What each type is called, and how it is written."""
+
+
+def check_format(tables: dict[str, Any]) -> None:
+    """Makes sure that the file is of a version that can be read.
+
+    Raises:
+        ProblemError: ``format`` is missing, or another number.
+    """
+    if "format" not in tables:
+        raise ProblemError(f"format is missing. Write format = {FORMAT} as the first line.")
+    version = tables["format"]
+    if type(version) is not int or version != FORMAT:
+        raise ProblemError(
+            f"format expects {FORMAT}, got {quote(version)}. Write format = {FORMAT}; "
+            f"a file of a later format needs a newer clearhead."
+        )
+
+
+def convert(tables: dict[str, Any], file: type[File]) -> File:
+    """Tables as a `ProblemFile` or `ClaimsFile`.
+
+    Raises:
+        ProblemError: a key is unknown, missing, of the wrong type or contradicts another.
+    """
+    try:
+        return msgspec.convert(tables, file)
+    except msgspec.ValidationError as error:
+        raise ProblemError(_explain(str(error), tables, file)) from None
+
+
+_PLACED = re.compile(r"(?P<says>.*?)(?: - at `\$(?P<path>[\w.\[\]]*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_EXPECTED = re.compile(r"Expected `(\w+)(?: \| null)?`(.*?)(?:, got .*)?")
+
+
+def _explain(message: str, tables: dict[str, Any], file: type[Struct]) -> str:
+    """A message of msgspec with the place in our words, what came, and what to do."""
+    placed = _PLACED.fullmatch(message)
+    says, path = (placed["says"], placed["path"] or "") if placed else (message, "")
+    steps: Steps = tuple(int(index) if index else name for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path))
+    where = path.removeprefix(".")
+    if found := _UNKNOWN.fullmatch(says):
+        return _unknown(found[1], where, _type_at(file, steps), file)
+    if found := _MISSING.fullmatch(says):
+        return f"{join(where, found[1])} is missing. {_MISSING_REMEDIES.get(found[1], 'Write it down.')}"
+    came = quote(_value_at(tables, steps))
+    if found := _EXPECTED.fullmatch(says):
+        called, remedy = _WORDS.get(found[1], (found[1], ""))
+        return f"{where} expects {called}{found[2]}, got {came}. {remedy}"
+    if says.startswith("Invalid enum value"):
+        return f"{where} expects {' or '.join(map(str, get_args(_type_at(file, steps))))}, got {came}."
+    return f"{where}: {says}"
+
+
+_MISSING_REMEDIES = {
+    "title": 'Write title = "..." near the top.',
+    "arrays": "Write the given numbers below a heading [arrays].",
+    "heads": "Write heads = 1 for a single head.",
+    "attention": "Write a heading [block.attention] with heads below it.",
+    "line": 'Name the line, as in line = "weights@2".',
+    "values": "Give the numbers, as in values = [[0.5, 0.5]].",
+    "claims": "Write each claim below a heading [[claims]].",
+}
+
+
+def _unknown(key: str, where: str, owner: Any, file: type[Struct]) -> str:
+    known = [field.name for field in fields(owner)]
+    if where and key in {field.name for field in fields(file)}:
+        remedy = f"{key} stands at the top of the file: move it above the first heading in brackets."
+    else:
+        remedy = suggest(key[:100], known)
+    return f"{where or 'the file'} has no key {quote(key)}. {remedy}"
+
+
+def _type_at(file: type[Struct], steps: Steps) -> Any:
+    """The type that the file has at a path, without ``| None``."""
+    here: Any = file
+    for step in steps:
+        if isinstance(step, int):
+            here = get_args(here)[0]
+        else:
+            here = next(field.type for field in fields(here) if field.name == step)
+        here = _bare(here)
+    return here
+
+
+def _bare(kind: Any) -> Any:
+    """A type without what says how long it may be, or that it may be None."""
+    if get_origin(kind) is Annotated:
+        return _bare(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return _bare(next(arg for arg in get_args(kind) if arg is not type(None)))
+    return kind
+
+
+def _value_at(tables: Any, steps: Steps) -> Any:
+    for step in steps:
+        tables = tables[step]
+    return tables

@@ -1,0 +1,119 @@
+"""TOML text as tables."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from typing import Any
+
+from clearhead.errors import ProblemError
+from clearhead.problems.fault import LONGEST, join, quote
+
+MOST_BYTES = 2**20
+"""The largest file that is read: a worked example is small, and what is larger is something else."""
+
+RAW = frozenset({"arrays", "values"})
+"""The keys below which numbers keep the digits they were written with."""
+
+_MOST_DOTS = 200
+
+
+class Digits(float):
+    """A number that remembers how it was written: ``2.50`` has two decimals."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, written: str) -> Digits:
+        """A number from its TOML text."""
+        text = written.replace("_", "")
+        number = super().__new__(cls, text)
+        number.text = "nan" if math.isnan(number) else text
+        return number
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def tables(text: str | bytes) -> dict[str, Any]:
+    """The tables of a TOML text, its floats as `Digits`.
+
+    Raises:
+        ProblemError: too large, not UTF-8, empty, or not TOML; with the line where that is known.
+    """
+    text = _decode(text)
+    if not text.strip():
+        raise ProblemError("the file is empty. `clearhead new` writes one to start from.")
+    _check_keys(text)
+    try:
+        return tomllib.loads(text, parse_float=Digits)
+    except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
+        raise ProblemError(
+            f"this is not TOML: {error}.{_line(text, str(error))} "
+            f"Texts stand in quotes, true and false in small letters, and every bracket is closed."
+        ) from None
+
+
+def _decode(text: str | bytes) -> str:
+    if len(text) > MOST_BYTES:
+        raise ProblemError(f"a problem has at most {MOST_BYTES} bytes; this is longer. Use fewer or smaller arrays.")
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise ProblemError(
+            f"line {line}: the file is not UTF-8 text (byte 0x{text[error.start]:02x}). Save it as UTF-8."
+        ) from None
+
+
+def _check_keys(text: str) -> None:
+    """Refuses keys with hundreds of dots, on which tomllib would spend time that grows with their square."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > _MOST_DOTS and any(part.count(".") > _MOST_DOTS for part in re.split(r"[],=[{}#]", line)):
+            raise ProblemError(f"line {number}: a key has more than {_MOST_DOTS} dots. No key of a problem needs any.")
+
+
+def _line(text: str, message: str) -> str:
+    """The line of the text that a message of tomllib points to."""
+    found = re.search(r"at line (\d+)", message)
+    lines = text.split("\n")
+    if found is None or int(found[1]) > len(lines):
+        return ""
+    return f" That line is {quote(lines[int(found[1]) - 1].strip())}."
+
+
+def plain(value: Any, path: str = "") -> Any:
+    """Tables with ordinary floats, for msgspec. What stands below `RAW` keys is left as it is.
+
+    Raises:
+        ProblemError: a number is not finite or has more than 64 bits, or a key could not be one of ours.
+    """
+    if isinstance(value, dict):
+        return {_key(key, path): item if key in RAW else plain(item, join(path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Digits):
+        if not math.isfinite(value):
+            raise ProblemError(f"{path} expects a finite number, got {value}.")
+        return float(value)
+    return whole(value, path) if isinstance(value, int) else value
+
+
+def _key(key: str, path: str) -> str:
+    if not re.fullmatch(r"[\w-]+", key):
+        raise ProblemError(f"{path or 'the file'} has no key {quote(key)}. Keys are plain words; take this one out.")
+    return key
+
+
+def whole(value: int, path: str) -> int:
+    """The whole number, if TOML can hold it.
+
+    Raises:
+        ProblemError: it needs more than 64 bits.
+    """
+    if not -LONGEST <= value < LONGEST:
+        raise ProblemError(f"{path} expects a whole number of at most 64 bits, got a longer one. Write it as 1e30.")
+    return value
