@@ -1,0 +1,59 @@
+"""Operands for every operation: their sizes, which of them are booleans, and the parameters to try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from clearhead.ops import OPERATIONS, Operation, as_parameters
+
+Array = np.ndarray[Any, Any]
+Draw = Callable[[tuple[int, ...]], Array]
+
+SIZES = {"g": 2, "h": 4, "i": 3, "j": 5, "d": 8, "m": 7, "c": 2, "p": 6, "n": 1}
+"""How many values each index of the formulas takes; no two of one formula are the same."""
+
+OWN_SIZES: Mapping[str, Mapping[str, int]] = {
+    "split": {"c": 6},
+    "alibi_slopes": {"h": 12},
+    "norm_over_matrix": {"m": 2},
+}
+
+BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real")}
+
+PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "split": ({"heads": 2},),
+    "repeat": ({"times": 3},),
+    "scale": ({"factor": 0.3},),
+    "softcap": ({"cap": 30.0}, {"cap": 0.5}),
+    "mask_window": ({"width": 2},),
+    "alibi_slopes": ({"heads": 12},),
+    "layer_norm": ({"eps": 1e-5}, {"eps": 0.0}),
+    "rms_norm": ({"eps": 1e-5}, {"eps": 0.0}),
+    "norm_over_matrix": ({"eps": 1e-5}, {"eps": 0.0}),
+    "sinusoidal": ({"base": 10000.0},),
+    "count": ({"offset": 0.0}, {"offset": 2.5}),
+    "count_on": ({"offset": 0.0}, {"offset": 2.5}),
+    "rotary_angles": ({"base": 10000.0, "width": None}, {"base": 500.0, "width": 4}),
+    "round_decimals": ({"decimals": 2}, {"decimals": 0}),
+    "round_head": ({"decimals": 1, "head": 1},),
+}
+"""The parameters of each operation that has any."""
+
+
+def operands_for(name: str, parameters: Mapping[str, Any], draw: Draw) -> list[Array]:
+    """Operands of an operation with its core axes, their numbers drawn; of booleans the first are True."""
+    sizes = SIZES | OWN_SIZES.get(name, {})
+    formula = OPERATIONS[name].formula(as_parameters(parameters))
+    shapes = [tuple(sizes[letter] for letter in letters) for letters in formula.operands]
+    return [
+        np.arange(np.prod(shape)).reshape(shape) % 3 == 0 if (name, role) in BOOLEANS else draw(shape)
+        for role, shape in zip(formula.roles, shapes, strict=True)
+    ]
+
+
+def examples() -> list[tuple[Operation, Mapping[str, Any]]]:
+    """Every operation with every set of its parameters."""
+    return [(each, parameters) for each in OPERATIONS.values() for parameters in PARAMETERS.get(each.name, ({},))]
