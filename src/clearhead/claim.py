@@ -11,6 +11,7 @@ from typing import Any, Union
 import numpy as np
 from msgspec import Struct
 
+from clearhead.axes import Axes, Shape, describe
 from clearhead.errors import ProblemError
 from clearhead.trace import to_numpy
 
@@ -21,6 +22,15 @@ UNCLAIMED = "?"
 _DECIMAL = re.compile(r"[+-]?(\d+\.?(\d*)|\.(\d+))(e([+-]?\d{1,4}))?", re.IGNORECASE)
 _FRACTION = re.compile(r"[+-]?\d{1,99}/\d{1,99}")
 _SPECIAL = {UNCLAIMED, "nan", "inf", "+inf", "-inf"}
+
+
+class Misfit(ProblemError):
+    """A claim whose ``key`` (cell or values) does not fit its line; the message goes on from the key."""
+
+    def __init__(self, key: str, says: str) -> None:
+        super().__init__(f"claim.{key}{says}")
+        self.key = key
+        self.says = says
 
 
 class Claim(Struct, frozen=True):
@@ -56,6 +66,27 @@ class Claim(Struct, frozen=True):
         ``decimals`` says how many were meant; without it every digit that a float64 needs counts.
         """
         return cls(line, _write(to_numpy(numbers).astype(np.float64).tolist()), decimals=decimals)
+
+    def place(self, axes: Axes, shape: Shape, first: int) -> tuple[int, ...]:
+        """The cell, counted from 0, that is claimed of an array with these axes; () for the whole array.
+
+        Raises:
+            Misfit: the array has no such cell, or another shape than the claim.
+        """
+        if self.cell is not None and len(self.cell) != len(shape):
+            words = ", ".join(axes)
+            raise Misfit("cell", f" expects a number for each of {words} of {self.line}, got {len(self.cell)}.")
+        for label, size, word in zip(self.cell or (), shape, axes, strict=False):
+            if not first <= label < first + size:
+                raise Misfit("cell", f": {self.line} has {word} {first} to {first + size - 1}, not {label}.")
+        written = shape_of(self.written)
+        if written != (shape if self.cell is None else ()):
+            expected = describe(axes, shape) if self.cell is None and shape else "one number"
+            got = f"shape {written}" if written else "one number"
+            raise Misfit(
+                "values", f' expects {expected} for {self.line}, got {got}. Write "?" for what is not claimed.'
+            )
+        return tuple(label - first for label in self.cell or ())
 
     @property
     def values(self) -> np.ndarray[Any, Any]:

@@ -164,8 +164,14 @@ def _scale_after_softmax(working: Working) -> Working:
     return working.rewrite(change)
 
 
+_MOST_DECIMALS = 15
+"""A float64 has no more that mean anything."""
+
+
 def _round(working: Working, line: str, decimals: int) -> Working:
     """Puts a rounded line in the place of a line; what follows reads the rounded one."""
+    if not 0 <= decimals <= _MOST_DECIMALS:
+        raise SpecError(f"round expects decimals from 0 to {_MOST_DECIMALS}, got {decimals}.")
     short, label = split_head(line)
     full = find(short, [each.name for each in working.lines])
     if label is None:
@@ -193,8 +199,7 @@ def _head_number(working: Working, name: str, label: int) -> int:
     axes = working.axes[name]
     if head_axis(axes) != -3:
         raise SpecError(f"round: {name} has no heads: its axes are {', '.join(axes)}. Leave out @{label}.")
-    sizes = dict(size for given in working.givens for size in given.sizes)
-    first, heads = working.first, sizes.get(axes[-3], label + 1)
+    first, heads = working.first, working.sizes.get(axes[-3], label + 1)
     if not first <= label < first + heads:
         raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
     return label - first

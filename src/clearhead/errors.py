@@ -55,7 +55,10 @@ def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:
     'Did you mean weights?'
     """
     names = sorted(set(known))
-    close = get_close_matches(name, names, n=most, cutoff=0.6)
+    # A name is a path, of which the last part may do.
+    ends = {path.rpartition(".")[2]: path for path in reversed(names)}
+    near = get_close_matches(name, names, n=most, cutoff=0.6)
+    close = near or [ends[each] for each in get_close_matches(name, ends, n=most, cutoff=0.6)]
     if close:
         return f"Did you mean {' or '.join(close)}?"
     if not names:

@@ -97,6 +97,9 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
     raise UnknownName(f"There is no {what} {name!r}. {suggest(name, names)}")
 
 
+_MOST_DIGITS = 9
+
+
 def split_head(address: str) -> tuple[str, int | None]:
     """``"weights@2"`` as ``("weights", 2)``; without ``@`` the head is None.
 
@@ -106,6 +109,6 @@ def split_head(address: str) -> tuple[str, int | None]:
     name, at, head = address.partition("@")
     if not at:
         return name, None
-    if not head.isdecimal():
+    if not head.isdecimal() or len(head) > _MOST_DIGITS:
         raise UnknownName(f"{address!r}: after @ comes the number of a head, as in {name}@2; got {head!r}.")
     return name, int(head)

@@ -70,7 +70,17 @@ class Working(Struct, frozen=True, dict=True):
         used = {operand for line in lines for operand in line.operands} | entered
         givens = tuple(given for given in self.givens if given.name in used)
         new = (line for line in self.lines if line.name in entered)
-        return Working((*givens, *(Given(line.name, line.axes) for line in new)), lines, self.first)
+        return Working(
+            (*givens, *(Given(line.name, line.axes, self._known(line.axes)) for line in new)), lines, self.first
+        )
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of axes that are known before any array is given: heads and groups."""
+        return dict(size for given in self.givens for size in given.sizes)
+
+    def _known(self, axes: Axes) -> tuple[tuple[str, int], ...]:
+        return tuple((word, self.sizes[word]) for word in axes if word in self.sizes)
 
     @cached_property
     def _ends(self) -> set[str]:

@@ -102,11 +102,17 @@ def test_a_difference_is_worked_out(trace):
 @pytest.mark.parametrize(
     ("claim", "says"),
     [
-        (Claim("weights@1", numbers([["1", "2"]])), "expects (query=3, key=3), got numbers of shape (1, 2)"),
-        (Claim("weights@1", "1"), "expects (query=3, key=3), got numbers of shape ()"),
-        (Claim("weights@1", ("1", "2"), cell=(1, 1)), "one number, since it names a cell"),
-        (Claim("weights@1", "1", cell=(0, 1)), "has no cell [0, 1]: it is (query=3, key=3)"),
-        (Claim("weights@1", "1", cell=(1, 1, 1)), "has no cell [1, 1, 1]"),
+        (
+            Claim("weights@1", numbers([["1", "2"]])),
+            "claim.values expects (query=3, key=3) for weights@1, got shape (1, 2)",
+        ),
+        (Claim("weights@1", "1"), "claim.values expects (query=3, key=3) for weights@1, got one number"),
+        (Claim("weights@1", ("1", "2"), cell=(1, 1)), "claim.values expects one number for weights@1, got shape (2,)"),
+        (Claim("weights@1", "1", cell=(0, 1)), "claim.cell: weights@1 has query 1 to 3, not 0"),
+        (
+            Claim("weights@1", "1", cell=(1, 1, 1)),
+            "claim.cell expects a number for each of query, key of weights@1, got 3",
+        ),
     ],
 )
 def test_a_claim_that_does_not_fit_says_what_would(trace, claim, says):

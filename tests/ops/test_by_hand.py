@@ -105,5 +105,5 @@ def test_operations_are_found_by_name():
     with pytest.raises(UnknownName, match=r"No operation is called 'softmaxx'\. Did you mean softmax"):
         operation_named("softmaxx")
     for operation in OPERATIONS.values():
-        assert pickle.loads(pickle.dumps(operation)) is operation  # noqa: S301 - our own pickle
+        assert pickle.loads(pickle.dumps(operation)) is operation
     assert repr(scores.softmax) == "<operation softmax>"

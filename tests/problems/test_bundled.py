@@ -137,8 +137,10 @@ def test_the_encoder_block_is_pytorchs():
     problem = read_problem("encoder-block")
     a = {name: torch.tensor(array) for name, array in problem.arrays.items()}
     x = torch.tensor(problem.trace().numpy("input"))
-    query, key, value = ((torch.einsum("im,hmd->hid", x, a[f"attention.{n}.weight"]) + a[f"attention.{n}.bias"][:, None])
-                         for n in ("query", "key", "value"))  # fmt: skip
+    query, key, value = (
+        torch.einsum("im,hmd->hid", x, a[f"attention.{name}.weight"]) + a[f"attention.{name}.bias"][:, None]
+        for name in ("query", "key", "value")
+    )
     heads = torch.nn.functional.scaled_dot_product_attention(query, key, value)
     x = x + torch.nn.functional.linear(
         torch.cat(tuple(heads), -1), a["attention.output.weight"].T, a["attention.output.bias"]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead.axes import describe
-from clearhead.claim import Claim, shape_of
-from clearhead.errors import ProblemError, UnknownName
+from clearhead.claim import Claim
+from clearhead.errors import UnknownName
 from clearhead.trace import Cell, Explanation, Trace
 
 EXACT = 1e-12
@@ -83,27 +82,13 @@ def _compare_one(claim: Claim, trace: Trace) -> Compared:
         axes, labels, array = trace.left_axes(claim.line), trace.labels(claim.line), trace.numpy(claim.line)
     except UnknownName as error:
         raise UnknownName(f"A claim is for {claim.line}. {error}") from None
-    cell = () if claim.cell is None else tuple(label - trace.working.first for label in claim.cell)
-    _check_fit(claim, array.shape, axes, cell)
+    cell = claim.place(axes, array.shape, trace.working.first)
     claimed, expected = claim.values, np.asarray(array[cell], dtype=np.float64)
     differs = claim.claimed & ~_agree(claim, claimed, expected)
     wrong = tuple(tuple(int(i) for i in where) for where in np.argwhere(differs))
     explanation = trace.explain(claim.line, *cell, *wrong[0], decimals=_shown(claim)) if wrong else None
     whole = claim.cell is None
     return Compared(claim, axes if whole else (), labels if whole else (), claimed, expected, wrong, explanation)
-
-
-def _check_fit(claim: Claim, shape: tuple[int, ...], axes: tuple[str, ...], cell: Cell) -> None:
-    expected = shape if claim.cell is None else ()
-    got = shape_of(claim.written)
-    if claim.cell is not None and (len(cell) != len(shape) or any(not 0 <= i < n for i, n in zip(cell, shape))):  # noqa: B905
-        raise ProblemError(f"{claim.line} has no cell {list(claim.cell)}: it is {describe(axes, shape)}.")
-    if got != expected:
-        want = describe(axes, shape) if claim.cell is None else "one number, since it names a cell"
-        raise ProblemError(
-            f"A claim for {claim.line} expects {want}, got numbers of shape ({', '.join(map(str, got))}). "
-            f'Write "?" for what is not claimed.'
-        )
 
 
 def _agree(claim: Claim, claimed: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

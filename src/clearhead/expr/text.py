@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from clearhead.expr.nodes import (
     Binary,
@@ -77,6 +77,12 @@ def unlet(expr: Expr) -> tuple[list[tuple[str, Expr]], Expr]:
     return named, expr
 
 
+def added_up(pieces: Sequence[str]) -> str:
+    """Pieces with plus signs between them, and minus signs where a piece begins with one."""
+    rest = (f" - {piece[1:]}" if piece.startswith("-") else f" + {piece}" for piece in pieces[1:])
+    return "".join([pieces[0], *rest])
+
+
 class _Printer:
     def __init__(self, decimals: int | None, first: int) -> None:
         self.decimals = decimals
@@ -145,8 +151,8 @@ class _Printer:
         after = own + 1 if symbol in "-/%//" else own
         joint = TIGHT.get(symbol, f" {symbol} ")
         written = self.inside(left, before), self.inside(right, after)
-        if symbol == "+" and written[1].startswith("-"):
-            return f"{written[0]} - {written[1][1:]}", own
+        if symbol == "+":
+            return added_up(written), own
         # -a//b and a*b//c would be read as (-a)//b and (a*b)//c, so inside a product these two go in parentheses.
         return f"{written[0]}{joint}{written[1]}", ADDED if symbol in ("//", "%") else own
 
@@ -155,13 +161,7 @@ class _Printer:
             shown = [self.piece(t)[0] for t in expr.terms]
             more = [] if expr.rest is None else [f"... {expr.count - len(expr.terms)} more"]
             return f"max({', '.join(shown + more)})", ATOM
-        written = ""
-        for number_, term in enumerate(expr.terms):
-            piece = self.inside(term, ADDED)
-            if number_ and piece.startswith("-"):
-                written += f" - {piece[1:]}"
-            else:
-                written += f" + {piece}" if number_ else piece
+        written = added_up([self.inside(term, ADDED) for term in expr.terms])
         if expr.rest is not None:
             written += f" + ... {expr.count - len(expr.terms)} more ({number(expr.rest, self.decimals)})"
         if expr.kind == "mean":

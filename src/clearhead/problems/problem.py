@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from clearhead.axes import Axes, Shape, describe, head_axis
-from clearhead.claim import Claim, shape_of
+from clearhead.claim import Claim, Misfit
 from clearhead.deviations import Applied, deviate
 from clearhead.errors import ProblemError, suggest
 from clearhead.line import Given, find, split_head
@@ -200,15 +200,10 @@ def _check_claim(path: str, claim: Claim, lines: Lines, first: int) -> None:
         axes, shape = lines[find(name, lines)]
     if label is not None:
         axes, shape = _one_head(f"{path}.line", name, label - first, axes, shape, first)
-    if claim.cell is not None:
-        _check_cell(f"{path}.cell", claim, axes, shape, first)
-        axes, shape = (), ()
-    with part(f"{path}.values"):
-        written = shape_of(claim.written)
-    if written != shape:
-        expected = describe(axes, shape) if shape else "one number"
-        got = f"shape {written}" if written else "one number"
-        raise ProblemError(f"{path}.values expects {expected} for {claim.line}, got {got}. Claim whole lines or cells.")
+    try:
+        claim.place(axes, shape, first)
+    except Misfit as error:
+        raise ProblemError(f"{path}.{error.key}{error.says}") from None
 
 
 def _one_head(path: str, name: str, head: int, axes: Axes, shape: Shape, first: int) -> tuple[Axes, Shape]:
@@ -220,12 +215,3 @@ def _one_head(path: str, name: str, head: int, axes: Axes, shape: Shape, first: 
         raise ProblemError(f"{path}: {name} has heads {first} to {first + shape[axis] - 1}, not {head + first}.")
     place = len(axes) + axis
     return axes[:place] + axes[place + 1 :], shape[:place] + shape[place + 1 :]
-
-
-def _check_cell(path: str, claim: Claim, axes: Axes, shape: Shape, first: int) -> None:
-    cell = claim.cell or ()
-    if len(cell) != len(shape):
-        raise ProblemError(f"{path} expects a number for each of {', '.join(axes)} of {claim.line}, got {len(cell)}.")
-    for index, size, word in zip(cell, shape, axes, strict=True):
-        if not first <= index < first + size:
-            raise ProblemError(f"{path}: {claim.line} has {word} {first} to {first + size - 1}, not {index}.")

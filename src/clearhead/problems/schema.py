@@ -20,11 +20,14 @@ FORMAT = 1
 MOST_CLAIMS = 1000
 MOST_DECIMALS = 20
 
+Name = Annotated[str, Meta(max_length=200)]
+"""What a file calls a line or a deviation."""
+
 
 class ClaimTable(Struct, frozen=True, forbid_unknown_fields=True):
     """One ``[[claims]]``."""
 
-    line: str
+    line: Name
     values: Any
     cell: tuple[Annotated[int, Meta(ge=1, le=10**9)], ...] | None = None
     decimals: Annotated[int, Meta(ge=0, le=MOST_DECIMALS)] | None = None
@@ -44,8 +47,8 @@ class ProblemFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     title: str
     about: str = ""
     tokens: tuple[str, ...] = ()
-    deviations: tuple[str, ...] = ()
-    given: tuple[str, ...] = ()
+    deviations: tuple[Name, ...] = ()
+    given: tuple[Name, ...] = ()
     attention: Attention | None = None
     block: Block | None = None
     arrays: dict[str, Any]
@@ -113,7 +116,7 @@ def _explain(message: str, tables: dict[str, Any], file: type[Struct]) -> str:
     came = quote(_value_at(tables, steps))
     if found := _EXPECTED.fullmatch(says):
         called, remedy = _WORDS.get(found[1], (found[1], ""))
-        return f"{where} expects {called}{found[2]}, got {came}. {remedy}"
+        return f"{where} expects {called}{found[2]}, got {came}. {'' if found[2] else remedy}".rstrip()
     if says.startswith("Invalid enum value"):
         return f"{where} expects {' or '.join(map(str, get_args(_type_at(file, steps))))}, got {came}."
     return f"{where}: {says}"

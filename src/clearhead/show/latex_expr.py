@@ -19,7 +19,7 @@ from clearhead.expr import (
     Where,
     number,
 )  # fmt: skip
-from clearhead.expr.text import ADDED, ATOM, COMPARED, LOOSE, MULTIPLIED, RAISED, STRENGTH, Piece, unlet
+from clearhead.expr.text import ADDED, ATOM, COMPARED, LOOSE, MULTIPLIED, RAISED, STRENGTH, Piece, added_up, unlet
 from clearhead.show.cells import visible
 from clearhead.trace import Explanation
 
@@ -184,8 +184,8 @@ class _Printer:
         if symbol == "^":
             return f"{self.inside(left, ATOM)}^{{{self.whole(right)}}}", own
         sides = self.inside(left, own), self.inside(right, own + 1 if symbol in "-%" else own)
-        if symbol == "+" and sides[1].startswith("-"):
-            return f"{sides[0]} - {sides[1][1:]}", own
+        if symbol == "+":
+            return added_up(sides), own
         joint = r"\," if symbol == "*" and _is_symbol(right) else JOINTS[symbol]
         return joint.join(sides), own
 
@@ -211,13 +211,7 @@ class _Printer:
         if expr.kind == "max":
             shown = [*map(self.whole, expr.terms), *([] if expr.rest is None else [rf"\dots\text{{ {more} more}}"])]
             return rf"\max\left({', '.join(shown)}\right)", ATOM
-        written = ""
-        for at, term in enumerate(expr.terms):
-            piece = self.inside(term, ADDED)
-            if at and piece.startswith("-"):
-                written += f" - {piece[1:]}"
-            else:
-                written += f" + {piece}" if at else piece
+        written = added_up([self.inside(term, ADDED) for term in expr.terms])
         if expr.rest is not None:
             written += rf" + \underbrace{{\cdots}}_{{\text{{{more} more: }}{self.number(expr.rest)[0]}}}"
         if expr.kind == "mean":
