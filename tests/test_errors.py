@@ -49,3 +49,8 @@ def test_messages_are_printed_as_written():
 def test_suggestions(name, known, expected):
     """The closest names are offered; failing that, what there is, in order, as far as it fits."""
     assert suggest(name, known) == expected
+
+
+def test_the_last_part_of_a_path_is_enough_to_be_suggested():
+    """A slip in a plain name finds the path that ends so."""
+    assert suggest("wieghts", ["attention.weights", "mlp.output"]) == "Did you mean attention.weights?"
