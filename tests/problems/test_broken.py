@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from clearhead.cli import main
 from clearhead.errors import ClearheadError, ProblemError
 from clearhead.problems import STARTER, bundled, format_problem, parse_problem, read_claims, read_problem
 
@@ -55,6 +57,17 @@ def refuse(content, read=parse_problem, **options):
 def test_the_good_file_is_good():
     """What the broken files are made from is a problem, so that each is broken by its one change alone."""
     assert parse_problem(GOOD).trace().numpy("weights").shape == (2, 3, 3)
+
+
+def test_the_command_line_exits_2_on_each(tmp_path):
+    """`clearhead show` of each broken file says so on one screen of standard error and prints nothing else."""
+    path = tmp_path / "broken.toml"
+    for content, _ in BROKEN:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        result = CliRunner().invoke(main, ["show", str(path)])
+        assert (result.exit_code, result.stdout) == (2, ""), content[:200]
+        assert "broken.toml" in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_there_are_more_than_two_hundred_broken_files():
