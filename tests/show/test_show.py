@@ -1,9 +1,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from clearhead.document import Document
+from clearhead.document import Document, Matrix, Panels
 from clearhead.errors import UnknownName
 from clearhead.show import lower, render
 
@@ -24,3 +25,14 @@ def test_forms_without_colour_do_without_rich():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "latex"])
+def test_unknown_cells_are_question_marks(form):
+    """What nobody claimed is shown as ?, not as the NaN that stands in for it."""
+    values = np.array([[0.25, np.nan]])
+    matrix = Matrix("claimed", ("a",), ("1", "2"), values, unknown=frozenset({(0, 1)}))
+    shown = lower(Document("t", [Panels((matrix,))]), form)
+    assert "?" in shown
+    assert "0.25" in shown
+    assert "nan" not in shown.lower()

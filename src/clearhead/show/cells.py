@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from clearhead.document import Matrix
 from clearhead.expr import number
 
 LARGE = 1e7
@@ -85,6 +86,14 @@ def digits(values: np.ndarray[Any, Any], decimals: int | None) -> Callable[[Any]
         return lambda value: "yes" if value else "no"
     places = None if decimals is None else _places([_exact(value) for value in values.flat], decimals)
     return lambda value: _write(_exact(value), places, decimals)
+
+
+def writer(
+    matrix: Matrix, rows: Sequence[int], columns: Sequence[int], decimals: int | None
+) -> Callable[[int, int], str]:
+    """How each cell of these rows and columns is written: its number, or ``?`` where it is unknown."""
+    write = digits(matrix.values[np.ix_(rows, columns)], decimals)
+    return lambda row, column: "?" if (row, column) in matrix.unknown else write(matrix.values[row, column])
 
 
 def _exact(value: Any) -> float:

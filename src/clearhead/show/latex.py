@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
-from clearhead.show.cells import digits, gap, one_line, positions, shown
+from clearhead.show.cells import gap, one_line, positions, shown, writer
 from clearhead.show.latex_expr import arithmetic, equation, escape, number_in_latex
 
 MOST_ROWS, MOST_COLUMNS, LINE = 24, 12, 14
@@ -93,14 +93,13 @@ def _side_by_side(matrices: tuple[Matrix, ...], decimals: int | None) -> Iterato
 def _matrix(matrix: Matrix, decimals: int | None) -> str:
     rows = shown(len(matrix.rows), MOST_ROWS, sorted({row for row, _ in matrix.marked}))
     columns = shown(len(matrix.columns), MOST_COLUMNS, sorted({column for _, column in matrix.marked}))
-    write = digits(matrix.values[positions(rows)][:, positions(columns)], decimals)
+    write = writer(matrix, positions(rows), positions(columns), decimals)
 
     def cell(row: int, column: int | None) -> str:
         if column is None:
             return r"\cdots"
-        value = matrix.values[row, column]
-        number = number_in_latex(write(value))
-        return (_shade(float(value)) if matrix.shade else "") + (
+        number = number_in_latex(write(row, column))
+        return (_shade(float(matrix.values[row, column])) if matrix.shade else "") + (
             rf"\boxed{{{number}}}" if (row, column) in matrix.marked else number
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
-from clearhead.show.cells import digits, gap, one_line, positions, shown, visible
+from clearhead.show.cells import gap, one_line, positions, shown, visible, writer
 from clearhead.show.latex_expr import arithmetic, equation
 
 MOST_ROWS, MOST_COLUMNS = 24, 12
@@ -64,12 +64,12 @@ def _matrix(matrix: Matrix, decimals: int | None) -> Iterator[str]:
         yield f"**{_escape(matrix.title)}**"
     rows = shown(len(matrix.rows), MOST_ROWS, sorted({row for row, _ in matrix.marked}))
     columns = shown(len(matrix.columns), MOST_COLUMNS, sorted({column for _, column in matrix.marked}))
-    write = digits(matrix.values[positions(rows)][:, positions(columns)], decimals)
+    write = writer(matrix, positions(rows), positions(columns), decimals)
 
     def cell(row: int, column: int | None) -> str:
         if column is None:
             return "…"
-        number = write(matrix.values[row, column])
+        number = write(row, column)
         return f"**{number}**" if (row, column) in matrix.marked else number
 
     table = [_row(["", *("…" if c is None else _escape(matrix.columns[c]) for c in columns)])]

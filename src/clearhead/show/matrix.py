@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-import numpy as np
 from msgspec import Struct
 
 from clearhead.document import Matrix
 from clearhead.expr import number
-from clearhead.show.cells import digits, gap, positions, shown, visible
+from clearhead.show.cells import gap, positions, shown, visible, writer
 from clearhead.show.terminal import Row, Span, clip, measure, pad, pad_before
 
 MOST_ROWS = 24
@@ -75,16 +74,15 @@ def _columns(matrix: Matrix, rows: Sequence[int], decimals: int | None, width: i
     """As many columns as fit, and how wide their labels may be."""
     count, keep = len(matrix.columns), _first_few(column for _, column in matrix.marked)
     places = shown(count, width // 3, keep)
-    write = digits(matrix.values[np.ix_(rows, positions(places))], decimals)
+    write = writer(matrix, rows, positions(places), decimals)
 
     @cache
     def column(place: int | None) -> Column:
         if place is None:
             return Column(None, "…", ("…",) * len(rows))
-        values = matrix.values[rows, place]
-        cells = _aligned([write(value) for value in values])
+        cells = _aligned([write(row, place) for row in rows])
         if len(cells[0]) > width - 8:  # wider than what is left beside a gap on each side
-            cells = _aligned([number(float(value)) for value in values])
+            cells = _aligned([number(float(value)) for value in matrix.values[rows, place]])
         return Column(place, visible(matrix.columns[place]), cells)
 
     def total(most: int) -> int:
