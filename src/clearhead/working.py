@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -170,15 +171,15 @@ class Working(Struct, frozen=True, dict=True):
         xp = _library(values)
         plan = self._plan(None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep)))
         flags: dict[str, Array] = {}
+        read = values.__getitem__
         with quiet(xp):
-            for name, code, operands, flag, done in plan:
-                inputs = [values[operand] for operand in operands]
-                values[name] = code(xp, *inputs)
-                if flag is not None:
-                    flags[name] = flag(xp, values[name], *inputs)
-                del inputs
-                for past in done:
-                    del values[past]
+            for name, code, operands, after in plan:
+                values[name] = code(xp, *map(read, operands))
+                if after is not None:
+                    if after.flag is not None:
+                        flags[name] = after.flag(xp, values[name], *map(read, operands))
+                    for past in after.done:
+                        del values[past]
         return Trace(self, values, tokens=tokens, flags=flags)
 
     @cached_property
@@ -201,8 +202,8 @@ class Working(Struct, frozen=True, dict=True):
             code = partial(line.operation.code, **dict(line.parameters)) if line.parameters else line.operation.code
             remark = line.operation.remark
             flag = remark.find if remark and not stays.issuperset((line.name, *line.operands)) else None
-            done = [past.name for past in lines if last[past.name] == index and past.name not in kept]
-            steps.append((line.name, code, line.operands, flag, done))
+            done = tuple(past.name for past in lines if last[past.name] == index and past.name not in kept)
+            steps.append((line.name, code, line.operands, _After(flag, done) if flag or done else None))
         self._plans[keep] = steps
         return steps
 
@@ -219,8 +220,8 @@ class Working(Struct, frozen=True, dict=True):
         """The given arrays in the working's order, under their full names, as arrays whose shapes fit."""
         full = self._by_full_name(arrays)
         values = {given.name: full[given.name] for given in self.givens}
-        kinds = tuple([(array.shape, array.dtype) for array in values.values() if type(array) is np.ndarray])
-        if kinds in self._fitting and len(kinds) == len(values):
+        kinds = _kinds(values.values())
+        if kinds in self._fitting:
             return values
         values = {given.name: _as_array(given, values[given.name]) for given in self.givens}
         self.shapes({name: tuple(array.shape) for name, array in values.items()})
@@ -238,8 +239,8 @@ class Working(Struct, frozen=True, dict=True):
         return full
 
     @cached_property
-    def _fitting(self) -> set[tuple[tuple[Shape, Any], ...]]:
-        """Shapes and types of NumPy arrays that were found to fit as they are."""
+    def _fitting(self) -> set[tuple[Any, ...] | None]:
+        """Shapes and types of arrays that were found to fit as they are."""
         return set()
 
     def _given_name(self, name: str) -> str:
@@ -252,8 +253,24 @@ class Working(Struct, frozen=True, dict=True):
         return frozenset(given.name for given in self.givens)
 
 
-_Step = tuple[str, Callable[..., Array], tuple[str, ...], Callable[..., Array] | None, list[str]]
+class _After(Struct, frozen=True):
+    """What follows a step of which not all is kept: what its remark finds is noted, and lines are let go."""
+
+    flag: Callable[..., Array] | None
+    done: tuple[str, ...]
+
+
+_Step = tuple[str, Callable[..., Array], tuple[str, ...], _After | None]
+_KIND = attrgetter("__class__", "shape", "dtype.char")
 _MOST_FITTING = 256
+
+
+def _kinds(arrays: Iterable[Any]) -> tuple[Any, ...] | None:
+    """The class, shape and type of each NumPy array; None if one is no such array."""
+    try:
+        return tuple(map(_KIND, arrays))
+    except AttributeError:
+        return None
 
 
 def _tuple(shape: Shape) -> str:

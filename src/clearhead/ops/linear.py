@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from clearhead.expr import Size, formula, indices, total, where
 from clearhead.expr.formula import broadcast
 from clearhead.ops.operation import Array, Namespace, operation
@@ -59,8 +61,13 @@ def head_bias(xp: Namespace, x: Array, b: Array) -> Array:
 
 def _swap(xp: Namespace, x: Array) -> Array:
     """The axes of heads and tokens exchanged."""
-    *lead, heads, tokens, depth = range(x.ndim)
-    return xp.permute_dims(x, (*lead, tokens, heads, depth))
+    return xp.permute_dims(x, _swapped(x.ndim))
+
+
+@cache
+def _swapped(rank: int) -> tuple[int, ...]:
+    *lead, heads, tokens, depth = range(rank)
+    return (*lead, tokens, heads, depth)
 
 
 @operation(

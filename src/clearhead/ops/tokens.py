@@ -44,17 +44,16 @@ def _root(spread: Expr, eps: float) -> Expr:
 )
 def layer_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Each token less its mean, divided by its standard deviation (Ba et al. 2016; eps inside the root)."""
-    return _standardised(xp, x, x[..., :1], -1, eps)
+    centred = _centred(xp, x, x[..., :1], -1, x.shape[-1])
+    variance = xp.vecdot(centred, centred)[..., None] / x.shape[-1]
+    return centred / xp.sqrt(variance + eps)
 
 
-def _standardised(xp: Namespace, x: Array, start: Array, axis: int | tuple[int, int], eps: float) -> Array:
+def _centred(xp: Namespace, x: Array, start: Array, axis: int | tuple[int, int], count: int) -> Array:
     # Measured from its first value, not from 0: a row of equal values then has a spread of exactly 0, however its
     # sum rounds, and a row far from 0 keeps its digits.
     shifted = x - start
-    count = x.shape[-1] if axis == -1 else x.shape[-1] * x.shape[-2]
-    centred = shifted - xp.sum(shifted, axis=axis, keepdims=True) / count
-    variance = xp.sum(centred * centred, axis=axis, keepdims=True) / count
-    return centred / xp.sqrt(variance + eps)
+    return shifted - xp.sum(shifted, axis=axis, keepdims=True) / count
 
 
 @operation(
@@ -81,7 +80,10 @@ def _standardised(xp: Namespace, x: Array, start: Array, axis: int | tuple[int, 
 )
 def norm_over_matrix(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Layer norm with one mean and one standard deviation for all tokens together."""
-    return _standardised(xp, x, x[..., :1, :1], (-2, -1), eps)
+    count = x.shape[-1] * x.shape[-2]
+    centred = _centred(xp, x, x[..., :1, :1], (-2, -1), count)
+    variance = xp.sum(centred * centred, axis=(-2, -1), keepdims=True) / count
+    return centred / xp.sqrt(variance + eps)
 
 
 @operation(
@@ -99,7 +101,7 @@ def norm_over_matrix(xp: Namespace, x: Array, *, eps: float) -> Array:
 )
 def rms_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Each token divided by the root of its mean square (Zhang and Sennrich 2019)."""
-    return x / xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True) / x.shape[-1] + eps)
+    return x / xp.sqrt(xp.vecdot(x, x)[..., None] / x.shape[-1] + eps)
 
 
 @operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * gain[m]))
