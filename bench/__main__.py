@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench import block, startup
+from bench import block, diagnosis, startup
 
-BENCHMARKS = {"block": block.run, "startup": startup.run}
+BENCHMARKS = {"block": block.run, "diagnosis": diagnosis.run, "startup": startup.run}
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ import clearhead
 PUBLIC = {
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
     "Explanation", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation", "Positions", "Problem",
-    "ProblemError", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working", "compare", "deviate",
-    "read_problem", "render", "write_problem",
+    "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working", "assert_agrees",
+    "compare", "deviate", "diagnose", "read_problem", "render", "write_problem",
 }  # fmt: skip
 TABLES = {"DEVIATIONS", "OPERATIONS"}
 API = Path(__file__).parents[1] / "docs" / "api.md"

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clearhead.check import Comparison, compare
+    from clearhead.check import Comparison, Report, assert_agrees, compare, diagnose
     from clearhead.claim import Claim
     from clearhead.deviations import DEVIATIONS, Deviation, deviate
     from clearhead.errors import ClearheadError, MissingPackage, ProblemError, ShapeError, SpecError, UnknownName
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "clearhead.check": ("Comparison", "compare"),
+    "clearhead.check": ("Comparison", "Report", "assert_agrees", "compare", "diagnose"),
     "clearhead.claim": ("Claim",),
     "clearhead.deviations": ("DEVIATIONS", "Deviation", "deviate"),
     "clearhead.errors": ("ClearheadError", "MissingPackage", "ProblemError", "ShapeError", "SpecError", "UnknownName"),
@@ -46,8 +46,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
     "Explanation", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation", "Positions", "Problem",
-    "ProblemError", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working", "compare", "deviate",
-    "read_problem", "render", "write_problem",
+    "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working", "assert_agrees",
+    "compare", "deviate", "diagnose", "read_problem", "render", "write_problem",
 ]  # fmt: skip
 
 

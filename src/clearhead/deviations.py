@@ -5,15 +5,15 @@ A deviation knows lines by their operation, not by their place, so it applies to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, count
 from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clearhead.axes import head_axis
-from clearhead.errors import SpecError, UnknownName, suggest
+from clearhead.axes import Shape, head_axis
+from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.line import Line, find, split_head
 from clearhead.ops import Operation, Parameters, as_parameters, rounding, scores, tokens
 from clearhead.working import Working
@@ -120,6 +120,25 @@ def deviate(working: Working, *deviations: str | Applied) -> Working:
     for each in deviations:
         working = (parse_deviation(each) if isinstance(each, str) else each).rewrite(working)
     return working
+
+
+def candidates(working: Working, shapes: Mapping[str, Shape] | None = None) -> tuple[Applied, ...]:
+    """Every deviation that applies to a working; with the shapes of the given arrays only those that fit these.
+
+    Rounding is left to the search, which knows the decimals that claims were written in.
+    """
+    found = (Applied(each.id) for each in DEVIATIONS.values() if each.kind != "rounding")
+    return tuple(applied for applied in found if _applies(applied, working, shapes))
+
+
+def _applies(applied: Applied, working: Working, shapes: Mapping[str, Shape] | None) -> bool:
+    try:
+        rewritten = applied.rewrite(working)
+        if shapes is not None:
+            rewritten.shapes(shapes)
+    except (SpecError, UnknownName, ShapeError):
+        return False
+    return True
 
 
 def _swap_operation(old: Operation, new: Operation, id: str) -> Callable[[Working], Working]:

@@ -107,6 +107,16 @@ def test_check_exits_1_at_a_difference_and_0_without():
     assert "All 12 claims agree" in run("check", "soccer", *flags).output
 
 
+def test_check_says_why_numbers_differ():
+    """The notebook's two visible faults are named below the differences, in text and JSON, unless told not to."""
+    assert "with softmax-over-queries and norm-over-matrix" in " ".join(run("check", "soccer", code=1).output.split())
+    data = json.loads(run("check", "soccer", "--as", "json", code=1).output, parse_constant=pytest.fail)
+    assert data["diagnosis"]["verdict"] == "explained"
+    assert data["diagnosis"]["findings"][0]["deviations"] == ["softmax-over-queries", "norm-over-matrix"]
+    assert "Why they differ" not in run("check", "soccer", "--no-diagnose", code=1).output
+    assert "diagnosis" not in json.loads(run("check", "soccer", "--no-diagnose", "--as", "json", code=1).output)
+
+
 def test_check_takes_claims_from_another_file(mine, tmp_path):
     """--claims replaces the problem's own, and the difference is told in JSON too."""
     claims = tmp_path / "claims.toml"

@@ -84,21 +84,27 @@ def _compare_one(claim: Claim, trace: Trace) -> Compared:
         raise UnknownName(f"A claim is for {claim.line}. {error}") from None
     cell = claim.place(axes, array.shape, trace.working.first)
     claimed, expected = claim.values, np.asarray(array[cell], dtype=np.float64)
-    differs = claim.claimed & ~_agree(claim, claimed, expected)
+    differs = differing(claim, expected)
     wrong = tuple(tuple(int(i) for i in where) for where in np.argwhere(differs))
     explanation = trace.explain(claim.line, *cell, *wrong[0], decimals=_shown(claim)) if wrong else None
     whole = claim.cell is None
     return Compared(claim, axes if whole else (), labels if whole else (), claimed, expected, wrong, explanation)
 
 
-def _agree(claim: Claim, claimed: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def differing(claim: Claim, expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Which claimed cells differ from these numbers: the one place that says when a claim agrees.
+
+    ``expected`` has the claim's shape, perhaps behind further axes for several expectations at once.
+    """
+    claimed = claim.values
     size = np.maximum(np.abs(np.where(np.isfinite(expected), expected, 0)), 1)
     written = np.maximum(claim.tolerance * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
     tolerance = np.where(claim.exact(), EXACT * size, written)
     with np.errstate(invalid="ignore"):
         near = np.abs(claimed - expected) <= tolerance
-    agree: np.ndarray[Any, Any] = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
-    return agree
+    agree = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
+    differs: np.ndarray[Any, Any] = claim.claimed & ~agree
+    return differs
 
 
 def _shown(claim: Claim) -> int:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clearhead import __version__
 from clearhead.cli import typed
 from clearhead.cli.group import DISAGREE, Commands, command
+
+if TYPE_CHECKING:
+    from clearhead.check import Report
+    from clearhead.claim import Claim
+    from clearhead.document import Document
+    from clearhead.trace import Trace
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -89,24 +97,46 @@ def show(
 @click.argument("problem", shell_complete=typed.complete_problem)
 @click.option("--claims", type=click.Path(), help="Take the claims from this file instead.")
 @_deviate
+@click.option("--diagnose/--no-diagnose", default=True, help="Say why they differ, or only where.  [default: say why]")
 @click.option("--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text")
-def check(problem: str, claims: str | None, deviate: tuple[str, ...], form: str) -> None:
-    """Compare the claims of a problem with its working.
+def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: bool, form: str) -> None:  # noqa: FBT001 - an option is passed by name
+    """Compare the claims of a problem with its working, and say why they differ.
 
-    The first line that differs comes first, with its arithmetic. Numbers are compared at the precision they were
-    written in: 2.425 has three decimals. The exit code is 0 if all agree, 1 if some differ, 2 if the input is bad.
+    The first line that differs comes first, with its arithmetic; then the smallest sets of deviations that would give
+    the claimed numbers. Numbers are compared at the precision they were written in: 2.425 has three decimals. The exit
+    code is 0 if all agree, 1 if some differ, 2 if the input is bad.
     """
     from clearhead.check import compare, data_of, document_of
     from clearhead.problems import read_claims, read_problem
-    from clearhead.show import as_json, lower
+    from clearhead.show import as_json
 
     worked = read_problem(problem)
-    found = compare(read_claims(claims) if claims else worked.claims, worked.trace(*deviate))
+    claimed = read_claims(claims) if claims else worked.claims
+    trace = worked.trace(*deviate)
+    found = compare(claimed, trace)
+    report = _diagnosis(claimed, trace) if diagnose and not found.agrees else None
     if form == "json":
-        click.echo(as_json(data_of(found, title=worked.title)))
+        data = data_of(found, title=worked.title)
+        click.echo(as_json(data if report is None else {**data, "diagnosis": report.data()}))
     else:
-        click.echo(lower(document_of(found, title=worked.title), form, width=_width(), colour=_colour()), color=True)
+        _print(document_of(found, title=worked.title), form)
+        if report is not None:
+            click.echo()
+            _print(report.document(title="Why they differ"), form)
     raise click.exceptions.Exit(0 if found.agrees else DISAGREE)
+
+
+def _diagnosis(claims: Sequence[Claim], trace: Trace) -> Report:
+    from clearhead.check import diagnose
+
+    given = {each.name: trace[each.name] for each in trace.working.givens}
+    return diagnose(claims, trace.working, given, tokens=trace.tokens)
+
+
+def _print(document: Document, form: str) -> None:
+    from clearhead.show import lower
+
+    click.echo(lower(document, form, width=_width(), colour=_colour()), color=True)
 
 
 @command(main, "clearhead new mine.toml")

@@ -1,0 +1,344 @@
+"""Why numbers differ: the smallest sets of deviations with which the working gives what was claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.check.comparison import Comparison, compare
+from clearhead.check.firstwrong import Judged, judge
+from clearhead.check.fit import Fit, fit_of
+from clearhead.check.plans import Plans
+from clearhead.check.roundings import roundings
+from clearhead.check.search import Found, Search, TooMany
+from clearhead.check.separation import Indistinguishable, Separation, predictions, same_numbers
+from clearhead.claim import Claim
+from clearhead.deviations import Applied, candidates, deviation
+from clearhead.document import Document
+from clearhead.errors import ClearheadError
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+MOST_FINDINGS = 40
+"""Sets that fit beyond these are only counted: so many mean that too little is claimed to tell them apart."""
+
+MOST_CONFIRMED = 200
+"""Sets that the search finds beyond these are not run once more as a whole."""
+
+MOST_PAIRS = 2
+"""Up to this size every rounding is tried; in larger sets only the usual ones."""
+
+
+class Finding(Struct, frozen=True):
+    """A smallest set of deviations that explains all claims.
+
+    Attributes:
+        deviations: the deviations as text, in an order in which they can be applied.
+        working: the working with them in it.
+        fit: the evidence, and how many unrelated sets would fit as well.
+        kinds: for each deviation whether it is a mistake, a convention or rounding.
+    """
+
+    deviations: tuple[str, ...]
+    working: Working
+    fit: Fit
+    kinds: tuple[str, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The deviations without their parameters."""
+        return tuple(each.partition(":")[0] for each in self.deviations)
+
+
+class NearMiss(Struct, frozen=True):
+    """A set of deviations that explains some claims: where it failed, and in how many cells."""
+
+    deviations: tuple[str, ...]
+    line: str
+    wrong: int
+    cells: int
+
+
+class Report(Struct, frozen=True, eq=False):
+    """What a diagnosis found.
+
+    Attributes:
+        verdict: all claims agree; or some sets of deviations explain them; or none of those tried does.
+        comparison: the claims held against the working as it is.
+        findings: the smallest sets that explain, those with the fewest roundings first.
+        indistinguishable: sets that give the same numbers on this data; `separate` finds data that tells them apart.
+        first_wrong_line: for "unexplained", the first line that does not follow from the lines claimed before it, by
+            no deviation that was tried; None if each line by itself can be explained, or too little is claimed. For
+            "explained" the first line that differs.
+        near_misses: for "unexplained", the sets that explained the most.
+        judged: for "unexplained", each claimed line held against the lines claimed before it.
+        tried: how many sets were tried, the empty one among them.
+        largest: the size up to which all sets were tried.
+        fitting: how many sets of the smallest size fit; `findings` has no more than 40.
+    """
+
+    verdict: Literal["agrees", "explained", "unexplained"]
+    comparison: Comparison
+    trace: Trace
+    findings: tuple[Finding, ...] = ()
+    indistinguishable: tuple[Indistinguishable, ...] = ()
+    first_wrong_line: str | None = None
+    near_misses: tuple[NearMiss, ...] = ()
+    judged: tuple[Judged, ...] = ()
+    tried: int = 1
+    largest: int = 0
+    fitting: int = 0
+
+    def explained_by(self, id: str) -> bool:
+        """Whether a finding has this deviation, given by its id, or by its text with parameters."""
+        return any(id in each.ids or id in each.deviations for each in self.findings)
+
+    @property
+    def convincing(self) -> bool:
+        """Whether the explanation fits beyond chance, and no other set of its size gives other numbers that fit."""
+        return bool(self.findings) and all(each.fit.convincing for each in self.findings)
+
+    def separate(self) -> tuple[Separation, ...]:
+        """For each group of sets that this data cannot tell apart, arrays on which their predictions differ.
+
+        A group for which none was found is left out: its members may be the same thing said twice.
+        """
+        arrays = {given.name: self.trace.numpy(given.name) for given in self.trace.working.givens}
+        found = (group.separate(arrays) for group in self.indistinguishable)
+        return tuple(each for each in found if each is not None)
+
+    def document(self, *, title: str = "Diagnosis") -> Document:
+        """The report to read: render it with `clearhead.show.lower`."""
+        from clearhead.check.diagnosis_report import diagnosis_document
+
+        return diagnosis_document(self, title=title)
+
+    def data(self) -> dict[str, Any]:
+        """The report as plain data for JSON."""
+        from clearhead.check.diagnosis_report import diagnosis_data
+
+        return diagnosis_data(self)
+
+    def __str__(self) -> str:
+        from clearhead.check.diagnosis_report import plain_text
+
+        return plain_text(self)
+
+
+def diagnose(
+    claims: Iterable[Claim],
+    working: Working,
+    given: Mapping[str, Any],
+    *,
+    most: int = 3,
+    tokens: Sequence[str] | None = None,
+) -> Report:
+    """Finds the smallest sets of deviations with which the working gives the claimed numbers.
+
+    Args:
+        claims: what somebody got, for any lines, heads or cells.
+        working: how it should be worked out.
+        given: the arrays of the working, as for `Working.run`.
+        most: the largest sets to try. Sets of one are tried first, then of two, and so on.
+        tokens: the names of the tokens, for the report.
+
+    Raises:
+        ClearheadError: as `compare` and `Working.run`.
+    """
+    claims = tuple(claims)
+    ran = working.run(given, tokens=tokens)
+    arrays = {each.name: _as_float64(ran.numpy(each.name)) for each in working.givens}
+    trace = working.run(arrays, tokens=tokens)
+    comparison = compare(claims, trace)
+    if comparison.agrees:
+        return Report("agrees", comparison, trace)
+    return _Diagnosis(claims, trace, arrays, comparison).report(most)
+
+
+def _as_float64(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return array if array.dtype.kind == "b" else array.astype(np.float64)
+
+
+class _Diagnosis:
+    """One diagnosis in the making."""
+
+    def __init__(self, claims: tuple[Claim, ...], trace: Trace, arrays: Arrays, comparison: Comparison) -> None:
+        self.claims = claims
+        self.trace = trace
+        self.arrays = arrays
+        self.comparison = comparison
+        self.working = trace.working
+        self.shapes = {name: trace.numpy(name).shape for name in trace}
+        given = {name: self.shapes[name] for name in arrays}
+        self.plans = Plans(self.working, candidates(self.working, given))
+
+    def report(self, most: int) -> Report:
+        """Tries sets of growing size until some explain."""
+        found, last, largest = Found((), (), 1), None, 0
+        for size, search in self._searches(most):
+            try:
+                found, last, largest = search.run(size), search, size
+            except TooMany:
+                break
+            likely = sorted(found.sets, key=self._unlikely)
+            sets = [each for each in likely[:MOST_CONFIRMED] if self._explains(search, each)]
+            if sets:
+                more = max(len(likely) - MOST_CONFIRMED, 0)
+                return self._explained(search, sets, replace(found, sets=()), largest, len(sets) + more)
+        return self._unexplained(found, last, largest)
+
+    def _unlikely(self, chosen: tuple[int, ...]) -> int:
+        """How many roundings are in a set: with these more can be fitted than with anything else."""
+        return sum(each >= len(self.plans.deviations) for each in chosen)
+
+    def _searches(self, most: int) -> Iterator[tuple[int, Search]]:
+        for size in range(1, most + 1):
+            if size in (1, MOST_PAIRS + 1):
+                tries = roundings(self.working, self.claims, self.shapes, brief=size > MOST_PAIRS)
+                search = Search(self.plans, self.arrays, self.claims, tries)
+            yield size, search
+
+    def _explains(self, search: Search, chosen: tuple[int, ...]) -> bool:
+        """Whether the whole working, rewritten for the whole set, gives what is claimed."""
+        working = search.rewritten(chosen)
+        try:
+            return working is not None and compare(self.claims, self._run(working)).agrees
+        except ClearheadError:
+            return False
+
+    def _run(self, working: Working) -> Trace:
+        return working.run({given.name: self.arrays[given.name] for given in working.givens})
+
+    def _explained(
+        self, search: Search, sets: list[tuple[int, ...]], found: Found, largest: int, fitting: int
+    ) -> Report:
+        findings = tuple(self._finding(search, chosen) for chosen in sets[:MOST_FINDINGS])
+        return Report(
+            "explained",
+            self.comparison,
+            self.trace,
+            findings,
+            tuple(self._groups(search, findings, sets)),
+            self.comparison.differing[0].claim.line,
+            tried=found.tried,
+            largest=largest,
+            fitting=fitting,
+        )
+
+    def _finding(self, search: Search, chosen: tuple[int, ...]) -> Finding:
+        working = search.rewritten(chosen)
+        assert working is not None  # noqa: S101 - it explains, so it ran
+        without = {}
+        for each in chosen:
+            rest = search.rewritten(tuple(other for other in chosen if other != each))
+            if rest is not None:
+                without[written(search.candidates[each])] = self._run(rest)
+        fit = fit_of(self.claims, without, len(search.candidates))
+        applied = [search.candidates[each] for each in chosen]
+        return Finding(tuple(map(written, applied)), working, fit, tuple(deviation(each.id).kind for each in applied))
+
+    def _groups(
+        self, search: Search, findings: Sequence[Finding], sets: list[tuple[int, ...]]
+    ) -> Iterator[Indistinguishable]:
+        """The findings that give the same numbers, together with those that only have more that cannot be seen."""
+        seen: list[tuple[Arrays, dict[tuple[str, ...], Working]]] = []
+        for finding in findings:
+            numbers = predictions(self.claims, self._run(finding.working))
+            group = next((group for known, group in seen if same_numbers(known, numbers)), None)
+            if group is None:
+                seen.append((numbers, {finding.deviations: finding.working}))
+            else:
+                group[finding.deviations] = finding.working
+        for index, (numbers, group) in enumerate(seen):
+            hidden = dict(self._hidden(search, sets[0], numbers)) if index == 0 else {}
+            if len(group) + len(hidden) > 1:
+                yield Indistinguishable(self.claims, group | hidden, len(group))
+
+    def _hidden(
+        self, search: Search, chosen: tuple[int, ...], numbers: Arrays
+    ) -> Iterator[tuple[tuple[str, ...], Working]]:
+        """Sets with one deviation more, that cannot be seen on this data."""
+        ids = {search.candidates[each].id for each in chosen}
+        for number, applied in enumerate(self.plans.deviations):
+            if applied.id in ids or not self.plans.touches[number].any():
+                continue
+            together = tuple(sorted((*chosen, number)))
+            working = search.rewritten(together)
+            if working is not None and self._same(working, numbers):
+                yield tuple(written(search.candidates[each]) for each in together), working
+
+    def _same(self, working: Working, numbers: Arrays) -> bool:
+        try:
+            return same_numbers(predictions(self.claims, self._run(working)), numbers)
+        except ClearheadError:
+            return False
+
+    def _unexplained(self, found: Found, search: Search | None, largest: int) -> Report:
+        judged = judge(self.claims, self.working, self.arrays)
+        wrong = next((each.line for each in judged if not each.follows and not each.explained_by), None)
+        misses = () if search is None else tuple(_near_miss(search, miss) for miss in found.misses[:5])
+        return Report(
+            "unexplained",
+            self.comparison,
+            self.trace,
+            first_wrong_line=wrong,
+            near_misses=misses,
+            judged=judged,
+            tried=found.tried,
+            largest=largest,
+        )
+
+
+def _near_miss(search: Search, miss: Any) -> NearMiss:
+    texts = tuple(written(search.candidates[each]) for each in miss.chosen)
+    return NearMiss(texts, miss.claim.line, miss.wrong, int(miss.claim.claimed.sum()))
+
+
+def written(applied: Applied) -> str:
+    """A deviation as text, its parameters in the order that the table has them: ``round:line=weights,decimals=2``."""
+    order = [parameter.name for parameter in deviation(applied.id).parameters]
+    ordered = sorted(applied.parameters, key=lambda pair: order.index(pair[0]))
+    return str(replace(applied, parameters=tuple(ordered)))
+
+
+def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, decimals: int | None = None) -> None:
+    """Makes sure, in a test, that numbers agree with a trace; if not, the message says why they do not.
+
+    Args:
+        actual: an array, or arrays by the name of their line.
+        expected: a trace of how it should be.
+        line: the line that a single array is of; the last of the working, if None.
+        decimals: how many decimals count; None for what the arrays' type can tell.
+
+    Raises:
+        AssertionError: with the diagnosis.
+    """
+    __tracebackhide__ = True
+    lines = actual if isinstance(actual, Mapping) else {line or expected.working.lines[-1].name: actual}
+    claims = [claim_of(name, numbers, decimals) for name, numbers in lines.items()]
+    given = {each.name: expected[each.name] for each in expected.working.givens}
+    report = diagnose(claims, expected.working, given, tokens=expected.tokens)
+    if report.verdict != "agrees":
+        raise AssertionError(f"\n{report}")
+
+
+def claim_of(line: str, numbers: Any, decimals: int | None = None) -> Claim:
+    """A claim of computed numbers: as precise as their type can tell, of numbers that went through several sums."""
+    from clearhead.trace import to_numpy
+
+    array = to_numpy(numbers)
+    if decimals is None:
+        kept = _DIGITS.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, 9)
+        largest = float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))
+        decimals = max(0, kept - max(0, int(np.ceil(np.log10(largest))) if largest > 0 else 0))
+    return Claim.of(line, array, decimals=decimals)
+
+
+_DIGITS = {2: 2, 4: 4, 8: 9}
+"""The digits to hold numbers of so many bytes to: half, single, double."""

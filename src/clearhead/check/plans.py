@@ -1,0 +1,125 @@
+"""What deviations do to a working, line by line.
+
+A deviation rewrites a whole working, but mostly leaves all lines but a few as they are. Its *plan* says for each line
+of the base working (a *slot*) what stands in its place: most often the line itself. Deviations whose plans change no
+slot in common need not be rewritten together; for those that do, the plan comes from rewriting for them all.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise, permutations
+
+import numpy as np
+from msgspec.structs import replace
+
+from clearhead.deviations import Applied
+from clearhead.errors import ClearheadError
+from clearhead.line import Line
+from clearhead.working import Working
+
+Plan = tuple[tuple[Line, ...], ...]
+"""The lines in each slot; one slot behind the last line takes what is added at the end."""
+
+
+class Plans:
+    """The plans of deviations for one working, and of those together that get in each other's way.
+
+    Sets of deviations are ascending tuples of positions in ``deviations``. ``touches[d, slot]`` tells whether
+    deviation ``d`` changes the slot; one that changes none, or cannot be applied, touches none.
+    """
+
+    def __init__(self, working: Working, deviations: Sequence[Applied]) -> None:
+        self.base = working
+        self.deviations = tuple(deviations)
+        self.slots = {line.name: slot for slot, line in enumerate(working.lines)}
+        self._workings: dict[tuple[int, ...], Working | None] = {(): working}
+        self._plans: dict[tuple[int, ...], Plan | None] = {}
+        self.touches = np.array([self._touched(number) for number in range(len(self.deviations))], dtype=bool)
+        self.touches = self.touches.reshape(-1, len(working.lines) + 1)
+        self.overlap = (self.touches.astype(np.int32) @ self.touches.T) > 0
+
+    def working(self, chosen: tuple[int, ...]) -> Working | None:
+        """The working with these deviations in it; None if they cannot be applied together, in no order."""
+        if chosen not in self._workings:
+            orders = (self._in_order(order) for order in permutations(chosen))
+            self._workings[chosen] = next((made for made in orders if made is not None), None)
+        return self._workings[chosen]
+
+    def _in_order(self, order: tuple[int, ...]) -> Working | None:
+        first = self._workings.get(order[:-1]) or (self._in_order(order[:-1]) if len(order) > 1 else self.base)
+        try:
+            return None if first is None else self.deviations[order[-1]].rewrite(first)
+        except ClearheadError:
+            return None
+
+    def plan(self, chosen: tuple[int, ...]) -> Plan | None:
+        """What stands in each slot with these deviations; None if they cannot be applied together."""
+        if chosen not in self._plans:
+            working = self.working(chosen)
+            self._plans[chosen] = None if working is None else self._plan(working)
+        return self._plans[chosen]
+
+    def _touched(self, number: int) -> list[bool]:
+        plan = self.plan((number,))
+        if plan is None:
+            return [False] * (len(self.base.lines) + 1)
+        return [lines != own for lines, own in zip(plan, self._own, strict=True)]
+
+    @property
+    def _own(self) -> Plan:
+        return (*((line,) for line in self.base.lines), ())
+
+    def _plan(self, working: Working) -> Plan:
+        """Lines that stand in the base's order keep their slots; any other joins the next of these."""
+        anchored = self._anchored(working)
+        slots: list[list[Line]] = [[] for _ in range(len(self.base.lines) + 1)]
+        waiting: list[Line] = []
+        for line in working.lines:
+            waiting.append(line)
+            if line.name in anchored:
+                slots[self.slots[line.name]] = waiting
+                waiting = []
+        slots[-1] = waiting
+        inside = self._inside(slots)
+        return tuple(_renamed(lines, inside) if inside else tuple(lines) for lines in slots)
+
+    def _inside(self, slots: Sequence[Sequence[Line]]) -> set[str]:
+        """The new lines that are read in their own slot alone."""
+        new = {line.name: n for n, lines in enumerate(slots) for line in lines if line.name not in self.slots}
+        if not new:
+            return set()
+        elsewhere = {
+            name for n, lines in enumerate(slots) for line in lines for name in line.operands if new.get(name, n) != n
+        }
+        return new.keys() - elsewhere
+
+    def _anchored(self, working: Working) -> set[str]:
+        """The names of the longest series of lines that stand in the order of the base."""
+        names = [line.name for line in working.lines if line.name in self.slots]
+        if all(self.slots[one] < self.slots[other] for one, other in pairwise(names)):
+            return set(names)
+        ends: list[int] = []
+        lengths: list[int] = []
+        for name in names:
+            length = bisect_left(ends, self.slots[name])
+            ends[length : length + 1] = [self.slots[name]]
+            lengths.append(length)
+        anchored, wanted = set(), len(ends) - 1
+        for name, length in zip(reversed(names), reversed(lengths), strict=True):
+            if length == wanted:
+                anchored.add(name)
+                wanted -= 1
+        return anchored
+
+
+def _renamed(lines: Sequence[Line], inside: set[str]) -> tuple[Line, ...]:
+    """The lines of a slot; those that are read there alone are named by their place, so that like steps are equal."""
+    if not any(line.name in inside for line in lines):
+        return tuple(lines)
+    names = {line.name: f"#{place}" for place, line in enumerate(lines) if line.name in inside}
+    return tuple(
+        replace(line, name=names.get(line.name, line.name), operands=tuple(names.get(n, n) for n in line.operands))
+        for line in lines
+    )

@@ -1,0 +1,218 @@
+"""Why numbers differ: found by the rewrite whose numbers they are."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import clearhead
+from clearhead import Attention, Block, Claim, Norm, diagnose, read_problem
+from clearhead.deviations import candidates, deviate
+from clearhead.document import Equation, Panels
+from clearhead.show import lower
+
+BLOCK = Block(Attention(heads=2), norm=Norm(gain=False)).working()
+SIZES = {"token": 3, "model": 5, "head": 2, "depth": 4, "head*depth": 8}
+
+
+def drawn(working=BLOCK, seed=0, sizes=SIZES):
+    rng = np.random.default_rng(seed)
+    return {given.name: rng.normal(size=[sizes[word] for word in given.axes]) for given in working.givens}
+
+
+def claimed(working, arrays, lines=("norm",), decimals=6):
+    trace = working.run({given.name: arrays[given.name] for given in working.givens})
+    return [Claim.of(line, np.round(trace[line], decimals), decimals=decimals) for line in lines]
+
+
+def of_problem(name):
+    problem = read_problem(name)
+    working = problem.textbook()
+    given = {each.name: problem.arrays[each.name] for each in working.givens}
+    return diagnose(problem.claims, working, given, tokens=problem.tokens or None)
+
+
+def text(report):
+    return lower(report.document(), "text", width=100)
+
+
+@pytest.fixture(scope="module")
+def soccer():
+    return of_problem("soccer")
+
+
+@pytest.fixture(scope="module")
+def two_heads():
+    return of_problem("two-heads")
+
+
+def test_the_two_faults_of_the_notebook_are_named(soccer):
+    """From the printed numbers of "Chaky loves soccer" come the softmax over queries and the norm over the matrix."""
+    assert soccer.verdict == "explained"
+    assert soccer.convincing
+    assert [finding.deviations for finding in soccer.findings] == [("softmax-over-queries", "norm-over-matrix")]
+    assert soccer.explained_by("softmax-over-queries")
+    assert not soccer.explained_by("scale-after-softmax")
+    assert soccer.first_wrong_line == "head@1"
+
+
+def test_what_cannot_be_seen_is_said_to_be_indistinguishable(soccer):
+    """With d_k = 1 the place of the scale cannot be seen, and the report says so instead of guessing."""
+    (group,) = soccer.indistinguishable
+    assert group.smallest == 1
+    assert any(set(each) - set(group.sets[0]) == {"scale-after-softmax"} for each in group.sets)
+    assert "cannot be seen on this data" in text(soccer)
+    assert "scale-after-softmax" in text(soccer)
+
+
+def test_an_input_tells_apart_what_the_data_could_not(soccer):
+    """The separating input is of greater depth, and the numbers shown are those that each working gives on it."""
+    (separation,) = soccer.separate()
+    assert not separation.same_shapes
+    assert separation.arrays["query.weight"].shape[-1] > 1
+    shown = separation.predictions
+    assert len(shown) >= 2
+    textbook = read_problem("soccer").textbook()
+    for deviations, values in shown.items():
+        trace = deviate(textbook, *deviations).run(separation.arrays)
+        np.testing.assert_allclose(values, trace[separation.line])
+    first, other, *_ = shown.values()
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_the_hand_values_are_rounded_weights(two_heads):
+    """The hand solution is the textbook's with its weights in two decimals, 7/6 in one, and the norm of the code."""
+    assert two_heads.verdict == "explained"
+    assert two_heads.explained_by("round:line=weights,decimals=2")
+    assert two_heads.explained_by("round:line=head@1,decimals=1")
+    assert two_heads.explained_by("norm-over-matrix")
+    assert two_heads.findings[0].kinds.count("rounding") == 2
+
+
+def test_the_textbook_has_nothing_to_explain():
+    """Problems whose claims agree get no findings."""
+    report = of_problem("single-head")
+    assert report.verdict == "agrees"
+    assert report.findings == report.indistinguishable == ()
+
+
+PRESENT = ("softmax-over-queries", "scale-after-softmax", "norm-over-matrix", "round:line=weights,decimals=2")
+PLANTED = [chosen for size in (1, 2) for chosen in combinations(PRESENT, size)]
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=" ".join)
+@pytest.mark.parametrize("lines", [("norm",), ("weights", "output", "norm")], ids=len)
+def test_planted_deviations_are_found(planted, lines):
+    """One or two deviations are found from the last line alone, and from several lines."""
+    arrays = drawn()
+    report = diagnose(claimed(deviate(BLOCK, *planted), arrays, lines), BLOCK, arrays)
+    assert report.verdict == "explained"
+    assert set(planted) in [set(finding.deviations) for finding in report.findings]
+    assert report.convincing
+
+
+def test_every_candidate_is_found_alone_or_with_its_equals():
+    """Each deviation that is tried is found where it can be seen, and numbers on which it cannot be seen agree."""
+    arrays = drawn()
+    tried = candidates(BLOCK, {name: array.shape for name, array in arrays.items()})
+    assert len(tried) >= 3
+    for applied in tried:
+        claims = claimed(applied.rewrite(BLOCK), arrays, ("norm",), decimals=9)
+        report = diagnose(claims, BLOCK, arrays, most=1)
+        assert report.verdict == "agrees" or report.explained_by(applied.id), applied
+
+
+def test_a_triple_is_found():
+    """Three deviations at once are still found."""
+    arrays = drawn(seed=3)
+    planted = PRESENT[:3]
+    report = diagnose(claimed(deviate(BLOCK, *planted), arrays), BLOCK, arrays)
+    assert set(planted) in [set(finding.deviations) for finding in report.findings]
+
+
+def unknown(arrays):
+    """Attention with sigmoid weights and noise: no formula in the table."""
+    query, key, value = (arrays["input"] @ arrays[f"{name}.weight"] for name in ("query", "key", "value"))
+    scores = query @ key.swapaxes(-1, -2)
+    weights = 1 / (1 + np.exp(-0.37 * scores + 0.1)) + np.random.default_rng(7).normal(0, 0.05, scores.shape)
+    head = weights @ value
+    return weights, head
+
+
+def test_numbers_of_an_unknown_formula_are_not_explained():
+    """What no deviation gives is called unexplained, with the first line that does not follow and near misses."""
+    working = Attention(heads=2, output=False).working()
+    arrays = drawn(working)
+    weights, head = unknown(arrays)
+    claims = [Claim.of("weights", np.round(weights, 6), decimals=6), Claim.of("head", np.round(head, 4), decimals=4)]
+    report = diagnose(claims, working, arrays)
+    assert report.verdict == "unexplained"
+    assert report.findings == ()
+    assert report.first_wrong_line == "weights"
+    assert report.near_misses
+    assert report.largest == 3
+    judged = {each.line: each.follows for each in report.judged}
+    assert judged == {"weights": False, "head": True}
+
+
+def test_few_digits_are_not_called_convincing():
+    """One cell with one decimal is fitted by many sets: the report says so and does not pretend."""
+    arrays = drawn()
+    value = float(deviate(BLOCK, "softmax-over-queries").run(arrays)["norm"][0, 0])
+    report = diagnose([Claim("norm", f"{value:.1f}", cell=(1, 1))], BLOCK, arrays)
+    assert report.verdict == "explained"
+    assert not report.convincing
+    assert "chance" in text(report)
+
+
+def test_claims_of_heads_and_cells_are_enough():
+    """A head and a single cell, with most of it not claimed, are enough to find a deviation."""
+    arrays = drawn()
+    trace = deviate(BLOCK, "softmax-over-queries").run(arrays)
+    head = [[f"{cell:.6f}" for cell in row] for row in trace["weights@2"]]
+    head[0] = ["?"] * 3
+    claims = [
+        Claim("weights@2", tuple(map(tuple, head))),
+        Claim("output", f"{trace['output'][1, 3]:.5f}", cell=(2, 4)),
+    ]
+    report = diagnose(claims, BLOCK, arrays)
+    assert [finding.deviations for finding in report.findings] == [("softmax-over-queries",)]
+
+
+def test_the_report_shows_formulas_evidence_and_remedy(soccer):
+    """Each deviation comes with both formulas, three matrices of evidence, and how to mend it."""
+    parts = soccer.document().parts
+    assert sum(isinstance(part, Equation) for part in parts) == 4
+    panels = [part for part in parts if isinstance(part, Panels)]
+    assert [matrix.title for matrix in panels[0].matrices] == ["claimed", "the working", "explained"]
+    shown = text(soccer)
+    assert "softmax-over-queries (a mistake)" in shown
+    assert "axis=-1" in shown
+    assert "No set of one fits" in shown
+    for form in ("markdown", "latex"):
+        assert "axis=-1" in lower(soccer.document(), form)
+
+
+def test_the_data_is_json(soccer):
+    """The keys are those that are documented, and all values survive JSON."""
+    data = json.loads(json.dumps(soccer.data(), allow_nan=False))
+    assert data["verdict"] == "explained"
+    assert data["findings"][0]["deviations"] == ["softmax-over-queries", "norm-over-matrix"]
+    assert data["findings"][0]["fit"]["convincing"] is True
+    assert data["first_wrong_line"] == "head@1"
+    assert data["indistinguishable"][0][0] == ["softmax-over-queries", "norm-over-matrix"]
+
+
+def test_assert_agrees_fails_with_the_diagnosis():
+    """In a test, wrong numbers fail with the name of the deviation, right ones pass."""
+    arrays = drawn()
+    expected = BLOCK.run(arrays)
+    clearhead.assert_agrees(np.asarray(expected["norm"]), expected)
+    clearhead.assert_agrees(np.asarray(expected["norm"], dtype=np.float32), expected)
+    wrong = deviate(BLOCK, "norm-over-matrix").run(arrays)["norm"]
+    with pytest.raises(AssertionError, match="norm-over-matrix") as caught:
+        clearhead.assert_agrees(wrong, expected)
+    assert "To mend it" in str(caught.value)
+    with pytest.raises(AssertionError, match="softmax-over-queries"):
+        clearhead.assert_agrees({"weights": deviate(BLOCK, "softmax-over-queries").run(arrays)["weights"]}, expected)
