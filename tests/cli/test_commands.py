@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clearhead import Problem, read_problem
+from clearhead import DEVIATIONS, Problem, read_problem
 from clearhead.cli import main
 from clearhead.problems import bundled
 
@@ -134,6 +134,17 @@ def test_a_problem_without_claims_has_nothing_to_check(mine):
     assert "Nothing is claimed" in run("check", mine).output
 
 
+def test_deviations_are_listed_and_told():
+    """Every deviation is listed once by name, and each can be asked for all that is known of it."""
+    listed = [line.split()[0] for line in run("deviations").output.splitlines() if line.startswith("  ")]
+    assert listed == list(DEVIATIONS)
+    for id, each in DEVIATIONS.items():
+        told = " ".join(run("deviations", id, env={"COLUMNS": "2000"}).output.split())
+        for said in (each.does, each.invisible, each.remedy, each.seen):
+            assert " ".join(said.split()) in told
+    assert "Did you mean" in run("deviations", "softmax-over-query", code=2).stderr
+
+
 def test_new_writes_a_problem_that_runs(tmp_path):
     """The starter can be read, shown and checked as it is; it is not overwritten unless told."""
     path = tmp_path / "fresh.toml"
@@ -159,7 +170,7 @@ def test_new_writes_a_problem_that_runs(tmp_path):
         (["show", "soccer", "weights@2", "--cell", "a,b"], "whole numbers"),
         (["show", "soccer", "--cell", "1,1"], "which LINE"),
         (["show", "soccer", "--decimals", "99"], "99"),
-        (["show", "soccer", "--deviate", "softmax-over-query"], "Did you mean softmax-over-queries?"),
+        (["show", "soccer", "--deviate", "softmax-over-query"], "Did you mean softmax-over-queries or"),
         (["show", "soccer", "--deviate", "round:line=weights"], "round expects line"),
         (["show", "soccer", "--as", "pdf"], "pdf"),
         (["show", "no/such.toml"], "no/such.toml"),

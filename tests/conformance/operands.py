@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.ops import OPERATIONS, Operation, as_parameters
+from clearhead.ops import TEXTBOOK, Operation, as_parameters
 
 Array = np.ndarray[Any, Any]
 Draw = Callable[[tuple[int, ...]], Array]
@@ -46,7 +46,7 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 def operands_for(name: str, parameters: Mapping[str, Any], draw: Draw) -> list[Array]:
     """Operands of an operation with its core axes, their numbers drawn; of booleans the first are True."""
     sizes = SIZES | OWN_SIZES.get(name, {})
-    formula = OPERATIONS[name].formula(as_parameters(parameters))
+    formula = TEXTBOOK[name].formula(as_parameters(parameters))
     shapes = [tuple(sizes[letter] for letter in letters) for letters in formula.operands]
     return [
         np.arange(np.prod(shape)).reshape(shape) % 3 == 0 if (name, role) in BOOLEANS else draw(shape)
@@ -56,4 +56,4 @@ def operands_for(name: str, parameters: Mapping[str, Any], draw: Draw) -> list[A
 
 def examples() -> list[tuple[Operation, Mapping[str, Any]]]:
     """Every operation with every set of its parameters."""
-    return [(each, parameters) for each in OPERATIONS.values() for parameters in PARAMETERS.get(each.name, ({},))]
+    return [(each, parameters) for each in TEXTBOOK.values() for parameters in PARAMETERS.get(each.name, ({},))]

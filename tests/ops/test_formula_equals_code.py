@@ -56,7 +56,78 @@ def room_to_turn(known):
 
 
 EPS = {"eps": st.sampled_from([0, 1e-5, 0.25])}
+HEADS = Case(parameters={"heads": st.integers(1, 13)}, sizes=lambda known: known | {"h": known["heads"]})
 OFFSET = {"offset": st.sampled_from([0.0, 3.0, 0.5])}
+
+SINUSOID = Case(parameters={"base": st.sampled_from([10000.0, 20.0]), "offset": st.sampled_from([0.0, 1.0, -2.0])})
+EXACT_SCORES = Case((st.one_of(SPREAD, st.just(-np.inf)),))
+CUT = st.one_of(NUMBERS, st.sampled_from([0.5, -0.5, 1.5, -2.5, 0.125, -0.375, 0.0]))
+BARRED = Case((SCORES,))
+
+VARIANTS = {
+    "unchanged": Case(),
+    "weighted_sum_transposed": Case(),
+    "project_transposed": Case(sizes=lambda known: known | {"m": known["h"] * known["d"]}),
+    "swap_heads": Case(),
+    "first_head": Case(),
+    "split_by_reshape": Case(),
+    "split_interleaved": Case(),
+    "concat_by_reshape": Case(),
+    "concat_interleaved": Case(),
+    "sum_heads": Case(),
+    "average_heads": Case(),
+    "average_weights": Case(),
+    "tile": Case(parameters={"times": FEW}),
+    "repeat_tokens": Case(parameters={"times": FEW}),
+    "fused_as_blocks": Case(parameters={"part": st.integers(0, 2)}),
+    "fused_by_head": Case(parameters={"part": st.integers(0, 2)}),
+    "scale_by_root_width": Case(),
+    "sinusoidal_shifted": SINUSOID,
+    "sinusoidal_concatenated": SINUSOID,
+    "sinusoidal_doubled": SINUSOID,
+    "sinusoidal_unpaired": SINUSOID,
+    "sinusoidal_swapped": SINUSOID,
+    "divide_positions": Case(parameters={"factor": st.sampled_from([2.0, 8.0])}),
+    "angles_over_depth": Case(
+        parameters={"base": st.sampled_from([10000.0, 20.0]), "width": st.sampled_from([2, 4])},
+        sizes=lambda known: known | {"d": known["d"] + known["width"]},
+    ),
+    "rotate_half_other_table": Case(sizes=room_to_turn),
+    "rotate_interleaved_other_table": Case(sizes=room_to_turn),
+    "alibi_slopes_from_zero": HEADS,
+    "alibi_slopes_plain": HEADS,
+    "alibi_added": Case((SCORES,), sizes=more_keys),
+    "alibi_by_key": Case((SCORES,), sizes=more_keys),
+    "divide_by_depth": Case(),
+    "multiply_by_root_depth": Case(),
+    "divide_by_fourth_root": Case(),
+    "scale_by_all_heads": Case(),
+    "scale_by_keys": Case(),
+    "mask_inverted": Case((SCORES, BOOLEANS)),
+    "padding_inverted": Case((SCORES, BOOLEANS)),
+    "mask_padding_queries": Case((SCORES, BOOLEANS)),
+    "mask_causal_shifted": Case((SCORES,), {"by": st.integers(-2, 2)}, more_keys),
+    "mask_future_only": Case((SCORES,), sizes=more_keys),
+    "mask_causal_top_left": Case((SCORES,), sizes=more_keys),
+    "fill_barred": Case((SCORES,), {"fill": st.sampled_from([0.0, -1e9, -100.0])}),
+    "add_to_allowed": BARRED,
+    "add_to_barred": BARRED,
+    "add_zero_times_infinity": Case((NUMBERS, SCORES)),
+    "zero_barred": BARRED,
+    "softmax_over_heads": BARRED,
+    "softmax_over_matrix": BARRED,
+    "softmax_of_one": BARRED,
+    "softmax_base": Case((SCORES,), {"base": st.sampled_from([2.0, 3.0, 10.0])}),
+    "softmax_unshifted": BARRED,
+    "softmax_shifted_globally": BARRED,
+    "softmax_one": BARRED,
+    "softmax_one_shifted": BARRED,
+    "exp_over_sum": EXACT_SCORES,
+    "share_of_sum": EXACT_SCORES,
+    "sigmoid": BARRED,
+    "gelu_sigmoid": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -1000.0, 1000.0])),)),
+}
+"""What people do otherwise: the operations of deviations."""
 
 CASES = {
     "matmul": Case(),
@@ -79,7 +150,7 @@ CASES = {
     "mask_padding": Case((SCORES, BOOLEANS)),
     "mask_causal": Case((SCORES,), sizes=more_keys),
     "mask_window": Case((SCORES,), {"width": st.integers(1, 5)}, more_keys),
-    "alibi_slopes": Case(parameters={"heads": st.integers(1, 13)}, sizes=lambda known: known | {"h": known["heads"]}),
+    "alibi_slopes": HEADS,
     "alibi": Case((SCORES,), sizes=more_keys),
     "softmax": Case((SCORES,)),
     "softmax_over_queries": Case((SCORES,)),
@@ -105,6 +176,7 @@ CASES = {
     "rotate_interleaved": Case(sizes=room_to_turn),
     "round_decimals": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4)}),
     "round_head": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4), "head": st.integers(0, 4)}),
+    **VARIANTS,
 }
 
 

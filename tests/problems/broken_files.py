@@ -191,7 +191,7 @@ def wrong_parts():
         (set_key(tokens, '["a", "b"]'), "tokens expects 3 names"),
         (set_key(tokens, '["a", "b", "c", "d"]'), "tokens expects 3 names"),
         (set_key(tokens, '["a", ["b"], "c"]'), r"tokens\[1\] expects a text, got a list"),
-        (set_key(deviations, '["softmax-over-keys"]'), r"deviations\[0\]: .*Did you mean softmax-over-queries"),
+        (set_key(deviations, '["softmax-over-keys"]'), r"deviations\[0\]: .*Did you mean softmax-over-heads or"),
         (set_key(deviations, '["softmax-over-queries", ""]'), r"deviations\[1\]"),
         (set_key(deviations, '["round"]'), r"deviations\[0\]: round expects line"),
         (set_key(deviations, '["round:line=weights"]'), r"deviations\[0\]: round expects line"),

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from clearhead.check.comparison import Comparison, compare
 from clearhead.check.firstwrong import Judged, judge
 from clearhead.check.fit import Fit, fit_of
-from clearhead.check.plans import Plans
+from clearhead.check.plans import Plans, written
 from clearhead.check.roundings import roundings
 from clearhead.check.search import Found, Search, TooMany
 from clearhead.check.separation import Indistinguishable, Separation, predictions, same_numbers
 from clearhead.claim import Claim
-from clearhead.deviations import Applied, candidates, deviation
+from clearhead.deviations import candidates, deviation
 from clearhead.document import Document
 from clearhead.errors import ClearheadError
 from clearhead.trace import Trace
@@ -298,13 +298,6 @@ class _Diagnosis:
 def _near_miss(search: Search, miss: Any) -> NearMiss:
     texts = tuple(written(search.candidates[each]) for each in miss.chosen)
     return NearMiss(texts, miss.claim.line, miss.wrong, int(miss.claim.claimed.sum()))
-
-
-def written(applied: Applied) -> str:
-    """A deviation as text, its parameters in the order that the table has them: ``round:line=weights,decimals=2``."""
-    order = [parameter.name for parameter in deviation(applied.id).parameters]
-    ordered = sorted(applied.parameters, key=lambda pair: order.index(pair[0]))
-    return str(replace(applied, parameters=tuple(ordered)))
 
 
 def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, decimals: int | None = None) -> None:

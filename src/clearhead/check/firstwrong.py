@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from clearhead.axes import head_axis
 from clearhead.check.comparison import compare
-from clearhead.check.plans import Plans
+from clearhead.check.plans import Plans, written
 from clearhead.check.roundings import roundings
 from clearhead.check.search import Search, TooMany
 from clearhead.claim import Claim
@@ -56,7 +56,9 @@ def judge(claims: Sequence[Claim], working: Working, arrays: Arrays) -> tuple[Ju
         if line.name not in by_line:
             continue
         mine = by_line[line.name]
-        judged += _judge(line.name, mine, _entered(working, arrays, complete, line.name), slack)
+        entered = _entered(working, arrays, complete, line.name)
+        # Where nothing else is claimed, what was tried for all claims was tried for this line.
+        judged.append(_judge(line.name, mine, entered, slack, search=len(by_line) > 1))
         whole = _whole(known, line.name, mine)
         if whole is not None:
             complete[line.name] = whole
@@ -73,17 +75,17 @@ def _entered(working: Working, arrays: Arrays, complete: Arrays, name: str) -> t
 
 
 def _judge(
-    name: str, claims: list[Claim], entered: tuple[Working, Arrays], slack: Mapping[str, float]
-) -> Iterator[Judged]:
+    name: str, claims: list[Claim], entered: tuple[Working, Arrays], slack: Mapping[str, float], *, search: bool
+) -> Judged:
     working, arrays = entered
     trace = working.run(arrays)
     unsure = _unsure(working, arrays, trace, name, slack)
     loose = [_loosened(claim, unsure) for claim in claims]
     precision = min((claim.precision for claim in loose if claim.precision is not None), default=None)
     if compare(loose, trace).agrees:
-        yield Judged(name, follows=True, precision=precision)
-        return
-    yield Judged(name, False, _explained(loose, working, arrays, trace), precision)  # noqa: FBT003 - a field
+        return Judged(name, follows=True, precision=precision)
+    causes = _explained(loose, working, arrays, trace) if search else ()
+    return Judged(name, follows=False, explained_by=causes, precision=precision)
 
 
 def _explained(claims: list[Claim], working: Working, arrays: Arrays, trace: Trace) -> tuple[tuple[str, ...], ...]:
@@ -97,7 +99,7 @@ def _explained(claims: list[Claim], working: Working, arrays: Arrays, trace: Tra
         except TooMany:
             break
         if found.sets:
-            return tuple(tuple(str(search.candidates[each]) for each in chosen) for chosen in found.sets[:5])
+            return tuple(tuple(written(search.candidates[each]) for each in chosen) for chosen in found.sets[:5])
     return ()
 
 

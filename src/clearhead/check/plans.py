@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import pairwise, permutations
+from itertools import combinations, pairwise, permutations
 
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.deviations import Applied
+from clearhead.deviations import Applied, deviation
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
 from clearhead.working import Working
@@ -43,7 +43,9 @@ class Plans:
     def working(self, chosen: tuple[int, ...]) -> Working | None:
         """The working with these deviations in it; None if they cannot be applied together, in no order."""
         if chosen not in self._workings:
-            orders = (self._in_order(order) for order in permutations(chosen))
+            # What cannot be applied by twos cannot by threes; asking for the pairs first saves most of the orders.
+            possible = len(chosen) < 3 or all(self.working(pair) is not None for pair in combinations(chosen, 2))
+            orders = (self._in_order(order) for order in permutations(chosen) if possible)
             self._workings[chosen] = next((made for made in orders if made is not None), None)
         return self._workings[chosen]
 
@@ -123,3 +125,10 @@ def _renamed(lines: Sequence[Line], inside: set[str]) -> tuple[Line, ...]:
         replace(line, name=names.get(line.name, line.name), operands=tuple(names.get(n, n) for n in line.operands))
         for line in lines
     )
+
+
+def written(applied: Applied) -> str:
+    """A deviation as text, its parameters in the order that the table has them: ``round:line=weights,decimals=2``."""
+    order = [parameter.name for parameter in deviation(applied.id).parameters]
+    ordered = sorted(applied.parameters, key=lambda pair: order.index(pair[0]))
+    return str(replace(applied, parameters=tuple(ordered)))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from clearhead.errors import ShapeError
 from clearhead.line import Line
-from clearhead.ops import namespace, quiet
+from clearhead.ops import Operation, Parameters, namespace, quiet
 
 Array = np.ndarray[Any, Any]
 
@@ -102,8 +102,7 @@ def _values(column: Column, block: int, rows: Array) -> Array:
 
 def _run(line: Line, inputs: Sequence[Array]) -> Array:
     """The line on stacks of operands. A stack of one is given as it is, the others with room for broadcasting."""
-    formula = line.formula
-    read = formula.read
+    formula, read = line.formula, _read(line.operation, line.parameters)
     leads = [array.ndim - 1 - len(letters) for array, letters in zip(inputs, formula.operands, strict=True)]
     most = max((lead for lead, role in zip(leads, formula.roles, strict=True) if role in read), default=0)
     given = []
@@ -113,8 +112,12 @@ def _run(line: Line, inputs: Sequence[Array]) -> Array:
     xp = namespace(*given)
     with quiet(xp):
         result: Array = line.operation.code(xp, *given, **dict(line.parameters))
-    rank = len(formula.shape([array.shape[1:] for array in inputs]))
-    return result if result.ndim > rank else result[None]
+    return result if result.ndim > most + len(formula.result) else result[None]
+
+
+@lru_cache(maxsize=4096)
+def _read(operation: Operation, parameters: Parameters) -> frozenset[str]:
+    return operation.formula(parameters).read
 
 
 def side_by_side(parts: Sequence[tuple[Array, Column]], states: int) -> Column:

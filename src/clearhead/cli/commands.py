@@ -139,6 +139,30 @@ def _print(document: Document, form: str) -> None:
     click.echo(lower(document, form, width=_width(), colour=_colour()), color=True)
 
 
+@command(main, "clearhead deviations softmax-over-queries")
+@click.argument("id", shell_complete=typed.complete_deviation, required=False)
+def deviations(id: str | None) -> None:
+    """List the deviations, or tell all about one.
+
+    A deviation is a known way to get other numbers: a mistake, a convention that others follow, or rounding. What
+    --deviate takes, and what check looks for.
+    """
+    from clearhead.deviations import GROUPS, deviation
+
+    if id is None:
+        for group, rows in GROUPS.items():
+            click.echo(f"\n{group}")
+            for each in rows:
+                click.echo(f"  {each.id:<34}{each.kind}")
+        return
+    each = deviation(id)
+    told = [("", f"{each.id} ({each.kind})"), ("", each.does), ("Cannot be seen: ", each.invisible)]
+    told += [("To mend it: ", each.remedy), ("Seen: ", each.seen)]
+    told += [(f"Parameter {each.name}: ", f"{each.about}.") for each in each.parameters]
+    for lead, text in told:
+        click.echo(click.wrap_text(lead + text, _width(), subsequent_indent="  " if lead else ""))
+
+
 @command(main, "clearhead new mine.toml")
 @click.argument("file", type=click.Path(), default="problem.toml")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")

@@ -1,10 +1,20 @@
 """The operations, each stated twice: as a formula over indices and as array code."""
 
 from clearhead.errors import UnknownName, suggest
-from clearhead.ops import linear, positions, rounding, scores, tokens
+from clearhead.ops import (
+    linear,
+    positions,
+    rounding,
+    scores,
+    tokens,
+    variants_heads,
+    variants_positions,
+    variants_scores,
+    variants_tokens,
+)
 from clearhead.ops.operation import Array, Namespace, Operation, Parameters, Remark, as_parameters, namespace, quiet
 
-OPERATIONS: dict[str, Operation] = {
+TEXTBOOK: dict[str, Operation] = {
     operation.name: operation
     for operation in (
         linear.matmul, linear.matmul_transposed, linear.project, linear.add, linear.multiply, linear.bias,
@@ -19,6 +29,41 @@ OPERATIONS: dict[str, Operation] = {
         rounding.round_decimals, rounding.round_head,
     )
 }  # fmt: skip
+"""The operations that specs use, and those of the first deviations, by name."""
+
+VARIANTS: dict[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        variants_heads.unchanged, variants_heads.weighted_sum_transposed, variants_heads.project_transposed,
+        variants_heads.swap_heads, variants_heads.first_head, variants_heads.split_by_reshape,
+        variants_heads.split_interleaved, variants_heads.concat_by_reshape, variants_heads.concat_interleaved,
+        variants_heads.sum_heads, variants_heads.average_heads, variants_heads.average_weights,
+        variants_heads.tile, variants_heads.repeat_tokens, variants_heads.fused_as_blocks,
+        variants_heads.fused_by_head,
+        variants_positions.scale_by_root_width, variants_positions.sinusoidal_shifted,
+        variants_positions.sinusoidal_concatenated, variants_positions.sinusoidal_doubled,
+        variants_positions.sinusoidal_unpaired, variants_positions.sinusoidal_swapped,
+        variants_positions.divide_positions, variants_positions.angles_over_depth,
+        variants_positions.rotate_half_other_table, variants_positions.rotate_interleaved_other_table,
+        variants_positions.alibi_slopes_from_zero, variants_positions.alibi_slopes_plain,
+        variants_positions.alibi_added, variants_positions.alibi_by_key,
+        variants_scores.divide_by_depth, variants_scores.multiply_by_root_depth,
+        variants_scores.divide_by_fourth_root, variants_scores.scale_by_all_heads,
+        variants_scores.scale_by_keys, variants_scores.mask_inverted, variants_scores.padding_inverted,
+        variants_scores.mask_padding_queries, variants_scores.mask_causal_shifted,
+        variants_scores.mask_future_only, variants_scores.mask_causal_top_left, variants_scores.fill_barred,
+        variants_scores.add_to_allowed, variants_scores.add_to_barred, variants_scores.add_zero_times_infinity,
+        variants_scores.zero_barred, variants_scores.softmax_over_heads, variants_scores.softmax_over_matrix,
+        variants_scores.softmax_of_one, variants_scores.softmax_base, variants_scores.softmax_unshifted,
+        variants_scores.softmax_shifted_globally, variants_scores.softmax_one,
+        variants_scores.softmax_one_shifted, variants_scores.exp_over_sum, variants_scores.share_of_sum,
+        variants_scores.sigmoid,
+        variants_tokens.gelu_sigmoid,
+    )
+}  # fmt: skip
+"""What only deviations use: other, and often wrong, ways to do the same."""
+
+OPERATIONS: dict[str, Operation] = TEXTBOOK | VARIANTS
 """Every operation by name."""
 
 
@@ -35,6 +80,7 @@ def operation_named(name: str) -> Operation:
 
 
 __all__ = [
-    "OPERATIONS", "Array", "Namespace", "Operation", "Parameters", "Remark", "as_parameters", "linear", "namespace",
-    "operation_named", "positions", "quiet", "rounding", "scores", "tokens",
+    "OPERATIONS", "TEXTBOOK", "VARIANTS", "Array", "Namespace", "Operation", "Parameters", "Remark", "as_parameters",
+    "linear", "namespace", "operation_named", "positions", "quiet", "rounding", "scores", "tokens", "variants_heads",
+    "variants_positions", "variants_scores", "variants_tokens",
 ]  # fmt: skip

@@ -75,7 +75,7 @@ _REST = Size("d") - 2 * Size("c")
 """The features that stay as they are: there are none, or some, but never less than none."""
 
 
-def _and_rest(xp: Namespace, turned: Array, x: Array) -> Array:
+def and_rest(xp: Namespace, turned: Array, x: Array) -> Array:
     """The turned features with the others of ``x`` behind them, for every set of angles."""
     rest = x[..., turned.shape[-1] :]
     return xp.concat([turned, xp.broadcast_to(rest, (*turned.shape[:-1], rest.shape[-1]))], axis=-1)
@@ -105,7 +105,7 @@ def rotate_half(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
     first, second = x[..., :pairs], x[..., pairs : 2 * pairs]
     cos, sin = cos[..., None, :, :], sin[..., None, :, :]
     turned = xp.concat([first * cos - second * sin, second * cos + first * sin], axis=-1)
-    return _and_rest(xp, turned, x)
+    return and_rest(xp, turned, x)
 
 
 def _interleaved() -> Formula:
@@ -131,4 +131,4 @@ def rotate_interleaved(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array
     even, odd = x[..., 0 : 2 * pairs : 2], x[..., 1 : 2 * pairs : 2]
     cos, sin = cos[..., None, :, :], sin[..., None, :, :]
     turned = xp.stack([even * cos - odd * sin, odd * cos + even * sin], axis=-1)
-    return _and_rest(xp, xp.reshape(turned, (*turned.shape[:-2], 2 * pairs)), x)
+    return and_rest(xp, xp.reshape(turned, (*turned.shape[:-2], 2 * pairs)), x)

@@ -118,7 +118,7 @@ UNATTENDED = Remark(
 )
 def softmax(xp: Namespace, s: Array) -> Array:
     """Each query's scores as shares of one: the weights it gives to the keys."""
-    return _softmax(xp, s, -1)
+    return softmax_along(xp, s, -1)
 
 
 @operation(
@@ -128,10 +128,11 @@ def softmax(xp: Namespace, s: Array) -> Array:
 )
 def softmax_over_queries(xp: Namespace, s: Array) -> Array:
     """Softmax down the columns: shares among the queries of each key."""
-    return _softmax(xp, s, -2)
+    return softmax_along(xp, s, -2)
 
 
-def _softmax(xp: Namespace, s: Array, axis: int) -> Array:
+def softmax_along(xp: Namespace, s: Array, axis: int | tuple[int, ...]) -> Array:
+    """Shares of the exponentials along one or more axes."""
     # Softmax does not change when a row is shifted; with its maximum at 0 no exponential can overflow. A row that is
     # all minus infinity is shifted by the lowest finite number instead, which leaves it so. The largest part of any
     # other row is 1, so 0.5 stands only below a row of zeros, and keeps it at zero. The shift has no gradient, and

@@ -1,0 +1,124 @@
+"""A deviation with its parameters: as text, as data, and applied to a working."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.axes import Shape
+from clearhead.deviations.deviation import Deviation
+from clearhead.deviations.rewrites import Nothing
+from clearhead.deviations.table import DEVIATIONS
+from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
+from clearhead.ops import Parameters, as_parameters
+from clearhead.working import Working
+
+
+class Applied(Struct, frozen=True):
+    """A deviation with its parameters: what a problem declares, and what ``--deviate`` says.
+
+    As text: ``softmax-over-queries``, ``round:line=weights,decimals=2``.
+    """
+
+    id: str
+    parameters: Parameters = ()
+
+    def __post_init__(self) -> None:
+        known = {parameter.name: parameter for parameter in deviation(self.id).parameters}
+        given = dict(self.parameters)
+        if given.keys() != known.keys():
+            expected = ", ".join(f"{p.name} ({p.about})" for p in known.values()) or "no parameters"
+            raise SpecError(f"{self.id} expects {expected}; got {', '.join(given) or 'none'}.")
+        for name, value in given.items():
+            if not isinstance(value, known[name].type) or isinstance(value, bool):
+                raise SpecError(f"{self.id} expects {name} as {known[name].type.__name__}, got {value!r}.")
+
+    def __str__(self) -> str:
+        values = ",".join(f"{name}={value}" for name, value in self.parameters)
+        return f"{self.id}:{values}" if values else self.id
+
+    def rewrite(self, working: Working) -> Working:
+        """The working with this deviation in it; it asks for the same arrays, also for those it no longer uses.
+
+        Raises:
+            SpecError: the working has no line that it could rewrite, or is so already.
+            UnknownName: a parameter names a line that does not exist.
+        """
+        try:
+            rewritten = deviation(self.id).rewrite(working, **dict(self.parameters))
+            if rewritten.lines == working.lines:
+                raise Nothing("this working is so already.")
+        except Nothing as nothing:
+            raise SpecError(f"{self.id} has nothing to rewrite: {nothing}") from None
+        return replace(rewritten, givens=working.givens)
+
+
+def deviation(id: str) -> Deviation:
+    """The deviation of this id.
+
+    Raises:
+        UnknownName: there is none; the message offers the closest.
+    """
+    try:
+        return DEVIATIONS[id]
+    except KeyError:
+        raise UnknownName(f"No deviation is called {id!r}. {suggest(id, DEVIATIONS)}") from None
+
+
+def parse_deviation(written: str) -> Applied:
+    """An applied deviation from its text.
+
+    Raises:
+        UnknownName: no such deviation.
+        SpecError: its parameters are missing, unknown or of the wrong type.
+    """
+    id, _, rest = written.strip().partition(":")
+    types = {parameter.name: parameter.type for parameter in deviation(id).parameters}
+    values: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        try:
+            values[name] = types.get(name, str)(value)
+        except ValueError:
+            raise SpecError(f"{id} expects {name} as {types[name].__name__}, got {value!r}.") from None
+    return Applied(id, as_parameters(values))
+
+
+def deviate(working: Working, *deviations: str | Applied) -> Working:
+    """The working with these deviations in it, applied in order, each given by its text or as `Applied`.
+
+    Raises:
+        UnknownName: no such deviation, or it names a line that does not exist.
+        SpecError: its parameters do not fit, or the working has no line that it could rewrite.
+    """
+    for each in deviations:
+        working = (parse_deviation(each) if isinstance(each, str) else each).rewrite(working)
+    return working
+
+
+def candidates(working: Working, shapes: Mapping[str, Shape] | None = None) -> tuple[Applied, ...]:
+    """Every deviation that applies to a working, with every value of its parameters that people use.
+
+    With the shapes of the given arrays only those whose lines fit these. Rounding is left to the search.
+    """
+    return tuple(applied for applied in _all_tries(working) if _applies(applied, working, shapes))
+
+
+def _all_tries(working: Working) -> Iterator[Applied]:
+    for each in DEVIATIONS.values():
+        if each.kind != "rounding":
+            for parameters in each.tries(working):
+                yield Applied(each.id, as_parameters(dict(parameters)))
+
+
+def _applies(applied: Applied, working: Working, shapes: Mapping[str, Shape] | None) -> bool:
+    try:
+        rewritten = applied.rewrite(working)
+        if shapes is not None:
+            rewritten.shapes(shapes)
+    except (SpecError, UnknownName, ShapeError):
+        return False
+    return True

@@ -1,0 +1,303 @@
+"""Deviations in masks: which cells they bar, and how they bar them."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.rewrites import Nothing, change_lines, free_name, leave_out, named, swap
+from clearhead.deviations.softmax import is_softmax
+from clearhead.errors import SpecError
+from clearhead.line import Line
+from clearhead.ops import Operation, scores, variants_scores
+from clearhead.ops.operation import as_parameters
+from clearhead.working import Working
+
+_CAUSAL = (
+    scores.mask_causal,
+    variants_scores.mask_causal_shifted,
+    variants_scores.mask_future_only,
+    variants_scores.mask_causal_top_left,
+)
+_PADDING = (scores.mask_padding, variants_scores.padding_inverted, variants_scores.mask_padding_queries)
+_GIVEN = (scores.mask_boolean, scores.mask_additive, variants_scores.mask_inverted)
+MASKS = (*_GIVEN, *_CAUSAL, scores.mask_window, *_PADDING)
+
+
+def _is_mask(line: Line) -> bool:
+    return line.operation in MASKS
+
+
+def _barring(operation: Operation) -> Rewrite:
+    """A rewrite in which each mask still says which cells it bars, and an operation does something else to these."""
+
+    def rewrite(working: Working, **parameters: float) -> Working:
+        def change(line: Line) -> list[Line]:
+            barred = free_name(f"{line.name}.barred", working)
+            names = (line.operands[0], barred)
+            return [
+                replace(line, name=barred),
+                Line(line.name, operation, names, line.axes, as_parameters(parameters)),
+            ]
+
+        return change_lines(working, _is_mask, change, named(MASKS))
+
+    return rewrite
+
+
+_ADDED = {
+    "allowed": _barring(variants_scores.add_to_allowed),
+    "barred": _barring(variants_scores.add_to_barred),
+}
+
+
+def _added(working: Working, at: str) -> Working:
+    if at not in _ADDED:
+        raise SpecError(f"mask-added expects at as allowed or barred, got {at!r}.")
+    return _ADDED[at](working)
+
+
+def _after_softmax(working: Working) -> Working:
+    """Lets softmax read what the first mask reads, and bars cells of the weights by what the last mask makes."""
+    chain = [line for line in working.lines if _is_mask(line)]
+    if not chain:
+        raise Nothing(f"no line of this working is {named(MASKS)}.")
+
+    def change(line: Line) -> list[Line]:
+        if not (is_softmax(line) and line.operands[0] == chain[-1].name):
+            return [line]
+        unmasked = replace(line, name=free_name(f"{line.name}.unmasked", working), operands=(chain[0].operands[0],))
+        barred = Line(line.name, variants_scores.zero_barred, (unmasked.name, chain[-1].name), line.axes)
+        return [unmasked, barred]
+
+    return working.rewrite(change)
+
+
+def _causal_added(working: Working) -> Working:
+    """Writes a causal mask before the softmax of a working that has none."""
+    if any(line.operation in _CAUSAL for line in working.lines):
+        raise Nothing("this working is causal already.")
+
+    def change(line: Line) -> list[Line]:
+        name = free_name("masked.causal" if "masked" in working.names else "masked", working)
+        extra = Line(name, scores.mask_causal, line.operands[:1], line.axes)
+        return [extra, replace(line, operands=(name, *line.operands[1:]))]
+
+    return change_lines(working, is_softmax, change, "a softmax")
+
+
+def _shifted(working: Working, by: int) -> Working:
+    return swap({scores.mask_causal: variants_scores.mask_causal_shifted})(working, by=by)
+
+
+def _window(working: Working, by: int) -> Working:
+    def change(line: Line) -> list[Line]:
+        width = dict(line.parameters)["width"] + by
+        if width < 1:
+            raise Nothing("a window as narrow as this one cannot be narrower.")
+        return [replace(line, parameters=(("width", width),))]
+
+    return change_lines(working, lambda line: line.operation is scores.mask_window, change, "a mask_window")
+
+
+def _window_split(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        return [replace(line, parameters=(("width", dict(line.parameters)["width"] // 2 + 1),))]
+
+    return change_lines(working, lambda line: line.operation is scores.mask_window, change, "a mask_window")
+
+
+_ALL_ALLOWED = "Where nothing is masked."
+
+ROWS = (
+    Deviation(
+        id="mask-inverted",
+        kind="convention",
+        does="True in the given mask means: may not attend.",
+        invisible="Where the mask treats each cell and its opposite alike, which is never.",
+        remedy="scaled_dot_product_attention: True = may attend; nn.MultiheadAttention: True = ignore. Pass "
+        "~mask to one.",
+        seen="LLMs-from-scratch#1061, torchTextClassifiers PR#92, halonet#4, pytorch PR#170415.",
+        rewrite=swap({scores.mask_boolean: variants_scores.mask_inverted}),
+        catalogue=("E1",),
+    ),
+    Deviation(
+        id="padding-inverted",
+        kind="convention",
+        does="True in the padding mask means: a token that only fills up.",
+        invisible="Never: with no padding everything is barred.",
+        remedy="nn.MultiheadAttention's key_padding_mask: True = ignore; Hugging Face's attention_mask: 1 = real "
+        "token.",
+        seen="LLMs-from-scratch#1061, torchTextClassifiers PR#92.",
+        rewrite=swap({scores.mask_padding: variants_scores.padding_inverted}),
+        catalogue=("E1",),
+    ),
+    Deviation(
+        id="mask-added",
+        kind="mistake",
+        does="A mask of 0 and 1 is added to the scores as it is: it bars nothing and shifts some scores by 1.",
+        invisible="Where a mask treats all keys of a query alike.",
+        remedy="np.where(mask, scores, -np.inf), or make it boolean: mask.bool().",
+        seen="mlverse/torch PR#1208, pytorch#117939.",
+        rewrite=_added,
+        parameters=(Parameter("at", str, "allowed or barred: where the mask is 1"),),
+        tries=values("at", "allowed", "barred"),
+        catalogue=("E2",),
+    ),
+    Deviation(
+        id="mask-multiplied",
+        kind="mistake",
+        does="The mask is multiplied into the scores: barred scores are 0, whose exponential is 1. (A fill of 1e-9, "
+        "where -1e9 is meant, does nearly the same.)",
+        invisible=_ALL_ALLOWED,
+        remedy="np.where(mask, scores, -np.inf).",
+        seen="good-features PR#1.",
+        rewrite=lambda working: _barring(variants_scores.fill_barred)(working, fill=0.0),
+        catalogue=("E3",),
+    ),
+    Deviation(
+        id="mask-filled",
+        kind="mistake",
+        does="Barred cells get a finite number: small ones leak, and a query that sees nothing gets equal weights.",
+        invisible="Where the number is far below all scores and each query sees a key.",
+        remedy="Fill with -np.inf or the type's lowest number, and decide what a query that sees nothing should give.",
+        seen="transformers PR#17306, Automodel PR#2658, ocannl#548, linformer PR#19, lsdefine#16, mlx#2626.",
+        rewrite=_barring(variants_scores.fill_barred),
+        parameters=(Parameter("fill", float, "the number in barred cells"),),
+        tries=values("fill", -1e9, -1e4, -100.0, -10.0, -1.0),
+        catalogue=("E13", "E12"),
+    ),
+    Deviation(
+        id="mask-times-infinity",
+        kind="mistake",
+        does="(1 - mask) * -inf is added, which is NaN wherever the mask is 1.",
+        invisible="Where everything is masked.",
+        remedy="Select, do not multiply: np.where(mask, scores, -np.inf).",
+        seen="onnx PR#8068.",
+        rewrite=_barring(variants_scores.add_zero_times_infinity),
+        catalogue=("E14",),
+    ),
+    Deviation(
+        id="mask-after-softmax",
+        kind="mistake",
+        does="Weights are masked after the softmax and not shared out again: they add up to less than one.",
+        invisible=_ALL_ALLOWED,
+        remedy="Mask the scores with -np.inf before softmax, or divide by weights.sum(axis=-1, keepdims=True) after.",
+        seen="pytorch-image-models PR#2236 (EVA), tensorflow#43941.",
+        rewrite=_after_softmax,
+        catalogue=("E4",),
+    ),
+    Deviation(
+        id="mask-missing",
+        kind="mistake",
+        does="The given mask is ignored.",
+        invisible=_ALL_ALLOWED,
+        remedy="Hand it on to every path of the code, the fused one too.",
+        seen="keras#23038, xformers#103: the same for the causal mask.",
+        rewrite=leave_out(*_GIVEN),
+        catalogue=("E11",),
+    ),
+    Deviation(
+        id="padding-on-queries",
+        kind="mistake",
+        does="The padding mask bars rows, the queries that fill up, and not columns, the keys.",
+        invisible="Where there is no padding.",
+        remedy="mask[:, None, None, :]: over batch, head and query, along the keys.",
+        seen="hyunwoongko/transformer PR#40, x-transformers#172, lsdefine#16.",
+        rewrite=swap({scores.mask_padding: variants_scores.mask_padding_queries}),
+        catalogue=("E5",),
+    ),
+    Deviation(
+        id="padding-missing",
+        kind="mistake",
+        does="Padding is not masked: tokens that only fill up are attended to.",
+        invisible="Where there is no padding.",
+        remedy="Hand the padding mask on to every path of the code.",
+        seen="ModernBERT PR#40, web-xpu-ops#77.",
+        rewrite=leave_out(*_PADDING),
+        catalogue=("E18",),
+    ),
+    Deviation(
+        id="causal-missing",
+        kind="mistake",
+        does="Queries see later keys: the causal mask is left out.",
+        invisible="For the last query.",
+        remedy="np.where(np.tril(np.ones((n, n), bool)), scores, -np.inf), or is_causal=True.",
+        seen="keras#23038, xformers#103 and #1185.",
+        rewrite=leave_out(*_CAUSAL),
+        catalogue=("E11",),
+    ),
+    Deviation(
+        id="causal-added",
+        kind="mistake",
+        does="Queries do not see later keys, where they should.",
+        invisible="For the last query.",
+        remedy="Leave the causal mask out of encoders and cross-attention.",
+        seen="The counterpart of keras#23038; no thread is pinned to it.",
+        rewrite=_causal_added,
+    ),
+    Deviation(
+        id="causal-off-by-one",
+        kind="mistake",
+        does="The causal mask's edge is one key off: the token itself is barred (-1), or one future key is seen (1).",
+        invisible="For the last query, if the edge is one too far to the right.",
+        remedy="np.triu(np.ones((n, n), bool), k=1) is what must be barred; k=0 bars the diagonal too.",
+        seen="pbloem/former#10, GPT-SoVITS#965.",
+        rewrite=_shifted,
+        parameters=(Parameter("by", int, "how many keys the edge is moved to the right"),),
+        tries=values("by", -1, 1),
+        catalogue=("E8",),
+    ),
+    Deviation(
+        id="causal-transposed",
+        kind="mistake",
+        does="The causal mask is turned round: queries see only themselves and what comes later.",
+        invisible="Where there is one token.",
+        remedy="np.tril, not np.triu, for what may be seen; check whether True means seen or barred.",
+        seen="nanoGPT#170, LLMs-from-scratch#1061.",
+        rewrite=swap({scores.mask_causal: variants_scores.mask_future_only}),
+        catalogue=("E9",),
+    ),
+    Deviation(
+        id="causal-top-left",
+        kind="mistake",
+        does="Behind a cache the first query sees the first key only: the mask is aligned at the top left.",
+        invisible="Where there are as many keys as queries.",
+        remedy="np.tril(np.ones((n, m), bool), k=m - n): the last query sees the last key.",
+        seen="pytorch#144858, executorch PR#21749, onnx PR#8068.",
+        rewrite=swap({scores.mask_causal: variants_scores.mask_causal_top_left}),
+        catalogue=("E10",),
+    ),
+    Deviation(
+        id="window-off-by-one",
+        kind="mistake",
+        does="The sliding window is one key wider or narrower.",
+        invisible="Where there are fewer tokens than the window is wide.",
+        remedy="A window of w is the token itself and w - 1 before it: 0 <= i - j < w.",
+        seen="transformers#29623, #39408 and #35924, vllm#3385, zml PR#763, flash-attention#1133.",
+        rewrite=_window,
+        parameters=(Parameter("by", int, "how much wider it is"),),
+        tries=values("by", 1, -1),
+        catalogue=("E16",),
+    ),
+    Deviation(
+        id="window-split",
+        kind="convention",
+        does="The window's width counts both sides together, half of it on each.",
+        invisible="Where there are fewer tokens than half the window is wide.",
+        remedy="Longformer counts both sides together, Mistral and Gemma to the left; follow the model.",
+        seen="transformers#35924, flash-attention#1133 (left and right are counted apart).",
+        rewrite=_window_split,
+        catalogue=("E16",),
+    ),
+    Deviation(
+        id="window-missing",
+        kind="mistake",
+        does="The sliding window is ignored: all keys are seen.",
+        invisible="Where there are fewer tokens than the window is wide.",
+        remedy="Pass the window on, and only to the layers that have one.",
+        seen="transformers#39408, vllm#3385.",
+        rewrite=leave_out(scores.mask_window),
+        catalogue=("E16", "E11"),
+    ),
+)

@@ -1,0 +1,269 @@
+"""Deviations in rotary positions, and in ALiBi's slopes."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.heads import ROTATIONS
+from clearhead.deviations.rewrites import (
+    Nothing,
+    adjust,
+    change_lines,
+    follow,
+    free_name,
+    is_called,
+    lines_called,
+    reread,
+    swap,
+    with_operation,
+)
+from clearhead.line import Line
+from clearhead.ops import positions, scores, variants_heads, variants_positions
+from clearhead.working import Working
+
+_ANGLES = (positions.rotary_angles, variants_positions.angles_over_depth)
+HALF, HALF_OTHER = positions.rotate_half, variants_positions.rotate_half_other_table
+NEXT, NEXT_OTHER = positions.rotate_interleaved, variants_positions.rotate_interleaved_other_table
+
+
+def _not_turned(*roles: str) -> Rewrite:
+    """A rewrite that leaves the rotation of queries or keys out."""
+
+    def rewrite(working: Working) -> Working:
+        def matches(line: Line) -> bool:
+            return line.operation in ROTATIONS and any(is_called(line, f"{role}.rotated") for role in roles)
+
+        def change(line: Line) -> list[Line]:
+            return [with_operation(line, variants_heads.unchanged)]
+
+        return change_lines(working, matches, change, "a rotation")
+
+    return rewrite
+
+
+def _values_too(working: Working) -> Working:
+    """Turns the values by the same angles as the keys."""
+    turned = next((line for line in lines_called(working, "key.rotated") if line.operation in ROTATIONS), None)
+    value = next(iter(lines_called(working, "value")), None)
+    if turned is None or value is None:
+        raise Nothing("no keys are rotated here, or no values projected.")
+    name = free_name(f"{value.name}.rotated", working)
+    extra = replace(turned, name=name, operands=(value.name, *turned.operands[1:]), axes=value.axes)
+    seen = False
+
+    def change(line: Line) -> list[Line]:
+        nonlocal seen
+        if line == turned:
+            seen = True
+            return [line, extra]
+        return [reread(line, {value.name: name}) if seen else line]
+
+    return working.rewrite(change)
+
+
+def _over_heads(working: Working) -> Working:
+    """Exchanges heads and tokens before the angles are worked out, and back behind the rotation."""
+    swap_heads = variants_heads.swap_heads
+    turns = [line for line in working.lines if line.operation in ROTATIONS]
+    if not turns:
+        raise Nothing("no line of this working is a rotation.")
+    if not all(any(line.name == turn.operands[0] for line in working.lines) for turn in turns):
+        raise Nothing("queries and keys are given here, so their heads are as they are.")
+    swapped = {line.operands[0]: free_name(f"{line.operands[0]}.by-token", working) for line in turns}
+
+    def change(line: Line) -> list[Line]:
+        if line in turns:
+            return follow(working, reread(line, swapped), "by-token", swap_heads)
+        if line.operation in (*_ANGLES, positions.count, positions.count_on):
+            return [reread(line, swapped)]
+        if line.name in swapped:
+            return [line, Line(swapped[line.name], swap_heads, (line.name,), ("token", line.axes[-3], "depth"))]
+        return [line]
+
+    return working.rewrite(change)
+
+
+def _angle_reversed(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        return follow(working, line, "forward", scores.scale, factor=-1.0)
+
+    return change_lines(working, lambda line: line.operation in _ANGLES, change, "a rotary_angles")
+
+
+def _frequencies_inverted(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        return [with_operation(line, line.operation, base=1 / dict(line.parameters)["base"])]
+
+    return change_lines(working, lambda line: line.operation in _ANGLES, change, "a rotary_angles")
+
+
+def _is_partial(line: Line) -> bool:
+    return dict(line.parameters)["width"] is not None
+
+
+def _interpolated(working: Working, factor: float) -> Working:
+    def change(line: Line) -> list[Line]:
+        return follow(working, line, "original", variants_positions.divide_positions, factor=factor)
+
+    return change_lines(working, lambda line: is_called(line, "rotary.position"), change, "a rotary.position")
+
+
+def _offset(working: Working, by: int) -> Working:
+    def change(line: Line) -> list[Line]:
+        return [with_operation(line, line.operation, offset=dict(line.parameters)["offset"] + by)]
+
+    counts = (positions.count, positions.count_on)
+    return change_lines(working, lambda line: line.operation in counts, change, "a count of positions")
+
+
+_AT_0 = "At position 0; in scores of a token with itself."
+
+ROWS = (
+    Deviation(
+        id="rotary-other-layout",
+        kind="convention",
+        does="The other features turn together: d with d + half (GPT-NeoX, Hugging Face) for each even one with the "
+        "next (the paper, GPT-J, Meta), or the other way round.",
+        invisible="Where the depth is 2, at position 0, or where the weights' columns are permuted to match.",
+        remedy="Match layout and weights: permute the columns of w_q and w_k, or change the rotation, never both.",
+        seen="transformers#25199, TinyLlama#24, tt-metal#26844, nanotron PR#427; doubled: LLMs-from-scratch PR#747, "
+        "llama3-from-scratch#20, lmdeploy#2639, ollama PR#10716.",
+        rewrite=swap({HALF: NEXT, NEXT: HALF, HALF_OTHER: NEXT_OTHER, NEXT_OTHER: HALF_OTHER}),
+        catalogue=("C1", "C2"),
+    ),
+    Deviation(
+        id="rotary-table-of-other-layout",
+        kind="mistake",
+        does="The table of cosines and sines is laid out for one pairing and the rotation done for the other.",
+        invisible="Where the depth is 2, and at position 0.",
+        remedy="Halves go with concatenate([angle, angle]), neighbours with repeat(angle, 2).",
+        seen="transformers#40462, LLMs-from-scratch#838.",
+        rewrite=swap({HALF: HALF_OTHER, NEXT: NEXT_OTHER}),
+        catalogue=("C3",),
+    ),
+    Deviation(
+        id="rotary-base",
+        kind="mistake",
+        does="The angles have another base (theta).",
+        invisible="At position 0, or where the depth is 2.",
+        remedy="Read rope_theta from the model's configuration; 10000 is only the default.",
+        seen="DeepSpeed PR#8345 and PR#8341, nanotron PR#173, ipex-llm PR#11747.",
+        rewrite=adjust(*_ANGLES),
+        parameters=(Parameter("base", float, "the base in use"),),
+        tries=values("base", 1000.0, 10000.0, 100000.0, 500000.0, 1000000.0),
+        catalogue=("C4",),
+    ),
+    Deviation(
+        id="rotary-interpolated",
+        kind="mistake",
+        does="Positions are divided by a factor before angles are worked out (linear scaling), or not as they "
+        "should be.",
+        invisible="At position 0.",
+        remedy="Apply rope scaling exactly when the configuration has it.",
+        seen="shark-ai PR#1527, SpecForge PR#651.",
+        rewrite=_interpolated,
+        parameters=(Parameter("factor", float, "what positions are divided by"),),
+        tries=values("factor", 2.0, 4.0, 8.0),
+        catalogue=("C5",),
+    ),
+    Deviation(
+        id="rotary-frequencies-over-depth",
+        kind="mistake",
+        does="With partial rotary the frequencies are spread over the whole depth and not over the features turned.",
+        invisible="Where all features are turned; at position 0.",
+        remedy="base ** (-2 * arange(width // 2) / width), with the width that is turned.",
+        seen="pie PR#603, maxtext PR#4615.",
+        rewrite=swap({positions.rotary_angles: variants_positions.angles_over_depth}, where=_is_partial),
+        catalogue=("C6",),
+    ),
+    Deviation(
+        id="rotary-whole-head",
+        kind="mistake",
+        does="All features of a head are turned where only the first ones should be.",
+        invisible="Where all features are turned anyway; at position 0.",
+        remedy="Turn x[..., :width] and put x[..., width:] behind it as it is.",
+        seen="vllm-ascend PR#7252, pie PR#603.",
+        rewrite=swap({positions.rotary_angles: positions.rotary_angles}, where=_is_partial, width=None),
+        catalogue=("C6",),
+    ),
+    Deviation(
+        id="rotary-over-heads",
+        kind="mistake",
+        does="Heads are counted in place of tokens: each head is turned by its own number.",
+        invisible="Where there is one head.",
+        remedy="Say which axis the tokens are: (batch, head, token, depth) or (batch, token, head, depth).",
+        seen="xformers#841.",
+        rewrite=_over_heads,
+        catalogue=("C7",),
+    ),
+    Deviation(
+        id="rotary-offset",
+        kind="mistake",
+        does="Rotary positions begin too late or too early behind a cache.",
+        invisible="Without a cache: a shift of queries and keys together changes no score.",
+        remedy="positions = np.arange(past, past + n), with past the number of tokens ever cached.",
+        seen="mlx-vlm#1983, flash-linear-attention#766, VeloxQuant-MLX#389, executorch PR#2010.",
+        rewrite=_offset,
+        parameters=(Parameter("by", int, "how much later than it should the first token stands"),),
+        tries=values("by", 1, -1),
+        catalogue=("C8",),
+    ),
+    Deviation(
+        id="rotary-past-forgotten",
+        kind="mistake",
+        does="Rotary positions begin at 0 again behind a cache.",
+        invisible="Without a cache.",
+        remedy="positions = np.arange(past, past + n), with past the number of tokens in the cache.",
+        seen="mlx-vlm#1983, flash-linear-attention#766.",
+        rewrite=swap({positions.count_on: positions.count}),
+        catalogue=("C8",),
+    ),
+    Deviation(
+        id="rotary-reversed",
+        kind="mistake",
+        does="The sign of the sine is wrong: pairs turn backwards.",
+        invisible="At position 0; where scores are symmetric in the direction of time.",
+        remedy="(x1 * cos - x2 * sin, x2 * cos + x1 * sin): the minus belongs to the first of the pair.",
+        seen="labmlai#313.",
+        rewrite=_angle_reversed,
+        catalogue=("C9",),
+    ),
+    Deviation(
+        id="rotary-exponent-sign",
+        kind="mistake",
+        does="The exponent of the base lacks its minus: angles grow with the feature and do not shrink.",
+        invisible="At position 0, or where the depth is 2.",
+        remedy="1 / base ** (arange(0, d, 2) / d).",
+        seen="labmlai#313.",
+        rewrite=_frequencies_inverted,
+        catalogue=("C9",),
+    ),
+    Deviation(
+        id="rotary-missing",
+        kind="mistake",
+        does="Queries and keys are not turned at all.",
+        invisible="Where there is one token and no cache.",
+        remedy="Turn both before their product: q, k = rotate(q), rotate(k).",
+        seen="The family of C8: code paths that lose positions; no thread is pinned to it.",
+        rewrite=_not_turned("query", "key"),
+    ),
+    Deviation(
+        id="rotary-one-sided",
+        kind="mistake",
+        does="Queries are turned and keys are not.",
+        invisible="Where all keys stand at position 0.",
+        remedy="Turn both; a cache holds keys already turned.",
+        seen="The family of C8: keys that miss their rotation on the way to a cache; no thread is pinned to it.",
+        rewrite=_not_turned("key"),
+    ),
+    Deviation(
+        id="rotary-on-values",
+        kind="mistake",
+        does="Values are turned like keys.",
+        invisible="At position 0.",
+        remedy="Turn queries and keys only.",
+        seen="Hand-written fused projections that turn all of q, k and v; no thread is pinned to it.",
+        rewrite=_values_too,
+    ),
+)

@@ -1,0 +1,337 @@
+"""Deviations in the scores: their product, their scale, their soft-cap."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.projections import PROJECTS
+from clearhead.deviations.rewrites import Nothing, change_lines, free_name, leave_out, line_of, move, swap
+from clearhead.deviations.softmax import is_softmax
+from clearhead.errors import SpecError
+from clearhead.line import Line
+from clearhead.ops import Operation, linear, variants_heads, variants_scores
+from clearhead.ops import scores as ops
+from clearhead.ops.operation import as_parameters
+from clearhead.working import Working
+
+SCALES = (
+    ops.scale_by_depth,
+    ops.scale,
+    variants_scores.divide_by_depth,
+    variants_scores.multiply_by_root_depth,
+    variants_scores.divide_by_fourth_root,
+    variants_scores.scale_by_all_heads,
+    variants_scores.scale_by_keys,
+    variants_heads.unchanged,
+)
+
+
+def is_scale(line: Line) -> bool:
+    """Whether a line scales scores, wherever it stands."""
+    return line.operation in SCALES and line.axes[-2:] == ("query", "key") and line.name.rpartition(".")[2] != "capped"
+
+
+def _is_softcap(line: Line) -> bool:
+    return line.operation is ops.softcap
+
+
+def _scale_after_softmax(working: Working) -> Working:
+    """Takes the scale out of the way to its softmax and applies it to the weights."""
+    if not any(map(is_scale, working.lines)):
+        raise Nothing("no line of this working is a scale.")
+    if not any(map(is_softmax, working.lines)):
+        raise Nothing("no line of this working is a softmax.")
+    renamed: dict[str, str] = {}
+    waiting: list[Line] = []
+
+    def change(line: Line) -> list[Line]:
+        line = replace(line, operands=tuple(renamed.get(name, name) for name in line.operands))
+        if is_scale(line):
+            renamed[line.name] = line.operands[0]
+            waiting.append(line)
+            return []
+        if is_softmax(line) and waiting:
+            unscaled = replace(line, name=free_name(f"{line.name}.unscaled", working))
+            moved = waiting.pop()
+            return [unscaled, replace(moved, name=line.name, operands=(unscaled.name, *moved.operands[1:]))]
+        return [line]
+
+    rewritten = working.rewrite(change)
+    if waiting:
+        raise Nothing("no softmax stands behind the scale.")
+    return rewritten
+
+
+def _scale_after_mask(working: Working) -> Working:
+    return move(working, is_scale, is_softmax, "a scale that masks or biases stand behind")
+
+
+def _softcap_after_mask(working: Working) -> Working:
+    return move(working, _is_softcap, is_softmax, "a softcap that masks stand behind")
+
+
+def _softcap_before_scale(working: Working) -> Working:
+    return move(working, is_scale, lambda line: _reads_cap(working, line), "a scale with a softcap behind it")
+
+
+def _reads_cap(working: Working, line: Line) -> bool:
+    return any(_is_softcap(each) and each.name in line.operands for each in working.lines)
+
+
+def _softcap_not_restored(working: Working) -> Working:
+    """tanh(scores / cap), without the factor in front."""
+
+    def change(line: Line) -> list[Line]:
+        cap = dict(line.parameters)["cap"]
+        divided = replace(line, name=free_name(f"{line.name}.divided", working), operation=ops.scale)
+        return [
+            replace(divided, parameters=(("factor", 1 / cap),)),
+            replace(line, operands=(divided.name,), parameters=(("cap", 1.0),)),
+        ]
+
+    return change_lines(working, _is_softcap, change, "a softcap")
+
+
+def _scale_missing(working: Working) -> Working:
+    return swap(dict.fromkeys(SCALES, variants_heads.unchanged), where=is_scale)(working)
+
+
+def _scale_by_model(working: Working) -> Working:
+    """Divides by the root of the width of the tokens that the queries are made of."""
+    tokens = line_of(working, PROJECTS, "query").operands[0]
+
+    def change(line: Line) -> list[Line]:
+        return [_scaled(line, ops.scale_by_depth, tokens)]
+
+    return change_lines(working, is_scale, change, "a scale")
+
+
+def _by_query(by_depth: Operation, power: float) -> Rewrite:
+    """A rewrite of a scale by depth to another operation, and of a scale by a number to a power of this."""
+
+    def rewrite(working: Working) -> Working:
+        def change(line: Line) -> list[Line]:
+            if line.operation is ops.scale:
+                factor = dict(line.parameters)["factor"]
+                if factor <= 0:
+                    raise SpecError(f"The scale {factor} is not above 0, so it has no such power.")
+                return [replace(line, parameters=(("factor", factor**power),))]
+            return [replace(line, operation=by_depth)]
+
+        def matches(line: Line) -> bool:
+            return is_scale(line) and line.operation in (ops.scale_by_depth, ops.scale)
+
+        return change_lines(working, matches, change, "a scale_by_depth or scale")
+
+    return rewrite
+
+
+def _scaled(line: Line, operation: Operation, *more: str, **parameters: float) -> Line:
+    return replace(line, operation=operation, operands=(line.operands[0], *more), parameters=as_parameters(parameters))
+
+
+def _scale_by_all_heads(working: Working) -> Working:
+    query = _product(working).operands[0]
+    return change_lines(
+        working, is_scale, lambda line: [_scaled(line, variants_scores.scale_by_all_heads, query)], "a scale"
+    )
+
+
+def _scale_by_keys(working: Working) -> Working:
+    return change_lines(working, is_scale, lambda line: [_scaled(line, variants_scores.scale_by_keys)], "a scale")
+
+
+def _scale_factor(working: Working, factor: float) -> Working:
+    return change_lines(working, is_scale, lambda line: [_scaled(line, ops.scale, factor=factor)], "a scale")
+
+
+def _product(working: Working) -> Line:
+    """The line that multiplies queries with keys."""
+    for line in working.lines:
+        if line.operation in (linear.matmul_transposed, linear.matmul) and line.axes[-2:] == ("query", "key"):
+            return line
+    raise Nothing("no line of this working is a product of queries and keys.")
+
+
+def _exchanged(working: Working) -> Working:
+    product = _product(working)
+    turned = replace(product, operands=product.operands[::-1])
+    return working.rewrite(lambda line: [turned if line == product else line])
+
+
+def _not_transposed(working: Working) -> Working:
+    product = _product(working)
+    return working.rewrite(lambda line: [replace(line, operation=linear.matmul) if line == product else line])
+
+
+_DEPTH_1 = "Where the depth is 1."
+
+ROWS = (
+    Deviation(
+        id="query-key-exchanged",
+        kind="mistake",
+        does="Queries and keys have each other's part: the scores are transposed.",
+        invisible="Where the scores are symmetric, as with equal query and key weights and no masks.",
+        remedy="q @ k.T: a row for each query, a column for each key.",
+        seen="femtoGPT#30, llm.c PR#531 (looked like it), FasterTransformer#76.",
+        rewrite=_exchanged,
+        catalogue=("B9",),
+    ),
+    Deviation(
+        id="keys-not-transposed",
+        kind="mistake",
+        does="Queries are multiplied with the keys as they are, not with their transpose; it runs where there are as "
+        "many keys as features.",
+        invisible="Where each head's matrix of keys is symmetric.",
+        remedy="q @ k.T, or q @ k.transpose(-2, -1).",
+        seen="The family of D10, products along the wrong axis; no thread is pinned to it.",
+        rewrite=_not_transposed,
+        catalogue=("D10",),
+    ),
+    Deviation(
+        id="scale-missing",
+        kind="mistake",
+        does="The scores are not scaled.",
+        invisible=_DEPTH_1,
+        remedy="q @ k.T / sqrt(d), with d the depth of one head.",
+        seen="mlc-llm PR#3426, tiny-transformers#71, MONAI GenerativeModels#146, RaBitQCache PR#1.",
+        rewrite=_scale_missing,
+        catalogue=("D3", "D7"),
+    ),
+    Deviation(
+        id="scale-by-model",
+        kind="mistake",
+        does="The scores are divided by the root of the model's width and not of one head's depth.",
+        invisible="Where both are equal, as with one head.",
+        remedy="Divide by sqrt(q.shape[-1]) of the split heads: (d_model // heads) ** 0.5.",
+        seen="vit-pytorch#65, ng-video-lecture PR#6, dfdx#171, TMUnet#13, set_transformer#18, train-llm-from-scratch "
+        "PR#3, ViT-CIFAR PR#11, DL4Proteins#12.",
+        rewrite=_scale_by_model,
+        catalogue=("D1",),
+    ),
+    Deviation(
+        id="scale-by-all-heads",
+        kind="mistake",
+        does="The scores are divided by the root of all heads' depth together, heads * depth.",
+        invisible="Where there is one head.",
+        remedy="Divide by sqrt(q.shape[-1]) after splitting into heads.",
+        seen="vit-pytorch#65, dfdx#171: the same, where the model is as wide as its heads together.",
+        rewrite=_scale_by_all_heads,
+        catalogue=("D1",),
+    ),
+    Deviation(
+        id="scale-by-keys",
+        kind="mistake",
+        does="The scores are divided by the root of the number of keys.",
+        invisible="Where there are as many keys as features in a head.",
+        remedy="Divide by sqrt(d): k.shape[-1], not k.shape[-2] nor len(k).",
+        seen="The family of D1: the wrong size under the root; no thread is pinned to it.",
+        rewrite=_scale_by_keys,
+    ),
+    Deviation(
+        id="scale-squared",
+        kind="mistake",
+        does="The scores are divided by the depth and not by its root: the root is missing, or the scale applied "
+        "twice.",
+        invisible=_DEPTH_1,
+        remedy="Scale once: either q before the product or the scores after it, by 1 / sqrt(d).",
+        seen="maxtext#3138, xtuner PR#873 (twice); ferrox PR#243 (meant so, Jais).",
+        rewrite=_by_query(variants_scores.divide_by_depth, 2),
+        catalogue=("D4", "D6"),
+    ),
+    Deviation(
+        id="scale-halved",
+        kind="mistake",
+        does="The scores are divided by the fourth root of the depth: queries got their half of the scale, keys "
+        "did not.",
+        invisible=_DEPTH_1,
+        remedy="Split over both, q * d**-0.25 and k * d**-0.25, or do it once, q * d**-0.5.",
+        seen="The family of D4; ONNX and Whisper split the scale over queries and keys, which is right.",
+        rewrite=_by_query(variants_scores.divide_by_fourth_root, 0.5),
+    ),
+    Deviation(
+        id="scale-inverted",
+        kind="mistake",
+        does="The scores are multiplied by what they should be divided by.",
+        invisible=_DEPTH_1,
+        remedy="q @ k.T / sqrt(d); a parameter called scale is mostly 1 / sqrt(d) already.",
+        seen="maxtext#1370, Megatron-LM PR#848.",
+        rewrite=_by_query(variants_scores.multiply_by_root_depth, -1),
+        catalogue=("D5",),
+    ),
+    Deviation(
+        id="scale-factor",
+        kind="convention",
+        does="The scores are multiplied by a constant of the model's own.",
+        invisible="Where it equals 1 / sqrt(depth).",
+        remedy="Take the scale of the model: Gemma's query_pre_attn_scalar**-0.5, Granite's "
+        "attention_multiplier, 1 in T5.",
+        seen="ferrox#40 and #65, TransformerLens PR#694, transformers#31891, llama.cpp PR#8444, mlc-llm PR#3485.",
+        rewrite=_scale_factor,
+        parameters=(Parameter("factor", float, "what the scores are multiplied by"),),
+        tries=values("factor", 0.0625, 0.08838834764831845, 0.125, 0.5),
+        catalogue=("D7",),
+    ),
+    Deviation(
+        id="scale-after-mask",
+        kind="mistake",
+        does="The scale is applied after masks and biases were added, so that it scales these too.",
+        invisible="Where masks hold only 0 and minus infinity, and no bias is added.",
+        remedy="scores = q @ k.T / sqrt(d) + mask, in this order.",
+        seen="mlx#2626, OpenSeq2Seq PR#76, transformers PR#8518 and PR#4499.",
+        rewrite=_scale_after_mask,
+        catalogue=("D9", "C12"),
+    ),
+    Deviation(
+        id="scale-after-softmax",
+        kind="mistake",
+        does="The weights, not the scores, are divided by the square root of the depth: a query's weights add up "
+        "to 1/sqrt(depth), not to 1.",
+        invisible=_DEPTH_1,
+        remedy="Divide the scores before the softmax: softmax(q @ k.T / sqrt(d)) @ v.",
+        seen="The lecture behind the notebook this project grew from: softmax(Q K^T) / sqrt(d_k) V; ViT#2.",
+        rewrite=_scale_after_softmax,
+        catalogue=("D2",),
+    ),
+    Deviation(
+        id="softcap-missing",
+        kind="mistake",
+        does="The scores are not bent into the soft-cap.",
+        invisible="Where they are small beside the cap.",
+        remedy="scores = cap * np.tanh(scores / cap), after the scale and before masks.",
+        seen="onnx#7865, lmdeploy PR#2842, TransformerLens debugging guide.",
+        rewrite=leave_out(ops.softcap),
+        catalogue=("D8",),
+    ),
+    Deviation(
+        id="softcap-after-mask",
+        kind="mistake",
+        does="The soft-cap is applied after the masks: barred scores become -cap, and barred keys leak.",
+        invisible="Without masks, or with a large cap.",
+        remedy="Cap first, mask last.",
+        seen="onnx#7865 and PR#7867.",
+        rewrite=_softcap_after_mask,
+        catalogue=("D8",),
+    ),
+    Deviation(
+        id="softcap-before-scale",
+        kind="mistake",
+        does="The scores are capped first and scaled after.",
+        invisible="Where the depth is 1, or scores are small beside the cap.",
+        remedy="Scale first: s = q @ k.T / sqrt(d); s = cap * np.tanh(s / cap).",
+        seen="The family of onnx#7865.",
+        rewrite=_softcap_before_scale,
+        catalogue=("D8",),
+    ),
+    Deviation(
+        id="softcap-not-restored",
+        kind="mistake",
+        does="The soft-cap is tanh(scores / cap) without the factor cap in front.",
+        invisible="Where the cap is 1.",
+        remedy="cap * np.tanh(s / cap): without the factor all scores lie between -1 and 1.",
+        seen="The family of onnx#7865; no thread is pinned to it.",
+        rewrite=_softcap_not_restored,
+        catalogue=("D8",),
+    ),
+)

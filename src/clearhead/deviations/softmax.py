@@ -1,0 +1,197 @@
+"""Deviations in the softmax, and in what its weights are applied to."""
+
+from __future__ import annotations
+
+from clearhead.deviations.deviation import Deviation, Parameter, values
+from clearhead.deviations.rewrites import change_lines, follow, leave_out, swap
+from clearhead.line import Line
+from clearhead.ops import linear, scores, variants_heads, variants_scores
+from clearhead.working import Working
+
+_OTHERS = (
+    variants_scores.softmax_over_heads,
+    variants_scores.softmax_over_matrix,
+    variants_scores.softmax_of_one,
+    variants_scores.softmax_base,
+    variants_scores.softmax_unshifted,
+    variants_scores.softmax_shifted_globally,
+    variants_scores.softmax_one,
+    variants_scores.softmax_one_shifted,
+    variants_scores.exp_over_sum,
+    variants_scores.share_of_sum,
+    variants_scores.sigmoid,
+)
+SOFTMAXES = (scores.softmax, scores.softmax_over_queries, *_OTHERS)
+
+
+def is_softmax(line: Line) -> bool:
+    """Whether a line makes weights of scores, in whatever way."""
+    return line.operation in SOFTMAXES
+
+
+def _twice(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        return follow(working, line, "once", line.operation, **dict(line.parameters))
+
+    return change_lines(working, is_softmax, change, "a softmax")
+
+
+ROWS = (
+    Deviation(
+        id="softmax-over-queries",
+        kind="mistake",
+        does="Softmax runs down the columns of the scores: each key's shares add up to one over the queries.",
+        invisible="Where the scores are symmetric in queries and keys up to constants, or there is one token.",
+        remedy="With tokens as rows normalise over the last axis: axis=-1 with keepdims=True, or dim=-1.",
+        seen="The notebook this project grew from (axis=0; with tokens as columns the same axis is right), "
+        "labmlai#146, "
+        "fastNLP#254, PyTorch-NLP#2, llms-from-scratch-rs PR#30, reading_comprehension_tf PR#30.",
+        rewrite=swap({scores.softmax: scores.softmax_over_queries}),
+        catalogue=("F1",),
+    ),
+    Deviation(
+        id="softmax-over-heads",
+        kind="mistake",
+        does="Softmax runs over the heads: for each query and key the heads' shares add up to one.",
+        invisible="Where there is one key and one head.",
+        remedy="Normalise over the last axis, the keys: dim=-1, never dim=0 or dim=1 of a 4-D array.",
+        seen="PyTorch-NLP#2 (dim 0).",
+        rewrite=swap({scores.softmax: variants_scores.softmax_over_heads}),
+        catalogue=("F2",),
+    ),
+    Deviation(
+        id="softmax-over-matrix",
+        kind="mistake",
+        does="Softmax runs over all scores of a head together: the whole matrix adds up to one.",
+        invisible="Where there is one query.",
+        remedy="Take sums by row: e / e.sum(axis=-1, keepdims=True); without axis= NumPy sums everything.",
+        seen="vit-pytorch#1 asks for it; np.sum without an axis.",
+        rewrite=swap({scores.softmax: variants_scores.softmax_over_matrix}),
+        catalogue=("F2",),
+    ),
+    Deviation(
+        id="softmax-of-one",
+        kind="mistake",
+        does="Softmax runs over an axis of a single entry: every weight is 1.",
+        invisible="Where there is one key.",
+        remedy="Normalise over the axis of the keys; print the weights' sum along it.",
+        seen="KEQA#2.",
+        rewrite=swap({scores.softmax: variants_scores.softmax_of_one}),
+        catalogue=("F2",),
+    ),
+    Deviation(
+        id="softmax-twice",
+        kind="mistake",
+        does="Softmax is taken of the weights once more, which flattens them.",
+        invisible="Where all weights of a query are equal.",
+        remedy="Apply it once; a loss or a fused function may do it for you.",
+        seen="transformers PR#31322 (FLAVA), llama3#155.",
+        rewrite=_twice,
+        catalogue=("F3",),
+    ),
+    Deviation(
+        id="softmax-unshifted",
+        kind="mistake",
+        does="The maximum is not taken off before the exponentials: large scores overflow to NaN, and a row that "
+        "is all "
+        "masked is 0/0.",
+        invisible="Where scores stay below 88 (float32) or 709 (float64) and each query sees a key.",
+        remedy="e = np.exp(s - s.max(axis=-1, keepdims=True)).",
+        seen="pytorch_geometric#53, singa PR#540, blocks PR#727, AI by Hand, pytorch#103749 and #103963.",
+        rewrite=swap({scores.softmax: variants_scores.softmax_unshifted}),
+        catalogue=("F4", "E12"),
+    ),
+    Deviation(
+        id="softmax-shifted-globally",
+        kind="mistake",
+        does="The maximum of all scores, not of each row, is taken off: rows far below it underflow to 0/0.",
+        invisible="Where the rows' maxima lie within 88 (float32) or 700 (float64) of each other.",
+        remedy="e = np.exp(s - s.max(axis=-1, keepdims=True)).",
+        seen="singa PR#540 (its own fix).",
+        rewrite=swap({scores.softmax: variants_scores.softmax_shifted_globally}),
+        catalogue=("F5",),
+    ),
+    Deviation(
+        id="softmax-one",
+        kind="convention",
+        does="The denominator has one more, as of a score of 0 that nobody bears: weights add up to less than one.",
+        invisible="Where the largest scores are large.",
+        remedy="Use it only with a model trained with it (softmax-one, attention sinks).",
+        seen="AttentionIsOFFByOne#2, Automodel PR#2658.",
+        rewrite=swap({scores.softmax: variants_scores.softmax_one}),
+        catalogue=("F6",),
+    ),
+    Deviation(
+        id="softmax-one-shifted",
+        kind="mistake",
+        does="The one more in the denominator is added after the maximum was taken off, so that it counts as the "
+        "maximum.",
+        invisible="Where each row's largest score is 0.",
+        remedy="Shift it too: e / (np.exp(-top) + e.sum(axis=-1, keepdims=True)).",
+        seen="AttentionIsOFFByOne#2.",
+        rewrite=swap({scores.softmax: variants_scores.softmax_one_shifted}),
+        catalogue=("F6",),
+    ),
+    Deviation(
+        id="softmax-base",
+        kind="mistake",
+        does="Powers of another number than e are shared out.",
+        invisible="Where all scores of a query are equal.",
+        remedy="np.exp, or with exp2 multiply the scores by log2(e) first.",
+        seen="AI by Hand, SOFTMAX (3 for e); kernels that use exp2.",
+        rewrite=swap({scores.softmax: variants_scores.softmax_base}),
+        parameters=(Parameter("base", float, "the base of the powers"),),
+        tries=values("base", 2.0, 3.0, 10.0, 2.7, 2.72, 2.718),
+        catalogue=("F7",),
+    ),
+    Deviation(
+        id="softmax-without-exp-below",
+        kind="mistake",
+        does="The denominator adds up the scores themselves and not their exponentials.",
+        invisible="Never on ordinary data.",
+        remedy="e = np.exp(s); e / e.sum(axis=-1, keepdims=True).",
+        seen="HighPerfLLMs2024#3.",
+        rewrite=swap({scores.softmax: variants_scores.exp_over_sum}),
+        catalogue=("F7",),
+    ),
+    Deviation(
+        id="softmax-without-exp",
+        kind="mistake",
+        does="Scores are divided by their sum, without exponentials.",
+        invisible="Where all scores of a query are equal.",
+        remedy="e = np.exp(s); e / e.sum(axis=-1, keepdims=True).",
+        seen="The family of HighPerfLLMs2024#3.",
+        rewrite=swap({scores.softmax: variants_scores.share_of_sum}),
+        catalogue=("F7",),
+    ),
+    Deviation(
+        id="softmax-sigmoid",
+        kind="mistake",
+        does="Each score goes through the logistic function by itself: nothing is shared out.",
+        invisible="Where a query sees two keys whose scores are opposite.",
+        remedy="Use softmax over the keys.",
+        seen="The family of flexflow#467.",
+        rewrite=swap({scores.softmax: variants_scores.sigmoid}),
+        catalogue=("F7",),
+    ),
+    Deviation(
+        id="softmax-missing",
+        kind="mistake",
+        does="The scores themselves are used as weights.",
+        invisible="Where a query sees one key whose score is 1.",
+        remedy="weights = softmax(scores), then weights @ v.",
+        seen="flexflow#467 (commented out).",
+        rewrite=leave_out(*SOFTMAXES),
+        catalogue=("F7",),
+    ),
+    Deviation(
+        id="weights-transposed",
+        kind="mistake",
+        does="Values are added up by the columns of the weights: A^T V, where A V is meant.",
+        invisible="Where the weights are symmetric.",
+        remedy="weights @ v, with a row of weights for each query.",
+        seen="DML-OpenProblem#424, LightGlue#43, self-attention-gan#17.",
+        rewrite=swap({linear.weighted_sum: variants_heads.weighted_sum_transposed}),
+        catalogue=("F9",),
+    ),
+)
