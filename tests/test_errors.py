@@ -10,6 +10,7 @@ BUILT_IN = {
     "ShapeError": ValueError,
     "SpecError": ValueError,
     "ProblemError": ValueError,
+    "FileError": OSError,
     "MissingPackage": ImportError,
 }
 

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from clearhead.check import Comparison, Report, assert_agrees, compare, diagnose
     from clearhead.claim import Claim
     from clearhead.deviations import DEVIATIONS, Deviation, deviate
-    from clearhead.errors import ClearheadError, MissingPackage, ProblemError, ShapeError, SpecError, UnknownName
+    from clearhead.errors import (
+        ClearheadError,
+        FileError,
+        MissingPackage,
+        ProblemError,
+        ShapeError,
+        SpecError,
+        UnknownName,
+    )
     from clearhead.line import Given, Line
     from clearhead.ops import OPERATIONS, Operation
     from clearhead.problems import Problem, read_problem, write_problem
@@ -32,7 +40,15 @@ _HOMES = {
     "clearhead.check": ("Comparison", "Report", "assert_agrees", "compare", "diagnose"),
     "clearhead.claim": ("Claim",),
     "clearhead.deviations": ("DEVIATIONS", "Deviation", "deviate"),
-    "clearhead.errors": ("ClearheadError", "MissingPackage", "ProblemError", "ShapeError", "SpecError", "UnknownName"),
+    "clearhead.errors": (
+        "ClearheadError",
+        "FileError",
+        "MissingPackage",
+        "ProblemError",
+        "ShapeError",
+        "SpecError",
+        "UnknownName",
+    ),
     "clearhead.line": ("Given", "Line"),
     "clearhead.ops": ("OPERATIONS", "Operation"),
     "clearhead.problems": ("Problem", "read_problem", "write_problem"),
@@ -45,9 +61,9 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
-    "Explanation", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation", "Positions", "Problem",
-    "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working", "assert_agrees",
-    "compare", "deviate", "diagnose", "read_problem", "render", "write_problem",
+    "Explanation", "FileError", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation", "Positions",
+    "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working",
+    "assert_agrees", "compare", "deviate", "diagnose", "read_problem", "render", "write_problem",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@
     ├── ShapeError       arrays that do not fit each other or their line (also a ValueError)
     ├── SpecError        a description that contradicts itself (also a ValueError)
     ├── ProblemError     a problem file that cannot be used (also a ValueError)
+    ├── FileError        a file that cannot be written (also an OSError)
     └── MissingPackage   an optional package that is not installed (also an ImportError)
 
 Every message says what was expected, what came, where, and what to do. Each class also derives from the
@@ -42,6 +43,10 @@ class SpecError(ClearheadError, ValueError):
 
 class ProblemError(ClearheadError, ValueError):
     """A problem file that cannot be read, validated or written."""
+
+
+class FileError(ClearheadError, OSError):
+    """A file that cannot be written."""
 
 
 class MissingPackage(ClearheadError, ImportError):

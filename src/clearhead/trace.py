@@ -12,6 +12,7 @@ from clearhead.axes import HEADS, TOKENS, Axes, head_axis, with_batch
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.expr import Expr, Number, Ref, Scope, evaluate, number, substitute, text, walk
 from clearhead.expr.nodes import replace_refs
+from clearhead.files import FilePath
 from clearhead.line import Given, Line, equation, find, split_head
 from clearhead.ops import Array, namespace
 
@@ -199,6 +200,22 @@ class Trace(Mapping[str, Array]):
     def numpy(self, address: str) -> np.ndarray[Any, Any]:
         """An array as a NumPy array on the CPU, whatever library it is of."""
         return to_numpy(self[address])
+
+    def save(self, path: FilePath, **view: Any) -> None:
+        """Writes the trace to a file of the kind that its ending says, such as ``"mine.md"``.
+
+        Args:
+            path: the file; it is there in whole or not at all.
+            view: title, about, decimals and the other attributes of `clearhead.show.View`.
+
+        Raises:
+            UnknownName: no kind of file has this ending.
+            FileError: the file cannot be written.
+            MissingPackage: the kind needs a package that is not installed.
+        """
+        from clearhead.show import View, save
+
+        save(self, path, View(**view))
 
     def explain(self, address: str, *cell: int, decimals: int | None = 3, most: int = MOST_TERMS) -> Explanation:
         """What made one cell: formula, numbers and value.

@@ -1,8 +1,6 @@
 """Problems on disk: what is written reads back, and what cannot be read or written is an error of ours."""
 
-import os
 import stat
-import string
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ from msgspec.structs import replace
 
 from clearhead.claim import Claim
 from clearhead.deviations import parse_deviation
-from clearhead.errors import ProblemError
+from clearhead.errors import FileError, ProblemError
 from clearhead.problems import (
     Problem,
     format_problem,
@@ -313,7 +311,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(ProblemError, match=r"mine\.toml: the file cannot be written: No space left on device"):
+    with pytest.raises(FileError, match=r"mine\.toml: the file cannot be written: No space left on device"):
         write_problem(read_problem("soccer"), file)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("mine.toml", "old")]
 
@@ -326,7 +324,7 @@ def test_a_path_that_cannot_be_written_is_refused(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(ProblemError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be written"):
         write_problem(read_problem("soccer"), path)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -388,19 +386,3 @@ def test_claims_come_from_a_file_of_claims_or_of_a_problem(tmp_path):
     assert read_claims(file) == (Claim("head@2", (("2.50",), ("?",), ("7/6",))),)
     write_problem(read_problem("soccer"), file)
     assert read_claims(file) == read_problem("soccer").claims
-
-
-def test_names_of_drafts_do_not_meet(tmp_path):
-    """The draft that stands beside a file while it is written bears the process, so two writers do not share it."""
-    seen = []
-    original = Path.write_bytes
-
-    def spy(path, content):
-        seen.append(path.name)
-        return original(path, content)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "write_bytes", spy)
-        write_text("x", tmp_path / "mine.toml")
-    assert seen == [f".mine.toml.{os.getpid()}.tmp"]
-    assert set(seen[0]) <= set(string.printable)

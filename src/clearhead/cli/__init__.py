@@ -1,5 +1,5 @@
 """The command line. Nothing imports it."""
 
-from clearhead.cli.commands import main
+from clearhead.cli.main import main
 
 __all__ = ["main"]

@@ -64,6 +64,6 @@ def _fail(message: str, code: int) -> None:
     raise click.exceptions.Exit(code)
 
 
-def command(group: click.Group, example: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command of a group whose help ends with an example."""
-    return group.command(epilog=f"Example: {example}", context_settings={"help_option_names": ["-h", "--help"]})
+def command(example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose help ends with an example."""
+    return click.command(epilog=f"Example: {example}", context_settings={"help_option_names": ["-h", "--help"]})

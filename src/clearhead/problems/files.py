@@ -7,13 +7,12 @@ from pathlib import Path
 
 from clearhead.claim import Claim
 from clearhead.errors import ProblemError, UnknownName, suggest
+from clearhead.files import FilePath, replacing, why
 from clearhead.problems.fault import quote, reading
 from clearhead.problems.problem import Problem
 from clearhead.problems.reader import parse_claims, parse_problem
 from clearhead.problems.toml import MOST_BYTES
 from clearhead.problems.writer import format_problem
-
-FilePath = str | os.PathLike[str]
 
 _HERE = Path(__file__).parent
 _BUNDLED = (
@@ -64,7 +63,8 @@ def write_problem(problem: Problem, path: FilePath) -> None:
     """Writes a problem to a file, which is there in whole or not at all.
 
     Raises:
-        ProblemError: the file cannot be written, or what was written could not be read back.
+        FileError: the file cannot be written.
+        ProblemError: what was written could not be read back.
     """
     text = format_problem(problem)
     with reading(os.fspath(path)):
@@ -79,14 +79,13 @@ def write_text(text: str, path: FilePath) -> None:
     """Puts a text file in the place of another, or of none, without a moment at which half of it is there.
 
     Raises:
-        ProblemError: the file cannot be written.
+        FileError: the file cannot be written.
+        ProblemError: the text holds what no file can.
     """
     with reading(os.fspath(path)):
         content = _encoded(text)
-        try:
-            _replace(Path(os.path.realpath(path)), content)
-        except (OSError, ValueError) as error:
-            raise ProblemError(f"the file cannot be written: {_why(error)}.") from None
+    with replacing(path) as file:
+        file.write(content)
 
 
 def _encoded(text: str) -> bytes:
@@ -95,15 +94,6 @@ def _encoded(text: str) -> bytes:
     except UnicodeEncodeError as error:
         half = text[error.start]
         raise ProblemError(f"a text holds {half!r}, half of a character, which no file can. Take it out.") from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _read(path: FilePath) -> bytes:
@@ -119,8 +109,4 @@ def _read(path: FilePath) -> bytes:
         except IsADirectoryError:
             raise ProblemError("this is a folder. Name a problem file in it.") from None
         except (OSError, ValueError) as error:
-            raise ProblemError(f"the file cannot be read: {_why(error)}.") from None
-
-
-def _why(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+            raise ProblemError(f"the file cannot be read: {why(error)}.") from None

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Axes
+from clearhead.claim import Claim
 from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.errors import UnknownName
@@ -29,6 +30,8 @@ class View(Struct, frozen=True):
         cell: show also how this cell of it came about; an index for each axis that the address leaves, counted as the
             labels are (from 1 on paper), like the head in the address.
         decimals: how precisely numbers are shown; None for all digits.
+        claims: what somebody got, to be marked beside the numbers by media that can.
+        diagnosis: why the claims differ, for media that have room beside the numbers.
     """
 
     title: str = "Trace"
@@ -37,6 +40,8 @@ class View(Struct, frozen=True):
     address: str | None = None
     cell: Cell | None = None
     decimals: int | None = 3
+    claims: tuple[Claim, ...] = ()
+    diagnosis: Document | None = None
 
     def __post_init__(self) -> None:
         if self.cell is not None and self.address is None:

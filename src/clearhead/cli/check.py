@@ -1,0 +1,81 @@
+"""Commands that hold numbers against the working: check, deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from clearhead.cli import options, typed
+from clearhead.cli.group import DISAGREE, command
+from clearhead.cli.output import print_document, width
+
+if TYPE_CHECKING:
+    from clearhead.check import Report
+    from clearhead.claim import Claim
+    from clearhead.trace import Trace
+
+
+@command("clearhead check soccer")
+@options.problem
+@click.option("--claims", type=click.Path(), help="Take the claims from this file instead.")
+@options.deviate
+@click.option("--diagnose/--no-diagnose", default=True, help="Say why they differ, or only where.  [default: say why]")
+@click.option("--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text")
+def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: bool, form: str) -> None:  # noqa: FBT001 - an option is passed by name
+    """Compare the claims of a problem with its working, and say why they differ.
+
+    The first line that differs comes first, with its arithmetic; then the smallest sets of deviations that would give
+    the claimed numbers. Numbers are compared at the precision they were written in: 2.425 has three decimals. The exit
+    code is 0 if all agree, 1 if some differ, 2 if the input is bad.
+    """
+    from clearhead.check import compare, data_of, document_of
+    from clearhead.problems import read_claims, read_problem
+    from clearhead.show import as_json
+
+    worked = read_problem(problem)
+    claimed = read_claims(claims) if claims else worked.claims
+    trace = worked.trace(*deviate)
+    found = compare(claimed, trace)
+    report = _diagnosis(claimed, trace) if diagnose and not found.agrees else None
+    if form == "json":
+        data = data_of(found, title=worked.title)
+        click.echo(as_json(data if report is None else {**data, "diagnosis": report.data()}))
+    else:
+        print_document(document_of(found, title=worked.title), form)
+        if report is not None:
+            click.echo()
+            print_document(report.document(title="Why they differ"), form)
+    raise click.exceptions.Exit(0 if found.agrees else DISAGREE)
+
+
+def _diagnosis(claims: Sequence[Claim], trace: Trace) -> Report:
+    from clearhead.check import diagnose
+
+    given = {each.name: trace[each.name] for each in trace.working.givens}
+    return diagnose(claims, trace.working, given, tokens=trace.tokens)
+
+
+@command("clearhead deviations softmax-over-queries")
+@click.argument("id", shell_complete=typed.complete_deviation, required=False)
+def deviations(id: str | None) -> None:
+    """List the deviations, or tell all about one.
+
+    A deviation is a known way to get other numbers: a mistake, a convention that others follow, or rounding. What
+    --deviate takes, and what check looks for.
+    """
+    from clearhead.deviations import GROUPS, deviation
+
+    if id is None:
+        for group, rows in GROUPS.items():
+            click.echo(f"\n{group}")
+            for each in rows:
+                click.echo(f"  {each.id:<34}{each.kind}")
+        return
+    each = deviation(id)
+    told = [("", f"{each.id} ({each.kind})"), ("", each.does), ("Cannot be seen: ", each.invisible)]
+    told += [("To mend it: ", each.remedy), ("Seen: ", each.seen)]
+    told += [(f"Parameter {each.name}: ", f"{each.about}.") for each in each.parameters]
+    for lead, text in told:
+        click.echo(click.wrap_text(lead + text, width(), subsequent_indent="  " if lead else ""))

@@ -1,0 +1,53 @@
+"""The group of all commands. Each imports what it needs when it runs, so that help and completion start at once."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from clearhead import __version__
+from clearhead.cli import check, problems, show
+from clearhead.cli.group import Commands, command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="clearhead")
+def main() -> None:
+    """Transformer attention with all of its working shown.
+
+    Begin with `clearhead show soccer`.
+    """
+    # Names of tokens may hold what the terminal's encoding lacks.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+@command('eval "$(clearhead completion bash)"')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete names.
+
+    It completes commands, problems, their lines, and deviations.
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - the choice above has click's own three
+    click.echo(kind(main, {}, "clearhead", "_CLEARHEAD_COMPLETE").source())
+
+
+COMMANDS = (
+    problems.list,
+    show.show,
+    check.check,
+    check.deviations,
+    show.export,
+    problems.new,
+    completion,
+)
+"""In the order in which a newcomer needs them."""
+
+for each in COMMANDS:
+    main.add_command(each)

@@ -1,0 +1,81 @@
+"""Commands that show a trace: show, export."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from clearhead.cli import options, typed
+from clearhead.cli.group import command
+from clearhead.cli.output import in_colour, width
+
+if TYPE_CHECKING:
+    from clearhead.problems import Problem
+    from clearhead.show import View
+    from clearhead.trace import Trace
+
+
+@command("clearhead show soccer weights@2 --cell 1,3 --decimals 4")
+@options.problem
+@click.argument("line", shell_complete=typed.complete_line, required=False)
+@click.option("--cell", metavar="I,J", callback=typed.cell, help="Work out one cell of LINE, counted from 1.")
+@options.decimals
+@options.deviate
+@click.option(
+    "--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text", show_default=True
+)
+def show(
+    problem: str, line: str | None, cell: tuple[int, ...] | None, decimals: int, deviate: tuple[str, ...], form: str
+) -> None:
+    """Show a problem worked out: lines, formulas, numbers.
+
+    PROBLEM is the name of a bundled problem or a file. LINE is a line, such as weights, or one head of it, such as
+    weights@2.
+    """
+    from clearhead.problems import read_problem
+    from clearhead.show import View, render
+
+    if cell is not None and line is None:
+        raise click.UsageError("--cell needs to know of which LINE: clearhead show PROBLEM LINE --cell I,J.")
+    worked = read_problem(problem)
+    trace = worked.trace(*deviate)
+    applied = (*map(str, worked.deviations), *deviate)
+    view = View(worked.title, "" if line else worked.about, applied, line, cell, decimals)
+    click.echo(render(trace, form, view, width=width(), colour=in_colour()), color=True)
+
+
+@command("clearhead export soccer -o soccer.md -o soccer.json")
+@options.problem
+@click.option(
+    "-o", "--output", "outputs", type=click.Path(), multiple=True, required=True, help="A file; may be repeated."
+)
+@options.decimals
+@options.deviate
+def export(problem: str, outputs: tuple[str, ...], decimals: int, deviate: tuple[str, ...]) -> None:
+    """Write a problem worked out to files.
+
+    The ending of each file says what it becomes.
+    """
+    from clearhead.problems import read_problem
+    from clearhead.show import save
+
+    worked = read_problem(problem)
+    trace = worked.trace(*deviate)
+    view = _view(worked, trace, decimals, deviate)
+    for path in outputs:
+        save(trace, path, view)
+        click.echo(f"Wrote {path}")
+
+
+def _view(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:
+    """All of a problem: what it deviates by, what was claimed, and why that differs."""
+    from clearhead.check import diagnose
+    from clearhead.show import View
+
+    applied = (*map(str, problem.deviations), *deviate)
+    found = None
+    if problem.claims:
+        given = {each.name: trace[each.name] for each in trace.working.givens}
+        found = diagnose(problem.claims, trace.working, given, tokens=trace.tokens).document(title="Why they differ")
+    return View(problem.title, problem.about, applied, decimals=decimals, claims=problem.claims, diagnosis=found)

@@ -1,0 +1,51 @@
+"""A trace as a file: what each ending of a name stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from clearhead.errors import UnknownName, suggest
+from clearhead.files import FilePath, replacing
+from clearhead.show.data import as_json, to_data
+from clearhead.show.forms import lower
+from clearhead.show.trace import View, document_of
+from clearhead.trace import Trace
+
+Exporter = Callable[[Trace, View], bytes]
+
+
+def _lowered(form: str) -> Exporter:
+    def export(trace: Trace, view: View) -> bytes:
+        return (lower(document_of(trace, view), form) + "\n").encode("utf-8", "replace")
+
+    return export
+
+
+def _json(trace: Trace, view: View) -> bytes:
+    return as_json(to_data(trace, view)).encode()
+
+
+KINDS: dict[str, Exporter] = {
+    ".json": _json,
+    ".md": _lowered("markdown"),
+    ".tex": _lowered("latex"),
+    ".txt": _lowered("text"),
+}
+"""What a trace can become, by the ending of the file. Each imports what it needs when it is used."""
+
+
+def save(trace: Trace, path: FilePath, view: View | None = None) -> None:
+    """Writes a trace to a file of the kind that its ending says; the file is there in whole or not at all.
+
+    Raises:
+        UnknownName: no kind of file has this ending.
+        FileError: the file cannot be written.
+        MissingPackage: the kind needs a package that is not installed.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in KINDS:
+        raise UnknownName(f"{path}: no export has the ending {ending!r}. {suggest(ending, KINDS)}")
+    content = KINDS[ending](trace, view or View())
+    with replacing(path) as file:
+        file.write(content)
