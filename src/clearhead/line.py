@@ -7,6 +7,7 @@ A name is a path (``layers.3.attention.weights``); any ending of it, cut at a do
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from msgspec import Struct
@@ -95,6 +96,11 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
     if ends:
         raise UnknownName(f"{name!r} could be {' or '.join(ends)}. Write enough of the path to tell them apart.")
     raise UnknownName(f"There is no {what} {name!r}. {suggest(name, names)}")
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a pattern, in which ``*`` stands for anything, is a name or an ending of its path."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 
 _MOST_DIGITS = 9

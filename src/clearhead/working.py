@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from operator import attrgetter
 from typing import Any
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
-from clearhead.line import Given, Line, find
+from clearhead.line import Given, Line, find, matches
 from clearhead.ops import Array, Namespace, namespace, quiet
 from clearhead.trace import Trace
 
@@ -210,7 +209,7 @@ class Working(Struct, frozen=True, dict=True):
     def _kept(self, keep: tuple[str, ...]) -> set[str]:
         kept: set[str] = set()
         for pattern in keep:
-            found = {name for name in self.names if fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")}
+            found = {name for name in self.names if matches(pattern, name)}
             if not found:
                 raise UnknownName(f"keep: nothing is called {pattern!r}. {suggest(pattern, self.names)}")
             kept |= found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from clearhead.cli import options, typed
 from clearhead.cli.group import command
@@ -52,20 +54,36 @@ def show(
 )
 @options.decimals
 @options.deviate
-def export(problem: str, outputs: tuple[str, ...], decimals: int, deviate: tuple[str, ...]) -> None:
+@click.option("--blank", metavar="LINE", multiple=True, help="Leave a line for students to fill in; may be repeated.")
+@click.option("--key", is_flag=True, help="With --blank: write the solution too, to NAME-key.ENDING.")
+def export(
+    problem: str,
+    outputs: tuple[str, ...],
+    decimals: int,
+    deviate: tuple[str, ...],
+    blank: tuple[str, ...],
+    key: bool,  # noqa: FBT001
+) -> None:
     """Write a problem worked out to files.
 
-    The ending of each file says what it becomes.
+    The ending of each file says what it becomes. LINE may hold *, which stands for anything: --blank "*" leaves all
+    that is not given.
     """
     from clearhead.problems import read_problem
     from clearhead.show import save
 
+    if key and not blank:
+        raise click.UsageError("--key goes with --blank: without blanks the file is its own key.")
     worked = read_problem(problem)
     trace = worked.trace(*deviate)
     view = _view(worked, trace, decimals, deviate)
-    for path in outputs:
-        save(trace, path, view)
+    for path in map(Path, outputs):
+        save(trace, path, replace(view, blank=blank))
         click.echo(f"Wrote {path}")
+        if key:
+            solution = path.with_stem(f"{path.stem}-key")
+            save(trace, solution, view)
+            click.echo(f"Wrote {solution}")
 
 
 def _view(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:

@@ -12,7 +12,7 @@ from clearhead.claim import Claim
 from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.errors import UnknownName
-from clearhead.line import Given, Line, equation
+from clearhead.line import Given, Line, equation, matches
 from clearhead.trace import Cell, Trace
 
 MOST_PANELS = 16
@@ -32,6 +32,8 @@ class View(Struct, frozen=True):
         decimals: how precisely numbers are shown; None for all digits.
         claims: what somebody got, to be marked beside the numbers by media that can.
         diagnosis: why the claims differ, for media that have room beside the numbers.
+        blank: patterns of the lines whose numbers are left for the reader to fill in; as for `Working.run` any ending
+            of a path will do, and ``*`` stands for anything. Given arrays are always shown.
     """
 
     title: str = "Trace"
@@ -42,10 +44,15 @@ class View(Struct, frozen=True):
     decimals: int | None = 3
     claims: tuple[Claim, ...] = ()
     diagnosis: Document | None = None
+    blank: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cell is not None and self.address is None:
             raise UnknownName("A cell needs the line it is a cell of. Give an address too, such as weights@2.")
+
+    def leaves_blank(self, name: str) -> bool:
+        """Whether the numbers of a line are left for the reader to fill in."""
+        return any(matches(pattern, name) for pattern in self.blank)
 
 
 def document_of(trace: Trace, view: View) -> Document:
