@@ -24,6 +24,13 @@ _FRACTION = re.compile(r"[+-]?\d{1,99}/\d{1,99}")
 _SPECIAL = {UNCLAIMED, "nan", "inf", "+inf", "-inf"}
 
 
+EXACT = 1e-12
+"""How far, relative to the number, a claim may be off that was written as a fraction."""
+
+_ROUNDING = 1e-9
+"""What a claim at the very edge of its tolerance is forgiven, as a part of the tolerance."""
+
+
 class Misfit(ProblemError):
     """A claim whose ``key`` (cell or values) does not fit its line; the message goes on from the key."""
 
@@ -113,6 +120,22 @@ class Claim(Struct, frozen=True):
     def exact(self) -> np.ndarray[Any, Any]:
         """Which cells were written as a fraction, and so claim more than decimals."""
         return np.array(_nested(self.written, lambda number: "/" in number), dtype=bool)
+
+
+def differing(claim: Claim, expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Which claimed cells differ from these numbers: the one place that says when a claim agrees.
+
+    ``expected`` has the claim's shape, perhaps behind further axes for several expectations at once.
+    """
+    claimed = claim.values
+    size = np.maximum(np.abs(np.where(np.isfinite(expected), expected, 0)), 1)
+    written = np.maximum(claim.tolerance * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
+    tolerance = np.where(claim.exact(), EXACT * size, written)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(claimed - expected) <= tolerance
+    agree = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
+    differs: np.ndarray[Any, Any] = claim.claimed & ~agree
+    return differs
 
 
 def _write(numbers: Any) -> Written:

@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead.claim import Claim
+from clearhead.claim import Claim, differing
 from clearhead.errors import UnknownName
 from clearhead.trace import Cell, Explanation, Trace
-
-EXACT = 1e-12
-"""How far, relative to the number, a claim may be off that was written as a fraction."""
-
-_ROUNDING = 1e-9
-"""What a claim at the very edge of its tolerance is forgiven, as a part of the tolerance."""
 
 
 class Compared(Struct, frozen=True):
@@ -89,22 +83,6 @@ def _compare_one(claim: Claim, trace: Trace) -> Compared:
     explanation = trace.explain(claim.line, *cell, *wrong[0], decimals=_shown(claim)) if wrong else None
     whole = claim.cell is None
     return Compared(claim, axes if whole else (), labels if whole else (), claimed, expected, wrong, explanation)
-
-
-def differing(claim: Claim, expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Which claimed cells differ from these numbers: the one place that says when a claim agrees.
-
-    ``expected`` has the claim's shape, perhaps behind further axes for several expectations at once.
-    """
-    claimed = claim.values
-    size = np.maximum(np.abs(np.where(np.isfinite(expected), expected, 0)), 1)
-    written = np.maximum(claim.tolerance * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
-    tolerance = np.where(claim.exact(), EXACT * size, written)
-    with np.errstate(invalid="ignore"):
-        near = np.abs(claimed - expected) <= tolerance
-    agree = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
-    differs: np.ndarray[Any, Any] = claim.claimed & ~agree
-    return differs
 
 
 def _shown(claim: Claim) -> int:

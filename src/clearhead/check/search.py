@@ -18,10 +18,9 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import head_axis
-from clearhead.check.comparison import differing
 from clearhead.check.plans import Plans
 from clearhead.check.stacked import ABSENT, Array, Column, absent, constant, distinct, merged, side_by_side, work_out
-from clearhead.claim import Claim
+from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied, deviate
 from clearhead.errors import ClearheadError
 from clearhead.line import Line, find, split_head
