@@ -61,8 +61,8 @@ def test_plans_leave_alone_what_a_deviation_does_not_change():
     assert touched == [["weights"], ["scaled", "masked", "weights"], ["norm"]]
     assert plans.plan((1,))[names.index("scaled")] == ()
     assert [each.name for each in plans.plan((1,))[names.index("weights")]] == ["#0", "weights"]
-    assert plans.overlap[0, 1]
-    assert not plans.overlap[0, 2]
+    assert not plans.clash[0, 1]
+    assert not plans.meet.any()
 
 
 def test_a_line_that_was_moved_is_put_before_what_follows_it():

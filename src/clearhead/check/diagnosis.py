@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from clearhead.check.comparison import Comparison, compare
 from clearhead.check.firstwrong import Judged, judge
 from clearhead.check.fit import Fit, fit_of
-from clearhead.check.plans import Plans, written
+from clearhead.check.plans import plans_for, written
 from clearhead.check.roundings import roundings
 from clearhead.check.search import Found, Search, TooMany
 from clearhead.check.separation import Indistinguishable, Separation, predictions, same_numbers
 from clearhead.claim import Claim
-from clearhead.deviations import candidates, deviation
+from clearhead.deviations import deviation
 from clearhead.document import Document
 from clearhead.errors import ClearheadError
 from clearhead.trace import Trace
@@ -175,8 +175,7 @@ class _Diagnosis:
         self.comparison = comparison
         self.working = trace.working
         self.shapes = {name: trace.numpy(name).shape for name in trace}
-        given = {name: self.shapes[name] for name in arrays}
-        self.plans = Plans(self.working, candidates(self.working, given))
+        self.plans = plans_for(self.working, tuple((name, self.shapes[name]) for name in arrays))
 
     def report(self, most: int) -> Report:
         """Tries sets of growing size until some explain."""

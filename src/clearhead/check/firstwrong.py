@@ -12,11 +12,10 @@ from msgspec.structs import replace
 
 from clearhead.axes import head_axis
 from clearhead.check.comparison import compare
-from clearhead.check.plans import Plans, written
+from clearhead.check.plans import plans_for, written
 from clearhead.check.roundings import roundings
 from clearhead.check.search import Search, TooMany
 from clearhead.claim import Claim
-from clearhead.deviations import candidates
 from clearhead.errors import ClearheadError
 from clearhead.line import find, split_head
 from clearhead.trace import Trace
@@ -91,7 +90,7 @@ def _judge(
 def _explained(claims: list[Claim], working: Working, arrays: Arrays, trace: Trace) -> tuple[tuple[str, ...], ...]:
     shapes = {each: trace.numpy(each).shape for each in trace}
     tries = roundings(working, claims, shapes, brief=True)
-    plans = Plans(working, candidates(working, {name: array.shape for name, array in arrays.items()}))
+    plans = plans_for(working, tuple((name, array.shape) for name, array in arrays.items()))
     search = Search(plans, arrays, claims, tries)
     for size in range(1, LARGEST + 1):
         try:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from itertools import combinations, pairwise, permutations
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.deviations import Applied, deviation
+from clearhead.axes import Shape
+from clearhead.deviations import Applied, candidates, deviation
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
 from clearhead.working import Working
@@ -38,7 +41,40 @@ class Plans:
         self._plans: dict[tuple[int, ...], Plan | None] = {}
         self.touches = np.array([self._touched(number) for number in range(len(self.deviations))], dtype=bool)
         self.touches = self.touches.reshape(-1, len(working.lines) + 1)
-        self.overlap = (self.touches.astype(np.int32) @ self.touches.T) > 0
+
+    @cached_property
+    def _in_common(self) -> list[tuple[int, int]]:
+        """The pairs that change a slot in common."""
+        common = (self.touches.astype(np.int32) @ self.touches.T) > 0
+        return [(int(one), int(other)) for one, other in np.argwhere(np.triu(common, 1))]
+
+    @cached_property
+    def clash(self) -> np.ndarray[Any, Any]:
+        """``clash[a, b]`` tells whether two deviations cannot be applied together, nor one with itself."""
+        clash = np.eye(len(self.deviations), dtype=bool)
+        for one, other in self._in_common:
+            clash[one, other] = clash[other, one] = self.plan((one, other)) is None
+        return clash
+
+    @cached_property
+    def meet(self) -> np.ndarray[Any, Any]:
+        """``meet[a, b]`` tells whether one of two deviations changes what the other does in a slot of its own.
+
+        Where they do not, what both together do to a slot is what those do that touch it.
+        """
+        meet = np.zeros((len(self.deviations),) * 2, dtype=bool)
+        for one, other in self._in_common:
+            meet[one, other] = meet[other, one] = self._meet(one, other)
+        return meet
+
+    def _meet(self, one: int, other: int) -> bool:
+        both = self.plan((one, other))
+        mine, theirs = self.plan((one,)), self.plan((other,))
+        if both is None or mine is None or theirs is None:
+            return False
+        apart = ~(self.touches[one] & self.touches[other])
+        alone = (theirs if self.touches[other, slot] else mine for slot in np.flatnonzero(apart))
+        return any(both[slot] != plan[slot] for slot, plan in zip(np.flatnonzero(apart), alone, strict=True))
 
     def working(self, chosen: tuple[int, ...]) -> Working | None:
         """The working with these deviations in it; None if they cannot be applied together, in no order."""
@@ -69,7 +105,7 @@ class Plans:
             return [False] * (len(self.base.lines) + 1)
         return [lines != own for lines, own in zip(plan, self._own, strict=True)]
 
-    @property
+    @cached_property
     def _own(self) -> Plan:
         return (*((line,) for line in self.base.lines), ())
 
@@ -114,6 +150,15 @@ class Plans:
                 anchored.add(name)
                 wanted -= 1
         return anchored
+
+
+@lru_cache(maxsize=64)
+def plans_for(working: Working, given: tuple[tuple[str, Shape], ...]) -> Plans:
+    """The plans of all deviations that apply to a working and fit given arrays of these shapes.
+
+    They are kept, and know what was asked of them before: one working is mostly held against many numbers.
+    """
+    return Plans(working, candidates(working, dict(given)))
 
 
 def _renamed(lines: Sequence[Line], inside: set[str]) -> tuple[Line, ...]:

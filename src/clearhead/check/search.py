@@ -11,6 +11,7 @@ values and have the same to come only a smallest is followed: the others are rem
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import combinations
 from math import comb
 
@@ -19,7 +20,18 @@ from msgspec import Struct
 
 from clearhead.axes import head_axis
 from clearhead.check.plans import Plans
-from clearhead.check.stacked import ABSENT, Array, Column, absent, constant, distinct, merged, side_by_side, work_out
+from clearhead.check.stacked import (
+    ABSENT,
+    Array,
+    Column,
+    absent,
+    constant,
+    distinct,
+    merged,
+    on_values,
+    side_by_side,
+    work_out,
+)
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied, deviate
 from clearhead.errors import ClearheadError
@@ -89,6 +101,14 @@ class Search:
                     for name in line.operands:
                         uses[name] = max(uses.get(name, 0), slot)
         return uses
+
+    @cached_property
+    def clash(self) -> Array:
+        """Which candidates cannot be applied together; a row and a column of nothing stand behind, for `NONE`."""
+        rewrites, all = len(self.plans.deviations), len(self.candidates)
+        clash = np.zeros((all + 1, all + 1), dtype=bool)
+        clash[:rewrites, :rewrites] = self.plans.clash
+        return clash
 
     def beginning_at(self, slot: int) -> list[int]:
         """The deviations whose first change is in this slot."""
@@ -184,6 +204,8 @@ class _Walk:
         for name in [*self.columns]:
             self._check(name)
         for slot in range(len(own) + 1):
+            if not len(self.devs):
+                break
             self._branch(slot)
             made = self._work_out(slot)
             if slot < len(own) and own[slot] in made:
@@ -191,8 +213,6 @@ class _Walk:
             for name in made:
                 self._check(name)
             self._tidy(slot)
-            if not len(self.devs):
-                break
         misses = sorted(self.misses, key=lambda miss: (-miss.passed, miss.wrong, len(miss.chosen)))
         tried = sum(self.search.count(size) for size in range(self.size + 1))
         return Found(tuple(self._sets()), tuple(misses[:12]), tried)
@@ -212,9 +232,19 @@ class _Walk:
                 continue
             sets = np.array(chosen, dtype=np.int32)
             parents = np.repeat(able, len(sets))
-            parts.append(_with(self.devs[parents], np.tile(sets, (len(able), 1))))
-            rows.append(parents)
+            joined = _with(self.devs[parents], np.tile(sets, (len(able), 1)))
+            possible = ~self._clashing(joined)
+            parts.append(joined[possible])
+            rows.append(parents[possible])
         self._become(np.concatenate(rows), np.concatenate(parts))
+
+    def _clashing(self, devs: Array) -> Array:
+        """Which rows hold two deviations that cannot be applied together."""
+        clash = self.search.clash
+        impossible = np.zeros(len(devs), dtype=bool)
+        for one, other in combinations(devs.T, 2):
+            impossible |= clash[one, other]
+        return impossible
 
     def _goes_together(self, chosen: tuple[int, ...]) -> bool:
         """One deviation is not tried with two values of its parameters at once."""
@@ -230,6 +260,8 @@ class _Walk:
         Step by step: a line that several plans have at a step is worked out for all of their states together.
         """
         plans, which = self._plans_of_states(slot)
+        if not len(self.devs):
+            return []
         made: dict[str, list[tuple[Array, Column]]] = {}
         local: dict[str, Column] = {}
         for step in range(max(map(len, plans), default=0)):
@@ -286,9 +318,11 @@ class _Walk:
         if not count or not is_rewrite.any():
             return np.full_like(devs, NONE)
         says = is_rewrite & plans.touches[safe, slot]
+        if self.size < 2:
+            return np.sort(np.where(says, devs, NONE), axis=1)
         for _ in range(devs.shape[1] - 1):
             for a, b in combinations(range(devs.shape[1]), 2):
-                meet = is_rewrite[:, a] & is_rewrite[:, b] & plans.overlap[safe[:, a], safe[:, b]]
+                meet = is_rewrite[:, a] & is_rewrite[:, b] & plans.meet[safe[:, a], safe[:, b]]
                 says[:, a] |= meet & says[:, b]
                 says[:, b] |= meet & says[:, a]
         return np.sort(np.where(says, devs, NONE), axis=1)
@@ -302,8 +336,9 @@ class _Walk:
             return
         rows, devs, parts = [np.arange(len(self.devs))], [self.devs], [(np.arange(len(self.devs)), column)]
         start = len(self.devs)
+        exact = column.pick(able).compact()
         for number, line in choices:
-            parts.append((np.arange(start, start + len(able)), work_out(line, [column.pick(able)], len(able))))
+            parts.append((np.arange(start, start + len(able)), on_values(line, exact)))
             self._limit(parts[-1][1])
             rows.append(able)
             devs.append(_with(self.devs[able], np.full((len(able), 1), number, dtype=np.int32)))

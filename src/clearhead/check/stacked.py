@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,22 @@ from msgspec import Struct
 
 from clearhead.errors import ShapeError
 from clearhead.line import Line
-from clearhead.ops import Operation, Parameters, namespace, quiet
+from clearhead.ops import namespace, quiet
 
 Array = np.ndarray[Any, Any]
 
 ABSENT = -1
 
-_MOST_KEYS = 4_000_000
-"""Up to so many possible combinations a table of all is kept to find the distinct ones."""
+_FEW = 8
+"""With fewer possible combinations than this for each row a table of all is kept to find the distinct ones."""
+
+_WIDEST = 2**62
+"""More possible combinations than these do not fit a key."""
+
+_ODD = np.int64(-0x61C8864680B583EB)
+
+_MANY = 2
+"""With more values of an operand than one for so many states, few combinations of operands would be the same."""
 
 _KEPT_BITS = 40
 """How many bits of a fingerprint count: numbers that differ by less are the same but for rounding."""
@@ -36,6 +45,23 @@ class Column(Struct, frozen=True):
     def pick(self, rows: Array) -> Column:
         """The column for these rows of states alone."""
         return Column(self.numbers[rows], self.blocks)
+
+    def compact(self) -> Column:
+        """The same column without the values that no state has."""
+        first, which = distinct([self.numbers])
+        used = self.numbers[first]
+        blocks = [block[used[(used >= start) & (used < start + len(block))] - start] for start, block in self.parts()]
+        return Column(which if used[0] != ABSENT else which - 1, tuple(block for block in blocks if len(block)))
+
+    @property
+    def count(self) -> int:
+        """How many distinct values there are."""
+        return sum(map(len, self.blocks))
+
+    def block_numbers(self, rows: Array) -> Array:
+        """In which block the value of each of these states stands."""
+        starts = [start for start, _ in self.parts()]
+        return np.searchsorted(starts, self.numbers[rows], side="right") - 1
 
     def parts(self) -> Iterator[tuple[int, Array]]:
         """Each block with the number of its first value."""
@@ -61,21 +87,12 @@ def work_out(line: Line, operands: Sequence[Column], states: int) -> Column:
     It is absent where an operand is, and where the operands do not fit each other.
     """
     operands = operands or (constant(0.0, states),)
-    able = np.flatnonzero(np.all([column.numbers != ABSENT for column in operands], axis=0))
-    if len(able) < states:
-        numbers = np.full(states, ABSENT, dtype=np.int64)
-        if not len(able):
-            return Column(numbers, ())
-        found = work_out(line, [column.pick(able) for column in operands], len(able))
-        numbers[able] = found.numbers
-        return Column(numbers, found.blocks)
-    blocks = [_block_numbers(column) for column in operands]
-    first, which = distinct([*blocks, *(column.numbers for column in operands)])
+    if any(column.numbers.min(initial=0) == ABSENT for column in operands):
+        return _where_able(line, operands, states)
+    first, which = _combinations(operands, states)
     numbers, results, start = np.full(len(first), ABSENT, dtype=np.int64), [], 0
-    kinds = np.stack([block[first] for block in blocks], axis=1)
-    for kind in np.unique(kinds, axis=0):
-        rows = np.flatnonzero((kinds == kind).all(axis=1))
-        inputs = [_values(column, int(b), first[rows]) for column, b in zip(operands, kind, strict=True)]
+    for kind, rows in _by_blocks(operands, first):
+        inputs = [_values(column, block, first[rows]) for column, block in zip(operands, kind, strict=True)]
         try:
             result = _run(line, inputs[: len(line.operands)])
         except (ShapeError, ValueError, IndexError):
@@ -86,23 +103,61 @@ def work_out(line: Line, operands: Sequence[Column], states: int) -> Column:
     return Column(numbers[which], tuple(results))
 
 
-def _block_numbers(column: Column) -> Array:
-    if len(column.blocks) == 1:
-        return np.zeros(len(column.numbers), dtype=np.int64)
-    starts = [start for start, _ in column.parts()]
-    return np.searchsorted(starts, column.numbers, side="right") - 1
+def _where_able(line: Line, operands: Sequence[Column], states: int) -> Column:
+    """The line where no operand is absent, and absent elsewhere."""
+    numbers = np.full(states, ABSENT, dtype=np.int64)
+    able = np.flatnonzero(np.all([column.numbers != ABSENT for column in operands], axis=0))
+    if not len(able):
+        return Column(numbers, ())
+    found = work_out(line, [column.pick(able) for column in operands], len(able))
+    numbers[able] = found.numbers
+    return Column(numbers, found.blocks)
+
+
+def on_values(line: Line, column: Column) -> Column:
+    """A line of one operand, for each value of this, whether a state has it or not."""
+    return Column(column.numbers, tuple(_run(line, [block]) for block in column.blocks))
+
+
+def _combinations(operands: Sequence[Column], states: int) -> tuple[Array, Array]:
+    """The states that hold each combination of operands first, and which of these each state has.
+
+    Where there are nearly as many values as states it is quicker to work the same out twice than to look for it.
+    """
+    vary = [column for column in operands if column.count > 1]
+    if states == 1 or not vary:
+        return np.zeros(1, dtype=np.int64), np.zeros(states, dtype=np.int64)
+    if _MANY * max(column.count for column in vary) > states:
+        every = np.arange(states)
+        return every, every
+    return distinct([column.numbers for column in vary])
+
+
+def _by_blocks(operands: Sequence[Column], rows: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """For each combination of blocks, the places among the rows whose operands stand in these."""
+    if all(len(column.blocks) == 1 for column in operands):
+        yield (0,) * len(operands), np.arange(len(rows))
+        return
+    kinds = [column.block_numbers(rows) for column in operands]
+    first, which = distinct(kinds)
+    for number, at in enumerate(first):
+        yield tuple(int(kind[at]) for kind in kinds), np.flatnonzero(which == number)
 
 
 def _values(column: Column, block: int, rows: Array) -> Array:
-    start, values = list(column.parts())[block]
+    """The values of a block that these states have: one alone, if it is the same in all."""
+    if column.count == 1:
+        return column.blocks[0]
+    start = sum(map(len, column.blocks[:block]))
     numbers = column.numbers[rows] - start
+    values = column.blocks[block]
     taken: Array = values[numbers[:1]] if (numbers == numbers[0]).all() else values[numbers]
     return taken
 
 
 def _run(line: Line, inputs: Sequence[Array]) -> Array:
     """The line on stacks of operands. A stack of one is given as it is, the others with room for broadcasting."""
-    formula, read = line.formula, _read(line.operation, line.parameters)
+    formula, read = line.formula, line.formula.read
     leads = [array.ndim - 1 - len(letters) for array, letters in zip(inputs, formula.operands, strict=True)]
     most = max((lead for lead, role in zip(leads, formula.roles, strict=True) if role in read), default=0)
     given = []
@@ -113,11 +168,6 @@ def _run(line: Line, inputs: Sequence[Array]) -> Array:
     with quiet(xp):
         result: Array = line.operation.code(xp, *given, **dict(line.parameters))
     return result if result.ndim > most + len(formula.result) else result[None]
-
-
-@lru_cache(maxsize=4096)
-def _read(operation: Operation, parameters: Parameters) -> frozenset[str]:
-    return operation.formula(parameters).read
 
 
 def side_by_side(parts: Sequence[tuple[Array, Column]], states: int) -> Column:
@@ -153,7 +203,7 @@ def merged(column: Column) -> Column:
         return column
     renumbered, kept, count = np.empty(total + 1, dtype=np.int64), [], 0
     for start, block in column.parts():
-        _, first, which = np.unique(fingerprints(block), return_index=True, return_inverse=True)
+        first, which = _unique(fingerprints(block))
         renumbered[start : start + len(block)] = which + count
         kept.append(block[first])
         count += len(first)
@@ -162,18 +212,29 @@ def merged(column: Column) -> Column:
 
 
 def distinct(columns: Sequence[Array]) -> tuple[Array, Array]:
-    """The rows that hold each combination of whole numbers first, and which of these each row has."""
+    """The rows that hold each combination of whole numbers (from -1) first, and which of these each row has."""
+    columns = [column for column in columns if (column != column[0]).any()] or [columns[0]]
+    spans = [int(column.max(initial=0)) + 2 for column in columns]
+    keys = prod(spans)
     key = columns[0].astype(np.int64) + 1
-    for column in columns[1:]:
-        span = int(column.max(initial=0)) + 2
-        if int(key.max(initial=0)) > 2**62 // span:
-            key = np.unique(key, return_inverse=True)[1]
-        key = key * span + (column + 1)
-    keys = int(key.max(initial=0)) + 1
-    if keys > _MOST_KEYS:
-        _, first, which = np.unique(key, return_index=True, return_inverse=True)
-        return first, which
-    # With few possible keys it is quicker to tick them off than to sort.
+    for column, span in zip(columns[1:], spans[1:], strict=True):
+        # Beyond 64 bits the key is a hash of the combination, which one in 10^9 searches may mistake for another.
+        key = key * span + (column + 1) if keys < _WIDEST else (key ^ (key >> 32)) * _ODD + column
+    return _unique(key) if keys > _FEW * len(key) + _FEW else _ticked(key, keys)
+
+
+def _unique(key: Array) -> tuple[Array, Array]:
+    """The places where each number stands first, and which of these each place has; in the order of the numbers."""
+    order = np.argsort(key)
+    ordered = key[order]
+    begins = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    which = np.empty(len(key), dtype=np.int64)
+    which[order] = np.cumsum(begins) - 1
+    return np.minimum.reduceat(order, np.flatnonzero(begins)), which
+
+
+def _ticked(key: Array, keys: int) -> tuple[Array, Array]:
+    """The same for few possible numbers, by ticking them off."""
     at = np.full(keys, ABSENT, dtype=np.int64)
     at[key[::-1]] = np.arange(len(key) - 1, -1, -1)
     present = np.flatnonzero(at != ABSENT)

@@ -53,7 +53,7 @@ class Applied(Struct, frozen=True):
                 raise Nothing("this working is so already.")
         except Nothing as nothing:
             raise SpecError(f"{self.id} has nothing to rewrite: {nothing}") from None
-        return replace(rewritten, givens=working.givens)
+        return rewritten if rewritten.givens == working.givens else replace(rewritten, givens=working.givens)
 
 
 def deviation(id: str) -> Deviation:

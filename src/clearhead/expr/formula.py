@@ -12,6 +12,7 @@ operand has gets its size from a keyword: ``formula("h i d -> i c", ..., c=Size(
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -33,7 +34,7 @@ class Misfit(ShapeError):
         self.expected = expected
 
 
-class Formula(Struct, frozen=True):
+class Formula(Struct, frozen=True, dict=True):
     """The signature of an operation and the arithmetic of one cell of its result."""
 
     roles: tuple[str, ...]
@@ -42,7 +43,7 @@ class Formula(Struct, frozen=True):
     body: Expr
     sizes: tuple[tuple[str, Expr], ...] = ()
 
-    @property
+    @cached_property
     def read(self) -> frozenset[str]:
         """The roles of the operands whose cells are read, not just their sizes."""
         return frozenset(node.operand for node in walk(self.body) if isinstance(node, Ref))
