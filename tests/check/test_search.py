@@ -7,9 +7,10 @@ import pytest
 
 from clearhead import Attention, Block, Claim, Norm
 from clearhead.check.comparison import compare
+from clearhead.check.hypotheses import Hypotheses
 from clearhead.check.plans import Plans
 from clearhead.check.roundings import roundings
-from clearhead.check.search import Search
+from clearhead.check.search import search
 from clearhead.check.stacked import constant, distinct, fingerprints, merged, side_by_side, work_out
 from clearhead.deviations import Applied, deviate
 from clearhead.line import line
@@ -27,10 +28,10 @@ def arrays():
     return drawn | {"mask": np.array([[True, False, True], [True, True, True], [True, True, False]])}
 
 
-def searched(arrays, claims, working=WORKING):
+def hypothesized(arrays, claims, working=WORKING):
     shapes = working.shapes({name: array.shape for name, array in arrays.items()})
     tries = roundings(working, claims, shapes, brief=True)
-    return Search(Plans(working, [Applied(id) for id in IDS]), arrays, claims, tries)
+    return Hypotheses(Plans(working, [Applied(id) for id in IDS]), tries)
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 4])
@@ -38,15 +39,15 @@ def test_the_walk_finds_what_trying_one_by_one_finds(arrays, decimals):
     """All sets of two that fit a claim loosely or exactly are found, and no others."""
     planted = deviate(WORKING, "softmax-over-queries", "round:line=head,decimals=2").run(arrays)
     claims = [Claim.of("output", np.round(planted["output"], decimals), decimals=decimals)]
-    search = searched(arrays, claims)
-    found = {each for each in search.run(2).sets if len(each) == 2}
+    tried = hypothesized(arrays, claims)
+    found = {each for each in search(tried, arrays, claims, 2).sets if len(each) == 2}
     fitting = set()
-    for chosen in combinations(range(len(search.candidates)), 2):
-        working = search.rewritten(chosen)
-        lines = [dict(search.candidates[each].parameters).get("line", each) for each in chosen]
+    for chosen in combinations(range(len(tried.candidates)), 2):
+        working = tried.rewritten(chosen)
+        lines = [dict(tried.candidates[each].parameters).get("line", each) for each in chosen]
         if working is not None and len(set(lines)) == 2 and compare(claims, working.run(arrays)).agrees:
             fitting.add(chosen)
-    smaller = set(search.run(1).sets)
+    smaller = set(search(tried, arrays, claims, 1).sets)
     # A set that holds a smaller one and gives the same numbers is followed as the smaller one.
     assert found <= fitting
     assert all(any(set(less) < set(each) for less in smaller) for each in fitting - found)

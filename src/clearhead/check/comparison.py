@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from clearhead.axes import head_axis
 from clearhead.claim import Claim, differing
 from clearhead.errors import UnknownName
+from clearhead.line import find, split_head
 from clearhead.trace import Cell, Explanation, Trace
+from clearhead.working import Working
 
 
 class Compared(Struct, frozen=True):

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from clearhead.check.comparison import Comparison, compare
 from clearhead.check.firstwrong import Judged, judge
 from clearhead.check.fit import Fit, fit_of
+from clearhead.check.hypotheses import Hypotheses
 from clearhead.check.plans import plans_for, written
 from clearhead.check.roundings import roundings
-from clearhead.check.search import Found, Search, TooMany
+from clearhead.check.search import Found, TooMany, search
 from clearhead.check.separation import Indistinguishable, Separation, predictions, same_numbers
 from clearhead.claim import Claim
 from clearhead.deviations import deviation
@@ -180,32 +181,32 @@ class _Diagnosis:
     def report(self, most: int) -> Report:
         """Tries sets of growing size until some explain."""
         found, last, largest = Found((), (), 1), None, 0
-        for size, search in self._searches(most):
+        for size, tried in self._tries(most):
             try:
-                found, last, largest = search.run(size), search, size
+                found, last, largest = search(tried, self.arrays, self.claims, size), tried, size
             except TooMany:
                 break
             likely = sorted(found.sets, key=self._unlikely)
-            sets = [each for each in likely[:MOST_CONFIRMED] if self._explains(search, each)]
+            sets = [each for each in likely[:MOST_CONFIRMED] if self._explains(tried, each)]
             if sets:
                 more = max(len(likely) - MOST_CONFIRMED, 0)
-                return self._explained(search, sets, replace(found, sets=()), largest, len(sets) + more)
+                return self._explained(tried, sets, replace(found, sets=()), largest, len(sets) + more)
         return self._unexplained(found, last, largest)
 
     def _unlikely(self, chosen: tuple[int, ...]) -> int:
         """How many roundings are in a set: with these more can be fitted than with anything else."""
         return sum(each >= len(self.plans.deviations) for each in chosen)
 
-    def _searches(self, most: int) -> Iterator[tuple[int, Search]]:
+    def _tries(self, most: int) -> Iterator[tuple[int, Hypotheses]]:
         for size in range(1, most + 1):
             if size in (1, MOST_PAIRS + 1):
                 tries = roundings(self.working, self.claims, self.shapes, brief=size > MOST_PAIRS)
-                search = Search(self.plans, self.arrays, self.claims, tries)
-            yield size, search
+                hypotheses = Hypotheses(self.plans, tries)
+            yield size, hypotheses
 
-    def _explains(self, search: Search, chosen: tuple[int, ...]) -> bool:
+    def _explains(self, hypotheses: Hypotheses, chosen: tuple[int, ...]) -> bool:
         """Whether the whole working, rewritten for the whole set, gives what is claimed."""
-        working = search.rewritten(chosen)
+        working = hypotheses.rewritten(chosen)
         try:
             return working is not None and compare(self.claims, self._run(working)).agrees
         except ClearheadError:
@@ -215,35 +216,35 @@ class _Diagnosis:
         return working.run({given.name: self.arrays[given.name] for given in working.givens})
 
     def _explained(
-        self, search: Search, sets: list[tuple[int, ...]], found: Found, largest: int, fitting: int
+        self, hypotheses: Hypotheses, sets: list[tuple[int, ...]], found: Found, largest: int, fitting: int
     ) -> Report:
-        findings = tuple(self._finding(search, chosen) for chosen in sets[:MOST_FINDINGS])
+        findings = tuple(self._finding(hypotheses, chosen) for chosen in sets[:MOST_FINDINGS])
         return Report(
             "explained",
             self.comparison,
             self.trace,
             findings,
-            tuple(self._groups(search, findings, sets)),
+            tuple(self._groups(hypotheses, findings, sets)),
             self.comparison.differing[0].claim.line,
             tried=found.tried,
             largest=largest,
             fitting=fitting,
         )
 
-    def _finding(self, search: Search, chosen: tuple[int, ...]) -> Finding:
-        working = search.rewritten(chosen)
+    def _finding(self, hypotheses: Hypotheses, chosen: tuple[int, ...]) -> Finding:
+        working = hypotheses.rewritten(chosen)
         assert working is not None  # noqa: S101 - it explains, so it ran
         without = {}
         for each in chosen:
-            rest = search.rewritten(tuple(other for other in chosen if other != each))
+            rest = hypotheses.rewritten(tuple(other for other in chosen if other != each))
             if rest is not None:
-                without[written(search.candidates[each])] = self._run(rest)
-        fit = fit_of(self.claims, without, len(search.candidates))
-        applied = [search.candidates[each] for each in chosen]
+                without[written(hypotheses.candidates[each])] = self._run(rest)
+        fit = fit_of(self.claims, without, len(hypotheses.candidates))
+        applied = [hypotheses.candidates[each] for each in chosen]
         return Finding(tuple(map(written, applied)), working, fit, tuple(deviation(each.id).kind for each in applied))
 
     def _groups(
-        self, search: Search, findings: Sequence[Finding], sets: list[tuple[int, ...]]
+        self, hypotheses: Hypotheses, findings: Sequence[Finding], sets: list[tuple[int, ...]]
     ) -> Iterator[Indistinguishable]:
         """The findings that give the same numbers, together with those that only have more that cannot be seen."""
         seen: list[tuple[Arrays, dict[tuple[str, ...], Working]]] = []
@@ -255,22 +256,22 @@ class _Diagnosis:
             else:
                 group[finding.deviations] = finding.working
         for index, (numbers, group) in enumerate(seen):
-            hidden = dict(self._hidden(search, sets[0], numbers)) if index == 0 else {}
+            hidden = dict(self._hidden(hypotheses, sets[0], numbers)) if index == 0 else {}
             if len(group) + len(hidden) > 1:
                 yield Indistinguishable(self.claims, group | hidden, len(group))
 
     def _hidden(
-        self, search: Search, chosen: tuple[int, ...], numbers: Arrays
+        self, hypotheses: Hypotheses, chosen: tuple[int, ...], numbers: Arrays
     ) -> Iterator[tuple[tuple[str, ...], Working]]:
         """Sets with one deviation more, that cannot be seen on this data."""
-        ids = {search.candidates[each].id for each in chosen}
+        ids = {hypotheses.candidates[each].id for each in chosen}
         for number, applied in enumerate(self.plans.deviations):
             if applied.id in ids or not self.plans.touches[number].any():
                 continue
             together = tuple(sorted((*chosen, number)))
-            working = search.rewritten(together)
+            working = hypotheses.rewritten(together)
             if working is not None and self._same(working, numbers):
-                yield tuple(written(search.candidates[each]) for each in together), working
+                yield hypotheses.texts(together), working
 
     def _same(self, working: Working, numbers: Arrays) -> bool:
         try:
@@ -278,10 +279,10 @@ class _Diagnosis:
         except ClearheadError:
             return False
 
-    def _unexplained(self, found: Found, search: Search | None, largest: int) -> Report:
+    def _unexplained(self, found: Found, hypotheses: Hypotheses | None, largest: int) -> Report:
         judged = judge(self.claims, self.working, self.arrays)
         wrong = next((each.line for each in judged if not each.follows and not each.explained_by), None)
-        misses = () if search is None else tuple(_near_miss(search, miss) for miss in found.misses[:5])
+        misses = () if hypotheses is None else tuple(_near_miss(hypotheses, miss) for miss in found.misses[:5])
         return Report(
             "unexplained",
             self.comparison,
@@ -294,9 +295,8 @@ class _Diagnosis:
         )
 
 
-def _near_miss(search: Search, miss: Any) -> NearMiss:
-    texts = tuple(written(search.candidates[each]) for each in miss.chosen)
-    return NearMiss(texts, miss.claim.line, miss.wrong, int(miss.claim.claimed.sum()))
+def _near_miss(hypotheses: Hypotheses, miss: Any) -> NearMiss:
+    return NearMiss(hypotheses.texts(miss.chosen), miss.claim.line, miss.wrong, int(miss.claim.claimed.sum()))
 
 
 def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, decimals: int | None = None) -> None:

@@ -11,13 +11,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import head_axis
-from clearhead.check.comparison import compare
-from clearhead.check.plans import plans_for, written
+from clearhead.check.comparison import claims_by_line, compare
+from clearhead.check.hypotheses import Hypotheses
+from clearhead.check.plans import plans_for
 from clearhead.check.roundings import roundings
-from clearhead.check.search import Search, TooMany
+from clearhead.check.search import TooMany, search
 from clearhead.claim import Claim
 from clearhead.errors import ClearheadError
-from clearhead.line import find, split_head
+from clearhead.line import split_head
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -44,9 +45,7 @@ class Judged(Struct, frozen=True):
 
 def judge(claims: Sequence[Claim], working: Working, arrays: Arrays) -> tuple[Judged, ...]:
     """Holds each claimed line against the working entered at the lines that are claimed in full before it."""
-    by_line: dict[str, list[Claim]] = {}
-    for claim in claims:
-        by_line.setdefault(find(split_head(claim.line)[0], working.names), []).append(claim)
+    by_line = claims_by_line(claims, working)
     known = working.run(arrays)
     judged: list[Judged] = []
     complete: Arrays = {}
@@ -91,14 +90,14 @@ def _explained(claims: list[Claim], working: Working, arrays: Arrays, trace: Tra
     shapes = {each: trace.numpy(each).shape for each in trace}
     tries = roundings(working, claims, shapes, brief=True)
     plans = plans_for(working, tuple((name, array.shape) for name, array in arrays.items()))
-    search = Search(plans, arrays, claims, tries)
+    hypotheses = Hypotheses(plans, tries)
     for size in range(1, LARGEST + 1):
         try:
-            found = search.run(size)
+            found = search(hypotheses, arrays, claims, size)
         except TooMany:
             break
         if found.sets:
-            return tuple(tuple(written(search.candidates[each]) for each in chosen) for chosen in found.sets[:5])
+            return tuple(map(hypotheses.texts, found.sets[:5]))
     return ()
 
 

@@ -43,7 +43,7 @@ class Plans:
         self.touches = self.touches.reshape(-1, len(working.lines) + 1)
 
     @cached_property
-    def _in_common(self) -> list[tuple[int, int]]:
+    def in_common(self) -> list[tuple[int, int]]:
         """The pairs that change a slot in common."""
         common = (self.touches.astype(np.int32) @ self.touches.T) > 0
         return [(int(one), int(other)) for one, other in np.argwhere(np.triu(common, 1))]
@@ -52,29 +52,36 @@ class Plans:
     def clash(self) -> np.ndarray[Any, Any]:
         """``clash[a, b]`` tells whether two deviations cannot be applied together, nor one with itself."""
         clash = np.eye(len(self.deviations), dtype=bool)
-        for one, other in self._in_common:
+        for one, other in self.in_common:
             clash[one, other] = clash[other, one] = self.plan((one, other)) is None
         return clash
 
     @cached_property
-    def meet(self) -> np.ndarray[Any, Any]:
-        """``meet[a, b]`` tells whether one of two deviations changes what the other does in a slot of its own.
+    def parted(self) -> dict[tuple[int, int], int]:
+        """The pairs of which one changes what the other does in a slot of its own, and the first such slot.
 
-        Where they do not, what both together do to a slot is what those do that touch it.
+        What other pairs do together to a slot is what those of the two do that touch it.
         """
+        found = {pair: self._parted(*pair) for pair in self.in_common}
+        return {pair: slot for pair, slot in found.items() if slot is not None}
+
+    @cached_property
+    def meet(self) -> np.ndarray[Any, Any]:
+        """``meet[a, b]`` tells whether two deviations are such a pair."""
         meet = np.zeros((len(self.deviations),) * 2, dtype=bool)
-        for one, other in self._in_common:
-            meet[one, other] = meet[other, one] = self._meet(one, other)
+        for one, other in self.parted:
+            meet[one, other] = meet[other, one] = True
         return meet
 
-    def _meet(self, one: int, other: int) -> bool:
+    def _parted(self, one: int, other: int) -> int | None:
         both = self.plan((one, other))
         mine, theirs = self.plan((one,)), self.plan((other,))
         if both is None or mine is None or theirs is None:
-            return False
-        apart = ~(self.touches[one] & self.touches[other])
-        alone = (theirs if self.touches[other, slot] else mine for slot in np.flatnonzero(apart))
-        return any(both[slot] != plan[slot] for slot, plan in zip(np.flatnonzero(apart), alone, strict=True))
+            return None
+        for slot in np.flatnonzero(~(self.touches[one] & self.touches[other])):
+            if both[slot] != (theirs if self.touches[other, slot] else mine)[slot]:
+                return int(slot)
+        return None
 
     def working(self, chosen: tuple[int, ...]) -> Working | None:
         """The working with these deviations in it; None if they cannot be applied together, in no order."""

@@ -29,8 +29,11 @@ _ODD = np.int64(-0x61C8864680B583EB)
 _MANY = 2
 """With more values of an operand than one for so many states, few combinations of operands would be the same."""
 
-_KEPT_BITS = 40
-"""How many bits of a fingerprint count: numbers that differ by less are the same but for rounding."""
+_LOST_BITS = 12
+"""How many of a number's 52 bits do not count: numbers that differ by less are the same but for rounding."""
+
+_UNITS, _LARGE = 2.0**44, 256.0
+"""Numbers up to 256 count in such parts of 1."""
 
 
 class Column(Struct, frozen=True):
@@ -244,16 +247,20 @@ def _ticked(key: Array, keys: int) -> tuple[Array, Array]:
 
 
 def fingerprints(values: Array) -> Array:
-    """A number for each of the stacked arrays: the same for arrays that are the same but for rounding."""
+    """A number for each of the stacked arrays: the same for arrays that are the same but for rounding.
+
+    Every cell counts by itself, so that a small one is not lost beside the large numbers that stand in masks.
+    """
     flat = values.reshape(len(values), -1).astype(np.float64, copy=False)
-    if not np.isfinite(flat).all():
-        flat = np.nan_to_num(flat, nan=1.2345e7, posinf=2.3451e7, neginf=-3.4512e7)
-    mixed = flat @ _directions(flat.shape[1])
-    lost = 52 - _KEPT_BITS
-    bits = (np.ascontiguousarray(mixed).view(np.int64) + (1 << (lost - 1))) >> lost
-    return np.asarray(bits[:, 0] * np.int64(0x9E3779B97F4A7C1) + bits[:, 1])
+    # Beside 1 a number below the unit is nothing; adding 0 makes one zero of two.
+    near = np.rint(flat * _UNITS) / _UNITS + 0.0
+    if not np.abs(flat).max(initial=0) < _LARGE:
+        near = np.where(np.abs(flat) < _LARGE, near, flat)
+        near[np.isnan(near)] = np.nan
+    bits = (near.view(np.int64) + (1 << (_LOST_BITS - 1))) >> _LOST_BITS
+    return np.asarray(bits @ _multipliers(bits.shape[1]))
 
 
 @lru_cache(maxsize=64)
-def _directions(size: int) -> Array:
-    return np.random.default_rng(size).uniform(1, 2, (size, 2))
+def _multipliers(size: int) -> Array:
+    return np.random.default_rng(size).integers(-(2**62), 2**62, size) * 2 + 1
