@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Union
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clearhead.axes import Axes, Shape, describe
 from clearhead.errors import ProblemError
@@ -31,6 +33,10 @@ _ROUNDING = 1e-9
 """What a claim at the very edge of its tolerance is forgiven, as a part of the tolerance."""
 
 
+_DIGITS = {2: 2, 4: 4, 8: 9}
+"""The digits to hold computed numbers of so many bytes to: half, single, double."""
+
+
 class Misfit(ProblemError):
     """A claim whose ``key`` (cell or values) does not fit its line; the message goes on from the key."""
 
@@ -40,7 +46,7 @@ class Misfit(ProblemError):
         self.says = says
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, dict=True):
     """What somebody got for a line, for one head of it (``"weights@2"``), or for one cell.
 
     Attributes:
@@ -74,6 +80,20 @@ class Claim(Struct, frozen=True):
         """
         return cls(line, _write(to_numpy(numbers).astype(np.float64).tolist()), decimals=decimals)
 
+    @classmethod
+    def computed(
+        cls, line: str, numbers: Any, *, cell: tuple[int, ...] | None = None, decimals: int | None = None
+    ) -> Claim:
+        """A claim of numbers that code gave: as precise as their type can tell, of what went through several sums."""
+        array = to_numpy(numbers)
+        if decimals is None:
+            kept = _DIGITS.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, 9)
+            largest = (
+                float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0)) if array.dtype.kind in "biuf" else 0.0
+            )
+            decimals = max(0, kept - max(0, int(np.ceil(np.log10(largest))) if largest > 0 else 0))
+        return replace(cls.of(line, array, decimals=decimals), cell=cell)
+
     def place(self, axes: Axes, shape: Shape, first: int) -> tuple[int, ...]:
         """The cell, counted from 0, that is claimed of an array with these axes; () for the whole array.
 
@@ -95,17 +115,17 @@ class Claim(Struct, frozen=True):
             )
         return tuple(label - first for label in self.cell or ())
 
-    @property
+    @cached_property
     def values(self) -> np.ndarray[Any, Any]:
-        """The claimed numbers as float64; NaN also where nothing is claimed."""
-        return np.array(_numbers(self.written), dtype=np.float64)
+        """The claimed numbers as float64, not to be written to; NaN also where nothing is claimed."""
+        return _fixed(_numbers(self.written), np.float64)
 
-    @property
+    @cached_property
     def claimed(self) -> np.ndarray[Any, Any]:
         """Which cells are claimed, as booleans."""
-        return np.array(_nested(self.written, lambda number: number != UNCLAIMED), dtype=bool)
+        return _fixed(_nested(self.written, lambda number: number != UNCLAIMED), np.bool_)
 
-    @property
+    @cached_property
     def precision(self) -> int | None:
         """The decimals that the numbers were written in; None for fractions alone, which are exact."""
         if self.decimals is not None:
@@ -119,7 +139,11 @@ class Claim(Struct, frozen=True):
 
     def exact(self) -> np.ndarray[Any, Any]:
         """Which cells were written as a fraction, and so claim more than decimals."""
-        return np.array(_nested(self.written, lambda number: "/" in number), dtype=bool)
+        return self._exact
+
+    @cached_property
+    def _exact(self) -> np.ndarray[Any, Any]:
+        return _fixed(_nested(self.written, lambda number: "/" in number), np.bool_)
 
 
 def differing(claim: Claim, expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -136,6 +160,12 @@ def differing(claim: Claim, expected: np.ndarray[Any, Any]) -> np.ndarray[Any, A
     agree = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
     differs: np.ndarray[Any, Any] = claim.claimed & ~agree
     return differs
+
+
+def _fixed(nested: Any, kind: Any) -> np.ndarray[Any, Any]:
+    array = np.array(nested, dtype=kind)
+    array.setflags(write=False)
+    return array
 
 
 def _write(numbers: Any) -> Written:

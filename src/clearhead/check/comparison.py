@@ -75,17 +75,59 @@ def compare(claims: Iterable[Claim], trace: Trace) -> Comparison:
 
 
 def _compare_one(claim: Claim, trace: Trace) -> Compared:
-    try:
-        axes, labels, array = trace.left_axes(claim.line), trace.labels(claim.line), trace.numpy(claim.line)
-    except UnknownName as error:
-        raise UnknownName(f"A claim is for {claim.line}. {error}") from None
-    cell = claim.place(axes, array.shape, trace.working.first)
-    claimed, expected = claim.values, np.asarray(array[cell], dtype=np.float64)
+    cell, expected = expected_of(claim, trace)
     differs = differing(claim, expected)
     wrong = tuple(tuple(int(i) for i in where) for where in np.argwhere(differs))
     explanation = trace.explain(claim.line, *cell, *wrong[0], decimals=_shown(claim)) if wrong else None
     whole = claim.cell is None
-    return Compared(claim, axes if whole else (), labels if whole else (), claimed, expected, wrong, explanation)
+    axes, labels = (trace.left_axes(claim.line), trace.labels(claim.line)) if whole else ((), ())
+    return Compared(claim, axes, labels, claim.values, expected, wrong, explanation)
+
+
+def expected_of(claim: Claim, trace: Trace) -> tuple[Cell, np.ndarray[Any, Any]]:
+    """The cell, counted from 0, that is claimed (() for all of them), and what the trace has there.
+
+    Raises:
+        ProblemError: the claim has another shape than its line, or a cell that the line has not.
+        UnknownName: there is no such line or head.
+    """
+    try:
+        axes, array = trace.left_axes(claim.line), trace.numpy(claim.line)
+    except UnknownName as error:
+        raise UnknownName(f"A claim is for {claim.line}. {error}") from None
+    cell = claim.place(axes, array.shape, trace.working.first)
+    return cell, np.asarray(array[cell], dtype=np.float64)
+
+
+def wrong_cells(claim: Claim, working: Working, name: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How many cells of a claim each of many arrays of its line misses, stacked along an axis in front.
+
+    All of them, where the arrays have another shape than what is claimed.
+    """
+    _, label = split_head(claim.line)
+    axis = head_axis(working.axes[name])
+    if label is not None and axis is not None:
+        values = np.take(values, label - working.first, axis=axis)
+    if claim.cell is not None:
+        values = _cells(values, tuple(each - working.first for each in claim.cell))
+    if values.shape[1:] != claim.values.shape:
+        return np.full(len(values), claim.values.size)
+    return np.asarray(differing(claim, values).reshape(len(values), -1).sum(axis=1))
+
+
+def _cells(stacked: np.ndarray[Any, Any], cell: Cell) -> np.ndarray[Any, Any]:
+    """One cell of each array; the arrays as they are, if they have no such cell."""
+    sizes = stacked.shape[1:]
+    inside = len(cell) == len(sizes) and all(index < size for index, size in zip(cell, sizes, strict=True))
+    return np.moveaxis(stacked, 0, -1)[cell] if inside else stacked
+
+
+def claims_by_line(claims: Iterable[Claim], working: Working) -> dict[str, list[Claim]]:
+    """Claims by the full name of their line, in the order they were made in."""
+    found: dict[str, list[Claim]] = {}
+    for claim in claims:
+        found.setdefault(find(split_head(claim.line)[0], working.names), []).append(claim)
+    return found
 
 
 def _shown(claim: Claim) -> int:

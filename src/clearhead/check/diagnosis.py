@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.check.comparison import Comparison, compare
-from clearhead.check.firstwrong import Judged, judge
+from clearhead.check.firstwrong import Judged, judge_with_causes
 from clearhead.check.fit import Fit, fit_of
 from clearhead.check.hypotheses import Hypotheses
 from clearhead.check.plans import plans_for, written
@@ -280,7 +280,7 @@ class _Diagnosis:
             return False
 
     def _unexplained(self, found: Found, hypotheses: Hypotheses | None, largest: int) -> Report:
-        judged = judge(self.claims, self.working, self.arrays)
+        judged = judge_with_causes(self.claims, self.trace, self.arrays)
         wrong = next((each.line for each in judged if not each.follows and not each.explained_by), None)
         misses = () if hypotheses is None else tuple(_near_miss(hypotheses, miss) for miss in found.misses[:5])
         return Report(
@@ -321,16 +321,5 @@ def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, deci
 
 
 def claim_of(line: str, numbers: Any, decimals: int | None = None) -> Claim:
-    """A claim of computed numbers: as precise as their type can tell, of numbers that went through several sums."""
-    from clearhead.trace import to_numpy
-
-    array = to_numpy(numbers)
-    if decimals is None:
-        kept = _DIGITS.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, 9)
-        largest = float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))
-        decimals = max(0, kept - max(0, int(np.ceil(np.log10(largest))) if largest > 0 else 0))
-    return Claim.of(line, array, decimals=decimals)
-
-
-_DIGITS = {2: 2, 4: 4, 8: 9}
-"""The digits to hold numbers of so many bytes to: half, single, double."""
+    """A claim of computed numbers, as `Claim.computed`."""
+    return Claim.computed(line, numbers, decimals=decimals)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import head_axis
-from clearhead.check.comparison import claims_by_line, compare
+from clearhead.check.comparison import claims_by_line, expected_of
 from clearhead.check.hypotheses import Hypotheses
 from clearhead.check.plans import plans_for
 from clearhead.check.roundings import roundings
 from clearhead.check.search import TooMany, search
-from clearhead.claim import Claim
+from clearhead.claim import Claim, differing
 from clearhead.errors import ClearheadError
 from clearhead.line import split_head
 from clearhead.trace import Trace
@@ -34,66 +35,126 @@ SHAKES = 8
 class Judged(Struct, frozen=True):
     """A claimed line by itself: whether it follows from the lines claimed before it, and if not, by which deviations.
 
-    ``precision`` is to how many decimals it could be judged, since what it follows from was rounded itself.
+    It also follows if it agrees with the working as it is: who made a slip in writing a line down may have gone on with
+    the right one. ``right`` tells for each claim on the line how many of its cells follow. ``precision`` is to how many
+    decimals it could be judged, since what it follows from was rounded itself.
     """
 
     line: str
-    follows: bool
+    claims: tuple[Claim, ...]
+    right: tuple[int, ...]
     explained_by: tuple[tuple[str, ...], ...] = ()
     precision: int | None = None
 
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """How many cells each claim on the line has."""
+        return tuple(int(claim.claimed.sum()) for claim in self.claims)
 
-def judge(claims: Sequence[Claim], working: Working, arrays: Arrays) -> tuple[Judged, ...]:
-    """Holds each claimed line against the working entered at the lines that are claimed in full before it."""
+    @property
+    def follows(self) -> bool:
+        """Whether every claimed cell follows."""
+        return self.right == self.cells
+
+
+class _Step(Struct, frozen=True):
+    """A claimed line, and the working entered at the lines that are claimed in full before it."""
+
+    name: str
+    claims: list[Claim]
+    working: Working
+    arrays: Arrays
+    slack: Arrays
+
+
+def judge(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> tuple[Judged, ...]:
+    """Holds each claimed line against the lines claimed before it. ``trace`` is the working as it is, of ``arrays``."""
+    return tuple(_judged(step, trace) for step in _steps(claims, trace, arrays))
+
+
+def judge_with_causes(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> tuple[Judged, ...]:
+    """The same, with the deviations by which the lines that do not follow would."""
+    steps = list(_steps(claims, trace, arrays))
+    judged = (_judged(step, trace) for step in steps)
+    # Where nothing else is claimed, what was tried for all claims was tried for this line.
+    return tuple(
+        each if each.follows or len(steps) == 1 else replace(each, explained_by=_causes(step))
+        for each, step in zip(judged, steps, strict=True)
+    )
+
+
+def _steps(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Iterator[_Step]:
+    working = trace.working
     by_line = claims_by_line(claims, working)
-    known = working.run(arrays)
-    judged: list[Judged] = []
     complete: Arrays = {}
-    slack: dict[str, float] = {}
+    slack: Arrays = {}
     for line in working.lines:
         if line.name not in by_line:
             continue
         mine = by_line[line.name]
-        entered = _entered(working, arrays, complete, line.name)
-        # Where nothing else is claimed, what was tried for all claims was tried for this line.
-        judged.append(_judge(line.name, mine, entered, slack, search=len(by_line) > 1))
-        whole = _whole(known, line.name, mine)
+        entered = _entered(working, tuple(complete), line.name)
+        values = {**arrays, **complete}
+        yield _Step(line.name, mine, entered, {given.name: values[given.name] for given in entered.givens}, dict(slack))
+        whole = _whole(trace, line.name, mine)
         if whole is not None:
             complete[line.name] = whole
-            slack[line.name] = max(claim.tolerance for claim in mine)
-    return tuple(judged)
+            slack[line.name] = _slack(whole, trace.numpy(line.name), max(claim.tolerance for claim in mine))
 
 
-def _entered(working: Working, arrays: Arrays, complete: Arrays, name: str) -> tuple[Working, Arrays]:
+def _slack(claimed: np.ndarray[Any, Any], known: np.ndarray[Any, Any], tolerance: float) -> np.ndarray[Any, Any]:
+    """How far each claimed number may be from the one that was gone on with.
+
+    One that agrees was gone on with as it is written or as it is; of any other no more is known than how it is written.
+    """
+    with np.errstate(invalid="ignore"):
+        off = np.abs(claimed - known)
+    return np.where(off <= tolerance, off, tolerance)
+
+
+@lru_cache(maxsize=512)
+def _entered(working: Working, complete: tuple[str, ...], name: str) -> Working:
+    """The working entered at lines that are known, unless a line could not be worked out then."""
     entered = working.given(*complete) if complete else working
-    if name not in entered.names:
-        entered = working
-    values = {**arrays, **complete}
-    return entered, {given.name: values[given.name] for given in entered.givens}
+    return entered if name in entered.names else working
 
 
-def _judge(
-    name: str, claims: list[Claim], entered: tuple[Working, Arrays], slack: Mapping[str, float], *, search: bool
-) -> Judged:
-    working, arrays = entered
-    trace = working.run(arrays)
-    unsure = _unsure(working, arrays, trace, name, slack)
-    loose = [_loosened(claim, unsure) for claim in claims]
-    precision = min((claim.precision for claim in loose if claim.precision is not None), default=None)
-    if compare(loose, trace).agrees:
-        return Judged(name, follows=True, precision=precision)
-    causes = _explained(loose, working, arrays, trace) if search else ()
-    return Judged(name, follows=False, explained_by=causes, precision=precision)
+def _judged(step: _Step, known: Trace) -> Judged:
+    exact = [_wrong(claim, known) for claim in step.claims]
+    if not any(wrong.any() for wrong in exact):
+        return Judged(step.name, tuple(step.claims), _right(step.claims, exact), precision=_precision(step.claims))
+    loose, trace = _held(step)
+    wrong = [one & _wrong(claim, trace) for one, claim in zip(exact, loose, strict=True)]
+    return Judged(step.name, tuple(step.claims), _right(step.claims, wrong), precision=_precision(loose))
 
 
-def _explained(claims: list[Claim], working: Working, arrays: Arrays, trace: Trace) -> tuple[tuple[str, ...], ...]:
-    shapes = {each: trace.numpy(each).shape for each in trace}
-    tries = roundings(working, claims, shapes, brief=True)
-    plans = plans_for(working, tuple((name, array.shape) for name, array in arrays.items()))
-    hypotheses = Hypotheses(plans, tries)
+def _held(step: _Step) -> tuple[list[Claim], Trace]:
+    """The claims at the precision to which they can be judged, and the step worked out."""
+    trace = step.working.run(step.arrays, keep=(step.name,))
+    unsure = _unsure(step, trace)
+    return [_loosened(claim, unsure) for claim in step.claims], trace
+
+
+def _wrong(claim: Claim, trace: Trace) -> np.ndarray[Any, Any]:
+    """Which cells of a claim differ from a trace, which may hold no more than the claimed line."""
+    return differing(claim, expected_of(claim, trace)[1])
+
+
+def _right(claims: Sequence[Claim], wrong: Sequence[np.ndarray[Any, Any]]) -> tuple[int, ...]:
+    return tuple(int((claim.claimed & ~cells).sum()) for claim, cells in zip(claims, wrong, strict=True))
+
+
+def _precision(claims: Sequence[Claim]) -> int | None:
+    return min((claim.precision for claim in claims if claim.precision is not None), default=None)
+
+
+def _causes(step: _Step) -> tuple[tuple[str, ...], ...]:
+    claims, _ = _held(step)
+    shapes = step.working.shapes({name: array.shape for name, array in step.arrays.items()})
+    plans = plans_for(step.working, tuple((name, array.shape) for name, array in step.arrays.items()))
+    hypotheses = Hypotheses(plans, roundings(step.working, claims, shapes, brief=True))
     for size in range(1, LARGEST + 1):
         try:
-            found = search(hypotheses, arrays, claims, size)
+            found = search(hypotheses, step.arrays, claims, size)
         except TooMany:
             break
         if found.sets:
@@ -101,21 +162,23 @@ def _explained(claims: list[Claim], working: Working, arrays: Arrays, trace: Tra
     return ()
 
 
-def _unsure(working: Working, arrays: Arrays, trace: Trace, name: str, slack: Mapping[str, float]) -> float:
+def _unsure(step: _Step, trace: Trace) -> float:
     """How far a line may be off because the lines that it follows from were written down rounded."""
-    shaken = [each for each in arrays if each in slack]
+    shaken = [each for each in step.arrays if each in step.slack and step.slack[each].any()]
     if not shaken:
         return 0.0
     rng = np.random.default_rng(0)
-    worst = 0.0
-    for _ in range(SHAKES):
-        moved = {n: arrays[n] + slack[n] * rng.choice([-1.0, 1.0], arrays[n].shape) for n in shaken}
-        try:
-            away = working.run({**arrays, **moved}).numpy(name) - trace.numpy(name)
-        except ClearheadError:
-            continue
-        worst = max(worst, float(np.max(np.abs(away[np.isfinite(away)]), initial=0.0)))
-    return 2 * worst
+    moved = {
+        name: step.arrays[name] + step.slack[name] * rng.choice([-1.0, 1.0], (SHAKES, *step.arrays[name].shape))
+        for name in shaken
+    }
+    try:
+        shaken_line = step.working.run({**step.arrays, **moved}, keep=(step.name,)).numpy(step.name)
+    except ClearheadError:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        away = np.abs(shaken_line - trace.numpy(step.name))
+    return 2 * float(np.max(away[np.isfinite(away)], initial=0.0))
 
 
 def _loosened(claim: Claim, unsure: float) -> Claim:

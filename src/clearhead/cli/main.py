@@ -7,7 +7,7 @@ import sys
 import click
 
 from clearhead import __version__
-from clearhead.cli import check, problems, show
+from clearhead.cli import check, grade, problems, show
 from clearhead.cli.group import Commands, command
 
 
@@ -42,6 +42,7 @@ COMMANDS = (
     problems.list,
     show.show,
     check.check,
+    grade.grade,
     check.deviations,
     show.export,
     problems.new,

@@ -1,0 +1,285 @@
+"""What people hand in: their claims about a problem, in the layouts in which they have them.
+
+A submission is a file, or a folder with a matrix in each file:
+
+- ``.toml``: claims as a problem file has them;
+- ``.json``: ``{"weights@1": [[0.5, 0.5], ...], "head@2[1,1]": 2.414}``;
+- ``.csv``: a table with the columns line, row, column, value, and head where a line has heads; or, in a folder, the
+  matrix of the line that the file is named after;
+- ``.npz``: an array for each line.
+
+Numbers in texts keep the decimals that they were written in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BytesIO
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearhead.axes import Shape
+from clearhead.claim import UNCLAIMED, Claim, Written, shape_of
+from clearhead.errors import ProblemError
+from clearhead.files import why
+from clearhead.problems.fault import part, quote, reading
+from clearhead.problems.numbers import read_written
+from clearhead.problems.reader import parse_claims
+from clearhead.problems.schema import MOST_CLAIMS
+from clearhead.problems.spreadsheets import Rows, matrix, rows_of
+from clearhead.problems.toml import MOST_BYTES, Digits
+from clearhead.trace import Trace
+
+MOST_SUBMISSIONS = 10_000
+"""The most submissions that one folder may hold."""
+
+MOST_CELLS = 100_000
+"""The most numbers that one submission may hold."""
+
+Shapes = Callable[[str], Shape]
+"""The shape of a line, or of one head of it, by its address; an unknown one raises `UnknownName`."""
+
+
+def submissions(folder: str | Path) -> list[Path]:
+    """The submissions in a folder, by name: files of a known kind, and folders of such; hidden ones are left out.
+
+    Raises:
+        ProblemError: it is no folder, or holds none, or too many.
+    """
+    with reading(str(folder)):
+        try:
+            found = sorted(each for each in Path(folder).iterdir() if _may_be_one(each))
+        except FileNotFoundError:
+            raise ProblemError("there is no such folder. Name the folder that the submissions are in.") from None
+        except NotADirectoryError:
+            raise ProblemError("this is a file. Name the folder that the submissions are in.") from None
+        except (OSError, ValueError) as error:
+            raise ProblemError(f"the folder cannot be read: {why(error)}.") from None
+        if not found:
+            raise ProblemError(f"there is no submission in it. Submissions end in {', '.join(_KINDS)}, or are folders.")
+        if len(found) > MOST_SUBMISSIONS:
+            raise ProblemError(f"at most {MOST_SUBMISSIONS} submissions are graded at once; these are {len(found)}.")
+        return found
+
+
+def _may_be_one(path: Path) -> bool:
+    return not path.name.startswith((".", "~")) and (path.is_dir() or path.suffix.lower() in _KINDS)
+
+
+def read_submission(path: Path, trace: Trace) -> tuple[Claim, ...]:
+    """The claims of one submission about the lines of a trace.
+
+    Raises:
+        ProblemError: it cannot be read or used, or claims nothing; the message begins with its name.
+    """
+
+    def shape(address: str) -> Shape:
+        return tuple(trace[address].shape)
+
+    with reading(path.name):
+        try:
+            claims = tuple(_of_folder(path, shape) if path.is_dir() else _of_file(path, shape))
+        except OSError as error:
+            raise ProblemError(f"it cannot be read: {why(error)}.") from None
+        if not claims:
+            raise ProblemError("nothing is claimed in it.")
+        if len(claims) > MOST_CLAIMS or sum(claim.values.size for claim in claims) > MOST_CELLS:
+            raise ProblemError(f"at most {MOST_CLAIMS} claims and {MOST_CELLS} numbers are read; this has more.")
+        return claims
+
+
+def _of_file(path: Path, shape: Shapes) -> Iterable[Claim]:
+    return _KINDS[path.suffix.lower()](_bytes(path), shape)
+
+
+def _of_folder(folder: Path, shape: Shapes) -> Iterator[Claim]:
+    """The claims in a folder: a matrix in each CSV file, named after its line; other kinds as they are alone."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and _may_be_one(path):
+            with part(path.name):
+                content = _bytes(path)
+                if path.suffix.lower() != ".csv" or _is_long(rows_of(content)):
+                    yield from _KINDS[path.suffix.lower()](content, shape)
+                else:
+                    yield _claim(path.stem, matrix(rows_of(content)), shape)
+
+
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ProblemError(f"a submission has at most {MOST_BYTES} bytes; this is longer.")
+    return content
+
+
+def _of_toml(content: bytes, shape: Shapes) -> Iterable[Claim]:  # noqa: ARG001 - claims in TOML say their own shape
+    return parse_claims(content, source="claims")
+
+
+def _of_json(content: bytes, shape: Shapes) -> Iterator[Claim]:
+    """A claim for each key."""
+    try:
+        found = json.loads(content, parse_float=Digits, parse_constant=_CONSTANTS.get, object_pairs_hook=_once)
+    except ProblemError:
+        raise
+    except ValueError as error:
+        raise ProblemError(f"this is not JSON: {error}. Write an object with lists of numbers by line.") from None
+    if not isinstance(found, dict):
+        raise ProblemError(f"expects an object with lists of numbers by line, got {quote(found)}.")
+    for address, value in found.items():
+        yield _claim(address, read_written(value, quote(address)), shape)
+
+
+_CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ProblemError(f"{quote(next(n for n in names if names.count(n) > 1))} is there twice. Keep one.")
+    return found
+
+
+def _of_npz(content: bytes, shape: Shapes) -> Iterator[Claim]:
+    """A claim for each array, as precise as its type can tell."""
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            found = {info.filename.removesuffix(".npy"): _array(archive, info) for info in archive.infolist()}
+    except ProblemError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, zlib.error) as error:
+        raise ProblemError(f"this is not an .npz file of plain arrays: {error}. Write it with np.savez.") from None
+    for address, array in found.items():
+        line, cell = _place(address)
+        yield Claim.computed(line, array if cell else array.reshape(_as_claimed(array.shape, shape(line))), cell=cell)
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
+    """An array of numbers, read after its header was found to be modest."""
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+    if dtype.kind not in "iuf":
+        raise ProblemError(f"{quote(info.filename)} expects numbers, got an array of {dtype}.")
+    if prod(shape) > MOST_CELLS:
+        raise ProblemError(f"at most {MOST_CELLS} numbers are read; {quote(info.filename)} has {prod(shape)}.")
+    with archive.open(info) as file:
+        array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def _as_claimed(got: Shape, wanted: Shape) -> Shape:
+    """The shape of a line, where what came differs from it only by axes of one; else what came."""
+    same = [size for size in got if size != 1] == [size for size in wanted if size != 1]
+    return wanted if same else got
+
+
+def _of_csv(content: bytes, shape: Shapes) -> Iterator[Claim]:
+    """A claim for each line, and for each head where these are told."""
+    rows = rows_of(content)
+    if not _is_long(rows):
+        raise ProblemError(
+            "expects columns with the headings line, row, column, value, and head where a line has heads. "
+            "For a matrix in each file put the files into a folder, each named after its line: weights@1.csv."
+        )
+    yield from _long(rows, shape)
+
+
+_COLUMNS = ("line", "head", "row", "column", "value")
+_CALLED = {"values": "value", "col": "column", "i": "row", "j": "column", "query": "row", "key": "column"}
+
+
+def _headings(rows: Rows) -> list[str]:
+    words = [cell.strip().lower() for cell in rows[0]] if rows else []
+    return [_CALLED.get(word, word) for word in words]
+
+
+def _is_long(rows: Rows) -> bool:
+    return {"line", "value"} <= set(_headings(rows))
+
+
+def _long(rows: Rows, shape: Shapes) -> Iterator[Claim]:
+    """The claims of a table with a row for each number; what it leaves out of a line is not claimed."""
+    headings = _headings(rows)
+    cells: dict[str, dict[tuple[int, ...], str]] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        with part(f"row {number}"):
+            told = {name: text.strip() for name, text in zip(headings, row, strict=False) if name in _COLUMNS}
+            if not any(told.values()):
+                continue
+            address = told.get("line", "") + (f"@{told['head']}" if told.get("head") else "")
+            place = tuple(_whole(name, told[name]) for name in ("row", "column") if told.get(name))
+            mine = cells.setdefault(address, {})
+            if place in mine:
+                raise ProblemError(f"{address} {list(place)} is there twice. Keep one.")
+            mine[place] = told.get("value", "") or UNCLAIMED
+    for address, mine in cells.items():
+        with part(quote(address)):
+            yield Claim(address, _filled(mine, shape(address)))
+
+
+def _whole(name: str, text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
+        raise ProblemError(f"{name} expects a whole number from 1, got {quote(text)}.")
+    return int(text)
+
+
+def _filled(cells: Mapping[tuple[int, ...], str], shape: Shape) -> Written:
+    """Nested tuples of a shape with these cells, counted from 1, and the rest unclaimed."""
+    whole = np.full(shape, UNCLAIMED, dtype=object)
+    for place, number in cells.items():
+        at = (1,) * (len(shape) - len(place)) + place if shape[:1] == (1,) else place
+        if len(at) != len(shape):
+            raise ProblemError(f"has {_sizes(shape)} numbers; tell head, row and column of each, not {list(place)}.")
+        if any(index > size for index, size in zip(at, shape, strict=True)):
+            raise ProblemError(f"has {_sizes(shape)} numbers, none at {list(place)}.")
+        whole[tuple(index - 1 for index in at)] = number
+    return _tuples(whole.tolist())
+
+
+def _sizes(shape: Shape) -> str:
+    """``3 x 2``."""
+    return " x ".join(map(str, shape))
+
+
+def _tuples(lists: Any) -> Written:
+    """Nested lists as nested tuples."""
+    return tuple(map(_tuples, lists)) if isinstance(lists, list) else lists
+
+
+_CELL = re.compile(r"(.*?)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9})*)\s*\]")
+
+
+def _place(address: str) -> tuple[str, tuple[int, ...] | None]:
+    """``"head@2[1,1]"`` as the line and the cell."""
+    found = _CELL.fullmatch(address.strip())
+    return (found[1], tuple(map(int, found[2].split(",")))) if found else (address.strip(), None)
+
+
+def _claim(address: str, written: Written, shape: Shapes) -> Claim:
+    """A claim of a line, a head or a cell; axes of one may be left out or added."""
+    line, cell = _place(address)
+    if cell is None:
+        with part(quote(address)):
+            got = shape_of(written)
+            wanted = _as_claimed(got, shape(line))
+        if wanted != got:
+            written = _tuples(np.array(written, dtype=object).reshape(wanted).tolist())
+    return Claim(line, written, cell)
+
+
+_KINDS: dict[str, Callable[[bytes, Shapes], Iterable[Claim]]] = {
+    ".toml": _of_toml,
+    ".json": _of_json,
+    ".csv": _of_csv,
+    ".npz": _of_npz,
+}

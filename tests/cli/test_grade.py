@@ -1,0 +1,78 @@
+"""The command grade: a folder of submissions becomes a table and a summary."""
+
+import csv
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from clearhead import read_problem
+from clearhead.cli import main
+
+LINES = ("weights@1", "weights@2", "head@1", "head@2", "residual")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four submissions about "two-heads": right, with two faults, cut off, and with a slip."""
+    path = tmp_path / "class"
+    path.mkdir()
+    problem = read_problem("two-heads")
+    for name, deviations in (("anna", ()), ("ben", ("softmax-over-matrix",)), ("dora", ())):
+        trace = problem.trace(*deviations)
+        numbers = {line: np.round(trace.numpy(line), 4).tolist() for line in LINES}
+        if name == "dora":
+            numbers["head@2"][1][0] += 2
+        (path / f"{name}.json").write_text(json.dumps(numbers))
+    (path / "cut.json").write_text('{"weights@1": [[0.1,')
+    return path
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments], env={"COLUMNS": "80"})
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_folder_becomes_a_table_and_a_summary(folder, tmp_path):
+    """Each submission has a row, also the broken one; the summary counts and names the commonest mistake."""
+    output = tmp_path / "grades.csv"
+    said = run("grade", "two-heads", folder, "-o", output)
+    with output.open(newline="") as file:
+        rows = {row["submission"]: row for row in csv.DictReader(file)}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "anna.json": "agrees", "ben.json": "explained", "cut.json": "error", "dora.json": "unexplained",
+    }  # fmt: skip
+    assert rows["ben.json"]["deviations"] == "softmax-over-matrix"
+    assert rows["ben.json"]["first_wrong_line"] == "weights"
+    assert float(rows["dora.json"]["head"]) == pytest.approx(5 / 6, abs=1e-3)
+    assert "this is not JSON" in rows["cut.json"]["error"]
+    assert "Of 4 submissions: 1 agrees, 1 explained, 1 unexplained, 1 could not be read." in " ".join(said.split())
+    assert "1 of 3: softmax-over-matrix (mistake)." in said
+
+
+def test_the_table_is_written_in_whole_or_not_at_all(folder, tmp_path):
+    """Where the table cannot be written, the command says so, and what was there is still there."""
+    said = run("grade", "two-heads", folder, "-o", tmp_path / "missing" / "grades.csv", code=2)
+    assert "cannot be written" in said
+    (tmp_path / "old.csv").write_text("old")
+    assert "no such folder" in run("grade", "two-heads", tmp_path / "nobody", "-o", tmp_path / "old.csv", code=2)
+    assert (tmp_path / "old.csv").read_text() == "old"
+
+
+def test_a_terminal_gets_a_progress_bar(folder, tmp_path):
+    """The bar is drawn on the terminal of standard error alone; standard output has the summary."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "clearhead", "grade", "two-heads", str(folder), "-o", str(tmp_path / "g.csv")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=follower, text=True, check=True)
+    os.close(follower)
+    drawn = os.read(leader, 100_000).decode()
+    os.close(leader)
+    assert "Grading" in drawn
+    assert "Grading" not in done.stdout
+    assert "Of 4 submissions" in done.stdout

@@ -1,0 +1,135 @@
+"""Submissions: the layouts in which people hand in numbers, and what is said of those that cannot be read."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from clearhead import Attention, ProblemError
+from clearhead.problems.submissions import read_submission, submissions
+
+WORKING = Attention(heads=2, output=False).working().given("scaled", "value")
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return WORKING.run({"scaled": np.zeros((2, 3, 3)), "value": np.arange(12.0).reshape(2, 3, 2)})
+
+
+HEAD = [["2.00", "3.00"], ["2.00", "?"], ["2.00", "3.00"]]
+WHOLE = tuple(map(tuple, HEAD))
+
+
+def written(path):
+    """A file, or a folder of files, from their content by name."""
+
+    def write(content):
+        if isinstance(content, dict):
+            path.mkdir()
+            for name, text in content.items():
+                (path / name).write_text(text)
+        else:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+LONG = "Line,Head,Row,Column,Value\n" + "".join(
+    f"head,1,{i + 1},{j + 1},{number}\n" for i, row in enumerate(HEAD) for j, number in enumerate(row) if number != "?"
+)
+LAYOUTS = {
+    "a.toml": 'format = 1\n[[claims]]\nline = "head@1"\nvalues = [[2.00, 3.00], [2.00, "?"], [2.00, 3.00]]',
+    "a.json": '{"head@1": [[2.00, 3.00], [2.00, "?"], [2.00, 3.00]]}',
+    "long.csv": LONG,
+    "german.csv": "\ufeff" + LONG.replace(",", ";").replace(".", ","),
+    "folder": {"head@1.csv": "2.00,3.00\n2.00,\n2.00,3.00\n\n", "notes.txt": "ignored"},
+}
+
+
+@pytest.mark.parametrize(("name", "content"), LAYOUTS.items(), ids=LAYOUTS)
+def test_every_layout_says_the_same(tmp_path, trace, name, content):
+    """One head, with one cell left out, keeps its decimals in each layout."""
+    (claim,) = read_submission(written(tmp_path / name)(content), trace)
+    assert (claim.line, claim.written, claim.precision) == ("head@1", WHOLE, 2)
+
+
+def test_arrays_keep_the_precision_of_their_type(tmp_path, trace):
+    """Single precision claims four digits, double nine; a batch of one, and a missing axis of one, are no matter."""
+    path = tmp_path / "a.npz"
+    head = trace["head"] / 3
+    np.savez(path, **{"head@2": head[1][None].astype(np.float32), "concat": trace["concat"]})
+    single, double = read_submission(path, trace)
+    assert (single.line, single.values.shape, single.precision) == ("head@2", (3, 2), 3)
+    np.testing.assert_allclose(single.values, head[1], rtol=1e-6)
+    assert (double.line, double.precision) == ("concat", 8)
+
+
+def test_single_cells_can_be_claimed(tmp_path, trace):
+    """A key with brackets is one cell."""
+    (claim,) = read_submission(written(tmp_path / "a.json")('{"head@2[3,1]": 8.0}'), trace)
+    assert (claim.line, claim.cell, claim.written) == ("head@2", (3, 1), "8.0")
+
+
+def bomb():
+    """An .npz whose header tells of 10^15 numbers."""
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,), }"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+BROKEN = {
+    "empty.json": ("{}", "nothing is claimed"),
+    "cut.json": ('{"head@1": [[1, 2', "this is not JSON"),
+    "twice.json": ('{"head@1": [[1]], "head@1": [[2]]}', "'head@1' is there twice. Keep one."),
+    "list.json": ("[1, 2]", "expects an object with lists of numbers by line, got a list of 2"),
+    "word.json": ('{"head@1": [["two"]]}', "'head@1'[0][0]: A claim expects numbers such as 2.425"),
+    "line.json": ('{"haed": [[1.0]]}', "There is no line 'haed'. Did you mean head"),
+    "deep.json": ("[" * 100_000, "nested too deeply"),
+    "other.csv": ("a,b\n1,2\n", "expects columns with the headings line, row, column, value"),
+    "row.csv": ("line,row,column,value\nhead@1,0,1,2.0\n", "row 2: row expects a whole number from 1, got '0'"),
+    "far.csv": ("line,row,column,value\nhead@1,9,1,2.0\n", "'head@1': has 3 x 2 numbers, none at [9, 1]"),
+    "nohead.csv": ("line,row,column,value\nhead,1,1,2.0\n", "tell head, row and column of each"),
+    "latin.csv": ("line;row;column;value\nhéad;1;1;2\n".encode("latin-1"), "is not UTF-8 text"),
+    "noise.npz": (b"PK\x03\x04noise", "this is not an .npz file of plain arrays"),
+    "bare.toml": ("[[claims]]", "format is missing"),
+    "folder": ({"head@1.csv": "1,2\n3\n"}, "head@1.csv: cell[1] expects 2 entries, as many as the first, got 1"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "says"), [(n, *c) for n, c in BROKEN.items()], ids=BROKEN)
+def test_a_broken_submission_is_refused_by_name(tmp_path, trace, name, content, says):
+    """The message begins with the file, and says where and what is wrong in it."""
+    with pytest.raises(ProblemError) as caught:
+        read_submission(written(tmp_path / name)(content), trace)
+    assert str(caught.value).startswith(f"{name}: ")
+    assert says in str(caught.value)
+
+
+def test_what_is_no_plain_array_is_not_unpacked(tmp_path, trace):
+    """Objects are not unpickled, and a header that promises too much is not believed."""
+    path = tmp_path / "a.npz"
+    np.savez(path, head=np.array([{}], dtype=object))
+    with pytest.raises(ProblemError, match="expects numbers, got an array of object"):
+        read_submission(path, trace)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("head.npy", bomb())
+    with pytest.raises(ProblemError, match="has 1000000000000000"):
+        read_submission(path, trace)
+
+
+def test_a_folder_is_listed_by_name(tmp_path):
+    """Files of known kinds and folders are submissions, in order; hidden files and others are not."""
+    for name in ("b.json", "a.csv", ".hidden.csv", "~lock.csv", "readme.txt"):
+        (tmp_path / name).write_text(json.dumps({}))
+    (tmp_path / "c").mkdir()
+    assert [path.name for path in submissions(tmp_path)] == ["a.csv", "b.json", "c"]
+
+
+def test_what_is_no_folder_of_submissions_is_refused(tmp_path):
+    """A missing folder, a file and an empty folder are told apart."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for name, says in (("missing", "no such folder"), ("file", "is a file"), ("empty", "no submission in it")):
+        with pytest.raises(ProblemError, match=says):
+            submissions(tmp_path / name)
