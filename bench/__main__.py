@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench import block, diagnosis, startup
+from bench import block, diagnosis, grade, startup
 
-BENCHMARKS = {"block": block.run, "diagnosis": diagnosis.run, "startup": startup.run}
+BENCHMARKS = {"block": block.run, "diagnosis": diagnosis.run, "grade": grade.run, "startup": startup.run}
 
 
 def main() -> None:
