@@ -215,8 +215,8 @@ def libraries(function: Function, library: str | None, given: Mapping[str, Any])
 
 def forms(task: Task, library: str, order: Order = "rows") -> Iterator[Form]:
     """The forms that a function may want, the richest first."""
-    batch = any(map(task.takes_batch, task.takes))
-    for batched in (True, False) if batch else (False,):
-        yield Form(library, batch=batched, order=order)
+    if any(map(task.takes_batch, task.takes)):
+        yield Form(library, order=order)
     if task.working.sizes.get("head") == 1 and any(HEADS & set(task.axes(name)) for name in task.takes):
         yield Form(library, batch=False, heads=False, order=order)
+    yield Form(library, batch=False, order=order)

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Axes, Shape
-from clearhead.check.probing.task import ASKED, Arrays, Task
+from clearhead.check.probing.task import Arrays, Task
 from clearhead.errors import ClearheadError, ShapeError
 from clearhead.ops import scores
 
@@ -68,8 +68,11 @@ def sizes_of(task: Task, chosen: Mapping[str, int] | None = None) -> Sizes:
     """A size for each axis word: those that are known, those that are chosen, and others, all different."""
     sizes = {**(chosen or {}), **known_sizes(task)}
     least = {"token": _widest_window(task) + 2}
+    words = {"batch", "head", "depth", "token", *(word for axes in task.whole.axes.values() for word in axes)}
     for word, preferred in PREFERRED.items():
-        if word in sizes or (word == "key" and not _memory(task)):
+        if word == "model" and {"head", "depth"} <= sizes.keys():
+            sizes["head*depth"] = sizes["head"] * sizes["depth"]
+        if word in sizes or word not in words or (word == "key" and not _memory(task)):
             continue
         free = [size for size in preferred if size not in sizes.values() and size >= least.get(word, 1)]
         sizes[word] = free[0] if free else max((*sizes.values(), least.get(word, 1))) + 1
@@ -157,6 +160,10 @@ def _all_see(task: Task, inputs: Inputs) -> bool:
     return all(bool(np.all(np.max(trace.numpy(line.operands[0]), axis=-1) > -np.inf)) for line in softmax)
 
 
-def tokens_in(words: Axes) -> bool:
-    """Whether any of these axes runs over tokens."""
-    return bool(ASKED & set(words))
+def fits(task: Task, inputs: Inputs) -> bool:
+    """Whether the working takes inputs of these sizes."""
+    try:
+        task.working.shapes({name: array.shape for name, array in inputs.given(task).items()})
+    except ClearheadError:
+        return False
+    return True

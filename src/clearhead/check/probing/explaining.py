@@ -86,7 +86,7 @@ def _fitting(task: Task, seen: Sequence[Seen], most: int, *, single: bool = Fals
         if all(_agrees(finding.working, task, each, single=single) for each in rest)
     }
     if not holding:
-        return _failing(report)
+        return unconfirmed(report)
     groups = [_restricted(task, group, rest, single=single) for group in report.indistinguishable]
     return replace(
         report,
@@ -96,7 +96,7 @@ def _fitting(task: Task, seen: Sequence[Seen], most: int, *, single: bool = Fals
     )
 
 
-def _failing(report: Report) -> Report:
+def unconfirmed(report: Report) -> Report:
     """The report of an explanation that fails on fresh inputs, which is none."""
     line = report.comparison.lines[0].claim.line
     cells = int(report.comparison.lines[0].claim.claimed.sum())

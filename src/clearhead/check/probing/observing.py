@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -130,6 +130,14 @@ def _shape_symptom(task: Task, name: str, axes: Axes, asked: Shape, got: Shape, 
     lines = [each.name for each in task.whole.lines if looks and with_batch(each.axes, len(got)) == looks]
     remedy = f"If that is meant, say returns={lines[-1]!r}." if lines else "Return one number per axis."
     return Symptom("shape", f"It returns {name} as {_tuple(got)}{like}; expected is {describe(axes, asked)}.", remedy)
+
+
+def lines_of_shape(caller: Caller, inputs: Inputs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """The lines of the working that have the shape of the one thing that is returned."""
+    looks = _named(shapes[0], inputs.sizes) if len(shapes) == 1 and caller.form.order == "rows" else None
+    for line in caller.task.whole.lines if looks else ():
+        if with_batch(caller.form.axes(line.axes), len(shapes[0])) == looks and line.name not in caller.task.returns:
+            yield line.name
 
 
 def _tuple(shape: Shape) -> str:

@@ -11,21 +11,16 @@ from msgspec.structs import replace
 from clearhead.check.comparison import Comparison
 from clearhead.check.diagnosis import Report
 from clearhead.check.probing.adapt import Adapted
-from clearhead.check.probing.calling import Caller, Form, Function, Symptom, libraries
-from clearhead.check.probing.drawing import draw
-from clearhead.check.probing.explaining import explain, other_arguments, other_line
-from clearhead.check.probing.observing import Seen, odd_numbers, varies
-from clearhead.check.probing.properties import PROPERTIES, differs
-from clearhead.check.probing.report import Drawn, Probe, Tested
-from clearhead.check.probing.shrink import smallest
+from clearhead.check.probing.calling import Function, Symptom, libraries
+from clearhead.check.probing.drawing import draw, fits
+from clearhead.check.probing.explaining import explain, other_arguments, other_line, unconfirmed
+from clearhead.check.probing.observing import Seen, lines_of_shape, odd_numbers, varies
+from clearhead.check.probing.report import Drawn, Probe
 from clearhead.check.probing.starting import Start, attempt, form_symptom, others, start
-from clearhead.check.probing.task import Task, task_of
-from clearhead.check.probing.trials import Property, Trial
+from clearhead.check.probing.task import Task, retold, task_of
+from clearhead.check.probing.trying import try_all
 from clearhead.errors import SpecError
 from clearhead.working import Working
-
-SEEDS = 2
-"""On how many inputs each property is tried."""
 
 MORE_KEYS = 2
 """How many keys more than queries there are where the two are told apart."""
@@ -81,6 +76,7 @@ class _Probing:
     """One probe in the making."""
 
     def __init__(self, function: Function, task: Task, libraries: Iterable[str]) -> None:
+        self.function = function
         self.task = task
         self.start, self.odd = start(function, task, libraries)
 
@@ -88,11 +84,23 @@ class _Probing:
         """Compares, explains, and tries the properties."""
         begun = self.start
         if not begun.seen.outputs:
-            layouts = next((each for each in map(self._in_layout, others(begun)) if each), None)
-            return self._finished(layouts) if layouts else self._without_numbers()
+            layouts = (found for each in others(begun) if (found := self._in_layout(each)))
+            return self._of_other_line() or next(map(self._finished, layouts), None) or self._without_numbers()
         if random := varies(begun.caller, begun.seen):
             return self._without_numbers(random)
         return self._finished(self._compared())
+
+    def _of_other_line(self) -> Probe | None:
+        """The probe for another line that has the shape of what is returned, if the function is right for that."""
+        shapes = [out.shape for out in self.start.caller(self.start.seen.inputs.arrays).outputs]
+        for name in lines_of_shape(self.start.caller, self.start.seen.inputs, shapes):
+            task = retold(self.task, name)
+            found = task and _Probing(self.function, task, (self.start.form.library,)).probe()
+            if found and found.verdict != "unexplained":
+                remedy = f"Return {self.task.returns[0]}, or say returns={name!r} if {name} is meant."
+                line = Symptom("line", f"What it returns is {name}.", remedy)
+                return replace(found, verdict="explained", symptoms=(*self.start.seen.symptoms, line, *found.symptoms))
+        return None
 
     def _in_layout(self, other: Start) -> _Outcome | None:
         """The outcome in another layout, if there the numbers agree or can be explained."""
@@ -125,6 +133,8 @@ class _Probing:
             return outcome
         sizes = {**begun.sizes, "apart": begun.sizes["token"] + MORE_KEYS}
         sizes["key"] = sizes["key"] + MORE_KEYS
+        if not fits(task, draw(task, sizes, 0, batch=begun.form.batch)):
+            return outcome
         more = attempt(begun.caller.function, task, begun.form, sizes)
         if more.rank > 1:
             return replace(
@@ -146,41 +156,17 @@ class _Probing:
         report = outcome.report
         if report.verdict == "agrees" and _elsewhere(outcome, symptoms):
             report = replace(report, verdict="explained")
-        trial = Trial(outcome.start.caller)
-        cause = self._cause(report)
-        found = None if report.verdict == "agrees" else self._tested(differs(self.task), trial, outcome.start)
+        tried = try_all(self.task, outcome.start, report)
+        if report.findings and tried.contradicts:
+            report, tried = unconfirmed(report), tried.without_cause()
         return Probe(
             **{name: getattr(report, name) for name in Report.__struct_fields__},
             drawn=self._drawn(outcome.start, outcome.seen),
             symptoms=symptoms,
-            properties=tuple(
-                self._tested(each, trial, outcome.start, cause) for each in PROPERTIES if each.applies(self.task)
-            ),
-            smallest=found.violation if found else None,
+            properties=tried.properties,
+            smallest=tried.smallest,
             notes=outcome.notes,
         )
-
-    def _cause(self, report: Report) -> Trial | None:
-        """The explanation as a function, to see what follows from it."""
-        if not report.findings:
-            return None
-        working, task = report.findings[0].working, self.task
-
-        def explained(*arrays: Any) -> Any:
-            given = {**task.fixed, **dict(zip(task.takes, arrays, strict=True))}
-            trace = working.run({each.name: given[each.name] for each in working.givens})
-            return tuple(trace[name] for name in task.returns)
-
-        return Trial(Caller(explained, task, Form("numpy", batch=self.start.form.batch)))
-
-    def _tested(self, prop: Property, trial: Trial, begun: Start, cause: Trial | None = None) -> Tested:
-        for seed in range(SEEDS):
-            found = prop.tried(trial, draw(self.task, begun.sizes, seed, batch=trial.batch))
-            if found:
-                least = smallest(prop, trial, found)
-                follows = cause is not None and prop.tried(cause, least.inputs) is not None
-                return Tested(prop.id, prop.says, least, follows)
-        return Tested(prop.id, prop.says)
 
     def _without_numbers(self, *more: Symptom) -> Probe:
         seen = self.start.seen

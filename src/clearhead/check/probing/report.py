@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
         }
 
     def __str__(self) -> str:
-        return "\n".join(line for part in _parts(self) for line in _plain(part))
+        return "\n".join(line for part in _parts(self) for line in _plain(part)).strip("\n")
 
 
 def _parts(probe: Probe) -> Iterator[Part]:
@@ -129,8 +129,7 @@ def _verdict(probe: Probe) -> str:
     on = f"{probe.drawn.count} input{'s' if probe.drawn.count != 1 else ''}"
     kinds = {each.kind for each in probe.symptoms}
     if probe.verdict == "agrees":
-        beside = {True: ", but one thing should be known", False: ""}[_bad(probe)]
-        return f"It agrees with the working: {returns} on {on}{beside}."
+        return f"It agrees with the working: {returns} on {on}{', but see below' if _bad(probe) else ''}."
     if probe.verdict == "explained" and not probe.findings:
         return next(says for kind, says in EXPLAINING.items() if kind in kinds)
     if probe.verdict == "explained":
@@ -233,10 +232,11 @@ def _drawn(drawn: Drawn) -> str:
 _LIBRARIES = {"numpy": "NumPy arrays", "torch": "PyTorch tensors", "jax": "JAX arrays"}
 
 
-def _plain(part: Part) -> Sequence[str]:
+def _plain(part: Part) -> list[str]:
+    """A part as bare lines, with a blank one before headings."""
     from clearhead.check.diagnosis_report import _plain as plain
 
-    return list(plain(part, SHOWN_DECIMALS))
+    return ["", *plain(part, SHOWN_DECIMALS)] if isinstance(part, Heading) else list(plain(part, SHOWN_DECIMALS))
 
 
 def _tested_data(each: Tested) -> dict[str, Any]:

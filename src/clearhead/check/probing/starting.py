@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clearhead.check.probing.calling import Caller, Form, Function, Order, Symptom, forms
 from clearhead.check.probing.drawing import Sizes, draw, sizes_of
 from clearhead.check.probing.observing import Seen, look
 from clearhead.check.probing.task import Task
+
+NOTHING = 3
+"""The rank of a form in which a function gives nothing."""
 
 SEEDS = 4
 """How many inputs are drawn besides the first; the last in single precision."""
@@ -20,11 +24,12 @@ COINCIDENCES: tuple[tuple[str, str], ...] = (("token", "depth"), ("model", "head
 
 
 class Start(Struct, frozen=True):
-    """A way to call a function, and what it gave on a first input."""
+    """A way to call a function, and what it gave on a first input; ``tied`` sizes must be equal for it to run."""
 
     caller: Caller
     sizes: Sizes
     seen: Seen
+    tied: tuple[str, ...] = ()
 
     @property
     def form(self) -> Form:
@@ -37,7 +42,7 @@ class Start(Struct, frozen=True):
         kinds = {each.kind for each in self.seen.symptoms}
         if self.seen.outputs:
             return 1 if "axis-order" in kinds else 0
-        return 3 if {"raises", "returns-nothing"} & kinds else 2
+        return NOTHING if {"raises", "returns-nothing"} & kinds else 2
 
     def look(self) -> tuple[Seen, ...]:
         """What it gives on all inputs, the first one in front."""
@@ -56,8 +61,8 @@ def start(function: Function, task: Task, libraries: Iterable[str]) -> tuple[Sta
         tries.append(attempt(function, task, form, sizes))
         if tries[-1].rank == 0:
             return tries[-1], ()
-    best = min(tries, key=lambda each: each.rank)
-    if best.rank < 3:
+    best = next((each for each in tries if each.rank < NOTHING), tries[0])
+    if best.rank < NOTHING:
         return best, ()
     for word, other in COINCIDENCES:
         if not {word, other} <= sizes.keys() or sizes[word] == sizes[other]:
@@ -66,7 +71,7 @@ def start(function: Function, task: Task, libraries: Iterable[str]) -> tuple[Sta
         again = min((attempt(function, task, form, equal) for form in wanted), key=lambda each: each.rank)
         if again.rank < 2 and equal[word] == equal[other]:
             only = Symptom("sizes", f"It runs only where {word} and {other} have the same size, and was tried there.")
-            return again, (*tries[0].seen.symptoms, only)
+            return replace(again, tied=(word, other)), (*tries[0].seen.symptoms, only)
     return best, ()
 
 

@@ -105,6 +105,33 @@ def _counts_tokens(line: Line) -> bool:
     return any(isinstance(node, Index) and node.name in letters for node in walk(bare))
 
 
+def opened(task: Task) -> Task:
+    """The same task for any number of heads, where the lines leave it open: to find smaller inputs."""
+    fixed = {name for line in task.whole.lines for name, _ in line.parameters} & {"heads", "times"}
+    if fixed:
+        return task
+    whole, working = (with_open_sizes(each) for each in (task.whole, task.working))
+    return replace(task, whole=whole, working=working)
+
+
+def with_open_sizes(working: Working) -> Working:
+    """The working with no size known beforehand."""
+    return replace(working, givens=tuple(replace(given, sizes=()) for given in working.givens))
+
+
+def retold(task: Task, *returns: str) -> Task | None:
+    """The task of returning other lines; None if these need arrays that are not there."""
+    working = _upto(task.whole, task.takes, returns)
+    if any(given.name not in (*task.takes, *task.fixed) for given in working.givens):
+        return None
+    return replace(task, working=working, returns=returns)
+
+
+def _upto(whole: Working, taken: Sequence[str], returned: Sequence[str]) -> Working:
+    upto = whole.until(*returned)
+    return replace(upto, givens=tuple(each for each in whole.givens if each in upto.givens or each.name in taken))
+
+
 def task_of(
     working: Working, takes: Sequence[str], returns: str | Sequence[str], given: Mapping[str, Any] | None
 ) -> Task:
@@ -122,8 +149,7 @@ def task_of(
         raise SpecError("returns names no line. Name the line that the function returns, such as head.")
     if same := [name for name in returned if name in taken]:
         raise SpecError(f"returns names {same[0]}, which the function takes. Name a line that is worked out from it.")
-    upto = whole.until(*returned)
-    trimmed = replace(upto, givens=tuple(each for each in whole.givens if each in upto.givens or each.name in taken))
+    trimmed = _upto(whole, taken, returned)
     fixed = _fixed(whole, given or {}, working)
     if missing := [each for each in trimmed.givens if each.name not in (*taken, *fixed)]:
         needs = ", ".join(f"{each.name} {describe(each.axes, each.known_sizes())}" for each in missing)
