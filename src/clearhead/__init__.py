@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clearhead.check import Comparison, Report, assert_agrees, compare, diagnose
+    from clearhead.check import Comparison, Report, adapt, assert_agrees, compare, diagnose, probe
     from clearhead.claim import Claim
     from clearhead.deviations import DEVIATIONS, Deviation, deviate
     from clearhead.errors import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "clearhead.check": ("Comparison", "Report", "assert_agrees", "compare", "diagnose"),
+    "clearhead.check": ("Comparison", "Report", "adapt", "assert_agrees", "compare", "diagnose", "probe"),
     "clearhead.claim": ("Claim",),
     "clearhead.deviations": ("DEVIATIONS", "Deviation", "deviate"),
     "clearhead.errors": (
@@ -63,7 +63,7 @@ __all__ = [
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
     "Explanation", "FileError", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation", "Positions",
     "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working",
-    "assert_agrees", "compare", "deviate", "diagnose", "read_problem", "render", "write_problem",
+    "adapt", "assert_agrees", "compare", "deviate", "diagnose", "probe", "read_problem", "render", "write_problem",
 ]  # fmt: skip
 
 

@@ -74,6 +74,17 @@ class Working(Struct, frozen=True, dict=True):
             (*givens, *(Given(line.name, line.axes, self._known(line.axes)) for line in new)), lines, self.first
         )
 
+    def until(self, *names: str) -> Working:
+        """The same working up to these lines: what only comes behind them is dropped, with the arrays it alone used.
+
+        Raises:
+            UnknownName: there is no such line.
+        """
+        wanted = {find(name, self._parts) for name in names}
+        lines = tuple(self._needed(wanted))
+        used = {operand for line in lines for operand in line.operands} | wanted
+        return replace(self, givens=tuple(given for given in self.givens if given.name in used), lines=lines)
+
     @cached_property
     def sizes(self) -> dict[str, int]:
         """The sizes of axes that are known before any array is given: heads and groups."""

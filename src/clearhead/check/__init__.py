@@ -1,11 +1,12 @@
-"""Numbers that somebody got, held against the working."""
+"""Numbers that somebody got, or that code gives, held against the working."""
 
 from clearhead.check.comparison import Compared, Comparison, compare
 from clearhead.check.diagnosis import Finding, NearMiss, Report, assert_agrees, diagnose
+from clearhead.check.probing import Adapted, Probe, adapt, probe
 from clearhead.check.report import data_of, document_of
 from clearhead.check.separation import Separation
 
 __all__ = [
-    "Compared", "Comparison", "Finding", "NearMiss", "Report", "Separation", "assert_agrees", "compare", "data_of",
-    "diagnose", "document_of",
+    "Adapted", "Compared", "Comparison", "Finding", "NearMiss", "Probe", "Report", "Separation", "adapt",
+    "assert_agrees", "compare", "data_of", "diagnose", "document_of", "probe",
 ]  # fmt: skip

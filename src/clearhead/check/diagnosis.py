@@ -18,7 +18,7 @@ from clearhead.check.roundings import roundings
 from clearhead.check.search import Found, TooMany, search
 from clearhead.check.separation import Indistinguishable, Separation, predictions, same_numbers
 from clearhead.claim import Claim
-from clearhead.deviations import deviation
+from clearhead.deviations import Applied, deviation
 from clearhead.document import Document
 from clearhead.errors import ClearheadError
 from clearhead.trace import Trace
@@ -138,6 +138,7 @@ def diagnose(
     given: Mapping[str, Any],
     *,
     most: int = 3,
+    rounded: Sequence[Applied] | None = None,
     tokens: Sequence[str] | None = None,
 ) -> Report:
     """Finds the smallest sets of deviations with which the working gives the claimed numbers.
@@ -147,6 +148,7 @@ def diagnose(
         working: how it should be worked out.
         given: the arrays of the working, as for `Working.run`.
         most: the largest sets to try. Sets of one are tried first, then of two, and so on.
+        rounded: the roundings to try; if None, those that the claims leave room for. Code has none: ``()``.
         tokens: the names of the tokens, for the report.
 
     Raises:
@@ -159,7 +161,7 @@ def diagnose(
     comparison = compare(claims, trace)
     if comparison.agrees:
         return Report("agrees", comparison, trace)
-    return _Diagnosis(claims, trace, arrays, comparison).report(most)
+    return _Diagnosis(claims, trace, arrays, comparison, rounded).report(most)
 
 
 def _as_float64(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -169,8 +171,16 @@ def _as_float64(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 class _Diagnosis:
     """One diagnosis in the making."""
 
-    def __init__(self, claims: tuple[Claim, ...], trace: Trace, arrays: Arrays, comparison: Comparison) -> None:
+    def __init__(
+        self,
+        claims: tuple[Claim, ...],
+        trace: Trace,
+        arrays: Arrays,
+        comparison: Comparison,
+        rounded: Sequence[Applied] | None,
+    ) -> None:
         self.claims = claims
+        self.rounded = rounded
         self.trace = trace
         self.arrays = arrays
         self.comparison = comparison
@@ -200,7 +210,9 @@ class _Diagnosis:
     def _tries(self, most: int) -> Iterator[tuple[int, Hypotheses]]:
         for size in range(1, most + 1):
             if size in (1, MOST_PAIRS + 1):
-                tries = roundings(self.working, self.claims, self.shapes, brief=size > MOST_PAIRS)
+                tries = self.rounded
+                if tries is None:
+                    tries = roundings(self.working, self.claims, self.shapes, brief=size > MOST_PAIRS)
                 hypotheses = Hypotheses(self.plans, tries)
             yield size, hypotheses
 

@@ -1,0 +1,222 @@
+"""Calling a function: with arrays of the library and in the form it wants, and what can be seen of it from outside."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import HEADS, Axes, Shape, describe
+from clearhead.check.probing.task import Arrays, Task
+from clearhead.errors import SpecError, suggest
+from clearhead.trace import to_numpy
+
+Array = np.ndarray[Any, Any]
+Function = Callable[..., Any]
+Order = Literal["rows", "tokens-first", "columns"]
+
+LIBRARIES: dict[str, tuple[str, Callable[[Any, Array], Any]]] = {
+    "numpy": ("numpy", lambda _, array: array),
+    "torch": ("torch", lambda torch, array: torch.from_numpy(array)),
+    "jax": ("jax.numpy", lambda jnp, array: jnp.array(array, dtype=_plain(array))),
+}
+"""The libraries that a function may want: the module to import, and how it makes an array from NumPy's."""
+
+
+def _plain(array: Array) -> Any:
+    """The type that JAX can hold: it knows no double precision unless told."""
+    x64 = bool(import_module("jax").config.values["jax_enable_x64"])
+    return np.float32 if array.dtype == np.float64 and not x64 else array.dtype
+
+
+class Form(Struct, frozen=True):
+    """How a function is called.
+
+    Attributes:
+        library: whose arrays it gets.
+        batch: whether arrays have a batch in front.
+        heads: whether arrays have an axis of heads; one head may go without.
+        order: which axis comes first: ``"rows"`` as the working has them, ``"columns"`` with tokens last,
+            ``"tokens-first"`` with heads behind tokens.
+    """
+
+    library: str = "numpy"
+    batch: bool = True
+    heads: bool = True
+    order: Order = "rows"
+
+    def axes(self, words: Axes) -> Axes:
+        """The axis words of an array as the function sees it, without the batch."""
+        if not self.heads:
+            words = tuple(word for word in words if word not in HEADS)
+        return tuple(words[place] for place in _places(words, self.order))
+
+    def there(self, words: Axes, array: Array) -> Array:
+        """An array of the working as the function gets it."""
+        if not self.heads:
+            array = np.squeeze(array, tuple(n - len(words) for n, word in enumerate(words) if word in HEADS))
+            words = tuple(word for word in words if word not in HEADS)
+        return np.ascontiguousarray(_turned(array, _places(words, self.order)))
+
+    def back(self, words: Axes, array: Array) -> Array:
+        """An array of the function as the working has it."""
+        inner = words if self.heads else tuple(word for word in words if word not in HEADS)
+        array = _turned(array, tuple(int(n) for n in np.argsort(_places(inner, self.order))))
+        if self.heads:
+            return array
+        place = [n - len(words) for n, word in enumerate(words) if word in HEADS]
+        return np.expand_dims(array, tuple(place)) if place else array
+
+
+def _places(words: Axes, order: Order) -> tuple[int, ...]:
+    """The places of the axes in another order."""
+    places = list(range(len(words)))
+    pair = {"columns": 2, "tokens-first": 3}.get(order, 0)
+    if pair and len(words) >= pair and (pair == 2 or (words[-3] in HEADS and words[-2] == "token")):
+        places[-pair], places[1 - pair] = places[1 - pair], places[-pair]
+    return tuple(places)
+
+
+def _turned(array: Array, places: Sequence[int]) -> Array:
+    lead = array.ndim - len(places)
+    return np.transpose(array, (*range(lead), *(lead + place for place in places)))
+
+
+class Symptom(Struct, frozen=True):
+    """What can be seen of a function without asking why: it raises, returns another shape, changes its inputs ..."""
+
+    kind: Literal[
+        "raises", "returns-nothing", "shape", "axis-order", "layout", "dtype", "nan", "varies", "writes", "line",
+        "arguments", "precision", "sizes",
+    ]  # fmt: skip
+    says: str
+    remedy: str = ""
+
+
+class Call(Struct, frozen=True, eq=False):
+    """One call: the outputs as the function returned them, as NumPy arrays, or what went wrong instead."""
+
+    outputs: tuple[Array, ...] = ()
+    failed: Symptom | None = None
+    writes: tuple[str, ...] = ()
+
+
+class Caller(Struct, frozen=True):
+    """A function with the form in which it is called."""
+
+    function: Function
+    task: Task
+    form: Form
+
+    def __call__(self, arrays: Arrays, dtype: str = "float64") -> Call:
+        """Calls the function on copies of these arrays, which are in the working's layout."""
+        make = _maker(self.form.library)
+        given = {name: self._prepared(name, arrays[name], dtype) for name in self.task.takes}
+        handed = [make(array.copy()) for array in given.values()]
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                returned = self.function(*handed)
+                outputs = _arrays(returned, self.task.returns)
+        except Exception as error:
+            return Call(failed=_raised(error, self, given))
+        written = tuple(name for name, array in zip(given, handed, strict=True) if not _same(given[name], array))
+        return Call(outputs, writes=written) if outputs else Call(failed=_nothing(returned, self.task))
+
+    def _prepared(self, name: str, array: Array, dtype: str) -> Array:
+        array = self.form.there(self.task.axes(name), array)
+        return array if array.dtype.kind == "b" else array.astype(dtype)
+
+    def numbers(self, arrays: Arrays, shapes: Sequence[Shape]) -> tuple[Array, ...] | None:
+        """The outputs in the working's layout; None if it raises or returns other shapes than these."""
+        call = self(arrays)
+        if call.failed:
+            return None
+        words = [self.task.axes(name) for name in self.task.returns]
+        if any(out.ndim < len(self.form.axes(axes)) for axes, out in zip(words, call.outputs, strict=True)):
+            return None
+        back = tuple(self.form.back(axes, out) for axes, out in zip(words, call.outputs, strict=True))
+        return back if [out.shape for out in back] == list(shapes) else None
+
+
+def _maker(library: str) -> Callable[[Array], Any]:
+    module, make = LIBRARIES[library]
+    imported = import_module(module)
+    return lambda array: make(imported, array)
+
+
+def _same(before: Array, after: Any) -> bool:
+    now = to_numpy(after)
+    return bool(np.array_equal(before.astype(now.dtype), now, equal_nan=now.dtype.kind == "f"))
+
+
+def _arrays(returned: Any, names: Sequence[str]) -> tuple[Array, ...]:
+    """The arrays that were returned, one for each name; () if there are too few or other things."""
+    if isinstance(returned, Mapping):
+        values = [returned.get(name, returned.get(name.rpartition(".")[2])) for name in names]
+    elif isinstance(returned, tuple | list) and (len(names) > 1 or _is_array(next(iter(returned), None))):
+        values = list(returned)[: len(names)]
+    else:
+        values = [returned]
+    if len(values) < len(names) or any(value is None for value in values):
+        return ()
+    arrays = tuple(to_numpy(value) for value in values)
+    return arrays if all(array.dtype.kind in "fiub" or "float" in str(array.dtype) for array in arrays) else ()
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _raised(error: Exception, caller: Caller, given: Arrays) -> Symptom:
+    form, task = caller.form, caller.task
+    shapes = ", ".join(
+        f"{name} {describe(_with_batch(form.axes(task.axes(name)), array.ndim), array.shape)}"
+        for name, array in given.items()
+    )
+    message = " ".join(str(error).split()) or "no message"
+    short = message if len(message) <= 160 else f"{message[:157]}..."
+    return Symptom("raises", f"It raises {type(error).__name__} ({short}) when called with {shapes}.")
+
+
+def _with_batch(words: Axes, rank: int) -> Axes:
+    return ("batch",) * (rank - len(words)) + words
+
+
+def _nothing(returned: Any, task: Task) -> Symptom:
+    wanted = " and ".join(task.returns)
+    what = "None" if returned is None else f"a {type(returned).__name__} that holds no such arrays"
+    return Symptom(
+        "returns-nothing", f"It returns {what}, where {wanted} is expected.", "End the function with return."
+    )
+
+
+def libraries(function: Function, library: str | None, given: Mapping[str, Any]) -> Iterator[str]:
+    """The libraries to try: the one that was named, or else those that the user has imported.
+
+    Raises:
+        SpecError: no such library is known.
+    """
+    if library is not None:
+        if library not in LIBRARIES:
+            raise SpecError(f"library expects {', '.join(LIBRARIES)}, got {library!r}. {suggest(library, LIBRARIES)}")
+        yield library
+        return
+    hints = {type(each).__module__.partition(".")[0] for each in (*given.values(), function)}
+    hints |= {base.__module__.partition(".")[0] for base in type(function).__mro__}
+    imported = [name for name, (module, _) in LIBRARIES.items() if module in sys.modules]
+    yield from sorted(imported, key=lambda name: (name not in hints - {"numpy"}, name != "numpy"))
+
+
+def forms(task: Task, library: str, order: Order = "rows") -> Iterator[Form]:
+    """The forms that a function may want, the richest first."""
+    if any(map(task.takes_batch, task.takes)):
+        yield Form(library, order=order)
+    if task.working.sizes.get("head") == 1 and any(HEADS & set(task.axes(name)) for name in task.takes):
+        yield Form(library, batch=False, heads=False, order=order)
+    yield Form(library, batch=False, order=order)

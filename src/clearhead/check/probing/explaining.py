@@ -1,0 +1,179 @@
+"""Why a function's numbers differ: an explanation found on one input that holds on all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+from msgspec.structs import replace
+
+from clearhead.check.comparison import compare
+from clearhead.check.diagnosis import NearMiss, Report, diagnose
+from clearhead.check.probing.calling import Symptom
+from clearhead.check.probing.observing import Seen
+from clearhead.check.probing.task import Task
+from clearhead.check.separation import Indistinguishable
+from clearhead.errors import ClearheadError
+from clearhead.working import Working
+
+MOST = 3
+"""The largest sets of deviations that are tried."""
+
+LONG, MOST_LONG = 24, 2
+"""Of workings with more lines than this only smaller sets are tried."""
+
+
+def explain(task: Task, seen: Sequence[Seen], *, most: int = MOST) -> tuple[Report, tuple[Symptom, ...]]:
+    """The report on all inputs together, from sets of up to so many deviations; and how precise the numbers are."""
+    if all(_agrees(task.working, task, each) for each in seen):
+        return _diagnosed(task, seen[0], 1), ()
+    if all(_agrees(task.working, task, each, single=True) for each in seen):
+        # Something differs by less than single precision tells: a small eps, or a step in single precision.
+        report = _fitting(task, seen, 1)
+        if report.verdict == "explained":
+            return report, ()
+        return _diagnosed(task, seen[0], 1, single=True), (_SINGLE,)
+    report = _fitting(task, seen, 1)
+    if report.verdict == "explained":
+        return report, ()
+    if any(out.dtype == np.float64 for out in seen[0].outputs):
+        rough = _fitting(task, seen, 1, single=True)
+        if rough.verdict == "explained":
+            return rough, (_SINGLE,)
+    largest = min(most, MOST_LONG) if len(task.working.lines) > LONG else most
+    return (_fitting(task, seen, largest) if largest > 1 else report), ()
+
+
+MOST_ALIKE = 4
+"""So many arguments of one shape may be mistaken for one another."""
+
+_SINGLE = Symptom(
+    "precision",
+    "With float64 the numbers are right to single precision only: a step inside is worked out in float32.",
+    "If float64 is meant to count, look for .float(), dtype=float32, or a softmax that converts.",
+)
+
+
+def _diagnosed(task: Task, seen: Seen, most: int, *, single: bool = False) -> Report:
+    claims = seen.claims(single=single)
+    rounded = None if most == 1 and not single else ()
+    return diagnose(claims, task.working, seen.inputs.given(task), most=most, rounded=rounded)
+
+
+def _agrees(working: Working, task: Task, seen: Seen, *, single: bool = False) -> bool:
+    """Whether a working gives what the function gave."""
+    if not seen.outputs:
+        return False
+    given = seen.inputs.given(task)
+    try:
+        trace = working.run({each.name: given[each.name] for each in working.givens})
+        return compare(seen.claims(single=single), trace).agrees
+    except ClearheadError:
+        return False
+
+
+def _fitting(task: Task, seen: Sequence[Seen], most: int, *, single: bool = False) -> Report:
+    """A report whose findings, found on the first input that differs, hold on every input."""
+    first = next(each for each in seen if each.outputs and not _agrees(task.working, task, each, single=single))
+    report = _diagnosed(task, first, most, single=single)
+    if report.verdict != "explained":
+        return report
+    rest = [each for each in seen if each is not first]
+    holding = {
+        finding.deviations: finding
+        for finding in report.findings
+        if all(_agrees(finding.working, task, each, single=single) for each in rest)
+    }
+    if not holding:
+        return unconfirmed(report)
+    groups = [_restricted(task, group, rest, single=single) for group in report.indistinguishable]
+    return replace(
+        report,
+        findings=tuple(holding.values()),
+        indistinguishable=tuple(each for each in groups if each is not None),
+        fitting=len(holding),
+    )
+
+
+def unconfirmed(report: Report) -> Report:
+    """The report of an explanation that fails on fresh inputs, which is none."""
+    line = report.comparison.lines[0].claim.line
+    cells = int(report.comparison.lines[0].claim.claimed.sum())
+    misses = tuple(NearMiss(each.deviations, line, cells, cells) for each in report.findings[:3])
+    return replace(report, verdict="unexplained", findings=(), indistinguishable=(), near_misses=misses, fitting=0)
+
+
+def _restricted(
+    task: Task, group: Indistinguishable, rest: Sequence[Seen], *, single: bool
+) -> Indistinguishable | None:
+    """Those of a group that no other input tells apart either."""
+    held = {
+        chosen: working
+        for chosen, working in group.workings.items()
+        if all(_agrees(working, task, each, single=single) for each in rest)
+    }
+    smallest = sum(chosen in held for chosen in group.sets[: group.smallest])
+    return Indistinguishable(group.claims, held, smallest) if len(held) > 1 and smallest else None
+
+
+def other_line(task: Task, seen: Sequence[Seen]) -> Symptom | None:
+    """Whether the function returns another line of the working than it should, and which."""
+    for position, name in enumerate(task.returns):
+        for line in _reachable(task):
+            if line != name and all(_is(task, each, position, line) for each in seen):
+                return Symptom(
+                    "line",
+                    f"What it returns as {name} is {line}: {_summary(task, line)}",
+                    f"Return {name}, or say returns={line!r} if {line} is meant.",
+                )
+    return None
+
+
+def _summary(task: Task, name: str) -> str:
+    line = task.whole.line(name)
+    return getattr(getattr(line, "operation", None), "summary", "an array that it was given.")
+
+
+def _reachable(task: Task) -> list[str]:
+    """All lines that can be worked out from what the function takes and has."""
+    known = [*task.takes, *task.fixed]
+    for line in task.whole.lines:
+        if all(operand in known for operand in line.operands):
+            known.append(line.name)
+    return known
+
+
+def _is(task: Task, seen: Seen, position: int, line: str) -> bool:
+    """Whether an output is this line."""
+    if len(seen.outputs) <= position:
+        return False
+    upto = task.whole.until(line)
+    given = {**task.fixed, **seen.inputs.arrays}
+    claim = replace(seen.claims()[position], line=line)
+    try:
+        return compare([claim], upto.run({each.name: given[each.name] for each in upto.givens})).agrees
+    except ClearheadError:
+        return False
+
+
+def other_arguments(task: Task, seen: Sequence[Seen]) -> Symptom | None:
+    """Whether the function uses what it takes for one another: values for keys, say."""
+    alike = [name for name in task.takes if task.axes(name) == task.axes(task.takes[0])]
+    if len(alike) < 2 or len(alike) > MOST_ALIKE:
+        return None
+    for used in product(alike, repeat=len(alike)):
+        uses = dict(zip(alike, used, strict=True))
+        if list(used) != alike and all(_uses(task, each, uses) for each in seen):
+            said = ", ".join(f"{used} as {name}" for name, used in uses.items() if used != name)
+            return Symptom("arguments", f"It uses {said}.", "Look at the order of arguments, and of what is unpacked.")
+    return None
+
+
+def _uses(task: Task, seen: Seen, uses: Mapping[str, str]) -> bool:
+    given = seen.inputs.given(task)
+    swapped = {**given, **{name: given[used] for name, used in uses.items()}}
+    try:
+        return compare(seen.claims(), task.working.run(swapped)).agrees
+    except ClearheadError:
+        return False

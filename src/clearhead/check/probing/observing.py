@@ -1,0 +1,182 @@
+"""What a function gives on drawn inputs, brought into the working's layout; and what is odd about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import Axes, Shape, describe, with_batch
+from clearhead.check.diagnosis import claim_of
+from clearhead.check.probing.calling import Call, Caller, Symptom
+from clearhead.check.probing.drawing import Inputs
+from clearhead.check.probing.task import Task
+from clearhead.claim import Claim
+from clearhead.trace import Trace
+
+Array = np.ndarray[Any, Any]
+
+
+class Seen(Struct, frozen=True, eq=False):
+    """What a function gave for some inputs: its outputs in the working's layout, the working's, and what was odd."""
+
+    inputs: Inputs
+    dtype: str
+    trace: Trace
+    outputs: tuple[Array, ...] = ()
+    symptoms: tuple[Symptom, ...] = ()
+
+    def claims(self, *, single: bool = False) -> tuple[Claim, ...]:
+        """The outputs as claims, as precise as their type and that of the inputs, or as single precision at most."""
+        return tuple(self._claim(name, out, single) for name, out in zip(self.names, self.outputs, strict=True))
+
+    def _claim(self, name: str, out: Array, single: bool) -> Claim:  # noqa: FBT001
+        if out.dtype != np.float64:
+            return claim_of(name, out)
+        if self.dtype == "float32":
+            return claim_of(name, out.astype(np.float32))
+        # A step in single precision is off in the seventh digit; a wrong eps shows in the fifth or sixth.
+        digits = (claim_of(name, out.astype(np.float32)).precision or 0) + 1
+        return claim_of(name, out, digits if single else None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The lines that were returned."""
+        return tuple(self.trace) if self.outputs else ()
+
+
+def look(caller: Caller, inputs: Inputs, dtype: str = "float64") -> Seen:
+    """Calls a function, and compares shapes, axes and types with the working before any number."""
+    task = caller.task
+    rounded = _as(inputs, dtype)
+    ran = task.working.run(rounded.given(task), keep=task.returns)
+    trace = Trace(task.working, {name: ran[name] for name in task.returns})
+    call = caller(rounded.arrays, dtype)
+    if call.failed:
+        return Seen(rounded, dtype, trace, symptoms=(call.failed,))
+    outputs, symptoms = [], list(_writes(call))
+    for name, out in zip(task.returns, call.outputs, strict=True):
+        placed, odd = _in_place(caller, name, out, trace.numpy(name), rounded)
+        symptoms += odd
+        if placed is not None:
+            outputs.append(placed)
+    complete = tuple(outputs) if len(outputs) == len(task.returns) else ()
+    return Seen(rounded, dtype, trace, complete, tuple(symptoms))
+
+
+def _as(inputs: Inputs, dtype: str) -> Inputs:
+    """The inputs as numbers of a type, held in double precision."""
+    arrays = {
+        name: array if array.dtype.kind == "b" else array.astype(dtype).astype(np.float64)
+        for name, array in inputs.arrays.items()
+    }
+    return Inputs(arrays, inputs.sizes)
+
+
+def _writes(call: Call) -> Iterator[Symptom]:
+    if call.writes:
+        yield Symptom(
+            "writes",
+            f"It changes what it is given: after the call other numbers stand in {' and '.join(call.writes)}.",
+            "Work on a copy, or without operators such as += and /= on arguments.",
+        )
+
+
+def _in_place(
+    caller: Caller, name: str, out: Array, expected: Array, inputs: Inputs
+) -> tuple[Array | None, list[Symptom]]:
+    """An output in the working's layout, None if it has another shape; and what is odd about it."""
+    words = caller.task.axes(name)
+    asked = caller.form.there(words, expected)
+    axes = with_batch(caller.form.axes(words), asked.ndim)
+    if out.dtype.kind not in "f":
+        kind = "booleans" if out.dtype.kind == "b" else "whole numbers"
+        return None, [
+            Symptom("dtype", f"It returns {kind} ({out.dtype}) for {name}.", "Return floating-point numbers.")
+        ]
+    if out.shape == asked.shape:
+        return caller.form.back(words, out), []
+    order = _order(asked.shape, out.shape)
+    if order:
+        turned = np.transpose(out, np.argsort(order))
+        return caller.form.back(words, turned), [_axes_symptom(name, axes, order, asked.shape)]
+    return None, [_shape_symptom(caller.task, name, axes, asked.shape, out.shape, inputs)]
+
+
+def _order(asked: Shape, got: Shape) -> tuple[int, ...] | None:
+    """The order of axes that makes one shape of another; None if there is none, or more than one."""
+    if sorted(asked) != sorted(got) or len(asked) > 5:
+        return None
+    orders = [each for each in permutations(range(len(asked))) if tuple(asked[n] for n in each) == got]
+    return orders[0] if len(orders) == 1 else None
+
+
+def _axes_symptom(name: str, axes: Axes, order: tuple[int, ...], asked: Shape) -> Symptom:
+    got = describe([axes[n] for n in order], [asked[n] for n in order])
+    return Symptom(
+        "axis-order",
+        f"It returns {name} with its axes in another order: {got}, where {describe(axes, asked)} is expected. What "
+        f"follows was found with the axes put right.",
+        f"Exchange the axes before returning: transpose it to ({', '.join(axes)}).",
+    )
+
+
+def _shape_symptom(task: Task, name: str, axes: Axes, asked: Shape, got: Shape, inputs: Inputs) -> Symptom:
+    looks = _named(got, inputs.sizes)
+    like = f", which looks like ({', '.join(looks)})" if looks else ""
+    lines = [each.name for each in task.whole.lines if looks and with_batch(each.axes, len(got)) == looks]
+    remedy = f"If that is meant, say returns={lines[-1]!r}." if lines else "Return one number per axis."
+    return Symptom("shape", f"It returns {name} as {_tuple(got)}{like}; expected is {describe(axes, asked)}.", remedy)
+
+
+def lines_of_shape(caller: Caller, inputs: Inputs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """The lines of the working that have the shape of the one thing that is returned."""
+    looks = _named(shapes[0], inputs.sizes) if len(shapes) == 1 and caller.form.order == "rows" else None
+    for line in caller.task.whole.lines if looks else ():
+        if with_batch(caller.form.axes(line.axes), len(shapes[0])) == looks and line.name not in caller.task.returns:
+            yield line.name
+
+
+def _tuple(shape: Shape) -> str:
+    return f"shape ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _named(shape: Shape, sizes: dict[str, int]) -> Axes | None:
+    """The words of a shape whose sizes say which axis each is; None if one says nothing."""
+    words = {size: word for word, size in reversed(sizes.items()) if word not in ("query", "key", "group", "apart")}
+    return tuple(words[size] for size in shape) if shape and all(size in words for size in shape) else None
+
+
+def varies(caller: Caller, seen: Seen) -> Symptom | None:
+    """Whether a second call with the same inputs gives other numbers."""
+    again = look(caller, seen.inputs, seen.dtype)
+    same = len(again.outputs) == len(seen.outputs) and all(
+        np.array_equal(one, other, equal_nan=True) for one, other in zip(seen.outputs, again.outputs, strict=True)
+    )
+    if same:
+        return None
+    largest = max(
+        (float(np.nanmax(np.abs(a - b))) for a, b in zip(seen.outputs, again.outputs, strict=False)), default=0.0
+    )
+    return Symptom(
+        "varies",
+        f"Two calls with the same inputs give numbers that differ by up to {largest:.2g}.",
+        "Turn dropout off: model.eval(), or p = 0. Otherwise look for random numbers, or for state that calls leave.",
+    )
+
+
+def odd_numbers(seen: Seen) -> Iterator[Symptom]:
+    """NaN and infinities where the working has numbers, and another type than that of the inputs."""
+    for name, out in zip(seen.names, seen.outputs, strict=True):
+        odd = ~np.isfinite(out) & np.isfinite(seen.trace.numpy(name))
+        if odd.any():
+            which = "NaN" if np.isnan(out[odd]).any() else "infinite"
+            yield Symptom("nan", f"{int(odd.sum())} of {out.size} numbers of {name} are {which}.")
+        if seen.dtype == "float64" and out.dtype.itemsize < 8:
+            yield Symptom(
+                "precision",
+                f"Given float64 it returns {name} as {out.dtype}: numbers are held to that precision.",
+            )

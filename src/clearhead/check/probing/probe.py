@@ -1,0 +1,202 @@
+"""Probing: a function is called on inputs drawn for it, and what it gives is held against a working."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.check.comparison import Comparison
+from clearhead.check.diagnosis import Report
+from clearhead.check.probing.adapt import Adapted
+from clearhead.check.probing.calling import Function, Symptom, libraries
+from clearhead.check.probing.drawing import draw, fits
+from clearhead.check.probing.explaining import explain, other_arguments, other_line, unconfirmed
+from clearhead.check.probing.observing import Seen, lines_of_shape, odd_numbers, varies
+from clearhead.check.probing.report import Drawn, Probe
+from clearhead.check.probing.starting import Start, attempt, form_symptom, others, start
+from clearhead.check.probing.task import Task, retold, task_of
+from clearhead.check.probing.trying import try_all
+from clearhead.errors import SpecError
+from clearhead.working import Working
+
+MORE_KEYS = 2
+"""How many keys more than queries there are where the two are told apart."""
+
+
+def probe(
+    function: Function | Adapted,
+    working: Working | None = None,
+    takes: Sequence[str] = ("query", "key", "value"),
+    returns: str | Sequence[str] = "head",
+    given: Mapping[str, Any] | None = None,
+    library: str | None = None,
+) -> Probe:
+    """Calls a function on inputs drawn for it, and says whether it computes the working, or what it does instead.
+
+    An explanation is only reported if it also holds on inputs that it was not found on.
+
+    Args:
+        function: called with one array for each name in ``takes``, in the working's layout: (batch, head, token, depth)
+            for queries. Functions without a batch, or without heads where there is one, are found out. Or what `adapt`
+            makes of a module, which brings the other arguments along.
+        working: how it should be computed.
+        takes: the lines or given arrays that the function is called with. The working is entered there.
+        returns: the line that the function returns; several if it returns a tuple.
+        given: arrays that stay as they are, such as weights that the function has inside.
+        library: ``"numpy"``, ``"torch"`` or ``"jax"``: whose arrays the function wants. If None, NumPy is tried first,
+            then the others that are imported already.
+
+    Raises:
+        UnknownName: a line or array does not exist.
+        SpecError: the working needs an array that is neither taken nor given; or there is no working.
+        ShapeError: a given array does not fit.
+    """
+    if isinstance(function, Adapted):
+        return _Probing(function.function, function.task(), (function.library,)).probe()
+    if working is None:
+        raise SpecError("A function is probed against a working. Give one, such as Attention(heads=2).working().")
+    given = given or {}
+    return _Probing(function, task_of(working, takes, returns, given), libraries(function, library, given)).probe()
+
+
+class _Outcome(Struct, frozen=True):
+    """What the numbers said: how the function was called, what it gave, the report, and what else was seen."""
+
+    start: Start
+    seen: tuple[Seen, ...]
+    report: Report
+    symptoms: tuple[Symptom, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Probing:
+    """One probe in the making."""
+
+    def __init__(self, function: Function, task: Task, libraries: Iterable[str]) -> None:
+        self.function = function
+        self.task = task
+        self.start, self.odd = start(function, task, libraries)
+
+    def probe(self) -> Probe:
+        """Compares, explains, and tries the properties."""
+        begun = self.start
+        if not begun.seen.outputs:
+            layouts = (found for each in others(begun) if (found := self._in_layout(each)))
+            return self._of_other_line() or next(map(self._finished, layouts), None) or self._without_numbers()
+        if random := varies(begun.caller, begun.seen):
+            return self._without_numbers(random)
+        return self._finished(self._compared())
+
+    def _of_other_line(self) -> Probe | None:
+        """The probe for another line that has the shape of what is returned, if the function is right for that."""
+        shapes = [out.shape for out in self.start.caller(self.start.seen.inputs.arrays).outputs]
+        for name in lines_of_shape(self.start.caller, self.start.seen.inputs, shapes):
+            task = retold(self.task, name)
+            found = task and _Probing(self.function, task, (self.start.form.library,)).probe()
+            if found and found.verdict != "unexplained":
+                remedy = f"Return {self.task.returns[0]}, or say returns={name!r} if {name} is meant."
+                line = Symptom("line", f"What it returns is {name}.", remedy)
+                return replace(found, verdict="explained", symptoms=(*self.start.seen.symptoms, line, *found.symptoms))
+        return None
+
+    def _in_layout(self, other: Start) -> _Outcome | None:
+        """The outcome in another layout, if there the numbers agree or can be explained."""
+        seen = other.look()
+        report, symptoms = explain(self.task, seen, most=1)
+        if report.verdict == "unexplained":
+            return None
+        layout = form_symptom(self.start, other)
+        return _Outcome(other, seen, report, (*symptoms, *([layout] if layout else [])))
+
+    def _compared(self) -> _Outcome:
+        seen = self.start.look()
+        report, symptoms = explain(self.task, seen)
+        outcome = _Outcome(self.start, seen, report, (*self.odd, *symptoms))
+        if report.verdict == "agrees":
+            return self._with_more_keys(outcome)
+        layouts = map(self._in_layout, others(self.start))
+        if report.verdict == "unexplained":
+            if odd := other_line(self.task, seen) or other_arguments(self.task, seen):
+                return replace(outcome, report=replace(report, verdict="explained"), symptoms=(*outcome.symptoms, odd))
+            return next((each for each in layouts if each), outcome)
+        agreeing = next((each for each in layouts if each and each.report.verdict == "agrees"), None)
+        layout = agreeing and form_symptom(self.start, agreeing.start)
+        return replace(outcome, notes=(f"Or: {layout.says}",)) if layout else outcome
+
+    def _with_more_keys(self, outcome: _Outcome) -> _Outcome:
+        """The outcome on as many keys as queries, and what is different on more keys."""
+        task, begun = self.task, outcome.start
+        if not task.keys or task.keys & task.queries or "token" not in begun.sizes:
+            return outcome
+        sizes = {**begun.sizes, "apart": begun.sizes["token"] + MORE_KEYS}
+        sizes["key"] = sizes["key"] + MORE_KEYS
+        if not fits(task, draw(task, sizes, 0, batch=begun.form.batch)):
+            return outcome
+        more = attempt(begun.caller.function, task, begun.form, sizes)
+        if more.rank > 1:
+            return replace(
+                outcome, notes=("It was only tried with as many keys as queries: with more keys it does not run.",)
+            )
+        report, symptoms = explain(task, (more.seen,))
+        if report.verdict == "agrees":
+            return outcome
+        if not task.follows_order:
+            return _Outcome(more, (more.seen,), report, symptoms)
+        cause = f": {' and '.join(report.findings[0].deviations)} gives its numbers" if report.findings else ""
+        return replace(outcome, notes=(f"With more keys than queries it differs{cause}.",))
+
+    # The report
+
+    def _finished(self, outcome: _Outcome) -> Probe:
+        odd = [symptom for each in outcome.seen for symptom in (*each.symptoms, *odd_numbers(each))]
+        symptoms = _distinct((*outcome.symptoms, *odd))
+        report = outcome.report
+        if report.verdict == "agrees" and _elsewhere(outcome, symptoms):
+            report = replace(report, verdict="explained")
+        tried = try_all(self.task, outcome.start, report)
+        if report.findings and tried.contradicts:
+            report, tried = unconfirmed(report), tried.without_cause()
+        return Probe(
+            **{name: getattr(report, name) for name in Report.__struct_fields__},
+            drawn=self._drawn(outcome.start, outcome.seen),
+            symptoms=symptoms,
+            properties=tried.properties,
+            smallest=tried.smallest,
+            notes=outcome.notes,
+        )
+
+    def _without_numbers(self, *more: Symptom) -> Probe:
+        seen = self.start.seen
+        return Probe(
+            verdict="unexplained",
+            comparison=Comparison(()),
+            trace=self.task.working.run(seen.inputs.given(self.task)),
+            drawn=self._drawn(self.start, (seen,)),
+            symptoms=_distinct((*self.odd, *more, *seen.symptoms)),
+            tried=0,
+        )
+
+    def _drawn(self, begun: Start, seen: Sequence[Seen]) -> Drawn:
+        used = {word for name in (*self.task.takes, *self.task.returns) for word in self.task.axes(name)}
+        used |= {"batch"} if begun.form.batch else set()
+        return Drawn(
+            len(seen),
+            {word: size for word, size in begun.sizes.items() if word in used},
+            tuple(dict.fromkeys(each.dtype for each in seen)),
+            begun.form,
+            {name: self.task.axes(name) for name in self.task.takes},
+            self.task.returns,
+        )
+
+
+def _elsewhere(outcome: _Outcome, symptoms: Iterable[Symptom]) -> bool:
+    """Whether the right numbers stand where others are expected. Tokens as columns are no less right than as rows."""
+    return outcome.start.form.order == "tokens-first" or any(each.kind == "axis-order" for each in symptoms)
+
+
+def _distinct(symptoms: Iterable[Symptom]) -> tuple[Symptom, ...]:
+    """Each kind of symptom once: inputs show it with numbers of their own."""
+    return tuple({each.kind: each for each in reversed(tuple(symptoms))}.values())[::-1]

@@ -1,0 +1,399 @@
+"""What must hold of any attention of a kind, whoever wrote it: no hypothesis about its inside is needed.
+
+Each property says how inputs are changed and what the outputs must then be. Whether it applies is read off the lines of
+the working: which masks it has, whether the place of a token counts, what the function takes and returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from clearhead.check.probing.drawing import Inputs
+from clearhead.check.probing.task import ASKED, Task, masks_of
+from clearhead.check.probing.trials import (
+    QUERY_WORDS,
+    Array,
+    Change,
+    Property,
+    Trial,
+    Violation,
+    along,
+    at,
+    by_changes,
+    close,
+    query_word,
+    shifted,
+    violation,
+)
+from clearhead.errors import ClearheadError
+from clearhead.line import Line
+from clearhead.ops import linear, scores
+
+# What a query may not see
+
+
+def _barred(trial: Trial, inputs: Inputs) -> Array | None:
+    """For each query and key (behind a batch, if any): whether the working bars it in all heads."""
+    softmax = next((line for line in trial.task.working.lines if line.operation is scores.softmax), None)
+    if softmax is None:
+        return None
+    try:
+        trace = trial.task.working.run(inputs.given(trial.task), keep=[softmax.operands[0]])
+    except ClearheadError:
+        return None
+    barred = np.asarray(np.isneginf(trace.numpy(softmax.operands[0])))
+    words = trace.axes(softmax.operands[0])
+    return np.asarray(barred.all(axis=words.index("head"))) if "head" in words else barred
+
+
+def _unseen(trial: Trial, inputs: Inputs, *, later: bool) -> Iterator[Change]:
+    """Changes of a token that some queries may not see: because it is later, or for another reason."""
+    barred = _barred(trial, inputs)
+    if barred is None:
+        return
+    queries, keys = barred.shape[-2:]
+    past = keys - next(
+        (
+            inputs.arrays[n].shape[trial.words(n, inputs.arrays[n]).index("token")]
+            for n in _tokens(trial, trial.task.keys)
+        ),
+        keys,
+    )
+    future = np.arange(keys) > np.arange(queries)[:, None] + (keys - queries)
+    counts = barred & future if later else (barred & ~future if _has(trial.task, scores.mask_causal) else barred)
+    for key in range(past, keys):
+        if not counts[..., key].any():
+            continue
+        token = key - past
+        changed = {
+            name: shifted(trial, name, inputs.arrays[name], **{_token_word(trial, name): token})
+            for name in _tokens(trial, trial.task.keys)
+        }
+        own = np.arange(queries) == token if set(changed) & trial.task.queries else np.zeros(queries, dtype=bool)
+        stays = counts[..., key] & ~own
+
+        def where(words: tuple[str, ...], before: Array, stays: Array = stays) -> Array:
+            axes = ("batch",) * (stays.ndim - 1) + (query_word(words) or "",)
+            return along(words, before.shape, stays, axes)
+
+        yield Change(f"Token {token} is changed, which some queries may not see.", changed, where=where)
+
+
+def _token_word(trial: Trial, name: str) -> str:
+    return "key" if "key" in trial.task.axes(name) else "token"
+
+
+def _tokens(trial: Trial, names: frozenset[str]) -> list[str]:
+    """Those of the arrays that have numbers for each token."""
+    task = trial.task
+    return [
+        name
+        for name in task.takes
+        if name in names and {"token", "key"} & set(task.axes(name)) and len(task.axes(name)) > 1
+    ]
+
+
+def _has(task: Task, *operations: Any) -> bool:
+    return any(line.operation in operations for line in task.working.lines)
+
+
+def _rows_returned(task: Task) -> bool:
+    return all(query_word(task.axes(name)) for name in task.returns)
+
+
+# The order of tokens
+
+
+def _reordered(trial: Trial, inputs: Inputs) -> Iterator[Change]:
+    """Queries, keys, or both where they are the same tokens, in another order."""
+    task = trial.task
+    both = bool(task.queries & task.keys)
+    for moves in (("query", "key"),) if both else (("query",), ("key",)):
+        changed = {}
+        for name, array in inputs.arrays.items():
+            words = trial.words(name, array)
+            for number, word in enumerate(words):
+                if _side(task, name, word) in moves:
+                    array = _swapped(array, number)
+            changed[name] = array
+
+        def expected(words: tuple[str, ...], before: Array, moves: tuple[str, ...] = moves) -> Array:
+            for number, word in enumerate(words):
+                if ("query" if word in QUERY_WORDS else word) in moves:
+                    before = _swapped(before, number)
+            return before
+
+        what = "tokens" if both else {"query": "queries", "key": "keys (with their values)"}[moves[0]]
+        yield Change(f"The first two {what} change places.", changed, expected)
+
+
+def _side(task: Task, name: str, word: str) -> str:
+    """Whether an axis of an array runs over queries or keys; "" if over neither."""
+    if word in ("query", "key"):
+        return word
+    if word != "token":
+        return ""
+    return "query" if name in task.queries else "key" if name in task.keys else ""
+
+
+def _swapped(array: Array, axis: int) -> Array:
+    order = np.arange(array.shape[axis])
+    order[:2] = order[:2][::-1]
+    return np.take(array, order, axis=axis)
+
+
+def _any_order(task: Task) -> bool:
+    """Whether nothing depends on the order of tokens, and all that has tokens is taken."""
+    fixed = any(ASKED & set(given.axes) for given in task.working.givens if given.name not in task.takes)
+    return not task.follows_order and _rows_returned(task) and bool(task.queries) and bool(task.keys) and not fixed
+
+
+# Weights as shares
+
+
+def _shares(trial: Trial, inputs: Inputs) -> Violation | None:
+    """Weights that are negative, or rows of them that do not sum to one."""
+    outputs = trial.outputs(inputs)
+    barred = _barred(trial, inputs)
+    for name, out in zip(trial.task.returns, outputs or (), strict=False):
+        if not _is_softmax(trial.task.working.line(name)):
+            continue
+        sums = out.sum(axis=-1)
+        sees = np.ones(sums.shape, dtype=bool)
+        if barred is not None:
+            seen = np.asarray(~barred.all(axis=-1))
+            sees = along(trial.words(name, out)[:-1], sums.shape, seen, ("batch",) * (seen.ndim - 1) + ("query",))
+        if (out < 0).any():
+            return violation("A weight is negative.", inputs, name, out < 0, np.zeros_like(out), out)
+        off = ~close(np.ones_like(sums), sums) & sees
+        if off.any():
+            return violation("The weights of a query do not sum to one.", inputs, name, off, np.ones_like(sums), sums)
+    return None
+
+
+def _is_softmax(line: Any) -> bool:
+    return isinstance(line, Line) and line.operation is scores.softmax
+
+
+def _equal_values(trial: Trial, inputs: Inputs) -> Violation | None:
+    """Values that are the same for all tokens, which must come out as they are."""
+    (name,) = _values(trial.task)
+    array = inputs.arrays[name]
+    words = trial.words(name, array)
+    same = {
+        **inputs.arrays,
+        name: np.repeat(
+            array[at(words, "token", slice(0, 1))], array.shape[words.index("token")], axis=words.index("token")
+        ),
+    }
+    alike = Inputs(same, inputs.sizes)
+    outputs = trial.outputs(alike)
+    if outputs is None:
+        return None
+    trace = trial.task.working.run(alike.given(trial.task))
+    for line, out in zip(trial.task.returns, outputs, strict=True):
+        if trial.task.working.line(line).axes[-1] not in ("depth", "head*depth"):
+            continue
+        off = ~close(trace.numpy(line), out)
+        if off.any():
+            says = "All tokens have the same value, so each query must get this value."
+            return violation(says, alike, line, off, trace.numpy(line), out)
+    return None
+
+
+def _values(task: Task) -> tuple[str, ...]:
+    """The values, where the function takes them as they enter the weighted sum, and returns this sum."""
+    sums = [line for line in task.working.lines if line.operation is linear.weighted_sum]
+    if len(sums) != 1 or task.working.lines[-1].operation not in (linear.weighted_sum, linear.concat):
+        return ()
+    if not any(_is_softmax(task.working.line(operand)) for operand in sums[0].operands[:1]):
+        return ()
+    name = _through(task, sums[0].operands[1], (linear.repeat,))
+    return (name,) if name in task.takes else ()
+
+
+def _through(task: Task, name: str, operations: tuple[Any, ...]) -> str:
+    """The line that another comes from, through these operations alone."""
+    line = task.working.line(name)
+    while isinstance(line, Line) and line.operation in operations:
+        line = task.working.line(line.operands[0])
+    return line.name
+
+
+# Constants that softmax does not see
+
+SHIFTED = (
+    scores.alibi,
+    scores.mask_boolean,
+    scores.mask_additive,
+    scores.mask_causal,
+    scores.mask_window,
+    scores.mask_padding,
+)
+"""What leaves a constant on a row of scores as it is."""
+
+SCALED = (*SHIFTED, scores.scale, scores.scale_by_depth)
+
+
+def _row_shifts(trial: Trial, inputs: Inputs) -> Iterator[Change]:
+    """A constant on each row of scores, or the same vector on all keys, which is one."""
+    for name in _row_constant(trial.task):
+        yield Change(f"1 is added to all of {name}.", {name: inputs.arrays[name] + 1})
+
+
+def _row_constant(task: Task) -> tuple[str, ...]:
+    """What is taken and may be shifted by a constant without a change of the weights."""
+    softmax = next((line for line in task.working.lines if line.operation is scores.softmax), None)
+    if softmax is None or any(_derived(task, name, softmax.name) for name in task.returns):
+        return ()
+    found = [_through(task, softmax.operands[0], SCALED)]
+    found += [line.operands[1] for line in masks_of(task) if line.operation is scores.mask_additive]
+    product = task.working.line(found[0])
+    if isinstance(product, Line) and product.operation is linear.matmul_transposed:
+        found.append(_through(task, product.operands[1], (linear.repeat,)))
+    reads = [operand for line in task.working.lines for operand in line.operands]
+    return tuple(name for name in dict.fromkeys(found) if name in task.takes and reads.count(name) == 1)
+
+
+def _derived(task: Task, name: str, softmax: str) -> bool:
+    """Whether a returned line does not come from the weights."""
+    working = task.working.until(name)
+    return softmax not in {line.name for line in working.lines}
+
+
+# Independence
+
+
+def _other_items(trial: Trial, inputs: Inputs) -> Iterator[Change]:
+    """One item of a batch changed: the others must stay as they are."""
+    size = inputs.sizes["batch"] if trial.batch else 1
+    for item in range(size if size > 1 else 0):
+        changed = {
+            name: shifted(trial, name, array, batch=item)
+            for name, array in inputs.arrays.items()
+            if trial.task.takes_batch(name) and array.dtype.kind != "b"
+        }
+
+        def where(words: tuple[str, ...], before: Array, item: int = item) -> Array:
+            return along(words, before.shape, np.arange(size) != item, ("batch",))
+
+        yield Change(f"Item {item} of the batch is changed.", changed, where=where)
+
+
+def _other_heads(trial: Trial, inputs: Inputs) -> Iterator[Change]:
+    """One head changed: the others must stay as they are."""
+    task, sizes = trial.task, inputs.sizes
+    heads = sizes["head"]
+    for name in task.takes:
+        word = next((each for each in task.axes(name) if each in ("head", "group")), None)
+        array = inputs.arrays[name]
+        if word is None or array.dtype.kind == "b":
+            continue
+        for number in range(sizes[word]):
+            times = heads // sizes[word]
+            own = np.arange(heads) // times == number
+
+            def where(words: tuple[str, ...], before: Array, own: Array = own) -> Array:
+                if "head" in words:
+                    return along(words, before.shape, ~own, ("head",))
+                return along(words, before.shape, np.repeat(~own, before.shape[-1] // heads), ("head*depth",))
+
+            yield Change(
+                f"{word.capitalize()} {number} of {name} is changed.",
+                {name: shifted(trial, name, array, **{word: number})},
+                where=where,
+            )
+
+
+def _heads_apart(task: Task) -> bool:
+    apart = all({"head", "head*depth"} & set(task.axes(name)) for name in task.returns)
+    return apart and any({"head", "group"} & set(task.axes(name)) for name in task.takes)
+
+
+# Large numbers
+
+LARGE = 1000.0
+
+
+def _large_scores(trial: Trial, inputs: Inputs) -> Violation | None:
+    """Large scores, which must not overflow."""
+    large = {name: inputs.arrays[name] * LARGE for name in trial.task.queries if inputs.arrays[name].dtype.kind == "f"}
+    big = Inputs({**inputs.arrays, **large}, inputs.sizes)
+    outputs = trial.outputs(big)
+    if outputs is None:
+        return None
+    trace = trial.task.working.run(big.given(trial.task))
+    for name, out in zip(trial.task.returns, outputs, strict=True):
+        expected = trace.numpy(name)
+        off = np.isfinite(expected) & ~np.isfinite(out)
+        if off.any():
+            return violation(f"Queries are {LARGE:g} times as large.", inputs, name, off, expected, out, large)
+    return None
+
+
+def _many_batches(task: Task) -> bool:
+    return any(map(task.takes_batch, task.takes))
+
+
+PROPERTIES: tuple[Property, ...] = (
+    Property(
+        "future",
+        "Later tokens do not move what earlier ones get.",
+        lambda task: _has(task, scores.mask_causal) and _rows_returned(task) and bool(task.keys),
+        by_changes(lambda trial, inputs: _unseen(trial, inputs, later=True)),
+    ),
+    Property(
+        "masked",
+        "Tokens that a mask bars do not matter.",
+        lambda task: len(masks_of(task)) > _has(task, scores.mask_causal) and _rows_returned(task) and bool(task.keys),
+        by_changes(lambda trial, inputs: _unseen(trial, inputs, later=False)),
+    ),
+    Property("order", "Tokens in another order give the same in that order.", _any_order, by_changes(_reordered)),
+    Property(
+        "shares",
+        "Weights are not negative, and those of a query sum to one.",
+        lambda task: any(_is_softmax(task.working.line(name)) for name in task.returns),
+        _shares,
+    ),
+    Property(
+        "equal-values",
+        "Where all values are equal, each query gets this value.",
+        lambda task: bool(_values(task)),
+        _equal_values,
+    ),
+    Property(
+        "row-constant",
+        "A constant on a row of scores changes nothing.",
+        lambda task: bool(_row_constant(task)),
+        by_changes(_row_shifts),
+    ),
+    Property("batch", "Items of a batch do not influence each other.", _many_batches, by_changes(_other_items)),
+    Property("heads", "Heads do not influence each other.", _heads_apart, by_changes(_other_heads)),
+    Property(
+        "large",
+        "Large scores do not overflow.",
+        lambda task: _has(task, scores.softmax) and bool(task.queries),
+        _large_scores,
+    ),
+)
+"""All properties, in the order in which they are tried."""
+
+
+def differs(task: Task) -> Property:
+    """The property that the function gives what the working gives, to find the smallest input on which it does not."""
+
+    def tried(trial: Trial, inputs: Inputs) -> Violation | None:
+        outputs = trial.outputs(inputs)
+        if outputs is None:
+            return None
+        trace = task.working.run(inputs.given(task), keep=task.returns)
+        for name, out in zip(task.returns, outputs, strict=True):
+            off = ~close(trace.numpy(name), out)
+            if off.any():
+                return violation("", inputs, name, off, trace.numpy(name), out)
+        return None
+
+    return Property("same", "It gives what the working gives.", lambda _: True, tried)

@@ -1,0 +1,102 @@
+"""The smallest input on which a property fails: fewer tokens, heads and features first, then simpler numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from msgspec.structs import replace
+
+from clearhead.check.probing.drawing import Inputs, Sizes, draw, known_sizes, sizes_of
+from clearhead.check.probing.trials import Array, Property, Trial, Violation
+
+MOST_CALLS = 150
+"""How often a property is tried at most on the way to a smaller input."""
+
+SEEDS = 3
+"""How many inputs of a size are drawn before it counts as too small to show anything."""
+
+SHRINKABLE = ("batch", "token", "past", "apart", "head", "depth", "model", "hidden")
+"""The axes to make smaller, in this order. One token less changes queries and keys alike."""
+
+SIMPLE = (0.0, 1.0)
+"""The numbers to try in place of each other one."""
+
+
+def smallest(prop: Property, trial: Trial, found: Violation, tied: tuple[str, ...] = ()) -> Violation:
+    """The violation of a property on the smallest inputs that a greedy search finds; ``tied`` sizes stay equal."""
+    budget = iter(range(MOST_CALLS))
+    return _simpler(prop, trial, _fewer(prop, trial, found, tied, budget), budget)
+
+
+def _fewer(prop: Property, trial: Trial, found: Violation, tied: tuple[str, ...], budget: Iterator[int]) -> Violation:
+    """Smaller axes, one after the other, and whole numbers."""
+    found = _at_size(prop, trial, found.inputs.sizes, budget) or found
+    known = known_sizes(trial.task).keys()
+    for word in SHRINKABLE:
+        words = tied if word in tied else (word,)
+        if known & {*words} or word not in found.inputs.sizes:
+            continue
+        for size in range(1, found.inputs.sizes[word]):
+            shrunk = _at_size(prop, trial, _with(trial, found.inputs.sizes, words, size), budget)
+            if shrunk:
+                found = shrunk
+                break
+    return found
+
+
+FOLLOWING = {
+    "token": ("query", "key"), "past": ("key",), "head": ("head*depth", "group"), "depth": ("head*depth",)
+}  # fmt: skip
+"""The sizes that follow from others."""
+
+
+def _with(trial: Trial, sizes: Sizes, words: Sequence[str], size: int) -> Sizes:
+    """The sizes with some changed, and those that follow from them."""
+    following = {each for word in words for each in FOLLOWING.get(word, ())}
+    kept = {each: n for each, n in sizes.items() if each not in following}
+    return sizes_of(trial.task, {**kept, **dict.fromkeys(words, size)})
+
+
+def _at_size(prop: Property, trial: Trial, sizes: Sizes, budget: Iterator[int]) -> Violation | None:
+    for seed in range(SEEDS):
+        if next(budget, None) is None:
+            return None
+        found = prop.tried(trial, draw(trial.task, sizes, seed, batch=trial.batch, kind="whole"))
+        if found:
+            return found
+    return None
+
+
+def _simpler(prop: Property, trial: Trial, found: Violation, budget: Iterator[int]) -> Violation:
+    """Zeros, or else ones, wherever they still show it: in whole arrays first, in rows, then in single cells."""
+    for axes in (None, -1, 0):
+        for name, array in found.inputs.arrays.items():
+            places = [] if array.dtype.kind == "b" else list(_places(array, axes))
+            for place in places:
+                found = _with_simple(prop, trial, found, name, place, budget)
+    return found
+
+
+def _places(array: Array, depth: int | None) -> Iterator[tuple[int, ...]]:
+    """The places of an array: the whole, or its parts down to so many axes from the end."""
+    yield from np.ndindex(array.shape[: 0 if depth is None else array.ndim + depth])
+
+
+def _with_simple(
+    prop: Property, trial: Trial, found: Violation, name: str, place: tuple[int, ...], budget: Iterator[int]
+) -> Violation:
+    for simple in SIMPLE:
+        now = found.inputs.arrays[name][place]
+        if np.isin(now, SIMPLE[: SIMPLE.index(simple) + 1]).all() or next(budget, None) is None:
+            break
+        better = prop.tried(trial, _replaced(found.inputs, name, place, simple))
+        if better:
+            return better
+    return found
+
+
+def _replaced(inputs: Inputs, name: str, place: tuple[int, ...], number: float) -> Inputs:
+    array = inputs.arrays[name].copy()
+    array[place] = number
+    return replace(inputs, arrays={**inputs.arrays, name: array})

@@ -1,0 +1,125 @@
+"""How a function can be called: which library, with or without a batch, in which order of axes, on which sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import get_args
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.check.probing.calling import Caller, Form, Function, Order, Symptom, forms
+from clearhead.check.probing.drawing import Sizes, draw, sizes_of
+from clearhead.check.probing.observing import Seen, look
+from clearhead.check.probing.task import Task
+
+NOTHING = 3
+"""The rank of a form in which a function gives nothing."""
+
+SEEDS = 4
+"""How many inputs are drawn besides the first; the last in single precision."""
+
+COINCIDENCES: tuple[tuple[str, str], ...] = (("token", "depth"), ("model", "head*depth"), ("token", "head"))
+"""Sizes that some code needs to be equal: it is tried so where it runs on no other sizes."""
+
+
+class Start(Struct, frozen=True):
+    """A way to call a function, and what it gave on a first input; ``tied`` sizes must be equal for it to run."""
+
+    caller: Caller
+    sizes: Sizes
+    seen: Seen
+    tied: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> Form:
+        """The form in which it is called."""
+        return self.caller.form
+
+    @property
+    def rank(self) -> int:
+        """0 if it gave what can be compared, 1 with axes in another order, 2 another shape, 3 nothing."""
+        kinds = {each.kind for each in self.seen.symptoms}
+        if self.seen.outputs:
+            return 1 if "axis-order" in kinds else 0
+        return NOTHING if {"raises", "returns-nothing"} & kinds else 2
+
+    def look(self) -> tuple[Seen, ...]:
+        """What it gives on all inputs, the first one in front."""
+        double, single = dtypes(self.form)
+        drawn = [draw(self.caller.task, self.sizes, seed, batch=self.form.batch) for seed in range(1, SEEDS + 1)]
+        types = [*[double] * (SEEDS - 1), single]
+        return (self.seen, *(look(self.caller, each, dtype) for each, dtype in zip(drawn, types, strict=True)))
+
+
+def start(function: Function, task: Task, libraries: Iterable[str]) -> tuple[Start, tuple[Symptom, ...]]:
+    """The way to call a function that gives what can be compared, and what is odd about it."""
+    wanted = [form for library in libraries for form in forms(task, library)]
+    sizes = sizes_of(task)
+    tries = []
+    for form in wanted:
+        tries.append(attempt(function, task, form, sizes))
+        if tries[-1].rank == 0:
+            return tries[-1], ()
+    best = next((each for each in tries if each.rank < NOTHING), tries[0])
+    if best.rank < NOTHING:
+        return best, ()
+    for word, other in COINCIDENCES:
+        if not {word, other} <= sizes.keys() or sizes[word] == sizes[other]:
+            continue
+        equal = sizes_of(task, {word: sizes[other], other: sizes[other]})
+        again = min((attempt(function, task, form, equal) for form in wanted), key=lambda each: each.rank)
+        if again.rank < 2 and equal[word] == equal[other]:
+            only = Symptom("sizes", f"It runs only where {word} and {other} have the same size, and was tried there.")
+            return replace(again, tied=(word, other)), (*tries[0].seen.symptoms, only)
+    return best, ()
+
+
+def attempt(function: Function, task: Task, form: Form, sizes: Sizes) -> Start:
+    """A function called in a form, on a first input of these sizes."""
+    caller = Caller(function, task, form)
+    inputs = draw(task, sizes, 0, batch=form.batch)
+    return Start(caller, sizes, look(caller, inputs, dtypes(form)[0]))
+
+
+def dtypes(form: Form) -> tuple[str, str]:
+    """The types in which a function is tried: JAX has no double precision unless it is told to."""
+    if form.library != "jax":
+        return "float64", "float32"
+    from jax import config
+
+    return ("float64" if config.values["jax_enable_x64"] else "float32"), "float32"
+
+
+def others(begun: Start) -> Iterator[Start]:
+    """Other ways in which the function gives what can be compared: other orders of axes, one example at a time."""
+    task, form = begun.caller.task, begun.form
+    tried = {_seen_as(task, form)}
+    for order in (form.order, *get_args(Order)):
+        for other in forms(task, form.library, order):
+            if _seen_as(task, other) not in tried:
+                tried.add(_seen_as(task, other))
+                found = attempt(begun.caller.function, task, other, begun.sizes)
+                if found.rank == 0:
+                    yield found
+
+
+def _seen_as(task: Task, form: Form) -> tuple[object, ...]:
+    """All that a form changes for the function."""
+    return (form.batch, form.heads, *(form.axes(task.axes(name)) for name in (*task.takes, *task.returns)))
+
+
+def form_symptom(begun: Start, found: Start) -> Symptom | None:
+    """What is odd about a form other than the first in which the function ran; None for one of fewer axes."""
+    if found.form.order == begun.form.order:
+        return None
+    task = begun.caller.task
+    name = next(iter((*task.returns, *task.takes)))
+    lead = ("batch",) if found.form.batch else ()
+    axes = ", ".join((*lead, *found.form.axes(task.axes(name))))
+    ours = ", ".join((*lead, *task.axes(name)))
+    return Symptom(
+        "layout",
+        f"It wants another layout: {name} as ({axes}), where clearhead has ({ours}). This is a convention; what "
+        f"is said here holds in that layout.",
+    )

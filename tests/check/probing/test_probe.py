@@ -1,0 +1,296 @@
+"""What a probe says of a function: from outside, of its properties, and in words."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from clearhead import Attention, Block, Mlp, Norm, Positions, Rotary, ShapeError, SpecError, UnknownName, deviate, probe
+from clearhead.check.probing.drawing import draw, sizes_of
+from clearhead.check.probing.task import task_of
+from clearhead.show import lower
+
+PLAIN = Attention(heads=2).working()
+CAUSAL = Attention(heads=2, causal=True).working()
+
+
+def softmax(s):
+    e = np.exp(s - s.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def attention(q, k, v):
+    return softmax(q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])) @ v
+
+
+def as_function(working, takes, returns):
+    """A working itself as a function of what it takes."""
+    entered = task_of(working, takes, returns, None).working
+    return lambda *arrays: entered.run(dict(zip(takes, arrays, strict=True)))[returns]
+
+
+# From outside
+
+
+def test_a_function_that_raises_is_told_in_words():
+    """Its error and the shapes it was called with are in the report, and no traceback."""
+
+    def broken(*_):
+        raise RuntimeError("no such\nkernel")
+
+    report = probe(broken, PLAIN)
+    assert report.verdict == "unexplained"
+    (symptom,) = report.symptoms
+    assert symptom.kind == "raises"
+    assert symptom.says.startswith("It raises RuntimeError (no such kernel) when called with query (batch=3, head=2, ")
+
+
+@pytest.mark.parametrize(
+    ("returned", "kind", "says"),
+    [
+        (lambda _: None, "returns-nothing", "returns None, where head is expected. End the function with return."),
+        (lambda _: "text", "returns-nothing", "returns a str that holds no such arrays, where head is expected"),
+        (lambda out: out.astype(int), "dtype", "It returns whole numbers (int64) for head."),
+        (lambda out: out[:, 0], "shape", "shape (3, 5, 4), which looks like (batch, token, depth)"),
+        (lambda out: out.sum(), "shape", "expected is (batch=3, head=2, token=5, depth=4)"),
+        (
+            lambda out: np.moveaxis(out, 1, 2),
+            "axis-order",
+            "order: (batch=3, token=5, head=2, depth=4), where (batch=3",
+        ),
+        (lambda out: np.where(out > 1, np.nan, out), "nan", "numbers of head are NaN"),
+        (lambda out: out + np.random.default_rng().normal(), "varies", "Two calls with the same inputs"),
+        (lambda out: out.astype(np.float32), "precision", "Given float64 it returns head as float32"),
+    ],
+)
+def test_what_is_odd_from_outside_is_told(returned, kind, says):
+    """Nothing, another type or shape, other axes, NaN, chance and lost precision are named as what they are."""
+    report = probe(lambda q, k, v: returned(attention(q, k, v)), PLAIN)
+    assert kind in [each.kind for each in report.symptoms], str(report)
+    assert says in str(report)
+
+
+def test_writing_into_inputs_is_told():
+    """A function that changes its arguments agrees, with that said."""
+
+    def scaled_in_place(q, k, v):
+        q /= np.sqrt(q.shape[-1])
+        return softmax(q @ np.swapaxes(k, -1, -2)) @ v
+
+    report = probe(scaled_in_place, PLAIN)
+    assert report.verdict == "agrees"
+    assert [each.kind for each in report.symptoms] == ["writes"]
+    assert "other numbers stand in query" in str(report)
+
+
+def test_code_that_runs_on_equal_sizes_only_is_tried_there():
+    """Without the transpose it runs only where there are as many tokens as features, and there the cause is found."""
+    report = probe(lambda q, k, v: softmax(q @ k / np.sqrt(q.shape[-1])) @ v, PLAIN)
+    assert report.explained_by("keys-not-transposed")
+    assert [each.kind for each in report.symptoms] == ["raises", "sizes"]
+
+
+def test_another_line_with_its_own_shape_is_found():
+    """A function that returns the concatenated heads is told so, and that it is right about them."""
+
+    def concatenated(q, k, v):
+        return np.moveaxis(attention(q, k, v), -3, -2).reshape(*q.shape[:-3], q.shape[-2], -1)
+
+    report = probe(concatenated, PLAIN)
+    assert report.verdict == "explained"
+    assert "What it returns is concat." in str(report)
+
+
+def test_more_keys_than_queries_are_tried_too():
+    """A causal mask from the top left agrees on squares; what it does behind a cache is said beside."""
+    report = probe(lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True), CAUSAL)
+    assert report.verdict == "agrees"
+    assert report.notes == ("With more keys than queries it differs: causal-top-left gives its numbers.",)
+
+
+def test_an_explanation_must_hold_on_fresh_inputs():
+    """What fits one input is not reported if others differ: here softmax goes over the queries for some only."""
+
+    def changes_its_mind(q, k, v):
+        s = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
+        return (softmax(s) if q.sum() > 0 else np.swapaxes(softmax(np.swapaxes(s, -1, -2)), -1, -2)) @ v
+
+    report = probe(changes_its_mind, PLAIN)
+    assert report.verdict == "unexplained"
+    assert not report.findings
+    assert report.near_misses[0].deviations == ("softmax-over-queries",)
+
+
+# Properties
+
+SPECS = {
+    "plain": (Attention(heads=2), ("query", "key", "value"), "head"),
+    "causal": (Attention(heads=2, causal=True), ("query", "key", "value"), "head"),
+    "masks": (Attention(heads=2, mask="boolean", padding=True), ("query", "key", "value", "mask", "padding"), "head"),
+    "bias": (Attention(heads=2, mask="additive"), ("query", "key", "value", "mask"), "weights"),
+    "window": (Attention(heads=2, window=3, causal=True), ("query", "key", "value"), "concat"),
+    "grouped": (Attention(heads=4, kv_heads=2, alibi=True), ("query", "key", "value"), "head"),
+    "rotary": (Attention(heads=2, rotary=Rotary(), softcap=2.0), ("query", "key", "value"), "weights"),
+    "scores": (Attention(heads=2), ("scaled",), "weights"),
+    "cache": (
+        Attention(heads=2, causal=True, cache=True), ("query", "key", "value", "past.key", "past.value"), "head",
+    ),
+    "memory": (Attention(heads=2, memory=True), ("query", "memory", "key.weight", "value.weight"), "head"),
+    "self": (Attention(heads=2, output=False), ("input", "query.weight", "key.weight", "value.weight"), "concat"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_textbook_has_every_property_that_applies(name):
+    """No property fails of the working itself, whatever it takes and returns; at least three apply."""
+    spec, takes, returns = SPECS[name]
+    report = probe(as_function(spec.working(), takes, returns), spec.working(), takes, returns)
+    assert report.verdict == "agrees", str(report)
+    assert not report.failing, str(report)
+    assert len(report.properties) >= 3
+
+
+APPLYING = {
+    "plain": "order equal-values row-constant batch heads large",
+    "causal": "future equal-values row-constant batch heads large",
+    "masks": "masked order equal-values row-constant batch heads large",
+    "bias": "masked order shares row-constant batch heads large",
+    "window": "future masked equal-values row-constant batch heads large",
+    "grouped": "equal-values row-constant batch heads large",
+    "rotary": "shares batch heads large",
+    "scores": "shares row-constant batch heads",
+    "self": "order batch heads large",
+}
+
+
+@pytest.mark.parametrize("name", APPLYING)
+def test_which_properties_apply_is_read_off_the_lines(name):
+    """Masks, positions, what is taken and what is returned decide; nobody is asked."""
+    spec, takes, returns = SPECS[name]
+    report = probe(as_function(spec.working(), takes, returns), spec.working(), takes, returns)
+    assert " ".join(each.id for each in report.properties) == APPLYING[name]
+
+
+def test_the_smallest_input_is_small_and_shows_the_failure():
+    """The future is seen with two tokens, one head, one feature, in zeros and ones; and it really is seen there."""
+
+    def peeking(q, k, v):
+        return attention(q, k, v)
+
+    report = probe(peeking, CAUSAL)
+    (failing,) = report.failing
+    assert failing.id == "future"
+    found = failing.violation
+    assert {array.shape for array in found.inputs.arrays.values()} == {(1, 1, 2, 1)}
+    assert all(np.isin(array, (0, 1)).all() for array in found.inputs.arrays.values())
+    before = peeking(*found.inputs.arrays.values())
+    after = peeking(*{**found.inputs.arrays, **found.changed}.values())
+    assert before[found.cell] == pytest.approx(found.expected)
+    assert after[found.cell] == pytest.approx(found.got)
+    assert abs(before[found.cell] - after[found.cell]) > 0.01
+    assert failing.follows
+
+
+def test_overflow_is_found_where_the_numbers_agree():
+    """A softmax that is not shifted agrees on ordinary numbers and fails on large ones."""
+
+    def unshifted(q, k, v):
+        e = np.exp(q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1]))
+        return e / e.sum(-1, keepdims=True) @ v
+
+    report = probe(unshifted, PLAIN)
+    assert report.verdict == "agrees"
+    assert [each.id for each in report.failing] == ["large"]
+
+
+# Whole blocks, inputs, reports
+
+
+def test_a_block_with_everything_is_probed():
+    """A block with positions, causal attention, norms and an MLP is explained by the one line that was changed."""
+    spec = Block(Attention(heads=2, causal=True), norm=Norm(), mlp=Mlp("gelu"), positions=Positions("sinusoidal"))
+    working = spec.working()
+    sizes = {"token": 5, "model": 6, "head": 2, "depth": 3, "head*depth": 6, "hidden": 11}
+    rng = np.random.default_rng(3)
+    given = {
+        each.name: rng.normal(size=[sizes[word] for word in each.axes])
+        for each in working.givens
+        if each.name != "embedding"
+    }
+    wrong = deviate(working, "gelu-other-form")
+    report = probe(
+        lambda x: wrong.run({"embedding": x, **given})["mlp.norm"], working, ["embedding"], "mlp.norm", given
+    )
+    assert report.verdict == "explained"
+    assert report.explained_by("gelu-other-form")
+    assert [each.id for each in report.properties] == ["future", "batch", "large"]
+
+
+def test_no_two_axes_have_the_same_size_and_every_query_sees_a_key():
+    """Inputs tell axes apart by their sizes, and masks bar some keys but leave each query one."""
+    spec = Attention(heads=2, mask="boolean", padding=True, causal=True)
+    task = task_of(spec.working(), ("input", "mask", "padding"), "head", _weights(spec))
+    sizes = sizes_of(task)
+    apart = [sizes[word] for word in ("batch", "head", "token", "depth", "model", "head*depth")]
+    assert len(set(apart)) == len(apart)
+    for seed in range(5):
+        inputs = draw(task, sizes, seed, batch=True)
+        assert not inputs.arrays["mask"].all()
+        seen = inputs.arrays["mask"] & inputs.arrays["padding"][:, None, :] & np.tri(5, dtype=bool)
+        assert seen.any(-1).all()
+
+
+def _weights(spec):
+    sizes = {"head": 2, "model": 7, "depth": 4, "head*depth": 8}
+    return {
+        each.name: np.ones([sizes[word] for word in each.axes])
+        for each in spec.working().givens
+        if each.name.endswith(".weight")
+    }
+
+
+def test_the_report_is_text_and_data():
+    """The document, the text and JSON say the same verdict; NaN is text in JSON."""
+    report = probe(lambda q, k, v: np.sqrt(attention(q, k, v)), PLAIN)
+    data = json.loads(json.dumps(report.data(), allow_nan=False))
+    assert data["verdict"] == report.verdict == "unexplained"
+    assert {each["kind"] for each in data["symptoms"]} >= {"nan"}
+    assert [each["id"] for each in data["properties"]] == [each.id for each in report.properties]
+    assert "nan" in json.dumps(data)
+    assert lower(report.document(), "text", width=100).startswith("Probe")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"takes": ["quary"]}, UnknownName, "Did you mean query"),
+        ({"returns": "hed"}, UnknownName, "There is no line 'hed'"),
+        ({"takes": ["query", "key"]}, SpecError, "value.weight"),
+        ({"returns": ()}, SpecError, "returns names no line"),
+        ({"returns": "query"}, SpecError, "which the function takes"),
+        ({"given": {"mask": 1}}, UnknownName, "mask"),
+        ({"library": "tensorflow"}, SpecError, "library expects numpy, torch, jax"),
+        ({"working": None}, SpecError, "probed against a working"),
+        ({"takes": ["input"], "given": {"query.weight": [1.0]}}, ShapeError, "query.weight expects"),
+    ],
+)
+def test_wrong_questions_are_answered_with_what_is_missing(options, error, says):
+    """A name that is unknown, an array that is missing and a library that is not known are told before any call."""
+    with pytest.raises(error, match=says):
+        probe(**{"function": attention, "working": PLAIN, **options})
+
+
+def test_no_library_is_imported_that_the_user_has_not():
+    """Probing a NumPy function imports neither PyTorch nor JAX, even where it fails on NumPy arrays."""
+    program = """
+import sys, numpy as np, clearhead
+def broken(q, k, v): raise TypeError
+clearhead.probe(broken, clearhead.Attention(heads=2).working())
+clearhead.probe(lambda q, k, v: v, clearhead.Attention(heads=2).working())
+print(*sorted(m for m in ("torch", "jax", "hypothesis", "transformers") if m in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
