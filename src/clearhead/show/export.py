@@ -26,9 +26,23 @@ def _json(trace: Trace, view: View) -> bytes:
     return as_json(to_data(trace, view)).encode()
 
 
+def _script(trace: Trace, view: View) -> bytes:
+    from clearhead.show.source.script import script
+
+    return script(trace, view)
+
+
+def _notebook(trace: Trace, view: View) -> bytes:
+    from clearhead.show.source.notebook import notebook
+
+    return notebook(trace, view)
+
+
 KINDS: dict[str, Exporter] = {
+    ".ipynb": _notebook,
     ".json": _json,
     ".md": _lowered("markdown"),
+    ".py": _script,
     ".tex": _lowered("latex"),
     ".txt": _lowered("text"),
 }
