@@ -12,7 +12,7 @@ from clearhead.show.forms import lower
 from clearhead.show.trace import View, document_of
 from clearhead.trace import Trace
 
-Exporter = Callable[[Trace, View], bytes]
+Exporter = Callable[[Trace, View], bytes | memoryview]
 
 
 def _lowered(form: str) -> Exporter:
@@ -38,10 +38,17 @@ def _notebook(trace: Trace, view: View) -> bytes:
     return notebook(trace, view)
 
 
+def _archive(trace: Trace, view: View) -> memoryview:
+    from clearhead.show.archive import npz
+
+    return npz(trace, view)
+
+
 KINDS: dict[str, Exporter] = {
     ".ipynb": _notebook,
     ".json": _json,
     ".md": _lowered("markdown"),
+    ".npz": _archive,
     ".py": _script,
     ".tex": _lowered("latex"),
     ".txt": _lowered("text"),

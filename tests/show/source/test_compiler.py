@@ -103,7 +103,7 @@ SHAPES = {"h": 2, "g": 2, "i": 3, "j": 5, "m": 4, "d": 6, "c": 3, "p": 2, "n": 3
     ],
 )
 def test_code_reads_as_one_would_write_it(name, parameters, code):
-    """Products are ``@``, moved heads views, pieces set side by side, reductions methods: no loop and no index table."""
+    """Products are ``@``, moved heads views, pieces stand side by side, reductions are methods: no index table."""
     formula = OPERATIONS[name].formula(as_parameters(parameters))
     operands = [np.zeros([SHAPES[letter] for letter in letters]) for letters in formula.operands]
     assert source(OPERATIONS[name], operands, parameters, NUMPY) == code

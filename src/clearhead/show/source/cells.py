@@ -102,20 +102,21 @@ class Cells(Struct, frozen=True):
 
     def _divided(self) -> Value | None:
         """A reshape: two letters share one axis, each entry of the slower having all those of the faster."""
-        found = [indices_in(index) for index in self.indices]
+        found, sizes = [indices_in(index) for index in self.indices], self.operand.sizes
         shared = [at for at, letters in enumerate(found) if len(letters) == 2]
-        rest = [at for at, letters in enumerate(found) if len(letters) == 1]
-        if len(shared) != 1 or len(rest) != len(found) - 1 or len({each for letters in found for each in letters}) < len(found) + 1:
+        if len(shared) != 1 or len({each for letters in found for each in letters}) != len(found) + 1:
             return None
         at = shared[0]
-        if not all(_part(self._values(other), self.operand.sizes[other]) == ":" for other in rest):
+        if not all(_part(self._values(other), sizes[other]) == ":" for other in range(len(found)) if other != at):
             return None
         for letters in (found[at], found[at][::-1]):
             values = grid(self.indices[at], letters, self.ranges, self.sizes)
-            if values.size == self.operand.sizes[at] and _same(values.reshape(-1), np.arange(values.size)):
-                sizes = [*self.operand.shape[: len(self.operand.lead) + at], *values.shape, *self.operand.sizes[at + 1 :]]
-                axes = [*(each[0] for each in found[:at]), *letters, *(each[0] for each in found[at + 1 :])]
-                return Value(f"{self.operand.code}.reshape({', '.join(map(str, sizes))})", ATOM, tuple(axes), self.operand.lead)
+            if _same(values.reshape(-1), np.arange(sizes[at])):
+                shape = (*self.operand.lead, *sizes[:at], *values.shape, *sizes[at + 1 :])
+                axes = tuple(each for other in [*found[:at], letters, *found[at + 1 :]] for each in other)
+                return Value(
+                    f"{self.operand.code}.reshape({', '.join(map(str, shape))})", ATOM, axes, self.operand.lead
+                )
         return None
 
     def _repeated(self) -> Value | None:
@@ -188,4 +189,4 @@ def _part(values: np.ndarray[Any, Any], size: int) -> str | None:
     if (start, step, stop) == (0, 1, size):
         return ":"
     written = f"{start or ''}:{'' if stop - 1 + step >= size else stop}"
-    return written if step == 1 else f"{start}{written[len(str(start or '')):]}:{step}"
+    return written if step == 1 else f"{start}{written[len(str(start or '')) :]}:{step}"

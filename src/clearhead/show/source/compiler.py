@@ -181,11 +181,13 @@ class Compiler:
             joint = self.dialect.functions["and"]
             return self._elementwise(lambda sides: f"{joint}({sides[0].code}, {sides[1].code})", ATOM, values)
         symbol, own, left, right = SYMBOLS[expr.symbol]
-        return self._elementwise(lambda sides: f"{sides[0].inside(left)} {symbol} {sides[1].inside(right)}", own, values)
+        return self._elementwise(
+            lambda sides: f"{sides[0].inside(left)} {symbol} {sides[1].inside(right)}", own, values
+        )
 
     def _call(self, function: str, arguments: tuple[Expr, ...], ranges: Ranges) -> Value:
         if function == "share":
-            return self._share(*arguments, ranges)
+            return self._share(arguments[0], arguments[1], ranges)
         values = [self.write(argument, ranges) for argument in arguments]
         match function:
             case "neg":
@@ -202,12 +204,11 @@ class Compiler:
 
     def _round(self, value: Value, decimals: Value) -> Value:
         """Rounding as by hand, halves away from zero; the libraries' own rounds halves to even."""
-        unit, named = f"10**{decimals.code}", self.dialect.functions
+        sign, floor, size = (self.dialect.functions[name] for name in ("sign", "floor", "abs"))
+        unit = f"10**{decimals.code}"
         return self._elementwise(
-            lambda s: f"{named['sign']}({s[0].code}) * {named['floor']}({named['abs']}({s[0].code}) * {unit} + 0.5) / {unit}",
-            MULTIPLIED,
-            [value],
-        )  # fmt: skip
+            lambda s: f"{sign}({s[0].code}) * {floor}({size}({s[0].code}) * {unit} + 0.5) / {unit}", MULTIPLIED, [value]
+        )
 
     def _share(self, part: Expr, whole: Expr, ranges: Ranges) -> Value:
         """A share of a whole, 0 where the whole is 0."""
@@ -283,7 +284,9 @@ class Compiler:
             return None
         left, right = (self.write(part, ranges) for part in parts)
         letters = [*left.letters, *right.letters]
-        out = tuple(letter for letter in self._canonical([left, right]) if letter in letters and letter not in expr.over)
+        out = tuple(
+            letter for letter in self._canonical([left, right]) if letter in letters and letter not in expr.over
+        )
         if not all(letter in left.letters and letter in right.letters for letter in expr.over):
             return None
         lead = common_lead([left, right])
@@ -356,7 +359,7 @@ class Compiler:
     def _pieces(
         self, runs: Sequence[tuple[Expr, range]], letter: str, ranges: Ranges
     ) -> tuple[list[str], tuple[str, ...], Shape]:
-        """Code for each branch on its own values of an index, all with the same axes; these axes, and those in front."""
+        """Code for each branch on its own values of an index, all with the same axes; these, and those in front."""
         places = [{**ranges, letter: part} for _, part in runs]
         values = [self.write(branch, place) for (branch, _), place in zip(runs, places, strict=True)]
         found = {each for value in values for each in value.letters} | {letter}

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.expr import FLOAT, Binary, Call, Expr, Index, Local, Number, Ref, Scope, Size, evaluate, walk
+from clearhead.expr import FLOAT, Arithmetic, Binary, Call, Expr, Index, Local, Number, Ref, Scope, Size, evaluate, walk
 
 Ranges = Mapping[str, range]
 """The values that each index takes."""
 
-_GRID = {**FLOAT, "and": np.logical_and, "/": np.true_divide, "^": np.power}
+_GRID: Arithmetic = {**FLOAT, "and": np.logical_and, "/": np.true_divide, "^": np.power}
 
 
 def indices_in(expr: Expr) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def is_known(expr: Expr) -> bool:
 def grid(expr: Expr, letters: tuple[str, ...], ranges: Ranges, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
     """The values of a known expression for all values of these indices, an axis for each."""
     shape = tuple(len(ranges[letter]) for letter in letters)
-    places = {
+    places: dict[str, Any] = {
         letter: np.asarray(ranges[letter]).reshape([-1 if at == own else 1 for at in range(len(letters))])
         for own, letter in enumerate(letters)
     }
@@ -45,9 +45,8 @@ def folded(expr: Expr, sizes: Mapping[str, int]) -> Expr:
     if not isinstance(expr, Binary):
         return expr
     left, right = folded(expr.left, sizes), folded(expr.right, sizes)
-    if isinstance(left, Number) and isinstance(right, Number) and expr.symbol in ("+", "-", "*", "//", "%"):
-        if isinstance(left.value, int) and isinstance(right.value, int):
-            return Number(evaluate(Binary(expr.symbol, left, right), Scope({}, {}, {})))
+    if _is_whole(left) and _is_whole(right) and expr.symbol in ("+", "-", "*", "//", "%"):
+        return Number(evaluate(Binary(expr.symbol, left, right), Scope({}, {}, {})))
     if right == Number(0) and expr.symbol in ("+", "-"):
         return left
     if left == Number(0) and expr.symbol == "+":
@@ -55,6 +54,10 @@ def folded(expr: Expr, sizes: Mapping[str, int]) -> Expr:
     if right == Number(1) and expr.symbol in ("*", "//"):
         return left
     return Binary(expr.symbol, left, right)
+
+
+def _is_whole(expr: Expr) -> bool:
+    return isinstance(expr, Number) and isinstance(expr.value, int)
 
 
 def factors(expr: Expr) -> list[Expr]:

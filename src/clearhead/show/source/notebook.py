@@ -35,7 +35,7 @@ def notebook(trace: Trace, view: View) -> bytes:
         cell.id = f"cell-{number}"  # not drawn by chance: the same trace gives the same file
     book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     book.metadata["language_info"] = {"name": "python"}
-    return nbformat.writes(book).encode("utf-8", "backslashreplace") + b"\n"
+    return str(nbformat.writes(book)).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _cells(trace: Trace, view: View, make: Any) -> Iterator[Cell]:

@@ -79,7 +79,11 @@ def aligned(value: Value, order: Letters, permute: Permute) -> Value:
     value = _turned(value, tuple(letter for letter in wanted if letter is not None), permute)
     if not value.lead:
         wanted = _stripped(wanted)
-    return value if wanted == value.axes else Value(f"{value.inside(ATOM)}[{_subscript(wanted, value)}]", ATOM, wanted, value.lead)
+    return (
+        value
+        if wanted == value.axes
+        else Value(f"{value.inside(ATOM)}[{_subscript(wanted, value)}]", ATOM, wanted, value.lead)
+    )
 
 
 def _subscript(wanted: Letters, value: Value) -> str:
