@@ -44,6 +44,12 @@ def _archive(trace: Trace, view: View) -> memoryview:
     return npz(trace, view)
 
 
+def _sheet(trace: Trace, view: View) -> memoryview:
+    from clearhead.show.sheet.workbook import xlsx
+
+    return xlsx(trace, view)
+
+
 KINDS: dict[str, Exporter] = {
     ".ipynb": _notebook,
     ".json": _json,
@@ -52,6 +58,7 @@ KINDS: dict[str, Exporter] = {
     ".py": _script,
     ".tex": _lowered("latex"),
     ".txt": _lowered("text"),
+    ".xlsx": _sheet,
 }
 """What a trace can become, by the ending of the file. Each imports what it needs when it is used."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from msgspec import Struct
@@ -15,11 +15,12 @@ from clearhead.trace import Trace
 
 
 class Softmax(Struct, frozen=True):
-    """Shares of exponentials: the exponent, over which of its indices they are shared out, and the base if not e."""
+    """Shares of exponentials: exponent, which of its indices they are shared out over, sum, and base if not e."""
 
     exponent: Expr
     over: tuple[str, ...]
     whole: Reduce
+    whole_exponent: Expr
     base: float | None = None
 
 
@@ -34,7 +35,7 @@ def softmax_of(part: Expr, whole: Expr) -> Softmax | None:
     if len(free) != len(whole.over):
         return None
     names = dict(zip(whole.over, free, strict=True))
-    return Softmax(one[0], tuple(free), whole, one[1]) if _renamed(all_of[0], names) == one[0] else None
+    return Softmax(one[0], tuple(free), whole, all_of[0], one[1]) if renamed(all_of[0], names) == one[0] else None
 
 
 def _exponent(expr: Expr) -> tuple[Expr, float | None] | None:
@@ -50,18 +51,35 @@ def _indices(expr: Expr) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.name for node in walk(expr) if isinstance(node, Index)))
 
 
-def _renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
-    """The expression with indices under other names."""
-    if isinstance(expr, Index):
-        return Index(names.get(expr.name, expr.name))
+def rewritten(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The expression with every node changed, innermost first."""
     changed: dict[str, object] = {}
     for field in expr.__struct_fields__:
         value = getattr(expr, field)
         if isinstance(value, Expr):
-            changed[field] = _renamed(value, names)
+            changed[field] = rewritten(value, change)
         elif isinstance(value, tuple) and any(isinstance(item, Expr) for item in value):
-            changed[field] = tuple(_renamed(item, names) for item in value)
-    return replace(expr, **changed) if changed else expr
+            changed[field] = tuple(rewritten(item, change) for item in value)
+    return change(replace(expr, **changed) if changed else expr)
+
+
+def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
+    """The expression with indices under other names."""
+    return rewritten(expr, lambda node: Index(names.get(node.name, node.name)) if isinstance(node, Index) else node)
+
+
+def inlined(expr: Expr) -> Expr:
+    """The expression with every named value written out where its name stood."""
+    if isinstance(expr, Let):
+        value = inlined(expr.value)
+        body = rewritten(expr.body, lambda node: value if node == Local(expr.name) else node)
+        return inlined(body)
+    return expr
+
+
+def is_known(expr: Expr) -> bool:
+    """Whether no array is needed to work an expression out."""
+    return not any(isinstance(node, (Ref, Local)) for node in walk(expr))
 
 
 def may_be_barred(expr: Expr, barred: frozenset[str]) -> bool:

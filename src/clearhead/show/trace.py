@@ -137,7 +137,7 @@ def _numbers(trace: Trace, address: str, cell: Cell | None) -> Iterator[Part]:
         cell = None if cell is None else (0, *(cell or (0,)))
     leads: list[Cell] = list(np.ndindex(array.shape[:-2])) if cell is None else [cell[:-2]]
     marked = frozenset() if cell is None else frozenset({(cell[-2], cell[-1])})
-    shade = _is_shares(trace.working.line(trace.locate(address)[0]))
+    shade = is_shares(trace.working.line(trace.locate(address)[0]))
 
     def matrix(lead: Cell) -> Matrix:
         return Matrix(_title(axes, labels, lead), labels[-2], labels[-1], array[lead], shade, marked)
@@ -147,7 +147,7 @@ def _numbers(trace: Trace, address: str, cell: Cell | None) -> Iterator[Part]:
         yield Prose(f"{_title(axes, labels, rest[0])} to {_title(axes, labels, rest[-1])} are not shown.")
 
 
-def _is_shares(line: Given | Line) -> bool:
+def is_shares(line: Given | Line) -> bool:
     """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
     if isinstance(line, Given):
         return False

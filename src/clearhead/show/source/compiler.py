@@ -14,10 +14,10 @@ import numpy as np
 
 from clearhead.axes import Shape
 from clearhead.expr import Binary, Call, Expr, Formula, Index, Let, Local, Number, Reduce, Ref, Size, Where, walk
-from clearhead.show.patterns import Softmax, may_be_barred, softmax_of
+from clearhead.show.patterns import Softmax, is_known, may_be_barred, softmax_of
 from clearhead.show.source.cells import Cells, Variable
 from clearhead.show.source.dialect import Dialect
-from clearhead.show.source.indices import Ranges, factors, folded, grid, indices_in, is_known
+from clearhead.show.source.indices import Ranges, factors, folded, grid, indices_in
 from clearhead.show.source.value import (
     ADDED,
     ATOM,

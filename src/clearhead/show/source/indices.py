@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.expr import FLOAT, Arithmetic, Binary, Call, Expr, Index, Local, Number, Ref, Scope, Size, evaluate, walk
+from clearhead.expr import FLOAT, Arithmetic, Binary, Call, Expr, Index, Number, Scope, Size, evaluate, walk
 
 Ranges = Mapping[str, range]
 """The values that each index takes."""
@@ -19,11 +19,6 @@ _GRID: Arithmetic = {**FLOAT, "and": np.logical_and, "/": np.true_divide, "^": n
 def indices_in(expr: Expr) -> tuple[str, ...]:
     """The names of the indices in an expression, in order of their first use."""
     return tuple(dict.fromkeys(node.name for node in walk(expr) if isinstance(node, Index)))
-
-
-def is_known(expr: Expr) -> bool:
-    """Whether no array is needed to work an expression out."""
-    return not any(isinstance(node, (Ref, Local)) for node in walk(expr))
 
 
 def grid(expr: Expr, letters: tuple[str, ...], ranges: Ranges, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
