@@ -16,6 +16,8 @@ PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
 """
 """Work everything out anew when a file is opened, whatever numbers are stored in it."""
 
+KIND = "xlsx:Calc MS Excel 2007 XML"
+
 
 def recalculated(contents):
     """Workbooks, as bytes by name, opened and saved again by LibreOffice: openpyxl's workbooks of values by name."""
@@ -25,11 +27,10 @@ def recalculated(contents):
         (root / "profile/user/registrymodifications.xcu").write_text(PROFILE)
         for name, content in contents.items():
             (root / f"{name}.xlsx").write_bytes(content)
-        subprocess.run(
-            ["soffice", f"-env:UserInstallation=file://{root}/profile", "--headless",
-             "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", root / "out", *(root / f"{name}.xlsx" for name in contents)],
-            check=True, capture_output=True, timeout=240,
-        )  # fmt: skip
+        profile = f"-env:UserInstallation=file://{root}/profile"
+        files = [root / f"{name}.xlsx" for name in contents]
+        command = ["soffice", profile, "--headless", "--convert-to", KIND, "--outdir", root / "out", *files]
+        subprocess.run(command, check=True, capture_output=True, timeout=240)
         return {name: openpyxl.load_workbook(root / f"out/{name}.xlsx", data_only=True) for name in contents}
 
 
