@@ -20,8 +20,6 @@ MOST_COLUMNS = 16_384
 LONGEST_SHEET_NAME = 31
 
 FRONT, INPUTS = "About", "Inputs"
-HEAD_ROWS = 4
-"""Rows of a block above its numbers: its name, its formula, the names of its panels, the labels of its columns."""
 FIRST_ROW, FIRST_COLUMN = 2, 1
 """Where the first block begins: below the sheet's heading, right of the labels of rows."""
 
@@ -73,13 +71,15 @@ def _a1(row: int, column: int, mark: str = "") -> str:
 class Block(Struct, frozen=True):
     """Where an array stands: matrices side by side, one for each index of the axes in front of its last two.
 
-    A vector is a matrix of one row. ``row`` is the row of the block's name, its numbers begin `HEAD_ROWS` below.
+    A vector is a matrix of one row. ``row`` is the row of the block's name. Below it stand the formula, if it is a
+    line, the names of the matrices, if there are several, the labels of the columns, and then the numbers.
     """
 
     name: str
     sheet: str
     row: int
     shape: Shape
+    given: bool
 
     @property
     def lead(self) -> Shape:
@@ -98,16 +98,21 @@ class Block(Struct, frozen=True):
         return list(np.ndindex(self.lead))
 
     @property
+    def top(self) -> int:
+        """The first row of its numbers."""
+        return self.row + 2 + (not self.given) + bool(self.lead)
+
+    @property
     def end(self) -> int:
         """The row after the last of its numbers."""
-        return self.row + HEAD_ROWS + self.size[0]
+        return self.top + self.size[0]
 
     def place(self, cell: Cell) -> tuple[int, int]:
         """Row and column of a cell of the array."""
         _, columns = self.size
         row, column = (0, 0, *cell)[-2:]
         panel = int(np.ravel_multi_index(cell[:-2], self.lead)) if self.lead else 0
-        return self.row + HEAD_ROWS + row, FIRST_COLUMN + panel * (columns + 1) + column
+        return self.top + row, FIRST_COLUMN + panel * (columns + 1) + column
 
     def area(self, panel: Cell) -> Area:
         """The rectangle of one matrix."""
@@ -131,7 +136,7 @@ def blocks_of(trace: Trace) -> dict[str, Block]:
     for sheet, names in sheets(trace):
         row = FIRST_ROW
         for name in names:
-            block = blocks[name] = Block(name, sheet, row, tuple(trace[name].shape))
+            block = blocks[name] = Block(name, sheet, row, tuple(trace[name].shape), is_given(trace, name))
             if block.place(tuple(size - 1 for size in block.shape))[1] >= MOST_COLUMNS:
                 raise ShapeError(
                     f"{name} is wider than a sheet, which has {MOST_COLUMNS} columns. Save as .npz or .html."

@@ -21,7 +21,6 @@ from clearhead.show.sheet.excel import BARRED, LOWEST, Operand, Printer
 from clearhead.show.sheet.places import (
     FIRST_COLUMN,
     FRONT,
-    HEAD_ROWS,
     MINUS_INFINITY,
     Block,
     blocks_of,
@@ -52,7 +51,7 @@ class Exact(float):
     """A number that is written with as many digits as it needs, where 16 are not enough."""
 
     def __format__(self, spec: str) -> str:
-        return repr(float(self))
+        return repr(float(self)).upper()
 
 
 def xlsx(trace: Trace, view: View) -> memoryview:
@@ -102,7 +101,7 @@ class _Writer:
         sheet = self.book.add_worksheet(FRONT)
         sheet.hide_gridlines(2)
         sheet.set_column(0, 0, 26)
-        sheet.set_column(1, 1, 84, self.formats["wrapped"])
+        sheet.set_column(1, 1, 84)
         sheet.set_column(2, 2, 34)
         sheet.set_row(0, 28)
         sheet.write_string(0, 0, _words(self.view.title), self.formats["title"])
@@ -137,17 +136,18 @@ class _Writer:
                 sheet.write_formula(row, 0, "=NA()", form, "#N/A")
             else:
                 sheet.write_blank(row, 0, None, form)
-            sheet.write_string(row, 1, words, self.formats["aside"])
+            sheet.write_string(row, 1, words, self.formats["legend"])
             row += 1
         return row
 
     def _contents(self, sheet: Any, row: int) -> None:
         for column, words in enumerate(("Line", "Formula", "Axes")):
-            sheet.write_string(row, column, words, self.formats["column"])
+            sheet.write_string(row, column, words, self.formats["heading"])
         for at, (name, block) in enumerate(self.blocks.items(), start=row + 1):
             link = f"internal:{quoted(block.sheet)}!A{block.row + 1}"
             sheet.write_url(at, 0, link, self.formats["link"], _words(name)[:200])
-            sheet.write_string(at, 1, self._formula(name) or "given", self.formats["formula"])
+            sheet.write_string(at, 1, self._formula(name) or "given", self.formats["wrapped"])
+            sheet.set_row(at, 15.5 * math.ceil(len(self._formula(name)) / 90 or 1))
             sheet.write_string(at, 2, describe(self.trace.axes(name), self.trace[name].shape), self.formats["aside"])
 
     def _formula(self, name: str) -> str:
@@ -174,11 +174,12 @@ class _Writer:
     def _widths(self, sheet: Any, blocks: Sequence[Block]) -> None:
         labels = [self._labels(block) for block in blocks]
         longest = max((len(label) for rows, _ in labels for label in rows), default=0)
-        names = max(min(len(block.name), 18) for block in blocks)
+        names = max(len(block.name) for block in blocks)
         sheet.set_column(0, 0, min(max(longest, names, 8), WIDEST_LABEL) + 2)
         wide = max((len(label) for _, columns in labels for label in columns), default=0)
         digits = 8 if self.view.decimals is None else self.view.decimals
-        sheet.set_column(FIRST_COLUMN, 16_383, min(max(digits + 5, wide + 1, 7), WIDEST_LABEL))
+        last = max(block.area(block.panels[-1]).right for block in blocks)
+        sheet.set_column(FIRST_COLUMN, last, min(max(digits + 5, wide + 1, 7), WIDEST_LABEL))
 
     def _labels(self, block: Block) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What stands beside the rows and above the columns of a block's matrices."""
@@ -190,10 +191,11 @@ class _Writer:
         line = self.trace.working.line(block.name)
         sheet.write_string(block.row, 0, _words(block.name), self.formats["name"])
         sheet.write_string(block.row, FIRST_COLUMN, self._aside(block, line), self.formats["aside"])
-        sheet.write_string(block.row + 1, FIRST_COLUMN, self._formula(block.name), self.formats["formula"])
+        if not block.given:
+            sheet.write_string(block.row + 1, FIRST_COLUMN, self._formula(block.name), self.formats["formula"])
         rows, columns = self._labels(block)
         for at, label in enumerate(rows):
-            sheet.write_string(block.row + HEAD_ROWS + at, 0, label, self.formats["row"])
+            sheet.write_string(block.top + at, 0, label, self.formats["row"])
         for panel in block.panels:
             self._panel(sheet, block, panel, columns)
         write = self._given if isinstance(line, Given) else self._line
@@ -208,7 +210,8 @@ class _Writer:
         words, labels = self.trace.axes(block.name), self.trace.labels(block.name)
         title = ", ".join(f"{words[at]} {labels[at][index]}" for at, index in enumerate(panel))
         area = block.area(panel)
-        sheet.write_string(area.top - 2, area.left, _words(title), self.formats["panel"])
+        if title:
+            sheet.write_string(area.top - 2, area.left, _words(title), self.formats["panel"])
         for at, label in enumerate(columns):
             sheet.write_string(area.top - 1, area.left + at, label, self.formats["column"])
 
@@ -237,8 +240,9 @@ class _Writer:
             for cell in np.ndindex(block.shape):
                 sheet.write_blank(*block.place(cell), None, self.formats["blank"])
         elif isinstance(line, Line):
+            form = self.formats["whole" if _are_whole(self.trace.numpy(line.name)) else "number"]
             for cell, formula, value in self._formulas(block, line):
-                sheet.write_formula(*block.place(cell), f"={formula}", self.formats["number"], value)
+                sheet.write_formula(*block.place(cell), f"={formula}", form, value)
 
     def _formulas(self, block: Block, line: Line) -> Iterator[tuple[Cell, str, Any]]:
         """Each cell of a line with its formula and the number to store with it."""
@@ -269,7 +273,7 @@ class _Writer:
             area = block.area(panel)
             place = (area.top, area.left, area.bottom, area.right)
             if line.name in self.barred:
-                low = {"type": "cell", "criteria": "<", "value": float(BARRED), "format": self.formats["low"]}
+                low = {"type": "cell", "criteria": "<", "value": BARRED, "format": self.formats["low"]}
                 sheet.conditional_format(*place, low)
             if is_shares(line):
                 scale = {"type": "2_color_scale", "min_type": "num", "max_type": "num", "min_value": 0, "max_value": 1}
@@ -291,7 +295,13 @@ def _stored(value: Any) -> Any:
         return bool(value)
     if np.isnan(value):
         return "#NUM!"
-    return repr(float(np.clip(value, LOWEST, -LOWEST)))
+    return repr(float(np.clip(value, LOWEST, -LOWEST))).upper()
+
+
+def _are_whole(array: np.ndarray[Any, Any]) -> bool:
+    """Whether decimals would say nothing; they are shown all the same once a number has some."""
+    finite = array[np.isfinite(array)]
+    return bool((finite == np.round(finite)).all())
 
 
 def _words(words: str) -> str:
@@ -308,15 +318,18 @@ def _formats(book: Any, decimals: int | None) -> Mapping[str, Any]:
         "prose": {"text_wrap": True, "valign": "top"},
         "warning": {"text_wrap": True, "valign": "top", "font_color": "#9A3412", "bg_color": "#FFF3E6"},
         "note": {"text_wrap": True, "valign": "top", "font_color": FAINT},
-        "wrapped": {"text_wrap": True},
         "name": {"bold": True, "font_size": 12},
         "aside": {"font_color": FAINT},
         "formula": {"italic": True, "font_color": FAINT, "font_name": "Cambria"},
+        "wrapped": {"italic": True, "font_color": FAINT, "font_name": "Cambria", "text_wrap": True, "indent": 1},
+        "heading": {"bold": True, "bottom": 1, "bottom_color": RULE},
+        "legend": {"font_color": FAINT, "indent": 1},
         "panel": {"bold": True, "font_color": FAINT},
-        "row": {"bold": True, "align": "right"},
+        "row": {"bold": True, "align": "right", "indent": 1},
         "column": {"bold": True, "align": "right", "bottom": 1, "bottom_color": RULE},
         "link": {"font_color": "#1D5FA8", "underline": 1},
         "number": {**cell, "num_format": number},
+        "whole": {**cell},
         "typed": {**cell, "bg_color": TYPED},
         "shaded": {**cell, "num_format": number, "bg_color": "#79B4EE"},
         "blank": {**cell, "num_format": number, "bg_color": TO_FILL, "border": 2, "border_color": "#C99700"},
