@@ -45,7 +45,7 @@ def _index(trace: Trace, view: View) -> dict[str, object]:
         "first": trace.working.first,
         "tokens": None if trace.tokens is None else list(map(sound, trace.tokens)),
         "lines": [line_of(trace, name, name, values=False) for name in trace.working.names],
-        "flags": dict.fromkeys(trace.flags),
+        "flags": {name: list(flag.shape) for name, flag in trace.flags.items()},
     }
 
 

@@ -139,8 +139,8 @@ def test_the_stored_numbers_are_the_trace(problems):
 
 FORMULAS = {
     "query": "=SUM(MMULT(input!B6:C6,Inputs!B18:B19))",
-    "scores": "='query to value'!B7*'query to value'!B14",
-    "weights": "=EXP(B14-MAX(B14:D14))/SUMPRODUCT(EXP(B14:D14-MAX(B14:D14)))",
+    "scores": "='query to value'!B7*'query to value'!B15",
+    "weights": "=EXP(B15-MAX(B15:D15))/SUMPRODUCT(EXP(B15:D15-MAX(B15:D15)))",
     "concat": "=head!B7",
 }
 

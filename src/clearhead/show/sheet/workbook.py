@@ -119,7 +119,7 @@ class _Writer:
     def _paragraphs(self) -> Iterator[tuple[str, str]]:
         yield from ((_words(words), "prose") for words in self.view.about.split("\n\n") if words.strip())
         yield from ((_words(remark.text), "warning") for remark in announcements(self.view))
-        yield from ((_words(str(note)), "note") for note in self.trace.notes)
+        yield from ((_words(str(note)), "note") for note in self.trace.notes if note.line not in self.waiting)
 
     def _legend(self, sheet: Any, row: int) -> int:
         shown = {"typed", "number", "error"} | ({"barred"} if self.barred else set())
@@ -325,7 +325,7 @@ def _formats(book: Any, decimals: int | None) -> Mapping[str, Any]:
         "heading": {"bold": True, "bottom": 1, "bottom_color": RULE},
         "legend": {"font_color": FAINT, "indent": 1},
         "panel": {"bold": True, "font_color": FAINT},
-        "row": {"bold": True, "align": "right", "indent": 1},
+        "row": {"bold": True, "align": "right", "num_format": '@"  "'},
         "column": {"bold": True, "align": "right", "bottom": 1, "bottom_color": RULE},
         "link": {"font_color": "#1D5FA8", "underline": 1},
         "number": {**cell, "num_format": number},

@@ -44,9 +44,11 @@ def _cells(trace: Trace, view: View, make: Any) -> Iterator[Cell]:
     yield make.new_code_cell("\n".join([program.head, "", *_settings(trace, view)]), execution_count=1)
     ready = True
     for number, step in enumerate(program.steps, start=2):
-        yield make.new_markdown_cell("\n\n".join(_about(trace, step.name)))
-        cell = make.new_code_cell(f"{step.code}\n{step.variable}", execution_count=number)
         ready = ready and not view.leaves_blank(step.name)
+        yield make.new_markdown_cell(
+            "\n\n".join([*_about(trace, step.name), *(_notes(trace, step.name) if ready else ())])
+        )
+        cell = make.new_code_cell(f"{step.code}\n{step.variable}", execution_count=number)
         if ready and view.framework == "numpy":
             cell.outputs = [_output(trace, view, step, number, make)]
         else:
@@ -69,7 +71,7 @@ def _settings(trace: Trace, view: View) -> Iterator[str]:
 
 
 def _about(trace: Trace, name: str) -> Iterator[str]:
-    """The heading of a line, what it does, its formula, and what a reader should know of its rows."""
+    """The heading of a line, what it does, and its formula."""
     line = trace.working.line(name)
     sizes = describe(trace.axes(name), trace[name].shape)
     yield f"## {escape(name)} {escape(sizes)}{' given' if isinstance(line, Given) else ''}"
@@ -77,6 +79,10 @@ def _about(trace: Trace, name: str) -> Iterator[str]:
         yield escape(line.operation.summary)
         left, right = equation(line, trace.working.axes)
         yield f"$$\n{latex_equation(left, right, None, trace.working.first)}\n$$"
+
+
+def _notes(trace: Trace, name: str) -> Iterator[str]:
+    """What a reader should know of the rows of a line."""
     yield from (f"> {escape(one_line(str(note)))}" for note in trace.notes if note.line == name)
 
 
