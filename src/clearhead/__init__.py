@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clearhead.line import Given, Line
     from clearhead.ops import OPERATIONS, Operation
     from clearhead.problems import Problem, read_problem, write_problem
-    from clearhead.show import render
+    from clearhead.show import read_trace, render
     from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
     from clearhead.trace import Explanation, Note, Trace
     from clearhead.working import Working
@@ -52,7 +52,7 @@ _HOMES = {
     "clearhead.line": ("Given", "Line"),
     "clearhead.ops": ("OPERATIONS", "Operation"),
     "clearhead.problems": ("Problem", "read_problem", "write_problem"),
-    "clearhead.show": ("render",),
+    "clearhead.show": ("read_trace", "render"),
     "clearhead.spec": ("Attention", "Block", "Mlp", "Norm", "Positions", "Rotary"),
     "clearhead.trace": ("Explanation", "Note", "Trace"),
     "clearhead.working": ("Working",),
@@ -61,9 +61,10 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
-    "Explanation", "FileError", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation", "Positions",
-    "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working",
-    "adapt", "assert_agrees", "compare", "deviate", "diagnose", "probe", "read_problem", "render", "write_problem",
+    "Explanation", "FileError", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation",
+    "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace",
+    "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose", "probe",
+    "read_problem", "read_trace", "render", "write_problem",
 ]  # fmt: skip
 
 

@@ -197,6 +197,11 @@ class Trace(Mapping[str, Array]):
         more = f" and {len(rows) - 3} more rows" if len(rows) > 3 else ""
         return Note(line.name, rows, shown + more, remark.says, remark.reason, remark.remedy)
 
+    @property
+    def flags(self) -> Mapping[str, Array]:
+        """Which rows the notes speak of, for lines of which not all it takes to tell was kept."""
+        return self._flags
+
     def numpy(self, address: str) -> np.ndarray[Any, Any]:
         """An array as a NumPy array on the CPU, whatever library it is of."""
         return to_numpy(self[address])

@@ -84,7 +84,7 @@ def test_show_json_has_the_agreed_form_and_every_digit():
     assert set(data) >= {"title", "deviations", "lines"}
     lines = {line["name"]: line for line in data["lines"]}
     for line in data["lines"]:
-        assert set(line) == {"name", "operation", "operands", "formula", "axes", "shape", "values"}
+        assert set(line) >= {"name", "operation", "operands", "formula", "axes", "dtype", "shape", "values"}
         assert all(operand in lines for operand in line["operands"])
     assert lines["weights"]["axes"] == ["head", "query", "key"]
     assert lines["weights"]["shape"] == [2, 3, 3]

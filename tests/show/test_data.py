@@ -21,15 +21,15 @@ def _strict(text):
 
 
 def test_the_form_is_the_documented_one(trace):
-    """Title, deviations, lines and notes; given arrays first; each line with its seven fields."""
+    """Title, deviations, lines, notes and what it takes to read it back; given arrays first; each line's fields."""
     data = _strict(render(trace, "json", View("Chaky", deviations=("softmax-over-queries",))))
-    assert list(data) == ["title", "deviations", "lines", "notes"]
+    assert list(data) == ["format", "title", "deviations", "first", "tokens", "lines", "notes", "flags"]
     assert data["title"] == "Chaky"
     assert data["deviations"] == ["softmax-over-queries"]
     assert [line["name"] for line in data["lines"]] == list(trace)
     assert data["lines"][0] == {
-        "name": "embedding", "operation": "given", "operands": [], "formula": None, "axes": ["token", "model"],
-        "shape": [3, 2], "values": [[0, 1], [1, 1], [-1, 0]],
+        "name": "embedding", "operation": "given", "operands": [], "formula": None, "sizes": {},
+        "axes": ["token", "model"], "dtype": "float64", "shape": [3, 2], "values": [[0, 1], [1, 1], [-1, 0]],
     }  # fmt: skip
     weights = next(line for line in data["lines"] if line["name"] == "weights")
     assert weights["operation"] == "softmax"

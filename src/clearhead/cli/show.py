@@ -55,6 +55,13 @@ def show(
 @options.decimals
 @options.deviate
 @click.option("--blank", metavar="LINE", multiple=True, help="Leave a line for students to fill in; may be repeated.")
+@click.option(
+    "--framework",
+    type=click.Choice(["numpy", "torch"]),
+    default="numpy",
+    show_default=True,
+    help="What .py and .ipynb are written in.",
+)
 @click.option("--key", is_flag=True, help="With --blank: write the solution too, to NAME-key.ENDING.")
 def export(
     problem: str,
@@ -62,6 +69,7 @@ def export(
     decimals: int,
     deviate: tuple[str, ...],
     blank: tuple[str, ...],
+    framework: str,
     key: bool,  # noqa: FBT001
 ) -> None:
     """Write a problem worked out to files.
@@ -76,7 +84,7 @@ def export(
         raise click.UsageError("--key goes with --blank: without blanks the file is its own key.")
     worked = read_problem(problem)
     trace = worked.trace(*deviate)
-    view = _view(worked, trace, decimals, deviate)
+    view = replace(_view(worked, trace, decimals, deviate), framework=framework)
     for path in map(Path, outputs):
         save(trace, path, replace(view, blank=blank))
         click.echo(f"Wrote {path}")

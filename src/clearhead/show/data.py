@@ -11,11 +11,18 @@ from msgspec import json
 from clearhead.expr import text
 from clearhead.line import Line, equation
 from clearhead.show.trace import View, address_of, cell_of
-from clearhead.trace import Explanation, Trace
+from clearhead.trace import Explanation, Trace, to_numpy
+
+FORMAT = 1
+"""The version of the form in which traces are kept as data."""
 
 
 def to_data(trace: Trace, view: View) -> dict[str, Any]:
-    """A trace as ``{"title", "deviations", "lines", "notes"}``, its values as nested lists at full precision.
+    """A trace as ``{"format", "title", "deviations", "first", "tokens", "lines", "notes", "flags"}``.
+
+    There is a line for each given array and each step; one that was not kept has no shape and no values.
+    The values are nested lists at full precision; `clearhead.read_trace` makes a trace of them again. ``flags`` are
+    what notes say of lines that were not kept.
 
     NaN is None and an infinity the string ``"Infinity"`` or ``"-Infinity"``, since JSON has neither. If the view has
     an address there is only that line, and with a cell of it also its ``"explanation"``.
@@ -24,13 +31,17 @@ def to_data(trace: Trace, view: View) -> dict[str, Any]:
         UnknownName: no such line or head.
         ShapeError: no such cell.
     """
-    places = [(name, None) for name in trace] if view.address is None else [trace.locate(view.address)]
+    places = [(name, None) for name in trace.working.names] if view.address is None else [trace.locate(view.address)]
     names = {name for name, _ in places}
     data: dict[str, Any] = {
-        "title": _sound(view.title),
+        "format": FORMAT,
+        "title": sound(view.title),
         "deviations": [str(each) for each in view.deviations],
-        "lines": [_line(trace, name, address_of(trace, name, head)) for name, head in places],
-        "notes": [_sound(str(note)) for note in trace.notes if view.address is None or note.line in names],
+        "first": trace.working.first,
+        "tokens": None if trace.tokens is None else list(map(sound, trace.tokens)),
+        "lines": [line_of(trace, name, address_of(trace, name, head)) for name, head in places],
+        "notes": [sound(str(note)) for note in trace.notes if view.address is None or note.line in names],
+        "flags": {name: values_of(to_numpy(flag)) for name, flag in trace.flags.items() if view.address is None},
     }
     cell = cell_of(trace, view)
     if view.address is not None and cell is not None:
@@ -43,23 +54,28 @@ def as_json(data: Any) -> str:
     return json.encode(data).decode("utf-8")
 
 
-def _line(trace: Trace, name: str, address: str) -> dict[str, Any]:
-    line, array = trace.working.line(name), trace.numpy(address)
+def line_of(trace: Trace, name: str, address: str, *, values: bool = True) -> dict[str, Any]:
+    """A line, or a head of it, as data, with its values or without."""
+    line = trace.working.line(name)
+    made: dict[str, Any] = {"name": address, "operation": "given", "operands": [], "formula": None}
     if isinstance(line, Line):
-        made: dict[str, Any] = {
+        made |= {
             "operation": line.operation.name,
             "operands": list(line.operands),
+            "parameters": {key: _parameter(value) for key, value in line.parameters},
             "formula": _formula(trace, line),
         }
     else:
-        made = {"operation": "given", "operands": [], "formula": None}
-    return {
-        "name": address,
-        **made,
-        "axes": list(trace.left_axes(address)),
-        "shape": list(array.shape),
-        "values": values_of(array),
-    }
+        made |= {"sizes": dict(line.sizes)}
+    if name not in trace:
+        return made | {"axes": list(trace.working.axes[name])}
+    array = trace.numpy(address)
+    made |= {"axes": list(trace.left_axes(address)), "dtype": str(array.dtype), "shape": list(array.shape)}
+    return made | {"values": values_of(array)} if values else made
+
+
+def _parameter(value: Any) -> Any:
+    return _number(value) if isinstance(value, float) else value
 
 
 def _formula(trace: Trace, line: Line) -> str:
@@ -86,7 +102,7 @@ def _number(value: float) -> float | str | None:
     return value if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _sound(words: str) -> str:
+def sound(words: str) -> str:
     """The text as UTF-8 can hold it: half of a surrogate pair is spelled out."""
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 

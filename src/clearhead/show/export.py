@@ -12,7 +12,7 @@ from clearhead.show.forms import lower
 from clearhead.show.trace import View, document_of
 from clearhead.trace import Trace
 
-Exporter = Callable[[Trace, View], bytes]
+Exporter = Callable[[Trace, View], bytes | memoryview]
 
 
 def _lowered(form: str) -> Exporter:
@@ -26,11 +26,39 @@ def _json(trace: Trace, view: View) -> bytes:
     return as_json(to_data(trace, view)).encode()
 
 
+def _script(trace: Trace, view: View) -> bytes:
+    from clearhead.show.source.script import script
+
+    return script(trace, view)
+
+
+def _notebook(trace: Trace, view: View) -> bytes:
+    from clearhead.show.source.notebook import notebook
+
+    return notebook(trace, view)
+
+
+def _archive(trace: Trace, view: View) -> memoryview:
+    from clearhead.show.archive import npz
+
+    return npz(trace, view)
+
+
+def _sheet(trace: Trace, view: View) -> memoryview:
+    from clearhead.show.sheet.workbook import xlsx
+
+    return xlsx(trace, view)
+
+
 KINDS: dict[str, Exporter] = {
+    ".ipynb": _notebook,
     ".json": _json,
     ".md": _lowered("markdown"),
+    ".npz": _archive,
+    ".py": _script,
     ".tex": _lowered("latex"),
     ".txt": _lowered("text"),
+    ".xlsx": _sheet,
 }
 """What a trace can become, by the ending of the file. Each imports what it needs when it is used."""
 

@@ -19,13 +19,13 @@ _SPECIAL = re.compile(r"[\\`*_\[\]{}<>&|$#~!]|://|www\.|^(?:[-+=:]|\d+[.)])")
 
 def to_markdown(document: Document) -> str:
     """A document as Markdown. Labels and titles appear as they are: nothing in them is taken for markup."""
-    blocks = [f"# {_escape(one_line(document.title))}"]
+    blocks = [f"# {escape(one_line(document.title))}"]
     for part in document.parts:
         blocks += _lower(part, document.decimals)
     return "\n\n".join(blocks)
 
 
-def _escape(words: str) -> str:
+def escape(words: str) -> str:
     """Text in which no character is markup."""
     return _SPECIAL.sub(lambda found: "".join(map(_character, found[0])), visible(words))
 
@@ -40,12 +40,12 @@ def _character(c: str) -> str:
 def _lower(part: Part, decimals: int | None) -> Iterator[str]:
     match part:
         case Prose(words):
-            yield _escape(one_line(words))
+            yield escape(one_line(words))
         case Remark(words, tone):
-            yield f"> **{TONES[tone]}:** {_escape(one_line(words))}"
+            yield f"> **{TONES[tone]}:** {escape(one_line(words))}"
         case Heading(words, axes, shape, aside):
-            sizes = f" {_escape(describe(axes, shape))}" if axes else ""
-            yield f"## {_escape(words)}{sizes}{aside and f' {_escape(aside)}'}"
+            sizes = f" {escape(describe(axes, shape))}" if axes else ""
+            yield f"## {escape(words)}{sizes}{aside and f' {escape(aside)}'}"
         case Equation():
             yield _display(equation(part.left, part.right, decimals, part.first))
         case Panels(matrices):
@@ -61,7 +61,7 @@ def _display(formula: str) -> str:
 
 def _matrix(matrix: Matrix, decimals: int | None) -> Iterator[str]:
     if matrix.title:
-        yield f"**{_escape(matrix.title)}**"
+        yield f"**{escape(matrix.title)}**"
     rows = shown(len(matrix.rows), MOST_ROWS, sorted({row for row, _ in matrix.marked}))
     columns = shown(len(matrix.columns), MOST_COLUMNS, sorted({column for _, column in matrix.marked}))
     write = writer(matrix, positions(rows), positions(columns), decimals)
@@ -72,13 +72,13 @@ def _matrix(matrix: Matrix, decimals: int | None) -> Iterator[str]:
         number = write(row, column)
         return f"**{number}**" if (row, column) in matrix.marked else number
 
-    table = [_row(["", *("…" if c is None else _escape(matrix.columns[c]) for c in columns)])]
+    table = [_row(["", *("…" if c is None else escape(matrix.columns[c]) for c in columns)])]
     table.append(_row([":--", *["--:"] * len(columns)]))
     for at, row in enumerate(rows):
         if row is None:
             table.append(_row([f"… {gap(rows, at, len(matrix.rows))} not shown", *[""] * len(columns)]))
         else:
-            table.append(_row([_escape(matrix.rows[row]), *(cell(row, column) for column in columns)]))
+            table.append(_row([escape(matrix.rows[row]), *(cell(row, column) for column in columns)]))
     yield "\n".join(table)
 
 

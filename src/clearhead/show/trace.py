@@ -34,6 +34,7 @@ class View(Struct, frozen=True):
         diagnosis: why the claims differ, for media that have room beside the numbers.
         blank: patterns of the lines whose numbers are left for the reader to fill in; as for `Working.run` any ending
             of a path will do, and ``*`` stands for anything. Given arrays are always shown.
+        framework: what a program is written in: numpy or torch.
     """
 
     title: str = "Trace"
@@ -45,6 +46,7 @@ class View(Struct, frozen=True):
     claims: tuple[Claim, ...] = ()
     diagnosis: Document | None = None
     blank: tuple[str, ...] = ()
+    framework: str = "numpy"
 
     def __post_init__(self) -> None:
         if self.cell is not None and self.address is None:
@@ -63,9 +65,14 @@ def document_of(trace: Trace, view: View) -> Document:
         ShapeError: no such cell.
     """
     about = [Prose(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()]
-    announced = [_announcement(each) for each in view.deviations]
+    announced = announcements(view)
     body = _all(trace) if view.address is None else _one(trace, view.address, view)
     return Document(view.title, (*about, *announced, *body), view.decimals)
+
+
+def announcements(view: View) -> list[Remark]:
+    """A remark on each deviation that is in the trace's working: what it does, and how to mend it."""
+    return [_announcement(each) for each in view.deviations]
 
 
 def _announcement(applied: str | Applied) -> Remark:
@@ -130,7 +137,7 @@ def _numbers(trace: Trace, address: str, cell: Cell | None) -> Iterator[Part]:
         cell = None if cell is None else (0, *(cell or (0,)))
     leads: list[Cell] = list(np.ndindex(array.shape[:-2])) if cell is None else [cell[:-2]]
     marked = frozenset() if cell is None else frozenset({(cell[-2], cell[-1])})
-    shade = _is_shares(trace.working.line(trace.locate(address)[0]))
+    shade = is_shares(trace.working.line(trace.locate(address)[0]))
 
     def matrix(lead: Cell) -> Matrix:
         return Matrix(_title(axes, labels, lead), labels[-2], labels[-1], array[lead], shade, marked)
@@ -140,7 +147,7 @@ def _numbers(trace: Trace, address: str, cell: Cell | None) -> Iterator[Part]:
         yield Prose(f"{_title(axes, labels, rest[0])} to {_title(axes, labels, rest[-1])} are not shown.")
 
 
-def _is_shares(line: Given | Line) -> bool:
+def is_shares(line: Given | Line) -> bool:
     """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
     if isinstance(line, Given):
         return False

@@ -1,0 +1,406 @@
+"""The formula of a cell for a spreadsheet: the arithmetic of the algebra over the addresses of the cells it reads.
+
+Only functions that Excel 2016 and LibreOffice have in common, and none that would need the keys of an array formula:
+SUM, AVERAGE, MAX, VARP, SUMPRODUCT, and MMULT of a row and a column inside SUM. A spreadsheet has no infinity: minus
+infinity is the number named ``minus_infinity``, so low that its exponential is 0, and a value that is no finite
+number otherwise is an error, as in any spreadsheet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from msgspec import Struct
+
+from clearhead.errors import ShapeError
+from clearhead.expr import (
+    Binary,
+    Call,
+    Expr,
+    Formula,
+    Index,
+    Number,
+    Reduce,
+    Ref,
+    Scope,
+    Size,
+    Where,
+    evaluate,
+    walk,
+)  # fmt: skip
+from clearhead.expr.nodes import children
+from clearhead.show.patterns import Softmax, inlined, is_known, may_be_barred, rewritten, softmax_of
+from clearhead.show.sheet.places import MINUS_INFINITY, Area, Block
+from clearhead.trace import Cell
+
+LOWEST = -1e300
+"""What stands for minus infinity."""
+BARRED = "-1E+290"
+"""Lower than this is minus infinity, also after it was scaled or shifted."""
+LARGEST_EXPONENT = 700
+"""The exponential of more overflows; where it stands below a fraction, no more is needed for the fraction to be 0."""
+LONGEST = 8192
+DEEPEST = 64
+MOST_ARGUMENTS = 255
+
+COMPARED, ADDED, MULTIPLIED, RAISED, ATOM = range(5)
+SYMBOLS = {
+    "+": ("+", ADDED, ADDED, ADDED), "-": ("-", ADDED, ADDED, MULTIPLIED),
+    "*": ("*", MULTIPLIED, MULTIPLIED, MULTIPLIED), "/": ("/", MULTIPLIED, MULTIPLIED, RAISED),
+    "^": ("^", RAISED, ATOM, ATOM),
+    "<": ("<", COMPARED, ADDED, ADDED), "<=": ("<=", COMPARED, ADDED, ADDED), "==": ("=", COMPARED, ADDED, ADDED),
+}  # fmt: skip
+FUNCTIONS = {
+    "exp": "EXP", "sqrt": "SQRT", "sin": "SIN", "cos": "COS", "tanh": "TANH", "erf": "ERF", "abs": "ABS", "max": "MAX",
+    "round": "ROUND", "pi": "PI",
+}  # fmt: skip
+CELLWISE = frozenset({"exp", "sqrt", "sin", "cos", "tanh", "abs", "neg"})
+"""The functions that SUMPRODUCT applies to every cell of a range."""
+
+Piece = tuple[str, int]
+Places = Mapping[str, int]
+"""The value of each index."""
+
+
+class Operand(Struct, frozen=True):
+    """An operand of a line: where it stands, and how many of its axes the formula speaks of."""
+
+    block: Block
+    core: int
+
+    def lead(self, cell: Cell) -> Cell:
+        """The index of its axes in front for that of the result: aligned at the right, 0 where it broadcasts."""
+        shape = self.block.shape[: len(self.block.shape) - self.core]
+        mine = ((0,) * len(shape) + cell)[len(cell) :]
+        return tuple(min(index, size - 1) for index, size in zip(mine, shape, strict=True))
+
+
+class NotARange(Exception):
+    """What is asked for cannot be written over a range of cells, and must be written out cell by cell."""
+
+
+class Printer:
+    """Writes the formulas of one line, for the sheet it stands on."""
+
+    def __init__(
+        self,
+        formula: Formula,
+        operands: Mapping[str, Operand],
+        sizes: Mapping[str, int],
+        barred: frozenset[str],
+        sheet: str,
+    ) -> None:
+        self.formula = formula
+        self.operands = operands
+        self.sizes = sizes
+        self.barred = barred
+        self.sheet = sheet
+        self.body = inlined(formula.body)
+        self._lead: Cell = ()
+        self._read: dict[str, dict[str, None]] = {}
+        self._guards: dict[str, None] = {}
+
+    def cell(self, cell: Cell) -> tuple[str, Mapping[str, Sequence[str]]]:
+        """The formula of a cell of the line, without its ``=``, and the ranges that it reads of each operand.
+
+        Raises:
+            ShapeError: the formula is longer or deeper than spreadsheets allow.
+        """
+        core = len(self.formula.result)
+        self._lead, self._read, self._guards = cell[: len(cell) - core], {}, {}
+        places = dict(zip(self.formula.result, cell[len(cell) - core :], strict=True))
+        written = self.write(self.body, places)[0]
+        if self._guards:
+            condition = next(iter(self._guards)) if len(self._guards) == 1 else f"OR({','.join(self._guards)})"
+            written = f"IF({condition},NA(),{written})"
+        if len(written) >= LONGEST or _depth(written) > DEEPEST:
+            raise ShapeError(f"a formula of {len(written)} characters is longer or deeper than spreadsheets allow")
+        return written, {role: list(read) for role, read in self._read.items()}
+
+    def inside(self, expr: Expr, strength: int, places: Places, over: tuple[str, ...] = ()) -> str:
+        """The expression as `write` has it, in parentheses if what stands around it holds more tightly."""
+        written, own = self.write(expr, places, over)
+        return written if own >= strength else f"({written})"
+
+    def write(self, expr: Expr, places: Places, over: tuple[str, ...] = ()) -> Piece:
+        """An expression for these values of its indices, and for all values of the indices ``over``, as a range."""
+        if is_known(expr):
+            expr = self._folded(expr, places)
+        match expr:
+            case Number(value):
+                return _number(value)
+            case Ref():
+                return self._area(expr, places, over).seen_from(self.sheet), ATOM
+            case Call(function, arguments):
+                return self._call(function, arguments, places, over)
+            case Binary():
+                return self._binary(expr, places, over)
+            case Reduce() if not _free(expr).intersection(over):
+                return self._reduce(expr, places)
+            case Where() if not over or (is_known(expr.condition) and not _free(expr.condition).intersection(over)):
+                return self._where(expr, places, over)
+        raise NotARange
+
+    # Leaves
+
+    def _folded(self, expr: Expr, places: Places) -> Expr:
+        """A known expression with its sizes and indices as numbers, and whole numbers worked out as far as they go."""
+
+        def fold(node: Expr) -> Expr:
+            if isinstance(node, Index):
+                return Number(places[node.name])
+            if isinstance(node, Size):
+                return Number(self.sizes[node.index])
+            if isinstance(node, Where):
+                return node.then if evaluate(node.condition, Scope({}, self.sizes, places)) else node.otherwise
+            whole = isinstance(node, (Binary, Call)) and _of_whole_numbers(node)
+            return Number(evaluate(node, Scope({}, {}, {}))) if whole else node
+
+        return rewritten(expr, fold) if not _free(expr) - places.keys() else expr
+
+    def _area(self, ref: Ref, places: Places, over: tuple[str, ...]) -> Area:
+        """The cells of an operand, for all values of some indices: one cell, a row, a column or a rectangle."""
+        operand = self.operands[ref.operand]
+        moving = tuple(name for name in over if any(name in _free(index) for index in ref.indices))
+        runs = list(product(*(range(self.sizes[name]) for name in moving)))
+        found = [self._place(ref, {**places, **dict(zip(moving, run, strict=True))}) for run in runs]
+        (top, left), (bottom, right) = found[0], found[-1]
+        shape = tuple(self.sizes[name] for name in moving)
+        rows, columns = bottom - top + 1, right - left + 1
+        if len(shape) > 2 or found != list(product(range(top, bottom + 1), range(left, right + 1))):
+            raise NotARange
+        if len(shape) == 2 and shape != (rows, columns):
+            raise NotARange
+        area = Area(operand.block.sheet, top, left, bottom, right)
+        self._read.setdefault(ref.operand, {})[area.seen_from(self.sheet)] = None
+        return area
+
+    def _place(self, ref: Ref, places: Places) -> tuple[int, int]:
+        operand = self.operands[ref.operand]
+        scope = Scope({}, self.sizes, places)
+        cell = (*operand.lead(self._lead), *(int(evaluate(index, scope)) for index in ref.indices))
+        return operand.block.place(cell)
+
+    # Arithmetic
+
+    def _binary(self, expr: Binary, places: Places, over: tuple[str, ...]) -> Piece:
+        match expr:
+            case Binary("and", left, right):
+                return self._function("AND", (left, right), places, over)
+            case Binary("//", left, right):
+                return (
+                    f"INT({self.inside(left, MULTIPLIED, places, over)}/{self.inside(right, RAISED, places, over)})",
+                    ATOM,
+                )
+            case Binary("%", left, right):
+                return self._function("MOD", (left, right), places, over)
+            case Binary("==", left, Number(value)) if value == -math.inf:
+                return f"{self.inside(left, ADDED, places, over)}<{BARRED}", COMPARED
+            case Binary("/", _, Binary("+", Number(1) as one, Call("exp", (exponent,)))) if not over:
+                safe = f"{_number(one.value)[0]}+EXP(MIN({self.write(exponent, places)[0]},{LARGEST_EXPONENT}))"
+                return f"{self.inside(expr.left, MULTIPLIED, places)}/({safe})", MULTIPLIED
+        symbol, own, *strengths = SYMBOLS[expr.symbol]
+        sides = [
+            self.inside(side, strength, places, over)
+            for side, strength in zip((expr.left, expr.right), strengths, strict=True)
+        ]
+        self._guard(expr, sides[0], sides[1], places)
+        return symbol.join(sides), own
+
+    def _guard(self, expr: Binary, left: str, right: str, places: Places) -> None:
+        """Notes where arithmetic with minus infinity has no value, which the low number would hide."""
+        lows = [may_be_barred(side, self.barred) for side in (expr.left, expr.right)]
+        if expr.symbol == "-" and all(lows):
+            self._guards[f"{right}<{BARRED}"] = None
+        if expr.symbol == "/" and all(lows):
+            self._guards[f"AND({left}<{BARRED},{right}<{BARRED})"] = None
+        if expr.symbol == "*" and any(lows):
+            other, low = (expr.right, left) if lows[0] else (expr.left, right)
+            if not is_known(other) or self._folded(other, places) == Number(0):
+                self._guards[f"MIN({low})<{BARRED}"] = None
+
+    def _call(self, function: str, arguments: tuple[Expr, ...], places: Places, over: tuple[str, ...]) -> Piece:
+        if over and function not in CELLWISE:
+            raise NotARange
+        if function == "neg":
+            return f"-{self.inside(arguments[0], ATOM, places, over)}", ADDED
+        if function == "share":
+            return self._share(arguments[0], arguments[1], places)
+        return self._function(FUNCTIONS[function], arguments, places, over)
+
+    def _function(self, name: str, arguments: Sequence[Expr], places: Places, over: tuple[str, ...]) -> Piece:
+        if name == "SQRT" and (spread := _spread(arguments[0])) is not None:
+            # Equal numbers have no spread, whatever the rounding of their mean leaves.
+            return self._root_of_spread(spread, arguments[0], places), ATOM
+        return f"{name}({','.join(self.write(argument, places, over)[0] for argument in arguments)})", ATOM
+
+    def _root_of_spread(self, cells: Ref, mean: Expr, places: Places) -> str:
+        """A standard deviation, which is 0 for equal numbers, whatever the rounding of their mean leaves."""
+        over = mean.over if isinstance(mean, Reduce) else ()
+        area = self._area(cells, places, over).seen_from(self.sheet)
+        return f"SQRT(IF(MAX({area})=MIN({area}),0,VARP({area})))"
+
+    def _share(self, part: Expr, whole: Expr, places: Places) -> Piece:
+        """A share of a whole, 0 where the whole is 0; of exponentials, stable."""
+        found = softmax_of(part, whole)
+        if found is not None:
+            return self._softmax(found, places)
+        divisor = self.inside(whole, RAISED, places)
+        return f"IF({divisor}=0,0,{self.inside(part, MULTIPLIED, places)}/{divisor})", ATOM
+
+    def _softmax(self, found: Softmax, places: Places) -> Piece:
+        """Shares of exponentials, each shifted by the largest of its whole, so that none overflows."""
+        score = self.inside(found.exponent, ADDED, places)
+        exponents = found.whole_exponent
+        try:
+            cells = self.inside(exponents, ADDED, places, found.whole.over)
+            top = f"MAX({cells})"
+            total = f"SUMPRODUCT({_power(found.base, f'{cells}-{top}')})"
+        except NotARange:
+            listed = [self.inside(exponents, ADDED, run) for run in self._runs(places, found.whole.over)]
+            top = f"MAX({_arguments(listed)})"
+            total = f"({'+'.join(_power(found.base, f'{cell}-{top}') for cell in listed)})"
+        share = f"{_power(found.base, f'{score}-{top}')}/{total}"
+        if may_be_barred(found.exponent, self.barred):
+            return f"IF({top}<{BARRED},0,{share})", ATOM
+        return share, MULTIPLIED
+
+    # Reductions
+
+    def _runs(self, places: Places, over: Sequence[str]) -> list[Places]:
+        ranges = (range(self.sizes[name]) for name in over)
+        return [{**places, **dict(zip(over, run, strict=True))} for run in product(*ranges)]
+
+    def _reduce(self, expr: Reduce, places: Places) -> Piece:
+        try:
+            return self._over_ranges(expr, places)
+        except NotARange:
+            return self._over_some(expr, places)
+
+    def _over_some(self, expr: Reduce, places: Places) -> Piece:
+        """A reduction whose first index is written out, and the others if they can be as ranges."""
+        first, rest = expr.over[0], expr.over[1:]
+        runs = self._runs(places, (first,))
+        inner = Reduce("sum" if expr.kind == "mean" else expr.kind, rest, expr.body) if rest else expr.body
+        if expr.kind == "max":
+            return f"MAX({_arguments([self.write(inner, run)[0] for run in runs])})", ATOM
+        total = "+".join(self.inside(inner, ADDED, run) for run in runs)
+        if may_be_barred(expr.body, self.barred):
+            self._guard_reads(expr.body)
+        if expr.kind == "mean":
+            return f"({total})/{math.prod(self.sizes[name] for name in expr.over)}", MULTIPLIED
+        return total, ADDED
+
+    def _over_ranges(self, expr: Reduce, places: Places) -> Piece:
+        if isinstance(expr.body, Ref):
+            name = {"sum": "SUM", "mean": "AVERAGE", "max": "MAX"}[expr.kind]
+            return f"{name}({self.write(expr.body, places, expr.over)[0]})", ATOM
+        if expr.kind == "max":
+            raise NotARange
+        if (spread := _spread(expr)) is not None:
+            return f"VARP({self.write(spread, places, expr.over)[0]})", ATOM
+        total, own = self._sum(expr, places)
+        if expr.kind == "mean":
+            count = math.prod(self.sizes[name] for name in expr.over)
+            return f"{total if own >= MULTIPLIED else f'({total})'}/{count}", MULTIPLIED
+        return total, own
+
+    def _sum(self, expr: Reduce, places: Places) -> Piece:
+        """A sum over ranges: of products of a row and a row or column, of squares, or of arithmetic on like ranges."""
+        areas = {ref: self._area(ref, places, expr.over) for ref in _moving_refs(expr.body, expr.over)}
+        forms = [area.form for area in areas.values()]
+        texts = [area.seen_from(self.sheet) for area in areas.values()]
+        if may_be_barred(expr.body, self.barred):
+            self._guard_reads(expr.body)
+        match expr.body:
+            case Binary("*", Ref(), Ref()) if set(forms) == {(1, 1)}:
+                return self.write(expr.body, self._runs(places, expr.over)[0])
+            case Binary("*", Ref(), Ref()) if len(texts) == 2 and forms[0] == forms[1]:
+                return f"SUMPRODUCT({','.join(texts)})", ATOM
+            case Binary("*", Ref(), Ref()) if len(texts) == 2 and forms[0] == forms[1][::-1] and 1 in forms[0]:
+                row, column = texts if forms[0][0] == 1 else texts[::-1]
+                return f"SUM(MMULT({row},{column}))", ATOM
+            case Binary("^", Ref(), Number(2)):
+                return f"SUMSQ({texts[0]})", ATOM
+        if len(set(forms)) != 1:
+            raise NotARange
+        return f"SUMPRODUCT({self.write(expr.body, places, expr.over)[0]})", ATOM
+
+    def _guard_reads(self, body: Expr) -> None:
+        """Notes that a sum with minus infinity in it is no number."""
+        roles = {ref.operand for ref in walk(body) if isinstance(ref, Ref) and ref.operand in self.barred}
+        for role in roles:
+            for area in self._read.get(role, {}):
+                self._guards[f"MIN({area})<{BARRED}"] = None
+
+    def _where(self, expr: Where, places: Places, over: tuple[str, ...]) -> Piece:
+        if is_known(expr.condition):
+            holds = evaluate(expr.condition, Scope({}, self.sizes, places))
+            return self.write(expr.then if holds else expr.otherwise, places, over)
+        parts = (self.write(part, places)[0] for part in (expr.condition, expr.then, expr.otherwise))
+        return f"IF({','.join(parts)})", ATOM
+
+
+def _free(expr: Expr) -> set[str]:
+    """The indices of an expression that no reduction in it runs over."""
+    if isinstance(expr, Index):
+        return {expr.name}
+    found = set().union(*map(_free, children(expr)))
+    return found - set(expr.over) if isinstance(expr, Reduce) else found
+
+
+def _moving_refs(expr: Expr, over: Sequence[str]) -> list[Ref]:
+    """The cells that change along some indices, each once; what is inside a reduction of its own does not."""
+    if isinstance(expr, Ref):
+        return [expr] if any(_free(index).intersection(over) for index in expr.indices) else []
+    if isinstance(expr, Reduce) and not _free(expr).intersection(over):
+        return []
+    return list(dict.fromkeys(ref for child in children(expr) for ref in _moving_refs(child, over)))
+
+
+def _spread(expr: Expr) -> Ref | None:
+    """The cells of which an expression is the mean squared distance from their mean."""
+    match expr:
+        case Reduce("mean", over, Binary("^", Binary("-", Ref() as cell, Reduce("mean", same, mean)), Number(2))):
+            return cell if over == same and mean == cell else None
+    return None
+
+
+def _of_whole_numbers(node: Expr) -> bool:
+    match node:
+        case Binary("+" | "-" | "*" | "//" | "%", Number(left), Number(right)):
+            return isinstance(left, int) and isinstance(right, int)
+        case Call("abs" | "neg", (Number(value),)):
+            return isinstance(value, int)
+    return False
+
+
+def _number(value: float) -> Piece:
+    if math.isinf(value):
+        return (MINUS_INFINITY, ATOM) if value < 0 else (f"-{MINUS_INFINITY}", ADDED)
+    if math.isnan(value):
+        return "NA()", ATOM
+    written = repr(value).removesuffix(".0").upper()
+    return written, ADDED if value < 0 else ATOM
+
+
+def _power(base: float | None, exponent: str) -> str:
+    """The exponential of a difference; to another base also by EXP, which alone is 0 for the lowest of numbers."""
+    return f"EXP({exponent})" if base is None else f"EXP(({exponent})*LN({_number(base)[0]}))"
+
+
+def _arguments(listed: Sequence[str]) -> str:
+    if len(listed) > MOST_ARGUMENTS:
+        raise ShapeError(f"a formula of {len(listed)} cells in no row or column is more than spreadsheets allow")
+    return ",".join(listed)
+
+
+def _depth(formula: str) -> int:
+    """How deep the parentheses of a formula go."""
+    depth = deepest = 0
+    for letter in formula:
+        depth += (letter == "(") - (letter == ")")
+        deepest = max(deepest, depth)
+    return deepest

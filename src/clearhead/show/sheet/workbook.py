@@ -1,0 +1,340 @@
+"""A trace as a workbook: typed cells for what is given, formulas for every line, and a sheet to begin with."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearhead.axes import describe
+from clearhead.errors import ShapeError
+from clearhead.expr import text
+from clearhead.extras import need
+from clearhead.line import Given, Line, equation
+from clearhead.show.cells import one_line
+from clearhead.show.patterns import barred_lines, barred_roles
+from clearhead.show.sheet.excel import BARRED, LOWEST, Operand, Printer
+from clearhead.show.sheet.places import (
+    FIRST_COLUMN,
+    FRONT,
+    MINUS_INFINITY,
+    Block,
+    blocks_of,
+    defined_names,
+    quoted,
+)  # fmt: skip
+from clearhead.show.trace import View, announcements, is_shares
+from clearhead.trace import Cell, Trace, to_numpy
+
+LONGEST_TEXT = 30_000
+WIDEST_LABEL = 28
+
+INK, FAINT, RULE, TYPED, TO_FILL = "#1F2933", "#6B7280", "#B8C0CC", "#EAF2FB", "#FFF8E1"
+LIGHT, DARK = "#FFFFFF", "#4C9BE8"
+
+LEGEND = (
+    ("typed", "A number that is given. Type another, and everything follows."),
+    ("number", "A formula over earlier cells. Choose a cell to see which."),
+    ("shaded", "A weight, from 0 (white) to 1 (blue)."),
+    ("blank", "For you to fill in. What comes after follows once all of these are filled."),
+    ("barred", "Minus infinity. A spreadsheet has none, so it is -1E+300 here, named minus_infinity."),
+    ("error", "An error, such as #DIV/0! or #N/A: no finite number, as 0/0 is none."),
+)
+"""What the front sheet explains."""
+
+
+class Exact(float):
+    """A number that is written with as many digits as it needs, where 16 are not enough."""
+
+    def __format__(self, spec: str) -> str:
+        return repr(float(self)).upper()
+
+
+def xlsx(trace: Trace, view: View) -> memoryview:
+    """A trace as an Excel workbook, in which every line is a formula over the cells of earlier ones.
+
+    The numbers that are stored with the formulas are the trace's own, for viewers that do not work formulas out.
+
+    Raises:
+        ShapeError: the trace has too many numbers for a spreadsheet, or a formula would be too long for one.
+        MissingPackage: XlsxWriter is not installed.
+    """
+    xlsxwriter = need("xlsxwriter", "sheet")
+    content = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    book = xlsxwriter.Workbook(content, options)
+    book.set_properties({"title": _words(view.title)[:200], "created": datetime.datetime(2000, 1, 1)})
+    book.set_calc_mode("auto")
+    _Writer(book, trace, view).write()
+    book.close()
+    return content.getbuffer()
+
+
+class _Writer:
+    def __init__(self, book: Any, trace: Trace, view: View) -> None:
+        self.book = book
+        self.trace = trace
+        self.view = view
+        self.blocks = blocks_of(trace)
+        self.barred = barred_lines(trace)
+        self.formats = _formats(book, view.decimals)
+        self.waiting = _waiting(trace, view)
+
+    def write(self) -> None:
+        self._front()
+        names: dict[str, list[Block]] = {}
+        for block in self.blocks.values():
+            names.setdefault(block.sheet, []).append(block)
+        for sheet, blocks in names.items():
+            self._sheet(self.book.add_worksheet(sheet), blocks)
+        self.book.define_name(MINUS_INFINITY, f"={LOWEST!r}".upper())
+        for name, area in defined_names(self.trace, self.blocks):
+            self.book.define_name(name, f"={area.absolute}")
+
+    # The front
+
+    def _front(self) -> None:
+        sheet = self.book.add_worksheet(FRONT)
+        sheet.hide_gridlines(2)
+        sheet.set_column(0, 0, 26)
+        sheet.set_column(1, 1, 84)
+        sheet.set_column(2, 2, 34)
+        sheet.set_row(0, 28)
+        sheet.write_string(0, 0, _words(self.view.title), self.formats["title"])
+        row = 2
+        for words, style in self._paragraphs():
+            sheet.merge_range(row, 0, row, 1, "", self.formats[style])
+            sheet.write_string(row, 0, words, self.formats[style])
+            sheet.set_row(row, 15.5 * math.ceil(len(words) / 105) + 4)
+            row += 1
+        row = self._legend(sheet, row + 1)
+        self._contents(sheet, row + 1)
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
+
+    def _paragraphs(self) -> Iterator[tuple[str, str]]:
+        yield from ((_words(words), "prose") for words in self.view.about.split("\n\n") if words.strip())
+        yield from ((_words(remark.text), "warning") for remark in announcements(self.view))
+        yield from ((_words(str(note)), "note") for note in self.trace.notes if note.line not in self.waiting)
+
+    def _legend(self, sheet: Any, row: int) -> int:
+        shown = {"typed", "number", "error"} | ({"barred"} if self.barred else set())
+        shown |= {"blank"} if self.view.blank else set()
+        shown |= {"shaded"} if any(is_shares(line) for line in self.trace.working.lines) else set()
+        samples: dict[str, Any] = {"typed": 2, "number": 0.5, "shaded": 0.75, "barred": LOWEST}
+        for style, words in LEGEND:
+            if style not in shown:
+                continue
+            form = self.formats[style]
+            if style in samples:
+                sheet.write_number(row, 0, samples[style], form)
+            elif style == "error":
+                sheet.write_formula(row, 0, "=NA()", form, "#N/A")
+            else:
+                sheet.write_blank(row, 0, None, form)
+            sheet.write_string(row, 1, words, self.formats["legend"])
+            row += 1
+        return row
+
+    def _contents(self, sheet: Any, row: int) -> None:
+        for column, words in enumerate(("Line", "Formula", "Axes")):
+            sheet.write_string(row, column, words, self.formats["heading"])
+        for at, (name, block) in enumerate(self.blocks.items(), start=row + 1):
+            link = f"internal:{quoted(block.sheet)}!A{block.row + 1}"
+            sheet.write_url(at, 0, link, self.formats["link"], _words(name)[:200])
+            sheet.write_string(at, 1, self._formula(name) or "given", self.formats["wrapped"])
+            sheet.set_row(at, 15.5 * math.ceil(len(self._formula(name)) / 90 or 1))
+            sheet.write_string(at, 2, describe(self.trace.axes(name), self.trace[name].shape), self.formats["aside"])
+
+    def _formula(self, name: str) -> str:
+        line = self.trace.working.line(name)
+        if isinstance(line, Given):
+            return ""
+        left, right = equation(line, self.trace.working.axes)
+        first = self.trace.working.first
+        return _words(f"{text(left, first=first)} = {text(right, decimals=None, first=first)}")
+
+    # A sheet of lines
+
+    def _sheet(self, sheet: Any, blocks: Sequence[Block]) -> None:
+        sheet.hide_gridlines(2)
+        sheet.freeze_panes(1, FIRST_COLUMN)
+        sheet.write_url(0, 0, f"internal:{FRONT}!A1", self.formats["link"], "Contents")
+        sheet.write_string(0, FIRST_COLUMN, _words(self.view.title), self.formats["aside"])
+        self._widths(sheet, blocks)
+        for block in blocks:
+            self._block(sheet, block)
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
+
+    def _widths(self, sheet: Any, blocks: Sequence[Block]) -> None:
+        labels = [self._labels(block) for block in blocks]
+        longest = max((len(label) for rows, _ in labels for label in rows), default=0)
+        names = max(len(block.name) for block in blocks)
+        sheet.set_column(0, 0, min(max(longest, names, 8), WIDEST_LABEL) + 2)
+        wide = max((len(label) for _, columns in labels for label in columns), default=0)
+        digits = 8 if self.view.decimals is None else self.view.decimals
+        last = max(block.area(block.panels[-1]).right for block in blocks)
+        sheet.set_column(FIRST_COLUMN, last, min(max(digits + 5, wide + 1, 7), WIDEST_LABEL))
+
+    def _labels(self, block: Block) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What stands beside the rows and above the columns of a block's matrices."""
+        labels = tuple(tuple(map(_words, each)) for each in self.trace.labels(block.name))
+        rows, columns = (("",), ("",), *labels)[-2:]
+        return rows, columns
+
+    def _block(self, sheet: Any, block: Block) -> None:
+        line = self.trace.working.line(block.name)
+        sheet.write_string(block.row, 0, _words(block.name), self.formats["name"])
+        sheet.write_string(block.row, FIRST_COLUMN, self._aside(block, line), self.formats["aside"])
+        if not block.given:
+            sheet.write_string(block.row + 1, FIRST_COLUMN, self._formula(block.name), self.formats["formula"])
+        rows, columns = self._labels(block)
+        for at, label in enumerate(rows):
+            sheet.write_string(block.top + at, 0, label, self.formats["row"])
+        for panel in block.panels:
+            self._panel(sheet, block, panel, columns)
+        write = self._given if isinstance(line, Given) else self._line
+        write(sheet, block, line)
+        self._colours(sheet, block, line)
+
+    def _aside(self, block: Block, line: Given | Line) -> str:
+        axes = describe(self.trace.axes(block.name), block.shape)
+        return f"{axes} given" if isinstance(line, Given) else f"{axes}. {line.operation.summary}"
+
+    def _panel(self, sheet: Any, block: Block, panel: Cell, columns: Sequence[str]) -> None:
+        words, labels = self.trace.axes(block.name), self.trace.labels(block.name)
+        title = ", ".join(f"{words[at]} {labels[at][index]}" for at, index in enumerate(panel))
+        area = block.area(panel)
+        if title:
+            sheet.write_string(area.top - 2, area.left, _words(title), self.formats["panel"])
+        for at, label in enumerate(columns):
+            sheet.write_string(area.top - 1, area.left + at, label, self.formats["column"])
+
+    def _given(self, sheet: Any, block: Block, _: Given | Line) -> None:
+        array = self.trace.numpy(block.name)
+        for cell in np.ndindex(array.shape):
+            row, column = block.place(cell)
+            self._typed(sheet, row, column, array[cell])
+        if array.dtype.kind == "b":
+            for panel in block.panels:
+                area = block.area(panel)
+                choices = {"validate": "list", "source": ["TRUE", "FALSE"]}
+                sheet.data_validation(area.top, area.left, area.bottom, area.right, choices)
+
+    def _typed(self, sheet: Any, row: int, column: int, value: Any) -> None:
+        form = self.formats["typed"]
+        if isinstance(value, (bool, np.bool_)):
+            sheet.write_boolean(row, column, bool(value), form)
+        elif np.isnan(value) or value == np.inf:
+            sheet.write_formula(row, column, "=NA()", form, "#N/A")
+        else:
+            sheet.write_number(row, column, Exact(max(float(value), LOWEST)), form)
+
+    def _line(self, sheet: Any, block: Block, line: Given | Line) -> None:
+        if self.view.leaves_blank(line.name):
+            for cell in np.ndindex(block.shape):
+                sheet.write_blank(*block.place(cell), None, self.formats["blank"])
+        elif isinstance(line, Line):
+            form = self.formats["whole" if _are_whole(self.trace.numpy(line.name)) else "number"]
+            for cell, formula, value in self._formulas(block, line):
+                sheet.write_formula(*block.place(cell), f"={formula}", form, value)
+
+    def _formulas(self, block: Block, line: Line) -> Iterator[tuple[Cell, str, Any]]:
+        """Each cell of a line with its formula and the number to store with it."""
+        printer = self._printer(block, line)
+        waits = {role for role, name in zip(line.formula.roles, line.operands, strict=True) if name in self.waiting}
+        array = to_numpy(self.trace[line.name])
+        for cell in np.ndindex(block.shape):
+            try:
+                formula, read = printer.cell(cell)
+            except ShapeError as error:
+                raise ShapeError(f"{line.name}: {error}. Save as .npz or .html.") from None
+            empty = [f"COUNTBLANK({area})" for role in sorted(waits) for area in read.get(role, ())]
+            if empty:
+                formula = f'IF({"+".join(empty)}>0,"",{formula})'
+            yield cell, formula, "" if line.name in self.waiting else _stored(array[cell])
+
+    def _printer(self, block: Block, line: Line) -> Printer:
+        formula = line.formula
+        operands = {
+            role: Operand(self.blocks[name], len(letters))
+            for role, name, letters in zip(formula.roles, line.operands, formula.operands, strict=True)
+        }
+        sizes = formula.bind([self.blocks[name].shape for name in line.operands])
+        return Printer(formula, operands, sizes, barred_roles(line, self.barred), block.sheet)
+
+    def _colours(self, sheet: Any, block: Block, line: Given | Line) -> None:
+        for panel in block.panels:
+            area = block.area(panel)
+            place = (area.top, area.left, area.bottom, area.right)
+            if line.name in self.barred:
+                low = {"type": "cell", "criteria": "<", "value": BARRED, "format": self.formats["low"]}
+                sheet.conditional_format(*place, low)
+            if is_shares(line):
+                scale = {"type": "2_color_scale", "min_type": "num", "max_type": "num", "min_value": 0, "max_value": 1}
+                sheet.conditional_format(*place, {**scale, "min_color": LIGHT, "max_color": DARK})
+
+
+def _waiting(trace: Trace, view: View) -> frozenset[str]:
+    """The lines that are blank, and those that have no numbers before these are filled in."""
+    waiting: set[str] = set()
+    for line in trace.working.lines:
+        if view.leaves_blank(line.name) or waiting.intersection(line.operands):
+            waiting.add(line.name)
+    return frozenset(waiting)
+
+
+def _stored(value: Any) -> Any:
+    """A number as it is stored with a formula."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if np.isnan(value):
+        return "#NUM!"
+    return repr(float(np.clip(value, LOWEST, -LOWEST))).upper()
+
+
+def _are_whole(array: np.ndarray[Any, Any]) -> bool:
+    """Whether decimals would say nothing; they are shown all the same once a number has some."""
+    finite = array[np.isfinite(array)]
+    return bool((finite == np.round(finite)).all())
+
+
+def _words(words: str) -> str:
+    return one_line(words)[:LONGEST_TEXT]
+
+
+def _formats(book: Any, decimals: int | None) -> Mapping[str, Any]:
+    number = "General" if decimals is None else f"0.{'0' * decimals}" if decimals else "0"
+    base = {"font_name": "Calibri", "font_size": 11, "font_color": INK, "valign": "vcenter"}
+    cell = {"align": "right", "border": 1, "border_color": RULE}
+    low = {"num_format": '"-∞"', "font_color": FAINT}
+    styles: dict[str, dict[str, Any]] = {
+        "title": {"bold": True, "font_size": 18},
+        "prose": {"text_wrap": True, "valign": "top"},
+        "warning": {"text_wrap": True, "valign": "top", "font_color": "#9A3412", "bg_color": "#FFF3E6"},
+        "note": {"text_wrap": True, "valign": "top", "font_color": FAINT},
+        "name": {"bold": True, "font_size": 12},
+        "aside": {"font_color": FAINT},
+        "formula": {"italic": True, "font_color": FAINT, "font_name": "Cambria"},
+        "wrapped": {"italic": True, "font_color": FAINT, "font_name": "Cambria", "text_wrap": True, "indent": 1},
+        "heading": {"bold": True, "bottom": 1, "bottom_color": RULE},
+        "legend": {"font_color": FAINT, "indent": 1},
+        "panel": {"bold": True, "font_color": FAINT},
+        "row": {"bold": True, "align": "right", "num_format": '@"  "'},
+        "column": {"bold": True, "align": "right", "bottom": 1, "bottom_color": RULE},
+        "link": {"font_color": "#1D5FA8", "underline": 1},
+        "number": {**cell, "num_format": number},
+        "whole": {**cell},
+        "typed": {**cell, "bg_color": TYPED},
+        "shaded": {**cell, "num_format": number, "bg_color": "#79B4EE"},
+        "blank": {**cell, "num_format": number, "bg_color": TO_FILL, "border": 2, "border_color": "#C99700"},
+        "barred": {**cell, **low},
+        "error": {**cell},
+    }
+    formats = {name: book.add_format({**base, **style}) for name, style in styles.items()}
+    return {**formats, "low": book.add_format(low)}
