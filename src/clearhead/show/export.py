@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from clearhead.errors import UnknownName, suggest
 from clearhead.files import FilePath, replacing
 from clearhead.show.data import as_json, to_data
 from clearhead.show.forms import lower
-from clearhead.show.trace import View, document_of
+from clearhead.show.trace import View
+from clearhead.show.worksheet import worksheet_of
 from clearhead.trace import Trace
 
 Exporter = Callable[[Trace, View], bytes]
@@ -17,7 +19,7 @@ Exporter = Callable[[Trace, View], bytes]
 
 def _lowered(form: str) -> Exporter:
     def export(trace: Trace, view: View) -> bytes:
-        return (lower(document_of(trace, view), form) + "\n").encode("utf-8", "replace")
+        return (lower(worksheet_of(trace, view), form) + "\n").encode("utf-8", "replace")
 
     return export
 
@@ -26,9 +28,21 @@ def _json(trace: Trace, view: View) -> bytes:
     return as_json(to_data(trace, view)).encode()
 
 
+def _paper(form: Literal["pdf", "svg", "png"]) -> Exporter:
+    def export(trace: Trace, view: View) -> bytes:
+        from clearhead.show.paper import compiled
+
+        return compiled(worksheet_of(trace, view), form)
+
+    return export
+
+
 KINDS: dict[str, Exporter] = {
     ".json": _json,
     ".md": _lowered("markdown"),
+    ".pdf": _paper("pdf"),
+    ".png": _paper("png"),
+    ".svg": _paper("svg"),
     ".tex": _lowered("latex"),
     ".txt": _lowered("text"),
 }
