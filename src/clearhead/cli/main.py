@@ -44,6 +44,7 @@ COMMANDS = (
     check.check,
     check.deviations,
     show.export,
+    show.plot,
     problems.new,
     completion,
 )

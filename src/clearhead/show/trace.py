@@ -160,7 +160,7 @@ def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool
         cell = None if cell is None else (0, *(cell or (0,)))
     leads: list[Cell] = list(np.ndindex(array.shape[:-2])) if cell is None else [cell[:-2]]
     marked = frozenset() if cell is None else frozenset({(cell[-2], cell[-1])})
-    shade = _is_shares(trace.working.line(trace.locate(address)[0]))
+    shade = is_shares(trace, address)
 
     def matrix(lead: Cell) -> Matrix:
         values, title = array[lead], title_of(axes, labels, lead)
@@ -174,8 +174,9 @@ def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool
         yield Prose(f"{title_of(axes, labels, rest[0])} to {title_of(axes, labels, rest[-1])} are not shown.")
 
 
-def _is_shares(line: Given | Line) -> bool:
+def is_shares(trace: Trace, address: str) -> bool:
     """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
+    line = trace.working.line(trace.locate(address)[0])
     if isinstance(line, Given):
         return False
     return line.operation.name.startswith("softmax") or line.name.rpartition(".")[2] == "weights"
