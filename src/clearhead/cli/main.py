@@ -7,7 +7,7 @@ import sys
 import click
 
 from clearhead import __version__
-from clearhead.cli import check, problems, show
+from clearhead.cli import check, exercises, problems, show
 from clearhead.cli.group import Commands, command
 
 
@@ -46,6 +46,7 @@ COMMANDS = (
     show.export,
     show.plot,
     problems.new,
+    exercises.generate,
     completion,
 )
 """In the order in which a newcomer needs them."""
