@@ -13,7 +13,7 @@ PUBLIC = {
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
     "Explanation", "FileError", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation", "Positions",
     "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace", "UnknownName", "Working",
-    "assert_agrees", "compare", "deviate", "diagnose", "read_problem", "render", "write_problem",
+    "assert_agrees", "compare", "deviate", "diagnose", "generate", "read_problem", "render", "write_problem",
 }  # fmt: skip
 TABLES = {"DEVIATIONS", "OPERATIONS"}
 API = Path(__file__).parents[1] / "docs" / "api.md"
