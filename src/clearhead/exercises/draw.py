@@ -58,24 +58,27 @@ def array(rng: Random, given: Given, recipe: Recipe) -> Array:
     along, level = sizes(recipe), recipe.level
     *lead, rows, columns = (1, *(along[word] for word in given.axes))
     for_tokens = given.axes[0] == "token"
+    numbers = level.weights if given.name == "position" else level.entries  # a position only shifts an entry a little
     matrices = np.zeros((int(np.prod(lead)), rows, columns))
     for matrix in matrices:
         while not _is_varied(matrix):
-            drawn = (
-                _sparse(rng, rows, columns, level.entries)
-                if for_tokens
-                else _sparse(rng, columns, rows, level.weights).T
-            )
-            matrix[:] = drawn
+            if for_tokens:
+                matrix[:] = _sparse(rng, rows, columns, numbers, fewest=2)
+            else:
+                matrix[:] = _sparse(rng, columns, rows, level.weights, fewest=1).T
     return matrices.reshape([along[word] for word in given.axes])
 
 
-def _sparse(rng: Random, rows: int, columns: int, numbers: Sequence[float]) -> Array:
-    """In each row one number, two or three, and zeros."""
+def _sparse(rng: Random, rows: int, columns: int, numbers: Sequence[float], *, fewest: int) -> Array:
+    """In each row a few numbers, up to three, and zeros."""
     drawn = np.zeros((rows, columns))
+    fewest = min(fewest, columns)
     for row in drawn:
-        for _ in range(1 + int(rng.random() * min(columns, MOST_IN_ROW))):
-            row[int(rng.random() * columns)] = choose(rng, numbers)
+        free = list(range(columns))
+        for _ in range(choose(rng, range(fewest, min(columns, MOST_IN_ROW) + 1))):
+            place = choose(rng, free)
+            free.remove(place)
+            row[place] = choose(rng, numbers)
     return drawn
 
 

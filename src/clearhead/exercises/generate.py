@@ -11,7 +11,7 @@ from clearhead.exercises.recipe import PARTS, Recipe
 from clearhead.exercises.worth import Array, bearable, common_mistakes, shows
 from clearhead.problems import Problem
 
-MOST_TRIES = 20_000
+MOST_TRIES = 10_000
 COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
@@ -78,7 +78,7 @@ def _arrays(recipe: Recipe, rng: Random) -> dict[str, Array]:
         mistakes.insert(0, hidden)
     raise SpecError(
         f"No exercise was found for {recipe.options()} in {MOST_TRIES} tries. "
-        f"Ask for fewer tokens or parts, or for a harder one."
+        f"Ask for fewer tokens, heads or parts, or try another seed."
     )
 
 

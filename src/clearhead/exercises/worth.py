@@ -60,7 +60,7 @@ def bearable(trace: Trace, recipe: Recipe) -> bool:
     scores, scaled, weights = (trace.numpy(name) for name in ("scores", "scaled", "weights"))
     if np.abs(scores).max() > level.largest:
         return False
-    few = level.exponentials + 2 * (recipe.tokens - 3)
+    few = level.exponentials + 2 * max(recipe.tokens - 3, 0) + 2 * max(recipe.heads - 2, 0)
     turned = "rotary" in recipe.parts  # then scores are no whole numbers, and each has its own exponential
     if not turned and len(np.unique(np.round(scaled, EXACT))) > few:
         return False

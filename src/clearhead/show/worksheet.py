@@ -95,9 +95,11 @@ def _candidates(array: Array) -> list[Cell]:
     return [tuple(int(i) for i in np.unravel_index(at, array.shape)) for at in np.argsort(far, axis=None)[:MOST_TRIED]]
 
 
-def _content(trace: Trace, explained: Explanation) -> int:
-    read = {float(trace.numpy(name)[cell]) for name, cell in explained.reads}
-    return sum(np.isfinite(number) and number not in DULL for number in read)
+def _content(trace: Trace, explained: Explanation) -> tuple[bool, int, int]:
+    """How much there is to see: a value that is not 0, numbers read that are not dull, and numbers that are not 0."""
+    read = [float(trace.numpy(name)[cell]) for name, cell in explained.reads]
+    telling = {number for number in read if np.isfinite(number) and number not in DULL}
+    return explained.value not in DULL[:1], len(telling), sum(number != 0 for number in read)
 
 
 def _compare(trace: Trace, claim: Claim) -> tuple[tuple[Matrix, ...], Remark | None]:
