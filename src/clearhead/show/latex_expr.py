@@ -76,12 +76,21 @@ def symbol(name: str) -> tuple[str, list[str]]:
     >>> print(*symbol("layers.3.query.weight"))
     W ['Q', '\\text{layers.3}']
     """
-    known, around = symbol_of(name)
+    known, around = known_symbol(name)
     if known is None:
         return _words(name), []
+    base, _, top = known.partition("^")
+    return base, [*filter(None, [top]), *map(_words, around)]
+
+
+def known_symbol(name: str) -> tuple[str | None, list[str]]:
+    """The field's symbol for a line in LaTeX, and the words of its name that stand around what it says."""
+    known, around = symbol_of(name)
+    if known is None:
+        return None, [name]
     letter = _letter(known.letter)
     base = rf"\{known.accent}{{{letter}}}" if known.accent else letter
-    return base, [*([_letter(known.top)] if known.top else []), *map(_words, around)]
+    return f"{base}^{_letter(known.top)}" if known.top else base, around
 
 
 def _letter(letter: str) -> str:

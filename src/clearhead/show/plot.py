@@ -74,7 +74,7 @@ def heatmap(trace: Trace, address: str) -> Figure:
     shown = leads[:MOST_PANELS]
     across = min(len(shown), 4 if len(shown) > 6 else 3)
     figure, panels = _grid(array.shape, len(shown), across)
-    colours = _colours(array.astype(np.float64), shares=is_shares(trace, address))
+    colours = _colours(array.astype(np.float64), shares=is_shares(trace.working.line(trace.locate(address)[0])))
     names = Labels(labels[-2], labels[-1])
     for number, (panel, lead) in enumerate(zip(panels, shown, strict=True)):
         image = panel.imshow(np.ma.masked_invalid(array[lead].astype(np.float64)), aspect="auto", **colours)
@@ -127,7 +127,7 @@ def entropy(trace: Trace, address: str) -> Figure:
 
     At 0 bits all weight is on one key; at the dashed line every key has the same.
     """
-    if not is_shares(trace, address):
+    if not is_shares(trace.working.line(trace.locate(address)[0])):
         raise ClearheadError(f"{address} has no entropy: its rows are no shares of one. Ask for weights.")
     weights, axes, labels = trace.numpy(address).astype(np.float64), trace.left_axes(address), trace.labels(address)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -67,10 +67,15 @@ def document_of(trace: Trace, view: View) -> Document:
     return Document(view.title, (*beginning(view), *body), view.decimals)
 
 
-def beginning(view: View) -> Iterator[Part]:
+def beginning(view: View) -> list[Part]:
     """What a document says before the first line: what it is about, and by what it deviates."""
-    yield from (Prose(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip())
-    yield from map(_announcement, view.deviations)
+    about: list[Part] = [Prose(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()]
+    return [*about, *announcements(view)]
+
+
+def announcements(view: View) -> list[Remark]:
+    """A remark on each deviation that is in the trace's working: what it does, and how to mend it."""
+    return [_announcement(each) for each in view.deviations]
 
 
 def blanks(trace: Trace, view: View) -> frozenset[str]:
@@ -160,7 +165,7 @@ def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool
         cell = None if cell is None else (0, *(cell or (0,)))
     leads: list[Cell] = list(np.ndindex(array.shape[:-2])) if cell is None else [cell[:-2]]
     marked = frozenset() if cell is None else frozenset({(cell[-2], cell[-1])})
-    shade = is_shares(trace, address)
+    shade = is_shares(trace.working.line(trace.locate(address)[0]))
 
     def matrix(lead: Cell) -> Matrix:
         values, title = array[lead], title_of(axes, labels, lead)
@@ -174,9 +179,8 @@ def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool
         yield Prose(f"{title_of(axes, labels, rest[0])} to {title_of(axes, labels, rest[-1])} are not shown.")
 
 
-def is_shares(trace: Trace, address: str) -> bool:
+def is_shares(line: Given | Line) -> bool:
     """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
-    line = trace.working.line(trace.locate(address)[0])
     if isinstance(line, Given):
         return False
     return line.operation.name.startswith("softmax") or line.name.rpartition(".")[2] == "weights"
