@@ -30,7 +30,7 @@ format: $(VENV)/lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/core
+docs: $(VENV)/test
 	$(BIN)/python docs/make.py
 
 bench: $(VENV)/test

@@ -1,10 +1,14 @@
-"""Writes the documents that are generated: the reference of the commands, and the picture in the README."""
+"""Writes the documents that are generated: the reference of the commands, and the pictures."""
 
 from __future__ import annotations
 
 import re
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clearhead.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,8 +55,35 @@ def picture() -> str:
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL) + "\n"
 
 
+def photographs() -> dict[str, bytes]:
+    """Pictures whose every pixel depends on the versions of typst and matplotlib, so that no test compares them."""
+    from io import BytesIO
+
+    from clearhead.problems import read_problem
+
+    problem = read_problem("soccer")
+    heads = BytesIO()
+    problem.trace().plot("weights").savefig(heads, format="png", dpi=150)
+    return {"docs/pictures/worksheet.png": _worksheet(problem), "docs/pictures/heads.png": heads.getvalue()}
+
+
+def _worksheet(problem: Problem) -> bytes:
+    """The page of a worksheet that has the weights on it."""
+    import typst
+    from msgspec import json
+
+    from clearhead.show import View, worksheet_of
+    from clearhead.show.paper import TEMPLATE
+    from clearhead.show.typst_document import as_data
+
+    sheet = worksheet_of(problem.trace(), View(problem.title, problem.about, claims=problem.claims))
+    inputs = {"document": json.encode(as_data(sheet)).decode(), "form": "pdf"}
+    pages = typst.compile(str(TEMPLATE), root=str(TEMPLATE.parent), format="png", ppi=96, sys_inputs=inputs)
+    return bytes(pages[2])
+
+
 if __name__ == "__main__":
-    for path, content in documents().items():
+    for path, content in {**documents(), **photographs()}.items():
         target = ROOT / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(content)
+        target.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -13,7 +13,7 @@ PUBLIC = {
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
     "Explanation", "FileError", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation",
     "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace",
-    "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose", "probe",
+    "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose", "generate", "probe",
     "read_problem", "read_trace", "render", "write_problem",
 }  # fmt: skip
 TABLES = {"DEVIATIONS", "OPERATIONS"}

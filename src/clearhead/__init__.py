@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SpecError,
         UnknownName,
     )
+    from clearhead.exercises import generate
     from clearhead.line import Given, Line
     from clearhead.ops import OPERATIONS, Operation
     from clearhead.problems import Problem, read_problem, write_problem
@@ -49,6 +50,7 @@ _HOMES = {
         "SpecError",
         "UnknownName",
     ),
+    "clearhead.exercises": ("generate",),
     "clearhead.line": ("Given", "Line"),
     "clearhead.ops": ("OPERATIONS", "Operation"),
     "clearhead.problems": ("Problem", "read_problem", "write_problem"),
@@ -63,7 +65,7 @@ __all__ = [
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
     "Explanation", "FileError", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation",
     "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace",
-    "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose", "probe",
+    "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose", "generate", "probe",
     "read_problem", "read_trace", "render", "write_problem",
 ]  # fmt: skip
 

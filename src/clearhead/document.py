@@ -50,7 +50,8 @@ class Matrix(Struct, frozen=True):
     """A table of numbers with labelled rows and columns.
 
     ``shade`` tells media to show size by colour, from 0 to 1; ``marked`` are cells to point out; ``unknown`` are cells
-    to show as ``?``, whatever their value.
+    to show as ``?``, whatever their value. ``written`` are the cells as somebody wrote them, where they are not to be
+    written anew; one that is written as nothing is left for the reader to fill in.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Matrix(Struct, frozen=True):
     shade: bool = False
     marked: frozenset[tuple[int, int]] = frozenset()
     unknown: frozenset[tuple[int, int]] = frozenset()
+    written: tuple[tuple[str, ...], ...] | None = None
 
 
 class Panels(Struct, frozen=True):
@@ -74,12 +76,15 @@ class Arithmetic(Struct, frozen=True):
     explanation: Explanation
 
 
-Part = Union[Prose, Remark, Heading, Equation, Panels, Arithmetic]
-
-
 class Document(Struct, frozen=True):
-    """A title and parts in order. ``decimals`` is how precisely numbers are shown; None for all digits."""
+    """A title and parts in order; as a part of another document it is a section of it.
+
+    ``decimals`` is how precisely numbers are shown; None for all digits.
+    """
 
     title: str
     parts: Sequence[Part]
     decimals: int | None = 3
+
+
+Part = Union[Prose, Remark, Heading, Equation, Panels, Arithmetic, Document]

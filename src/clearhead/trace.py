@@ -222,6 +222,22 @@ class Trace(Mapping[str, Array]):
 
         save(self, path, View(**view))
 
+    def plot(self, address: str, kind: str = "heatmap") -> Any:
+        """A matplotlib figure of a line, or of one head of it: save it with ``.savefig("weights.png")``.
+
+        Args:
+            address: the line, such as ``"weights"``, or a head of it, ``"weights@2"``.
+            kind: ``"heatmap"``, a panel for each head; or ``"entropy"``: how evenly each head spreads its weights.
+
+        Raises:
+            UnknownName: no such line, head or kind.
+            ClearheadError: entropy is asked of a line that does not hold shares of one.
+            MissingPackage: matplotlib is not installed.
+        """
+        from clearhead.show.plot import plot
+
+        return plot(self, address, kind)
+
     def explain(self, address: str, *cell: int, decimals: int | None = 3, most: int = MOST_TERMS) -> Explanation:
         """What made one cell: formula, numbers and value.
 

@@ -4,7 +4,7 @@ import pytest
 
 from clearhead import read_problem
 from clearhead.errors import UnknownName
-from clearhead.show import KINDS, View, render, save
+from clearhead.show import KINDS, View, lower, save, worksheet_of
 
 
 @pytest.fixture
@@ -13,11 +13,11 @@ def trace():
 
 
 @pytest.mark.parametrize(("ending", "form"), [(".md", "markdown"), (".tex", "latex"), (".txt", "text")])
-def test_what_is_printed_can_be_saved(trace, tmp_path, ending, form):
-    """The file holds what `render` gives, with a line's end behind it."""
+def test_a_worksheet_is_saved_in_every_form_of_text(trace, tmp_path, ending, form):
+    """The file holds the whole worksheet in this form, with a line's end behind it."""
     view = View("Chaky", decimals=5)
     save(trace, tmp_path / f"x{ending}", view)
-    assert (tmp_path / f"x{ending}").read_text() == render(trace, form, view) + "\n"
+    assert (tmp_path / f"x{ending}").read_text() == lower(worksheet_of(trace, view), form) + "\n"
 
 
 def test_a_trace_saves_itself(trace, tmp_path):

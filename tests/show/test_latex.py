@@ -1,6 +1,8 @@
 import re
 
-from clearhead.show import View, render
+from clearhead.claim import Claim
+from clearhead.document import Document, Prose
+from clearhead.show import View, lower, render, worksheet_of
 
 
 def _balanced(text):
@@ -51,3 +53,14 @@ def test_weights_are_shaded_and_cells_boxed(trace):
     """A weight's cell is coloured by its share, and the cell that is worked out stands in a box."""
     written = render(trace, "latex", View(address="weights@2", cell=(3, 2)))
     assert r"\cellcolor{blue!43}\boxed{0.787}" in written
+
+
+def test_a_worksheet_is_whole(work_out, hostile):
+    """Sections, claims, boxes to fill in and hostile names leave every brace and environment closed."""
+    trace = work_out(tokens=hostile[3:6])
+    claim = Claim("head@1", (("9",), ("?",), ("7/6",)))
+    for view in (View("T", claims=(claim,), diagnosis=Document("Why", (Prose("B"),))), View("T", blank=("w*", "head"))):
+        written = lower(worksheet_of(trace, view), "latex")
+        assert _balanced(written)
+        assert written.count("\\begin{") == written.count("\\end{")
+    assert written.count(r"\blank") == 1 + 18 + 6 + 6

@@ -1,7 +1,8 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from clearhead.show import View, render
+from clearhead.document import Document, Heading, Prose
+from clearhead.show import View, lower, render, worksheet_of
 from clearhead.show.cells import one_line, visible
 
 
@@ -50,3 +51,16 @@ def test_large_matrices_are_cut(arrays_for, sizes, form):
     written = render(working.run(arrays_for(working, sizes | {"token": 60})), form, View(address="weights@3"))
     assert "37 not shown" in written
     assert len(written.split("\n")) < 80
+
+
+def test_a_section_is_one_level_down(trace):
+    """The title of a document inside another, and what is in it, have a # more."""
+    document = Document("T", (Heading("one"), Document("S", (Heading("two"), Prose("P")))))
+    assert lower(document, "markdown").split("\n\n") == ["# T", "## one", "## S", "### two", "P"]
+    assert "\n## Given\n\n### embedding" in lower(worksheet_of(trace, View("T")), "markdown")
+
+
+def test_a_blank_cell_is_an_empty_one(trace):
+    """Where a number is to be found a cell of the table holds only space."""
+    written = lower(worksheet_of(trace, View("T", blank=("weights",))), "markdown")
+    assert written.count("| Chaky | &emsp;&emsp; | &emsp;&emsp; | &emsp;&emsp; |") == 2

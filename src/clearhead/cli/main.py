@@ -7,7 +7,7 @@ import sys
 import click
 
 from clearhead import __version__
-from clearhead.cli import check, grade, problems, show
+from clearhead.cli import check, exercises, grade, problems, show
 from clearhead.cli.group import Commands, command
 
 
@@ -45,7 +45,9 @@ COMMANDS = (
     grade.grade,
     check.deviations,
     show.export,
+    show.plot,
     problems.new,
+    exercises.generate,
     completion,
 )
 """In the order in which a newcomer needs them."""

@@ -1,4 +1,4 @@
-"""Commands that show a trace: show, export."""
+"""Commands that show a trace: show, export, plot."""
 
 from __future__ import annotations
 
@@ -92,6 +92,24 @@ def export(
             solution = path.with_stem(f"{path.stem}-key")
             save(trace, solution, view)
             click.echo(f"Wrote {solution}")
+
+
+@command("clearhead plot soccer weights -o weights.png")
+@options.problem
+@click.argument("line", shell_complete=typed.complete_line)
+@click.option("-o", "--output", type=click.Path(), required=True, help="A file that ends in .png, .svg or .pdf.")
+@click.option("--kind", type=click.Choice(["heatmap", "entropy"]), default="heatmap", show_default=True)
+@options.deviate
+def plot(problem: str, line: str, output: str, kind: str, deviate: tuple[str, ...]) -> None:
+    """Draw a line of a problem: heat maps of its heads, or how evenly each head spreads its weights.
+
+    LINE is a line, such as weights, or one head of it, such as weights@2.
+    """
+    from clearhead.problems import read_problem
+    from clearhead.show.plot import save_plot
+
+    save_plot(read_problem(problem).trace(*deviate), line, output, kind)
+    click.echo(f"Wrote {output}")
 
 
 def _view(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:

@@ -7,6 +7,7 @@ from clearhead.show.export import KINDS, save
 from clearhead.show.forms import FORMS, lower
 from clearhead.show.reading import read_trace
 from clearhead.show.trace import View, document_of
+from clearhead.show.worksheet import worksheet_of
 from clearhead.trace import Trace
 
 
@@ -30,4 +31,16 @@ def render(trace: Trace, form: str = "text", view: View | None = None, *, width:
     return lower(document_of(trace, view), form, width=width, colour=colour)
 
 
-__all__ = ["FORMS", "KINDS", "View", "as_json", "document_of", "lower", "read_trace", "render", "save", "to_data"]
+__all__ = [
+    "FORMS",
+    "KINDS",
+    "View",
+    "as_json",
+    "document_of",
+    "lower",
+    "read_trace",
+    "render",
+    "save",
+    "to_data",
+    "worksheet_of",
+]

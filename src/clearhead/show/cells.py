@@ -91,7 +91,10 @@ def digits(values: np.ndarray[Any, Any], decimals: int | None) -> Callable[[Any]
 def writer(
     matrix: Matrix, rows: Sequence[int], columns: Sequence[int], decimals: int | None
 ) -> Callable[[int, int], str]:
-    """How each cell of these rows and columns is written: its number, or ``?`` where it is unknown."""
+    """How each cell of these rows and columns is written: its number, ``?`` where it is unknown, nothing if blank."""
+    if matrix.written is not None:
+        given = matrix.written
+        return lambda row, column: given[row][column]
     write = digits(matrix.values[np.ix_(rows, columns)], decimals)
     return lambda row, column: "?" if (row, column) in matrix.unknown else write(matrix.values[row, column])
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from clearhead.errors import UnknownName, suggest
 from clearhead.files import FilePath, replacing
 from clearhead.show.data import as_json, to_data
 from clearhead.show.forms import lower
-from clearhead.show.trace import View, document_of
+from clearhead.show.trace import View
+from clearhead.show.worksheet import worksheet_of
 from clearhead.trace import Trace
 
 Exporter = Callable[[Trace, View], bytes | memoryview]
@@ -17,7 +19,7 @@ Exporter = Callable[[Trace, View], bytes | memoryview]
 
 def _lowered(form: str) -> Exporter:
     def export(trace: Trace, view: View) -> bytes:
-        return (lower(document_of(trace, view), form) + "\n").encode("utf-8", "replace")
+        return (lower(worksheet_of(trace, view), form) + "\n").encode("utf-8", "replace")
 
     return export
 
@@ -50,12 +52,24 @@ def _sheet(trace: Trace, view: View) -> memoryview:
     return xlsx(trace, view)
 
 
+def _paper(form: Literal["pdf", "svg", "png"]) -> Exporter:
+    def export(trace: Trace, view: View) -> bytes:
+        from clearhead.show.paper import compiled
+
+        return compiled(worksheet_of(trace, view), form)
+
+    return export
+
+
 KINDS: dict[str, Exporter] = {
     ".ipynb": _notebook,
     ".json": _json,
     ".md": _lowered("markdown"),
     ".npz": _archive,
     ".py": _script,
+    ".pdf": _paper("pdf"),
+    ".png": _paper("png"),
+    ".svg": _paper("svg"),
     ".tex": _lowered("latex"),
     ".txt": _lowered("text"),
     ".xlsx": _sheet,

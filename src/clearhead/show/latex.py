@@ -22,10 +22,14 @@ PREAMBLE = r"""\documentclass{article}
 \usepackage[table]{xcolor}
 \ifPDFTeX\usepackage[T1]{fontenc}\usepackage{lmodern}\else\usepackage{fontspec}\fi
 \setlength{\parindent}{0pt}
+\renewcommand{\arraystretch}{1.2}
+\sloppy
 % A formula as it is, or made smaller where it is wider than the page.
 \newsavebox{\formula}
 \newcommand{\fit}[1]{\[\sbox{\formula}{$\displaystyle #1$}%
   \ifdim\wd\formula>\linewidth\resizebox{\linewidth}{!}{\usebox{\formula}}\else\usebox{\formula}\fi\]}
+% Where the reader is to write a number.
+\newcommand{\blank}{\framebox[3.5em]{\rule[-1ex]{0pt}{3.5ex}}}
 """
 
 
@@ -35,10 +39,15 @@ def to_latex(document: Document) -> str:
     pdfLaTeX has no glyphs for most scripts and for emoji, and shows such characters by their number, as in [U+65E5].
     LuaLaTeX and XeLaTeX show what their font has.
     """
-    body = "\n\n".join(block for part in document.parts for block in _lower(part, document.decimals))
-    title = rf"\section*{{{escape(one_line(document.title))}}}"
-    text = f"\\begin{{document}}\n\n{title}\n\n{body}\n\n\\end{{document}}"
+    body = "\n\n".join(_section(document))
+    text = f"\\begin{{document}}\n\n{body}\n\n\\end{{document}}"
     return PREAMBLE + _stand_ins(text) + text
+
+
+def _section(document: Document) -> Iterator[str]:
+    yield rf"\section*{{{escape(one_line(document.title))}}}"
+    for part in document.parts:
+        yield from _lower(part, document.decimals)
 
 
 def _stand_ins(text: str) -> str:
@@ -53,6 +62,8 @@ def _stand_ins(text: str) -> str:
 
 def _lower(part: Part, decimals: int | None) -> Iterator[str]:
     match part:
+        case Document():
+            yield from _section(part)
         case Prose(words):
             yield escape(one_line(words))
         case Remark(words, tone):
@@ -98,7 +109,7 @@ def _matrix(matrix: Matrix, decimals: int | None) -> str:
     def cell(row: int, column: int | None) -> str:
         if column is None:
             return r"\cdots"
-        number = number_in_latex(write(row, column))
+        number = number_in_latex(write(row, column)) or r"\blank"
         return (_shade(float(matrix.values[row, column])) if matrix.shade else "") + (
             rf"\boxed{{{number}}}" if (row, column) in matrix.marked else number
         )

@@ -21,20 +21,8 @@ from clearhead.expr import (
 )  # fmt: skip
 from clearhead.expr.text import ADDED, ATOM, COMPARED, LOOSE, MULTIPLIED, RAISED, STRENGTH, Piece, added_up, unlet
 from clearhead.show.cells import visible
+from clearhead.show.symbols import GREEK, symbol_of
 from clearhead.trace import Explanation
-
-SYMBOLS = {
-    "input": "X", "embedding": "E", "position": "P", "memory": "Y",
-    "query": "Q", "key": "K", "value": "V",
-    "query.weight": "W^Q", "key.weight": "W^K", "value.weight": "W^V", "output.weight": "W^O",
-    "query.bias": "b^Q", "key.bias": "b^K", "value.bias": "b^V", "output.bias": "b^O",
-    "scores": "S", "scaled": r"\tilde{S}", "masked": r"\bar{S}", "mask": "M", "weights": "A",
-    "head": "H", "concat": "C", "output": "O", "residual": "R", "norm": "N",
-    "norm.gain": r"\gamma", "norm.bias": r"\beta",
-    "up.weight": r"W^\mathrm{up}", "gate.weight": r"W^\mathrm{gate}",
-    "rotary.angle": r"\theta", "rotary.cos": r"\mathrm{cos}", "rotary.sin": r"\mathrm{sin}",
-}  # fmt: skip
-"""The field's symbols for lines, by the ending of their path. What stands in front of or behind it goes on top."""
 
 LOCALS = {"mean": r"\mu", "variance": r"\sigma^2"}
 CONSTANTS = {"pi": r"\pi"}
@@ -88,15 +76,28 @@ def symbol(name: str) -> tuple[str, list[str]]:
     >>> print(*symbol("layers.3.query.weight"))
     W ['Q', '\\text{layers.3}']
     """
-    parts = name.split(".")
-    for length in (2, 1):
-        for start in range(len(parts) - length, -1, -1):
-            known = SYMBOLS.get(".".join(parts[start : start + length]))
-            if known:
-                base, _, top = known.partition("^")
-                around = [".".join(parts[:start]), ".".join(parts[start + length :])]
-                return base, [*filter(None, [top]), *(_words(words) for words in around if words)]
-    return _words(name), []
+    known, around = known_symbol(name)
+    if known is None:
+        return _words(name), []
+    base, _, top = known.partition("^")
+    return base, [*filter(None, [top]), *map(_words, around)]
+
+
+def known_symbol(name: str) -> tuple[str | None, list[str]]:
+    """The field's symbol for a line in LaTeX, and the words of its name that stand around what it says."""
+    known, around = symbol_of(name)
+    if known is None:
+        return None, [name]
+    letter = _letter(known.letter)
+    base = rf"\{known.accent}{{{letter}}}" if known.accent else letter
+    return f"{base}^{_letter(known.top)}" if known.top else base, around
+
+
+def _letter(letter: str) -> str:
+    """A letter as LaTeX has it, a word upright."""
+    if letter in GREEK:
+        return rf"\{letter}"
+    return letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
 
 
 def _words(words: str) -> str:

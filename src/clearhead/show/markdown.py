@@ -11,6 +11,9 @@ from clearhead.show.cells import gap, one_line, positions, shown, visible, write
 from clearhead.show.latex_expr import arithmetic, equation
 
 MOST_ROWS, MOST_COLUMNS = 24, 12
+BLANK = "&emsp;&emsp;"
+"""Where the reader is to write a number: white space that gives a cell of a table some width."""
+
 TONES = {"good": "Good", "note": "Note", "warning": "Warning"}
 
 _SPECIAL = re.compile(r"[\\`*_\[\]{}<>&|$#~!]|://|www\.|^(?:[-+=:]|\d+[.)])")
@@ -19,10 +22,13 @@ _SPECIAL = re.compile(r"[\\`*_\[\]{}<>&|$#~!]|://|www\.|^(?:[-+=:]|\d+[.)])")
 
 def to_markdown(document: Document) -> str:
     """A document as Markdown. Labels and titles appear as they are: nothing in them is taken for markup."""
-    blocks = [f"# {escape(one_line(document.title))}"]
+    return "\n\n".join(_section(document, 1))
+
+
+def _section(document: Document, level: int) -> Iterator[str]:
+    yield f"{'#' * level} {escape(one_line(document.title))}"
     for part in document.parts:
-        blocks += _lower(part, document.decimals)
-    return "\n\n".join(blocks)
+        yield from _lower(part, document.decimals, level + 1)
 
 
 def escape(words: str) -> str:
@@ -37,15 +43,17 @@ def _character(c: str) -> str:
     return f"&#{ord(c)};" if c in "<>&|$:/" else f"\\{c}"
 
 
-def _lower(part: Part, decimals: int | None) -> Iterator[str]:
+def _lower(part: Part, decimals: int | None, level: int) -> Iterator[str]:
     match part:
+        case Document():
+            yield from _section(part, level)
         case Prose(words):
             yield escape(one_line(words))
         case Remark(words, tone):
             yield f"> **{TONES[tone]}:** {escape(one_line(words))}"
         case Heading(words, axes, shape, aside):
             sizes = f" {escape(describe(axes, shape))}" if axes else ""
-            yield f"## {escape(words)}{sizes}{aside and f' {escape(aside)}'}"
+            yield f"{'#' * level} {escape(words)}{sizes}{aside and f' {escape(aside)}'}"
         case Equation():
             yield _display(equation(part.left, part.right, decimals, part.first))
         case Panels(matrices):
@@ -69,7 +77,7 @@ def _matrix(matrix: Matrix, decimals: int | None) -> Iterator[str]:
     def cell(row: int, column: int | None) -> str:
         if column is None:
             return "…"
-        number = write(row, column)
+        number = write(row, column) or BLANK
         return f"**{number}**" if (row, column) in matrix.marked else number
 
     table = [_row(["", *("…" if c is None else escape(matrix.columns[c]) for c in columns)])]

@@ -18,6 +18,8 @@ LABEL_WIDTHS = (12, 6)
 """How wide the label of a column may be; the second where the first does not fit."""
 BETWEEN = 3
 """Cells between blocks side by side."""
+BLANK = "_____"
+"""Where the reader is to write a number."""
 
 TITLE, LABEL, MARKED = "bold", "dim", "bold color(16) on color(220)"
 
@@ -80,7 +82,7 @@ def _columns(matrix: Matrix, rows: Sequence[int], decimals: int | None, width: i
     def column(place: int | None) -> Column:
         if place is None:
             return Column(None, "…", ("…",) * len(rows))
-        cells = _aligned([write(row, place) for row in rows])
+        cells = _aligned([write(row, place) or BLANK for row in rows])
         if len(cells[0]) > width - 8:  # wider than what is left beside a gap on each side
             cells = _aligned([number(float(value)) for value in matrix.values[rows, place]])
         return Column(place, visible(matrix.columns[place]), cells)

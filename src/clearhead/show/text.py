@@ -27,14 +27,26 @@ def to_text(document: Document, *, width: int, colour: bool) -> str:
     """
     width = max(width, NARROWEST)
     rows = [[Span(line, TITLE)] for line in wrap(one_line(document.title), width)]
+    rows += _parts(document, width)
+    paint = coloured if colour else plain
+    return "\n".join(map(paint, rows))
+
+
+def _parts(document: Document, width: int) -> Iterator[Row]:
     previous: Part | None = None
     for part in document.parts:
         if not _goes_with(part, previous):
-            rows.append([])
-        rows += _lower(part, document, width)
+            yield []
+        yield from _lower(part, document, width)
         previous = part
-    paint = coloured if colour else plain
-    return "\n".join(map(paint, rows))
+
+
+def _section(document: Document, width: int) -> Iterator[Row]:
+    """A document inside another: its title underlined, also where there are no styles."""
+    lines = wrap(one_line(document.title), width)
+    yield from ([Span(line, NAME)] for line in lines)
+    yield [Span("─" * max(map(measure, lines)), AXES)]
+    yield from _parts(document, width)
 
 
 def _goes_with(part: Part, previous: Part | None) -> bool:
@@ -44,6 +56,8 @@ def _goes_with(part: Part, previous: Part | None) -> bool:
 
 def _lower(part: Part, document: Document, width: int) -> Iterator[Row]:
     match part:
+        case Document():
+            yield from _section(part, width)
         case Prose(words):
             yield from ([Span(line)] for line in wrap(one_line(words), width))
         case Remark(words, tone):

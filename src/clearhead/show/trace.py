@@ -12,6 +12,7 @@ from clearhead.claim import Claim
 from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.errors import UnknownName
+from clearhead.expr import Call, Expr, Number, Ref, Where
 from clearhead.line import Given, Line, equation, matches
 from clearhead.trace import Cell, Trace
 
@@ -64,15 +65,39 @@ def document_of(trace: Trace, view: View) -> Document:
         UnknownName: no such line, head or deviation.
         ShapeError: no such cell.
     """
-    about = [Prose(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()]
-    announced = announcements(view)
-    body = _all(trace) if view.address is None else _one(trace, view.address, view)
-    return Document(view.title, (*about, *announced, *body), view.decimals)
+    body = _all(trace, view) if view.address is None else _one(trace, view.address, view)
+    return Document(view.title, (*beginning(view), *body), view.decimals)
+
+
+def beginning(view: View) -> list[Part]:
+    """What a document says before the first line: what it is about, and by what it deviates."""
+    about: list[Part] = [Prose(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()]
+    return [*about, *announcements(view)]
 
 
 def announcements(view: View) -> list[Remark]:
     """A remark on each deviation that is in the trace's working: what it does, and how to mend it."""
     return [_announcement(each) for each in view.deviations]
+
+
+def blanks(trace: Trace, view: View) -> frozenset[str]:
+    """The lines that are left blank: those that the view names, and those that only repeat their numbers."""
+    blank: set[str] = set()
+    for line in trace.working.lines:
+        repeated = _repeats(line.formula.body) and blank.intersection(line.operands)
+        if view.leaves_blank(line.name) or repeated:
+            blank.add(line.name)
+    return frozenset(blank)
+
+
+def _repeats(body: Expr) -> bool:
+    """Whether a formula says only where its numbers stand already, or that they are rounded."""
+    match body:
+        case Ref() | Number() | Call("round"):
+            return True
+        case Where(_, then, otherwise):
+            return _repeats(then) and _repeats(otherwise)
+    return False
 
 
 def _announcement(applied: str | Applied) -> Remark:
@@ -81,14 +106,19 @@ def _announcement(applied: str | Applied) -> Remark:
     return Remark(f"Deviates by {applied}. {known.does} To mend it: {known.remedy}", "warning")
 
 
-def _all(trace: Trace) -> Iterator[Part]:
-    notes = trace.notes
+def _all(trace: Trace, view: View) -> Iterator[Part]:
+    blank = blanks(trace, view)
     for name in trace:
-        yield from _heading(trace, name)
-        yield from _formula(trace, name)
-        yield from _numbers(trace, name, None)
-        yield from (Remark(str(note), "warning") for note in notes if note.line == name)
-    yield from (Remark(str(note), "warning") for note in notes if note.line not in trace)
+        yield from line_of(trace, name, blank=name in blank)
+    yield from (Remark(str(note), "warning") for note in trace.notes if note.line not in trace)
+
+
+def line_of(trace: Trace, name: str, *, blank: bool) -> Iterator[Part]:
+    """A whole line: heading, formula, numbers or boxes for them, and what is to be noted of the numbers."""
+    yield from _heading(trace, name)
+    yield from _formula(trace, name)
+    yield from numbers(trace, name, blank=blank)
+    yield from (Remark(str(note), "warning") for note in trace.notes if note.line == name and not blank)
 
 
 def _one(trace: Trace, address: str, view: View) -> Iterator[Part]:
@@ -102,7 +132,7 @@ def _one(trace: Trace, address: str, view: View) -> Iterator[Part]:
         operands = f" Operands: {', '.join(line.operands)}." if line.operands else ""
         yield Prose(f"{line.operation.summary}{operands}")
     yield from _formula(trace, name)
-    yield from _numbers(trace, address, cell)
+    yield from numbers(trace, address, cell, blank=name in blanks(trace, view))
     yield from (Remark(str(note), "warning") for note in trace.notes if note.line == name)
     if explained is not None:
         yield Arithmetic(explained)
@@ -129,7 +159,7 @@ def _formula(trace: Trace, name: str) -> Iterator[Part]:
         yield Equation(*equation(line, trace.working.axes), trace.working.first)
 
 
-def _numbers(trace: Trace, address: str, cell: Cell | None) -> Iterator[Part]:
+def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool = False) -> Iterator[Part]:
     """The last two axes as matrices, one for each index of the axes in front; with a cell only the one it is in."""
     array, axes, labels = trace.numpy(address), trace.left_axes(address), trace.labels(address)
     if array.ndim < 2:  # a vector is a matrix of one row
@@ -140,11 +170,15 @@ def _numbers(trace: Trace, address: str, cell: Cell | None) -> Iterator[Part]:
     shade = is_shares(trace.working.line(trace.locate(address)[0]))
 
     def matrix(lead: Cell) -> Matrix:
-        return Matrix(_title(axes, labels, lead), labels[-2], labels[-1], array[lead], shade, marked)
+        values, title = array[lead], title_of(axes, labels, lead)
+        if blank:
+            written = (("",) * values.shape[1],) * values.shape[0]
+            return Matrix(title, labels[-2], labels[-1], np.full(values.shape, np.nan), written=written)
+        return Matrix(title, labels[-2], labels[-1], values, shade, marked)
 
     yield Panels(tuple(map(matrix, leads[:MOST_PANELS])))
     if rest := leads[MOST_PANELS:]:
-        yield Prose(f"{_title(axes, labels, rest[0])} to {_title(axes, labels, rest[-1])} are not shown.")
+        yield Prose(f"{title_of(axes, labels, rest[0])} to {title_of(axes, labels, rest[-1])} are not shown.")
 
 
 def is_shares(line: Given | Line) -> bool:
@@ -154,5 +188,6 @@ def is_shares(line: Given | Line) -> bool:
     return line.operation.name.startswith("softmax") or line.name.rpartition(".")[2] == "weights"
 
 
-def _title(axes: Axes, labels: tuple[tuple[str, ...], ...], lead: Cell) -> str:
+def title_of(axes: Axes, labels: tuple[tuple[str, ...], ...], lead: Cell) -> str:
+    """What a matrix is the numbers of: its place along the axes in front."""
     return ", ".join(f"{word} {names[index]}" for word, names, index in zip(axes, labels, lead, strict=False))

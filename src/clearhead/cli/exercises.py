@@ -1,0 +1,65 @@
+"""Commands that make exercises: generate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from clearhead.cli.group import command
+
+
+def _parts(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:  # noqa: ARG001 - click's signature
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+@command("clearhead generate --parts causal,norm --seed 7 -o exercise.toml")
+@click.option("-o", "--output", type=click.Path(), help="A file, or a folder for several.  [default: print it]")
+@click.option("--tokens", type=int, default=3, show_default=True, help="2 to 8.")
+@click.option("--heads", type=int, default=2, show_default=True, help="1 to 4.")
+@click.option("--width", type=int, default=4, show_default=True, help="Features of a token: heads times 2 or more.")
+@click.option("--parts", callback=_parts, default="", metavar="A,B", help="Some of those above.")
+@click.option("--difficulty", type=click.Choice(["easy", "medium", "hard"]), default="easy", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same exercise.")
+@click.option("--count", type=click.IntRange(1, 500), default=1, show_default=True, help="So many exercises.")
+@click.option("--variants", is_flag=True, help="One exercise, other numbers for each student, with sheets and keys.")
+@click.option("--sheet", default="pdf", show_default=True, help="With --variants: the kind of the sheets and keys.")
+def generate(
+    output: str | None,
+    tokens: int,
+    heads: int,
+    width: int,
+    parts: tuple[str, ...],
+    difficulty: str,
+    seed: int,
+    count: int,
+    variants: bool,  # noqa: FBT001 - an option is passed by name
+    sheet: str,
+) -> None:
+    """Make fresh exercises to be worked by hand.
+
+    Numbers are small, and each common mistake, such as softmax down the columns or a forgotten scale, changes the
+    answer. Parts are causal, rotary, positions, bias, grouped, output, residual, norm, rms and mlp. With --count or
+    --variants the output is a folder of numbered problem files; with --variants each has a sheet to fill in and a key.
+    """
+    from clearhead.exercises import Recipe, exercises, write_set
+    from clearhead.exercises import variants as variants_of
+    from clearhead.problems import format_problem, write_problem
+
+    recipe = Recipe(tokens=tokens, heads=heads, width=width, parts=parts, difficulty=difficulty)
+    if count == 1 and not variants:
+        (problem,) = exercises(recipe, seed, 1)
+        if output is None:
+            click.echo(format_problem(problem), nl=False)
+            return
+        write_problem(problem, output)
+        click.echo(f"Wrote {output}. Now: clearhead show {output}")
+        return
+    if output is None:
+        raise click.UsageError("Several files need a folder: add -o FOLDER.")
+    problems = (variants_of if variants else exercises)(recipe, seed, count)
+    sheets = f".{sheet.removeprefix('.')}" if variants else None
+    write_set(problems, Path(output), count, sheets=sheets, decimals=recipe.level.decimals)
+    click.echo(
+        f"Wrote {count} exercise{'s' if count > 1 else ''}{' with sheets and keys' if variants else ''} to {output}"
+    )

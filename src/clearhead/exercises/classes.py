@@ -1,0 +1,60 @@
+"""Several exercises at once, and a class's set: each student's own numbers, a sheet to fill in, and its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from clearhead.exercises.draw import seeded, sentence
+from clearhead.exercises.generate import exercise, title_of
+from clearhead.exercises.recipe import Recipe
+from clearhead.problems import Problem, write_problem
+from clearhead.show import View, save
+
+
+def exercises(recipe: Recipe, seed: int | str, count: int) -> Iterator[Problem]:
+    """So many exercises, each on a sentence of its own; a single one is that of `generate`.
+
+    Raises:
+        SpecError: for one of them no numbers were found.
+    """
+    for number in range(1, count + 1):
+        own = seed if count == 1 else f"{seed}.{number}"
+        words = sentence(seeded(own, "words"), recipe.tokens)
+        made = f"--seed {seed}" if count == 1 else f"--seed {seed} --count {count} (exercise {number})"
+        yield exercise(recipe, words, own, title=title_of(words), made=made)
+
+
+def variants(recipe: Recipe, seed: int | str, count: int) -> Iterator[Problem]:
+    """One exercise in so many variants: the same sentence, other numbers.
+
+    Raises:
+        SpecError: for one of them no numbers were found.
+    """
+    words = sentence(seeded(seed, "words"), recipe.tokens)
+    for number in range(1, count + 1):
+        made = f"--seed {seed} --count {count} --variants (variant {number})"
+        yield exercise(recipe, words, f"{seed}.{number}", title=f"{title_of(words)}, variant {number}", made=made)
+
+
+def write_set(problems: Iterable[Problem], folder: Path, count: int, *, sheets: str | None, decimals: int) -> None:
+    """Writes numbered problem files into a folder, which is made if there is none.
+
+    ``sheets`` is the ending of the sheets and keys that go with them, such as ``".pdf"``; None for no sheets.
+
+    Raises:
+        OSError: the folder cannot be made, or a file cannot be written.
+        UnknownName: no kind of file has this ending.
+        MissingPackage: the sheets need a package that is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, problem in enumerate(problems, start=1):
+        name = f"{number:0{len(str(count))}d}"
+        write_problem(problem, folder / f"{name}.toml")
+        if sheets is not None:
+            trace = problem.trace()
+            view = View(problem.title, problem.about, decimals=decimals)
+            save(trace, folder / f"{name}{sheets}", replace(view, blank=("*",)))
+            save(trace, folder / f"{name}-key{sheets}", view)

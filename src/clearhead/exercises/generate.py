@@ -1,0 +1,94 @@
+"""An exercise from a recipe and a seed: numbers are drawn until some are worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+
+from clearhead.errors import SpecError
+from clearhead.exercises.draw import array, seeded, sentence
+from clearhead.exercises.recipe import PARTS, Recipe
+from clearhead.exercises.worth import Array, bearable, common_mistakes, shows
+from clearhead.problems import Problem
+
+MOST_TRIES = 10_000
+COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+
+
+def generate(
+    *,
+    tokens: int = 3,
+    heads: int = 2,
+    width: int = 4,
+    parts: Iterable[str] = (),
+    difficulty: str = "easy",
+    seed: int | str = 1,
+) -> Problem:
+    """A fresh exercise to be worked by hand, in which every common mistake changes the answer.
+
+    Args:
+        tokens: how many, 2 to 8.
+        heads: how many, 1 to 4.
+        width: the features of a token, heads times a depth of 2 or more.
+        parts: what it has beside attention: some of `clearhead.exercises.PARTS`.
+        difficulty: easy, medium or hard.
+        seed: the same seed gives the same exercise, on any machine.
+
+    Raises:
+        SpecError: the sizes do not fit, or no numbers were found.
+        UnknownName: no such part or difficulty.
+    """
+    recipe = Recipe(tokens=tokens, heads=heads, width=width, parts=tuple(parts), difficulty=difficulty)
+    words = sentence(seeded(seed, "words"), tokens)
+    return exercise(recipe, words, seed, title=title_of(words), made=f"--seed {seed}")
+
+
+def title_of(words: Iterable[str]) -> str:
+    """What an exercise on these tokens is called."""
+    return " ".join(words).capitalize()
+
+
+def exercise(recipe: Recipe, words: tuple[str, ...], seed: int | str, *, title: str, made: str) -> Problem:
+    """An exercise on these tokens, which says by what options beside its recipe it was made.
+
+    Raises:
+        SpecError: no numbers were found.
+    """
+    return Problem(
+        title=title,
+        about=_about(recipe, made),
+        tokens=words,
+        spec=recipe.spec,
+        arrays=_arrays(recipe, seeded(seed, "numbers")),
+    )
+
+
+def _arrays(recipe: Recipe, rng: Random) -> dict[str, Array]:
+    working = recipe.spec.working()
+    mistakes = list(common_mistakes(working, recipe))
+    for _ in range(MOST_TRIES):
+        arrays = {given.name: array(rng, given, recipe) for given in working.givens}
+        if not bearable(working.run(arrays), recipe):
+            continue
+        hidden = next((each for each in mistakes if not shows(each, working, arrays, recipe.level.decimals)), None)
+        if hidden is None:
+            return arrays
+        # What hides now is likely to hide again: ask for it first.
+        mistakes.remove(hidden)
+        mistakes.insert(0, hidden)
+    raise SpecError(
+        f"No exercise was found for {recipe.options()} in {MOST_TRIES} tries. "
+        f"Ask for fewer tokens, heads or parts, or try another seed."
+    )
+
+
+def _about(recipe: Recipe, made: str) -> str:
+    depth = recipe.width // recipe.heads
+    heads = "One head" if recipe.heads == 1 else f"{COUNTED[recipe.heads].capitalize()} heads"
+    features = "; ".join(PARTS[part] for part in recipe.parts)
+    said = f"{heads} of depth {depth} look at {COUNTED[recipe.tokens]} tokens"
+    return (
+        f"{said}{f': {features}' if features else ''}. "
+        f"Work out every line by hand, to {COUNTED[recipe.level.decimals]} decimals.\n\n"
+        f"Made by: clearhead generate {recipe.options()} {made}"
+    )
