@@ -1,9 +1,10 @@
 """Numbers that somebody got, or that code gives, held against the working."""
 
 from clearhead.check.comparison import Compared, Comparison, compare
-from clearhead.check.diagnosis import Finding, NearMiss, Report, assert_agrees, diagnose
+from clearhead.check.diagnosis import Report, assert_agrees, diagnose
 from clearhead.check.probing import Adapted, Probe, adapt, probe
 from clearhead.check.report import data_of, document_of
+from clearhead.check.results import Finding, NearMiss
 from clearhead.check.separation import Separation
 
 __all__ = [

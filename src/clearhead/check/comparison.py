@@ -20,7 +20,8 @@ class Compared(Struct, frozen=True):
     """One claim held against the trace.
 
     ``claimed`` and ``expected`` have the axes ``axes``, labelled with ``labels``; for a claim of one cell they have
-    none. ``wrong`` has the differing cells, counted from 0; ``explanation`` works out the first of them.
+    none. ``wrong`` has the differing cells, counted from 0; ``explanation`` works out the first of them. Labels
+    count from ``first``.
     """
 
     claim: Claim
@@ -30,6 +31,12 @@ class Compared(Struct, frozen=True):
     expected: np.ndarray[Any, Any]
     wrong: tuple[Cell, ...]
     explanation: Explanation | None
+    first: int = 1
+
+    @property
+    def where_wrong(self) -> np.ndarray[Any, Any]:
+        """Which cells differ, as booleans."""
+        return differing(self.claim, self.expected)
 
     @property
     def agrees(self) -> bool:
@@ -81,7 +88,7 @@ def _compare_one(claim: Claim, trace: Trace) -> Compared:
     explanation = trace.explain(claim.line, *cell, *wrong[0], decimals=_shown(claim)) if wrong else None
     whole = claim.cell is None
     axes, labels = (trace.left_axes(claim.line), trace.labels(claim.line)) if whole else ((), ())
-    return Compared(claim, axes, labels, claim.values, expected, wrong, explanation)
+    return Compared(claim, axes, labels, claim.values, expected, wrong, explanation, trace.working.first)
 
 
 def expected_of(claim: Claim, trace: Trace) -> tuple[Cell, np.ndarray[Any, Any]]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from msgspec import Struct
 from msgspec.structs import replace
 
-from clearhead.check.comparison import Comparison, compare
-from clearhead.check.firstwrong import Judged, judge_with_causes
-from clearhead.check.fit import Fit, fit_of
-from clearhead.check.hypotheses import Hypotheses
+from clearhead.check.comparison import Comparison, claims_by_line, compare
+from clearhead.check.diagnosis_report import diagnosis_data, diagnosis_document, plain_text
+from clearhead.check.firstwrong import judge_with_causes
+from clearhead.check.fit import fit_of
+from clearhead.check.hypotheses import Chosen, Hypotheses
 from clearhead.check.plans import plans_for, written
+from clearhead.check.results import Finding, NearMiss, Outcome
 from clearhead.check.roundings import roundings
 from clearhead.check.search import Found, TooMany, search
-from clearhead.check.separation import Indistinguishable, Separation, predictions, same_numbers
+from clearhead.check.separation import Indistinguishable, predictions, same_numbers
+from clearhead.check.slips import are_slips, slips_of
+from clearhead.check.table import Table
 from clearhead.claim import Claim
 from clearhead.deviations import Applied, deviation
 from clearhead.document import Document
@@ -32,103 +35,25 @@ MOST_FINDINGS = 40
 MOST_CONFIRMED = 200
 """Sets that the search finds beyond these are not run once more as a whole."""
 
+MOST_NEAR = 5
+"""How many near misses are told."""
+
 MOST_PAIRS = 2
 """Up to this size every rounding is tried; in larger sets only the usual ones."""
 
 
-class Finding(Struct, frozen=True):
-    """A smallest set of deviations that explains all claims.
-
-    Attributes:
-        deviations: the deviations as text, in an order in which they can be applied.
-        working: the working with them in it.
-        fit: the evidence, and how many unrelated sets would fit as well.
-        kinds: for each deviation whether it is a mistake, a convention or rounding.
-    """
-
-    deviations: tuple[str, ...]
-    working: Working
-    fit: Fit
-    kinds: tuple[str, ...]
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The deviations without their parameters."""
-        return tuple(each.partition(":")[0] for each in self.deviations)
-
-
-class NearMiss(Struct, frozen=True):
-    """A set of deviations that explains some claims: where it failed, and in how many cells."""
-
-    deviations: tuple[str, ...]
-    line: str
-    wrong: int
-    cells: int
-
-
-class Report(Struct, frozen=True, eq=False):
-    """What a diagnosis found.
-
-    Attributes:
-        verdict: all claims agree; or some sets of deviations explain them; or none of those tried does.
-        comparison: the claims held against the working as it is.
-        findings: the smallest sets that explain, those with the fewest roundings first.
-        indistinguishable: sets that give the same numbers on this data; `separate` finds data that tells them apart.
-        first_wrong_line: for "unexplained", the first line that does not follow from the lines claimed before it, by
-            no deviation that was tried; None if each line by itself can be explained, or too little is claimed. For
-            "explained" the first line that differs.
-        near_misses: for "unexplained", the sets that explained the most.
-        judged: for "unexplained", each claimed line held against the lines claimed before it.
-        tried: how many sets were tried, the empty one among them.
-        largest: the size up to which all sets were tried.
-        fitting: how many sets of the smallest size fit; `findings` has no more than 40.
-    """
-
-    verdict: Literal["agrees", "explained", "unexplained"]
-    comparison: Comparison
-    trace: Trace
-    findings: tuple[Finding, ...] = ()
-    indistinguishable: tuple[Indistinguishable, ...] = ()
-    first_wrong_line: str | None = None
-    near_misses: tuple[NearMiss, ...] = ()
-    judged: tuple[Judged, ...] = ()
-    tried: int = 1
-    largest: int = 0
-    fitting: int = 0
-
-    def explained_by(self, id: str) -> bool:
-        """Whether a finding has this deviation, given by its id, or by its text with parameters."""
-        return any(id in each.ids or id in each.deviations for each in self.findings)
-
-    @property
-    def convincing(self) -> bool:
-        """Whether the explanation fits beyond chance, and no other set of its size gives other numbers that fit."""
-        return bool(self.findings) and all(each.fit.convincing for each in self.findings)
-
-    def separate(self) -> tuple[Separation, ...]:
-        """For each group of sets that this data cannot tell apart, arrays on which their predictions differ.
-
-        A group for which none was found is left out: its members may be the same thing said twice.
-        """
-        arrays = {given.name: self.trace.numpy(given.name) for given in self.trace.working.givens}
-        found = (group.separate(arrays) for group in self.indistinguishable)
-        return tuple(each for each in found if each is not None)
+class Report(Outcome, frozen=True, eq=False):
+    """What a diagnosis found, which tells itself: as a document, as data for JSON, and as text."""
 
     def document(self, *, title: str = "Diagnosis") -> Document:
         """The report to read: render it with `clearhead.show.lower`."""
-        from clearhead.check.diagnosis_report import diagnosis_document
-
         return diagnosis_document(self, title=title)
 
     def data(self) -> dict[str, Any]:
         """The report as plain data for JSON."""
-        from clearhead.check.diagnosis_report import diagnosis_data
-
         return diagnosis_data(self)
 
     def __str__(self) -> str:
-        from clearhead.check.diagnosis_report import plain_text
-
         return plain_text(self)
 
 
@@ -190,10 +115,10 @@ class _Diagnosis:
 
     def report(self, most: int) -> Report:
         """Tries sets of growing size until some explain."""
-        found, last, largest = Found((), (), 1), None, 0
+        found, largest = Found((), 1), 0
         for size, tried in self._tries(most):
             try:
-                found, last, largest = search(tried, self.arrays, self.claims, size), tried, size
+                found, largest = search(tried, self.arrays, self.claims, size), size
             except TooMany:
                 break
             likely = sorted(found.sets, key=self._unlikely)
@@ -201,7 +126,7 @@ class _Diagnosis:
             if sets:
                 more = max(len(likely) - MOST_CONFIRMED, 0)
                 return self._explained(tried, sets, replace(found, sets=()), largest, len(sets) + more)
-        return self._unexplained(found, last, largest)
+        return self._unexplained(found, largest)
 
     def _unlikely(self, chosen: tuple[int, ...]) -> int:
         """How many roundings are in a set: with these more can be fitted than with anything else."""
@@ -210,11 +135,14 @@ class _Diagnosis:
     def _tries(self, most: int) -> Iterator[tuple[int, Hypotheses]]:
         for size in range(1, most + 1):
             if size in (1, MOST_PAIRS + 1):
-                tries = self.rounded
-                if tries is None:
-                    tries = roundings(self.working, self.claims, self.shapes, brief=size > MOST_PAIRS)
-                hypotheses = Hypotheses(self.plans, tries)
+                hypotheses = self._hypotheses(brief=size > MOST_PAIRS)
             yield size, hypotheses
+
+    def _hypotheses(self, *, brief: bool) -> Hypotheses:
+        tries = self.rounded
+        if tries is None:
+            tries = roundings(self.working, self.claims, self.shapes, brief=brief)
+        return Hypotheses(self.plans, tries)
 
     def _explains(self, hypotheses: Hypotheses, chosen: tuple[int, ...]) -> bool:
         """Whether the whole working, rewritten for the whole set, gives what is claimed."""
@@ -238,6 +166,7 @@ class _Diagnosis:
             findings,
             tuple(self._groups(hypotheses, findings, sets)),
             self.comparison.differing[0].claim.line,
+            near_misses=tuple(self._near_misses(largest - 1)),
             tried=found.tried,
             largest=largest,
             fitting=fitting,
@@ -291,24 +220,58 @@ class _Diagnosis:
         except ClearheadError:
             return False
 
-    def _unexplained(self, found: Found, hypotheses: Hypotheses | None, largest: int) -> Report:
+    def _unexplained(self, found: Found, largest: int) -> Report:
         judged = judge_with_causes(self.claims, self.trace, self.arrays)
         wrong = next((each.line for each in judged if not each.follows and not each.explained_by), None)
-        misses = () if hypotheses is None else tuple(_near_miss(hypotheses, miss) for miss in found.misses[:5])
         return Report(
             "unexplained",
             self.comparison,
             self.trace,
             first_wrong_line=wrong,
-            near_misses=misses,
+            near_misses=tuple(self._near_misses(min(largest, MOST_PAIRS))),
             judged=judged,
             tried=found.tried,
             largest=largest,
         )
 
+    def _near_misses(self, size: int) -> Iterator[NearMiss]:
+        """The sets of at most this size that come nearest to all claims."""
+        if size < 1:
+            return
+        lines = claims_by_line(self.claims, self.working)
+        hypotheses = self._hypotheses(brief=True)
+        try:
+            table = Table(hypotheses, self.arrays, size, lines)
+        except TooMany:
+            return
+        for chosen in _without_more(table.nearest(self.claims, 4 * MOST_NEAR))[:MOST_NEAR]:
+            rewritten = hypotheses.rewritten(chosen)
+            try:
+                told = None if rewritten is None else compare(self.claims, self._run(rewritten))
+            except ClearheadError:
+                continue
+            if told is not None and told.differing:
+                yield _near_miss(hypotheses.texts(chosen), told)
 
-def _near_miss(hypotheses: Hypotheses, miss: Any) -> NearMiss:
-    return NearMiss(hypotheses.texts(miss.chosen), miss.claim.line, miss.wrong, int(miss.claim.claimed.sum()))
+
+def _without_more(sets: Sequence[Chosen]) -> list[Chosen]:
+    """The sets without those that hold an earlier one and come no nearer."""
+    kept: list[Chosen] = []
+    for each in sets:
+        if not any(set(less) < set(each) for less in kept):
+            kept.append(each)
+    return kept
+
+
+def _near_miss(deviations: tuple[str, ...], told: Comparison) -> NearMiss:
+    first = told.differing[0]
+    off, claimed = (
+        sum(len(each.wrong) for each in told.lines),
+        sum(int(each.claim.claimed.sum()) for each in told.lines),
+    )
+    few = told.differing if are_slips(off, claimed) else ()
+    slips = tuple(slip for each in few for slip in slips_of(each.claim, each.where_wrong, each.expected, each.first))
+    return NearMiss(deviations, first.claim.line, len(first.wrong), int(first.claim.claimed.sum()), off, claimed, slips)
 
 
 def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, decimals: int | None = None) -> None:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 
 from clearhead.check.comparison import Compared, compare
 from clearhead.check.report import precision_of
-from clearhead.check.separation import Separation
+from clearhead.check.results import Finding, NearMiss, Outcome
+from clearhead.check.separation import Indistinguishable, Separation
 from clearhead.deviations import Deviation, deviation, parse_deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.expr import number, text
 from clearhead.line import equation
+from clearhead.trace import Cell
 from clearhead.working import Working
-
-if TYPE_CHECKING:
-    from clearhead.check.diagnosis import Finding, Report
 
 DECIMALS = 3
 MOST_SHOWN = 3
 """Explanations beyond these are only named."""
+
+MOST_PREDICTED = 3
+"""Of more sets that data tells apart the numbers are left to `Report.separate`."""
 
 MOST_NAMED = 8
 """Sets beyond these are only counted."""
@@ -29,21 +32,27 @@ MOST_NAMED = 8
 KINDS = {"mistake": "a mistake", "convention": "a convention that others follow", "rounding": "rounding"}
 
 
-def diagnosis_document(report: Report, *, title: str) -> Document:
+def diagnosis_document(report: Outcome, *, title: str) -> Document:
     """What a diagnosis found: the verdict, each deviation with its evidence and remedy, what cannot be told apart."""
-    parts: list[Part] = list(_verdict(report))
-    for finding in _different(report)[:MOST_SHOWN]:
-        parts += _finding(report, finding)
-    parts += _groups(report)
-    if report.verdict == "unexplained":
-        parts += _unexplained(report)
-    if report.verdict != "agrees":
-        parts.append(Prose(_ruled_out(report)))
     precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
+    parts = [*_told(report), *_apart(report)]
     return Document(title, parts, max(DECIMALS, min(precise, 8)))
 
 
-def _verdict(report: Report) -> Iterator[Part]:
+def _told(report: Outcome) -> Iterator[Part]:
+    """All but the data that would tell apart."""
+    yield from _verdict(report)
+    for finding in _different(report)[:MOST_SHOWN]:
+        yield from _finding(report, finding)
+    for group in report.indistinguishable:
+        yield from _alike(group)
+    if report.verdict == "unexplained":
+        yield from _unexplained(report)
+    if report.verdict != "agrees":
+        yield Prose(_ruled_out(report))
+
+
+def _verdict(report: Outcome) -> Iterator[Part]:
     count = len(report.comparison.lines)
     if not count:
         yield Remark("Nothing is claimed, so there is nothing to explain.", "note")
@@ -57,24 +66,38 @@ def _verdict(report: Report) -> Iterator[Part]:
             yield Remark(_doubt(report), "warning")
 
 
-def _explained_verdict(report: Report) -> str:
+def _explained_verdict(report: Outcome) -> str:
     different = _different(report)
     if len(different) > 1:
         return f"{report.fitting} sets of deviations of the smallest size would explain the numbers."
-    names = " and ".join(different[0].deviations)
+    finding = different[0]
     lines = "the one claim" if len(report.comparison.lines) == 1 else f"all {len(report.comparison.lines)} claims"
-    return f"The numbers are explained: with {names} the working gives {lines}."
+    told = _KINDS_TOLD.get(frozenset(finding.kinds), "")
+    return f"The numbers are explained{told}: with {' and '.join(finding.deviations)} the working gives {lines}."
 
 
-def _doubt(report: Report) -> str:
+_KINDS_TOLD = {
+    frozenset({"convention"}): ", and not wrong, but by another convention",
+    frozenset({"rounding"}): ", by rounding alone",
+    frozenset({"convention", "rounding"}): ", and not wrong, by another convention and rounding",
+}
+"""What is said first of explanations without a mistake."""
+
+
+def _doubt(report: Outcome) -> str:
     worst = max(each.fit.by_chance for each in report.findings)
+    many = f"about {worst:,.0f}" if worst >= 1 else f"perhaps one ({number(worst, 2)} by estimate)"
     return (
-        f"This may be chance: by estimate {number(worst, 2) if worst < 100 else 'many'} unrelated deviations would fit "
-        f"as well. Claim more lines, or more digits, to be sure."
+        f"This may be chance: so little is claimed that of the deviations that have nothing to do with it {many} would "
+        f"fit as well. Claim more lines, more cells or more digits to be sure."
     )
 
 
-def _unexplained_verdict(report: Report) -> str:
+def _unexplained_verdict(report: Outcome) -> str:
+    slip = _slipped(report)
+    if slip is not None:
+        agree = f"all but {slip.off} of the {slip.claimed} claimed cells agree with {_named(slip.deviations)}"
+        return f"The numbers are not explained as a whole, but nearly: {agree}."
     sets = f"none of the {report.tried:,} sets of up to {report.largest} known deviations gives them"
     if report.first_wrong_line is None:
         return f"The numbers are not explained: {sets}."
@@ -82,13 +105,22 @@ def _unexplained_verdict(report: Report) -> str:
     return f"The numbers are not explained: {sets}. The first line that does not follow from those before is {where}."
 
 
-def _different(report: Report) -> list[Finding]:
+def _slipped(report: Outcome) -> NearMiss | None:
+    """The near miss that misses only what may be slips of the pen."""
+    return next((each for each in report.near_misses if each.slips), None)
+
+
+def _named(deviations: Sequence[str]) -> str:
+    return " and ".join(deviations) or "the working as it is"
+
+
+def _different(report: Outcome) -> list[Finding]:
     """The findings without those that give the same numbers as an earlier one."""
     same = {each for group in report.indistinguishable for each in group.sets[1 : group.smallest]}
     return [finding for finding in report.findings if finding.deviations not in same]
 
 
-def _finding(report: Report, finding: Finding) -> list[Part]:
+def _finding(report: Outcome, finding: Finding) -> list[Part]:
     parts: list[Part] = []
     shown: set[str] = set()
     for written, kind, evidence in zip(finding.deviations, finding.kinds, finding.fit.evidence, strict=True):
@@ -119,31 +151,39 @@ def _formulas(working: Working, written: str) -> Iterator[Part]:
             yield from (Equation(*equation(line, source.axes), working.first) for line in lines[:MOST_SHOWN])
 
 
-def _evidence(report: Report, finding: Finding, line: str) -> list[Part]:
+def _evidence(report: Outcome, finding: Finding, line: str) -> list[Part]:
     """Claimed, expected and explained numbers of a line."""
     differing = [each for each in report.comparison.lines if each.claim.line == line]
     arrays = {given.name: report.trace.numpy(given.name) for given in finding.working.givens}
     found = compare([each.claim for each in differing], finding.working.run(arrays, tokens=report.trace.tokens))
     parts: list[Part] = []
     for one, other in zip(differing, found.lines, strict=True):
-        if one.expected.ndim == 2:
-            parts += [Prose(f"{line}, claimed {precision_of(one)}:"), _panels(one, other)]
-        else:
+        if one.expected.ndim < 2:
             parts.append(Prose(_cells(one, other)))
+        else:
+            lead = (one.wrong or ((0,) * one.expected.ndim,))[0][:-2]
+            name = f"{line}@{','.join(str(each + one.first) for each in lead)}" if lead else line
+            parts += [Prose(f"{name}, claimed {precision_of(one)}:"), _panels(one, other, lead)]
     return parts
 
 
-def _panels(one: Compared, other: Compared) -> Panels:
-    rows, columns = one.labels
-    marked = frozenset((cell[0], cell[1]) for cell in one.wrong)
-    unknown = frozenset((int(row), int(column)) for row, column in np.argwhere(~one.claim.claimed))
+def _panels(one: Compared, other: Compared, lead: Cell) -> Panels:
+    """The matrices at an index of the axes in front of the last two."""
+    rows, columns = one.labels[-2:]
+    marked = frozenset((cell[-2], cell[-1]) for cell in one.wrong if cell[:-2] == lead)
+    unknown = frozenset((int(row), int(column)) for row, column in np.argwhere(~one.claim.claimed[lead]))
     return Panels(
         (
-            Matrix("claimed", rows, columns, one.claimed, marked=marked, unknown=unknown),
-            Matrix("the working", rows, columns, one.expected, marked=marked),
-            Matrix("explained", rows, columns, other.expected),
+            Matrix("claimed", rows, columns, one.claimed[lead], marked=marked, unknown=unknown),
+            Matrix("the working", rows, columns, _readable(one, one.expected[lead]), marked=marked),
+            Matrix("explained", rows, columns, _readable(one, other.expected[lead])),
         )
     )
+
+
+def _readable(one: Compared, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Numbers with two decimals more than are claimed."""
+    return values if one.claim.precision is None else np.round(values, one.claim.precision + 2)
 
 
 def _cells(one: Compared, other: Compared) -> str:
@@ -151,22 +191,67 @@ def _cells(one: Compared, other: Compared) -> str:
     decimals = None if one.claim.precision is None else one.claim.precision + 2
     values = [float(each[cell]) for each in (one.claimed, one.expected, other.expected)]
     claimed, expected, explained = (number(value, decimals) for value in values)
-    where = f"{one.claim.line}{list(one.claim.cell or cell)}"
+    labels = one.claim.cell or tuple(index + one.first for index in cell)
+    where = f"{one.claim.line}[{','.join(map(str, labels))}]"
     return f"{where} is claimed to be {claimed}; the working gives {expected}, and with the deviation {explained}."
 
 
-def _groups(report: Report) -> Iterator[Part]:
+def _alike(group: Indistinguishable) -> Iterator[Part]:
+    """The sets that give the same numbers, and what could be there unseen."""
+    alike = [" and ".join(each) for each in group.sets[1 : group.smallest]]
+    if alike:
+        yield Prose(f"These give the same numbers on this data, and may be the cause instead: {_some(alike)}.")
+    hidden = [name for each in group.sets[group.smallest :] for name in each if name not in group.sets[0]]
+    if hidden:
+        unseen = [f"{name} ({_uncapital(deviation(name.partition(':')[0]).invisible)})" for name in hidden]
+        yield Prose(f"These cannot be seen on this data, and may be there besides: {_some(unseen)}.")
+
+
+def _apart(report: Outcome) -> Iterator[Part]:
+    """Data that tells apart what this data does not, where that matters: between causes, or for unseen mistakes."""
+    arrays = {given.name: report.trace.numpy(given.name) for given in report.trace.working.givens}
     for group in report.indistinguishable:
-        first, *others = group.sets
-        alike = [" and ".join(each) for each in others[: group.smallest - 1]]
-        hidden = [" and ".join(name for name in each if name not in first) for each in others[group.smallest - 1 :]]
-        if alike:
-            yield Prose(f"These give the same numbers on this data, and may be the cause instead: {_some(alike)}.")
-        if hidden:
-            yield Prose(
-                f"These cannot be seen on this data, and may be there besides: {_some(hidden)}. "
-                f"report.separate() has data that would show them."
-            )
+        separation = group.separate(arrays)
+        if separation is None:
+            if group.smallest > 1:
+                yield Prose("No data was found that tells these apart: they may be the same thing said twice.")
+            continue
+        names = {name for chosen in separation.predictions for name in chosen}
+        if group.smallest > 1 or any(_is_mistake(name) for name in names.difference(group.sets[0])):
+            yield from _separation(separation, report.trace.working.first)
+
+
+def _is_mistake(written: str) -> bool:
+    return deviation(written.partition(":")[0]).kind == "mistake"
+
+
+def _uncapital(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
+
+
+def _separation(separation: Separation, first: int) -> Iterator[Part]:
+    """Data that tells sets apart: the arrays, and what each set predicts."""
+    yield Heading("What would tell", aside=f"({separation.line}, worked out for these numbers)")
+    yield from (_as_panels(name, array, first) for name, array in separation.arrays.items())
+    known, *others = separation.predictions
+    for chosen in [known, *others][:MOST_PREDICTED]:
+        more = [name for name in chosen if name not in known]
+        besides = more and set(known) < set(chosen)
+        yield Prose(f"With {_named(more)} besides:" if besides else f"With {_named(chosen)}:")
+        yield _as_panels(separation.line, np.round(separation.predictions[chosen], DECIMALS), first)
+    if len(others) >= MOST_PREDICTED:
+        yield Prose("What the others would give is in report.separate().")
+
+
+def _as_panels(name: str, array: np.ndarray[Any, Any], first: int) -> Panels:
+    """An array as matrices, one for each index of the axes in front of the last two."""
+    array = array.astype(np.float64).reshape((1,) * (2 - array.ndim) + array.shape)
+    rows, columns = (tuple(str(index + first) for index in range(size)) for size in array.shape[-2:])
+
+    def title(lead: tuple[int, ...]) -> str:
+        return name + (f"@{','.join(str(index + first) for index in lead)}" if lead else "")
+
+    return Panels(tuple(Matrix(title(lead), rows, columns, array[lead]) for lead in np.ndindex(array.shape[:-2])))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -174,36 +259,54 @@ def _some(names: Sequence[str]) -> str:
     return "; ".join(names[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _unexplained(report: Report) -> Iterator[Part]:
-    for each in report.judged:
-        if not each.follows and each.explained_by:
-            yield Prose(f"{each.line} by itself would follow with {' and '.join(each.explained_by[0])}.")
-    if report.first_wrong_line is not None:
-        yield from (Arithmetic(each.explanation) for each in _at(report) if each.explanation is not None)
-    if report.near_misses:
-        told = [
-            f"{' and '.join(each.deviations) or 'the working as it is'} (fails at {each.line}, "
-            f"{each.wrong} of {each.cells} cells)"
-            for each in report.near_misses[:MOST_SHOWN]
-        ]
-        yield Prose(f"What came nearest: {'; '.join(told)}.")
+def _unexplained(report: Outcome) -> Iterator[Part]:
+    slip = _slipped(report)
+    if slip is not None:
+        yield from (Prose(f"{each}.") for each in slip.slips)
+    for judged in report.judged:
+        if judged.slips and slip is None:
+            said = "; ".join(map(str, judged.slips))
+            yield Prose(
+                f"All but {len(judged.slips)} of the {sum(judged.cells)} cells of {judged.line} follow: {said}."
+            )
+        if judged.explained_by:
+            yield Prose(f"{judged.line} by itself would follow with {_named(judged.explained_by[0])}.")
+    following = [each.line for each in report.judged if each.follows]
+    if 0 < len(following) < len(report.judged):
+        yield Prose(f"These follow from the lines before them: {', '.join(following)}.")
+    if slip is None:
+        yield from (Arithmetic(each.explanation) for each in _first_wrong(report) if each.explanation is not None)
+    if report.near_misses and slip is None:
+        yield Prose(f"What came nearest: {'; '.join(map(_missed, report.near_misses[:MOST_SHOWN]))}.")
 
 
-def _at(report: Report) -> list[Compared]:
-    return [each for each in report.comparison.differing if each.claim.line == report.first_wrong_line][:1]
+def _missed(miss: NearMiss) -> str:
+    return f"{_named(miss.deviations)}, which misses {miss.off} of {miss.claimed} cells, first in {miss.line}"
 
 
-def _ruled_out(report: Report) -> str:
+def _first_wrong(report: Outcome) -> list[Compared]:
+    """The first claim that differs on the line that is first to be wrong."""
+    judged = [each for each in report.judged if each.line == report.first_wrong_line]
+    claims = [claim for each in judged for claim in each.claims]
+    return [each for each in report.comparison.differing if each.claim in claims][:1]
+
+
+def _ruled_out(report: Outcome) -> str:
     if report.verdict == "unexplained":
+        if _slipped(report) is not None:
+            return f"None of the {report.tried:,} sets of up to {report.largest} known deviations gives all of them."
         return "The cause is none that clearhead knows, or more of them than were tried together."
     size = report.largest - 1
-    smaller = (
-        f"No set of {'one' if size == 1 else f'up to {size}'} fits" if size else "The working as it is does not fit"
-    )
-    return f"Ruled out: {smaller}. {report.tried:,} sets of up to {report.largest} were tried; {report.fitting} fit."
+    fit = "1 fits" if report.fitting == 1 else f"{report.fitting} fit"
+    tried = f"{report.tried:,} sets of up to {report.largest} were tried; {fit}."
+    if not size:
+        return f"Ruled out: the working as it is. {tried}"
+    nearest = f" The nearest is {_missed(report.near_misses[0])}." if report.near_misses else ""
+    smaller = "every deviation alone" if size == 1 else f"every set of up to {size}"
+    return f"Ruled out: the working as it is, and {smaller}.{nearest} {tried}"
 
 
-def diagnosis_data(report: Report) -> dict[str, Any]:
+def diagnosis_data(report: Outcome) -> dict[str, Any]:
     """A diagnosis as plain data for JSON."""
     return {
         "verdict": report.verdict,
@@ -212,8 +315,26 @@ def diagnosis_data(report: Report) -> dict[str, Any]:
         "indistinguishable": [[list(each) for each in group.sets] for group in report.indistinguishable],
         "first_wrong_line": report.first_wrong_line,
         "near_misses": [
-            {"deviations": list(each.deviations), "line": each.line, "wrong": each.wrong, "cells": each.cells}
+            {
+                "deviations": list(each.deviations),
+                "line": each.line,
+                "wrong": each.wrong,
+                "cells": each.cells,
+                "wrong_in_all": each.off,
+                "claimed": each.claimed,
+                "slips": [to_builtins(slip) for slip in each.slips],
+            }
             for each in report.near_misses
+        ],
+        "lines": [
+            {
+                "line": each.line,
+                "follows": each.follows,
+                "right": sum(each.right),
+                "cells": sum(each.cells),
+                "explained_by": [list(chosen) for chosen in each.explained_by],
+            }
+            for each in report.judged
         ],
         "tried": report.tried,
         "largest": report.largest,
@@ -237,10 +358,10 @@ def _finding_data(finding: Finding) -> dict[str, Any]:
     }
 
 
-def plain_text(report: Report) -> str:
-    """The document as bare text, without its matrices: for messages."""
-    document = diagnosis_document(report, title="")
-    return "\n".join(line for part in document.parts for line in _plain(part, document.decimals))
+def plain_text(report: Outcome) -> str:
+    """The report as bare text, without its matrices: for messages."""
+    precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
+    return "\n".join(line for part in _told(report) for line in _plain(part, max(DECIMALS, min(precise, 8))))
 
 
 def _plain(part: Part, decimals: int | None) -> Iterator[str]:
@@ -253,12 +374,3 @@ def _plain(part: Part, decimals: int | None) -> Iterator[str]:
             yield f"  {text(part.left)} = {text(part.right, decimals=decimals, first=part.first)}"
         case Arithmetic(explanation):
             yield f"  {explanation}"
-
-
-def separation_document(separation: Separation, *, title: str) -> Document:
-    """Data that tells sets apart: the arrays, and what each set predicts."""
-    parts: list[Part] = [Prose(f"On these arrays {separation.line} tells the sets apart.")]
-    parts += [Prose(f"{name}: {array.tolist()}") for name, array in separation.arrays.items()]
-    for chosen, values in separation.predictions.items():
-        parts.append(Prose(f"{' and '.join(chosen)}: {np.round(values, DECIMALS).tolist()}"))
-    return Document(title, parts, DECIMALS)

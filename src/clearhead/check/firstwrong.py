@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from clearhead.axes import head_axis
 from clearhead.check.comparison import claims_by_line, expected_of
-from clearhead.check.hypotheses import Hypotheses
+from clearhead.check.hypotheses import Chosen, Hypotheses
 from clearhead.check.plans import plans_for
 from clearhead.check.roundings import roundings
 from clearhead.check.search import TooMany, search
+from clearhead.check.slips import Slip, are_slips, slips_of
 from clearhead.claim import Claim, differing
 from clearhead.errors import ClearheadError
 from clearhead.line import split_head
@@ -28,6 +29,9 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 LARGEST = 2
 """The largest sets of deviations that are tried between one claimed line and the next."""
 
+MOST_CAUSES, MOST_CONFIRMED = 5, 40
+"""How many sets are told for a line, and how many of those that the search finds are looked at."""
+
 SHAKES = 8
 """How often claimed numbers are shaken within their precision, to see how far what follows is uncertain."""
 
@@ -36,8 +40,9 @@ class Judged(Struct, frozen=True):
     """A claimed line by itself: whether it follows from the lines claimed before it, and if not, by which deviations.
 
     It also follows if it agrees with the working as it is: who made a slip in writing a line down may have gone on with
-    the right one. ``right`` tells for each claim on the line how many of its cells follow. ``precision`` is to how many
-    decimals it could be judged, since what it follows from was rounded itself.
+    the right one. ``right`` tells for each claim on the line how many of its cells follow; where nearly all do,
+    ``slips`` has the others. ``precision`` is to how many decimals it could be judged, since what it follows from was
+    rounded itself.
     """
 
     line: str
@@ -45,6 +50,7 @@ class Judged(Struct, frozen=True):
     right: tuple[int, ...]
     explained_by: tuple[tuple[str, ...], ...] = ()
     precision: int | None = None
+    slips: tuple[Slip, ...] = ()
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -124,7 +130,16 @@ def _judged(step: _Step, known: Trace) -> Judged:
         return Judged(step.name, tuple(step.claims), _right(step.claims, exact), precision=_precision(step.claims))
     loose, trace = _held(step)
     wrong = [one & _wrong(claim, trace) for one, claim in zip(exact, loose, strict=True)]
-    return Judged(step.name, tuple(step.claims), _right(step.claims, wrong), precision=_precision(loose))
+    right = _right(step.claims, wrong)
+    cells = sum(int(claim.claimed.sum()) for claim in step.claims)
+    slips: tuple[Slip, ...] = ()
+    if are_slips(cells - sum(right), cells):
+        slips = tuple(
+            slip
+            for claim, where in zip(step.claims, wrong, strict=True)
+            for slip in slips_of(claim, where, expected_of(claim, trace)[1], trace.working.first)
+        )
+    return Judged(step.name, tuple(step.claims), right, precision=_precision(loose), slips=slips)
 
 
 def _held(step: _Step) -> tuple[list[Claim], Trace]:
@@ -157,9 +172,22 @@ def _causes(step: _Step) -> tuple[tuple[str, ...], ...]:
             found = search(hypotheses, step.arrays, claims, size)
         except TooMany:
             break
-        if found.sets:
-            return tuple(map(hypotheses.texts, found.sets[:5]))
+        sets = [each for each in found.sets[:MOST_CONFIRMED] if _explains(hypotheses, each, claims, step)]
+        if sets:
+            return tuple(map(hypotheses.texts, sets[:MOST_CAUSES]))
     return ()
+
+
+def _explains(hypotheses: Hypotheses, chosen: Chosen, claims: Sequence[Claim], step: _Step) -> bool:
+    """Whether the step, rewritten for the whole set, has the line and gives what is claimed."""
+    working = hypotheses.rewritten(chosen)
+    if working is None or step.name not in working.names:
+        return False
+    try:
+        trace = working.run({given.name: step.arrays[given.name] for given in working.givens}, keep=(step.name,))
+        return not any(_wrong(claim, trace).any() for claim in claims)
+    except ClearheadError:
+        return False
 
 
 def _unsure(step: _Step, trace: Trace) -> float:

@@ -46,20 +46,10 @@ class TooMany(Exception):
     """The problem is too large for sets of this size."""
 
 
-class Miss(Struct, frozen=True):
-    """A set of deviations that failed: at which claim, counted in the order of the working, in how many cells."""
-
-    chosen: Chosen
-    claim: Claim
-    passed: int
-    wrong: int
-
-
 class Found(Struct, frozen=True):
-    """What a search found: the sets that fit, as positions among the candidates; near misses, the nearest first."""
+    """What a search found: the sets that fit, as positions among the candidates, and how many were tried."""
 
     sets: tuple[Chosen, ...]
-    misses: tuple[Miss, ...]
     tried: int
 
 
@@ -71,8 +61,7 @@ def search(hypotheses: Hypotheses, arrays: Mapping[str, AnyArray], claims: Itera
     """
     walk = Walk(hypotheses, arrays, claims_by_line(claims, hypotheses.working), size)
     walk.run()
-    misses = sorted(walk.misses, key=lambda miss: (-miss.passed, miss.wrong, len(miss.chosen)))
-    return Found(tuple(walk.sets()), tuple(misses[:12]), hypotheses.up_to(size))
+    return Found(tuple(walk.sets()), hypotheses.up_to(size))
 
 
 class Walk:
@@ -97,8 +86,6 @@ class Walk:
         self.devs = np.full((1, max(size, 1)), NONE, dtype=np.int32)
         self.columns = {given.name: constant(arrays[given.name], 1) for given in self.working.givens}
         self.twins: list[tuple[Array, Array]] = []
-        self.misses: list[Miss] = []
-        self.passed = 0
 
     def run(self) -> None:
         """Walks to the end.
@@ -271,15 +258,8 @@ class Walk:
             wrong = [wrong_cells(claim, self.working, name, block) for block in column.blocks]
             # A line that is not here may come elsewhere: in the end the whole working is held against the claims.
             off = np.concatenate([*wrong, [0]])[column.numbers]
-            self._note_misses(claim, off)
             rows = np.flatnonzero(off == 0)
             self._become(rows, self.devs[rows])
-            self.passed += 1
-
-    def _note_misses(self, claim: Claim, off: Array) -> None:
-        rows = np.flatnonzero(off > 0)
-        nearest = rows[np.argsort(off[rows], kind="stable")[:12]]
-        self.misses += [Miss(chosen_of(self.devs[row]), claim, self.passed, int(off[row])) for row in nearest]
 
     def _tidy(self, slot: int) -> None:
         """Forgets lines that nothing reads any more, and follows one of the states that are the same from here on."""

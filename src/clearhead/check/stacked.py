@@ -253,7 +253,8 @@ def fingerprints(values: Array) -> Array:
     """
     flat = values.reshape(len(values), -1).astype(np.float64, copy=False)
     # Beside 1 a number below the unit is nothing; adding 0 makes one zero of two.
-    near = np.rint(flat * _UNITS) / _UNITS + 0.0
+    with np.errstate(over="ignore"):
+        near = np.rint(flat * _UNITS) / _UNITS + 0.0
     if not np.abs(flat).max(initial=0) < _LARGE:
         near = np.where(np.abs(flat) < _LARGE, near, flat)
         near[np.isnan(near)] = np.nan

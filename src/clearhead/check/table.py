@@ -44,17 +44,30 @@ class Table:
             rows = rows[self._fit(by_line[name], name, columns[name].pick(rows))]
         return [chosen_of(self._walk.devs[row]) for row in rows]
 
+    def nearest(self, claims: Iterable[Claim], count: int) -> list[Chosen]:
+        """The sets that miss the fewest cells, each further one of which must make up for two of them."""
+        wrong = 2 * (self._walk.devs != NONE).sum(axis=1).astype(np.float64)
+        for name, mine in claims_by_line(claims, self.hypotheses.working).items():
+            column = self._walk.columns.get(name)
+            wrong += np.inf if column is None else self._wrong(mine, name, column)
+        rows = np.argsort(wrong, kind="stable")[:count]
+        return [chosen_of(self._walk.devs[row]) for row in rows if np.isfinite(wrong[row])]
+
     def alike(self, chosen: Chosen) -> list[Chosen]:
         """All sets that give the same numbers as one of the fitting, and have no more that cannot be seen."""
         return [each for each in self._walk.alike([chosen]) if len(each) == len(chosen)]
 
     def _fit(self, claims: Iterable[Claim], name: str, column: Column) -> Array:
-        """Which states have values that agree with all claims on a line; one that has not the line may agree."""
+        """Which states have values that agree with all claims on a line."""
         if column.count > len(column.numbers):
             column = column.compact()
+        fits: Array = self._wrong(claims, name, column) == 0
+        return fits
+
+    def _wrong(self, claims: Iterable[Claim], name: str, column: Column) -> Array:
+        """How many cells of the claims on a line each state misses; one that has not the line may agree elsewhere."""
         wrong = np.zeros(column.count + 1)
         for claim in claims:
             counts = [wrong_cells(claim, self.hypotheses.working, name, block) for block in column.blocks]
             wrong[:-1] += np.concatenate(counts)
-        fits: Array = wrong[column.numbers] == 0
-        return fits
+        return np.asarray(wrong[column.numbers])

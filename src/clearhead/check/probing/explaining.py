@@ -9,10 +9,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from clearhead.check.comparison import compare
-from clearhead.check.diagnosis import NearMiss, Report, diagnose
+from clearhead.check.diagnosis import Report, diagnose
 from clearhead.check.probing.calling import Symptom
 from clearhead.check.probing.observing import Seen
 from clearhead.check.probing.task import Task
+from clearhead.check.results import NearMiss
 from clearhead.check.separation import Indistinguishable
 from clearhead.errors import ClearheadError
 from clearhead.working import Working
@@ -100,7 +101,7 @@ def unconfirmed(report: Report) -> Report:
     """The report of an explanation that fails on fresh inputs, which is none."""
     line = report.comparison.lines[0].claim.line
     cells = int(report.comparison.lines[0].claim.claimed.sum())
-    misses = tuple(NearMiss(each.deviations, line, cells, cells) for each in report.findings[:3])
+    misses = tuple(NearMiss(each.deviations, line, cells, cells, cells, cells) for each in report.findings[:3])
     return replace(report, verdict="unexplained", findings=(), indistinguishable=(), near_misses=misses, fitting=0)
 
 

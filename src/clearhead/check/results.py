@@ -1,0 +1,105 @@
+"""What a diagnosis finds, as data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from clearhead.check.comparison import Comparison
+from clearhead.check.firstwrong import Judged
+from clearhead.check.fit import Fit
+from clearhead.check.separation import Indistinguishable, Separation
+from clearhead.check.slips import Slip
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+
+class Finding(Struct, frozen=True):
+    """A smallest set of deviations that explains all claims.
+
+    Attributes:
+        deviations: the deviations as text, in an order in which they can be applied.
+        working: the working with them in it.
+        fit: the evidence, and how many unrelated sets would fit as well.
+        kinds: for each deviation whether it is a mistake, a convention or rounding.
+    """
+
+    deviations: tuple[str, ...]
+    working: Working
+    fit: Fit
+    kinds: tuple[str, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The deviations without their parameters."""
+        return tuple(each.partition(":")[0] for each in self.deviations)
+
+
+class NearMiss(Struct, frozen=True):
+    """A set of deviations that explains some claims.
+
+    Attributes:
+        deviations: the set, as text; none for the working as it is.
+        line: the first claim that it misses, and
+        wrong, cells: how many of its cells, of how many.
+        off, claimed: how many cells it misses in all, of how many that are claimed.
+        slips: the cells that it misses, where these are few among many.
+    """
+
+    deviations: tuple[str, ...]
+    line: str
+    wrong: int
+    cells: int
+    off: int
+    claimed: int
+    slips: tuple[Slip, ...] = ()
+
+
+class Outcome(Struct, frozen=True, eq=False):
+    """What a diagnosis found.
+
+    Attributes:
+        verdict: all claims agree; or some sets of deviations explain them; or none of those tried does.
+        comparison: the claims held against the working as it is.
+        findings: the smallest sets that explain, those with the fewest roundings first.
+        indistinguishable: sets that give the same numbers on this data; `separate` finds data that tells them apart.
+        first_wrong_line: for "unexplained", the first line that does not follow from the lines claimed before it, by
+            no deviation that was tried; None if each line by itself can be explained, or too little is claimed. For
+            "explained" the first line that differs.
+        near_misses: the sets that explain the most without explaining all; for "explained" smaller ones.
+        judged: for "unexplained", each claimed line held against the lines claimed before it.
+        tried: how many sets were tried, the empty one among them.
+        largest: the size up to which all sets were tried.
+        fitting: how many sets of the smallest size fit; `findings` has no more than 40.
+    """
+
+    verdict: Literal["agrees", "explained", "unexplained"]
+    comparison: Comparison
+    trace: Trace
+    findings: tuple[Finding, ...] = ()
+    indistinguishable: tuple[Indistinguishable, ...] = ()
+    first_wrong_line: str | None = None
+    near_misses: tuple[NearMiss, ...] = ()
+    judged: tuple[Judged, ...] = ()
+    tried: int = 1
+    largest: int = 0
+    fitting: int = 0
+
+    def explained_by(self, id: str) -> bool:
+        """Whether a finding has this deviation, given by its id, or by its text with parameters."""
+        return any(id in each.ids or id in each.deviations for each in self.findings)
+
+    @property
+    def convincing(self) -> bool:
+        """Whether the explanation fits beyond chance, and no other set of its size gives other numbers that fit."""
+        return bool(self.findings) and all(each.fit.convincing for each in self.findings)
+
+    def separate(self) -> tuple[Separation, ...]:
+        """For each group of sets that this data cannot tell apart, arrays on which their predictions differ.
+
+        A group for which none was found is left out: its members may be the same thing said twice.
+        """
+        arrays = {given.name: self.trace.numpy(given.name) for given in self.trace.working.givens}
+        found = (group.separate(arrays) for group in self.indistinguishable)
+        return tuple(each for each in found if each is not None)
