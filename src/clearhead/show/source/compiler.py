@@ -28,6 +28,7 @@ from clearhead.show.source.value import (
     Letters,
     Value,
     aligned,
+    broadcast_axes,
     common_lead,
     common_order,
 )  # fmt: skip
@@ -115,8 +116,7 @@ class Compiler:
 
     def _index(self, name: str, ranges: Ranges) -> Value:
         """An index as numbers: a row, or with axes of one entry behind it, so that it broadcasts against the others."""
-        after = [letter for letter in self.formula.result if letter in ranges]
-        behind = len(after) - 1 - after.index(name) if name in after else 0
+        behind = len(ranges) - 1 - list(ranges).index(name)
         axes: Letters = (name, *[None] * behind)
         stops = ranges[name]
         bounds = [stops.stop] if (stops.start, stops.step) == (0, 1) else [stops.start, stops.stop]
@@ -142,13 +142,7 @@ class Compiler:
 
     def _grid_index(self, index: Expr, over: tuple[str, ...], ranges: Ranges) -> str:
         """An index as code that spans, with the others, a grid over these letters."""
-        value = self.write(index, ranges)
-        return self._align(value, over).code if len(over) > 1 or len(value.axes) == 1 else self._row(index, ranges)
-
-    def _row(self, index: Expr, ranges: Ranges) -> str:
-        """An index over one letter as a plain row of numbers."""
-        value = self.write(index, {letter: ranges[letter] for letter in indices_in(index)})
-        return value.code
+        return self._align(self.write(index, {letter: ranges[letter] for letter in over}), over).code
 
     # Arithmetic
 
@@ -162,13 +156,7 @@ class Compiler:
         kept = None
         if len(arrays) == 1 and arrays[0].kept is not None:
             kept = self._elementwise(write, strength, [arrays[0].kept if value.array else value for value in values])
-        axes = max((value.axes for value in turned if value.array), key=len)
-        if len(arrays) > 1 and any(letter is None for letter in axes):
-            axes = tuple(
-                next((v.axes[len(v.axes) - back] for v in turned if len(v.axes) >= back and v.axes[-back]), None)
-                for back in range(len(axes), 0, -1)
-            )
-        return Value(write(turned), strength, axes, common_lead(values), kept)
+        return Value(write(turned), strength, broadcast_axes(turned), common_lead(values), kept)
 
     def _canonical(self, values: Sequence[Value]) -> list[str]:
         """The result's indices, and behind them those that are summed over."""

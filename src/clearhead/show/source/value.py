@@ -51,13 +51,27 @@ Permute = Callable[[str, Sequence[int]], str]
 def common_order(values: Sequence[Value], canonical: Sequence[str]) -> Letters:
     """The order of axes in which values can be combined with the fewest of them turned."""
     arrays = [value for value in values if value.array]
-    if len({value.axes for value in arrays}) == 1:
-        return arrays[0].axes
+    together = _overlaid(arrays)
+    if together is not None:
+        return together
     longest = max((value.letters for value in arrays), key=len, default=())
     if all(_within(value.letters, longest) for value in arrays):
         return longest
     union = {letter for value in arrays for letter in value.letters}
-    return tuple(sorted(union, key=list(canonical).index))
+    places = [at for at, letter in enumerate(canonical) if letter in union]
+    return tuple(letter if letter in union else None for letter in canonical[places[0] : places[-1] + 1])
+
+
+def _overlaid(arrays: Sequence[Value]) -> Letters | None:
+    """The axes of arrays that broadcast against each other as they are; None if they do not."""
+    rank = max((len(value.axes) for value in arrays), default=0)
+    if any(value.lead and len(value.axes) < rank for value in arrays):
+        return None
+    columns = zip(*((None,) * (rank - len(value.axes)) + value.axes for value in arrays), strict=True)
+    agree = all(len({letter for letter in column if letter is not None}) <= 1 for column in columns)
+    axes = broadcast_axes(arrays)
+    letters = [letter for letter in axes if letter is not None]
+    return axes if agree and len(set(letters)) == len(letters) else None
 
 
 def _within(letters: Sequence[str], order: Sequence[str | None]) -> bool:
@@ -119,13 +133,21 @@ def _turned(value: Value, letters: tuple[str, ...], permute: Permute) -> Value:
     count = len(letters)
     moved = [at for at in range(count) if value.axes[at] != letters[at]]
     if len(moved) == 2:
-        second, first = (at - count for at in moved)
+        # A transposition reads as one, (-1, -2); heads and tokens change places in the order they stand in.
+        first, second = (at - count for at in (moved if moved[-1] < count - 1 else moved[::-1]))
         code = f"{value.inside(ATOM)}.swapaxes({first}, {second})"
     else:
         places = [value.axes.index(letter) for letter in letters]
         lead = len(value.lead)
         code = permute(value.inside(ATOM), [*range(lead), *(lead + place for place in places)])
     return Value(code, ATOM, letters, value.lead)
+
+
+def broadcast_axes(values: Sequence[Value]) -> Letters:
+    """The axes that aligned values have together."""
+    rank = max(len(value.axes) for value in values)
+    columns = zip(*((None,) * (rank - len(value.axes)) + value.axes for value in values), strict=True)
+    return tuple(next((letter for letter in column if letter is not None), None) for column in columns)
 
 
 def common_lead(values: Sequence[Value]) -> Shape:
