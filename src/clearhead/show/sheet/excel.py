@@ -101,6 +101,8 @@ class Printer:
         self._lead: Cell = ()
         self._read: dict[str, dict[str, None]] = {}
         self._guards: dict[str, None] = {}
+        self._areas: dict[object, Area] = {}
+        self._used: dict[Ref, set[str]] = {}
 
     def cell(self, cell: Cell) -> tuple[str, Mapping[str, Sequence[str]]]:
         """The formula of a cell of the line, without its ``=``, and the ranges that it reads of each operand.
@@ -162,8 +164,20 @@ class Printer:
 
     def _area(self, ref: Ref, places: Places, over: tuple[str, ...]) -> Area:
         """The cells of an operand, for all values of some indices: one cell, a row, a column or a rectangle."""
-        operand = self.operands[ref.operand]
-        moving = tuple(name for name in over if any(name in _free(index) for index in ref.indices))
+        used = self._letters(ref)
+        key = (ref, over, self._lead, tuple(places[name] for name in used if name not in over))
+        if key not in self._areas:
+            self._areas[key] = self._rectangle(ref, places, tuple(name for name in over if name in used))
+        area = self._areas[key]
+        self._read.setdefault(ref.operand, {})[area.seen_from(self.sheet)] = None
+        return area
+
+    def _letters(self, ref: Ref) -> set[str]:
+        if ref not in self._used:
+            self._used[ref] = set().union(*map(_free, ref.indices))
+        return self._used[ref]
+
+    def _rectangle(self, ref: Ref, places: Places, moving: tuple[str, ...]) -> Area:
         runs = list(product(*(range(self.sizes[name]) for name in moving)))
         found = [self._place(ref, {**places, **dict(zip(moving, run, strict=True))}) for run in runs]
         (top, left), (bottom, right) = found[0], found[-1]
@@ -173,9 +187,7 @@ class Printer:
             raise NotARange
         if len(shape) == 2 and shape != (rows, columns):
             raise NotARange
-        area = Area(operand.block.sheet, top, left, bottom, right)
-        self._read.setdefault(ref.operand, {})[area.seen_from(self.sheet)] = None
-        return area
+        return Area(self.operands[ref.operand].block.sheet, top, left, bottom, right)
 
     def _place(self, ref: Ref, places: Places) -> tuple[int, int]:
         operand = self.operands[ref.operand]

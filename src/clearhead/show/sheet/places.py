@@ -14,7 +14,7 @@ from clearhead.errors import ShapeError
 from clearhead.line import Given
 from clearhead.trace import Cell, Trace
 
-MOST_CELLS = 100_000
+MOST_CELLS = 50_000
 """The most numbers in a workbook: beyond, a spreadsheet is no way to look at them."""
 MOST_COLUMNS = 16_384
 LONGEST_SHEET_NAME = 31
