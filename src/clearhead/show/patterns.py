@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
@@ -77,11 +78,13 @@ def inlined(expr: Expr) -> Expr:
     return expr
 
 
+@lru_cache(maxsize=4096)
 def is_known(expr: Expr) -> bool:
     """Whether no array is needed to work an expression out."""
     return not any(isinstance(node, (Ref, Local)) for node in walk(expr))
 
 
+@lru_cache(maxsize=4096)
 def may_be_barred(expr: Expr, barred: frozenset[str]) -> bool:
     """Whether a value may be minus infinity, if the cells of these operands may be."""
     match expr:

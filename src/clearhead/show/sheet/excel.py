@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 
 from msgspec import Struct
@@ -102,7 +103,6 @@ class Printer:
         self._read: dict[str, dict[str, None]] = {}
         self._guards: dict[str, None] = {}
         self._areas: dict[object, Area] = {}
-        self._used: dict[Ref, set[str]] = {}
 
     def cell(self, cell: Cell) -> tuple[str, Mapping[str, Sequence[str]]]:
         """The formula of a cell of the line, without its ``=``, and the ranges that it reads of each operand.
@@ -164,18 +164,13 @@ class Printer:
 
     def _area(self, ref: Ref, places: Places, over: tuple[str, ...]) -> Area:
         """The cells of an operand, for all values of some indices: one cell, a row, a column or a rectangle."""
-        used = self._letters(ref)
+        used = _free(ref)
         key = (ref, over, self._lead, tuple(places[name] for name in used if name not in over))
         if key not in self._areas:
             self._areas[key] = self._rectangle(ref, places, tuple(name for name in over if name in used))
         area = self._areas[key]
         self._read.setdefault(ref.operand, {})[area.seen_from(self.sheet)] = None
         return area
-
-    def _letters(self, ref: Ref) -> set[str]:
-        if ref not in self._used:
-            self._used[ref] = set().union(*map(_free, ref.indices))
-        return self._used[ref]
 
     def _rectangle(self, ref: Ref, places: Places, moving: tuple[str, ...]) -> Area:
         runs = list(product(*(range(self.sizes[name]) for name in moving)))
@@ -355,12 +350,13 @@ class Printer:
         return f"IF({','.join(parts)})", ATOM
 
 
-def _free(expr: Expr) -> set[str]:
+@lru_cache(maxsize=4096)
+def _free(expr: Expr) -> frozenset[str]:
     """The indices of an expression that no reduction in it runs over."""
     if isinstance(expr, Index):
-        return {expr.name}
-    found = set().union(*map(_free, children(expr)))
-    return found - set(expr.over) if isinstance(expr, Reduce) else found
+        return frozenset({expr.name})
+    found = frozenset[str]().union(*map(_free, children(expr)))
+    return found.difference(expr.over) if isinstance(expr, Reduce) else found
 
 
 def _moving_refs(expr: Expr, over: Sequence[str]) -> list[Ref]:

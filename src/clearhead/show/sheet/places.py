@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -60,6 +61,7 @@ def quoted(sheet: str) -> str:
     return sheet if re.fullmatch(r"[A-Za-z_]{4,}", sheet) else "'" + sheet.replace("'", "''") + "'"
 
 
+@lru_cache(maxsize=4096)
 def _a1(row: int, column: int, mark: str = "") -> str:
     letters, column = "", column + 1
     while column:
