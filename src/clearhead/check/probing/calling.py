@@ -23,15 +23,14 @@ Order = Literal["rows", "tokens-first", "columns"]
 LIBRARIES: dict[str, tuple[str, Callable[[Any, Array], Any]]] = {
     "numpy": ("numpy", lambda _, array: array),
     "torch": ("torch", lambda torch, array: torch.from_numpy(array)),
-    "jax": ("jax.numpy", lambda jnp, array: jnp.array(array, dtype=_plain(array))),
+    "jax": ("jax.numpy", lambda jnp, array: jnp.array(array)),
 }
 """The libraries that a function may want: the module to import, and how it makes an array from NumPy's."""
 
 
-def _plain(array: Array) -> Any:
-    """The type that JAX can hold: it knows no double precision unless told."""
-    x64 = bool(import_module("jax").config.values["jax_enable_x64"])
-    return np.float32 if array.dtype == np.float64 and not x64 else array.dtype
+def _knows_double() -> bool:
+    """Whether JAX has been told to know double precision."""
+    return bool(import_module("jax").config.values["jax_enable_x64"])
 
 
 class Form(Struct, frozen=True):
@@ -43,12 +42,14 @@ class Form(Struct, frozen=True):
         heads: whether arrays have an axis of heads; one head may go without.
         order: which axis comes first: ``"rows"`` as the working has them, ``"columns"`` with tokens last,
             ``"tokens-first"`` with heads behind tokens.
+        dtype: the most precise numbers that it takes.
     """
 
     library: str = "numpy"
     batch: bool = True
     heads: bool = True
     order: Order = "rows"
+    dtype: str = "float64"
 
     def axes(self, words: Axes) -> Axes:
         """The axis words of an array as the function sees it, without the batch."""
@@ -113,10 +114,10 @@ class Caller(Struct, frozen=True):
     task: Task
     form: Form
 
-    def __call__(self, arrays: Arrays, dtype: str = "float64") -> Call:
+    def __call__(self, arrays: Arrays, dtype: str | None = None) -> Call:
         """Calls the function on copies of these arrays, which are in the working's layout."""
         make = _maker(self.form.library)
-        given = {name: self._prepared(name, arrays[name], dtype) for name in self.task.takes}
+        given = {name: self._prepared(name, arrays[name], dtype or self.form.dtype) for name in self.task.takes}
         handed = [make(array.copy()) for array in given.values()]
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -215,8 +216,9 @@ def libraries(function: Function, library: str | None, given: Mapping[str, Any])
 
 def forms(task: Task, library: str, order: Order = "rows") -> Iterator[Form]:
     """The forms that a function may want, the richest first."""
+    dtype = "float32" if library == "jax" and not _knows_double() else "float64"
     if any(map(task.takes_batch, task.takes)):
-        yield Form(library, order=order)
+        yield Form(library, order=order, dtype=dtype)
     if task.working.sizes.get("head") == 1 and any(HEADS & set(task.axes(name)) for name in task.takes):
-        yield Form(library, batch=False, heads=False, order=order)
-    yield Form(library, batch=False, order=order)
+        yield Form(library, batch=False, heads=False, order=order, dtype=dtype)
+    yield Form(library, batch=False, order=order, dtype=dtype)

@@ -29,7 +29,7 @@ MORE_KEYS = 2
 def probe(
     function: Function | Adapted,
     working: Working | None = None,
-    takes: Sequence[str] = ("query", "key", "value"),
+    takes: str | Sequence[str] = ("query", "key", "value"),
     returns: str | Sequence[str] = "head",
     given: Mapping[str, Any] | None = None,
     library: str | None = None,
@@ -56,8 +56,9 @@ def probe(
     """
     if isinstance(function, Adapted):
         return _Probing(function.function, function.task(), (function.library,)).probe()
-    if working is None:
-        raise SpecError("A function is probed against a working. Give one, such as Attention(heads=2).working().")
+    if not isinstance(working, Working):
+        got = "" if working is None else f", got {type(working).__name__}"
+        raise SpecError(f"A function is probed against a working{got}. Give one, such as Attention(heads=2).working().")
     given = given or {}
     return _Probing(function, task_of(working, takes, returns, given), libraries(function, library, given)).probe()
 
@@ -198,5 +199,6 @@ def _elsewhere(outcome: _Outcome, symptoms: Iterable[Symptom]) -> bool:
 
 
 def _distinct(symptoms: Iterable[Symptom]) -> tuple[Symptom, ...]:
-    """Each kind of symptom once: inputs show it with numbers of their own."""
-    return tuple({each.kind: each for each in reversed(tuple(symptoms))}.values())[::-1]
+    """Each symptom once; NaN once for all inputs, each of which counts its own."""
+    said = {(each.kind, "" if each.kind == "nan" else each.says): each for each in reversed(tuple(symptoms))}
+    return tuple(said.values())[::-1]

@@ -46,9 +46,8 @@ class Start(Struct, frozen=True):
 
     def look(self) -> tuple[Seen, ...]:
         """What it gives on all inputs, the first one in front."""
-        double, single = dtypes(self.form)
         drawn = [draw(self.caller.task, self.sizes, seed, batch=self.form.batch) for seed in range(1, SEEDS + 1)]
-        types = [*[double] * (SEEDS - 1), single]
+        types = [*[self.form.dtype] * (SEEDS - 1), "float32"]
         return (self.seen, *(look(self.caller, each, dtype) for each, dtype in zip(drawn, types, strict=True)))
 
 
@@ -64,6 +63,11 @@ def start(function: Function, task: Task, libraries: Iterable[str]) -> tuple[Sta
     best = next((each for each in tries if each.rank < NOTHING), tries[0])
     if best.rank < NOTHING:
         return best, ()
+    single = [replace(form, dtype="float32") for form in wanted if form.dtype != "float32"]
+    for form in single:
+        again = attempt(function, task, form, sizes)
+        if again.rank < NOTHING:
+            return again, ()
     for word, other in COINCIDENCES:
         if not {word, other} <= sizes.keys() or sizes[word] == sizes[other]:
             continue
@@ -79,16 +83,7 @@ def attempt(function: Function, task: Task, form: Form, sizes: Sizes) -> Start:
     """A function called in a form, on a first input of these sizes."""
     caller = Caller(function, task, form)
     inputs = draw(task, sizes, 0, batch=form.batch)
-    return Start(caller, sizes, look(caller, inputs, dtypes(form)[0]))
-
-
-def dtypes(form: Form) -> tuple[str, str]:
-    """The types in which a function is tried: JAX has no double precision unless it is told to."""
-    if form.library != "jax":
-        return "float64", "float32"
-    from jax import config
-
-    return ("float64" if config.values["jax_enable_x64"] else "float32"), "float32"
+    return Start(caller, sizes, look(caller, inputs, form.dtype))
 
 
 def others(begun: Start) -> Iterator[Start]:
@@ -96,7 +91,8 @@ def others(begun: Start) -> Iterator[Start]:
     task, form = begun.caller.task, begun.form
     tried = {_seen_as(task, form)}
     for order in (form.order, *get_args(Order)):
-        for other in forms(task, form.library, order):
+        for kind in forms(task, form.library, order):
+            other = replace(kind, dtype=form.dtype)
             if _seen_as(task, other) not in tried:
                 tried.add(_seen_as(task, other))
                 found = attempt(begun.caller.function, task, other, begun.sizes)

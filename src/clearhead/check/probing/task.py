@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import TOKENS, Axes, describe
-from clearhead.errors import ShapeError, SpecError, UnknownName
+from clearhead.errors import ShapeError, SpecError
 from clearhead.expr import Index
 from clearhead.expr.nodes import Number, replace_refs, walk
 from clearhead.line import Line, find
@@ -133,7 +133,7 @@ def _upto(whole: Working, taken: Sequence[str], returned: Sequence[str]) -> Work
 
 
 def task_of(
-    working: Working, takes: Sequence[str], returns: str | Sequence[str], given: Mapping[str, Any] | None
+    working: Working, takes: str | Sequence[str], returns: str | Sequence[str], given: Mapping[str, Any] | None
 ) -> Task:
     """The task of a function that takes and returns these lines.
 
@@ -142,6 +142,7 @@ def task_of(
         SpecError: the working needs an array that the function neither takes nor has.
         ShapeError: a given array has the wrong number of axes.
     """
+    takes = [takes] if isinstance(takes, str) else takes
     whole = replace(working.given(*takes), first=0)
     taken = tuple(find(name, working.names) for name in takes)
     returned = tuple(find(name, whole.names) for name in ([returns] if isinstance(returns, str) else returns))
@@ -150,7 +151,7 @@ def task_of(
     if same := [name for name in returned if name in taken]:
         raise SpecError(f"returns names {same[0]}, which the function takes. Name a line that is worked out from it.")
     trimmed = _upto(whole, taken, returned)
-    fixed = _fixed(whole, given or {}, working)
+    fixed = _fixed(whole, given or {}, working, taken)
     if missing := [each for each in trimmed.givens if each.name not in (*taken, *fixed)]:
         needs = ", ".join(f"{each.name} {describe(each.axes, each.known_sizes())}" for each in missing)
         raise SpecError(
@@ -160,13 +161,16 @@ def task_of(
     return Task(whole, trimmed, taken, returned, fixed)
 
 
-def _fixed(whole: Working, given: Mapping[str, Any], working: Working) -> Arrays:
+def _fixed(whole: Working, given: Mapping[str, Any], working: Working, taken: Sequence[str]) -> Arrays:
+    """The arrays that stay as they are, of those that the working asks for."""
     fixed: Arrays = {}
     asked = {each.name: each for each in whole.givens}
     for name, value in given.items():
         full = find(name, working.names)
-        if full not in asked:
-            raise UnknownName(f"given has {name}, which is not asked for. Asked for are {', '.join(asked)}.")
+        if full not in asked:  # a weight of a line that is entered, or of none
+            continue
+        if full in taken:
+            raise SpecError(f"given has {name}, which the function takes. Leave it out of one of the two.")
         array = to_numpy(value)
         fixed[full] = array if array.dtype.kind == "b" else array.astype(np.float64)
         if array.ndim < len(asked[full].axes):
