@@ -124,6 +124,33 @@ def test_an_explanation_must_hold_on_fresh_inputs():
     assert report.near_misses[0].deviations == ("softmax-over-queries",)
 
 
+def test_modules_in_single_precision_are_tried_in_it():
+    """A module whose weights are float32 raises on float64, and is probed with what it takes."""
+    torch.manual_seed(0)
+    parts = {name: torch.nn.Linear(6, 6, bias=False) for name in ("query", "key", "value")}
+    given = {f"{name}.weight": part.weight.view(2, 3, 6).mT for name, part in parts.items()}
+
+    def heads(x):
+        q, k, v = (part(x).unflatten(-1, (2, 3)).transpose(-3, -2) for part in parts.values())
+        return torch.softmax(q @ k.mT, -1) @ v
+
+    report = probe(heads, PLAIN, "input", "head", given)
+    assert report.drawn.dtypes == ("float32",)
+    assert report.explained_by("scale-missing")
+    assert not report.symptoms
+
+
+def test_more_keys_show_what_square_inputs_hide():
+    """A scale by the number of queries is told from one by the number of keys, though both are equal on squares."""
+
+    def by_queries(q, k, v):
+        return softmax(q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-2] * q.shape[-1] / k.shape[-2])) @ v
+
+    report = probe(by_queries, PLAIN)
+    assert report.verdict == "unexplained"
+    assert report.drawn.sizes["keys"] == 7
+
+
 # Properties
 
 SPECS = {
@@ -268,12 +295,14 @@ def test_the_report_is_text_and_data():
     [
         ({"takes": ["quary"]}, UnknownName, "Did you mean query"),
         ({"returns": "hed"}, UnknownName, "There is no line 'hed'"),
+        ({"given": {"query": 1.0}}, SpecError, "given has query, which the function takes"),
         ({"takes": ["query", "key"]}, SpecError, "value.weight"),
         ({"returns": ()}, SpecError, "returns names no line"),
         ({"returns": "query"}, SpecError, "which the function takes"),
-        ({"given": {"mask": 1}}, UnknownName, "mask"),
+        ({"given": {"mask": 1}}, UnknownName, "There is no"),
         ({"library": "tensorflow"}, SpecError, "library expects numpy, torch, jax"),
-        ({"working": None}, SpecError, "probed against a working"),
+        ({"working": None}, SpecError, "probed against a working. Give one"),
+        ({"working": Attention(heads=2)}, SpecError, "probed against a working, got Attention"),
         ({"takes": ["input"], "given": {"query.weight": [1.0]}}, ShapeError, "query.weight expects"),
     ],
 )

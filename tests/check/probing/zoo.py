@@ -478,6 +478,11 @@ def values_are_keys(q, k, v):
     return softmax(scores(q, k) / sqrt(q.shape[-1])) @ k
 
 
+@animal(PLAIN, "heads-summed", returns="concat")
+def summed_heads(q, k, v):
+    return (softmax(scores(q, k) / sqrt(q.shape[-1])) @ v).sum(1)
+
+
 @animal(PLAIN, "line", returns="scaled")
 def returns_weights(q, k, v):
     return softmax(scores(q, k) / sqrt(q.shape[-1]))

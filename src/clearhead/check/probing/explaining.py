@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec.structs import replace
@@ -45,9 +44,6 @@ def explain(task: Task, seen: Sequence[Seen], *, most: int = MOST) -> tuple[Repo
     largest = min(most, MOST_LONG) if len(task.working.lines) > LONG else most
     return (_fitting(task, seen, largest) if largest > 1 else report), ()
 
-
-MOST_ALIKE = 4
-"""So many arguments of one shape may be mistaken for one another."""
 
 _SINGLE = Symptom(
     "precision",
@@ -116,65 +112,3 @@ def _restricted(
     }
     smallest = sum(chosen in held for chosen in group.sets[: group.smallest])
     return Indistinguishable(group.claims, held, smallest) if len(held) > 1 and smallest else None
-
-
-def other_line(task: Task, seen: Sequence[Seen]) -> Symptom | None:
-    """Whether the function returns another line of the working than it should, and which."""
-    for position, name in enumerate(task.returns):
-        for line in _reachable(task):
-            if line != name and all(_is(task, each, position, line) for each in seen):
-                return Symptom(
-                    "line",
-                    f"What it returns as {name} is {line}: {_summary(task, line)}",
-                    f"Return {name}, or say returns={line!r} if {line} is meant.",
-                )
-    return None
-
-
-def _summary(task: Task, name: str) -> str:
-    line = task.whole.line(name)
-    return getattr(getattr(line, "operation", None), "summary", "an array that it was given.")
-
-
-def _reachable(task: Task) -> list[str]:
-    """All lines that can be worked out from what the function takes and has."""
-    known = [*task.takes, *task.fixed]
-    for line in task.whole.lines:
-        if all(operand in known for operand in line.operands):
-            known.append(line.name)
-    return known
-
-
-def _is(task: Task, seen: Seen, position: int, line: str) -> bool:
-    """Whether an output is this line."""
-    if len(seen.outputs) <= position:
-        return False
-    upto = task.whole.until(line)
-    given = {**task.fixed, **seen.inputs.arrays}
-    claim = replace(seen.claims()[position], line=line)
-    try:
-        return compare([claim], upto.run({each.name: given[each.name] for each in upto.givens})).agrees
-    except ClearheadError:
-        return False
-
-
-def other_arguments(task: Task, seen: Sequence[Seen]) -> Symptom | None:
-    """Whether the function uses what it takes for one another: values for keys, say."""
-    alike = [name for name in task.takes if task.axes(name) == task.axes(task.takes[0])]
-    if len(alike) < 2 or len(alike) > MOST_ALIKE:
-        return None
-    for used in product(alike, repeat=len(alike)):
-        uses = dict(zip(alike, used, strict=True))
-        if list(used) != alike and all(_uses(task, each, uses) for each in seen):
-            said = ", ".join(f"{used} as {name}" for name, used in uses.items() if used != name)
-            return Symptom("arguments", f"It uses {said}.", "Look at the order of arguments, and of what is unpacked.")
-    return None
-
-
-def _uses(task: Task, seen: Seen, uses: Mapping[str, str]) -> bool:
-    given = seen.inputs.given(task)
-    swapped = {**given, **{name: given[used] for name, used in uses.items()}}
-    try:
-        return compare(seen.claims(), task.working.run(swapped)).agrees
-    except ClearheadError:
-        return False

@@ -31,9 +31,10 @@ class Seen(Struct, frozen=True, eq=False):
 
     def claims(self, *, single: bool = False) -> tuple[Claim, ...]:
         """The outputs as claims, as precise as their type and that of the inputs, or as single precision at most."""
-        return tuple(self._claim(name, out, single) for name, out in zip(self.names, self.outputs, strict=True))
+        return tuple(self.claim(name, out, single=single) for name, out in zip(self.names, self.outputs, strict=True))
 
-    def _claim(self, name: str, out: Array, single: bool) -> Claim:  # noqa: FBT001
+    def claim(self, name: str, out: Array, *, single: bool = False) -> Claim:
+        """An output as a claim."""
         if out.dtype != np.float64:
             return claim_of(name, out)
         if self.dtype == "float32":

@@ -13,7 +13,8 @@ from clearhead.check.diagnosis import Report
 from clearhead.check.probing.adapt import Adapted
 from clearhead.check.probing.calling import Function, Symptom, libraries
 from clearhead.check.probing.drawing import draw, fits
-from clearhead.check.probing.explaining import explain, other_arguments, other_line, unconfirmed
+from clearhead.check.probing.explaining import explain, unconfirmed
+from clearhead.check.probing.mixups import of_another_shape, other_arguments, other_line
 from clearhead.check.probing.observing import Seen, lines_of_shape, odd_numbers, varies
 from clearhead.check.probing.report import Drawn, Probe
 from clearhead.check.probing.starting import Start, attempt, form_symptom, others, start
@@ -86,7 +87,12 @@ class _Probing:
         begun = self.start
         if not begun.seen.outputs:
             layouts = (found for each in others(begun) if (found := self._in_layout(each)))
-            return self._of_other_line() or next(map(self._finished, layouts), None) or self._without_numbers()
+            return (
+                self._of_other_line()
+                or self._of_other_shape()
+                or next(map(self._finished, layouts), None)
+                or self._without_numbers()
+            )
         if random := varies(begun.caller, begun.seen):
             return self._without_numbers(random)
         return self._finished(self._compared())
@@ -102,6 +108,14 @@ class _Probing:
                 line = Symptom("line", f"What it returns is {name}.", remedy)
                 return replace(found, verdict="explained", symptoms=(*self.start.seen.symptoms, line, *found.symptoms))
         return None
+
+    def _of_other_shape(self) -> Probe | None:
+        """The probe where deviations give the shape that is returned, and its numbers."""
+        if {each.kind for each in self.start.seen.symptoms} != {"shape"}:
+            return None
+        seen = self.start.look()
+        report = of_another_shape(self.start.caller, seen)
+        return self._bare(report, seen) if report else None
 
     def _in_layout(self, other: Start) -> _Outcome | None:
         """The outcome in another layout, if there the numbers agree or can be explained."""
@@ -141,11 +155,12 @@ class _Probing:
             return replace(
                 outcome, notes=("It was only tried with as many keys as queries: with more keys it does not run.",)
             )
-        report, symptoms = explain(task, (more.seen,))
+        seen = more.look()
+        report, symptoms = explain(task, seen)
         if report.verdict == "agrees":
             return outcome
         if not task.follows_order:
-            return _Outcome(more, (more.seen,), report, symptoms)
+            return _Outcome(more, seen, report, symptoms)
         cause = f": {' and '.join(report.findings[0].deviations)} gives its numbers" if report.findings else ""
         return replace(outcome, notes=(f"With more keys than queries it differs{cause}.",))
 
@@ -170,22 +185,26 @@ class _Probing:
         )
 
     def _without_numbers(self, *more: Symptom) -> Probe:
-        seen = self.start.seen
+        """The probe of what gives nothing to compare."""
+        trace = self.task.working.run(self.start.seen.inputs.given(self.task))
+        return self._bare(Report("unexplained", Comparison(()), trace, tried=0), (self.start.seen,), *more)
+
+    def _bare(self, report: Report, seen: Sequence[Seen], *more: Symptom) -> Probe:
+        """A probe without properties: these need numbers of the right shape."""
         return Probe(
-            verdict="unexplained",
-            comparison=Comparison(()),
-            trace=self.task.working.run(seen.inputs.given(self.task)),
-            drawn=self._drawn(self.start, (seen,)),
-            symptoms=_distinct((*self.odd, *more, *seen.symptoms)),
-            tried=0,
+            **{name: getattr(report, name) for name in Report.__struct_fields__},
+            drawn=self._drawn(self.start, seen),
+            symptoms=_distinct((*self.odd, *more, *self.start.seen.symptoms)),
         )
 
     def _drawn(self, begun: Start, seen: Sequence[Seen]) -> Drawn:
         used = {word for name in (*self.task.takes, *self.task.returns) for word in self.task.axes(name)}
         used |= {"batch"} if begun.form.batch else set()
+        sizes = {word: size for word, size in begun.sizes.items() if word in used}
+        sizes |= {"keys": begun.sizes["apart"]} if "apart" in begun.sizes else {}
         return Drawn(
             len(seen),
-            {word: size for word, size in begun.sizes.items() if word in used},
+            sizes,
             tuple(dict.fromkeys(each.dtype for each in seen)),
             begun.form,
             {name: self.task.axes(name) for name in self.task.takes},
