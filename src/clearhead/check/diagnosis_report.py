@@ -126,21 +126,22 @@ def _finding(report: Outcome, finding: Finding) -> list[Part]:
     for written, kind, evidence in zip(finding.deviations, finding.kinds, finding.fit.evidence, strict=True):
         about = deviation(written.partition(":")[0])
         parts += [Heading(written, aside=f"({KINDS[kind]})"), Prose(about.does)]
-        parts += _formulas(report.trace.working, written)
+        parts += formulas(report.trace.working, written)
         if evidence.line and evidence.line not in shown:
             parts += _evidence(report, finding, evidence.line)
             shown.add(evidence.line)
-        parts.append(Prose(_remedy(about)))
+        parts.append(Prose(remedy_of(about)))
     return parts
 
 
-def _remedy(about: Deviation) -> str:
+def remedy_of(about: Deviation) -> str:
+    """How to mend it, in a sentence; of a convention, how to follow the working."""
     if about.kind == "convention":
         return f"This is a convention, not a mistake. To follow the working here: {about.remedy}"
     return f"To mend it: {about.remedy}"
 
 
-def _formulas(working: Working, written: str) -> Iterator[Part]:
+def formulas(working: Working, written: str) -> Iterator[Part]:
     """The formulas of the lines that a deviation changes, as the working has them and as rewritten."""
     rewritten = parse_deviation(written).rewrite(working)
     old = [line for line in working.lines if line not in rewritten.lines]
@@ -361,10 +362,11 @@ def _finding_data(finding: Finding) -> dict[str, Any]:
 def plain_text(report: Outcome) -> str:
     """The report as bare text, without its matrices: for messages."""
     precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
-    return "\n".join(line for part in _told(report) for line in _plain(part, max(DECIMALS, min(precise, 8))))
+    return "\n".join(line for part in _told(report) for line in lines_of(part, max(DECIMALS, min(precise, 8))))
 
 
-def _plain(part: Part, decimals: int | None) -> Iterator[str]:
+def lines_of(part: Part, decimals: int | None) -> Iterator[str]:
+    """A part as bare lines; none for matrices."""
     match part:
         case Prose(words) | Remark(words):
             yield words

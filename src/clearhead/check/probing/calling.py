@@ -166,8 +166,14 @@ def _arrays(returned: Any, names: Sequence[str]) -> tuple[Array, ...]:
         values = [returned]
     if len(values) < len(names) or any(value is None for value in values):
         return ()
-    arrays = tuple(to_numpy(value) for value in values)
+    arrays = tuple(_numbers(value) for value in values)
     return arrays if all(array.dtype.kind in "fiub" or "float" in str(array.dtype) for array in arrays) else ()
+
+
+def _numbers(value: Any) -> Array:
+    """An array of any library as NumPy's; bfloat16, which NumPy has not, as the type of its size."""
+    array = to_numpy(value)
+    return array.astype(np.float16) if "bfloat16" in str(getattr(value, "dtype", "")) else array
 
 
 def _is_array(value: Any) -> bool:

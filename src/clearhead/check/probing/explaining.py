@@ -47,7 +47,7 @@ def explain(task: Task, seen: Sequence[Seen], *, most: int = MOST) -> tuple[Repo
 
 _SINGLE = Symptom(
     "precision",
-    "With float64 the numbers are right to single precision only: a step inside is worked out in float32.",
+    "With float64 the numbers are right to some six digits only, as if a step inside were worked out in float32.",
     "If float64 is meant to count, look for .float(), dtype=float32, or a softmax that converts.",
 )
 

@@ -8,11 +8,12 @@ from itertools import product
 from msgspec.structs import replace
 
 from clearhead.check.comparison import Comparison, compare
-from clearhead.check.diagnosis import Finding, Report
+from clearhead.check.diagnosis import Report
 from clearhead.check.fit import Evidence, Fit
 from clearhead.check.probing.calling import Caller, Symptom
 from clearhead.check.probing.observing import Seen
 from clearhead.check.probing.task import Arrays, Task
+from clearhead.check.results import Finding
 from clearhead.claim import Claim
 from clearhead.deviations import candidates, deviation
 from clearhead.errors import ClearheadError

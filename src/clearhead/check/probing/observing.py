@@ -39,8 +39,8 @@ class Seen(Struct, frozen=True, eq=False):
             return claim_of(name, out)
         if self.dtype == "float32":
             return claim_of(name, out.astype(np.float32))
-        # A step in single precision is off in the seventh digit; a wrong eps shows in the fifth or sixth.
-        digits = (claim_of(name, out.astype(np.float32)).precision or 0) + 1
+        # A step in single precision is off in the seventh digit; a wrong eps shows in the fifth.
+        digits = (claim_of(name, out.astype(np.float32)).precision or 0) + 2
         return claim_of(name, out, digits if single else None)
 
     @property

@@ -10,8 +10,11 @@ from msgspec import Struct
 
 from clearhead.axes import Axes, describe, with_batch
 from clearhead.check.diagnosis import Report
+from clearhead.check.diagnosis_report import KINDS, formulas, lines_of, remedy_of
 from clearhead.check.probing.calling import Form, Symptom
 from clearhead.check.probing.trials import Violation
+from clearhead.check.results import Finding
+from clearhead.deviations import deviation
 from clearhead.document import Document, Heading, Part, Prose, Remark
 from clearhead.expr import number
 
@@ -26,6 +29,9 @@ EXPLAINING = {
 SHOWN_DECIMALS = 4
 LARGEST_WHOLE = 1e9
 """Numbers are shown without a point up to this size."""
+
+MOST_SHOWN = 3
+"""Explanations beyond these are only counted."""
 
 MOST_CELLS = 120
 """Arrays of more numbers than this are told by their shape."""
@@ -154,15 +160,38 @@ def _smallest(probe: Probe, found: Violation) -> Iterator[Part]:
 
 
 def _cause(probe: Probe) -> Iterator[Part]:
-    """The deviations with their formulas and remedies, as a diagnosis tells them, or what came nearest."""
+    """The deviations with their formulas and remedies, what may be there besides, or what came nearest."""
+    for finding in _different(probe)[:MOST_SHOWN]:
+        for written, kind in zip(finding.deviations, finding.kinds, strict=True):
+            about = deviation(written.partition(":")[0])
+            yield Heading(written, aside=f"({KINDS[kind]})")
+            yield Prose(about.does)
+            yield from formulas(probe.trace.working, written)
+            yield Prose(remedy_of(about))
+    for group in probe.indistinguishable:
+        alike = [" and ".join(each) for each in group.sets[1 : group.smallest]]
+        hidden = sorted({name for each in group.sets[group.smallest :] for name in each} - {*group.sets[0]})
+        if alike:
+            yield Prose(f"The same numbers on all inputs come from {'; '.join(alike)}, which may be the cause instead.")
+        if hidden:
+            yield Prose(f"Not to be seen on such inputs, and perhaps there besides: {', '.join(hidden)}.")
     if probe.findings:
-        yield from (part for part in Report.document(probe).parts if not isinstance(part, Remark))
+        what = "the working as it is" if probe.largest == 1 else f"that, and every set of less than {probe.largest}"
+        yield Prose(
+            f"Ruled out: {what}. {probe.tried:,} sets were tried; {probe.fitting} hold{'s' if probe.fitting == 1 else ''} on all inputs."
+        )
     near = [each for each in probe.near_misses if each.wrong < each.cells]
     if near:
         told = (
             f"{' and '.join(each.deviations)} ({each.cells - each.wrong} of {each.cells} numbers)" for each in near[:3]
         )
         yield Prose(f"What came nearest: {'; '.join(told)}.")
+
+
+def _different(probe: Probe) -> list[Finding]:
+    """The findings without those that give the same numbers as an earlier one."""
+    same = {each for group in probe.indistinguishable for each in group.sets[1 : group.smallest]}
+    return [finding for finding in probe.findings if finding.deviations not in same]
 
 
 def _properties(probe: Probe) -> Iterator[Part]:
@@ -234,9 +263,8 @@ _LIBRARIES = {"numpy": "NumPy arrays", "torch": "PyTorch tensors", "jax": "JAX a
 
 def _plain(part: Part) -> list[str]:
     """A part as bare lines, with a blank one before headings."""
-    from clearhead.check.diagnosis_report import _plain as plain
-
-    return ["", *plain(part, SHOWN_DECIMALS)] if isinstance(part, Heading) else list(plain(part, SHOWN_DECIMALS))
+    lines = list(lines_of(part, SHOWN_DECIMALS))
+    return ["", *lines] if isinstance(part, Heading) else lines
 
 
 def _tested_data(each: Tested) -> dict[str, Any]:
