@@ -14,6 +14,7 @@ from clearhead.check.diagnosis import claim_of
 from clearhead.check.probing.calling import Call, Caller, Symptom
 from clearhead.check.probing.drawing import Inputs
 from clearhead.check.probing.task import Task
+from clearhead.check.probing.trials import close
 from clearhead.claim import Claim
 from clearhead.trace import Trace
 
@@ -152,10 +153,10 @@ def _named(shape: Shape, sizes: dict[str, int]) -> Axes | None:
 
 
 def varies(caller: Caller, seen: Seen) -> Symptom | None:
-    """Whether a second call with the same inputs gives other numbers."""
+    """Whether a second call with the same inputs gives other numbers, by more than sums in another order would."""
     again = look(caller, seen.inputs, seen.dtype)
     same = len(again.outputs) == len(seen.outputs) and all(
-        np.array_equal(one, other, equal_nan=True) for one, other in zip(seen.outputs, again.outputs, strict=True)
+        bool(close(one, other).all()) for one, other in zip(seen.outputs, again.outputs, strict=True)
     )
     if same:
         return None

@@ -176,10 +176,9 @@ def _cause(probe: Probe) -> Iterator[Part]:
         if hidden:
             yield Prose(f"Not to be seen on such inputs, and perhaps there besides: {', '.join(hidden)}.")
     if probe.findings:
-        what = "the working as it is" if probe.largest == 1 else f"that, and every set of less than {probe.largest}"
-        yield Prose(
-            f"Ruled out: {what}. {probe.tried:,} sets were tried; {probe.fitting} hold{'s' if probe.fitting == 1 else ''} on all inputs."
-        )
+        what = f"the working as it is{', and every smaller set' if probe.largest > 1 else ''}"
+        hold = "1 holds" if probe.fitting == 1 else f"{probe.fitting} hold"
+        yield Prose(f"Ruled out: {what}. {probe.tried:,} sets were tried; {hold} on all inputs.")
     near = [each for each in probe.near_misses if each.wrong < each.cells]
     if near:
         told = (
