@@ -86,6 +86,20 @@ def test_writing_into_inputs_is_told():
     assert "other numbers stand in query" in str(report)
 
 
+def test_raising_on_some_inputs_is_told_beside_the_rest():
+    """A function that only fails in single precision agrees on the others, and says on what it does not run."""
+
+    def doubles_only(q, k, v):
+        if q.dtype != np.float64:
+            raise TypeError("float64, please")
+        return attention(q, k, v)
+
+    report = probe(doubles_only, PLAIN)
+    assert report.verdict == "agrees"
+    assert [each.kind for each in report.symptoms] == ["raises"]
+    assert "but see below" in str(report)
+
+
 def test_code_that_runs_on_equal_sizes_only_is_tried_there():
     """Without the transpose it runs only where there are as many tokens as features, and there the cause is found."""
     report = probe(lambda q, k, v: softmax(q @ k / np.sqrt(q.shape[-1])) @ v, PLAIN)

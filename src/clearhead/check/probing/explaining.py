@@ -26,6 +26,7 @@ LONG, MOST_LONG = 24, 2
 
 def explain(task: Task, seen: Sequence[Seen], *, most: int = MOST) -> tuple[Report, tuple[Symptom, ...]]:
     """The report on all inputs together, from sets of up to so many deviations; and how precise the numbers are."""
+    seen = [each for each in seen if each.outputs]
     if all(_agrees(task.working, task, each) for each in seen):
         return _diagnosed(task, seen[0], 1), ()
     if all(_agrees(task.working, task, each, single=True) for each in seen):

@@ -25,9 +25,10 @@ MOST_ALIKE = 4
 
 def other_line(task: Task, seen: Sequence[Seen]) -> Symptom | None:
     """Whether the function returns another line of the working than it should, and which."""
+    full = [each for each in seen if each.outputs]
     for position, name in enumerate(task.returns):
         for line in _reachable(task):
-            if line != name and all(_is(task, each, position, line) for each in seen):
+            if line != name and all(_is(task, each, position, line) for each in full):
                 return Symptom(
                     "line",
                     f"What it returns as {name} is {line}: {_summary(task, line)}",
@@ -68,9 +69,10 @@ def other_arguments(task: Task, seen: Sequence[Seen]) -> Symptom | None:
     alike = [name for name in task.takes if task.axes(name) == task.axes(task.takes[0])]
     if len(alike) < 2 or len(alike) > MOST_ALIKE:
         return None
+    full = [each for each in seen if each.outputs]
     for used in product(alike, repeat=len(alike)):
         uses = dict(zip(alike, used, strict=True))
-        if list(used) != alike and all(_uses(task, each, uses) for each in seen):
+        if list(used) != alike and all(_uses(task, each, uses) for each in full):
             said = ", ".join(f"{used} as {name}" for name, used in uses.items() if used != name)
             return Symptom("arguments", f"It uses {said}.", "Look at the order of arguments, and of what is unpacked.")
     return None

@@ -167,10 +167,10 @@ def _shares(trial: Trial, inputs: Inputs) -> Violation | None:
             seen = np.asarray(~barred.all(axis=-1))
             sees = along(trial.words(name, out)[:-1], sums.shape, seen, ("batch",) * (seen.ndim - 1) + ("query",))
         if (out < 0).any():
-            return violation("A weight is negative.", inputs, name, out < 0, np.zeros_like(out), out)
+            return violation("A weight is negative.", inputs, name, out < 0, (np.zeros_like(out), out))
         off = ~close(np.ones_like(sums), sums) & sees
         if off.any():
-            return violation("The weights of a query do not sum to one.", inputs, name, off, np.ones_like(sums), sums)
+            return violation("The weights of a query do not sum to one.", inputs, name, off, (np.ones_like(sums), sums))
     return None
 
 
@@ -200,7 +200,7 @@ def _equal_values(trial: Trial, inputs: Inputs) -> Violation | None:
         off = ~close(trace.numpy(line), out)
         if off.any():
             says = "All tokens have the same value, so each query must get this value."
-            return violation(says, alike, line, off, trace.numpy(line), out)
+            return violation(says, alike, line, off, (trace.numpy(line), out))
     return None
 
 
@@ -330,7 +330,7 @@ def _large_scores(trial: Trial, inputs: Inputs) -> Violation | None:
         expected = trace.numpy(name)
         off = np.isfinite(expected) & ~np.isfinite(out)
         if off.any():
-            return violation(f"Queries are {LARGE:g} times as large.", inputs, name, off, expected, out, large)
+            return violation(f"Queries are {LARGE:g} times as large.", inputs, name, off, (expected, out), large)
     return None
 
 
@@ -393,7 +393,7 @@ def differs(task: Task) -> Property:
         for name, out in zip(task.returns, outputs, strict=True):
             off = ~close(trace.numpy(name), out)
             if off.any():
-                return violation("", inputs, name, off, trace.numpy(name), out)
+                return violation("", inputs, name, off, (trace.numpy(name), out))
         return None
 
     return Property("same", "It gives what the working gives.", lambda _: True, tried)

@@ -74,9 +74,10 @@ class Trial(Struct, frozen=True):
 
 
 def violation(
-    says: str, inputs: Inputs, line: str, off: Array, expected: Array, got: Array, changed: Arrays | None = None
+    says: str, inputs: Inputs, line: str, off: Array, numbers: tuple[Array, Array], changed: Arrays | None = None
 ) -> Violation:
-    """The violation at the first cell that is off."""
+    """The violation at the first cell that is off, of the numbers that are expected and those that came."""
+    expected, got = numbers
     cell = tuple(int(n) for n in np.argwhere(off)[0])
     return Violation(says, inputs, line, cell, float(expected[cell]), float(got[cell]), dict(changed or {}))
 
@@ -115,7 +116,7 @@ def _moved(
         expected = change.expected(words, one)
         off = ~close(expected, other) & change.where(words, one)
         if off.any():
-            return violation(change.says, inputs, name, off, expected, other, change.arrays)
+            return violation(change.says, inputs, name, off, (expected, other), change.arrays)
     return None
 
 
