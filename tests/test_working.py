@@ -75,6 +75,19 @@ def test_given_keeps_the_count_of_labels():
     assert working.rewrite(lambda each: [each]).first == 0
 
 
+def test_a_working_can_end_at_any_line(two_heads):
+    """What comes behind the lines asked for is dropped, with the arrays it alone used; the numbers stay the same."""
+    working = Attention(heads=2).working()
+    assert names(working.until("weights")) == (
+        ["input", "query.weight", "key.weight"], ["query", "key", "scores", "scaled", "weights"],
+    )  # fmt: skip
+    upto = {name: two_heads[name] for name in ("input", "query.weight", "key.weight")}
+    whole = PLAIN.working().run(two_heads)
+    np.testing.assert_array_equal(working.until("weights").run(upto)["weights"], whole["weights"])
+    with pytest.raises(UnknownName, match="Did you mean weights"):
+        working.until("wieghts")
+
+
 def test_given_by_an_ending():
     """Lines to enter at are found by unambiguous endings; a wrong name is answered."""
     block = Block(PLAIN, norm=Norm(gain=False), mlp=Mlp()).working()
