@@ -192,7 +192,7 @@ def test_the_report_shows_formulas_evidence_and_remedy(soccer):
     assert "axis=-1" in shown
     assert "Ruled out: the working as it is, and every deviation alone." in shown
     assert "The nearest is softmax-over-queries, which misses 6 of 48 cells, first in norm." in " ".join(shown.split())
-    assert "scale-after-softmax (where the depth is 1)" in " ".join(shown.split())
+    assert "scale-inverted, scale-after-softmax (where the depth is 1)" in " ".join(shown.split())
     assert "What would tell (norm, worked out for these numbers)" in shown
     for form in ("markdown", "latex"):
         assert "axis=-1" in lower(soccer.document(), form)

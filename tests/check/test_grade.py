@@ -70,8 +70,17 @@ def test_a_slip_of_the_pen_costs_its_cell(trace):
     numbers = numbers_of(trace)
     numbers["weights"][1, 2, 0] += 0.3
     (grade,) = graded(trace, claimed(numbers))
+    assert (grade.verdict, grade.deviations, grade.slips) == ("unexplained", (), 1)
     assert grade.first_wrong_line == "weights"
     assert grade.right == {"weights": 17, "head": 24, "output": 15, "norm": 15}
+
+
+def test_a_slip_does_not_hide_a_fault(trace):
+    """Where all but one cell follow with a known fault, that is named beside the slip."""
+    numbers = numbers_of(trace, "softmax-over-queries")
+    numbers["output"][2, 3] *= -1
+    (grade,) = graded(trace, claimed(numbers))
+    assert (grade.verdict, grade.deviations, grade.slips) == ("unexplained", ("softmax-over-queries",), 1)
 
 
 def test_going_on_with_rounded_numbers_is_no_error(trace):

@@ -204,8 +204,7 @@ def _alike(group: Indistinguishable) -> Iterator[Part]:
         yield Prose(f"These give the same numbers on this data, and may be the cause instead: {_some(alike)}.")
     hidden = [name for each in group.sets[group.smallest :] for name in each if name not in group.sets[0]]
     if hidden:
-        unseen = [f"{name} ({_uncapital(deviation(name.partition(':')[0]).invisible)})" for name in hidden]
-        yield Prose(f"These cannot be seen on this data, and may be there besides: {_some(unseen)}.")
+        yield Prose(f"These cannot be seen on this data, and may be there besides: {_some(_by_reason(hidden))}.")
 
 
 def _apart(report: Outcome) -> Iterator[Part]:
@@ -224,6 +223,14 @@ def _apart(report: Outcome) -> Iterator[Part]:
 
 def _is_mistake(written: str) -> bool:
     return deviation(written.partition(":")[0]).kind == "mistake"
+
+
+def _by_reason(hidden: Sequence[str]) -> list[str]:
+    """Deviations that cannot be seen, together with others that cannot for the same reason."""
+    reasons: dict[str, list[str]] = {}
+    for name in dict.fromkeys(hidden):
+        reasons.setdefault(_uncapital(deviation(name.partition(":")[0]).invisible), []).append(name)
+    return [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
 
 
 def _uncapital(sentence: str) -> str:

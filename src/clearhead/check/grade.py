@@ -18,6 +18,7 @@ from clearhead.check.hypotheses import Chosen, Hypotheses
 from clearhead.check.plans import plans_for
 from clearhead.check.roundings import USUAL, roundings
 from clearhead.check.search import TooMany
+from clearhead.check.slips import are_slips
 from clearhead.check.table import Table
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied
@@ -28,6 +29,9 @@ from clearhead.trace import Trace
 
 Claims = Sequence[Claim]
 
+MOST_BESIDE_SLIPS = 2
+"""How many deviations there may be beside slips of the pen."""
+
 MOST_CONFIRMED = 40
 """Sets that fit beyond these are not run once more as a whole."""
 
@@ -37,13 +41,15 @@ class Grade(Struct, frozen=True):
 
     Attributes:
         verdict: all claims agree; or a set of deviations explains them; or none that was tried does.
-        deviations: a smallest set that explains; none for the other verdicts.
+        deviations: a smallest set that explains; for "unexplained" one that does but for slips, if there is one.
+        slips: how many cells are left over by this set, or by the working as it is, where these are few.
         others: how many other sets of this size would explain as well.
         judged: each claimed line held against the claimed lines before it.
     """
 
     verdict: Literal["agrees", "explained", "unexplained"]
     deviations: tuple[str, ...] = ()
+    slips: int = 0
     others: int = 0
     judged: tuple[Judged, ...] = ()
 
@@ -89,8 +95,9 @@ class Grader:
             return Grade("agrees", judged=judged)
         sets = next(self._explaining(claims), [])
         if not sets:
-            return Grade("unexplained", judged=judged)
-        return Grade("explained", self._hypotheses.texts(sets[0]), len(sets) - 1, judged)
+            deviations, slips = self._but_for_slips(claims)
+            return Grade("unexplained", deviations, slips, judged=judged)
+        return Grade("explained", self._hypotheses.texts(sets[0]), others=len(sets) - 1, judged=judged)
 
     def _prepare(self, addresses: Sequence[str]) -> Hypotheses:
         working = self.trace.working
@@ -123,6 +130,17 @@ class Grader:
             if sets:
                 yield sets
 
+    def _but_for_slips(self, claims: Claims) -> tuple[tuple[str, ...], int]:
+        """The set that explains all cells but a few, and how many these are; 0 if they are no few."""
+        table = self._table(min(self.most, MOST_BESIDE_SLIPS))
+        for chosen in [] if table is None else table.nearest(claims, 1):
+            trace = self._traced(chosen)
+            if trace is not None and all(claim.line in trace for claim in claims):
+                wrong = sum(int(differing(claim, expected_of(claim, trace)[1]).sum()) for claim in claims)
+                if are_slips(wrong, sum(int(claim.claimed.sum()) for claim in claims)):
+                    return self._hypotheses.texts(chosen), wrong
+        return (), 0
+
     def _table(self, size: int) -> Table | None:
         if size not in self._tables:
             try:
@@ -133,13 +151,16 @@ class Grader:
 
     def _explains(self, chosen: Chosen, claims: Claims) -> bool:
         """Whether the whole working, rewritten for the whole set, gives what is claimed."""
-        if chosen not in self._traces:
-            self._traces[chosen] = self._run(chosen)
-        trace = self._traces[chosen]
+        trace = self._traced(chosen)
         try:
             return trace is not None and self._agrees(claims, trace)
         except ClearheadError:
             return False
+
+    def _traced(self, chosen: Chosen) -> Trace | None:
+        if chosen not in self._traces:
+            self._traces[chosen] = self._run(chosen)
+        return self._traces[chosen]
 
     def _run(self, chosen: Chosen) -> Trace | None:
         working = self._hypotheses.rewritten(chosen)

@@ -18,7 +18,7 @@ from clearhead.document import Document, Part, Prose, Remark
 MOST_COMMON = 5
 """Mistakes beyond these are not told in the summary."""
 
-HEADINGS = ("submission", "verdict", "deviations", "others", "first_wrong_line", "credit")
+HEADINGS = ("submission", "verdict", "deviations", "slips", "others", "first_wrong_line", "credit")
 
 
 class Entry(Struct, frozen=True):
@@ -66,10 +66,11 @@ class Gradebook(Struct, frozen=True, dict=True):
             grade = entry.grade
             credits = [f"{self.credit(grade, line):.3f}" for line in self.asked]
             causes = " and ".join(grade.deviations)
-            others = str(grade.others) if grade.deviations else ""
+            others = str(grade.others) if grade.verdict == "explained" else ""
+            slips = str(grade.slips or "")
             yield [
-                entry.name, grade.verdict, causes, others, grade.first_wrong_line or "", f"{self.total(grade):.3f}",
-                *credits, "",
+                entry.name, grade.verdict, causes, slips, others, grade.first_wrong_line or "",
+                f"{self.total(grade):.3f}", *credits, "",
             ]  # fmt: skip
 
     def csv(self) -> str:
@@ -109,6 +110,9 @@ def _common(grades: Sequence[Grade]) -> Iterator[Part]:
         about = deviation(written.partition(":")[0])
         yield Remark(f"{count} of {len(grades)}: {written} ({about.kind}). {about.does}", "note")
     first = Counter(grade.first_wrong_line for grade in grades if grade.verdict == "unexplained")
+    slipped = sum(grade.slips > 0 for grade in grades)
+    if slipped:
+        yield Prose(f"{slipped} of {len(grades)} are wrong in a few cells that nothing explains: slips, it seems.")
     where = [f"{line} ({count})" for line, count in first.most_common(MOST_COMMON) if line]
     if where:
         yield Prose(f"Of those that are not explained the first wrong line is: {', '.join(where)}.")

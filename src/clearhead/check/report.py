@@ -19,16 +19,16 @@ MOST_SHOWN = 3
 """Lines that differ beyond these are only named: what differs later mostly follows from what differs first."""
 
 
-def document_of(comparison: Comparison, *, title: str) -> Document:
-    """What a comparison found: the verdict, the first differences with their arithmetic, what agrees."""
+def document_of(comparison: Comparison, *, title: str, most: int = MOST_SHOWN) -> Document:
+    """What a comparison found: the verdict, the first differences (``most``) with their arithmetic, what agrees."""
     parts: list[Part] = [_verdict(comparison)]
-    for each in comparison.differing[:MOST_SHOWN]:
+    for each in comparison.differing[:most]:
         parts += _difference(each)
-    if more := comparison.differing[MOST_SHOWN:]:
+    if more := comparison.differing[most:]:
         parts.append(Prose("These differ too, perhaps only because earlier lines do: " + _listed(more)))
     if comparison.agreeing:
         parts.append(Prose("These agree: " + _listed(comparison.agreeing)))
-    precise = max((each.claim.precision or 0 for each in comparison.differing[:MOST_SHOWN]), default=0)
+    precise = max((each.claim.precision or 0 for each in comparison.differing[:most]), default=0)
     return Document(title, parts, max(DECIMALS, precise))
 
 

@@ -18,7 +18,7 @@ from clearhead.working import Working
 Arrays = dict[str, np.ndarray[Any, Any]]
 Set = tuple[str, ...]
 
-TRIES = 12
+TRIES = 6
 """How many random inputs of each size are tried."""
 
 APART = 1e-3

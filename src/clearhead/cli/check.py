@@ -43,8 +43,11 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
         data = data_of(found, title=worked.title)
         click.echo(as_json(data if report is None else {**data, "diagnosis": report.data()}))
     else:
-        print_document(document_of(found, title=worked.title), form)
-        if report is not None:
+        if report is None:
+            print_document(document_of(found, title=worked.title), form)
+        else:
+            # Where they part; the evidence for what comes of it stands below, with its causes.
+            print_document(document_of(found, title=worked.title, most=1), form)
             click.echo()
             print_document(report.document(title="Why they differ"), form)
     raise click.exceptions.Exit(0 if found.agrees else DISAGREE)
