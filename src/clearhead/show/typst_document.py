@@ -18,8 +18,6 @@ MOST_ROWS, MOST_COLUMNS = 24, 24
 LONGEST_LABEL = 30
 LINE = 132
 """The digits that fit beside each other on a line of paper, set small."""
-SURE = 60
-"""So many fit in any case."""
 
 
 def as_data(document: Document) -> Data:
@@ -75,7 +73,6 @@ def _matrix(matrix: Matrix, decimals: int | None) -> Iterator[Data]:
         yield {
             "title": visible(matrix.title) if not start else "",
             "continued": bool(start),
-            "wide": label + len(part) * (widest + 2) > SURE,
             "columns": ["\u22ef" if column is None else _label(matrix.columns[column]) for column in part],
             "rows": set_rows,
             "longest": [
