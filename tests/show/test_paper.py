@@ -29,19 +29,19 @@ def numbers(text):
     return {float(each.replace("\u2212", "-")) for each in re.findall(r"\u2212?\d+(?:\.\d+)?", text)}
 
 
-@pytest.fixture(scope="module")
-def encoder():
+@pytest.fixture(scope="module", params=["encoder-block", "decoder-block"])
+def block(request):
     """The trace and the PDF of a bundled problem of several pages."""
-    trace = read_problem("encoder-block").trace()
-    return trace, compiled(worksheet_of(trace, View("A whole encoder block", about="To look at.")), "pdf")
+    trace = read_problem(request.param).trace()
+    return trace, compiled(worksheet_of(trace, View("A whole block", about="To look at.")), "pdf")
 
 
-def test_every_number_is_on_paper(encoder, tmp_path):
+def test_every_number_is_on_paper(block, tmp_path):
     """Title, about, the name of each line and each of its numbers can be read in the PDF."""
-    trace, pdf = encoder
+    trace, pdf = block
     pages = read(pdf, tmp_path)
     text = "\n".join(pages)
-    assert "A whole encoder block" in text
+    assert "A whole block" in text
     assert "To look at." in text
     for name in trace:
         assert name in text
@@ -51,9 +51,9 @@ def test_every_number_is_on_paper(encoder, tmp_path):
     assert written - found <= {round(each, 3) for each in small}
 
 
-def test_pages_are_numbered_and_no_heading_is_left_behind(encoder, tmp_path):
+def test_pages_are_numbered_and_no_heading_is_left_behind(block, tmp_path):
     """Below each name on a page there is the matrix too, and each page says which of how many it is."""
-    pages = read(encoder[1], tmp_path)
+    pages = read(block[1], tmp_path)
     for number, page in enumerate(pages, start=1):
         lines = [line for line in page.splitlines() if line.strip()]
         assert lines[-1].replace(" ", "").endswith(f"{number}/{len(pages)}")
@@ -61,16 +61,16 @@ def test_pages_are_numbered_and_no_heading_is_left_behind(encoder, tmp_path):
         assert all(len(lines) - at > 3 for at in heads), page
 
 
-def test_the_same_document_gives_the_same_bytes(encoder):
+def test_the_same_document_gives_the_same_bytes(block):
     """No date, no random name, no setting of the machine is in a file."""
-    trace, pdf = encoder
-    again = worksheet_of(trace, View("A whole encoder block", about="To look at."))
+    trace, pdf = block
+    again = worksheet_of(trace, View("A whole block", about="To look at."))
     assert compiled(again, "pdf") == pdf
 
 
-def test_pictures_are_one_tall_page(encoder):
+def test_pictures_are_one_tall_page(block):
     """An SVG that needs nothing from elsewhere and runs nothing, and a PNG as wide as a sheet."""
-    sheet = worksheet_of(encoder[0], View("T"))
+    sheet = worksheet_of(block[0], View("T"))
     svg = compiled(sheet, "svg").decode()
     root = ElementTree.fromstring(svg)
     assert float(root.get("height").removesuffix("pt")) > 2 * 841

@@ -23,6 +23,9 @@ KNOWN = 0x0530
 SIGNS = range(0x2000, 0x2C00)
 """Punctuation, arrows and mathematics, which they have too."""
 
+MOST_TAGGED = 500_000
+"""Larger documents go without the tags that screen readers follow: these would make their files 25 times as large."""
+
 PICTURE_DPI = 144
 MOST_PIXELS = 32_000
 """The height of the tallest picture."""
@@ -44,7 +47,8 @@ def compiled(document: Document, form: Literal["pdf", "svg", "png"]) -> bytes:
         ignore_system_fonts=all(map(_is_known, data)),
         sys_inputs={"document": data, "form": form},
     )
-    made: bytes = compiler.compile(format=form, ppi=_dpi(compiler) if form == "png" else None)
+    dpi = _dpi(compiler) if form == "png" else None
+    made: bytes = compiler.compile(format=form, ppi=dpi, pdf_tags=len(data) <= MOST_TAGGED)
     return made
 
 

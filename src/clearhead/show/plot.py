@@ -130,31 +130,38 @@ def entropy(trace: Trace, address: str) -> Figure:
     if not is_shares(trace.working.line(trace.locate(address)[0])):
         raise ClearheadError(f"{address} has no entropy: its rows are no shares of one. Ask for weights.")
     weights, axes, labels = trace.numpy(address).astype(np.float64), trace.left_axes(address), trace.labels(address)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bits = -np.where(weights > 0, weights * np.log2(weights), 0.0).sum(axis=-1)
-    bits = np.where(weights.sum(axis=-1) > 0, bits, np.nan)
+    bits = _bits(weights)
     leads = list(np.ndindex(bits.shape[:-1]))
-    heads = [title_of(axes, labels, lead) or address for lead in leads]
     figure = _figure(6.4, 1.3 + 0.28 * max(len(leads), 3))
     panel = figure.subplots()
     for place, lead in enumerate(leads):
-        own = bits[lead][np.isfinite(bits[lead])]
-        spread = np.linspace(-0.22, 0.22, own.size) if own.size > 1 else np.zeros(own.size)
-        panel.scatter(own, place + spread, s=14, color="#1f77b4", alpha=0.6, linewidths=0)
-        if own.size:
-            panel.vlines(own.mean(), place - 0.36, place + 0.36, color="#d55e00", linewidth=2)
+        _draw_spread(panel, place, bits[lead][np.isfinite(bits[lead])])
     even = float(np.log2(weights.shape[-1]))
     panel.axvline(even, color="0.4", linestyle="--", linewidth=1)
     panel.set_xlim(-0.03 * max(even, 1), max(even, 1) * 1.03)
     panel.set_ylim(len(leads) - 0.5, -0.5)
-    panel.set_xlabel(
-        f"entropy in bits; a dot for each {axes[-2]}, dashed: {weights.shape[-1]} {axes[-1]}s alike", fontsize=9
-    )
+    said = f"entropy in bits; a dot for each {axes[-2]}, dashed: {weights.shape[-1]} {axes[-1]}s alike"
+    panel.set_xlabel(said, fontsize=9)
     panel.tick_params(labelsize=8)
     panel.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"Entropy of {address}", fontsize=12, parse_math=False)
-    Labels(tuple(heads), ()).put(figure, [panel], 1)
+    Labels([title_of(axes, labels, lead) or address for lead in leads], ()).put(figure, [panel], 1)
     return figure
+
+
+def _bits(weights: Array) -> Array:
+    """The entropy of each row; NaN for one that has no weight to spread."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = -np.where(weights > 0, weights * np.log2(weights), 0.0).sum(axis=-1)
+    return np.where(weights.sum(axis=-1) > 0, bits, np.nan)
+
+
+def _draw_spread(panel: Any, place: int, bits: Array) -> None:
+    """The entropies of a head as dots beside each other, and their mean."""
+    if bits.size:
+        spread = np.linspace(-0.22, 0.22, bits.size) if bits.size > 1 else np.zeros(1)
+        panel.scatter(bits, place + spread, s=14, color="#1f77b4", alpha=0.6, linewidths=0)
+        panel.vlines(bits.mean(), place - 0.36, place + 0.36, color="#d55e00", linewidth=2)
 
 
 def save_plot(trace: Trace, address: str, path: FilePath, kind: str = "heatmap") -> None:

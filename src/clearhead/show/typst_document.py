@@ -69,12 +69,20 @@ def _matrix(matrix: Matrix, decimals: int | None) -> Iterator[Data]:
     most = max((LINE - label) // (widest + 2), 1)
     for start in range(0, len(columns), most):
         part = columns[start : start + most]
+        set_rows = [_row(matrix, rows, at, part, write) for at in range(len(rows))]
         yield {
             "title": visible(matrix.title) if not start else "",
             "continued": bool(start),
             "columns": ["\u22ef" if column is None else _label(matrix.columns[column]) for column in part],
-            "rows": [_row(matrix, rows, at, part, write) for at in range(len(rows))],
+            "rows": set_rows,
+            "longest": [
+                max(cells, key=_length) for cells in zip(*filter(None, (row["cells"] for row in set_rows)), strict=True)
+            ],
         }
+
+
+def _length(cell: Data) -> int:
+    return len(cell["text"])
 
 
 def _row(matrix: Matrix, rows: list[int | None], at: int, columns: Sequence[int | None], write: Any) -> Data:

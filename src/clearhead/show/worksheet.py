@@ -19,8 +19,8 @@ from clearhead.trace import Cell, Explanation, Trace
 LONGEST_NAME = 30
 """Longer names of tokens are cut short beside a matrix on paper, so a worksheet has them in full once."""
 
-MOST_TRIED = 24
-"""Of so many cells of a line the most telling one is worked out."""
+MOST_TRIED, SMALL = (24, 2), 1000
+"""Of so many cells of a line the most telling one is worked out; of fewer where a line is not small."""
 
 DULL = (0.0, 1.0, -1.0)
 """Numbers that show little of an arithmetic that they go through."""
@@ -42,15 +42,13 @@ def worksheet_of(trace: Trace, view: View) -> Document:
     given = [name for name in trace if isinstance(trace.working.line(name), Given)]
     lines = [name for name in trace if name not in given]
     parts: list[Part] = [*beginning(view), *_names_in_full(trace)]
-    parts.append(_section("Given", chain.from_iterable(_given(trace, name) for name in given), view))
-    parts.append(_section("Working", chain.from_iterable(_line(trace, name, view, blank) for name in lines), view))
+    parts.append(Document("Given", [part for name in given for part in _given(trace, name)], view.decimals))
+    working = [part for name in lines for part in _line(trace, name, view, blank)]
+    working += [Remark(str(note), "warning") for note in trace.notes if note.line not in {*trace, *blank}]
+    parts.append(Document("Working", working, view.decimals))
     if view.diagnosis is not None and not view.blank:
         parts.append(view.diagnosis)
     return Document(view.title, parts, view.decimals)
-
-
-def _section(title: str, parts: Iterator[Part], view: View) -> Document:
-    return Document(title, tuple(parts), view.decimals)
 
 
 def _given(trace: Trace, name: str) -> Iterator[Part]:
@@ -90,9 +88,11 @@ def _telling(trace: Trace, name: str, decimals: int | None) -> Explanation | Non
 
 def _candidates(array: Array) -> list[Cell]:
     """Some cells, those of middling size among their like first: 0.5 of weights, and nothing that is infinite."""
+    most = min(MOST_TRIED[array.size > SMALL], array.size)
     size = np.abs(np.where(np.isfinite(array), array, 0.0).astype(np.float64))
-    far = np.abs(size - size.max() / 2)
-    return [tuple(int(i) for i in np.unravel_index(at, array.shape)) for at in np.argsort(far, axis=None)[:MOST_TRIED]]
+    far = np.abs(size - size.max() / 2).ravel()
+    nearest = np.argpartition(far, most - 1)[:most] if array.size > SMALL else np.argsort(far, kind="stable")[:most]
+    return [tuple(int(i) for i in np.unravel_index(at, array.shape)) for at in nearest]
 
 
 def _content(trace: Trace, explained: Explanation) -> tuple[bool, int, int]:
