@@ -122,4 +122,12 @@ def _view(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...
     if problem.claims:
         given = {each.name: trace[each.name] for each in trace.working.givens}
         found = diagnose(problem.claims, trace.working, given, tokens=trace.tokens).document(title="Why they differ")
-    return View(problem.title, problem.about, applied, decimals=decimals, claims=problem.claims, diagnosis=found)
+    return View(
+        problem.title,
+        problem.about,
+        applied,
+        decimals=decimals,
+        claims=problem.claims,
+        diagnosis=found,
+        textbook=problem.textbook(),
+    )
