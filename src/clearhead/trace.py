@@ -268,7 +268,7 @@ class Trace(Mapping[str, Array]):
         arrays = [self._arrays[operand] for operand in line.operands]
         core = len(formula.result)
         leads = [
-            _lead(full[: len(full) - core], array.shape[: array.ndim - len(letters)])
+            leading(full[: len(full) - core], array.shape[: array.ndim - len(letters)])
             for array, letters in zip(arrays, formula.operands, strict=True)
         ]
         operands = {role: to_numpy(array[lead]) for role, array, lead in zip(formula.roles, arrays, leads, strict=True)}
@@ -332,7 +332,7 @@ def _row_name(words: Axes, row: Cell, tokens: Sequence[str] | None, first: int) 
     return ", ".join(named) or "the only row"
 
 
-def _lead(indices: Cell, shape: Sequence[int]) -> Cell:
+def leading(indices: Cell, shape: Sequence[int]) -> Cell:
     """The leading indices of an operand for those of the result: aligned at the right, 0 where it broadcasts.
 
     An operand that only lends its sizes may have leading axes that the result has not; any cell of these will do.

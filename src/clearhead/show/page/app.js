@@ -16,6 +16,9 @@ import { Trace, fullCell, layout } from "./trace.js";
  * @property {(place: Place, written: string) => void} edit
  */
 
+/** Traces of more numbers than this are unpacked bit by bit. */
+const LARGE = 300_000;
+
 const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
 
 export class App {
@@ -78,14 +81,29 @@ export class App {
   /** What does not depend on the cell. */
   async fill() {
     const { content } = this.trace;
-    await Promise.all(content.lines.map(({ name }) => this.trace.load(name)));
+    const count = content.lines.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    if (count <= LARGE) await Promise.all(content.lines.map(({ name }) => this.trace.load(name)));
     document.title = content.title;
     this.head.replaceChildren(this.header());
     this.flow = new Flow(this.trace, (line) => void this.open(line));
     this.flowBox.replaceChildren(this.flow.element);
     this.flow.redraw();
     this.flow.wire();
+    if (count > LARGE) void this.fillIn(this.trace, this.flow);
     this.tell(content.diagnosis);
+  }
+
+  /**
+   * Unpacks a large trace bit by bit and draws each line in small as soon as it is there.
+   * @param {Trace} trace
+   * @param {Flow} flow
+   */
+  async fillIn(trace, flow) {
+    for (const { name } of trace.content.lines) {
+      await trace.load(name);
+      if (flow !== this.flow) return;
+      flow.cards.get(name)?.draw();
+    }
   }
 
   /** @param {string | null} diagnosis */
@@ -147,6 +165,7 @@ export class App {
 
   /** @param {Place} place */
   async look(place) {
+    if (!this.trace.isReady(place.line)) this.lineBox.replaceChildren(h("p", { class: "hint" }, "Unpacking the numbers …"));
     await this.trace.ready(place.line);
     if (this.inspector?.line.name !== place.line || this.inspector.trace !== this.trace) {
       this.inspector = new Inspector(this.trace, place, {

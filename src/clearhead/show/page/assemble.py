@@ -20,8 +20,8 @@ from clearhead.trace import Trace
 FOLDER = Path(__file__).parent
 
 MODULES = (
-    "dom", "number", "expr", "text", "content", "trace", "colour", "thumb", "grid", "flow", "tokens", "inspector",
-    "app",
+    "dom", "number", "expr", "predict", "text", "content", "trace", "colour", "thumb", "grid", "flow", "tokens",
+    "inspector", "app",
 )  # fmt: skip
 """The page's modules, each after those it imports."""
 

@@ -31,7 +31,7 @@
  * @property {Claimed[]} claims
  * @property {string[]} notes
  *
- * @typedef {{kind: "f4" | "f8" | "u1", deflated?: string}} ArrayKind
+ * @typedef {{kind: "f4" | "f8" | "u1", deflated?: string, predicted?: string}} ArrayKind
  *
  * @typedef {object} Content
  * @property {string} title
@@ -51,21 +51,34 @@
 const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array };
 
 /**
- * The numbers of an array.
+ * The bytes of what was packed.
+ * @param {ArrayKind} about
+ * @param {string} data
+ */
+export async function bytesOf({ deflated }, data) {
+  const text = atob(data);
+  const bytes = new Uint8Array(text.length);
+  for (let n = 0; n < bytes.length; n += 1) bytes[n] = text.charCodeAt(n);
+  if (!deflated) return bytes;
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/**
+ * The numbers of an array that was packed whole.
  * @param {ArrayKind} about
  * @param {string} data
  * @returns {Promise<Numbers>}
  */
-export async function unpack({ kind, deflated }, data) {
-  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-  if (!deflated) return new KINDS[kind](bytes.buffer);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const planes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const size = KINDS[kind].BYTES_PER_ELEMENT;
-  const count = planes.length / size;
-  const whole = new Uint8Array(planes.length);
+export async function unpack(about, data) {
+  const bytes = await bytesOf(about, data);
+  const Kind = KINDS[about.kind];
+  if (!about.deflated) return new Kind(bytes.buffer);
+  const size = Kind.BYTES_PER_ELEMENT;
+  const count = bytes.length / size;
+  const whole = new Uint8Array(bytes.length);
   for (let plane = 0; plane < size; plane += 1) {
-    for (let n = 0; n < count; n += 1) whole[n * size + plane] = planes[plane * count + n] ?? 0;
+    for (let n = 0; n < count; n += 1) whole[n * size + plane] = bytes[plane * count + n] ?? 0;
   }
-  return new KINDS[kind](whole.buffer);
+  return new Kind(whole.buffer);
 }

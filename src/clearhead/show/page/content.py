@@ -16,7 +16,7 @@ from clearhead.line import Given, Line, equation
 from clearhead.show.cells import one_line, visible
 from clearhead.show.html import to_html
 from clearhead.show.mathml import equation as in_mathml
-from clearhead.show.page.arrays import Packed, pack
+from clearhead.show.page.arrays import Packed, pack_lines
 from clearhead.show.trace import View, is_shares
 from clearhead.trace import Cell, Trace
 
@@ -51,7 +51,7 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
         ],
         "diagnosis": None if view.diagnosis is None else to_html(view.diagnosis),
     }
-    return content, {name: pack(trace.numpy(name)) for name in trace if not view.leaves_blank(name)}
+    return content, pack_lines(trace, [name for name in trace if not view.leaves_blank(name)])
 
 
 def _deviation(written: str | Applied) -> Data:

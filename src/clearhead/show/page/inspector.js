@@ -83,6 +83,7 @@ export class Inspector {
       : null;
     const parts = [this.heads(), this.blank(), this.grid.element, this.hint(), this.overview, this.tokens?.element];
     this.left.replaceChildren(...parts.flatMap((each) => each ?? []));
+    this.fresh = true;
   }
 
   blank() {
@@ -174,7 +175,9 @@ export class Inspector {
       this.build();
     }
     this.grid?.show({ row, column }, []);
-    this.redraw();
+    if (this.fresh) this.redraw();
+    this.fresh = false;
+    this.drawMap?.();
     this.tokens?.show(row, column);
     this.cell.replaceChildren(...this.told(place, explanation).flatMap((each) => each ?? []));
     for (const operand of this.operands) operand.show(explanation?.reads ?? []);

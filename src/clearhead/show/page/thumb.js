@@ -12,8 +12,11 @@ import { colour, palette } from "./colour.js";
 /** Matrices with more rows or columns than this are drawn by points and not by squares. */
 const MOST_SQUARES = 24;
 
-/** No matrix is drawn with more points than this along a side. */
-const MOST_POINTS = 160;
+/**
+ * Large matrices as they were drawn last, so that a frame can move over them.
+ * @type {WeakMap<HTMLCanvasElement, {numbers: Numbers, key: string, sheet: OffscreenCanvas}>}
+ */
+const DRAWN = new WeakMap();
 
 /**
  * The size of a thumbnail on the screen.
@@ -44,8 +47,8 @@ export function drawThumb(canvas, matrix, size, lit) {
   pen.clearRect(0, 0, width, height);
   pen.imageSmoothingEnabled = false;
   if (matrix.numbers) {
-    const small = Math.max(matrix.rows, matrix.columns) <= MOST_SQUARES;
-    (small ? squares : points)(pen, matrix, colours, width, height);
+    if (Math.max(matrix.rows, matrix.columns) <= MOST_SQUARES) squares(pen, matrix, colours, width, height);
+    else pen.drawImage(points(canvas, matrix, matrix.numbers, colours), 0, 0, width, height);
   } else {
     pen.strokeStyle = css(colours.barred);
     pen.strokeRect(0.5, 0.5, width - 1, height - 1);
@@ -79,15 +82,16 @@ function squares(pen, { rows, columns, offset, numbers, span }, colours, width, 
 
 /**
  * Many numbers by few points: of those that fall on one point, the one furthest from zero.
- * @param {CanvasRenderingContext2D} pen
+ * @param {HTMLCanvasElement} canvas
  * @param {Matrix} matrix
+ * @param {Numbers} numbers
  * @param {Palette} colours
- * @param {number} width
- * @param {number} height
  */
-function points(pen, matrix, colours, width, height) {
-  const { rows, columns, offset, numbers, span } = matrix;
-  const [high, wide] = [Math.min(rows, MOST_POINTS), Math.min(columns, MOST_POINTS)];
+function points(canvas, { rows, columns, offset, span }, numbers, colours) {
+  const [high, wide] = [Math.min(rows, canvas.height), Math.min(columns, canvas.width)];
+  const key = [offset, high, wide, span, ...colours.base, ...colours.above].join();
+  const drawn = DRAWN.get(canvas);
+  if (drawn?.key === key && drawn.numbers === numbers) return drawn.sheet;
   const image = new ImageData(wide, high);
   for (let y = 0; y < high; y += 1) {
     for (let x = 0; x < wide; x += 1) {
@@ -97,7 +101,8 @@ function points(pen, matrix, colours, width, height) {
   }
   const sheet = new OffscreenCanvas(wide, high);
   sheet.getContext("2d")?.putImageData(image, 0, 0);
-  pen.drawImage(sheet, 0, 0, width, height);
+  DRAWN.set(canvas, { numbers, key, sheet });
+  return sheet;
 }
 
 /**
@@ -112,17 +117,17 @@ function ends(at, many, few) {
 }
 
 /**
- * @param {Numbers | undefined} numbers
+ * @param {Numbers} numbers
  * @param {number} offset
  * @param {number} columns
  * @param {[number, number]} rows
  * @param {[number, number]} across
  */
 function furthest(numbers, offset, columns, [top, bottom], [left, right]) {
-  let found = numbers?.[offset + top * columns + left] ?? NaN;
+  let found = numbers[offset + top * columns + left] ?? NaN;
   for (let row = top; row < bottom; row += 1) {
     for (let column = left; column < right; column += 1) {
-      const value = numbers?.[offset + row * columns + column] ?? NaN;
+      const value = numbers[offset + row * columns + column] ?? NaN;
       if (!Number.isFinite(found) || Math.abs(value) > Math.abs(found)) found = value;
     }
   }

@@ -1,8 +1,9 @@
 // A trace in the browser: its numbers by name, and what made each cell.
 
-import { unpack } from "./content.js";
+import { bytesOf, unpack } from "./content.js";
 import { substitute } from "./expr.js";
 import { number } from "./number.js";
+import { corrected, predict } from "./predict.js";
 import { fragments, plain } from "./text.js";
 
 /**
@@ -33,6 +34,8 @@ export class Trace {
     this.lines = new Map(content.lines.map((line) => [line.name, line]));
     /** @type {Map<string, Numbers>} */
     this.arrays = new Map();
+    /** @type {Map<string, Promise<void>>} */
+    this.loading = new Map();
   }
 
   /**
@@ -51,13 +54,71 @@ export class Trace {
    */
   async ready(...names) {
     const wanted = new Set(names.flatMap((name) => [name, ...this.line(name).operands]));
-    await Promise.all([...wanted].map((name) => this.load(name)));
+    await Promise.all([...wanted].filter((each) => this.lines.has(each)).map((each) => this.load(each)));
   }
 
-  /** @param {string} name */
-  async load(name) {
+  /**
+   * Whether a line and its operands are unpacked, as far as there are numbers of them.
+   * @param {string} name
+   */
+  isReady(name) {
+    return [name, ...this.line(name).operands].every((each) => this.arrays.has(each) || !this.content.arrays[each]);
+  }
+
+  /**
+   * Unpacks the numbers of a line, once.
+   * @param {string} name
+   * @returns {Promise<void>}
+   */
+  load(name) {
     const about = this.content.arrays[name];
-    if (about && !this.arrays.has(name)) this.arrays.set(name, await unpack(about, this.source(name)));
+    let loading = this.loading.get(name);
+    if (!loading) {
+      const whole = !about ? Promise.resolve(null) : about.predicted ? this.predict(name) : unpack(about, this.source(name));
+      loading = whole.then((numbers) => void (numbers && this.arrays.set(name, numbers)));
+      this.loading.set(name, loading);
+    }
+    return loading;
+  }
+
+  /**
+   * The numbers of a line of which the file has only how they differ from what the formula gives.
+   * @param {string} name
+   */
+  async predict(name) {
+    const { shape, made, operands } = this.line(name);
+    const about = this.content.arrays[name];
+    await Promise.all(operands.map((each) => this.load(each)));
+    if (!made?.sizes || !about || about.kind === "u1") throw new Error(`${name} cannot be predicted`);
+    const { body, result, sizes } = made;
+    const out = new Float64Array(shape.reduce((a, b) => a * b, 1));
+    const leads = shape.slice(0, shape.length - result.length);
+    const count = leads.reduce((a, b) => a * b, 1);
+    const size = out.length / count;
+    const precise = operands.map((each) => new Float64Array(this.numbers(each) ?? []));
+    for (let lead = 0; lead < count; lead += 1) {
+      await pause();
+      predict(body, result, sizes, this.operandsAt(name, unflat(lead, leads), precise), out.subarray(lead * size, (lead + 1) * size));
+    }
+    return corrected(out, await bytesOf(about, this.source(name)), about.kind);
+  }
+
+  /**
+   * The operands of a line, where the leading indices of its result point.
+   * @param {string} name
+   * @param {number[]} lead
+   * @param {Float64Array[]} precise the numbers of each operand
+   */
+  operandsAt(name, lead, precise) {
+    const { made, operands } = this.line(name);
+    return Object.fromEntries(operands.map((operand, n) => {
+      const { shape } = this.line(operand);
+      const core = made?.core[n] ?? 0;
+      const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+      const offset = leadOf(lead, shape, core).reduce((sum, index, axis) => sum + index * (strides[axis] ?? 0), 0);
+      const numbers = precise[n] ?? new Float64Array();
+      return [made?.roles[n] ?? "", { numbers, offset, strides: strides.slice(shape.length - core) }];
+    }));
   }
 
   /**
@@ -174,6 +235,11 @@ function equal([name, filled, value], decimals) {
   const written = fragments(filled, decimals);
   const last = number(value, decimals);
   return plain(written) === last ? [`${name} = `, ...written] : [`${name} = `, ...written, ` = ${last}`];
+}
+
+/** Lets the page draw and listen before work goes on. */
+function pause() {
+  return new Promise((go) => setTimeout(go, 0));
 }
 
 /**
