@@ -13,7 +13,7 @@ import { Trace, fullCell, layout } from "./trace.js";
  *
  * @typedef {object} Live what a served page adds
  * @property {HTMLElement} panel
- * @property {(place: Place, written: string) => void} edit
+ * @property {(line: string, entries: import("./grid.js").Entry[]) => void} edit
  */
 
 /** Traces of more numbers than this are unpacked bit by bit. */
@@ -42,7 +42,7 @@ export class App {
     this.frame = h(
       "div", { class: "page" },
       h("a", { class: "skip", href: "#line" }, "Skip to the numbers"),
-      this.head, live?.panel ?? null,
+      live?.panel ?? null, this.head,
       h("main", null, this.flowBox, h("div", { class: "lower" }, h("div", { class: "work" }, this.way, this.lineBox), this.diagnosis)),
       this.status,
     );
@@ -85,12 +85,14 @@ export class App {
     if (count <= LARGE) await Promise.all(content.lines.map(({ name }) => this.trace.load(name)));
     document.title = content.title;
     this.head.replaceChildren(this.header());
+    const scrolled = this.flow?.element.scrollLeft ?? 0;
     this.flow = new Flow(this.trace, (line) => void this.open(line));
     this.flowBox.replaceChildren(this.flow.element);
+    this.flow.element.scrollTo({ left: scrolled, behavior: "instant" });
     this.flow.redraw();
     this.flow.wire();
     if (count > LARGE) void this.fillIn(this.trace, this.flow);
-    this.tell(content.diagnosis);
+    if (!this.live) this.tell(content.diagnosis);
   }
 
   /**

@@ -11,11 +11,13 @@ import { fullCell, inMatrix, layout } from "./trace.js";
  * @typedef {import("./content.js").Claimed} Claimed
  * @typedef {import("./thumb.js").Spot} Spot
  *
+ * @typedef {{cell: number[], written: string}} Entry
+ *
  * @typedef {object} Doing what happens
  * @property {(cell: number[]) => void} [move] the focus came to a cell
  * @property {(cell: number[] | null) => void} [point] the pointer came to a cell, or left
  * @property {(cell: number[]) => void} [choose] a cell was clicked, or Enter pressed
- * @property {(cell: number[], written: string) => void} [edit] a number was typed
+ * @property {(entries: Entry[]) => void} [edit] numbers were typed, or pasted
  */
 
 const WINDOW = { rows: 12, columns: 12 };
@@ -50,6 +52,7 @@ export class Grid {
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event),
       onclick: (/** @type {MouseEvent} */ event) => this.click(event),
       ondblclick: (/** @type {MouseEvent} */ event) => this.spot(event) && this.open(),
+      onpaste: (/** @type {ClipboardEvent} */ event) => this.paste(event),
       onpointerover: (/** @type {PointerEvent} */ event) => this.pointed(event),
       onpointerleave: () => this.doing.point?.(null),
     });
@@ -193,8 +196,12 @@ export class Grid {
       this.mark();
       this.focus();
       this.doing.move?.(this.full(next));
-    } else if (this.doing.edit && (event.key === "F2" || /^[-+.\d]$/.test(event.key))) {
+    } else if (this.doing.edit && (event.key === "F2" || /^[-+.\dyn]$/.test(event.key) && !event.ctrlKey)) {
       this.open(event.key === "F2" ? undefined : event.key);
+    } else if (this.doing.edit && (event.key === "Delete" || event.key === "Backspace") && this.line.made) {
+      if (!this.claims.has(this.full(spot).join())) return;
+      this.doing.edit([{ cell: this.full(spot), written: "" }]);
+      event.stopPropagation();
     } else if (event.key === "Enter" || event.key === " ") {
       this.doing.choose?.(this.full(spot));
     } else return;
@@ -218,6 +225,21 @@ export class Grid {
     return { row: clamp(row + step[0], 0, last.row), column: clamp(column + step[1], 0, last.column) };
   }
 
+  /**
+   * Takes numbers from elsewhere, from the current cell on: rows on lines, or in brackets as NumPy prints them.
+   * @param {ClipboardEvent} event
+   */
+  paste(event) {
+    const spot = this.spot(event);
+    if (!this.doing.edit || !spot || event.target instanceof HTMLInputElement) return;
+    const rows = (event.clipboardData?.getData("text") ?? "").replaceAll("−", "-").split(/\n|\]\s*,?\s*\[/);
+    const numbers = rows.map((row) => row.match(/[^\s,;[\]()]+/g) ?? []).filter((row) => row.length);
+    const entries = numbers.flatMap((row, n) => row.map((each, m) => ({ row: spot.row + n, column: spot.column + m, written: each })));
+    const inside = entries.filter(({ row, column }) => row < this.layout.rows && column < this.layout.columns);
+    event.preventDefault();
+    if (inside.length) this.doing.edit(inside.map(({ written, ...at }) => ({ cell: this.full(at), written })));
+  }
+
   focus() {
     const cell = this.table.querySelector(`td[data-spot="${this.at.row},${this.at.column}"]`);
     if (cell instanceof HTMLElement) cell.focus();
@@ -232,7 +254,7 @@ export class Grid {
     if (!this.doing.edit || !cell || cell.querySelector("input")) return;
     const full = this.full(this.at);
     const name = this.trace.cellName(this.line.name, full);
-    const old = String(this.trace.value(this.line.name, full));
+    const old = this.line.made ? (this.claims.get(full.join())?.written ?? "") : written(this.trace, this.line.name, full);
     const input = h("input", { class: "edit", "aria-label": name, inputmode: "decimal", spellcheck: "false" });
     input.value = typed ?? old;
     let done = false;
@@ -241,7 +263,7 @@ export class Grid {
       if (done) return;
       done = true;
       input.remove();
-      if (keep && input.value.trim() !== old) this.doing.edit?.(full, input.value.trim());
+      if (keep && input.value.trim() !== old) this.doing.edit?.([{ cell: full, written: input.value.trim() }]);
       if (cell instanceof HTMLElement) cell.focus();
     };
     input.addEventListener("keydown", (event) => {
@@ -256,6 +278,18 @@ export class Grid {
     input.focus();
     if (!typed) input.select();
   }
+}
+
+/**
+ * A given number as it is typed.
+ * @param {Trace} trace
+ * @param {string} name
+ * @param {number[]} cell
+ */
+function written(trace, name, cell) {
+  const value = trace.value(name, cell);
+  if (trace.content.arrays[name]?.kind === "u1") return value ? "yes" : "no";
+  return Number.isFinite(value) ? String(value) : value > 0 ? "inf" : "-inf";
 }
 
 /**

@@ -22,7 +22,7 @@ import { fullCell, inMatrix, layout, unflat } from "./trace.js";
  * @property {(place: Place | null) => void} point the pointer is at a cell, or nowhere
  * @property {(place: Place) => void} follow an operand's cell is followed
  * @property {(line: string) => void} open another line is opened
- * @property {((place: Place, written: string) => void) | null} edit a given number was typed over
+ * @property {((line: string, entries: import("./grid.js").Entry[]) => void) | null} edit numbers were typed
  */
 
 const LARGE = 12;
@@ -75,7 +75,7 @@ export class Inspector {
       move: (cell) => doing.look(here(cell)),
       choose: (cell) => doing.look(here(cell)),
       point: (cell) => doing.point(cell && here(cell)),
-      ...(doing.edit && !line.made ? { edit: (cell, written) => doing.edit?.(here(cell), written) } : {}),
+      ...(doing.edit ? { edit: (entries) => doing.edit?.(line.name, entries) } : {}),
     });
     this.overview = this.isLarge() ? this.map() : null;
     this.tokens = isBetweenTokens(line)
@@ -91,8 +91,8 @@ export class Inspector {
   }
 
   hint() {
-    if (this.doing.edit && !this.line.made) return h("p", { class: "hint" }, "Type a number to change the cell.");
-    return null;
+    if (!this.doing.edit) return null;
+    return h("p", { class: "hint" }, this.line.made ? "Type or paste what you got: it is held against this." : "Type or paste numbers to change them.");
   }
 
   isLarge() {
