@@ -154,6 +154,16 @@ class Trace(Mapping[str, Array]):
             raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
         return name, label - first
 
+    def place(self, address: str, *cell: int) -> tuple[str, Cell]:
+        """The full name of a line, and the cell with an index for all of its axes, that an address and a cell mean.
+
+        Raises:
+            UnknownName: no such line or head.
+            ShapeError: too few or too many indices, or one out of range.
+        """
+        name, head = self.locate(address)
+        return name, self._full_cell(name, head, cell)
+
     def axes(self, name: str) -> Axes:
         """The axis words of an array, with ``batch`` for what stands in front."""
         full, _ = self.locate(name)
@@ -238,6 +248,12 @@ class Trace(Mapping[str, Array]):
 
         return plot(self, address, kind)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows: the page, or text."""
+        from clearhead.show.display import trace_bundle
+
+        return trace_bundle(self)
+
     def explain(self, address: str, *cell: int, decimals: int | None = 3, most: int = MOST_TERMS) -> Explanation:
         """What made one cell: formula, numbers and value.
 
@@ -251,8 +267,7 @@ class Trace(Mapping[str, Array]):
             UnknownName: no such line or head, or it or one of its operands was not kept.
             ShapeError: too few or too many indices, or one out of range.
         """
-        name, head = self.locate(address)
-        full = self._full_cell(name, head, cell)
+        name, full = self.place(address, *cell)
         line = self.working.line(name)
         target = self._named_cell(name, full)
         if isinstance(line, Given):

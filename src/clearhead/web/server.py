@@ -50,7 +50,7 @@ SHELL = """<!DOCTYPE html>
 def application(problem: str, hosts: Collection[str]) -> Starlette:
     """The application that serves a problem, given as the text of its file, under these Host headers."""
 
-    async def home(request: Request) -> Response:
+    async def home(_: Request) -> Response:
         data = as_json({"problem": problem, "bundled": bundled(), "endings": [".toml", *KINDS]})
         return Response(SHELL.format(data=data.replace("<", "\\u003c")), media_type="text/html")
 
@@ -68,7 +68,7 @@ def application(problem: str, hosts: Collection[str]) -> Starlette:
     )
 
 
-def _styles(request: Request) -> Response:
+def _styles(_: Request) -> Response:
     return Response(styles(), media_type="text/css")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -110,7 +110,9 @@ def changed(problem: Problem, change: Change) -> Problem:
         _check(line.name, entry.cell, shapes[line.name])
     axis = head_axis(line.axes)
     place = None if axis is None else len(shapes[line.name]) + axis
-    return replace(problem, claims=(*_without(problem, change), *_claims(change, shapes[line.name], place, working.first)))
+    return replace(
+        problem, claims=(*_without(problem, change), *_claims(change, shapes[line.name], place, working.first))
+    )
 
 
 def _check(name: str, cell: Cell, shape: tuple[int, ...]) -> None:
@@ -145,29 +147,22 @@ def _without(problem: Problem, change: Change) -> Iterator[Claim]:
     trace = _trace(problem)
     cells = {entry.cell for entry in change.entries}
     for claim in problem.claims:
-        name, head = trace.locate(claim.line)
-        if name != change.line:
-            yield claim
-            continue
         array = trace.numpy(claim.line)
         place = claim.place(trace.left_axes(claim.line), array.shape, trace.working.first)
-        axis = None if head is None else head_axis(trace.working.axes[name])
-        left = _erased(claim.written, (), lambda at: _full((*place, *at), head, axis) in cells)  # noqa: B023 - used at once
+
+        def is_new(at: Cell, claim: Claim = claim, place: Cell = place) -> bool:
+            name, cell = trace.place(claim.line, *place, *at)
+            return name == change.line and cell in cells
+
+        left = _erased(claim.written, (), is_new)
         if any(number != UNCLAIMED for number in leaves(left)):
             yield replace(claim, written=left)
 
 
-def _erased(written: Written, at: Cell, is_new: Any) -> Written:
+def _erased(written: Written, at: Cell, is_new: Callable[[Cell], bool]) -> Written:
     if isinstance(written, str):
         return UNCLAIMED if is_new(at) else written
     return tuple(_erased(part, (*at, n), is_new) for n, part in enumerate(written))
-
-
-def _full(cell: Cell, head: int | None, axis: int | None) -> Cell:
-    if head is None or axis is None:
-        return cell
-    place = len(cell) + 1 + axis
-    return (*cell[:place], head, *cell[place:])
 
 
 def _claims(change: Change, shape: tuple[int, ...], axis: int | None, first: int) -> Iterator[Claim]:
@@ -177,10 +172,10 @@ def _claims(change: Change, shape: tuple[int, ...], axis: int | None, first: int
         for cell, written in typed.items():
             yield Claim(change.line, written, tuple(index + first for index in cell))
         return
-    for head in sorted({None if axis is None else cell[axis] for cell in typed}, key=lambda each: each or 0):
-        sizes = shape if head is None or axis is None else (*shape[:axis], *shape[axis + 1 :])
-        cells = {_left(cell, axis): written for cell, written in typed.items() if head is None or cell[axis or 0] == head}
-        yield Claim(change.line if head is None else f"{change.line}@{head + first}", _nested(cells, sizes, ()))
+    for head in sorted({-1 if axis is None else cell[axis] for cell in typed}):
+        cells = {_left(cell, axis): written for cell, written in typed.items() if axis is None or cell[axis] == head}
+        address = change.line if axis is None else f"{change.line}@{head + first}"
+        yield Claim(address, _nested(cells, _left(shape, axis), ()))
 
 
 def _left(cell: Cell, axis: int | None) -> Cell:
@@ -241,4 +236,3 @@ def exported(text: str, ending: str) -> bytes:
     if ending not in KINDS:
         raise UnknownName(f"There is no export to {ending!r}.")
     return KINDS[ending](_trace(problem), view_of(problem))
-

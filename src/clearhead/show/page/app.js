@@ -113,6 +113,13 @@ export class App {
     this.diagnosis.replaceChildren(...(diagnosis ? [h("aside", { class: "diagnosis", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
   }
 
+  /** Says that a diagnosis is on its way. */
+  wait() {
+    const shown = this.diagnosis.querySelector(".diagnosis");
+    if (!shown) this.tell("<p>Looking for the cause …</p>");
+    this.diagnosis.querySelector(".diagnosis")?.classList.add("stale");
+  }
+
   header() {
     const { content } = this.trace;
     return h(

@@ -11,14 +11,19 @@ const DEEPEST = 0.62;
 /** @type {WeakMap<object, number>} */
 const SPANS = new WeakMap();
 
+/** Shares among more keys than this are shaded more deeply: most of them are small. */
+const FEW_SHARES = 12;
+
 /**
- * How far from zero the numbers of a line go; 1 for shares.
+ * How far from zero the numbers of a line go; for shares all of it, or where many share some times what each would get.
  * @param {Trace} trace
  * @param {string} name
  */
 export function spanOf(trace, name) {
   const numbers = trace.numbers(name);
-  if (!numbers || trace.line(name).shares) return 1;
+  const { shares, shape } = trace.line(name);
+  if (!numbers) return 1;
+  if (shares) return Math.min(1, FEW_SHARES / Math.max(shape.at(-1) ?? 1, 1));
   let span = SPANS.get(numbers);
   if (span === undefined) {
     span = 0;

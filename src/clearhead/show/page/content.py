@@ -18,7 +18,7 @@ from clearhead.show.html import to_html
 from clearhead.show.mathml import equation as in_mathml
 from clearhead.show.page.arrays import Packed, pack_lines
 from clearhead.show.trace import View, is_shares
-from clearhead.trace import Cell, Trace
+from clearhead.trace import Trace
 
 Data = dict[str, Any]
 
@@ -118,27 +118,18 @@ def _claims(trace: Trace, claims: tuple[Claim, ...]) -> dict[str, list[Data]]:
     """The claimed cells by the name of their line: where, what was written, whether it agrees."""
     found: dict[str, list[Data]] = {}
     for claim in claims:
-        name, head = trace.locate(claim.line)
-        found.setdefault(name, []).extend(_claimed(trace, claim, name, head))
+        name, _ = trace.locate(claim.line)
+        found.setdefault(name, []).extend(_claimed(trace, claim))
     return found
 
 
-def _claimed(trace: Trace, claim: Claim, name: str, head: int | None) -> Iterator[Data]:
+def _claimed(trace: Trace, claim: Claim) -> Iterator[Data]:
     array = trace.numpy(claim.line)
     place = claim.place(trace.left_axes(claim.line), array.shape, trace.working.first)
     wrong = differing(claim, np.asarray(array[place], dtype=np.float64))
-    axis = None if head is None else head_axis(trace.working.axes[name])
     for where in np.argwhere(claim.claimed):
-        cell = (*place, *map(int, where))
+        _, cell = trace.place(claim.line, *place, *map(int, where))
         written: Any = claim.written
         for index in where:
             written = written[index]
-        yield {"cell": _full(cell, head, axis), "written": written, "agrees": not wrong[tuple(where)]}
-
-
-def _full(cell: Cell, head: int | None, axis: int | None) -> list[int]:
-    """A cell of one head as a cell of the whole line."""
-    if head is None or axis is None:
-        return list(cell)
-    at = len(cell) + 1 + axis
-    return [*cell[:at], head, *cell[at:]]
+        yield {"cell": list(cell), "written": written, "agrees": not wrong[tuple(where)]}

@@ -20,7 +20,9 @@ import { fullCell, inMatrix, layout } from "./trace.js";
  * @property {(entries: Entry[]) => void} [edit] numbers were typed, or pasted
  */
 
-const WINDOW = { rows: 12, columns: 12 };
+/** Matrices of up to so many rows and columns are shown whole, of larger ones so much. */
+const MOST = 12;
+const PART = { rows: 12, columns: 8 };
 
 /** @type {Record<string, [number, number]>} */
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -39,6 +41,8 @@ export class Grid {
     this.matrix = matrix;
     this.doing = doing;
     this.layout = layout(this.line);
+    const { rows, columns } = this.layout;
+    this.window = { rows: rows > MOST ? PART.rows : rows, columns: columns > MOST ? PART.columns : columns };
     /** @type {Spot} */
     this.at = { row: 0, column: 0 };
     this.corner = { row: 0, column: 0 };
@@ -92,16 +96,16 @@ export class Grid {
   scrollTo({ row, column }) {
     const before = `${this.corner.row},${this.corner.column}`;
     this.corner = {
-      row: within(row, this.corner.row, WINDOW.rows, this.layout.rows),
-      column: within(column, this.corner.column, WINDOW.columns, this.layout.columns),
+      row: within(row, this.corner.row, this.window.rows, this.layout.rows),
+      column: within(column, this.corner.column, this.window.columns, this.layout.columns),
     };
     return before !== `${this.corner.row},${this.corner.column}`;
   }
 
   draw() {
     const { layout: all, corner } = this;
-    const rows = span(corner.row, Math.min(WINDOW.rows, all.rows));
-    const columns = span(corner.column, Math.min(WINDOW.columns, all.columns));
+    const rows = span(corner.row, Math.min(this.window.rows, all.rows));
+    const columns = span(corner.column, Math.min(this.window.columns, all.columns));
     this.table.replaceChildren(
       h("thead", null, h("tr", { "aria-rowindex": 1 }, h("td", null), columns.map((column) => this.heading(-1, column)))),
       h("tbody", null, rows.map((row) =>
@@ -218,8 +222,8 @@ export class Grid {
     const last = { row: rows - 1, column: columns - 1 };
     if (event.key === "Home") return { row: event.ctrlKey ? 0 : row, column: 0 };
     if (event.key === "End") return { row: event.ctrlKey ? last.row : row, column: last.column };
-    if (event.key === "PageUp") return { row: Math.max(row - WINDOW.rows, 0), column };
-    if (event.key === "PageDown") return { row: Math.min(row + WINDOW.rows, last.row), column };
+    if (event.key === "PageUp") return { row: Math.max(row - this.window.rows, 0), column };
+    if (event.key === "PageDown") return { row: Math.min(row + this.window.rows, last.row), column };
     const step = STEPS[event.key];
     if (!step) return null;
     return { row: clamp(row + step[0], 0, last.row), column: clamp(column + step[1], 0, last.column) };

@@ -100,7 +100,7 @@ export class Live {
     }
     const asking = new AbortController();
     this.asking = asking;
-    const waiting = setTimeout(() => this.app?.tell("<p>Looking for the cause …</p>"), PATIENCE);
+    const waiting = setTimeout(() => this.app?.wait(), PATIENCE);
     this.ask("/diagnosis", { problem: this.problem }, asking.signal)
       .then(({ diagnosis }) => {
         if (this.asking === asking) this.app?.tell(diagnosis ?? "<p>No cause was found in the time there is.</p>");

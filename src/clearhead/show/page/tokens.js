@@ -1,7 +1,7 @@
 // Who looks at whom: the weights of one head between the tokens. Few tokens stand in two columns with lines between
 // them; many are written as a text, shaded by the weights of one query.
 
-import { depth } from "./colour.js";
+import { depth, spanOf } from "./colour.js";
 import { h, label, set, svg } from "./dom.js";
 import { typeset, number } from "./number.js";
 import { fullCell, layout } from "./trace.js";
@@ -120,7 +120,7 @@ export class Tokens {
     this.paths?.forEach((path) => path.classList.toggle("lit", path.getAttribute("data-row") === String(row)));
     this.keys?.forEach((key, n) => {
       const weight = this.weight(row, n);
-      key.style.setProperty("--depth", `${(100 * depth(weight, 1)).toFixed(1)}%`);
+      key.style.setProperty("--depth", `${(100 * depth(weight, spanOf(this.trace, this.line.name))).toFixed(1)}%`);
       key.classList.toggle("current", n === column);
     });
     const weight = typeset(number(this.weight(row, column), this.trace.content.decimals));
