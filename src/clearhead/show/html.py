@@ -24,10 +24,13 @@ def to_html(document: Document, *, level: int = 2) -> str:
         document: what is shown.
         level: the level of its title's heading; those inside are one deeper.
     """
-    blocks = [f"<h{level}>{escape(one_line(document.title))}</h{level}>"]
+    return "\n".join(_document(document, level))
+
+
+def _document(document: Document, level: int) -> Iterator[str]:
+    yield f"<h{level}>{escape(one_line(document.title))}</h{level}>"
     for part in document.parts:
-        blocks += _lower(part, document.decimals, level + 1)
-    return "\n".join(blocks)
+        yield from _lower(part, document.decimals, level + 1)
 
 
 def _lower(part: Part, decimals: int | None, level: int) -> Iterator[str]:
@@ -43,6 +46,8 @@ def _lower(part: Part, decimals: int | None, level: int) -> Iterator[str]:
             yield _formula(equation(part.left, part.right, decimals, part.first))
         case Panels(matrices):
             yield f'<div class="panels">{"".join(_matrix(matrix, decimals) for matrix in matrices)}</div>'
+        case Document():
+            yield from _document(part, level)
         case Arithmetic(explanation):
             yield from map(_formula, arithmetic(explanation))
 
@@ -60,8 +65,10 @@ def _matrix(matrix: Matrix, decimals: int | None) -> str:
         if column is None:
             return "<td>…</td>"
         classes = [*_shade(matrix, row, column), *(["marked"] if (row, column) in matrix.marked else [])]
+        number = write(row, column)
+        classes += [] if number else ["blank"]
         named = f' class="{" ".join(classes)}"' if classes else ""
-        return f"<td{named}>{write(row, column).replace('-', MINUS)}</td>"
+        return f"<td{named}>{escape(number).replace('-', MINUS)}</td>"
 
     head = "".join("<td>…</td>" if c is None else _label(matrix.columns[c], "col") for c in columns)
     body = []

@@ -23,15 +23,14 @@ from clearhead.expr import (
 )  # fmt: skip
 from clearhead.expr.text import ADDED, ATOM, COMPARED, LOOSE, MULTIPLIED, RAISED, STRENGTH, Piece, unlet
 from clearhead.show.cells import visible
-from clearhead.show.latex_expr import known_symbol
+from clearhead.show.symbols import GREEK, Symbol, symbol_of
 from clearhead.trace import Explanation
 
 LOCALS = {"mean": "<mi>μ</mi>", "variance": "<msup><mi>σ</mi><mn>2</mn></msup>"}
 CONSTANTS = {"pi": "<mi>π</mi>"}
 JOINTS = {"*": "·", "+": "+", "-": "−", "%": "mod", "<": "&lt;", "<=": "≤", "==": "=", "and": "∧"}
 WORDS = {"nan": "NaN", "inf": "∞", "-inf": "−∞"}
-GREEK = {r"\gamma": "γ", r"\beta": "β", r"\theta": "θ"}
-ACCENTS = {r"\tilde": "~", r"\bar": "¯"}
+ACCENTS = {"tilde": "~", "bar": "¯"}
 
 
 def escape(words: str) -> str:
@@ -82,20 +81,24 @@ def _table(leads: Iterable[str], rows: Iterable[tuple[str, str]]) -> str:
 
 def symbol(name: str) -> tuple[str, list[str]]:
     """The symbol of a line as MathML and what goes on top of it; an unknown name is written out."""
-    known, around = known_symbol(name)
+    known, around = symbol_of(name)
     if known is None:
         return _words(name), []
-    base, _, top = known.partition("^")
-    return _symbol(base), [*([_symbol(top)] if top else []), *map(_words, around)]
+    return _symbol(known), [*([_letter(known.top)] if known.top else []), *map(_words, around)]
 
 
-def _symbol(latex: str) -> str:
-    """One of the symbols that `clearhead.show.latex_expr.SYMBOLS` is made of."""
-    if accent := re.fullmatch(r"(\\tilde|\\bar)\{(\w)\}", latex):
-        return f'<mover accent="true"><mi>{accent[2]}</mi><mo stretchy="false">{ACCENTS[accent[1]]}</mo></mover>'
-    if word := re.fullmatch(r"\\mathrm\{(\w+)\}", latex):
-        return f'<mi mathvariant="normal">{word[1]}</mi>'
-    return f"<mi>{GREEK.get(latex, latex)}</mi>"
+def _symbol(known: Symbol) -> str:
+    letter = _letter(known.letter)
+    if not known.accent:
+        return letter
+    return f'<mover accent="true">{letter}<mo stretchy="false">{ACCENTS[known.accent]}</mo></mover>'
+
+
+def _letter(letter: str) -> str:
+    """A letter, Greek ones by their name; a word is upright."""
+    if len(letter) == 1 or letter in GREEK:
+        return f"<mi>{GREEK.get(letter, letter)}</mi>"
+    return f'<mi mathvariant="normal">{letter}</mi>'
 
 
 def _words(words: str) -> str:

@@ -235,4 +235,4 @@ def exported(text: str, ending: str) -> bytes:
         return format_problem(problem).encode()
     if ending not in KINDS:
         raise UnknownName(f"There is no export to {ending!r}.")
-    return KINDS[ending](_trace(problem), view_of(problem))
+    return bytes(KINDS[ending](_trace(problem), view_of(problem)))

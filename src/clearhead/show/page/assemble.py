@@ -14,7 +14,8 @@ from clearhead.show.mathml import escape
 from clearhead.show.page.arrays import Packed
 from clearhead.show.page.content import Data, content_of
 from clearhead.show.page.font import font
-from clearhead.show.trace import View, document_of
+from clearhead.show.trace import View
+from clearhead.show.worksheet import worksheet_of
 from clearhead.trace import Trace
 
 FOLDER = Path(__file__).parent
@@ -42,7 +43,7 @@ def page(trace: Trace, view: View) -> bytes:
         UnknownName: no such deviation, line or head.
         ClearheadError: a claim does not fit its line.
     """
-    return page_of(*content_of(trace, view), document_of(trace, view)).encode("utf-8", "backslashreplace")
+    return page_of(*content_of(trace, view), worksheet_of(trace, view)).encode("utf-8", "backslashreplace")
 
 
 def page_of(content: Data, arrays: Mapping[str, Packed], paper: Document) -> str:

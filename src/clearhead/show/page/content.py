@@ -17,7 +17,7 @@ from clearhead.show.cells import one_line, visible
 from clearhead.show.html import to_html
 from clearhead.show.mathml import equation as in_mathml
 from clearhead.show.page.arrays import Packed, pack_lines
-from clearhead.show.trace import View, is_shares
+from clearhead.show.trace import View, blanks, is_shares
 from clearhead.trace import Trace
 
 Data = dict[str, Any]
@@ -26,14 +26,15 @@ Data = dict[str, Any]
 def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
     """All that a page shows of a trace, and the packed numbers of each line.
 
-    Lines that the view leaves blank have no numbers.
+    Lines that the view leaves blank have no numbers, and then there are no claims and no diagnosis, which tell them.
 
     Raises:
         UnknownName: no such deviation.
         ClearheadError: a claim does not fit its line.
     """
-    claims = _claims(trace, view.claims)
-    notes = trace.notes
+    blank = blanks(trace, view)
+    claims = {} if view.blank else _claims(trace, view.claims)
+    notes = [note for note in trace.notes if note.line not in blank]
     content = {
         "title": one_line(view.title),
         "about": [one_line(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()],
@@ -43,15 +44,15 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
         "deviations": [_deviation(each) for each in view.deviations],
         "lines": [
             {
-                **_line(trace, name, view),
+                **_line(trace, name, view, blank=name in blank),
                 "claims": claims.get(name, []),
                 "notes": [visible(str(note)) for note in notes if note.line == name],
             }
             for name in trace
         ],
-        "diagnosis": None if view.diagnosis is None else to_html(view.diagnosis),
+        "diagnosis": None if view.diagnosis is None or view.blank else to_html(view.diagnosis),
     }
-    return content, pack_lines(trace, [name for name in trace if not view.leaves_blank(name)])
+    return content, pack_lines(trace, [name for name in trace if name not in blank])
 
 
 def _deviation(written: str | Applied) -> Data:
@@ -60,7 +61,7 @@ def _deviation(written: str | Applied) -> Data:
     return {"name": visible(str(applied)), "does": known.does, "unseen": known.invisible, "remedy": known.remedy}
 
 
-def _line(trace: Trace, name: str, view: View) -> Data:
+def _line(trace: Trace, name: str, view: View, *, blank: bool) -> Data:
     part, array = trace.working.line(name), trace[name]
     words = with_batch(part.axes, array.ndim)
     axis = head_axis(part.axes)
@@ -72,7 +73,7 @@ def _line(trace: Trace, name: str, view: View) -> Data:
         "head": None if axis is None else array.ndim + axis,
         "named": [word in TOKENS and size == tokens for word, size in zip(words, array.shape, strict=True)],
         "shares": is_shares(part),
-        "blank": view.leaves_blank(name),
+        "blank": blank,
     }
     if isinstance(part, Given):
         return data | {"operands": [], "made": None, "changed": False}
