@@ -119,7 +119,6 @@ def test_what_is_left_out_is_worked_out_to_the_last_bit(modules, big, given_as, 
 def test_a_long_trace_is_worked_out_to_the_last_bit(modules, given_as, monkeypatch):
     """The same where sums are long and are worked out in parts."""
     monkeypatch.setattr(arrays_module, "LARGEST_WHOLE", 0)
-    monkeypatch.setattr(predict_module, "_EXPANDED", 1000)
     monkeypatch.setattr(predict_module, "_BLOCK", 500)
     working = Attention(heads=3, causal=True, softcap=5.0).working()
     sizes = {"head": 3, "token": 101, "model": 13, "depth": 17, "head*depth": 51}

@@ -80,7 +80,7 @@ def _differences(array: NumpyArray, predicted: NumpyArray) -> Packed:
     unsigned = ((apart << 1) ^ (apart >> (8 * bits.itemsize - 1))).view(bits)
     used = -(-int(unsigned.max()).bit_length() // 8)
     content = _deflate(_planes(unsigned)[: max(used, 1)])
-    if len(content) > array.nbytes // 2:
+    if len(content) > array.nbytes * 3 // 4:
         return pack(array)
     return {"kind": kind, "deflated": "yes", "predicted": "yes", "data": _text(content)}
 

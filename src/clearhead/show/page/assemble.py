@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from math import prod
 from pathlib import Path
 
 from clearhead.document import Document
@@ -14,7 +15,7 @@ from clearhead.show.mathml import escape
 from clearhead.show.page.arrays import Packed
 from clearhead.show.page.content import Data, content_of
 from clearhead.show.page.font import font
-from clearhead.show.trace import View
+from clearhead.show.trace import View, document_of
 from clearhead.show.worksheet import worksheet_of
 from clearhead.trace import Trace
 
@@ -27,6 +28,9 @@ MODULES = (
 """The page's modules, each after those it imports."""
 
 STYLES = ("page", "paper")
+
+MOST_TOLD = 100_000
+"""Of a trace of more numbers than this no cells are told on paper: to find those that tell most would take long."""
 
 START = "$app.start(document);"
 
@@ -43,7 +47,8 @@ def page(trace: Trace, view: View) -> bytes:
         UnknownName: no such deviation, line or head.
         ClearheadError: a claim does not fit its line.
     """
-    return page_of(*content_of(trace, view), worksheet_of(trace, view)).encode("utf-8", "backslashreplace")
+    paper = worksheet_of if sum(prod(trace[name].shape) for name in trace) <= MOST_TOLD else document_of
+    return page_of(*content_of(trace, view), paper(trace, view)).encode("utf-8", "backslashreplace")
 
 
 def page_of(content: Data, arrays: Mapping[str, Packed], paper: Document) -> str:

@@ -1,5 +1,6 @@
 // What a line's formula gives, in an arithmetic that Python's `predict.py` and this page share to the last bit: only
-// operations that IEEE 754 defines exactly, sums added up from their first term on, and an `exp` made of these.
+// operations that IEEE 754 defines exactly, sums added up from their first term on, and an `exp` made of these. Sums of
+// products are taken of whole numbers of so few bits that they are exact in any order.
 
 /**
  * @typedef {import("./node.js").Node_} Node_
@@ -264,6 +265,9 @@ function summed(kind, over, body, names) {
   };
 }
 
+/** The bits of a float64: whole numbers of so many are exact. */
+const EXACT = 53;
+
 /**
  * A sum over one index of products of two cells, in one loop: almost all work of a long trace is such sums.
  * @param {Node_} node
@@ -274,19 +278,52 @@ function productSum(node, names) {
   if (node[0] !== "Reduce" || node[1] !== "sum" || node[2].length !== 1 || node[3][0] !== "Binary" || node[3][1] !== "*") return null;
   const [, , left, right] = node[3];
   const [first, second] = [plainLetters(left), plainLetters(right)];
+  if (!first || !second) return null;
   const over = node[2][0] ?? "";
-  if (!first || !second || ![...first.letters, ...second.letters].includes(names.last)) return null;
-  const row = new Float64Array(width(names));
   const count = names.sizes[over] ?? 0;
+  const bits = EXACT - (32 - Math.clz32(count - 1));
+  const [a, b] = [whole(first, Math.floor(bits / 2), names), whole(second, bits - Math.floor(bits / 2), names)];
+  const factor = 2 ** (a.power + b.power);
+  const row = new Float64Array(width(names));
   return () => {
-    names.indices[over] = 0;
-    row.fill(-0);
-    const [a, b] = [along(first, over, names), along(second, over, names)];
-    for (let term = 0; term < count; term += 1) {
-      addProducts(row, a, b, term);
-    }
+    row.fill(0);
+    const [x, y] = [along(first, a, over, names), along(second, b, over, names)];
+    for (let term = 0; term < count; term += 1) addProducts(row, x, y, term);
+    for (let n = 0; n < row.length; n += 1) row[n] = /** @type {number} */ (row[n]) * factor;
     return row;
   };
+}
+
+/**
+ * An operand's numbers as whole ones of so many bits, and the power of 2 that one of these stands for.
+ * @param {{role: string, letters: string[]}} cells
+ * @param {number} bits
+ * @param {Names} names
+ */
+function whole({ role, letters }, bits, names) {
+  const { numbers, offset, strides } = /** @type {Operand} */ (names.operands[role]);
+  const size = (strides[0] ?? 1) * (letters.length ? (names.sizes[letters[0] ?? ""] ?? 1) : 1);
+  const part = numbers.slice(offset, offset + size);
+  let most = 0;
+  for (let n = 0; n < part.length; n += 1) {
+    const value = /** @type {number} */ (part[n]);
+    if (!Number.isFinite(value)) part[n] = 0;
+    else if (Math.abs(value) > most) most = Math.abs(value);
+  }
+  const power = exponent(most) - bits;
+  const unit = 2 ** -power;
+  for (let n = 0; n < part.length; n += 1) part[n] = Math.floor(/** @type {number} */ (part[n]) * unit + 0.5);
+  return { numbers: part, strides, power };
+}
+
+/**
+ * The power of 2 just above a number, as C's frexp has it.
+ * @param {number} value
+ */
+function exponent(value) {
+  if (value === 0) return 0;
+  const words = new Uint32Array(new Float64Array([value]).buffer);
+  return (((words[1] ?? 0) >>> 20) & 0x7ff) - 1022;
 }
 
 /**
@@ -316,14 +353,14 @@ function plainLetters(node) {
 }
 
 /**
- * @param {{role: string, letters: string[]}} cells
+ * @param {{letters: string[]}} cells
+ * @param {{numbers: Float64Array, strides: number[]}} operand
  * @param {string} over
  * @param {Names} names
  * @returns {Along}
  */
-function along({ role, letters }, over, names) {
-  const { numbers, offset, strides } = /** @type {Operand} */ (names.operands[role]);
-  const found = { numbers, start: offset, step: 0, jump: 0 };
+function along({ letters }, { numbers, strides }, over, names) {
+  const found = { numbers, start: 0, step: 0, jump: 0 };
   letters.forEach((letter, axis) => {
     const stride = strides[axis] ?? 0;
     if (letter === names.last) found.step += stride;

@@ -3,12 +3,14 @@
 The lines of a long trace would make a page too large. Of such a line the page stores only how its numbers differ from
 what its formula gives, which is next to nothing, and works out the rest when it is looked at. For that both sides must
 predict the same: only operations that IEEE 754 defines exactly are used, each sum is added up from its first term on,
-and `exp` is made of these.
+and `exp` is made of these. Sums of products, which are most of the work, are taken of whole numbers: both factors are
+rounded to so few bits that every partial sum is exact, so that the order of the terms, and with it the library that
+adds them, does not matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import factorial, prod
 from typing import Any
 
@@ -19,12 +21,14 @@ from clearhead.expr.nodes import children, walk
 
 Floats = np.ndarray[Any, Any]
 
-DEAREST = 320_000_000
-"""The most products and sums that a line may take to predict: about a third of a second."""
+DEAREST = 400_000_000
+"""The most products and sums that a line may take to predict: a second of a browser's time."""
+
+_EXACT = 53
+"""The bits of a float64: whole numbers of so many are exact."""
 
 _BLOCK = 1 << 16
-_EXPANDED = 1 << 20
-"""Numbers at a time, and the most terms of a sum at once: what stays in a processor's cache."""
+"""Numbers at a time: what stays in a processor's cache."""
 
 SHARED = frozenset({"neg", "abs", "sqrt", "share", "max", "exp", "tanh"})
 _SYMBOLS = frozenset({"+", "-", "*", "/", "<", "<=", "==", "and", "^", "//", "%"})
@@ -71,13 +75,41 @@ def _differs(node: Reduce, formula: Formula) -> bool:
     return any(inner == Index(formula.result[-1]) for inner in walk(node.body))
 
 
-def _is_of_cells(body: Expr) -> bool:
-    """Whether the terms of a sum are made of cells alone, by arithmetic."""
-    return isinstance(body, Ref) or (isinstance(body, (Binary, Call)) and all(map(_is_of_cells, children(body))))
+def _is_product(node: Expr) -> bool:
+    """Whether a node is a sum, over one index, of products of two cells."""
+    match node:
+        case Reduce("sum", (_,), Binary("*", Ref(_, first), Ref(_, second))):
+            return all(isinstance(index, Index) for index in (*first, *second))
+    return False
 
 
-def _cells_in(body: Binary | Call) -> list[Ref | Binary | Call]:
-    return [child for child in children(body) if isinstance(child, (Ref, Binary, Call))]
+_Factor = tuple[Floats, list[str]]
+_Factors = tuple[_Factor, _Factor, float]
+
+
+def _quantized(node: Expr, operands: Mapping[str, Floats], sizes: Mapping[str, int]) -> _Factors:
+    """The factors of a sum of products as whole numbers, and what their sum is to be multiplied with."""
+    assert isinstance(node, Reduce)  # noqa: S101 - `_is_product` made sure of it
+    bits = _EXACT - (sizes[node.over[0]] - 1).bit_length()
+    left, right = _refs(node.body)
+    first, power = _whole(operands[left.operand], bits // 2)
+    second, other = _whole(operands[right.operand], bits - bits // 2)
+    return (first, _letters(left)), (second, _letters(right)), 2.0 ** (power + other)
+
+
+def _refs(body: Expr) -> list[Ref]:
+    return [child for child in children(body) if isinstance(child, Ref)]
+
+
+def _letters(ref: Ref) -> list[str]:
+    return [index.name for index in ref.indices if isinstance(index, Index)]
+
+
+def _whole(array: Floats, bits: int) -> tuple[Floats, int]:
+    """The numbers as whole ones of so many bits, and the power of 2 that one of these stands for."""
+    finite = np.where(np.isfinite(array), array, 0.0)
+    power = int(np.frexp(np.abs(finite).max(initial=0.0))[1]) - bits
+    return np.floor(finite * 2.0**-power + 0.5), power
 
 
 def _is_shared(node: Expr) -> bool:
@@ -98,6 +130,7 @@ def predict(formula: Formula, operands: Mapping[str, Floats], sizes: Mapping[str
     shape = [sizes[letter] for letter in formula.result]
     result = np.empty(shape)
     axis = max(len(shape) - 2, 0)
+    products = {node: _quantized(node, operands, sizes) for node in walk(formula.body) if _is_product(node)}
     step = max(_BLOCK * shape[axis] // max(prod(shape), 1), 1) if shape else 1
     for start in range(0, shape[axis] if shape else 1, step):
         part = slice(start, start + step)
@@ -105,7 +138,7 @@ def predict(formula: Formula, operands: Mapping[str, Floats], sizes: Mapping[str
         if shape:
             ranges[formula.result[axis]] = slice(start, min(start + step, shape[axis]))
         with np.errstate(all="ignore"):
-            found = _Block(operands, sizes, list(formula.result), ranges).value(formula.body)
+            found = _Block(operands, sizes, list(formula.result), ranges, products).value(formula.body)
         result[(*[slice(None)] * axis, part) if shape else ()] = found
     return result
 
@@ -118,13 +151,15 @@ class _Block:
         operands: Mapping[str, Floats],
         sizes: Mapping[str, int],
         letters: list[str],
-        ranges: Mapping[str, slice | int],
+        ranges: Mapping[str, slice],
+        products: Mapping[Expr, _Factors],
         locals: Mapping[str, Floats] | None = None,
     ) -> None:
         self.operands = operands
         self.sizes = sizes
         self.letters = letters
         self.ranges = ranges
+        self.products = products
         self.locals = locals or {}
 
     def value(self, expr: Expr) -> Any:
@@ -149,7 +184,9 @@ class _Block:
                 return np.where(self.value(condition), self.value(then), self.value(otherwise))
             case Let(name, value, body):
                 known = {**self.locals, name: self.value(value)}
-                return _Block(self.operands, self.sizes, self.letters, self.ranges, known).value(body)
+                return _Block(self.operands, self.sizes, self.letters, self.ranges, self.products, known).value(body)
+            case Reduce() if expr in self.products:
+                return self._product(expr)
             case Reduce(kind, over, body):
                 whole = self._sum(over, body)
                 return whole / np.float64(prod(self.sizes[i] for i in over)) if kind == "mean" else whole
@@ -157,8 +194,6 @@ class _Block:
 
     def _index(self, name: str) -> Any:
         found = self.ranges[name]
-        if isinstance(found, int):
-            return np.float64(found)
         return self._along(np.arange(found.start, found.stop, dtype=np.float64), [name])
 
     def _along(self, array: Floats, names: list[str]) -> Floats:
@@ -170,8 +205,7 @@ class _Block:
         return array.transpose(order).reshape(shape)
 
     def _cells(self, role: str, names: list[str]) -> Floats:
-        picked = self.operands[role][tuple(self.ranges[name] for name in names)]
-        return self._along(picked, [name for name in names if not isinstance(self.ranges[name], int)])
+        return self._along(self.operands[role][tuple(self.ranges[name] for name in names)], names)
 
     def _picked(self, role: str, indices: tuple[Expr, ...]) -> Floats:
         """Cells whose indices are worked out; what lies outside belongs to a case that does not hold."""
@@ -179,52 +213,25 @@ class _Block:
         found = (np.asarray(self.value(index)).astype(np.intp) for index in indices)
         return array[tuple(np.clip(each, 0, size - 1) for each, size in zip(found, array.shape, strict=True))]
 
+    def _product(self, expr: Reduce) -> Any:
+        """A sum of products by whatever is fastest: it is exact."""
+        left, right, factor = self.products[expr]
+        sides = [(array[tuple(map(self._range, names))], names) for array, names in (left, right)]
+        letters = {name: n for n, name in enumerate(dict.fromkeys([*left[1], *right[1]]))}
+        kept = [name for name in letters if name not in expr.over]
+        (a, first), (b, second) = ((array, [letters[name] for name in names]) for array, names in sides)
+        whole = np.einsum(a, first, b, second, [letters[name] for name in kept], optimize=True)
+        return self._along(whole, kept) * factor
+
+    def _range(self, name: str) -> slice:
+        return self.ranges.get(name, slice(0, self.sizes[name]))
+
     def _sum(self, over: tuple[str, ...], body: Expr) -> Any:
-        """The terms one after the other: along an axis of their own where they are few, else in a loop."""
+        """The terms along axes of their own, added up one after the other."""
         count = prod(self.sizes[i] for i in over)
-        free = {node.name for node in walk(body) if isinstance(node, Index)} & set(self.letters)
-        large = count * prod(self._length(letter) for letter in free) > _EXPANDED
-        if large and isinstance(body, Binary) and _is_of_cells(body):
-            return self._looped(over, body)
-        return self._expanded(over, body, count)
-
-    def _looped(self, over: tuple[str, ...], body: Binary) -> Any:
-        """A sum term by term, in two arrays that stay where they are."""
-        beside = self._beside(over)
-        parts = [beside.terms(part, len(over)) for part in _cells_in(body)]
-        combine = _FUNCTIONS[body.symbol]
-        whole: Any = None
-        for values in np.ndindex(*(self.sizes[i] for i in over)):
-            if whole is None:
-                whole = np.array(combine(*(part(values) for part in parts)))
-                term = np.empty_like(whole)
-            else:
-                combine(*(part(values) for part in parts), out=term)
-                whole += term
-        return whole
-
-    def _beside(self, over: tuple[str, ...]) -> _Block:
-        """The same block with the indices of a sum as further axes, the last ones."""
         ranges = {**self.ranges, **{i: slice(0, self.sizes[i]) for i in over}}
         locals = {name: np.reshape(value, (*np.shape(value), *[1] * len(over))) for name, value in self.locals.items()}
-        return _Block(self.operands, self.sizes, [*self.letters, *over], ranges, locals)
-
-    def terms(self, expr: Ref | Binary | Call, count: int) -> Callable[[tuple[int, ...]], Any]:
-        """An expression for one combination of values of the last axes."""
-        if isinstance(expr, Ref):
-            view = self.value(expr)
-            ends = view.shape[view.ndim - count :]
-            front = np.moveaxis(view, range(-count, 0), range(count))
-            return lambda values: front[tuple(n if size > 1 else 0 for n, size in zip(values, ends, strict=True))]
-        inner = [self.terms(child, count) for child in _cells_in(expr)]
-        function = _FUNCTIONS[expr.symbol if isinstance(expr, Binary) else expr.function]
-        return lambda values: function(*(part(values) for part in inner))
-
-    def _length(self, letter: str) -> int:
-        found = self.ranges[letter]
-        return 1 if isinstance(found, int) else found.stop - found.start
-
-    def _expanded(self, over: tuple[str, ...], body: Expr, count: int) -> Any:
-        terms = np.asarray(self._beside(over).value(body))
+        block = _Block(self.operands, self.sizes, [*self.letters, *over], ranges, self.products, locals)
+        terms = np.asarray(block.value(body))
         full = np.broadcast_to(terms, (*terms.shape[: -len(over)], *(self.sizes[i] for i in over)))
         return np.add.accumulate(full.reshape(*full.shape[: -len(over)], count), axis=-1)[..., -1]
