@@ -10,7 +10,7 @@ from clearhead.spec import Attention
 
 
 def test_a_long_trace_is_written_soon_and_small(sheet, tmp_path):
-    """512 tokens and 12 heads of 64 features take 3 s of work and 25 MB, and cells are told at once when they are there."""
+    """512 tokens and 12 heads of 64 features take 3 s of work and 25 MB, and moving through cells stays quick."""
     sizes = {"token": 512, "model": 768, "head": 12, "depth": 64, "head*depth": 768}
     working = Attention(heads=12).working()
     rng = np.random.default_rng(2)

@@ -16,6 +16,7 @@ const UNIT = 12;
 const MOST_SIDE = 76;
 const MOST_THUMBS = 12;
 const MOST_LABELS = 6;
+const MOST_LABELLED = 2;
 
 /**
  * The lines by how many steps they are away from what is given; what is given stands just before its first use.
@@ -126,10 +127,15 @@ class Card {
       "button",
       { type: "button", class: `card ${line.made ? "" : "given"}`, "data-line": line.name, onclick: () => choose(line.name) },
       h("span", { class: "name" }, ...pathParts(line.name)),
-      h("span", { class: "picture" }, this.labels(), h("span", { class: "thumbs" }, this.canvases)),
+      h("span", { class: "picture" }, this.labels(), h("span", { class: "thumbs", style: { "--across": this.across() } }, this.canvases)),
       h("span", { class: "badges" }, badges(line)),
     );
     this.draw();
+  }
+
+  /** How many small matrices stand side by side. */
+  across() {
+    return this.layout.count <= MOST_LABELLED ? this.layout.count : this.layout.count <= 4 ? 2 : 4;
   }
 
   canvas() {
@@ -141,7 +147,7 @@ class Card {
   labels() {
     const { shape, named, name } = this.line;
     const axis = shape.length - 2;
-    if (!named[axis] || this.layout.rows > MOST_LABELS || this.layout.count > 4) return null;
+    if (!named[axis] || this.layout.rows > MOST_LABELS || this.layout.count > MOST_LABELLED) return null;
     const rows = Array.from({ length: this.layout.rows }, (_, row) => this.trace.label(name, axis, row));
     return h(
       "span", { class: "labels", "aria-hidden": "true", style: { "--side": `${this.size.side}px` } },

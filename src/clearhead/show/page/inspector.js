@@ -208,23 +208,47 @@ export class Inspector {
     return "The arithmetic is not shown: it takes numbers that are left blank or were not kept.";
   }
 
-  /** @param {Fragment[]} row */
+  /**
+   * A row of arithmetic. What has no space in it stays on one line.
+   * @param {Fragment[]} row
+   */
   written(row) {
-    return h("p", null, row.map((each) => {
-      if (typeof each === "string") return h("span", null, sign(each));
-      const place = { line: each.line, cell: each.cell };
-      const name = this.trace.cellName(each.line, each.cell);
-      return h(
-        "button",
-        {
-          type: "button", class: "operand-number", title: name, "aria-label": `${each.text}, ${name}`,
-          onclick: () => this.doing.follow(place),
-          onpointerenter: () => this.glow(place), onpointerleave: () => this.glow(null),
-          onfocus: () => this.glow(place), onblur: () => this.glow(null),
-        },
-        typeset(each.text),
-      );
-    }));
+    const line = h("p");
+    let piece = h("span", { class: "piece" });
+    for (const each of row) {
+      if (typeof each !== "string") {
+        piece.append(this.number(each));
+        continue;
+      }
+      for (const part of sign(each).split(/( +)/)) {
+        if (!part.startsWith(" ")) piece.append(part);
+        else {
+          line.append(piece, part);
+          piece = h("span", { class: "piece" });
+        }
+      }
+    }
+    line.append(piece);
+    return line;
+  }
+
+  /**
+   * A number that can be followed to where it came from.
+   * @param {import("./text.js").Link} link
+   */
+  number(link) {
+    const place = { line: link.line, cell: link.cell };
+    const name = this.trace.cellName(link.line, link.cell);
+    return h(
+      "button",
+      {
+        type: "button", class: "operand-number", title: name, "aria-label": `${link.text}, ${name}`,
+        onclick: () => this.doing.follow(place),
+        onpointerenter: () => this.glow(place), onpointerleave: () => this.glow(null),
+        onfocus: () => this.glow(place), onblur: () => this.glow(null),
+      },
+      typeset(link.text),
+    );
   }
 
   /** @param {Place | null} place */

@@ -84,7 +84,7 @@ export class Tokens {
     return h(
       "div", { class: "columns", style: { "--height": `${height}px` } },
       h("ul", { class: "queries", "aria-label": "Queries" }, this.queries.map((each) => h("li", null, each))),
-      svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height, "aria-hidden": "true" }, ...this.paths),
+      svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height, preserveAspectRatio: "none", "aria-hidden": "true" }, ...this.paths),
       h("ul", { class: "keys", "aria-label": "Keys" }, this.keys),
     );
   }
