@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -147,6 +147,9 @@ def _without(problem: Problem, change: Change) -> Iterator[Claim]:
     trace = _trace(problem)
     cells = {entry.cell for entry in change.entries}
     for claim in problem.claims:
+        if claim.line not in trace:
+            yield claim
+            continue
         array = trace.numpy(claim.line)
         place = claim.place(trace.left_axes(claim.line), array.shape, trace.working.first)
 
@@ -155,8 +158,10 @@ def _without(problem: Problem, change: Change) -> Iterator[Claim]:
             return name == change.line and cell in cells
 
         left = _erased(claim.written, (), is_new)
-        if any(number != UNCLAIMED for number in leaves(left)):
-            yield replace(claim, written=left)
+        if left == claim.written:
+            yield claim
+        elif any(number != UNCLAIMED for number in leaves(left)):
+            yield replace(claim, written=left, decimals=claim.precision)
 
 
 def _erased(written: Written, at: Cell, is_new: Callable[[Cell], bool]) -> Written:
@@ -211,17 +216,11 @@ def diagnosis(text: str) -> str:
     problem = problem_of(text)
     if not problem.claims:
         return ""
-    claims = tuple(_fitting_claims(problem))
-    working = problem.textbook()
-    given = {each.name: problem.arrays[each.name] for each in working.givens}
-    return to_html(diagnose(claims, working, given, tokens=problem.tokens or None).document(title="Why they differ"))
-
-
-def _fitting_claims(problem: Problem) -> Iterable[Claim]:
-    """The claims for lines that the textbook has."""
-    names = set(problem.textbook().names)
-    trace = _trace(problem)
-    return (claim for claim in problem.claims if trace.locate(claim.line)[0] in names)
+    given = {each.name: problem.arrays[each.name] for each in problem.textbook().givens}
+    trace = problem.textbook().run(given, tokens=problem.tokens or None)
+    claims = [claim for claim in problem.claims if claim.line in trace]
+    report = diagnose(claims, trace.working, given, tokens=trace.tokens)
+    return to_html(report.document(title="Why they differ"))
 
 
 def exported(text: str, ending: str) -> bytes:

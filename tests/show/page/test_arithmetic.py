@@ -129,6 +129,18 @@ def test_a_long_trace_is_worked_out_to_the_last_bit(modules, given_as, monkeypat
     )
 
 
+@pytest.mark.parametrize("size", [1e-310, 1e-200, 1e200, 0.0, np.inf])
+def test_numbers_of_any_size_are_worked_out(modules, size, monkeypatch):
+    """Also where products vanish or overflow, and where there is nothing but zeros or no number at all."""
+    monkeypatch.setattr(arrays_module, "LARGEST_WHOLE", 0)
+    working = Attention(heads=2, output=False).working()
+    sizes = {"head": 2, "token": 5, "model": 3, "depth": 4}
+    rng = np.random.default_rng(6)
+    arrays = {each.name: rng.normal(size=[sizes[word] for word in each.axes]) for each in working.givens}
+    with np.errstate(all="ignore"):
+        assert_unpacked(modules, working.run({**arrays, "input": arrays["input"] * size}))
+
+
 def numbers():
     """Numbers that are hard to write: ties, neighbours, large and small ones."""
     rng = np.random.default_rng(7)

@@ -119,6 +119,8 @@ def _claims(trace: Trace, claims: tuple[Claim, ...]) -> dict[str, list[Data]]:
     """The claimed cells by the name of their line: where, what was written, whether it agrees."""
     found: dict[str, list[Data]] = {}
     for claim in claims:
+        if claim.line not in trace:  # a deviation may have done away with the line
+            continue
         name, _ = trace.locate(claim.line)
         found.setdefault(name, []).extend(_claimed(trace, claim))
     return found

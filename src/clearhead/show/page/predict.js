@@ -268,6 +268,9 @@ function summed(kind, over, body, names) {
 /** The bits of a float64: whole numbers of so many are exact. */
 const EXACT = 53;
 
+/** The largest power of 2 that factors are scaled with. */
+const FARTHEST = 400;
+
 /**
  * A sum over one index of products of two cells, in one loop: almost all work of a long trace is such sums.
  * @param {Node_} node
@@ -311,6 +314,7 @@ function whole({ role, letters }, bits, names) {
     else if (Math.abs(value) > most) most = Math.abs(value);
   }
   const power = exponent(most) - bits;
+  if (Math.abs(power) > FARTHEST) return { numbers: part.fill(0), strides, power: 0 };
   const unit = 2 ** -power;
   for (let n = 0; n < part.length; n += 1) part[n] = Math.floor(/** @type {number} */ (part[n]) * unit + 0.5);
   return { numbers: part, strides, power };

@@ -27,6 +27,9 @@ DEAREST = 400_000_000
 _EXACT = 53
 """The bits of a float64: whole numbers of so many are exact."""
 
+_FARTHEST = 400
+"""The largest power of 2 that factors are scaled with: of numbers that are farther from 1 nothing is predicted."""
+
 _BLOCK = 1 << 16
 """Numbers at a time: what stays in a processor's cache."""
 
@@ -109,6 +112,8 @@ def _whole(array: Floats, bits: int) -> tuple[Floats, int]:
     """The numbers as whole ones of so many bits, and the power of 2 that one of these stands for."""
     finite = np.where(np.isfinite(array), array, 0.0)
     power = int(np.frexp(np.abs(finite).max(initial=0.0))[1]) - bits
+    if abs(power) > _FARTHEST:
+        return np.zeros_like(finite), 0
     return np.floor(finite * 2.0**-power + 0.5), power
 
 
