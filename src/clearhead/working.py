@@ -192,6 +192,12 @@ class Working(Struct, frozen=True, dict=True):
                         del values[past]
         return Trace(self, values, tokens=tokens, flags=flags)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows: the lines with their formulas."""
+        from clearhead.show.display import working_bundle
+
+        return working_bundle(self)
+
     @cached_property
     def _plans(self) -> dict[tuple[str, ...] | None, list[_Step]]:
         return {}

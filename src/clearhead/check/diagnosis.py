@@ -53,6 +53,12 @@ class Report(Outcome, frozen=True, eq=False):
         """The report as plain data for JSON."""
         return diagnosis_data(self)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows: the report to read."""
+        from clearhead.show.display import document_bundle
+
+        return document_bundle(self.document())
+
     def __str__(self) -> str:
         return plain_text(self)
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from clearhead import __version__
-from clearhead.cli import check, exercises, grade, problems, show
+from clearhead.cli import check, exercises, grade, problems, serve, show
 from clearhead.cli.group import Commands, command
 
 
@@ -46,6 +46,7 @@ COMMANDS = (
     check.deviations,
     show.export,
     show.plot,
+    serve.serve,
     problems.new,
     exercises.generate,
     completion,

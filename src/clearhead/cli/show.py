@@ -84,7 +84,7 @@ def export(
         raise click.UsageError("--key goes with --blank: without blanks the file is its own key.")
     worked = read_problem(problem)
     trace = worked.trace(*deviate)
-    view = replace(_view(worked, trace, decimals, deviate), framework=framework)
+    view = replace(view_of(worked, trace, decimals, deviate), framework=framework)
     for path in map(Path, outputs):
         save(trace, path, replace(view, blank=blank))
         click.echo(f"Wrote {path}")
@@ -112,7 +112,7 @@ def plot(problem: str, line: str, output: str, kind: str, deviate: tuple[str, ..
     click.echo(f"Wrote {output}")
 
 
-def _view(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:
+def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:
     """All of a problem: what it deviates by, what was claimed, and why that differs."""
     from clearhead.check import diagnose
     from clearhead.show import View
@@ -122,4 +122,12 @@ def _view(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...
     if problem.claims:
         given = {each.name: trace[each.name] for each in trace.working.givens}
         found = diagnose(problem.claims, trace.working, given, tokens=trace.tokens).document(title="Why they differ")
-    return View(problem.title, problem.about, applied, decimals=decimals, claims=problem.claims, diagnosis=found)
+    return View(
+        problem.title,
+        problem.about,
+        applied,
+        decimals=decimals,
+        claims=problem.claims,
+        diagnosis=found,
+        textbook=problem.textbook(),
+    )

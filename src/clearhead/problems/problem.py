@@ -111,6 +111,15 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         arrays = {given.name: self.arrays[given.name] for given in working.givens}
         return working.run(arrays, keep=keep, tokens=self.tokens or None)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows: the page of the worked problem, with its claims, or text."""
+        from clearhead.show import View
+        from clearhead.show.display import trace_bundle
+
+        applied = tuple(map(str, self.deviations))
+        view = View(self.title, self.about, applied, claims=self.claims, textbook=self.textbook())
+        return trace_bundle(self.trace(), view)
+
 
 Lines = dict[str, tuple[Axes, Shape]]
 """The axis words and the shape of lines and given arrays by name."""

@@ -28,6 +28,12 @@ def _json(trace: Trace, view: View) -> bytes:
     return as_json(to_data(trace, view)).encode()
 
 
+def _html(trace: Trace, view: View) -> bytes:
+    from clearhead.show.page import page
+
+    return page(trace, view)
+
+
 def _script(trace: Trace, view: View) -> bytes:
     from clearhead.show.source.script import script
 
@@ -62,6 +68,7 @@ def _paper(form: Literal["pdf", "svg", "png"]) -> Exporter:
 
 
 KINDS: dict[str, Exporter] = {
+    ".html": _html,
     ".ipynb": _notebook,
     ".json": _json,
     ".md": _lowered("markdown"),

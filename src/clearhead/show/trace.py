@@ -15,6 +15,7 @@ from clearhead.errors import UnknownName
 from clearhead.expr import Call, Expr, Number, Ref, Where
 from clearhead.line import Given, Line, equation, matches
 from clearhead.trace import Cell, Trace
+from clearhead.working import Working
 
 MOST_PANELS = 16
 """Of more heads than this the first are shown."""
@@ -36,6 +37,7 @@ class View(Struct, frozen=True):
         blank: patterns of the lines whose numbers are left for the reader to fill in; as for `Working.run` any ending
             of a path will do, and ``*`` stands for anything. Given arrays are always shown.
         framework: what a program is written in: numpy or torch.
+        textbook: the working without the deviations, for media that mark the lines that these change.
     """
 
     title: str = "Trace"
@@ -48,6 +50,7 @@ class View(Struct, frozen=True):
     diagnosis: Document | None = None
     blank: tuple[str, ...] = ()
     framework: str = "numpy"
+    textbook: Working | None = None
 
     def __post_init__(self) -> None:
         if self.cell is not None and self.address is None:

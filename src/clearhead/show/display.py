@@ -1,0 +1,82 @@
+"""How things show themselves in a notebook: as a page of their own within it, with text for where there is none.
+
+Each page stands in a frame that shares nothing with the notebook or with other pages: neither styles, nor scripts, nor
+the notebook's rights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from math import prod
+
+from clearhead.axes import describe
+from clearhead.document import Document, Equation, Heading, Part, Prose
+from clearhead.line import equation
+from clearhead.show.forms import lower
+from clearhead.show.html import to_html
+from clearhead.show.page import page
+from clearhead.show.page.assemble import styles
+from clearhead.show.trace import View, document_of
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+Bundle = dict[str, str]
+
+MOST_NUMBERS = 300_000
+"""A notebook keeps what it shows; a trace of more numbers than this is told in words."""
+
+TALL, LOW, EACH = 760, 120, 64
+"""The height of a page, the least of a document, and what each of its parts may take."""
+
+
+def trace_bundle(trace: Trace, view: View | None = None) -> Bundle:
+    """A trace as its page and as text."""
+    view = view or View()
+    count = sum(prod(trace[name].shape) for name in trace)
+    if count > MOST_NUMBERS:
+        return document_bundle(_too_large(trace, view.title, count))
+    html = page(trace, view).decode()
+    return {"text/plain": _text(document_of(trace, view)), "text/html": _frame(html, view.title, TALL)}
+
+
+def working_bundle(working: Working) -> Bundle:
+    """A working as its lines with their formulas."""
+    return document_bundle(Document("Working", tuple(_lines(working)), None))
+
+
+def document_bundle(document: Document) -> Bundle:
+    """A document as HTML and as text."""
+    height = min(TALL, LOW + EACH * len(document.parts))
+    body = f'<article class="paper">\n{to_html(document)}\n</article>'
+    html = (
+        f'<!DOCTYPE html><html lang="en" class="clearhead"><meta charset="utf-8"><style>{styles()}</style>{body}</html>'
+    )
+    return {"text/plain": _text(document), "text/html": _frame(html, document.title, height)}
+
+
+def _text(document: Document) -> str:
+    return lower(document, "text", width=100)
+
+
+def _frame(html: str, title: str, height: int) -> str:
+    return (
+        f'<iframe sandbox="allow-scripts" title="{escape(title)}" srcdoc="{escape(html)}" '
+        f'style="width: 100%; height: {height}px; border: 0; resize: vertical; overflow: auto"></iframe>'
+    )
+
+
+def _too_large(trace: Trace, title: str, count: int) -> Document:
+    parts: list[Part] = [
+        Prose(f'{count:,} numbers in {len(trace)} arrays: too many to show here. Write a page of them: save("x.html").')
+    ]
+    parts += (Heading(name, trace.axes(name), tuple(trace[name].shape)) for name in trace)
+    return Document(title, parts)
+
+
+def _lines(working: Working) -> Iterator[Part]:
+    for given in working.givens:
+        yield Heading(given.name, aside=f"{describe(given.axes, given.known_sizes())} given")
+    for line in working.lines:
+        yield Heading(line.name, aside=describe(line.axes, [None] * len(line.axes)))
+        yield Equation(*equation(line, working.axes), working.first)

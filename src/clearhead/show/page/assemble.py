@@ -1,0 +1,107 @@
+"""One file of everything: the modules joined, the styles, the font, the content, and all of it on paper too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from math import prod
+from pathlib import Path
+
+from clearhead.document import Document
+from clearhead.show.data import as_json
+from clearhead.show.html import to_html
+from clearhead.show.mathml import escape
+from clearhead.show.page.arrays import Packed
+from clearhead.show.page.content import Data, content_of
+from clearhead.show.page.font import font
+from clearhead.show.trace import View, document_of
+from clearhead.show.worksheet import worksheet_of
+from clearhead.trace import Trace
+
+FOLDER = Path(__file__).parent
+
+MODULES = (
+    "dom", "number", "expr", "predict", "text", "content", "trace", "colour", "thumb", "grid", "flow", "tokens",
+    "inspector", "app",
+)  # fmt: skip
+"""The page's modules, each after those it imports."""
+
+STYLES = ("page", "paper")
+
+MOST_TOLD = 100_000
+"""Of a trace of more numbers than this no cells are told on paper: to find those that tell most would take long."""
+
+START = "$app.start(document);"
+
+_IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
+
+LICENCE = "Formulas are set in a part of STIX Two Math, under the SIL Open Font License 1.1 (openfontlicense.org)."
+
+
+def page(trace: Trace, view: View) -> bytes:
+    """A trace as one HTML file that needs nothing else, neither a network nor a server.
+
+    Raises:
+        UnknownName: no such deviation, line or head.
+        ClearheadError: a claim does not fit its line.
+    """
+    paper = worksheet_of if sum(prod(trace[name].shape) for name in trace) <= MOST_TOLD else document_of
+    return page_of(*content_of(trace, view), paper(trace, view)).encode("utf-8", "backslashreplace")
+
+
+def page_of(content: Data, arrays: Mapping[str, Packed], paper: Document) -> str:
+    """The page of a content and its packed arrays, with the document that is printed and read without scripts."""
+    blocks = "\n".join(_block(name, packed) for name, packed in arrays.items())
+    about = {name: {key: value for key, value in packed.items() if key != "data"} for name, packed in arrays.items()}
+    data = as_json(content | {"arrays": about}).replace("<", "\\u003c")
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en" class="clearhead">',
+            "<head>",
+            '<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(content['title'])}</title>",
+            f"<style>\n{styles()}</style>",
+            "</head>",
+            "<body>",
+            '<div id="app"></div>',
+            f'<article class="paper">\n{to_html(paper, level=1)}\n</article>',
+            f'<script type="application/json" id="content">{data}</script>',
+            blocks,
+            f'<script type="module">\n{program()}{START}\n</script>',
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _block(name: str, packed: Packed) -> str:
+    return f'<script type="application/octet-stream" data-line="{escape(name)}">{packed["data"]}</script>'
+
+
+@cache
+def program() -> str:
+    """The modules as one: each is a function that gives what it exports, and takes from those before it."""
+    return "".join(map(_enclosed, MODULES))
+
+
+def _enclosed(name: str) -> str:
+    text = (FOLDER / f"{name}.js").read_text("utf-8")
+    exports = ", ".join(found[2] for found in _EXPORT.finditer(text))
+    inner = _EXPORT.sub(r"\1", _IMPORT.sub(r"const \1 = $\2;", text))
+    return f"const ${name} = (() => {{\n{inner}\nreturn {{ {exports} }};\n}})();\n"
+
+
+@cache
+def styles() -> str:
+    """The style sheets, and the font where there is one."""
+    return "".join([*_font_face(), *((FOLDER / f"{name}.css").read_text("utf-8") for name in STYLES)])
+
+
+def _font_face() -> Iterator[str]:
+    if source := font():
+        yield f"/* {LICENCE} */\n@font-face {{ font-family: 'Clearhead Math'; src: url({source}) format('woff'); }}\n"

@@ -1,0 +1,89 @@
+// Shading: blue for what is above zero, orange for what is below, the deeper the further; shares from none to all.
+
+/**
+ * @typedef {import("./trace.js").Trace} Trace
+ * @typedef {{base: number[], above: number[], below: number[], barred: number[], unknown: number[]}} Palette
+ */
+
+/** How deep the deepest shade is: numbers stay readable on it. */
+const DEEPEST = 0.62;
+
+/** @type {WeakMap<object, number>} */
+const SPANS = new WeakMap();
+
+/** Shares among more keys than this are shaded more deeply: most of them are small. */
+const FEW_SHARES = 12;
+
+/**
+ * How far from zero the numbers of a line go; for shares all of it, or where many share some times what each would get.
+ * @param {Trace} trace
+ * @param {string} name
+ */
+export function spanOf(trace, name) {
+  const numbers = trace.numbers(name);
+  const { shares, shape } = trace.line(name);
+  if (!numbers) return 1;
+  if (shares) return Math.min(1, FEW_SHARES / Math.max(shape.at(-1) ?? 1, 1));
+  let span = SPANS.get(numbers);
+  if (span === undefined) {
+    span = 0;
+    for (const value of numbers) if (Math.abs(value) > span && Number.isFinite(value)) span = Math.abs(value);
+    SPANS.set(numbers, span);
+  }
+  return span || 1;
+}
+
+/**
+ * How deep a number is shaded, from 0 to 1.
+ * @param {number} value
+ * @param {number} span
+ */
+export function depth(value, span) {
+  return Number.isFinite(value) ? Math.min(Math.abs(value) / span, 1) * DEEPEST : 0;
+}
+
+/**
+ * The class of a number: what its shade means.
+ * @param {number} value
+ */
+export function tone(value) {
+  if (Number.isNaN(value)) return "unknown";
+  if (!Number.isFinite(value)) return "barred";
+  return value < 0 ? "below" : "above";
+}
+
+/**
+ * The page's colours as numbers, for canvases.
+ * @param {Element} element
+ * @returns {Palette}
+ */
+export function palette(element) {
+  const style = getComputedStyle(element);
+  /** @param {string} name */
+  const colour = (name) => {
+    const hex = style.getPropertyValue(name).trim().replace("#", "");
+    return [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16) || 0);
+  };
+  return {
+    base: colour("--cell"),
+    above: colour("--above"),
+    below: colour("--below"),
+    barred: colour("--barred"),
+    unknown: colour("--wrong"),
+  };
+}
+
+/**
+ * The colour of a number.
+ * @param {number} value
+ * @param {number} span
+ * @param {Palette} colours
+ * @returns {number[]}
+ */
+export function colour(value, span, colours) {
+  const kind = tone(value);
+  const ink = colours[kind];
+  if (kind === "barred" || kind === "unknown") return ink;
+  const part = depth(value, span) / DEEPEST;
+  return colours.base.map((each, n) => Math.round(each + ((ink[n] ?? 0) - each) * part));
+}

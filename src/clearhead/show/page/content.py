@@ -1,0 +1,138 @@
+"""What a page shows, as plain data: the lines with their formulas, claims and notes; the numbers stand apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from clearhead.axes import TOKENS, head_axis, with_batch
+from clearhead.claim import Claim, differing
+from clearhead.deviations import Applied, deviation, parse_deviation
+from clearhead.expr import Expr
+from clearhead.line import Given, Line, equation
+from clearhead.show.cells import one_line, visible
+from clearhead.show.html import to_html
+from clearhead.show.mathml import equation as in_mathml
+from clearhead.show.page.arrays import Packed, pack_lines
+from clearhead.show.trace import View, blanks, is_shares
+from clearhead.trace import Trace
+
+Data = dict[str, Any]
+
+
+def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
+    """All that a page shows of a trace, and the packed numbers of each line.
+
+    Lines that the view leaves blank have no numbers, and then there are no claims and no diagnosis, which tell them.
+
+    Raises:
+        UnknownName: no such deviation.
+        ClearheadError: a claim does not fit its line.
+    """
+    blank = blanks(trace, view)
+    claims = {} if view.blank else _claims(trace, view.claims)
+    notes = [note for note in trace.notes if note.line not in blank]
+    content = {
+        "title": one_line(view.title),
+        "about": [one_line(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()],
+        "first": trace.working.first,
+        "decimals": view.decimals,
+        "tokens": None if trace.tokens is None else [visible(token) for token in trace.tokens],
+        "deviations": [_deviation(each) for each in view.deviations],
+        "lines": [
+            {
+                **_line(trace, name, view, blank=name in blank),
+                "claims": claims.get(name, []),
+                "notes": [visible(str(note)) for note in notes if note.line == name],
+            }
+            for name in trace
+        ],
+        "diagnosis": None if view.diagnosis is None or view.blank else to_html(view.diagnosis),
+    }
+    return content, pack_lines(trace, [name for name in trace if name not in blank])
+
+
+def _deviation(written: str | Applied) -> Data:
+    applied = parse_deviation(written) if isinstance(written, str) else written
+    known = deviation(applied.id)
+    return {"name": visible(str(applied)), "does": known.does, "unseen": known.invisible, "remedy": known.remedy}
+
+
+def _line(trace: Trace, name: str, view: View, *, blank: bool) -> Data:
+    part, array = trace.working.line(name), trace[name]
+    words = with_batch(part.axes, array.ndim)
+    axis = head_axis(part.axes)
+    tokens = 0 if trace.tokens is None else len(trace.tokens)
+    data: Data = {
+        "name": name,
+        "axes": list(words),
+        "shape": list(array.shape),
+        "head": None if axis is None else array.ndim + axis,
+        "named": [word in TOKENS and size == tokens for word, size in zip(words, array.shape, strict=True)],
+        "shares": is_shares(part),
+        "blank": blank,
+    }
+    if isinstance(part, Given):
+        return data | {"operands": [], "made": None, "changed": False}
+    changed = view.textbook is not None and part not in view.textbook.lines
+    return data | {"operands": list(part.operands), "made": _made(trace, part, view), "changed": changed}
+
+
+def _made(trace: Trace, line: Line, view: View) -> Data:
+    """How a line comes about: its formula to look at, and to work cells out with."""
+    formula = line.formula
+    kept = all(operand in set(trace) for operand in line.operands)
+    shapes = [tuple(trace[operand].shape) for operand in line.operands] if kept else []
+    return {
+        "summary": line.operation.summary,
+        "formula": in_mathml(*equation(line, trace.working.axes), view.decimals, trace.working.first),
+        "roles": list(formula.roles),
+        "core": [len(letters) for letters in formula.operands],
+        "result": list(formula.result),
+        "body": expr_data(formula.body),
+        "sizes": formula.bind(shapes) if kept else None,
+    }
+
+
+def expr_data(expr: Expr) -> list[Any]:
+    """An expression as nested lists: the kind of node, and what it holds in the order of its fields.
+
+    Numbers that JSON has not are texts: ``"-Infinity"``.
+    """
+    return [type(expr).__name__, *(_field(getattr(expr, name)) for name in expr.__struct_fields__)]
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, Expr):
+        return expr_data(value)
+    if isinstance(value, tuple):
+        return [_field(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _claims(trace: Trace, claims: tuple[Claim, ...]) -> dict[str, list[Data]]:
+    """The claimed cells by the name of their line: where, what was written, whether it agrees."""
+    found: dict[str, list[Data]] = {}
+    for claim in claims:
+        if claim.line not in trace:  # a deviation may have done away with the line
+            continue
+        name, _ = trace.locate(claim.line)
+        found.setdefault(name, []).extend(_claimed(trace, claim))
+    return found
+
+
+def _claimed(trace: Trace, claim: Claim) -> Iterator[Data]:
+    array = trace.numpy(claim.line)
+    place = claim.place(trace.left_axes(claim.line), array.shape, trace.working.first)
+    wrong = differing(claim, np.asarray(array[place], dtype=np.float64))
+    for where in np.argwhere(claim.claimed):
+        _, cell = trace.place(claim.line, *place, *map(int, where))
+        written: Any = claim.written
+        for index in where:
+            written = written[index]
+        yield {"cell": list(cell), "written": written, "agrees": not wrong[tuple(where)]}

@@ -1,0 +1,225 @@
+// The algebra of formulas, as `clearhead.expr` has it: worked out, and with its numbers filled in.
+
+/**
+ * @typedef {import("./node.js").Node_} Node_
+ *
+ * @typedef {object} Scope where names find their values
+ * @property {(role: string, cell: number[]) => number} read
+ * @property {Record<string, number>} sizes
+ * @property {Record<string, number>} indices
+ * @property {Record<string, number>} locals
+ */
+
+/**
+ * @typedef {{name: string, filled: Node_, value: number}} Step
+ */
+
+/** @type {Record<string, (...numbers: number[]) => number>} */
+export const FLOAT = {
+  "+": (a, b) => a + b,
+  "-": (a, b) => a - b,
+  "*": (a, b) => a * b,
+  "/": (a, b) => a / b,
+  "//": (a, b) => Math.floor(a / b),
+  "%": (a, b) => a - b * Math.floor(a / b),
+  "^": (a, b) => a ** b,
+  "<": (a, b) => Number(a < b),
+  "<=": (a, b) => Number(a <= b),
+  "==": (a, b) => Number(a === b),
+  and: (a, b) => a && b,
+  neg: (a) => -a,
+  abs: Math.abs,
+  exp: Math.exp,
+  sqrt: Math.sqrt,
+  sin: Math.sin,
+  cos: Math.cos,
+  tanh: Math.tanh,
+  erf,
+  max: (a, b) => (b > a ? b : a),
+  pi: () => Math.PI,
+  round: (a, decimals) => (Math.sign(a) * Math.floor(Math.abs(a) * 10 ** decimals + 0.5)) / 10 ** decimals,
+  share: (a, b) => (b === 0 ? 0 : a / b),
+};
+
+/**
+ * The error function: a series of positive terms near 0, a continued fraction beyond.
+ * @param {number} x
+ */
+function erf(x) {
+  const size = Math.abs(x);
+  if (Number.isNaN(x) || size > 6) return Number.isNaN(x) ? x : Math.sign(x);
+  if (size < 2.5) {
+    let [term, sum] = [x, x];
+    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n += 1) sum += term *= (2 * x * x) / (2 * n + 1);
+    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+  }
+  let rest = size;
+  for (let n = 60; n > 0; n -= 1) rest = size + n / 2 / rest;
+  return Math.sign(x) * (1 - Math.exp(-x * x) / (rest * Math.sqrt(Math.PI)));
+}
+
+/**
+ * @param {string} name
+ * @param {number[]} numbers
+ */
+function apply(name, numbers) {
+  const known = FLOAT[name];
+  if (!known) throw new Error(`no function ${name}`);
+  return known(...numbers);
+}
+
+/**
+ * @template T
+ * @param {Record<string, T>} from
+ * @param {string} name
+ * @returns {T}
+ */
+function known(from, name) {
+  const value = from[name];
+  if (value === undefined) throw new Error(`nothing is called ${name}`);
+  return value;
+}
+
+/**
+ * The value of an expression; conditions are 1 and 0.
+ * @param {Node_} node
+ * @param {Scope} scope
+ * @returns {number}
+ */
+export function evaluate(node, scope) {
+  switch (node[0]) {
+    case "Number":
+      return Number(node[1]);
+    case "Index":
+      return known(scope.indices, node[1]);
+    case "Size":
+      return known(scope.sizes, node[1]);
+    case "Local":
+      return known(scope.locals, node[1]);
+    case "Ref":
+      return scope.read(node[1], cellOf(node[2], scope));
+    case "Call":
+      return apply(node[1], node[2].map((each) => evaluate(each, scope)));
+    case "Binary":
+      return apply(node[1], [evaluate(node[2], scope), evaluate(node[3], scope)]);
+    case "Where":
+      return evaluate(evaluate(node[1], scope) ? node[2] : node[3], scope);
+    case "Let":
+      return evaluate(node[3], knowing(scope, node[1], evaluate(node[2], scope)));
+    case "Reduce":
+      return reduce(node[1], runs(node[2], scope).map((each) => evaluate(node[3], each)));
+    case "Terms":
+      throw new Error("terms have no value of their own");
+  }
+}
+
+/**
+ * The cell, counted from 0, that indices point at.
+ * @param {Node_[]} indices
+ * @param {Scope} scope
+ */
+export function cellOf(indices, scope) {
+  return indices.map((each) => evaluate(each, scope));
+}
+
+/**
+ * @param {Scope} scope
+ * @param {string} name
+ * @param {number} value
+ * @returns {Scope}
+ */
+function knowing(scope, name, value) {
+  return { ...scope, locals: { ...scope.locals, [name]: value } };
+}
+
+/**
+ * One scope for each combination of values that these indices take.
+ * @param {string[]} over
+ * @param {Scope} scope
+ * @returns {Scope[]}
+ */
+function runs(over, scope) {
+  const [name, ...rest] = over;
+  if (name === undefined) return [scope];
+  return Array.from({ length: known(scope.sizes, name) }, (_, value) =>
+    runs(rest, { ...scope, indices: { ...scope.indices, [name]: value } }),
+  ).flat();
+}
+
+/**
+ * The sum, mean or max of values, added up in order; the mean of equal values is theirs.
+ * @param {string} kind
+ * @param {number[]} values
+ */
+export function reduce(kind, values) {
+  if (kind === "max") return values.reduce((a, b) => (b > a ? b : a));
+  if (kind === "mean" && values.every((value) => value === values[0])) return values[0] ?? NaN;
+  const whole = values.reduce((a, b) => a + b, 0);
+  return kind === "mean" ? whole / values.length : whole;
+}
+
+/**
+ * The expression with its numbers in it, and the values it names on the way. Sums are written out, of more than
+ * `most` terms only the largest; of a `Where` only the branch that was taken is left.
+ * @param {Node_} body
+ * @param {Scope} start
+ * @param {number} most
+ * @returns {{filled: Node_, steps: Step[]}}
+ */
+export function substitute(body, start, most) {
+  /** @type {Step[]} */
+  const steps = [];
+
+  /**
+   * @param {Node_} node
+   * @param {Scope} scope
+   * @returns {Node_}
+   */
+  function fill(node, scope) {
+    switch (node[0]) {
+      case "Index":
+      case "Size":
+        return ["Number", evaluate(node, scope)];
+      case "Local":
+        return ["Local", node[1], evaluate(node, scope)];
+      case "Ref": {
+        const cell = cellOf(node[2], scope);
+        return ["Ref", node[1], cell.map((index) => ["Number", index]), node[3], evaluate(node, scope)];
+      }
+      case "Call":
+        return ["Call", node[1], node[2].map((each) => fill(each, scope))];
+      case "Binary":
+        return ["Binary", node[1], fill(node[2], scope), fill(node[3], scope)];
+      case "Where":
+        return fill(evaluate(node[1], scope) ? node[2] : node[3], scope);
+      case "Let": {
+        const value = evaluate(node[2], scope);
+        steps.push({ name: node[1], filled: fill(node[2], scope), value });
+        return fill(node[3], knowing(scope, node[1], value));
+      }
+      case "Reduce":
+        return writeOut(node[1], node[3], runs(node[2], scope));
+      default:
+        return node;
+    }
+  }
+
+  /**
+   * @param {string} kind
+   * @param {Node_} term
+   * @param {Scope[]} scopes
+   * @returns {Node_}
+   */
+  function writeOut(kind, term, scopes) {
+    if (scopes.length <= most) return ["Terms", kind, scopes.map((each) => fill(term, each)), scopes.length, null];
+    const values = scopes.map((each) => evaluate(term, each));
+    const weight = kind === "max" ? values : values.map(Math.abs);
+    const chosen = values.map((_, n) => n).sort((a, b) => (weight[b] ?? 0) - (weight[a] ?? 0) || a - b);
+    const kept = new Set(chosen.slice(0, most - 1));
+    const rest = reduce(kind === "max" ? "max" : "sum", values.filter((_, n) => !kept.has(n)));
+    const terms = scopes.filter((_, n) => kept.has(n)).map((each) => fill(term, each));
+    return ["Terms", kind, terms, scopes.length, rest];
+  }
+
+  return { filled: fill(body, start), steps };
+}

@@ -1,0 +1,328 @@
+// One line: its formula, its numbers, one cell down to its arithmetic, and the operands this came from.
+
+import { spanOf } from "./colour.js";
+import { h, label, markup } from "./dom.js";
+import { pathParts } from "./flow.js";
+import { Grid, spotsIn } from "./grid.js";
+import { typeset } from "./number.js";
+import { drawThumb, thumbSize } from "./thumb.js";
+import { Tokens, isBetweenTokens } from "./tokens.js";
+import { plain } from "./text.js";
+import { fullCell, inMatrix, layout, unflat } from "./trace.js";
+
+/**
+ * @typedef {import("./trace.js").Trace} Trace
+ * @typedef {import("./trace.js").Place} Place
+ * @typedef {import("./trace.js").Explanation} Explanation
+ * @typedef {import("./content.js").LineData} LineData
+ * @typedef {import("./text.js").Fragment} Fragment
+ *
+ * @typedef {object} Doing
+ * @property {(place: Place) => void} look a cell of the line is looked at
+ * @property {(place: Place | null) => void} point the pointer is at a cell, or nowhere
+ * @property {(place: Place) => void} follow an operand's cell is followed
+ * @property {(line: string) => void} open another line is opened
+ * @property {((line: string, entries: import("./grid.js").Entry[]) => void) | null} edit numbers were typed
+ */
+
+const LARGE = 12;
+const OVERVIEW = 240;
+
+export class Inspector {
+  /**
+   * @param {Trace} trace
+   * @param {Place} place
+   * @param {Doing} doing
+   */
+  constructor(trace, place, doing) {
+    this.trace = trace;
+    this.line = trace.line(place.line);
+    this.doing = doing;
+    this.layout = layout(this.line);
+    this.matrix = inMatrix(this.line, place.cell).matrix;
+    this.cell = h("section", { class: "cell", "aria-label": "The cell" });
+    this.operands = this.line.operands.map((name) => new Operand(trace, name, doing));
+    this.left = h("div", { class: "numbers" });
+    this.element = h(
+      "section", { class: "inspector", id: "line", "aria-labelledby": "line-name", tabindex: -1 },
+      this.heading(),
+      h("div", { class: "columns-2" }, this.left, h("div", { class: "making" }, this.cell, this.sources())),
+    );
+    this.build();
+  }
+
+  heading() {
+    const { line } = this;
+    const sizes = line.axes.map((word, n) => `${word} ${line.shape[n]}`).join(" × ");
+    return h(
+      "header", { class: "line-head" },
+      h("h2", { id: "line-name" }, ...pathParts(line.name)),
+      h("p", { class: "sizes" }, `${line.made ? "" : "given, "}${sizes}`),
+      line.made ? h("p", { class: "summary" }, line.made.summary) : null,
+      line.made ? h("div", { class: "formula", tabindex: 0, role: "group", "aria-label": "Formula" }, markup(line.made.formula)) : null,
+      line.changed ? h("p", { class: "remark warning" }, h("b", null, "Deviates: "), "a deviation made this line what it is.") : null,
+      line.notes.map((note) => h("p", { class: "remark warning" }, h("b", null, "Note: "), note)),
+    );
+  }
+
+  /** Builds what depends on the matrix that is shown. */
+  build() {
+    const { trace, line, matrix, doing } = this;
+    const title = `${line.name}${this.layout.count > 1 ? `, ${matrixName(trace, line, matrix)}` : ""}`;
+    /** @param {number[]} cell */
+    const here = (cell) => ({ line: line.name, cell });
+    this.grid = new Grid(trace, line.name, matrix, title, {
+      move: (cell) => doing.look(here(cell)),
+      choose: (cell) => doing.look(here(cell)),
+      point: (cell) => doing.point(cell && here(cell)),
+      ...(doing.edit ? { edit: (entries) => doing.edit?.(line.name, entries) } : {}),
+    });
+    this.overview = this.isLarge() ? this.map() : null;
+    this.tokens = isBetweenTokens(line)
+      ? new Tokens(trace, line.name, matrix, (cell) => doing.look(here(cell)))
+      : null;
+    const parts = [this.heads(), this.blank(), this.grid.element, this.hint(), this.overview, this.tokens?.element];
+    this.left.replaceChildren(...parts.flatMap((each) => each ?? []));
+    this.fresh = true;
+  }
+
+  blank() {
+    return this.line.blank ? h("p", { class: "hint" }, "These numbers are left for you to fill in.") : null;
+  }
+
+  hint() {
+    if (!this.doing.edit) return null;
+    return h("p", { class: "hint" }, this.line.made ? "Type or paste what you got: it is held against this." : "Type or paste numbers to change them.");
+  }
+
+  isLarge() {
+    return Math.max(this.layout.rows, this.layout.columns) > LARGE;
+  }
+
+  /** The matrices of the line in small, to choose from. */
+  heads() {
+    const { trace, line } = this;
+    if (this.layout.count < 2) return null;
+    const { rows, columns, count } = this.layout;
+    const size = thumbSize(rows, columns, 12, 64);
+    const group = `heads-${line.name}`;
+    const choices = Array.from({ length: count }, (_, matrix) => {
+      const canvas = h("canvas", { style: { width: `${size.width}px`, height: `${size.height}px` }, "aria-hidden": "true" });
+      const input = h("input", { type: "radio", name: group, class: "unseen", onchange: () => this.choose(matrix) });
+      input.checked = matrix === this.matrix;
+      const choice = h("label", { class: "head" }, input, h("span", null, matrixName(trace, line, matrix)), canvas);
+      return { canvas, choice, matrix };
+    });
+    this.thumbs = () => {
+      for (const { canvas, matrix } of choices) {
+        const numbers = trace.numbers(line.name);
+        drawThumb(canvas, { rows, columns, offset: matrix * rows * columns, numbers, span: spanOf(trace, line.name) }, size, []);
+      }
+    };
+    return h("fieldset", { class: "heads" }, h("legend", null, count > 1 && line.head !== null ? "Heads" : "Matrices"), choices.map(({ choice }) => choice));
+  }
+
+  /** @param {number} matrix */
+  choose(matrix) {
+    const { row, column } = this.grid?.at ?? { row: 0, column: 0 };
+    this.matrix = matrix;
+    this.build();
+    this.doing.look({ line: this.line.name, cell: fullCell(this.line, matrix, row, column) });
+    this.left.querySelector("input:checked")?.dispatchEvent(new Event("focus"));
+    const checked = this.left.querySelector("input:checked");
+    if (checked instanceof HTMLElement) checked.focus();
+  }
+
+  /** A large matrix as a whole, to go to a place in it. */
+  map() {
+    const { rows, columns } = this.layout;
+    const size = thumbSize(rows, columns, 8, OVERVIEW);
+    const canvas = h("canvas", {
+      class: "overview", role: "img", "aria-label": `All of ${this.line.name}, ${rows} rows and ${columns} columns`,
+      style: { width: `${size.width}px`, height: `${size.height}px` },
+      onclick: (/** @type {MouseEvent} */ event) => {
+        const row = Math.min(Math.floor((event.offsetY / size.height) * rows), rows - 1);
+        const column = Math.min(Math.floor((event.offsetX / size.width) * columns), columns - 1);
+        this.doing.look({ line: this.line.name, cell: fullCell(this.line, this.matrix, row, column) });
+      },
+    });
+    this.drawMap = () => {
+      const numbers = this.trace.numbers(this.line.name);
+      const drawn = { rows, columns, offset: this.matrix * rows * columns, numbers, span: spanOf(this.trace, this.line.name) };
+      drawThumb(canvas, drawn, size, this.grid ? [this.grid.at] : []);
+    };
+    return canvas;
+  }
+
+  sources() {
+    if (!this.operands.length) return null;
+    return h(
+      "section", { class: "sources", "aria-label": "What it is made from" },
+      h("h3", null, "Made from"),
+      h("div", { class: "operand-list" }, this.operands.map((each) => each.element)),
+    );
+  }
+
+  /**
+   * Shows a cell of this line.
+   * @param {Place} place
+   * @param {Explanation | null} explanation
+   */
+  show(place, explanation) {
+    const { matrix, row, column } = inMatrix(this.line, place.cell);
+    if (matrix !== this.matrix) {
+      this.matrix = matrix;
+      this.build();
+    }
+    this.grid?.show({ row, column }, []);
+    if (this.fresh) this.redraw();
+    this.fresh = false;
+    this.drawMap?.();
+    this.tokens?.show(row, column);
+    this.cell.replaceChildren(...this.told(place, explanation).flatMap((each) => each ?? []));
+    for (const operand of this.operands) operand.show(explanation?.reads ?? []);
+  }
+
+  redraw() {
+    this.thumbs?.();
+    this.drawMap?.();
+  }
+
+  /**
+   * @param {Place} place
+   * @param {Explanation | null} explanation
+   */
+  told(place, explanation) {
+    const { trace, line } = this;
+    const where = line.axes.map((word, axis) => [`${word} `, label(trace.label(line.name, axis, place.cell[axis] ?? 0))]);
+    return [
+      h("h3", { class: "cell-name" }, typeset(trace.cellName(line.name, place.cell))),
+      h("p", { class: "where" }, ...where.flatMap((each, n) => (n ? [", ", ...each] : each))),
+      h("div", { class: "arithmetic", "data-text": explanation?.rows.map(plain).join("\n") ?? null }, explanation ? explanation.rows.map((row) => this.written(row)) : h("p", null, this.untold())),
+      explanation ? h("p", { class: "exactly" }, h("span", null, "exactly "), String(trace.value(line.name, place.cell))) : null,
+    ];
+  }
+
+  untold() {
+    if (this.line.blank) return "This is left for you to work out.";
+    return "The arithmetic is not shown: it takes numbers that are left blank or were not kept.";
+  }
+
+  /**
+   * A row of arithmetic. What has no space in it stays on one line.
+   * @param {Fragment[]} row
+   */
+  written(row) {
+    const line = h("p");
+    let piece = h("span", { class: "piece" });
+    for (const each of row) {
+      if (typeof each !== "string") {
+        piece.append(this.number(each));
+        continue;
+      }
+      for (const part of sign(each).split(/( +)/)) {
+        if (!part.startsWith(" ")) piece.append(part);
+        else {
+          line.append(piece, part);
+          piece = h("span", { class: "piece" });
+        }
+      }
+    }
+    line.append(piece);
+    return line;
+  }
+
+  /**
+   * A number that can be followed to where it came from.
+   * @param {import("./text.js").Link} link
+   */
+  number(link) {
+    const place = { line: link.line, cell: link.cell };
+    const name = this.trace.cellName(link.line, link.cell);
+    return h(
+      "button",
+      {
+        type: "button", class: "operand-number", title: name, "aria-label": `${link.text}, ${name}`,
+        onclick: () => this.doing.follow(place),
+        onpointerenter: () => this.glow(place), onpointerleave: () => this.glow(null),
+        onfocus: () => this.glow(place), onblur: () => this.glow(null),
+      },
+      typeset(link.text),
+    );
+  }
+
+  /** @param {Place | null} place */
+  glow(place) {
+    for (const operand of this.operands) operand.glow(place);
+  }
+}
+
+/** An operand with the cells lit that went into a cell. */
+class Operand {
+  /**
+   * @param {Trace} trace
+   * @param {string} name
+   * @param {Doing} doing
+   */
+  constructor(trace, name, doing) {
+    this.trace = trace;
+    this.line = trace.line(name);
+    this.doing = doing;
+    this.body = h("div", { class: "operand-body" });
+    this.caption = h("span", { class: "which" });
+    this.element = h(
+      "figure", { class: "operand" },
+      h(
+        "figcaption", null,
+        h("button", { type: "button", class: "link", onclick: () => doing.open(name) }, ...pathParts(name)),
+        this.caption,
+      ),
+      this.body,
+    );
+    this.matrix = -1;
+  }
+
+  /** @param {Place[]} reads */
+  show(reads) {
+    const cells = reads.filter((each) => each.line === this.line.name).map((each) => each.cell);
+    const matrix = cells[0] ? inMatrix(this.line, cells[0]).matrix : Math.max(this.matrix, 0);
+    if (matrix !== this.matrix) {
+      this.matrix = matrix;
+      const several = layout(this.line).count > 1;
+      const which = several ? matrixName(this.trace, this.line, matrix) : "";
+      this.grid = new Grid(this.trace, this.line.name, matrix, `${this.line.name}, ${which}`, {
+        choose: (cell) => this.doing.follow({ line: this.line.name, cell }),
+      });
+      this.caption.textContent = which;
+      this.body.replaceChildren(this.grid.element);
+    }
+    this.grid?.show(null, spotsIn(this.trace, this.line.name, matrix, cells));
+  }
+
+  /** @param {Place | null} place */
+  glow(place) {
+    const spot = place?.line === this.line.name ? inMatrix(this.line, place.cell) : null;
+    for (const cell of this.body.querySelectorAll("td[data-spot]")) {
+      cell.classList.toggle("glow", spot !== null && cell.getAttribute("data-spot") === `${spot.row},${spot.column}`);
+    }
+  }
+}
+
+/**
+ * Which of the matrices of a line one is: "head 2".
+ * @param {Trace} trace
+ * @param {LineData} line
+ * @param {number} matrix
+ */
+export function matrixName(trace, line, matrix) {
+  const lead = unflat(matrix, line.shape.slice(0, -2));
+  return lead.map((index, axis) => `${line.axes[axis]} ${trace.label(line.name, axis, index)}`).join(", ");
+}
+
+/**
+ * Signs of arithmetic as print has them.
+ * @param {string} text
+ */
+function sign(text) {
+  return typeset(text).replaceAll("*", " · ").replaceAll("/", " / ").replaceAll("^", " ^ ");
+}

@@ -1,0 +1,204 @@
+// The live page: a problem whose numbers, deviations and claims can be changed, with all else following. The page holds
+// the problem, as the text of its file; the server answers each change with the next one and keeps nothing.
+
+import { App } from "./app.js";
+import { h, label } from "./dom.js";
+
+/**
+ * @typedef {import("./content.js").Content} Content
+ * @typedef {import("./grid.js").Entry} Entry
+ * @typedef {Content & {arrays: Record<string, import("./content.js").ArrayKind & {data: string}>}} Whole
+ * @typedef {{problem: string, content: Whole}} Worked
+ * @typedef {{theme: string, deviations: {name: string, does: string}[]}[]} Choices
+ * @typedef {{problem: string, bundled: string[], endings: string[]}} Beginning
+ */
+
+/** How long a diagnosis may take before the page says that it is looking for one. */
+const PATIENCE = 400;
+
+export class Live {
+  /** @param {Beginning} beginning */
+  constructor(beginning) {
+    this.problem = beginning.problem;
+    /** @type {Promise<void>} */
+    this.queue = Promise.resolve();
+    this.alert = h("p", { class: "remark warning alert", role: "alert", hidden: true });
+    this.choices = h("div", { class: "choices" });
+    this.filter = h("input", { type: "search", placeholder: "Find a deviation", "aria-label": "Find a deviation", oninput: () => this.sift() });
+    this.count = h("span", { class: "which" });
+    this.panel = h(
+      "section", { class: "live", "aria-label": "The problem" },
+      h("div", { class: "tools" }, this.problems(beginning.bundled), this.upload(), this.downloads(beginning.endings)),
+      h("details", { class: "deviate" }, h("summary", null, "Deviations ", this.count), this.filter, this.choices),
+      this.alert,
+    );
+  }
+
+  /** @param {HTMLElement} root */
+  async start(root) {
+    const worked = await this.ask("/work", { problem: this.problem });
+    this.app = new App(root, worked.content, sourceOf(worked.content), {
+      panel: this.panel,
+      edit: (line, entries) => this.change({ change: { line, entries } }),
+    });
+    this.problem = worked.problem;
+    await this.app.start();
+    await this.offer();
+    this.diagnose(worked.content);
+  }
+
+  /**
+   * @param {string} path
+   * @param {object} what
+   * @param {AbortSignal} [signal]
+   */
+  async ask(path, what, signal) {
+    const request = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(what) };
+    const response = await fetch(path, signal ? { ...request, signal } : request);
+    if (!response.ok) throw new Error(await response.text());
+    return path.startsWith("/export") ? response.blob() : response.json();
+  }
+
+  /**
+   * Changes the problem; changes follow each other.
+   * @param {{change?: {line: string, entries: Entry[]}, deviations?: string[], problem?: string}} what
+   */
+  change(what) {
+    this.queue = this.queue.then(async () => {
+      try {
+        /** @type {Worked} */
+        const worked = await this.ask("/work", { problem: this.problem, ...what });
+        this.problem = worked.problem;
+        await this.app?.update(worked.content, sourceOf(worked.content));
+        this.alert.hidden = true;
+        if (what.problem) await this.offer();
+        else this.tick(worked.content);
+        this.diagnose(worked.content);
+      } catch (error) {
+        this.complain(error);
+        if (this.app) this.tick(this.app.trace.content);
+      }
+    });
+    return this.queue;
+  }
+
+  /** @param {unknown} error */
+  complain(error) {
+    this.alert.hidden = false;
+    this.alert.textContent = error instanceof TypeError ? "The server does not answer. Is it still running?" : error instanceof Error ? error.message : String(error);
+  }
+
+  /**
+   * Asks why the claims differ; what was asked before is given up.
+   * @param {Content} content
+   */
+  diagnose(content) {
+    this.asking?.abort();
+    if (!content.lines.some((line) => line.claims.length)) {
+      this.app?.tell(null);
+      return;
+    }
+    const asking = new AbortController();
+    this.asking = asking;
+    const waiting = setTimeout(() => this.app?.wait(), PATIENCE);
+    this.ask("/diagnosis", { problem: this.problem }, asking.signal)
+      .then(({ diagnosis }) => {
+        if (this.asking === asking) this.app?.tell(diagnosis ?? "<p>No cause was found in the time there is.</p>");
+      })
+      .catch((error) => {
+        if (!asking.signal.aborted) this.complain(error);
+      })
+      .finally(() => clearTimeout(waiting));
+  }
+
+  /** @param {string[]} bundled */
+  problems(bundled) {
+    const select = h("select", { onchange: () => select.value && this.change({ problem: select.value }) }, h("option", { value: "" }, "Choose …"), bundled.map((name) => h("option", null, name)));
+    return h("label", null, "Problem ", select);
+  }
+
+  upload() {
+    const input = h("input", {
+      type: "file", accept: ".toml", class: "unseen",
+      onchange: async () => {
+        const file = input.files?.[0];
+        if (file) await this.change({ problem: await file.text() });
+        input.value = "";
+      },
+    });
+    return h("label", { class: "button" }, input, "Open a file");
+  }
+
+  /** @param {string[]} endings */
+  downloads(endings) {
+    const select = h("select", { "aria-label": "Kind of file" }, endings.map((each) => h("option", null, each)));
+    const button = h("button", { type: "button", class: "button", onclick: () => this.download(select.value) }, "Download");
+    return h("span", { class: "download" }, h("label", null, "As ", select), button);
+  }
+
+  /** @param {string} ending */
+  async download(ending) {
+    try {
+      const blob = await this.ask(`/export/${ending.slice(1)}`, { problem: this.problem });
+      const link = h("a", { href: URL.createObjectURL(blob), download: `problem${ending}` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    } catch (error) {
+      this.complain(error);
+    }
+  }
+
+  /** Offers the deviations that apply to the problem. */
+  async offer() {
+    /** @type {Choices} */
+    const choices = await this.ask("/deviations", { problem: this.problem });
+    this.choices.replaceChildren(...choices.map(({ theme, deviations }) =>
+      h("fieldset", null, h("legend", null, theme), deviations.map(({ name, does }) =>
+        h("label", { class: "choice", "data-words": `${name} ${does}`.toLowerCase() },
+          h("input", { type: "checkbox", value: name, onchange: () => this.change({ deviations: this.chosen() }) }),
+          h("span", null, h("b", null, name), h("br", null), does)),
+      )),
+    ));
+    if (this.app) this.tick(this.app.trace.content);
+    this.sift();
+  }
+
+  boxes() {
+    return [...this.choices.querySelectorAll("input")];
+  }
+
+  /** The chosen deviations: those that the problem has in their order, then new ones. */
+  chosen() {
+    const ticked = new Set(this.boxes().filter((box) => box.checked).map((box) => box.value));
+    const offered = new Set(this.boxes().map((box) => box.value));
+    const had = (this.app?.trace.content.deviations ?? []).map((each) => each.name);
+    return [...had.filter((name) => ticked.has(name) || !offered.has(name)), ...[...ticked].filter((name) => !had.includes(name))];
+  }
+
+  /** @param {Content} content */
+  tick(content) {
+    const names = new Set(content.deviations.map((each) => each.name));
+    for (const box of this.boxes()) box.checked = names.has(box.value);
+    this.count.textContent = names.size ? `${names.size} in force` : "none in force";
+  }
+
+  sift() {
+    const words = this.filter.value.toLowerCase().split(/\s+/);
+    for (const choice of this.choices.querySelectorAll("label")) {
+      choice.hidden = !words.every((word) => (choice.getAttribute("data-words") ?? "").includes(word));
+    }
+    for (const set of this.choices.querySelectorAll("fieldset")) set.hidden = !set.querySelector("label:not([hidden])");
+  }
+}
+
+/** @param {Whole} content */
+function sourceOf(content) {
+  return (/** @type {string} */ name) => content.arrays[name]?.data ?? "";
+}
+
+const root = document.getElementById("app");
+const beginning = document.getElementById("live");
+if (root && beginning) {
+  const live = new Live(JSON.parse(beginning.textContent ?? "{}"));
+  live.start(root).catch((error) => root.append(label(String(error))));
+}

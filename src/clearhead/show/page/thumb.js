@@ -1,0 +1,154 @@
+// A small shaded matrix on a canvas, with the cells that are lit framed.
+
+import { colour, palette } from "./colour.js";
+
+/**
+ * @typedef {import("./content.js").Numbers} Numbers
+ * @typedef {import("./colour.js").Palette} Palette
+ * @typedef {{row: number, column: number}} Spot
+ * @typedef {{rows: number, columns: number, offset: number, numbers: Numbers | undefined, span: number}} Matrix
+ */
+
+/** Matrices with more rows or columns than this are drawn by points and not by squares. */
+const MOST_SQUARES = 24;
+
+/**
+ * Large matrices as they were drawn last, so that a frame can move over them.
+ * @type {WeakMap<HTMLCanvasElement, {numbers: Numbers, key: string, sheet: OffscreenCanvas}>}
+ */
+const DRAWN = new WeakMap();
+
+/**
+ * The size of a thumbnail on the screen.
+ * @param {number} rows
+ * @param {number} columns
+ * @param {number} unit the side of a square
+ * @param {number} most the longest side of all
+ */
+export function thumbSize(rows, columns, unit, most) {
+  const side = Math.min(unit, most / Math.max(rows, columns));
+  return { width: Math.max(columns * side, 3), height: Math.max(rows * side, 3), side };
+}
+
+/**
+ * Draws a matrix, and frames the rows, columns and cells that are lit.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Matrix} matrix
+ * @param {{width: number, height: number, side: number}} size
+ * @param {Spot[]} lit
+ */
+export function drawThumb(canvas, matrix, size, lit) {
+  const ratio = Math.max(globalThis.devicePixelRatio || 1, 1);
+  const [width, height] = [Math.round(size.width * ratio), Math.round(size.height * ratio)];
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const pen = canvas.getContext("2d");
+  if (!pen) return;
+  const colours = palette(canvas);
+  pen.clearRect(0, 0, width, height);
+  pen.imageSmoothingEnabled = false;
+  if (matrix.numbers) {
+    if (Math.max(matrix.rows, matrix.columns) <= MOST_SQUARES) squares(pen, matrix, colours, width, height);
+    else pen.drawImage(points(canvas, matrix, matrix.numbers, colours), 0, 0, width, height);
+  } else {
+    pen.strokeStyle = css(colours.barred);
+    pen.strokeRect(0.5, 0.5, width - 1, height - 1);
+  }
+  frame(pen, matrix, lit, { width, height, ratio }, getComputedStyle(canvas).getPropertyValue("--lit"));
+}
+
+/** @param {number[]} rgb */
+function css(rgb) {
+  return `rgb(${rgb.join(" ")})`;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {Matrix} matrix
+ * @param {Palette} colours
+ * @param {number} width
+ * @param {number} height
+ */
+function squares(pen, { rows, columns, offset, numbers, span }, colours, width, height) {
+  const [w, h] = [width / columns, height / rows];
+  const gap = Math.min(w, h) > 8 ? 1 : 0;
+  for (let row = 0; row < rows; row += 1) {
+    for (let column = 0; column < columns; column += 1) {
+      pen.fillStyle = css(colour(numbers?.[offset + row * columns + column] ?? NaN, span, colours));
+      const [x, y] = [Math.round(column * w), Math.round(row * h)];
+      pen.fillRect(x, y, Math.round((column + 1) * w) - x - gap, Math.round((row + 1) * h) - y - gap);
+    }
+  }
+}
+
+/**
+ * Many numbers by few points: of those that fall on one point, the one furthest from zero.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Matrix} matrix
+ * @param {Numbers} numbers
+ * @param {Palette} colours
+ */
+function points(canvas, { rows, columns, offset, span }, numbers, colours) {
+  const [high, wide] = [Math.min(rows, canvas.height), Math.min(columns, canvas.width)];
+  const key = [offset, high, wide, span, ...colours.base, ...colours.above].join();
+  const drawn = DRAWN.get(canvas);
+  if (drawn?.key === key && drawn.numbers === numbers) return drawn.sheet;
+  const image = new ImageData(wide, high);
+  for (let y = 0; y < high; y += 1) {
+    for (let x = 0; x < wide; x += 1) {
+      const value = furthest(numbers, offset, columns, ends(y, rows, high), ends(x, columns, wide));
+      image.data.set([...colour(value, span, colours), 255], 4 * (y * wide + x));
+    }
+  }
+  const sheet = new OffscreenCanvas(wide, high);
+  sheet.getContext("2d")?.putImageData(image, 0, 0);
+  DRAWN.set(canvas, { numbers, key, sheet });
+  return sheet;
+}
+
+/**
+ * @param {number} at
+ * @param {number} many
+ * @param {number} few
+ * @returns {[number, number]}
+ */
+function ends(at, many, few) {
+  const first = Math.floor((at * many) / few);
+  return [first, Math.max(Math.floor(((at + 1) * many) / few), first + 1)];
+}
+
+/**
+ * @param {Numbers} numbers
+ * @param {number} offset
+ * @param {number} columns
+ * @param {[number, number]} rows
+ * @param {[number, number]} across
+ */
+function furthest(numbers, offset, columns, [top, bottom], [left, right]) {
+  let found = numbers[offset + top * columns + left] ?? NaN;
+  for (let row = top; row < bottom; row += 1) {
+    for (let column = left; column < right; column += 1) {
+      const value = numbers[offset + row * columns + column] ?? NaN;
+      if (!Number.isFinite(found) || Math.abs(value) > Math.abs(found)) found = value;
+    }
+  }
+  return found;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {Matrix} matrix
+ * @param {Spot[]} lit
+ * @param {{width: number, height: number, ratio: number}} size
+ * @param {string} ink
+ */
+function frame(pen, { rows, columns }, lit, { width, height, ratio }, ink) {
+  if (!lit.length) return;
+  const [top, bottom] = [Math.min(...lit.map((s) => s.row)), Math.max(...lit.map((s) => s.row)) + 1];
+  const [left, right] = [Math.min(...lit.map((s) => s.column)), Math.max(...lit.map((s) => s.column)) + 1];
+  const line = 2 * ratio;
+  pen.lineWidth = line;
+  pen.strokeStyle = ink.trim() || "#000";
+  const [x, y] = [(left * width) / columns, (top * height) / rows];
+  const [w, h] = [((right - left) * width) / columns, ((bottom - top) * height) / rows];
+  pen.strokeRect(x + line / 2, y + line / 2, Math.max(w - line, line), Math.max(h - line, line));
+}

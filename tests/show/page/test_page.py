@@ -1,0 +1,244 @@
+"""The page in a browser, as somebody uses it: with the mouse, with the keyboard, in the dark, on a telephone."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import clearhead.show.page
+from clearhead.cli.show import view_of
+from clearhead.problems import bundled, read_problem
+from clearhead.show import View, save
+
+NODE = Path(__file__).parents[3] / ".cache" / "node" / "node_modules"
+MODULES = Path(clearhead.show.page.__file__).parent
+
+
+@pytest.fixture
+def opened(sheet, tmp_path):
+    """A function that opens the page of a bundled problem, or of a trace, from disk."""
+
+    def open_page(what, **changes):
+        if isinstance(what, str):
+            problem = read_problem(what)
+            trace = problem.trace()
+            save(trace, tmp_path / "page.html", view_of(problem, trace, 3, ()))
+        else:
+            save(what, tmp_path / "page.html", View("Trace", **changes))
+        sheet.goto((tmp_path / "page.html").as_uri())
+        sheet.wait_for_selector(".cell-name")
+        return sheet
+
+    return open_page
+
+
+def arithmetic(page):
+    return page.locator(".arithmetic").get_attribute("data-text")
+
+
+def cell(page, row, column, where=".numbers"):
+    return page.locator(f'{where} td[data-spot="{row},{column}"]')
+
+
+def choose(page, line):
+    page.locator(f'.card[data-line="{line}"]').click()
+    page.wait_for_selector(f'.card[data-line="{line}"][aria-current]')
+
+
+def lit(page, operand):
+    """The row and column of each cell of an operand that is lit."""
+    figure = page.locator(".operand", has=page.get_by_role("button", name=operand, exact=True))
+    return [cell.get_attribute("data-spot") for cell in figure.locator("td.lit").all()]
+
+
+def test_the_modules_are_typed():
+    """TypeScript finds no fault in them, strictly."""
+    done = subprocess.run([NODE / ".bin" / "tsc", "-p", MODULES], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
+def test_a_cell_is_told_by_the_mouse(opened):
+    """Pointing at a cell shows its arithmetic and lights up what it was made from; leaving shows what was chosen."""
+    page = opened("single-head")
+    choose(page, "head")
+    trace = read_problem("single-head").trace()
+    cell(page, 1, 1).hover()
+    assert arithmetic(page) == str(trace.explain("head@1", 1, 1))
+    columns = trace["weights"].shape[-1]
+    assert lit(page, "weights") == [f"1,{column}" for column in range(columns)]
+    assert lit(page, "value") == [f"{row},1" for row in range(columns)]
+    page.locator(".top h1").hover()
+    assert arithmetic(page) == str(trace.explain("head@1", 0, 0))
+
+
+def test_a_cell_is_told_by_the_keyboard(opened):
+    """Arrow keys move through the cells, and a screen reader is told the arithmetic."""
+    page = opened("two-heads")
+    choose(page, "weights")
+    cell(page, 0, 0).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    expected = str(read_problem("two-heads").trace().explain("weights@1", 1, 1))
+    assert arithmetic(page) == expected
+    assert page.get_by_role("status").inner_text() == expected.replace("\n", "; ")
+    assert page.locator(":focus").get_attribute("data-spot") == "1,1"
+    page.keyboard.press("Control+End")
+    assert page.locator(":focus").get_attribute("data-spot") == "2,2"
+
+
+def test_an_operand_is_followed_and_the_way_back_is_kept(opened):
+    """A number in the arithmetic leads to its own arithmetic, down to what was given, and Backspace leads back."""
+    page = opened("soccer")
+    trace = read_problem("soccer").trace()
+    choose(page, "output")
+    cell(page, 1, 0).click()
+    seen = []
+    while page.locator(".operand-number").count():
+        seen.append(page.locator(".cell-name").inner_text())
+        page.locator(".operand-number").first.click()
+        page.wait_for_function("name => document.querySelector('.cell-name').textContent !== name", arg=seen[-1])
+    assert seen == [
+        "output[2,1]",
+        "concat[2,1]",
+        "head@1[2,1]",
+        "weights@1[2,1]",
+        "scaled@1[2,1]",
+        "scores@1[2,1]",
+        "query@1[2,1]",
+        "input[2,1]",
+    ]
+    assert arithmetic(page) == str(trace.explain("embedding", 1, 0))
+    page.keyboard.press("Backspace")
+    page.wait_for_selector('.card[data-line="input"][aria-current]')
+    page.locator(".way").get_by_role("button", name="concat[2,1]").click()
+    page.wait_for_selector('.card[data-line="concat"][aria-current]')
+    assert arithmetic(page) == str(trace.explain("concat", 1, 0))
+
+
+def test_heads_stand_side_by_side(opened):
+    """Each head is drawn; choosing one shows its numbers and the weights between its tokens."""
+    page = opened("grouped-query")
+    choose(page, "weights")
+    trace = read_problem("grouped-query").trace()
+    assert page.locator(".head canvas").count() == trace["weights"].shape[0]
+    page.locator(".head", has_text="head 3").click()
+    assert page.locator(".cell-name").inner_text().startswith("weights@3[")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".cell-name").inner_text().startswith("weights@4[")
+    page.locator(".tokens .queries button").nth(1).click()
+    strongest = int(trace["weights@4"][1].argmax())
+    assert arithmetic(page) == str(trace.explain("weights@4", 1, strongest))
+    assert page.locator(".tokens path.lit").count() == trace["weights"].shape[-1]
+
+
+def test_claims_and_their_diagnosis_stand_beside_the_numbers(opened):
+    """The page opens at the first number that was claimed otherwise, and says why."""
+    page = opened("soccer")
+    assert page.locator(".cell-name").inner_text() == "head@1[1,1]"
+    assert cell(page, 0, 0).locator(".differs").inner_text().startswith("✗ 0.08860486")
+    assert "softmax-over-queries" in page.get_by_role("complementary", name="Diagnosis").inner_text()
+    assert page.locator('.card[data-line="query"] .agrees').count() == 1
+
+
+def test_a_deviation_is_announced_and_marked(sheet, tmp_path):
+    """The line that a deviation changed says so."""
+    problem = read_problem("two-heads")
+    trace = problem.trace("softmax-over-queries")
+    save(trace, tmp_path / "page.html", view_of(problem, trace, 3, ("softmax-over-queries",)))
+    sheet.goto((tmp_path / "page.html").as_uri())
+    sheet.wait_for_selector(".cell-name")
+    assert "softmax-over-queries" in sheet.locator(".deviations").inner_text()
+    assert [card.get_attribute("data-line") for card in sheet.locator(".card:has(.changed)").all()] == ["weights"]
+
+
+def test_dark_and_light(opened):
+    """The page follows the system, and the reader's choice over it; what is drawn follows too."""
+    page = opened("causal-mask")
+    light = background(page), drawn(page)
+    page.emulate_media(color_scheme="dark")
+    dark = background(page), drawn(page)
+    assert light != dark
+    page.locator(".theme").click()
+    assert (background(page), drawn(page)) == light
+    page.locator(".theme").click()
+    page.emulate_media(color_scheme="light")
+    assert (background(page), drawn(page)) == dark
+
+
+def background(page):
+    return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+def drawn(page):
+    page.wait_for_timeout(50)
+    return page.evaluate("document.querySelector('.card[data-line=scores] canvas').toDataURL()")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["soccer", "grouped-query"])
+def test_it_can_be_used_by_everybody(opened, name, theme):
+    """axe finds no fault, in both themes: names, roles, contrast, order."""
+    page = opened(name)
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    page.add_script_tag(path=NODE / "axe-core" / "axe.min.js")
+    found = page.evaluate("async () => (await axe.run()).violations")
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_nothing_is_wider_than_a_telephone(opened, name):
+    """On 390 pixels only what scrolls by itself is wider than the page, whichever line is looked at."""
+    page = opened(name)
+    page.set_viewport_size({"width": 390, "height": 800})
+    widths = page.evaluate("""async () => {
+      const widths = [];
+      for (const card of document.querySelectorAll(".card")) {
+        card.click();
+        await new Promise((go) => setTimeout(go, 20));
+        widths.push(document.documentElement.scrollWidth);
+      }
+      return widths;
+    }""")
+    assert max(widths) <= 390
+
+
+def test_it_prints_all_lines(opened):
+    """On paper stand all lines with their numbers, and nothing to click on."""
+    page = opened("two-heads")
+    page.emulate_media(media="print")
+    assert page.locator(".paper").is_visible()
+    assert not page.locator("#app").is_visible()
+    assert page.locator(".paper h3").count() >= len(read_problem("two-heads").trace())
+
+
+def test_blank_lines_have_no_numbers_in_the_file(opened, tmp_path):
+    """What is left blank is not told, neither in place nor by the arithmetic of others."""
+    trace = read_problem("two-heads").trace()
+    page = opened(trace, blank=("weights",))
+    choose(page, "weights")
+    assert page.locator(".numbers td.blank").count() == 9
+    assert "left for you" in page.locator(".arithmetic").inner_text()
+    choose(page, "head")
+    assert arithmetic(page) is None
+    assert 'data-line="weights"' not in (tmp_path / "page.html").read_text()
+
+
+def test_names_stand_as_they_are_and_run_as_nothing(sheet, hostile, tmp_path):
+    """Tokens and titles that mean something to a browser appear as themselves."""
+    from clearhead.spec import Attention
+
+    tokens = tuple(hostile)
+    rows = [[float(n % 5), 1.0] for n in range(len(tokens))]
+    weights = {f"{name}.weight": [[[1.0, 0.0], [0.5, 1.0]]] for name in ("query", "key", "value")}
+    trace = Attention(heads=1, output=False).working().run({"input": rows, **weights}, tokens=tokens)
+    title = '</title></script><script>alert(1)</script>=HYPERLINK("x")\\input{y}#panic()'
+    save(trace, tmp_path / "page.html", View(title, about="</script><img src=x onerror=alert(1)>"))
+    sheet.goto((tmp_path / "page.html").as_uri())
+    sheet.wait_for_selector(".cell-name")
+    assert sheet.title() == title
+    assert sheet.locator("h1").first.inner_text() == title
+    choose(sheet, "input")
+    assert sheet.locator(".numbers tbody th").nth(3).inner_text() == "<script>alert('1')</script>"
+    assert sheet.evaluate("document.querySelectorAll('img, iframe, object, a:not(.skip)').length") == 0
+    assert sheet.evaluate("document.scripts.length") == 2 + len(trace)

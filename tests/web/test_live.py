@@ -1,0 +1,108 @@
+"""The live page in a browser, served for real on this machine."""
+
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+
+from clearhead.problems import format_problem, read_problem
+from clearhead.web import application
+from clearhead.web.guard import hosts_of
+
+
+@contextmanager
+def serving(name):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        app = application(format_problem(read_problem(name)), hosts_of("127.0.0.1", port))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield f"http://127.0.0.1:{port}/"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def live(sheet):
+    """The live page of the two heads."""
+    with serving("two-heads") as address:
+        sheet.goto(address)
+        sheet.wait_for_selector(".cell-name")
+        yield sheet
+        sheet.goto("about:blank")
+
+
+def choose(page, line):
+    page.locator(f'.card[data-line="{line}"]').click()
+    page.wait_for_selector(f'.card[data-line="{line}"][aria-current]')
+
+
+def cell(page, row, column):
+    return page.locator(f'.numbers td[data-spot="{row},{column}"]')
+
+
+def test_a_number_is_typed_and_all_follows(live):
+    """The number changes, and what is made from it; the cell keeps the focus for the next."""
+    choose(live, "input")
+    cell(live, 0, 0).click()
+    live.keyboard.type("4")
+    live.keyboard.press("Enter")
+    live.get_by_text("exactly 4").wait_for()
+    live.keyboard.press("ArrowRight")
+    assert live.locator(":focus").get_attribute("data-spot") == "0,1"
+    problem = read_problem("two-heads")
+    arrays = {name: array.copy() for name, array in problem.arrays.items()}
+    arrays["input"][0, 0] = 4
+    expected = problem.working().run(arrays)
+    choose(live, "head")
+    assert live.locator(".arithmetic").get_attribute("data-text") == str(expected.explain("head@1", 0, 0))
+
+
+def test_a_claim_is_typed_and_explained(live):
+    """A number typed into a line is held against it, and the diagnosis follows."""
+    live.locator("select").first.select_option("single-head")
+    live.get_by_role("heading", name="One head, by hand").wait_for()
+    choose(live, "weights")
+    trace = read_problem("single-head").trace("softmax-over-queries")
+    rows = "\n".join(" ".join(f"{value:.6f}" for value in row) for row in trace["weights@1"])
+    cell(live, 0, 0).click()
+    live.evaluate(
+        """text => { const data = new DataTransfer(); data.setData("text", text);
+        document.activeElement.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true})); }""",
+        rows,
+    )
+    live.wait_for_selector(".numbers .claim.differs")
+    live.get_by_role("heading", name="softmax-over-queries").wait_for(timeout=30_000)
+
+
+def test_a_deviation_is_tried_and_taken_back(live):
+    """It is announced, marked in its line, and gone again; what cannot be done is said."""
+    live.locator("summary").click()
+    live.get_by_role("searchbox").fill("columns of the scores")
+    box = live.locator("input[value='softmax-over-queries']")
+    box.check()
+    live.wait_for_selector('.card[data-line="weights"] .changed')
+    assert "softmax-over-queries" in live.locator(".deviations").inner_text()
+    box.uncheck()
+    live.wait_for_selector(".deviations", state="detached")
+    choose(live, "input")
+    cell(live, 0, 0).click()
+    live.keyboard.type("1/0")
+    live.keyboard.press("Enter")
+    assert "number such as" in live.get_by_role("alert").inner_text()
+
+
+def test_the_problem_can_be_taken_away_and_opened_again(live, tmp_path):
+    """As a file that the page, or anybody, reads again."""
+    live.get_by_label("Kind of file").select_option(".toml")
+    with live.expect_download() as loading:
+        live.get_by_role("button", name="Download").click()
+    loading.value.save_as(tmp_path / "mine.toml")
+    assert read_problem(tmp_path / "mine.toml") == read_problem("two-heads")
+    changed = (tmp_path / "mine.toml").read_text().replace("Two heads, a residual and a norm", "Mine <b>now</b>")
+    (tmp_path / "mine.toml").write_text(changed)
+    live.locator("input[type=file]").set_input_files(tmp_path / "mine.toml")
+    live.get_by_role("heading", name="Mine <b>now</b>").wait_for()
