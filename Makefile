@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format bench docs clean
+.PHONY: demo test lint format bench docs deviations clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -32,6 +32,10 @@ format: $(VENV)/lint
 
 docs: $(VENV)/test
 	$(BIN)/python docs/make.py
+
+# Slower than the rest: it diagnoses more than a thousand planted deviations.
+deviations: $(VENV)/core
+	$(BIN)/python docs/deviations.py
 
 bench: $(VENV)/test
 	$(BIN)/python -m bench

@@ -1,14 +1,14 @@
 """Deviations: rewrites that give the numbers somebody else got."""
 
-from itertools import permutations, product
+from itertools import permutations
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from clearhead.deviations import DEVIATIONS, Applied, candidates, deviate, deviation, parse_deviation
+from clearhead.deviations import DEVIATIONS, Applied, deviate, deviation, parse_deviation
 from clearhead.errors import ClearheadError, SpecError, UnknownName
-from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
+from clearhead.spec import Attention, Block, Norm, Positions
 
 SOCCER = Block(Attention(heads=2), norm=Norm(eps=0, gain=False), positions=Positions())
 OF_THE_NOTEBOOK = ("softmax-over-queries", "scale-after-softmax", "norm-over-matrix")
@@ -114,77 +114,6 @@ EXAMPLES = {
     "round": "round:line=weights,decimals=1",
 }
 
-ALL_OF_IT = Attention(
-    heads=4,
-    kv_heads=2,
-    softcap=3.0,
-    causal=True,
-    window=2,
-    mask="boolean",
-    padding=True,
-    alibi=True,
-    rotary=Rotary(width=4),
-    qk_norm=Norm("rms"),
-    bias=("query", "key", "value", "output"),
-)
-APART = {
-    "head": 4, "group": 2, "token": 5, "query": 5, "key": 5, "past": 3, "depth": 6, "model": 7, "hidden": 11,
-}  # fmt: skip
-SQUARE = APART | {"token": 4, "query": 4, "key": 4, "depth": 4, "model": 4}
-FUSED = APART | {"depth": 2, "model": 4}
-"""Sizes that differ, and sizes that let through what others would stop."""
-
-VISIBLE_ON = (
-    (Block(Attention(heads=2), norm=Norm(), positions=Positions("sinusoidal")).working(), FUSED),
-    (Block(Attention(heads=2), norm=Norm(), placement="pre", positions=Positions()).working(), APART),
-    (Block(ALL_OF_IT, norm=Norm(), mlp=Mlp(gated=True, bias=True), positions=Positions("sinusoidal")).working(), APART),
-    (Attention(heads=4, kv_heads=2, rotary=Rotary(layout="interleaved"), cache=True, causal=True).working(), APART),
-    (Attention(heads=2, memory=True, mask="additive").working(), SQUARE),
-    (Attention(heads=2, alibi=True, window=4, output=False).working(), APART),
-    (Attention(heads=4, kv_heads=2, padding=True, rotary=Rotary()).working(), APART),
-    (Attention(heads=4, rotary=Rotary()).working(), SQUARE),
-)
-"""Workings and sizes that together show every deviation."""
-
-
-def drawn(working, sizes, scale):
-    """Arrays for a working; the last key is no token, and the last query may see none."""
-    rng = np.random.default_rng(7)
-    sizes = sizes | working.sizes
-    sizes["head*depth"] = sizes["head"] * sizes["depth"]
-    sizes["key"] += sizes["past"] if "past.key" in working.names else 0
-    arrays = {}
-    for given in working.givens:
-        shape = [sizes[word] for word in given.axes]
-        if given.holds == "numbers":
-            arrays[given.name] = scale * rng.normal(size=shape)
-        else:
-            arrays[given.name] = np.arange(np.prod(shape)).reshape(shape) % 4 != 0
-            arrays[given.name][-1] = False
-    return arrays
-
-
-def tries(each, working, arrays):
-    """The deviation with each of its parameters that a search would try on these arrays."""
-    if each.id == "round":
-        return [Applied("round", (("decimals", 1), ("line", working.lines[2].name)))]
-    found = (Applied(each.id, tuple(sorted(parameters))) for parameters in each.tries(working))
-    fitting = candidates(working, {name: array.shape for name, array in arrays.items()})
-    return [applied for applied in found if applied in fitting]
-
-
-@pytest.mark.parametrize("id", DEVIATIONS)
-def test_every_deviation_changes_some_numbers(id):
-    """Applied alone to some working, each runs and gives other numbers at its end than the textbook."""
-    for (working, sizes), scale in product(VISIBLE_ON, (1.0, 60.0)):
-        arrays, last = drawn(working, sizes, scale), working.lines[-1].name
-        textbook = working.run(arrays)[last]
-        for applied in tries(DEVIATIONS[id], working, arrays):
-            other = deviate(working, applied).run(arrays)[last]
-            if textbook.shape != other.shape or not np.allclose(textbook, other, atol=1e-6, equal_nan=True):
-                return
-    pytest.fail(f"{id} changes nothing anywhere")
-
 
 @pytest.mark.parametrize("pair", list(permutations(OF_THE_NOTEBOOK, 2)))
 def test_rewrites_of_different_lines_commute(pair, arrays_for):
@@ -198,7 +127,7 @@ def test_rewrites_of_different_lines_commute(pair, arrays_for):
 NOTHING_TO_DO = {
     "softmax-over-queries": "softmax-over-queries has nothing to rewrite: no line of this working is a softmax.",
     "scale-after-softmax": "scale-after-softmax has nothing to rewrite: no line of this working is a scale",
-    "norm-over-matrix": "norm-over-matrix has nothing to rewrite: no line of this working is a layer_norm.",
+    "norm-over-matrix": "norm-over-matrix has nothing to rewrite: no line of this working is a norm.",
 }
 
 

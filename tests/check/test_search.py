@@ -118,6 +118,13 @@ def test_fingerprints_see_past_rounding_and_nothing_else():
     assert len(set(prints.tolist())) == 5
 
 
+def test_fingerprints_of_huge_numbers():
+    """Numbers at the end of the range, as exponentials divided by nearly nothing, are told apart without a warning."""
+    huge = np.array([[1e300, 1.0], [2e300, 1.0], [1e300, 1.0]])
+    one, two, three = fingerprints(huge)
+    assert one == three != two
+
+
 @pytest.mark.parametrize("scale", [1, 10**7])
 def test_distinct_rows_of_whole_numbers(scale):
     """Distinct rows are found by table and by sorting alike."""

@@ -16,7 +16,7 @@ from mpmath import MPContext
 from msgspec import Struct
 
 from clearhead.expr import Arithmetic, Scope, evaluate
-from clearhead.expr.evaluate import round_half_away
+from clearhead.expr.evaluate import round_half_away, round_half_even, truncate
 from clearhead.ops import Operation, as_parameters
 
 mp = MPContext()
@@ -95,6 +95,16 @@ def round_to(x: Rough, decimals: Rough) -> Rough:
     return rounded(round_half_away(x.value, decimals.value, mp.floor))
 
 
+def round_even_to(x: Rough, decimals: Rough) -> Rough:
+    """The number to so many decimals, halves to even."""
+    return rounded(round_half_even(x.value, decimals.value, mp.nint))
+
+
+def truncate_to(x: Rough, decimals: Rough) -> Rough:
+    """The number cut to so many decimals."""
+    return rounded(truncate(x.value, decimals.value, mp.floor))
+
+
 ROUGH: Mapping[str, Callable[..., Any]] = {
     "+": add,
     "-": lambda a, b: add(a, negative(b)),
@@ -115,6 +125,8 @@ ROUGH: Mapping[str, Callable[..., Any]] = {
     "max": lambda a, b: max(a, b, key=lambda each: each.value),
     "pi": lambda: rounded(+mp.pi),
     "round": round_to,
+    "round_even": round_even_to,
+    "truncate": truncate_to,
     "share": lambda a, b: exact(0) if b.value == 0 else divide(a, b),
 }
 """The functions of the algebra on rough numbers."""

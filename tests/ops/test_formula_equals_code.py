@@ -61,11 +61,16 @@ OFFSET = {"offset": st.sampled_from([0.0, 3.0, 0.5])}
 
 SINUSOID = Case(parameters={"base": st.sampled_from([10000.0, 20.0]), "offset": st.sampled_from([0.0, 1.0, -2.0])})
 EXACT_SCORES = Case((st.one_of(SPREAD, st.just(-np.inf)),))
-CUT = st.one_of(NUMBERS, st.sampled_from([0.5, -0.5, 1.5, -2.5, 0.125, -0.375, 0.0]))
 BARRED = Case((SCORES,))
+CENTRED = ("centred", "centred_over_matrix", "centred_over_tokens", "centred_over_batch", "centred_over_heads")
+DDOF = {"ddof": st.integers(0, 1)}
+POSITIVE = st.integers(0, 40).map(lambda n: n / 4)
+DECIMALS = {"decimals": st.integers(0, 4)}
+HEAD = {"head": st.integers(0, 4)}
 
 VARIANTS = {
     "unchanged": Case(),
+    "transposed": Case(),
     "weighted_sum_transposed": Case(),
     "project_transposed": Case(sizes=lambda known: known | {"m": known["h"] * known["d"]}),
     "swap_heads": Case(),
@@ -125,6 +130,30 @@ VARIANTS = {
     "exp_over_sum": EXACT_SCORES,
     "share_of_sum": EXACT_SCORES,
     "sigmoid": BARRED,
+    "mask_padding_of_new": Case((SCORES, BOOLEANS), sizes=more_keys),
+    "fill_all": Case((SCORES,), {"fill": st.sampled_from([0.0, -1e9])}),
+    "rotary_angles_ntk": Case(
+        parameters={
+            "base": st.sampled_from([10000.0, 20.0]),
+            "width": st.sampled_from([None, 2, 4]),
+            "factor": st.sampled_from([2.0, 8.0]),
+        },
+        sizes=lambda known: known | {"d": known["d"] + (known["width"] or 1)},
+    ),
+    "swap_batch": Case(),
+    "batch_as_heads": Case(),
+    "mask_padding_tiled": Case((SCORES, BOOLEANS)),
+    "mask_padding_by_head": Case((SCORES, BOOLEANS)),
+    **{name: Case((SPREAD,)) for name in CENTRED},
+    **{name.replace("centred", "mean_square"): Case((SPREAD,), DDOF) for name in CENTRED},
+    **{name: Case((POSITIVE,), EPS) for name in ("root", "root_then_eps", "no_root", "squared")},
+    "quotient": Case((SPREAD,)),
+    "gain_plus_one": Case(),
+    "gain_plus_one_and_bias": Case(),
+    "round_half_even": Case((WORKED_BY_HAND,), DECIMALS),
+    "round_half_even_head": Case((WORKED_BY_HAND,), DECIMALS | HEAD),
+    "truncate": Case((WORKED_BY_HAND,), DECIMALS),
+    "truncate_head": Case((WORKED_BY_HAND,), DECIMALS | HEAD),
     "gelu_sigmoid": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -1000.0, 1000.0])),)),
 }
 """What people do otherwise: the operations of deviations."""

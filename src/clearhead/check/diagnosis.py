@@ -116,7 +116,8 @@ class _Diagnosis:
         self.arrays = arrays
         self.comparison = comparison
         self.working = trace.working
-        self.shapes = {name: trace.numpy(name).shape for name in trace}
+        self.values = {name: trace.numpy(name) for name in trace}
+        self.shapes = {name: array.shape for name, array in self.values.items()}
         self.plans = plans_for(self.working, tuple((name, self.shapes[name]) for name in arrays))
 
     def report(self, most: int) -> Report:
@@ -147,7 +148,7 @@ class _Diagnosis:
     def _hypotheses(self, *, brief: bool) -> Hypotheses:
         tries = self.rounded
         if tries is None:
-            tries = roundings(self.working, self.claims, self.shapes, brief=brief)
+            tries = roundings(self.working, self.claims, self.shapes, values=self.values, brief=brief)
         return Hypotheses(self.plans, tries)
 
     def _explains(self, hypotheses: Hypotheses, chosen: tuple[int, ...]) -> bool:

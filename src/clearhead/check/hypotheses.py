@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.check.plans import Plans, written
-from clearhead.deviations import Applied, deviate
+from clearhead.deviations import CARRIED, SHOWN, Applied, deviate
 from clearhead.errors import ClearheadError
 from clearhead.line import Line, find, split_head
 from clearhead.working import Working
@@ -38,7 +38,9 @@ class Hypotheses:
         self.plans = plans
         self.working = plans.base
         self.candidates = (*plans.deviations, *roundings)
-        self.roundings = _by_line(plans.base, roundings, len(plans.deviations))
+        self.roundings, self.shown = (
+            _by_line(plans.base, roundings, len(plans.deviations), ways) for ways in (CARRIED, SHOWN)
+        )
         self._first = [_first(row) for row in plans.touches]
         self._last = [_last(row) for row in plans.touches]
 
@@ -142,7 +144,8 @@ class Hypotheses:
 
     def count(self, size: int) -> int:
         """How many sets of this size there are."""
-        usable = sum(first is not None for first in self._first) + sum(map(len, self.roundings.values()))
+        rounded = [*self.roundings.values(), *self.shown.values()]
+        usable = sum(first is not None for first in self._first) + sum(map(len, rounded))
         return comb(usable, size)
 
     def texts(self, chosen: Chosen) -> tuple[str, ...]:
@@ -150,10 +153,14 @@ class Hypotheses:
         return tuple(written(self.candidates[each]) for each in chosen)
 
 
-def _by_line(working: Working, roundings: Sequence[Applied], start: int) -> dict[str, list[tuple[int, Line]]]:
-    """For each line the numbers of its roundings, and the line that each puts behind it."""
+def _by_line(
+    working: Working, roundings: Sequence[Applied], start: int, ways: Sequence[str]
+) -> dict[str, list[tuple[int, Line]]]:
+    """For each line the numbers of its roundings of these ways, and the line that each puts behind it."""
     found: dict[str, list[tuple[int, Line]]] = {}
     for number, rounding in enumerate(roundings, start=start):
+        if rounding.id not in ways:
+            continue
         name = find(split_head(str(dict(rounding.parameters)["line"]))[0], [line.name for line in working.lines])
         line = rounding.rewrite(working).line(name)
         assert isinstance(line, Line)  # noqa: S101 - a rounding rewrites a line

@@ -252,14 +252,35 @@ class Walk:
         self.columns[name] = merged(side_by_side(parts, start))
 
     def _check(self, name: str) -> None:
-        """Drops the states that disagree with a claim on the line."""
-        for claim in self.claims.get(name, ()):
-            column = self.columns[name]
-            wrong = [wrong_cells(claim, self.working, name, block) for block in column.blocks]
+        """Drops the states that disagree with a claim on the line; adds those that show it rounded and agree so."""
+        claims = self.claims.get(name, ())
+        if not claims:
+            return
+        rows, devs = self._shown(name, claims)
+        agree = np.arange(len(self.devs))
+        for claim in claims:
             # A line that is not here may come elsewhere: in the end the whole working is held against the claims.
-            off = np.concatenate([*wrong, [0]])[column.numbers]
-            rows = np.flatnonzero(off == 0)
-            self._become(rows, self.devs[rows])
+            agree = agree[self._off(claim, name, self.columns[name])[agree] == 0]
+        self._become(np.concatenate([agree, rows]), np.concatenate([self.devs[agree], devs]))
+
+    def _shown(self, name: str, claims: Sequence[Claim]) -> tuple[Array, Array]:
+        """The states that disagree with claims on a line and agree once it is shown rounded: rows, and sets with it."""
+        rows, devs = [np.zeros(0, dtype=np.int64)], [self.devs[:0]]
+        column, choices = self.columns[name], self.hypotheses.shown.get(name, [])
+        disagrees = sum(self._off(claim, name, column) for claim in claims) > 0 if choices else False
+        able = np.flatnonzero((self._room() > 0) & (column.numbers != ABSENT) & disagrees)
+        exact = column.pick(able).compact() if len(able) else column
+        for number, line in choices if len(able) else ():
+            shown = on_values(line, exact)
+            fits = able[sum(self._off(claim, name, shown) for claim in claims) == 0]
+            rows.append(fits)
+            devs.append(_with(self.devs[fits], np.full((len(fits), 1), number, dtype=np.int32)))
+        return np.concatenate(rows), np.concatenate(devs)
+
+    def _off(self, claim: Claim, name: str, column: Column) -> Array:
+        """In how many cells each state misses a claim on a line."""
+        wrong = [wrong_cells(claim, self.working, name, block) for block in column.blocks]
+        return np.asarray(np.concatenate([*wrong, [0]])[column.numbers])
 
     def _tidy(self, slot: int) -> None:
         """Forgets lines that nothing reads any more, and follows one of the states that are the same from here on."""

@@ -6,9 +6,10 @@ line. The rows stand in small modules by theme, in the order in which a block is
 
 from clearhead.deviations.applied import Applied, candidates, deviate, deviation, parse_deviation
 from clearhead.deviations.deviation import Deviation, Parameter
+from clearhead.deviations.rounding import CARRIED, SHOWN
 from clearhead.deviations.table import DEVIATIONS, GROUPS
 
 __all__ = [
-    "DEVIATIONS", "GROUPS", "Applied", "Deviation", "Parameter", "candidates", "deviate", "deviation",
-    "parse_deviation",
+    "CARRIED", "DEVIATIONS", "GROUPS", "SHOWN", "Applied", "Deviation", "Parameter", "candidates", "deviate",
+    "deviation", "parse_deviation",
 ]  # fmt: skip

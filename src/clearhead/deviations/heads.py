@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from clearhead.deviations import projections
 from clearhead.deviations.deviation import Deviation, Rewrite
+from clearhead.deviations.norms import is_of_heads
 from clearhead.deviations.rewrites import (
     Nothing,
     change_lines,
@@ -13,7 +14,9 @@ from clearhead.deviations.rewrites import (
     free_name,
     is_called,
     lines_called,
+    reread,
     swap,
+    with_operation,
 )
 from clearhead.line import Line
 from clearhead.ops import Operation, linear, positions, variants_heads, variants_positions
@@ -65,30 +68,26 @@ def _fused(operation: Operation) -> Rewrite:
     return rewrite
 
 
-def _over_heads(working: Working) -> Working:
-    """Lets the heads of one token attend to each other: heads and tokens exchanged from projection to head."""
+def around_attention(into: str, operation: Operation) -> Rewrite:
+    """A rewrite that exchanges axes behind the projections, under the name of a step, and back behind the heads."""
 
-    def into(line: Line) -> list[Line]:
-        return follow(working, line, "by-head", variants_heads.swap_heads)
+    def rewrite(working: Working) -> Working:
+        exchanged = each_projection(into, operation)(working)
+        return change_lines(
+            exchanged,
+            lambda line: line.operation in SUMS,
+            lambda line: follow(exchanged, line, "by-token", operation),
+            "a weighted_sum",
+        )
 
-    swapped = change_lines(working, _is_projected, into, "a projected query, key or value")
-    return change_lines(
-        swapped,
-        lambda line: line.operation in SUMS,
-        lambda line: follow(swapped, line, "by-token", variants_heads.swap_heads),
-        "a weighted_sum",
-    )
-
-
-def _is_head_norm(line: Line) -> bool:
-    return any(is_called(line, f"{role}.norm") or f"{role}.norm." in line.name for role in ("query", "key"))
+    return rewrite
 
 
 def _norm_missing(working: Working) -> Working:
     def change(line: Line) -> list[Line]:
         return [replace(line, operation=variants_heads.unchanged, operands=line.operands[:1], parameters=())]
 
-    return change_lines(working, _is_head_norm, change, "a norm of queries or keys")
+    return change_lines(working, is_of_heads, change, "a norm of queries or keys")
 
 
 def _norm_after_rotary(working: Working) -> Working:
@@ -109,7 +108,7 @@ def _exchange(working: Working, role: str) -> Working:
         raise Nothing("queries and keys are not both normed and rotated here.")
     source, last = steps[0].operands[0], steps[-1].name
     early = replace(turned, operands=(source, *turned.operands[1:]))
-    late = [replace(steps[0], operands=(early.name, *steps[0].operands[1:])), *steps[1:]]
+    late = [reread(step, {source: early.name}) for step in steps]
 
     def change(line: Line) -> list[Line]:
         if line in steps:
@@ -132,13 +131,18 @@ def _averaged_weights(working: Working) -> Working:
 
 
 def _joined(operation: Operation) -> Rewrite:
-    """A rewrite of the line that concatenates the heads into one as wide as a head."""
+    """A rewrite that joins the heads into one as wide as a head. The output weight, which fits it not, is left out."""
 
     def rewrite(working: Working) -> Working:
-        def change(line: Line) -> list[Line]:
-            return [replace(line, operation=operation, axes=("token", "depth"))]
+        joined = {line.name for line in working.lines if line.operation is linear.concat}
 
-        return change_lines(working, lambda line: line.operation is linear.concat, change, "a concat")
+        def change(line: Line) -> list[Line]:
+            if line.name in joined:
+                return [replace(line, operation=operation, axes=("token", "depth"))]
+            is_product = line.operation is linear.matmul and line.operands[0] in joined
+            return [with_operation(line, variants_heads.unchanged) if is_product else line]
+
+        return change_lines(working, lambda line: bool(joined), change, "a concat")
 
     return rewrite
 
@@ -195,7 +199,8 @@ ROWS = (
     Deviation(
         id="heads-summed",
         kind="mistake",
-        does="The heads are added up, not put side by side.",
+        does="The heads are added up, not put side by side, and no output weight follows; it runs where a head is as "
+        "wide as the model.",
         invisible=_ONE_HEAD,
         remedy="np.concatenate(heads, axis=-1) @ w_o. (To add up head @ w_o[h], each with its rows of w_o, is "
         "the same.)",
@@ -206,7 +211,8 @@ ROWS = (
     Deviation(
         id="heads-averaged",
         kind="mistake",
-        does="The mean of the heads is taken, where they belong side by side.",
+        does="The mean of the heads is taken, where they belong side by side, and no output weight follows; it runs "
+        "where a head is as wide as the model.",
         invisible=_ONE_HEAD,
         remedy="np.concatenate(heads, axis=-1) @ w_o.",
         seen="functional-transformer#8.",
@@ -250,7 +256,7 @@ ROWS = (
         invisible="Never on ordinary data; the scores have other axes.",
         remedy="Move the heads before the tokens first: q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1).",
         seen="The family of FuxiCTR#30: a transpose that is missing on both sides.",
-        rewrite=_over_heads,
+        rewrite=around_attention("by-head", variants_heads.swap_heads),
         catalogue=("B14",),
     ),
     Deviation(

@@ -9,7 +9,7 @@ from clearhead.deviations.rewrites import Nothing, change_lines, free_name, leav
 from clearhead.deviations.softmax import is_softmax
 from clearhead.errors import SpecError
 from clearhead.line import Line
-from clearhead.ops import Operation, scores, variants_scores
+from clearhead.ops import Operation, linear, scores, variants_batch, variants_scores
 from clearhead.ops.operation import as_parameters
 from clearhead.working import Working
 
@@ -19,7 +19,14 @@ _CAUSAL = (
     variants_scores.mask_future_only,
     variants_scores.mask_causal_top_left,
 )
-_PADDING = (scores.mask_padding, variants_scores.padding_inverted, variants_scores.mask_padding_queries)
+_PADDING = (
+    scores.mask_padding,
+    variants_scores.padding_inverted,
+    variants_scores.mask_padding_queries,
+    variants_scores.mask_padding_of_new,
+    variants_batch.mask_padding_tiled,
+    variants_batch.mask_padding_by_head,
+)
 _GIVEN = (scores.mask_boolean, scores.mask_additive, variants_scores.mask_inverted)
 MASKS = (*_GIVEN, *_CAUSAL, scores.mask_window, *_PADDING)
 
@@ -107,6 +114,22 @@ def _window_split(working: Working) -> Working:
     return change_lines(working, lambda line: line.operation is scores.mask_window, change, "a mask_window")
 
 
+def _filled_throughout(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        return [replace(line, operation=variants_scores.fill_all, operands=line.operands[:1], parameters=_LOW)]
+
+    return change_lines(working, lambda line: line.operation in (*_GIVEN, *_PADDING), change, "a mask that is given")
+
+
+_LOW = as_parameters({"fill": -1e9})
+
+
+def _padding_of_new(working: Working) -> Working:
+    if not any(line.operation is linear.append for line in working.lines):
+        raise Nothing("this working has no cache.")
+    return swap({scores.mask_padding: variants_scores.mask_padding_of_new})(working)
+
+
 _ALL_ALLOWED = "Where nothing is masked."
 
 ROWS = (
@@ -168,6 +191,17 @@ ROWS = (
         catalogue=("E13", "E12"),
     ),
     Deviation(
+        id="mask-complement-of-integers",
+        kind="mistake",
+        does="Every score is filled with one number, so that all weights of a query are equal: ~mask of integers is "
+        "-1 or -2 (254 or 255 in uint8), which is true everywhere.",
+        invisible="Where a query's scores are all equal and nothing is masked.",
+        remedy="Make it boolean before ~: ~mask.bool(), np.logical_not(mask), or mask == 0.",
+        seen="pytorch#24180, ParlAI PR#1905, DeepSpeed#3319.",
+        rewrite=_filled_throughout,
+        catalogue=("E15",),
+    ),
+    Deviation(
         id="mask-times-infinity",
         kind="mistake",
         does="(1 - mask) * -inf is added, which is NaN wherever the mask is 1.",
@@ -216,6 +250,16 @@ ROWS = (
         seen="ModernBERT PR#40, web-xpu-ops#77.",
         rewrite=leave_out(*_PADDING),
         catalogue=("E18",),
+    ),
+    Deviation(
+        id="padding-of-past-forgotten",
+        kind="mistake",
+        does="Padding is masked among the new tokens only: padding that the cache holds is attended to.",
+        invisible="Without a cache, or where it holds no padding.",
+        remedy="Let the mask grow with the cache: one entry per cached key, in front of those of the new tokens.",
+        seen="C2C PR#19; the family of the unsloth issues on left padding.",
+        rewrite=_padding_of_new,
+        catalogue=("E17",),
     ),
     Deviation(
         id="causal-missing",

@@ -1,23 +1,214 @@
-"""Deviations in the norms."""
+"""Deviations in the norms. Most of them take a norm apart into its steps, and replace one of these."""
 
 from __future__ import annotations
 
-from clearhead.deviations.deviation import Deviation, Parameter, values
-from clearhead.deviations.rewrites import leave_out, swap
-from clearhead.ops import tokens
+from collections.abc import Mapping
 
-_NORMS = (tokens.layer_norm, tokens.rms_norm)
+from msgspec.structs import replace
+
+from clearhead.axes import Axes
+from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.rewrites import (
+    Match,
+    Nothing,
+    change_lines,
+    free_name,
+    is_called,
+    leave_out,
+    swap,
+    with_operation,
+)
+from clearhead.errors import SpecError
+from clearhead.line import Line
+from clearhead.ops import Operation, linear, tokens, variants_norms
+from clearhead.ops.variants_heads import unchanged
+from clearhead.working import Working
+
+CENTRED: dict[Operation, Operation | None] = {
+    tokens.layer_norm: variants_norms.centred,
+    tokens.norm_over_matrix: variants_norms.centred_over_matrix,
+    tokens.rms_norm: None,
+}
+"""What each norm takes off first."""
+
+SQUARED = {
+    tokens.layer_norm: variants_norms.mean_square,
+    tokens.norm_over_matrix: variants_norms.mean_square_over_matrix,
+    tokens.rms_norm: variants_norms.mean_square,
+}
+"""What each norm divides by, before the root."""
+
+MEAN_SQUARES = (
+    variants_norms.mean_square,
+    variants_norms.mean_square_over_matrix,
+    variants_norms.mean_square_over_tokens,
+    variants_norms.mean_square_over_batch,
+    variants_norms.mean_square_over_heads,
+)
+SPREADS = (variants_norms.root, variants_norms.root_then_eps, variants_norms.no_root, variants_norms.squared)
+AFFINE = {tokens.gain: variants_norms.gain_plus_one, tokens.gain_and_bias: variants_norms.gain_plus_one_and_bias}
+_EPS = {operation: operation for operation in (*CENTRED, *SPREADS)}
+
+
+def is_of_heads(line: Line) -> bool:
+    """Whether a line belongs to the norm of queries or keys."""
+    return any(is_called(line, f"{role}.norm") or f"{role}.norm." in line.name for role in ("query", "key"))
+
+
+def _is_step(line: Line) -> bool:
+    return line.operation in SPREADS
+
+
+def in_steps(working: Working) -> Working:
+    """The working with every norm taken apart: what is taken off, its mean square, the root of this, the quotient.
+
+    Raises:
+        Nothing: there is no norm.
+    """
+    if any(map(_is_step, working.lines)):
+        return working
+    return change_lines(working, lambda line: line.operation in CENTRED, lambda line: _steps(working, line), "a norm")
+
+
+def _steps(working: Working, line: Line) -> list[Line]:
+    path = line.name.removesuffix(".normalized")
+    less = CENTRED[line.operation]
+    centred = Line(free_name(f"{path}.centred", working), less, line.operands, line.axes) if less else None
+    source = centred.name if centred else line.operands[0]
+    variance = Line(
+        free_name(f"{path}.variance", working), SQUARED[line.operation], (source,), line.axes, (("ddof", 0),)
+    )
+    spread = Line(
+        free_name(f"{path}.spread", working), variants_norms.root, (variance.name,), line.axes, line.parameters
+    )
+    last = Line(line.name, variants_norms.quotient, (source, spread.name), line.axes)
+    return [*([centred] if centred else []), variance, spread, last]
+
+
+def _step(table: Mapping[Operation, Operation], where: Match | None = None, **parameters: object) -> Rewrite:
+    """A rewrite of steps of norms."""
+    change = swap(table, where, **parameters)
+    return lambda working: change(in_steps(working))
+
+
+def _over(kind: str, where: Match | None = None) -> Rewrite:
+    """A rewrite that takes the mean and spread of norms of tokens over other cells."""
+    return _step(
+        {
+            variants_norms.centred: getattr(variants_norms, f"centred_over_{kind}"),
+            variants_norms.mean_square: getattr(variants_norms, f"mean_square_over_{kind}"),
+        },
+        where,
+    )
+
+
+def _over_matrix(working: Working) -> Working:
+    """Puts one operation in the place of a layer norm, and takes apart what is no whole layer norm."""
+    kinds = {line.operation for line in working.lines} & {*CENTRED, *SPREADS}
+    if kinds == {tokens.layer_norm}:
+        return swap({tokens.layer_norm: tokens.norm_over_matrix})(working)
+    return _over("matrix")(working)
+
+
+def _is_affine(line: Line) -> bool:
+    return line.operation in (*AFFINE, *AFFINE.values())
+
+
+def _gain_missing(working: Working) -> Working:
+    """Leaves the gain out where a bias follows it: x + bias."""
+
+    def change(line: Line) -> list[Line]:
+        if line.operation is tokens.gain:
+            return [with_operation(line, unchanged)]
+        return [Line(line.name, linear.bias, (line.operands[0], line.operands[2]), line.axes)]
+
+    return change_lines(working, lambda line: line.operation in AFFINE, change, "a gain")
+
+
+def _swapped(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        source, gain, bias = line.operands
+        return [replace(line, operands=(source, bias, gain))]
+
+    return change_lines(working, lambda line: line.operation is tokens.gain_and_bias, change, "a gain_and_bias")
+
+
+def _instances(working: Working) -> list[Line]:
+    """The lines that apply gains to whole tokens, one for each norm of the block."""
+    model: Axes = ("token", "model")
+    found = [line for line in working.lines if _is_affine(line) and line.axes == model]
+    if len(found) < len(_PLACES):
+        raise Nothing("this block has no two norms with gains of their own.")
+    return found
+
+
+def _with_arrays_of(working: Working, uses: Mapping[str, Line]) -> Working:
+    return working.rewrite(
+        lambda line: [
+            replace(line, operands=(line.operands[0], *uses[line.name].operands[1:])) if line.name in uses else line
+        ]
+    )
+
+
+def _instances_exchanged(working: Working) -> Working:
+    one, other = _instances(working)[:2]
+    return _with_arrays_of(working, {one.name: other, other.name: one})
+
+
+def _instance_shared(working: Working, of: str) -> Working:
+    lines = _instances(working)
+    if of not in _PLACES:
+        raise SpecError(f"norm-shared expects of as first or second, got {of!r}.")
+    chosen = lines[_PLACES.index(of)]
+    return _with_arrays_of(working, {line.name: chosen for line in lines})
+
+
+_PLACES = ("first", "second")
+_LAST_AXIS = "Take both over the last axis: x.mean(axis=-1, keepdims=True), x.std(axis=-1, keepdims=True)."
+_FAR = "Where the variance is far above eps."
 
 ROWS = (
     Deviation(
         id="norm-over-matrix",
         kind="mistake",
-        does="The layer norm takes one mean and one standard deviation over all tokens together.",
+        does="The norm takes one mean and one standard deviation over all tokens together.",
         invisible="Where there is one token, or all tokens have the same mean and spread.",
-        remedy="Take both over the last axis: x.mean(axis=-1, keepdims=True), x.std(axis=-1, keepdims=True).",
-        seen="The notebook this project grew from: np.mean(x) and np.std(x) without an axis; equinox#471, addons#2142.",
-        rewrite=swap({tokens.layer_norm: tokens.norm_over_matrix}),
+        remedy=_LAST_AXIS,
+        seen="The notebook this project grew from: np.mean(x) and np.std(x) without an axis; "
+        "attention-is-all-you-need-pytorch PR#17, GATr PR#8, equinox PR#471, addons PR#2142, dlib PR#2489.",
+        rewrite=_over_matrix,
         catalogue=("G5",),
+    ),
+    Deviation(
+        id="norm-over-tokens",
+        kind="mistake",
+        does="The norm takes mean and spread of each feature over the tokens, and not of each token over its features.",
+        invisible="Where the matrix and its transpose have the same means and spreads, which is hardly ever.",
+        remedy=f"axis=-1, never axis=0 or axis=1 of (batch, token, model). {_LAST_AXIS}",
+        seen="FuxiCTR#23; the family of attention-is-all-you-need-pytorch PR#17.",
+        rewrite=_over("tokens"),
+        catalogue=("G5",),
+    ),
+    Deviation(
+        id="norm-over-batch",
+        kind="mistake",
+        does="Batch norm: mean and spread of each feature over the tokens of the whole batch.",
+        invisible="Without a batch it is the norm over tokens.",
+        remedy="nn.LayerNorm(d_model), not nn.BatchNorm1d: no token's norm may depend on another's.",
+        seen="Kyubyong/transformer#40 (asks for it).",
+        rewrite=_over("batch", lambda line: not is_of_heads(line)),
+        catalogue=("G13",),
+    ),
+    Deviation(
+        id="norm-sample-std",
+        kind="mistake",
+        does="The variance is divided by n - 1 and not by n: the sample standard deviation.",
+        invisible="Never, though with many features it is small: a factor of sqrt((n - 1) / n).",
+        remedy="x.std(axis=-1, ddof=0) in NumPy, x.std(-1, correction=0) or unbiased=False in PyTorch, whose default "
+        "is n - 1; STDEV.P, not STDEV, in a sheet.",
+        seen="annotated-transformer#122 and PR#119, BERT-pytorch#30; AI by Hand, NORMALIZE.",
+        rewrite=_step({operation: operation for operation in MEAN_SQUARES}, ddof=1),
+        catalogue=("G6",),
     ),
     Deviation(
         id="norm-of-other-kind",
@@ -32,14 +223,46 @@ ROWS = (
     Deviation(
         id="norm-eps",
         kind="convention",
-        does="The norm has another eps.",
-        invisible="Where the variance is far above eps.",
-        remedy="Follow the model: PyTorch's LayerNorm has 1e-5, BERT 1e-12, Llama 1e-6 or 1e-5.",
-        seen="keras-hub#642, gpt4all#1946, candle#271, llama.cpp#23815.",
-        rewrite=swap({norm: norm for norm in _NORMS}),
+        does="The norm has another eps, or none (0).",
+        invisible=_FAR,
+        remedy="Follow the model: PyTorch's LayerNorm has 1e-5, BERT 1e-12, Keras 1e-3, Llama 1e-6 or 1e-5.",
+        seen="keras-hub#642 and PR#1472, gpt4all PR#1946, candle PR#271, llama.cpp PR#23815; with 0 a row of equal "
+        "values is 0/0, as in the notebook this project grew from.",
+        rewrite=swap(_EPS),
         parameters=(Parameter("eps", float, "what is added to the variance"),),
-        tries=values("eps", 0.0, 1e-12, 1e-8, 1e-6, 1e-5, 1e-3),
-        catalogue=("G8",),
+        tries=values("eps", 0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3, 1e-2),
+        catalogue=("G8", "G16"),
+    ),
+    Deviation(
+        id="norm-eps-outside-root",
+        kind="convention",
+        does="eps is added to the standard deviation, outside the root, and not to the variance.",
+        invisible=f"Where eps is 0. {_FAR}",
+        remedy="(x - mean) / np.sqrt(var + eps), not / (std + eps).",
+        seen="The lecture behind the notebook this project grew from; hyunwoongko/transformer#7, hkproj PR#31, "
+        "gpt-neox PR#1342 (RMS).",
+        rewrite=_step({variants_norms.root: variants_norms.root_then_eps}),
+        catalogue=("G7",),
+    ),
+    Deviation(
+        id="norm-root-missing",
+        kind="mistake",
+        does="The norm divides by the variance (plus eps) and not by its root.",
+        invisible="Where every variance is 1.",
+        remedy="(x - mean) / np.sqrt(var + eps).",
+        seen="The family of TPlinker#37.",
+        rewrite=_step(dict.fromkeys(SPREADS[:2], variants_norms.no_root)),
+        catalogue=("G9",),
+    ),
+    Deviation(
+        id="norm-squared",
+        kind="mistake",
+        does="The norm divides by the square of variance plus eps, (var + eps) ** 2, where ** 0.5 is meant.",
+        invisible="Where every variance is 1.",
+        remedy="(x - mean) / (var + eps) ** 0.5.",
+        seen="TPlinker#37.",
+        rewrite=_step(dict.fromkeys(SPREADS[:2], variants_norms.squared)),
+        catalogue=("G9",),
     ),
     Deviation(
         id="norm-missing",
@@ -47,17 +270,97 @@ ROWS = (
         does="The norm is left out, its gain and bias are not.",
         invisible="Where every token has mean 0 and variance 1 already.",
         remedy="Norm each token: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps).",
-        seen="A common slip in hand work.",
-        rewrite=leave_out(*_NORMS),
+        seen="A common slip in hand work; no public thread is pinned to it.",
+        rewrite=leave_out(*CENTRED),
     ),
     Deviation(
         id="norm-gain-missing",
         kind="mistake",
-        does="The gain of the norm, and its bias, are left out.",
+        does="The gain of the norm is left out; its bias, if it has one, is added.",
+        invisible="Where the gain is 1.",
+        remedy="Multiply by the norm's weight: normed * gain + bias.",
+        seen="mlx#1636, reformer PR#129.",
+        rewrite=_gain_missing,
+        catalogue=("G12",),
+    ),
+    Deviation(
+        id="norm-bias-missing",
+        kind="mistake",
+        does="The bias of the norm is left out.",
+        invisible="Where it is 0.",
+        remedy="Add the norm's bias: normed * gain + bias.",
+        seen="The family of mlx#1636.",
+        rewrite=swap(
+            {
+                tokens.gain_and_bias: tokens.gain,
+                variants_norms.gain_plus_one_and_bias: variants_norms.gain_plus_one,
+            }
+        ),
+        catalogue=("G12",),
+    ),
+    Deviation(
+        id="norm-gain-and-bias-missing",
+        kind="mistake",
+        does="Gain and bias of the norm are both left out.",
         invisible="Where the gain is 1 and the bias 0.",
         remedy="Multiply by the norm's weight and add its bias: normed * gain + bias.",
-        seen="mlx#1636, reformer#129.",
-        rewrite=leave_out(tokens.gain, tokens.gain_and_bias),
+        seen="mlx#1636, reformer PR#129.",
+        rewrite=leave_out(tokens.gain_and_bias),
         catalogue=("G12",),
+    ),
+    Deviation(
+        id="norm-gain-and-bias-exchanged",
+        kind="mistake",
+        does="Gain and bias of the norm have each other's part.",
+        invisible="Where they are equal.",
+        remedy="normed * gain + bias: gain (gamma, weight) multiplies, bias (beta) is added; check the order of "
+        "arguments.",
+        seen="The family of mlx#1636 and reformer PR#129.",
+        rewrite=_swapped,
+        catalogue=("G12",),
+    ),
+    Deviation(
+        id="norm-gain-plus-one",
+        kind="convention",
+        does="The norm multiplies by 1 + gain.",
+        invisible="Never on ordinary data.",
+        remedy="Gemma and some others store the gain less 1. Follow the model: normed * gain for Llama and BERT.",
+        seen="Liger-Kernel#74, executorch PR#19901, shainet PR#176, lmdeploy PR#2842.",
+        rewrite=swap(AFFINE),
+        catalogue=("G11",),
+    ),
+    Deviation(
+        id="norms-exchanged",
+        kind="mistake",
+        does="The two norms of the block have each other's gain and bias.",
+        invisible="Where both have equal gains and biases.",
+        remedy="Look the names up: one norm belongs to attention (ln_1, input_layernorm), one to the MLP (ln_2, "
+        "post_attention_layernorm).",
+        seen="mlx#1636, reformer PR#129.",
+        rewrite=_instances_exchanged,
+        catalogue=("G12",),
+    ),
+    Deviation(
+        id="norm-shared",
+        kind="mistake",
+        does="Both norms of the block use the gain and bias of one of them.",
+        invisible="Where both have equal gains and biases.",
+        remedy="Make two: self.norm1 and self.norm2, each with its own weight and bias.",
+        seen="The family of mlx#1636 and reformer PR#129.",
+        rewrite=_instance_shared,
+        parameters=(Parameter("of", str, "first or second: whose gain and bias both use"),),
+        tries=values("of", *_PLACES),
+        catalogue=("G12",),
+    ),
+    Deviation(
+        id="qk-norm-over-projection",
+        kind="convention",
+        does="Queries and keys are normed over all heads together, the whole projection, and not head by head.",
+        invisible="Where there is one head, or all heads have the same spread.",
+        remedy="Norm over the depth of each head (Qwen 3, Gemma 3) or over the whole projection (OLMo 2), as the "
+        "model does.",
+        seen="The family of executorch PR#19901.",
+        rewrite=_over("heads", is_of_heads),
+        catalogue=("B16",),
     ),
 )

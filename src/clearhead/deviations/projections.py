@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter
-from clearhead.deviations.rewrites import Nothing, belongs_to, change_lines, is_called, line_of, reread, with_operation
+from clearhead.deviations.rewrites import (
+    ALL,
+    Nothing,
+    belongs_to,
+    change_lines,
+    is_called,
+    line_of,
+    reread,
+    with_operation,
+)
 from clearhead.errors import SpecError
 from clearhead.line import Line, find
 from clearhead.ops import Operation, Parameters, linear, variants_heads
@@ -19,8 +28,6 @@ INITIALS = {role[0]: role for role in ROLES}
 PROJECTS = (linear.project, variants_heads.project_transposed)
 BIASES = (linear.head_bias, linear.bias)
 _TRANSPOSED = {linear.project: variants_heads.project_transposed, linear.matmul: linear.matmul_transposed}
-
-ALL = "all"
 
 
 def _arrays(working: Working, operations: Iterable[Operation]) -> tuple[str, ...]:
@@ -146,13 +153,33 @@ def _reread_projections(working: Working, roles: Iterable[str], renamed: Mapping
 
 
 def _value_unprojected(working: Working) -> Working:
+    """Deals the tokens out to the heads in the place of the values, without the bias either."""
     line = line_of(working, PROJECTS, "value")
     sizes = next((dict(each.sizes) for each in working.givens if each.name == line.operands[1]), {})
     heads = sizes.get(line.axes[-3])
     if heads is None:
         raise Nothing("the number of heads is not known before the arrays are.")
     plain = replace(line, operation=linear.split, operands=line.operands[:1], parameters=(("heads", heads),))
-    return working.rewrite(lambda each: [plain if each == line else each])
+    return _without_bias(working.rewrite(lambda each: [plain if each == line else each]), line)
+
+
+def _without_bias(working: Working, product: Line) -> Working:
+    """Leaves out the bias that is added to a product."""
+
+    def change(line: Line) -> list[Line]:
+        is_its = line.operation in BIASES and line.operands[0] == product.name
+        return [with_operation(line, unchanged) if is_its else line]
+
+    return working.rewrite(change)
+
+
+def _output_missing(working: Working) -> Working:
+    line = line_of(working, (linear.matmul, linear.matmul_transposed), "output")
+    if not any(is_called(each, "concat") and each.name in line.operands for each in working.lines):
+        raise Nothing("no line of this working projects the concatenated heads.")
+    return _without_bias(
+        working.rewrite(lambda each: [with_operation(line, unchanged) if each == line else each]), line
+    )
 
 
 ROWS = (
@@ -249,5 +276,15 @@ ROWS = (
         seen="anyup#27.",
         rewrite=_value_unprojected,
         catalogue=("F12",),
+    ),
+    Deviation(
+        id="output-projection-missing",
+        kind="mistake",
+        does="The concatenated heads are the output, without the output projection.",
+        invisible="Where the output weight is the identity.",
+        remedy="np.concatenate(heads, axis=-1) @ w_o.",
+        seen="Kyubyong/transformer#117 and PR#17, ChampSim PR#567, d2l-en PR#439.",
+        rewrite=_output_missing,
+        catalogue=("G2",),
     ),
 )

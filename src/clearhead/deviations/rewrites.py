@@ -18,6 +18,9 @@ from clearhead.working import Working
 Match = Callable[[Line], bool]
 Change = Callable[[Line], Iterable[Line]]
 
+ALL = "all"
+"""What a parameter says that means every line or array of its kind."""
+
 _MOST_NAMED = 3
 
 

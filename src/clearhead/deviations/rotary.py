@@ -22,7 +22,11 @@ from clearhead.line import Line
 from clearhead.ops import positions, scores, variants_heads, variants_positions
 from clearhead.working import Working
 
-_ANGLES = (positions.rotary_angles, variants_positions.angles_over_depth)
+_ANGLES = (
+    positions.rotary_angles,
+    variants_positions.angles_over_depth,
+    variants_positions.rotary_angles_ntk,
+)
 HALF, HALF_OTHER = positions.rotate_half, variants_positions.rotate_half_other_table
 NEXT, NEXT_OTHER = positions.rotate_interleaved, variants_positions.rotate_interleaved_other_table
 
@@ -56,7 +60,7 @@ def _values_too(working: Working) -> Working:
         nonlocal seen
         if line == turned:
             seen = True
-            return [line, extra]
+            return [extra, line]
         return [reread(line, {value.name: name}) if seen else line]
 
     return working.rewrite(change)
@@ -164,6 +168,19 @@ ROWS = (
         seen="shark-ai PR#1527, SpecForge PR#651.",
         rewrite=_interpolated,
         parameters=(Parameter("factor", float, "what positions are divided by"),),
+        tries=values("factor", 2.0, 4.0, 8.0),
+        catalogue=("C5",),
+    ),
+    Deviation(
+        id="rotary-ntk",
+        kind="mistake",
+        does="The base of the angles is raised for a longer context, by factor ** (d / (d - 2)) (NTK-aware scaling), "
+        "or not as it should be.",
+        invisible="At position 0, or where the depth is 2.",
+        remedy="Apply rope scaling exactly when the configuration has it, and of the kind that it names.",
+        seen="shark-ai PR#1527, SpecForge PR#651, TransformerLens debugging guide.",
+        rewrite=swap({positions.rotary_angles: variants_positions.rotary_angles_ntk}),
+        parameters=(Parameter("factor", float, "how many times longer the context is taken to be"),),
         tries=values("factor", 2.0, 4.0, 8.0),
         catalogue=("C5",),
     ),

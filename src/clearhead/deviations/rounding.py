@@ -1,46 +1,75 @@
-"""Rounding on the way, as people do by hand."""
+"""Rounding on the way, as people do by hand, carried on or only shown; and what else is only shown otherwise."""
 
 from __future__ import annotations
-
-from itertools import chain, count
 
 from msgspec.structs import replace
 
 from clearhead.axes import head_axis
-from clearhead.deviations.deviation import Deviation, Parameter, never
+from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, never
+from clearhead.deviations.rewrites import free_name, reread
 from clearhead.errors import SpecError, UnknownName
 from clearhead.line import Line, find, split_head
-from clearhead.ops import as_parameters, rounding
+from clearhead.ops import Operation, as_parameters, rounding, variants_heads
 from clearhead.working import Working
 
-_MOST_DECIMALS = 15
+MOST_DECIMALS = 15
 """A float64 has no more that mean anything."""
 
 
-def _round(working: Working, line: str, decimals: int) -> Working:
-    """Puts a rounded line in the place of a line; what follows reads the rounded one."""
-    if not 0 <= decimals <= _MOST_DECIMALS:
-        raise SpecError(f"round expects decimals from 0 to {_MOST_DECIMALS}, got {decimals}.")
-    short, label = split_head(line)
-    full = find(short, [each.name for each in working.lines])
-    if label is None:
-        operation, chosen = rounding.round_decimals, {}
-    else:
-        operation, chosen = rounding.round_head, {"head": _head_number(working, full, label)}
+def _carried(whole: Operation, one_head: Operation) -> Rewrite:
+    """A rewrite that puts a rounded line in the place of a line; what follows reads the rounded one."""
+
+    def rewrite(working: Working, line: str, decimals: int) -> Working:
+        full, rounded = _rounded(working, line, decimals, (whole, one_head))
+
+        def change(each: Line) -> list[Line]:
+            return [replace(each, name=rounded.operands[0]), rounded] if each.name == full else [each]
+
+        return working.rewrite(change)
+
+    return rewrite
+
+
+def _shown(whole: Operation, one_head: Operation) -> Rewrite:
+    """A rewrite that shows a line rounded; what follows reads the exact one."""
+
+    def rewrite(working: Working, line: str, decimals: int) -> Working:
+        full, rounded = _rounded(working, line, decimals, (whole, one_head))
+        return _seen_only(working, full, rounded)
+
+    return rewrite
+
+
+def _seen_only(working: Working, full: str, shown: Line) -> Working:
+    """Puts a line that nothing reads in the place of another, which is read under the name of the first's operand."""
+    exact = shown.operands[0]
 
     def change(each: Line) -> list[Line]:
-        if each.name != full:
-            return [each]
-        exact = replace(each, name=_free_name(f"{full}.unrounded", working))
-        return [exact, Line(full, operation, (exact.name,), each.axes, as_parameters({"decimals": decimals, **chosen}))]
+        return [replace(each, name=exact), shown] if each.name == full else [reread(each, {full: exact})]
 
     return working.rewrite(change)
 
 
-def _free_name(name: str, working: Working) -> str:
-    """The name, or with a number behind it the first that no line bears: a line may be rounded head by head."""
-    names = chain([name], (f"{name}{number}" for number in count(2)))
-    return next(free for free in names if free not in working.names)
+def _shown_transposed(working: Working, line: str) -> Working:
+    full = find(line, [each.name for each in working.lines])
+    axes = working.axes[full]
+    turned = (*axes[:-2], *axes[:-3:-1])
+    return _seen_only(
+        working, full, Line(full, variants_heads.transposed, (free_name(f"{full}.as-rows", working),), turned)
+    )
+
+
+def _rounded(working: Working, line: str, decimals: int, ways: tuple[Operation, Operation]) -> tuple[str, Line]:
+    """The full name of a line, and the line that rounds it under this name, or one head of it."""
+    if not 0 <= decimals <= MOST_DECIMALS:
+        raise SpecError(f"round expects decimals from 0 to {MOST_DECIMALS}, got {decimals}.")
+    short, label = split_head(line)
+    full = find(short, [each.name for each in working.lines])
+    whole, one_head = ways
+    chosen = {} if label is None else {"head": _head_number(working, full, label)}
+    exact = free_name(f"{full}.unrounded", working)
+    parameters = as_parameters({"decimals": decimals, **chosen})
+    return full, Line(full, one_head if chosen else whole, (exact,), working.axes[full], parameters)
 
 
 def _head_number(working: Working, name: str, label: int) -> int:
@@ -54,20 +83,108 @@ def _head_number(working: Working, name: str, label: int) -> int:
     return label - first
 
 
+_HALF_UP = (rounding.round_decimals, rounding.round_head)
+_HALF_EVEN = (rounding.round_half_even, rounding.round_half_even_head)
+_CUT = (rounding.truncate, rounding.truncate_head)
+
+_PARAMETERS = (
+    Parameter("line", str, "a line, or one head of it, as in weights@2"),
+    Parameter("decimals", int, "how many are kept"),
+)
+_INVISIBLE = "Where the numbers have no more decimals than that."
+_CARRY = "Carry at least two decimals more than you show, and round only what you show."
+_SHOW = "Nothing to mend in the working: write as many decimals as are right, or say how many are."
+
+CARRIED = ("round", "round-half-even", "truncate")
+SHOWN = ("shown-rounded", "shown-half-even", "shown-truncated", "shown-transposed")
+"""What is done to a line and read by later ones, and what only the reader sees; rounded up, to even, and cut off."""
+
 ROWS = (
     Deviation(
         id="round",
         kind="rounding",
         does="A line is rounded, halves away from zero, and the rounded numbers are carried on.",
-        invisible="Where the numbers have no more decimals than that.",
-        remedy="Carry at least two decimals more than you show, and round only what you show.",
+        invisible=_INVISIBLE,
+        remedy=_CARRY,
         seen="The hand solutions in the notebook this project grew from: weights with two decimals.",
-        rewrite=_round,
-        parameters=(
-            Parameter("line", str, "a line, or one head of it, as in weights@2"),
-            Parameter("decimals", int, "how many are kept"),
-        ),
+        rewrite=_carried(*_HALF_UP),
+        parameters=_PARAMETERS,
         tries=never,
         catalogue=("F13", "H1", "H3"),
+    ),
+    Deviation(
+        id="round-half-even",
+        kind="rounding",
+        does="A line is rounded, halves to the even neighbour, and the rounded numbers are carried on.",
+        invisible=f"{_INVISIBLE[:-1]}, or none is a tie: then it is ordinary rounding.",
+        remedy=f"np.round, Python's round and torch.round take halves to even: 2.5 becomes 2. {_CARRY}",
+        seen="Code that calls np.round between steps, or Python's round.",
+        rewrite=_carried(*_HALF_EVEN),
+        parameters=_PARAMETERS,
+        tries=never,
+        catalogue=("H2", "H3"),
+    ),
+    Deviation(
+        id="truncate",
+        kind="rounding",
+        does="The decimals of a line are cut off, not rounded, and the cut numbers are carried on.",
+        invisible=_INVISIBLE,
+        remedy=f"Round, do not cut: 0.787 is 0.79, not 0.78. {_CARRY}",
+        seen="Hand work and calculators that cut; no public thread is pinned to it.",
+        rewrite=_carried(*_CUT),
+        parameters=_PARAMETERS,
+        tries=never,
+        catalogue=("H2", "H3"),
+    ),
+    Deviation(
+        id="shown-rounded",
+        kind="rounding",
+        does="A line is written down rounded to fewer decimals than it has in writing; what follows was worked out "
+        "with the exact numbers.",
+        invisible=_INVISIBLE,
+        remedy=_SHOW,
+        seen="The 1.2 for 7/6 in the notebook this project grew from, where it is carried on.",
+        rewrite=_shown(*_HALF_UP),
+        parameters=_PARAMETERS,
+        tries=never,
+        catalogue=("H1",),
+    ),
+    Deviation(
+        id="shown-half-even",
+        kind="rounding",
+        does="A line is written down rounded, halves to the even neighbour; what follows was worked out with the exact "
+        "numbers.",
+        invisible=f"{_INVISIBLE[:-1]}, or none is a tie: then it is ordinary rounding.",
+        remedy=_SHOW,
+        seen="Printed np.round(x, 2), beside numbers worked out with x.",
+        rewrite=_shown(*_HALF_EVEN),
+        parameters=_PARAMETERS,
+        tries=never,
+        catalogue=("H2",),
+    ),
+    Deviation(
+        id="shown-truncated",
+        kind="rounding",
+        does="A line is written down with its decimals cut off, not rounded; what follows was worked out with the "
+        "exact numbers.",
+        invisible=_INVISIBLE,
+        remedy="Nothing to mend in the working: round what you write down, 0.787 as 0.79.",
+        seen="Numbers copied from a longer display without their end; no public thread is pinned to it.",
+        rewrite=_shown(*_CUT),
+        parameters=_PARAMETERS,
+        tries=never,
+        catalogue=("H2",),
+    ),
+    Deviation(
+        id="shown-transposed",
+        kind="convention",
+        does="A line is written down transposed: tokens are columns where they are rows here.",
+        invisible="Where the matrix is symmetric; where it is not square its shape tells.",
+        remedy="Nothing to mend if all is written so: with tokens as columns the weights are softmax(K.T @ Q) down the "
+        "columns. Transpose to compare.",
+        seen="Lectures and textbooks that write X as features by tokens; no public thread is pinned to it.",
+        rewrite=_shown_transposed,
+        parameters=(Parameter("line", str, "the line that is written so"),),
+        tries=never,
     ),
 )

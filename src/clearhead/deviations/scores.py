@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
 from clearhead.deviations.projections import PROJECTS
-from clearhead.deviations.rewrites import Nothing, change_lines, free_name, leave_out, line_of, move, swap
+from clearhead.deviations.rewrites import Nothing, belongs_to, change_lines, free_name, leave_out, line_of, move, swap
 from clearhead.deviations.softmax import is_softmax
 from clearhead.errors import SpecError
 from clearhead.line import Line
@@ -29,7 +29,7 @@ SCALES = (
 
 def is_scale(line: Line) -> bool:
     """Whether a line scales scores, wherever it stands."""
-    return line.operation in SCALES and line.axes[-2:] == ("query", "key") and line.name.rpartition(".")[2] != "capped"
+    return line.operation in SCALES and line.axes[-2:] == ("query", "key") and not belongs_to(line, "capped")
 
 
 def _is_softcap(line: Line) -> bool:
@@ -165,6 +165,12 @@ def _not_transposed(working: Working) -> Working:
     return working.rewrite(lambda line: [replace(line, operation=linear.matmul) if line == product else line])
 
 
+def _elementwise(working: Working) -> Working:
+    product = _product(working)
+    cells = replace(product, operation=linear.multiply)
+    return working.rewrite(lambda line: [cells if line == product else line])
+
+
 _DEPTH_1 = "Where the depth is 1."
 
 ROWS = (
@@ -187,6 +193,17 @@ ROWS = (
         remedy="q @ k.T, or q @ k.transpose(-2, -1).",
         seen="The family of D10, products along the wrong axis; no thread is pinned to it.",
         rewrite=_not_transposed,
+        catalogue=("D10",),
+    ),
+    Deviation(
+        id="query-key-elementwise",
+        kind="mistake",
+        does="Queries and keys are multiplied cell by cell, not as matrices; it runs where there are as many keys as "
+        "features.",
+        invisible="Never on ordinary data.",
+        remedy="q @ k.T (or np.matmul, torch.matmul), not q * k.",
+        seen="The family of D10: DUET#6, pypto-lib PR#186.",
+        rewrite=_elementwise,
         catalogue=("D10",),
     ),
     Deviation(

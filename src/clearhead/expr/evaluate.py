@@ -62,10 +62,31 @@ def _floor(x: float) -> float:
     return math.floor(x) if math.isfinite(x) else x
 
 
+def _nearest(x: float) -> float:
+    return round(x) if math.isfinite(x) else x
+
+
 def round_half_away(x: Any, decimals: Any, floor: Callable[[Any], Any] = _floor) -> Any:
     """``x`` to so many decimals, halves away from zero: the way people round by hand."""
     unit = 10 ** int(decimals)
     size = floor(abs(x) * unit + 0.5) / unit
+    return -size if x < 0 else size
+
+
+def round_half_even(x: Any, decimals: Any, nearest: Callable[[Any], Any] = _nearest) -> Any:
+    """``x`` to so many decimals, halves to the even neighbour: the way ``np.round`` does."""
+    unit = 10 ** int(decimals)
+    return nearest(x * unit) / unit
+
+
+NEARLY = 1e-9
+"""What a number may lack of the next, in units of the last decimal kept, and count as it: 0.29*100 is 28.999999."""
+
+
+def truncate(x: Any, decimals: Any, floor: Callable[[Any], Any] = _floor) -> Any:
+    """``x`` to so many decimals, with the others cut off."""
+    unit = 10 ** int(decimals)
+    size = floor(abs(x) * unit + NEARLY) / unit
     return -size if x < 0 else size
 
 
@@ -92,6 +113,8 @@ FLOAT: Arithmetic = {
     "max": max,
     "pi": lambda: math.pi,
     "round": round_half_away,
+    "round_even": round_half_even,
+    "truncate": truncate,
     "share": lambda a, b: 0.0 if b == 0 else _divide(a, b),
     "number": float,
 }

@@ -7,7 +7,9 @@ from clearhead.ops import (
     rounding,
     scores,
     tokens,
+    variants_batch,
     variants_heads,
+    variants_norms,
     variants_positions,
     variants_scores,
     variants_tokens,
@@ -34,10 +36,11 @@ TEXTBOOK: dict[str, Operation] = {
 VARIANTS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
-        variants_heads.unchanged, variants_heads.weighted_sum_transposed, variants_heads.project_transposed,
-        variants_heads.swap_heads, variants_heads.first_head, variants_heads.split_by_reshape,
-        variants_heads.split_interleaved, variants_heads.concat_by_reshape, variants_heads.concat_interleaved,
-        variants_heads.sum_heads, variants_heads.average_heads, variants_heads.average_weights,
+        variants_heads.unchanged, variants_heads.transposed, variants_heads.weighted_sum_transposed,
+        variants_heads.project_transposed, variants_heads.swap_heads, variants_heads.first_head,
+        variants_heads.split_by_reshape, variants_heads.split_interleaved, variants_heads.concat_by_reshape,
+        variants_heads.concat_interleaved, variants_heads.sum_heads, variants_heads.average_heads,
+        variants_heads.average_weights,
         variants_heads.tile, variants_heads.repeat_tokens, variants_heads.fused_as_blocks,
         variants_heads.fused_by_head,
         variants_positions.scale_by_root_width, variants_positions.sinusoidal_shifted,
@@ -46,7 +49,7 @@ VARIANTS: dict[str, Operation] = {
         variants_positions.divide_positions, variants_positions.angles_over_depth,
         variants_positions.rotate_half_other_table, variants_positions.rotate_interleaved_other_table,
         variants_positions.alibi_slopes_from_zero, variants_positions.alibi_slopes_plain,
-        variants_positions.alibi_added, variants_positions.alibi_by_key,
+        variants_positions.alibi_added, variants_positions.alibi_by_key, variants_positions.rotary_angles_ntk,
         variants_scores.divide_by_depth, variants_scores.multiply_by_root_depth,
         variants_scores.divide_by_fourth_root, variants_scores.scale_by_all_heads,
         variants_scores.scale_by_keys, variants_scores.mask_inverted, variants_scores.padding_inverted,
@@ -58,7 +61,17 @@ VARIANTS: dict[str, Operation] = {
         variants_scores.softmax_shifted_globally, variants_scores.softmax_one,
         variants_scores.softmax_one_shifted, variants_scores.exp_over_sum, variants_scores.share_of_sum,
         variants_scores.sigmoid,
+        variants_scores.mask_padding_of_new, variants_scores.fill_all,
+        variants_batch.swap_batch, variants_batch.batch_as_heads, variants_batch.mask_padding_tiled,
+        variants_batch.mask_padding_by_head,
         variants_tokens.gelu_sigmoid,
+        variants_norms.centred, variants_norms.centred_over_matrix, variants_norms.centred_over_tokens,
+        variants_norms.centred_over_batch, variants_norms.centred_over_heads, variants_norms.mean_square,
+        variants_norms.mean_square_over_matrix, variants_norms.mean_square_over_tokens,
+        variants_norms.mean_square_over_batch, variants_norms.mean_square_over_heads, variants_norms.root,
+        variants_norms.root_then_eps, variants_norms.no_root, variants_norms.squared, variants_norms.quotient,
+        variants_norms.gain_plus_one, variants_norms.gain_plus_one_and_bias,
+        rounding.round_half_even, rounding.round_half_even_head, rounding.truncate, rounding.truncate_head,
     )
 }  # fmt: skip
 """What only deviations use: other, and often wrong, ways to do the same."""
@@ -81,6 +94,6 @@ def operation_named(name: str) -> Operation:
 
 __all__ = [
     "OPERATIONS", "TEXTBOOK", "VARIANTS", "Array", "Namespace", "Operation", "Parameters", "Remark", "as_parameters",
-    "linear", "namespace", "operation_named", "positions", "quiet", "rounding", "scores", "tokens", "variants_heads",
-    "variants_positions", "variants_scores", "variants_tokens",
+    "linear", "namespace", "operation_named", "positions", "quiet", "rounding", "scores", "tokens", "variants_batch",
+    "variants_heads", "variants_norms", "variants_positions", "variants_scores", "variants_tokens",
 ]  # fmt: skip

@@ -80,7 +80,13 @@ def concat(xp: Namespace, x: Array) -> Array:
 
 
 @operation(
-    lambda heads: formula("i c -> h i d", lambda x: x[i, h * Size("d") + d], h=heads, d=Size("c") // heads),
+    lambda heads: formula(
+        "i c -> h i d",
+        lambda x: x[i, h * Size("d") + d],
+        h=heads,
+        d=Size("c") // heads,
+        left_over=-(Size("c") % heads),
+    ),
 )
 def split(xp: Namespace, x: Array, *, heads: int) -> Array:
     """The columns of each token dealt out to heads, the first columns to the first head: undoes `concat`."""

@@ -20,6 +20,7 @@ numpy_namespace = SimpleNamespace(
     __name__="numpy",
     sum=np.add.reduce,
     max=np.maximum.reduce,
+    round=np.rint,
     reshape=np.ndarray.reshape,
     permute_dims=np.ndarray.transpose,
     matrix_transpose=attrgetter("mT"),

@@ -2,25 +2,63 @@
 
 from __future__ import annotations
 
-from clearhead.expr import call, formula, indices, same, where
+from collections.abc import Callable
+
+from clearhead.expr import Formula, call, formula, indices, same, where
+from clearhead.expr.evaluate import NEARLY
 from clearhead.ops.operation import Array, Namespace, counting, operation
 
 h, i, d = indices("h i d")
 
 
-@operation(lambda decimals: formula("i d -> i d", lambda x: call("round", x[i, d], decimals)))
+def _whole(function: str) -> Callable[[int], Formula]:
+    return lambda decimals: formula("i d -> i d", lambda x: call(function, x[i, d], decimals))
+
+
+def _one_head(function: str) -> Callable[[int, int], Formula]:
+    return lambda decimals, head: formula(
+        "h i d -> h i d", lambda x: where(same(h, head), call(function, x[h, i, d], decimals), x[h, i, d])
+    )
+
+
+def _in_head(xp: Namespace, x: Array, rounded: Array, head: int) -> Array:
+    return xp.where((counting(xp, x.shape[-3], x) == head)[:, None, None], rounded, x)
+
+
+@operation(_whole("round"))
 def round_decimals(xp: Namespace, x: Array, *, decimals: int) -> Array:
     """Each number to so many decimals, halves away from zero."""
     unit = 10.0**decimals
     return xp.sign(x) * xp.floor(xp.abs(x) * unit + 0.5) / unit
 
 
-@operation(
-    lambda decimals, head: formula(
-        "h i d -> h i d", lambda x: where(same(h, head), call("round", x[h, i, d], decimals), x[h, i, d])
-    ),
-)
+@operation(_one_head("round"))
 def round_head(xp: Namespace, x: Array, *, decimals: int, head: int) -> Array:
     """The numbers of one head (counted from 0) to so many decimals, halves away from zero."""
-    chosen = (counting(xp, x.shape[-3], x) == head)[:, None, None]
-    return xp.where(chosen, round_decimals.code(xp, x, decimals=decimals), x)
+    return _in_head(xp, x, round_decimals.code(xp, x, decimals=decimals), head)
+
+
+@operation(_whole("round_even"))
+def round_half_even(xp: Namespace, x: Array, *, decimals: int) -> Array:
+    """Each number to so many decimals, halves to the even neighbour, as np.round does."""
+    unit = 10.0**decimals
+    return xp.round(x * unit) / unit
+
+
+@operation(_one_head("round_even"))
+def round_half_even_head(xp: Namespace, x: Array, *, decimals: int, head: int) -> Array:
+    """The numbers of one head (counted from 0) to so many decimals, halves to the even neighbour."""
+    return _in_head(xp, x, round_half_even.code(xp, x, decimals=decimals), head)
+
+
+@operation(_whole("truncate"))
+def truncate(xp: Namespace, x: Array, *, decimals: int) -> Array:
+    """Each number with all but so many decimals cut off."""
+    unit = 10.0**decimals
+    return xp.sign(x) * xp.floor(xp.abs(x) * unit + NEARLY) / unit
+
+
+@operation(_one_head("truncate"))
+def truncate_head(xp: Namespace, x: Array, *, decimals: int, head: int) -> Array:
+    """The numbers of one head (counted from 0) with all but so many decimals cut off."""
+    return _in_head(xp, x, truncate.code(xp, x, decimals=decimals), head)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from clearhead.expr import Expr, Size, call, formula, indices, total, where
+from clearhead.expr import Expr, Formula, Size, call, formula, indices, total, where
 from clearhead.ops.operation import Array, Namespace, Remark, constant, counting, floats, operation
 
 d, h, i, j, k = indices("d h i j k")
@@ -81,7 +81,12 @@ def _slope(heads: int) -> Expr:
     return where(h < whole, 2 ** -(8 * (h + 1) / whole), 2 ** -(4 * (2 * (h - whole) + 1) / whole))
 
 
-@operation(lambda heads: formula("h i j -> h", lambda s: _slope(heads)))
+def for_heads(heads: int, slope: Expr) -> Formula:
+    """The formula of slopes for scores of just so many heads."""
+    return formula("h i j -> h", lambda s: slope, few=heads - Size("h"), many=Size("h") - heads)
+
+
+@operation(lambda heads: for_heads(heads, _slope(heads)))
 def alibi_slopes(xp: Namespace, s: Array, *, heads: int) -> Array:
     """How fast each head's scores fall with distance (Press et al. 2022).
 

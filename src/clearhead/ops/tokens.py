@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from clearhead.expr import Expr, Let, Local, Size, call, formula, indices, mean
 from clearhead.expr.formula import Operand
@@ -44,16 +45,22 @@ def _root(spread: Expr, eps: float) -> Expr:
 )
 def layer_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Each token less its mean, divided by its standard deviation (Ba et al. 2016; eps inside the root)."""
-    centred = _centred(xp, x, x[..., :1], -1, x.shape[-1])
+    centred = from_first(xp, x, (-1,), x.shape[-1])
     variance = xp.vecdot(centred, centred)[..., None] / x.shape[-1]
     return centred / xp.sqrt(variance + eps)
 
 
-def _centred(xp: Namespace, x: Array, start: Array, axis: int | tuple[int, int], count: int) -> Array:
+def from_first(xp: Namespace, x: Array, axes: tuple[int, ...], count: int) -> Array:
+    """Each number less the mean along these axes, counted from the end, of so many numbers."""
     # Measured from its first value, not from 0: a row of equal values then has a spread of exactly 0, however its
     # sum rounds, and a row far from 0 keeps its digits.
-    shifted = x - start
-    return shifted - xp.sum(shifted, axis=axis, keepdims=True) / count
+    shifted = x - x[_first_along(x.ndim, axes)]
+    return shifted - xp.sum(shifted, axis=axes, keepdims=True) / count
+
+
+@cache
+def _first_along(rank: int, axes: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(-rank, 0))
 
 
 @operation(
@@ -81,7 +88,7 @@ def _centred(xp: Namespace, x: Array, start: Array, axis: int | tuple[int, int],
 def norm_over_matrix(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Layer norm with one mean and one standard deviation for all tokens together."""
     count = x.shape[-1] * x.shape[-2]
-    centred = _centred(xp, x, x[..., :1, :1], (-2, -1), count)
+    centred = from_first(xp, x, (-2, -1), count)
     variance = xp.sum(centred * centred, axis=(-2, -1), keepdims=True) / count
     return centred / xp.sqrt(variance + eps)
 

@@ -15,6 +15,12 @@ def unchanged(xp: Namespace, x: Array) -> Array:
     return x
 
 
+@operation(lambda: formula("i m -> m i", lambda x: x[i, m]))
+def transposed(xp: Namespace, x: Array) -> Array:
+    """Rows as columns and columns as rows."""
+    return xp.matrix_transpose(x)
+
+
 @operation(lambda: formula("j i, j d -> i d", lambda weights, values: total(j, weights[j, i] * values[j, d])))
 def weighted_sum_transposed(xp: Namespace, weights: Array, values: Array) -> Array:
     """The sum of the value rows by the columns of the weights, where the rows are meant."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clearhead.expr import Expr, Formula, Size, call, formula, indices, same, where
+from clearhead.expr import Expr, Formula, Size, call, formula, indices, lift, same, where
 from clearhead.ops.operation import Array, Namespace, counting, floats, operation
 from clearhead.ops.positions import and_rest
-from clearhead.ops.scores import POSITION
+from clearhead.ops.scores import POSITION, for_heads
 
 c, d, h, i, j, m = indices("c d h i j m")
 
@@ -105,6 +105,24 @@ def angles_over_depth(xp: Namespace, position: Array, x: Array, *, base: float, 
     return position[..., None] * base ** (-2 * floats(xp, width // 2, x) / x.shape[-1])
 
 
+def _angles_ntk(base: float, width: int | None, factor: float) -> Formula:
+    turned: Expr | int = Size("d") if width is None else width
+    size = lift(turned)
+    # With a single pair, whose exponent is 0, any base will do.
+    wider = base * factor ** (size / where(size <= 2, 1, size - 2))
+    return formula("i, h i d -> i c", lambda position, x: position[i] * wider ** -(2 * c / turned), c=turned // 2)
+
+
+@operation(_angles_ntk)
+def rotary_angles_ntk(
+    xp: Namespace, position: Array, x: Array, *, base: float, width: int | None, factor: float
+) -> Array:
+    """Angles whose base grows with the context, so that the slowest pair turns as in linear scaling (NTK-aware)."""
+    turned = x.shape[-1] if width is None else width
+    wider = base * factor ** (turned / (turned - 2 if turned > 2 else 1))
+    return position[..., None] * wider ** (-2 * floats(xp, turned // 2, x) / turned)
+
+
 _REST = Size("d") - 2 * Size("c")
 
 
@@ -163,13 +181,13 @@ def _halves(xp: Namespace, table: Array, pairs: int) -> tuple[Array, Array]:
     return table[..., None, :, :pairs], table[..., None, :, pairs:]
 
 
-@operation(lambda heads: formula("h i j -> h", lambda s: 2 ** -(8 * h / heads)))
+@operation(lambda heads: for_heads(heads, 2 ** -(8 * h / heads)))
 def alibi_slopes_from_zero(xp: Namespace, s: Array, *, heads: int) -> Array:
     """ALiBi slopes whose exponents begin at 0: the first slope is 1."""
     return 2 ** (-8 * floats(xp, heads, s) / heads)
 
 
-@operation(lambda heads: formula("h i j -> h", lambda s: 2 ** -(8 * (h + 1) / heads)))
+@operation(lambda heads: for_heads(heads, 2 ** -(8 * (h + 1) / heads)))
 def alibi_slopes_plain(xp: Namespace, s: Array, *, heads: int) -> Array:
     """ALiBi slopes by the rule for powers of two, whatever the number of heads."""
     return 2 ** (-8 * (floats(xp, heads, s) + 1) / heads)

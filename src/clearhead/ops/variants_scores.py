@@ -60,6 +60,27 @@ def mask_padding_queries(xp: Namespace, s: Array, real: Array) -> Array:
     return xp.where(real[..., None, :, None], s, BARRED)
 
 
+@operation(
+    lambda: formula(
+        "h i j, j -> h i j",
+        lambda s, real: where(j < Size("j") - Size("i"), s[h, i, j], where(real[j], s[h, i, j], BARRED)),
+    ),
+)
+def mask_padding_of_new(xp: Namespace, s: Array, real: Array) -> Array:
+    """The scores of real keys and of all that a cache holds: its padding is not masked."""
+    queries, keys = s.shape[-2:]
+    cached = counting(xp, keys, s) < keys - queries
+    return xp.where((real | cached)[..., None, None, :], s, BARRED)
+
+
+@operation(
+    lambda fill: formula("i j -> i j", lambda s: where(call("abs", s[i, j]) <= math.inf, fill, s[i, j])),
+)
+def fill_all(xp: Namespace, s: Array, *, fill: float) -> Array:
+    """One number in the place of every score."""
+    return xp.where(xp.abs(s) <= math.inf, fill, s)
+
+
 @operation(lambda by: formula("i j -> i j", lambda s: where(j <= POSITION + by, s[i, j], BARRED)))
 def mask_causal_shifted(xp: Namespace, s: Array, *, by: int) -> Array:
     """A causal mask whose edge is shifted to the right by so many keys."""

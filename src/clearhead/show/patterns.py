@@ -98,7 +98,7 @@ def may_be_barred(expr: Expr, barred: frozenset[str]) -> bool:
             return may_be_barred(left, barred)
         case Binary("+" | "-" | "*", left, right):
             return may_be_barred(left, barred) or may_be_barred(right, barred)
-        case Call("neg" | "abs" | "round", arguments):
+        case Call("neg" | "abs" | "round" | "round_even" | "truncate", arguments):
             return may_be_barred(arguments[0], barred)
         case Where(_, then, otherwise):
             return may_be_barred(then, barred) or may_be_barred(otherwise, barred)

@@ -96,7 +96,7 @@ def blanks(trace: Trace, view: View) -> frozenset[str]:
 def _repeats(body: Expr) -> bool:
     """Whether a formula says only where its numbers stand already, or that they are rounded."""
     match body:
-        case Ref() | Number() | Call("round"):
+        case Ref() | Number() | Call("round" | "round_even" | "truncate"):
             return True
         case Where(_, then, otherwise):
             return _repeats(then) and _repeats(otherwise)

@@ -57,6 +57,12 @@ FUNCTIONS = {
     "exp": "EXP", "sqrt": "SQRT", "sin": "SIN", "cos": "COS", "tanh": "TANH", "erf": "ERF", "abs": "ABS", "max": "MAX",
     "round": "ROUND", "pi": "PI",
 }  # fmt: skip
+_ROUNDED = {
+    "truncate": "TRUNC({0}+SIGN({0})*1E-9/10^{1},{1})",
+    "round_even": "IF(ABS({0})>1E+15,{0},IF(ABS(MOD(ABS({0})*10^{1},1)-0.5)<1E-9,2*ROUND({0}*10^{1}/2,0)/10^{1},"
+    "ROUND({0},{1})))",
+}
+"""Decimals cut off, what lacks a last bit of the next counted as it; and ties to even, which sheets lack."""
 CELLWISE = frozenset({"exp", "sqrt", "sin", "cos", "tanh", "abs", "neg"})
 """The functions that SUMPRODUCT applies to every cell of a range."""
 
@@ -235,6 +241,8 @@ class Printer:
             return f"-{self.inside(arguments[0], ATOM, places, over)}", ADDED
         if function == "share":
             return self._share(arguments[0], arguments[1], places)
+        if function in _ROUNDED:
+            return _ROUNDED[function].format(*(self.inside(argument, ATOM, places) for argument in arguments)), ATOM
         return self._function(FUNCTIONS[function], arguments, places, over)
 
     def _function(self, name: str, arguments: Sequence[Expr], places: Places, over: tuple[str, ...]) -> Piece:

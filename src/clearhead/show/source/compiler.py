@@ -14,6 +14,7 @@ import numpy as np
 
 from clearhead.axes import Shape
 from clearhead.expr import Binary, Call, Expr, Formula, Index, Let, Local, Number, Reduce, Ref, Size, Where, walk
+from clearhead.expr.evaluate import NEARLY
 from clearhead.show.patterns import Softmax, is_known, may_be_barred, softmax_of
 from clearhead.show.source.cells import Cells, Variable
 from clearhead.show.source.dialect import Dialect
@@ -183,19 +184,28 @@ class Compiler:
             case "max":
                 return self._elementwise(lambda s: self.dialect.at_least(s[0].code, s[1].code), ATOM, values)
             case "round":
-                return self._round(values[0], values[1])
+                return self._round(values[0], values[1], 0.5)
+            case "truncate":
+                return self._round(values[0], values[1], NEARLY)
+            case "round_even":
+                unit, nearest = f"10**{values[1].code}", self.dialect.functions["round"]
+                return self._elementwise(
+                    lambda s: f"{nearest}({s[0].inside(MULTIPLIED)} * {unit}) / {unit}", MULTIPLIED, values[:1]
+                )
         array = any(value.array for value in values)
         name = (self.dialect.functions if array else self.dialect.scalars)[function]
         if not values:
             return Value(name, ATOM, array=False)
         return self._elementwise(lambda sides: f"{name}({', '.join(side.code for side in sides)})", ATOM, values)
 
-    def _round(self, value: Value, decimals: Value) -> Value:
-        """Rounding as by hand, halves away from zero; the libraries' own rounds halves to even."""
+    def _round(self, value: Value, decimals: Value, more: float) -> Value:
+        """Rounding as by hand, halves away from zero, which libraries round to even; or cutting, with no half more."""
         sign, floor, size = (self.dialect.functions[name] for name in ("sign", "floor", "abs"))
         unit = f"10**{decimals.code}"
         return self._elementwise(
-            lambda s: f"{sign}({s[0].code}) * {floor}({size}({s[0].code}) * {unit} + 0.5) / {unit}", MULTIPLIED, [value]
+            lambda s: f"{sign}({s[0].code}) * {floor}({size}({s[0].code}) * {unit} + {more!r}) / {unit}",
+            MULTIPLIED,
+            [value],
         )
 
     def _share(self, part: Expr, whole: Expr, ranges: Ranges) -> Value:

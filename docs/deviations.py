@@ -1,0 +1,132 @@
+"""Writes docs/deviations.md: every deviation, what no row shows, and what came of planting each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from clearhead.deviations import DEVIATIONS, GROUPS, Deviation
+
+PAGE = Path(__file__).with_suffix(".md")
+
+INTRODUCTION = """\
+# The deviations
+
+A deviation is a known way to get other numbers, written as a rewrite of the working's lines. `clearhead check` and
+`diagnose` search for the smallest set of them that gives the numbers somebody got; `--deviate` applies them. Most were
+seen in public code: `name#n` is an issue, `name PR#n` a pull request of a public repository. A *convention* is a way
+that others follow on purpose; the report words it so. This page is made by `make deviations`.
+"""
+
+NO_ROWS: dict[str, str] = {
+    "A8": "Token-type embeddings: a row of an array that a working is not given. What is added to the embeddings can "
+    "be given as `position`.",
+    "C10": "Angles in half precision: about the type of the numbers, not about the formula.",
+    "F8": "Softmax in low precision: the same.",
+    "F10": "Dropout in evaluation: its draws are random, so no rewrite gives the same numbers twice.",
+    "F11": "Dropout on the output instead of on the weights: the same.",
+    "G15": "Weights with the norm folded into them: the weights differ, the result does not.",
+    "H4": "Storage in half precision and the order of sums: noise below what claims are held to.",
+    "H5": "The root of the scale on queries and keys alike: an equivalence, the same numbers.",
+    "H6": "The test in double precision: a way to tell noise from faults, which `probe` uses.",
+}
+"""What the catalogue of faults has and no row of the table shows, and why."""
+
+PARTLY: dict[str, str] = {
+    "C5": "Of the kinds of rope scaling, linear and NTK-aware are rows; YaRN's and Llama 3's piecewise ones are not.",
+    "E15": "What `~mask` of integers does depends on what reads it; where it is read as True everywhere, scores are "
+    "all filled or all left: `mask-complement-of-integers` and `mask-missing`.",
+    "F2": "Softmax over the batch is attention over the batch with another product; of the wrong axes heads, the whole "
+    "matrix and a single entry are rows.",
+    "G11": "The order of rounding to half precision and gain: about types.",
+}
+
+
+def page(results: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    """The page, for the results of each kind of problem."""
+    parts = [INTRODUCTION, *_rows(), _without(), _equivalences(), _table(results)]
+    return "\n".join(parts)
+
+
+def _rows() -> Iterator[str]:
+    for group, rows in GROUPS.items():
+        yield f"## {group}\n"
+        yield from (_row(row) for row in rows)
+
+
+def _row(row: Deviation) -> str:
+    told = [f"### {row.id}\n\n*{row.kind.capitalize()}.* {row.does}\n"]
+    told += [f"- `{each.name}`: {each.about}." for each in row.parameters]
+    told += [
+        f"- Cannot be seen: {_after_colon(row.invisible)}",
+        f"- To mend it: {row.remedy}",
+        f"- Seen: {row.seen}",
+    ]
+    return "\n".join(told) + "\n"
+
+
+def _after_colon(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
+def _without() -> str:
+    lines = [f"| {id} | {why} |" for id, why in {**NO_ROWS, **PARTLY}.items()]
+    head = (
+        "## What no row shows\n\nThe table was made from a catalogue of faults seen in public code. A forward pass of "
+        "one block cannot show these, or not all of them:\n\n| in the catalogue | why |\n|---|---|"
+    )
+    return "\n".join([head, *lines]) + "\n"
+
+
+EQUIVALENCES = (
+    "a mask after the softmax, with weights shared out again",
+    "a bias of the keys, and any other number that is the same for all keys of a query",
+    "heads in another order, with the rows of the output weight in the same order",
+    "rotary positions of the other layout, with the columns of query and key weights permuted to match",
+    "the scale split over queries and keys",
+    "tokens as columns throughout, transposed at the end",
+    "the sum over heads of each head times its rows of the output weight, for concatenating first",
+    "a causal mask aligned at the top left, where there are as many keys as queries",
+    "either order of grouped heads, where there is one key/value head",
+)
+
+
+def _equivalences() -> str:
+    lines = [f"- {each}" for each in EQUIVALENCES]
+    head = "## What is no deviation\n\nThese give the same numbers, and `diagnose` says that they agree:\n"
+    return "\n".join([head, *lines]) + "\n"
+
+
+def _table(results: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    kinds = list(results)
+    legend = [f"{number}. {kind}" for number, kind in enumerate(kinds, start=1)]
+    head = (
+        "## Planted and found again\n\nEach deviation, with one value of its parameters or another, is planted alone "
+        "in a random problem of each kind, and what it gives is claimed: every line or the last alone, to 4, 5 or 6 "
+        "decimals.\n\n**1**: `diagnose` names it, and nothing else. **2** and more: so many deviations give numbers "
+        "that are written the same, it among them. **·**: the claims agree with the textbook, it cannot be seen. "
+        "Empty: it does not apply, or the result gives it away by its shape or size. **MISSED**: not found. The "
+        "kinds:\n"
+    )
+    columns = " | ".join(str(number) for number in range(1, len(kinds) + 1))
+    rows = [f"| {id} | " + " | ".join(cell(results[kind][id]) for kind in kinds) + " |" for id in DEVIATIONS]
+    return "\n".join([head, *legend, f"\n| deviation | {columns} |", "|---" * (len(kinds) + 1) + "|", *rows]) + "\n"
+
+
+def cell(results: Iterable[str]) -> str:
+    """What came of one deviation in problems of one kind, in short."""
+    short = {"alone": "1", "not visible": "·"}
+    return " ".join(dict.fromkeys(short.get(each, each.removeprefix("of ")) for each in sorted(results)))
+
+
+def main() -> None:
+    """Writes the page; the table takes about a minute and a half."""
+    from planted import KINDS, column
+
+    PAGE.write_text(page({kind: column(kind) for kind in KINDS}))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    main()

@@ -1,0 +1,204 @@
+"""Deviations planted in random problems of many kinds, and whether the diagnosis names them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead import Attention, Block, Claim, Mlp, Norm, Positions, Rotary, diagnose
+from clearhead.check import Report
+from clearhead.check.plans import written
+from clearhead.deviations import CARRIED, DEVIATIONS, SHOWN, Applied, candidates
+from clearhead.errors import ClearheadError
+from clearhead.line import Given
+from clearhead.ops import as_parameters
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+DECIMALS = (4, 5, 6)
+"""How precisely people write numbers down; the planted ones are claimed to one of these."""
+
+LARGEST = 1e6
+"""Numbers beyond this are no longer right to six decimals in every order of sums."""
+
+
+class Kind(Struct, frozen=True):
+    """A kind of problem: how it is worked out, the size of each axis, and how large its numbers are.
+
+    With a ``unit`` all numbers are whole multiples of it, as people choose them who work by hand.
+    """
+
+    working: Working
+    sizes: Mapping[str, int]
+    unit: float | None = None
+    scale: float = 1.0
+
+    def arrays(self, seed: int = 0) -> Arrays:
+        """Random arrays: numbers around 0, gains around 1; masks that bar every third cell."""
+        rng = np.random.default_rng(seed)
+        return {given.name: self._draw(rng, given, seed) for given in self.working.givens}
+
+    def _draw(self, rng: np.random.Generator, given: Given, seed: int) -> np.ndarray[Any, Any]:
+        sizes = {"head*depth": self.sizes.get("head", 0) * self.sizes.get("depth", 0), **self.sizes}
+        sizes |= self.working.sizes
+        shape = [sizes[word] for word in given.axes]
+        if "batch" in self.sizes and given.name.rpartition(".")[2] in ("input", "padding"):
+            shape = [self.sizes["batch"], *shape]
+        if given.holds == "booleans":
+            return (np.arange(np.prod(shape)) + seed).reshape(shape) % 3 != 1
+        if self.unit is not None:
+            return rng.integers(-4, 5, shape) * self.unit
+        if given.name.endswith("mask"):
+            return np.where(rng.random(shape) < 0.3, -np.inf, rng.normal(size=shape))
+        return self.scale * rng.normal(size=shape) + (given.name.endswith("gain"))
+
+
+def _kind(spec: Attention | Block, unit: float | None = None, scale: float = 1.0, **sizes: int) -> Kind:
+    return Kind(spec.working(), sizes, unit, scale)
+
+
+KINDS: dict[str, Kind] = {
+    "by hand": _kind(Block(Attention(2), norm=Norm(eps=0, gain=False)), 0.5, token=3, model=4, depth=2, head=2),
+    "plain heads": _kind(Attention(2), token=3, model=4, depth=2, head=2),
+    "large scores": _kind(Attention(2), scale=9.0, token=3, model=4, depth=2, head=2),
+    "many features": _kind(Attention(3, output=False), token=4, key=4, model=5, depth=4, head=3),
+    "causal": _kind(Attention(2, causal=True), token=4, model=6, depth=3, head=2),
+    "padding": _kind(Attention(2, padding=True), token=4, key=4, model=6, depth=3, head=2),
+    "boolean mask": _kind(Attention(2, mask="boolean"), token=4, query=4, key=4, model=6, depth=3, head=2),
+    "additive mask": _kind(Attention(2, mask="additive"), token=4, query=4, key=4, model=6, depth=3, head=2),
+    "grouped": _kind(Attention(4, kv_heads=2), token=3, model=8, depth=2, head=4),
+    "rotary, halves": _kind(Attention(2, rotary=Rotary()), token=3, model=8, depth=4, head=2),
+    "rotary, neighbours": _kind(Attention(2, rotary=Rotary("interleaved", width=4)), token=3, model=7, depth=6, head=2),
+    "cross-attention": _kind(Attention(2, memory=True), token=3, key=4, model=6, depth=3, head=2),
+    "memory of equal length": _kind(Attention(2, memory=True), token=3, key=3, model=6, depth=3, head=2),
+    "wide heads": _kind(Attention(2), token=3, model=4, depth=4, head=2),
+    "alibi": _kind(Attention(3, alibi=True), token=4, model=6, depth=2, head=3),
+    "window": _kind(Attention(2, window=3, causal=True), token=5, model=6, depth=3, head=2),
+    "soft-cap": _kind(Attention(2, softcap=1.5, causal=True), token=4, model=6, depth=3, head=2),
+    "cache": _kind(
+        Attention(2, cache=True, causal=True, padding=True, rotary=Rotary()),
+        token=2, past=3, key=5, model=8, depth=4, head=2,
+    ),
+    "batch": _kind(Attention(2, padding=True), batch=2, token=4, key=4, model=6, depth=3, head=2),
+    "batch of blocks": _kind(Block(Attention(2), norm=Norm(eps=0.01)), batch=3, token=3, model=4, depth=2, head=2),
+    "encoder block": _kind(
+        Block(Attention(2, bias=("query", "key", "value", "output")), norm=Norm(eps=0.01), mlp=Mlp(bias=True),
+              positions=Positions("sinusoidal")),
+        token=3, model=4, depth=2, head=2, hidden=5,
+    ),
+    "decoder block": _kind(
+        Block(Attention(4, kv_heads=2, causal=True, rotary=Rotary(), qk_norm=Norm("rms")), norm=Norm("rms"),
+              placement="pre", mlp=Mlp("silu", gated=True)),
+        token=3, model=8, depth=4, head=4, hidden=5,
+    ),
+}  # fmt: skip
+"""The kinds by name."""
+
+
+class Planted(Struct, frozen=True):
+    """What came of deviations planted in a problem: the claims they make, and the report on these."""
+
+    planted: tuple[Applied, ...]
+    claims: tuple[Claim, ...]
+    report: Report
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The planted deviations as text."""
+        return frozenset(map(written, self.planted))
+
+    @property
+    def found(self) -> bool:
+        """Whether a finding has just what was planted."""
+        return any(frozenset(finding.deviations) == self.texts for finding in self.report.findings)
+
+    @property
+    def result(self) -> str:
+        """In a word: how it was found."""
+        if self.report.verdict == "agrees":
+            return "not visible"
+        if not self.found:
+            return "MISSED"
+        return "alone" if self.report.fitting == 1 else f"of {self.report.fitting}"
+
+
+def plant(kind: Kind, arrays: Arrays, planted: Iterable[Applied], seed: int, most: int) -> Planted | None:
+    """Plants deviations and diagnoses what they give; None if they cannot be, or its shape tells."""
+    planted = tuple(planted)
+    working = kind.working
+    try:
+        for each in sorted(planted, key=lambda each: each.id in (*CARRIED, *SHOWN)):
+            working = each.rewrite(working)
+        trace = working.run({given.name: arrays[given.name] for given in working.givens})
+        textbook = kind.working.run(arrays)
+    except (ClearheadError, ValueError):
+        return None
+    names = [each.name for each in kind.working.lines if _comes_out(each.name, trace, textbook)]
+    if kind.working.lines[-1].name not in names:
+        return None
+    claims = tuple(_claims(names, trace, np.random.default_rng(seed), shown=_shown(planted)))
+    return Planted(planted, claims, diagnose(claims, kind.working, arrays, most=most))
+
+
+def _shown(planted: Iterable[Applied]) -> set[str]:
+    return {str(dict(each.parameters)["line"]) for each in planted if each.id in SHOWN}
+
+
+def _comes_out(name: str, trace: Trace, textbook: Trace) -> bool:
+    """Whether a line is one that people write down, in the shape that it should have, with numbers of ordinary size."""
+    axes = textbook.working.axes[name]
+    if not {"query", "token"} & set(axes) or "pair" in axes or len(axes) == 1 or name not in trace:
+        return False
+    numbers = trace[name]
+    return numbers.shape == textbook[name].shape and not np.any(np.abs(numbers[np.isfinite(numbers)]) > LARGEST)
+
+
+def _claims(names: Sequence[str], trace: Trace, rng: np.random.Generator, shown: set[str]) -> Iterator[Claim]:
+    """What somebody would write down: every line, or the last alone."""
+    decimals = int(rng.choice(DECIMALS))
+    for name in names[-1:] if rng.random() < 0.5 and not shown else names:
+        yield Claim.of(name, np.round(trace[name], decimals), decimals=decimals)
+
+
+def choices(kind: Kind, arrays: Arrays, id: str) -> tuple[Applied, ...]:
+    """The values of a deviation's parameters that are tried on these arrays; for rounding a line that is not exact."""
+    if id in CARRIED or id in SHOWN:
+        line, decimals = ("query", 1) if kind.unit else ("weights", 2)
+        name = next(each.name for each in kind.working.lines if each.name.split(".")[-1] == line)
+        if id.endswith("half-even") and not kind.unit:
+            return ()
+        if id == "shown-transposed":
+            return (Applied(id, (("line", name.replace("query", "weights")),)),)
+        return (Applied(id, as_parameters({"line": name, "decimals": decimals})),)
+    shapes = tuple((given, array.shape) for given, array in arrays.items())
+    return tuple(each for each in _candidates(kind.working, shapes) if each.id == id)
+
+
+@cache
+def _candidates(working: Working, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> tuple[Applied, ...]:
+    return candidates(working, dict(shapes))
+
+
+MOST_CHOICES = 1
+"""Of a deviation's parameters so many values are planted in each kind, others in other kinds."""
+
+
+def column(name: str, seed: int = 0) -> dict[str, list[str]]:
+    """For each deviation what came of planting it in problems of a kind: nothing where it does not apply."""
+    kind, arrays = KINDS[name], KINDS[name].arrays(seed)
+    return {id: list(_results(kind, arrays, id, seed)) for id in DEVIATIONS}
+
+
+def _results(kind: Kind, arrays: Arrays, id: str, seed: int) -> Iterator[str]:
+    rng = np.random.default_rng(seed + sum(map(ord, id)) + len(kind.working.lines))
+    tried = choices(kind, arrays, id)
+    for index in sorted(rng.permutation(len(tried))[:MOST_CHOICES]):
+        found = plant(kind, arrays, [tried[index]], seed=int(rng.integers(1 << 30)), most=1)
+        if found is not None:
+            yield found.result

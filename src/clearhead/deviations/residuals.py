@@ -1,0 +1,190 @@
+"""Deviations in the residual, and in where the norms stand around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from clearhead.deviations.deviation import Deviation, Parameter, Tries
+from clearhead.deviations.rewrites import ALL, Nothing, change_lines, free_name, is_called, reread, with_lines
+from clearhead.line import Line, find
+from clearhead.ops import Parameters, linear
+from clearhead.ops.variants_heads import unchanged
+from clearhead.working import Working
+
+
+def _is_residual(line: Line) -> bool:
+    return line.operation is linear.add and is_called(line, "residual")
+
+
+def _chosen(working: Working, line: str) -> tuple[str, ...]:
+    names = tuple(each.name for each in working.lines if _is_residual(each))
+    if not names:
+        raise Nothing("no line of this working is a residual.")
+    return names if line == ALL else (find(line, names, what="residual"),)
+
+
+def _try_residuals(working: Working) -> tuple[Parameters, ...]:
+    names = tuple(each.name for each in working.lines if _is_residual(each))
+    return tuple((("line", name),) for name in (*((ALL,) if len(names) > 1 else ()), *names))
+
+
+def _missing(working: Working, line: str) -> Working:
+    chosen = _chosen(working, line)
+
+    def change(each: Line) -> list[Line]:
+        return [replace(each, operation=unchanged, operands=each.operands[1:])]
+
+    return change_lines(working, lambda each: each.name in chosen, change, "a residual")
+
+
+def _doubled(working: Working, line: str) -> Working:
+    chosen = _chosen(working, line)
+
+    def change(each: Line) -> list[Line]:
+        once = replace(each, name=free_name(f"{each.name}.once", working))
+        return [once, replace(each, operands=(each.operands[0], once.name))]
+
+    return change_lines(working, lambda each: each.name in chosen, change, "a residual")
+
+
+class _Half:
+    """One half of a block: its residual, and the lines of the norm that stand before or after it."""
+
+    def __init__(self, working: Working, residual: Line) -> None:
+        path = residual.name.removesuffix("residual")
+        names = [line.name for line in working.lines]
+        self.residual = residual
+        self.norm = [line for line in working.lines if _is_norm(line.name, path)]
+        self.output = f"{path}norm"
+        self.source = residual.operands[0]
+        self.before = bool(self.norm) and names.index(self.norm[0].name) < names.index(residual.name)
+
+
+def _is_norm(name: str, path: str) -> bool:
+    return name == f"{path}norm" or name.startswith(f"{path}norm.")
+
+
+def _halves(working: Working) -> list[_Half]:
+    found = [_Half(working, line) for line in working.lines if _is_residual(line)]
+    normed = [half for half in found if half.norm]
+    if not normed:
+        raise Nothing("no residual of this working has a norm before or after it.")
+    return normed
+
+
+def _from_norm(working: Working) -> Working:
+    """Lets residuals add to what the norm before them made of their tokens."""
+    outputs = {half.residual.name: half.output for half in _halves(working) if half.before}
+
+    def change(line: Line) -> list[Line]:
+        return [replace(line, operands=(outputs[line.name], *line.operands[1:]))]
+
+    return change_lines(working, lambda line: line.name in outputs, change, "a residual behind a norm")
+
+
+def _norm_elsewhere(working: Working) -> Working:
+    """Moves the norm of each half to the other side of it; the half's last line holds what the half gives."""
+    for half in _halves(working):
+        working = _to_the_end(working, half) if half.before else _to_the_front(working, half)
+    return working
+
+
+def _to_the_end(working: Working, half: _Half) -> Working:
+    """Makes norm(x + f(x)) of x + f(norm(x)): the residual's name holds the normed sum, as what the half gives."""
+    total = replace(half.residual, name=free_name(f"{half.residual.name}.sum", working))
+    moved = [reread(line, {half.source: total.name}) for line in half.norm]
+    given = Line(half.residual.name, unchanged, (half.output,), half.residual.axes)
+
+    def change(line: Line) -> list[Line]:
+        if line in half.norm:
+            return []
+        return [total, *moved, given] if line == half.residual else [reread(line, {half.output: half.source})]
+
+    return with_lines(working, _until(working, half, change))
+
+
+def _to_the_front(working: Working, half: _Half) -> Working:
+    """Makes x + f(norm(x)) of norm(x + f(x)): the norm's name holds the sum, as what the half gives."""
+    names = {line.name: free_name(_early(line.name, half.output), working) for line in half.norm}
+    front = names[half.output]
+    early = [
+        replace(reread(line, {half.residual.name: half.source, **names}), name=names[line.name]) for line in half.norm
+    ]
+    given = Line(half.output, unchanged, (half.residual.name,), half.residual.axes)
+    begun = False
+
+    def change(line: Line) -> list[Line]:
+        nonlocal begun
+        if line in half.norm:
+            return [given] if line == half.norm[-1] else []
+        if half.source not in line.operands or line == half.residual:
+            return [line]
+        first, begun = not begun, True
+        return [*(early if first else []), reread(line, {half.source: front})]
+
+    return with_lines(working, _until(working, half, change))
+
+
+def _early(name: str, output: str) -> str:
+    return f"{output.removesuffix('norm')}prenorm{name.removeprefix(output)}"
+
+
+def _until(working: Working, half: _Half, change: Callable[[Line], list[Line]]) -> list[Line]:
+    """The lines with those up to the end of a half changed; what follows reads what the half gives, by name."""
+    ends = max(working.lines.index(line) for line in (*half.norm, half.residual))
+    head, tail = working.lines[: ends + 1], working.lines[ends + 1 :]
+    return [*(new for line in head for new in change(line)), *tail]
+
+
+_LINE = (Parameter("line", str, "the residual, such as attention.residual, or all"),)
+_TRIES: Tries = _try_residuals
+
+ROWS = (
+    Deviation(
+        id="residual-missing",
+        kind="mistake",
+        does="What went in is not added to what came out: the residual is the output alone.",
+        invisible="Where the input is 0.",
+        remedy="x = x + attention(x).",
+        seen="faster-trajectory-transformer#3, gluon-nlp PR#1488, OpenNMT-py#1689.",
+        rewrite=_missing,
+        parameters=_LINE,
+        tries=_TRIES,
+        catalogue=("G3",),
+    ),
+    Deviation(
+        id="residual-doubled",
+        kind="mistake",
+        does="What went in is added twice: 2 * x + attention(x).",
+        invisible="Where the input is 0.",
+        remedy="Add it in one place, inside the layer or around it.",
+        seen="burn PR#1054, Compact-Transformers#25.",
+        rewrite=_doubled,
+        parameters=_LINE,
+        tries=_TRIES,
+        catalogue=("G3",),
+    ),
+    Deviation(
+        id="residual-from-norm",
+        kind="mistake",
+        does="The residual adds what the norm made of the input, and not the input itself.",
+        invisible="Where the norm changes nothing, and where the norm stands behind the residual.",
+        remedy="x = x + attention(norm(x)): keep x under a name of its own.",
+        seen="pytorch#61165 (the first norm_first); BLOOM can be told to (apply_residual_connection_post_layernorm).",
+        rewrite=_from_norm,
+        catalogue=("G3",),
+    ),
+    Deviation(
+        id="norm-placement",
+        kind="convention",
+        does="The norms stand on the other side: x + f(norm(x)), pre-norm, where it is norm(x + f(x)), post-norm, or "
+        "the other way round. The last line of each half holds what the half gives.",
+        invisible="Where the norm changes nothing.",
+        remedy="Follow the model: norm_first=True for GPT-2, ViT and Llama, False for the original and BERT.",
+        seen="annotated-transformer#92 and #110, hkproj#14, snowfall PR#184.",
+        rewrite=_norm_elsewhere,
+        catalogue=("G4",),
+    ),
+)
