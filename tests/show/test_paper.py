@@ -108,7 +108,7 @@ def test_the_compiler_can_read_nothing_but_its_template():
 
 PARAMETERS = {
     "factor": 0.5, "cap": 30.0, "width": 4, "heads": 6, "times": 3, "eps": 1e-5, "base": 10000.0, "offset": 2.0,
-    "decimals": 2, "head": 1, "part": 1, "by": 1, "fill": -1e4,
+    "decimals": 2, "head": 1, "part": 1, "by": 1, "fill": -1e4, "ddof": 1,
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -10,6 +11,8 @@ import uvicorn
 from clearhead.problems import format_problem, read_problem
 from clearhead.web import application
 from clearhead.web.guard import hosts_of
+
+NODE = Path(__file__).parents[2] / ".cache" / "node" / "node_modules"
 
 
 @contextmanager
@@ -106,3 +109,16 @@ def test_the_problem_can_be_taken_away_and_opened_again(live, tmp_path):
     (tmp_path / "mine.toml").write_text(changed)
     live.locator("input[type=file]").set_input_files(tmp_path / "mine.toml")
     live.get_by_role("heading", name="Mine <b>now</b>").wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_can_be_used_by_everybody(live, theme):
+    """axe finds no fault with the tools and the deviations, on a telephone too."""
+    live.set_viewport_size({"width": 390, "height": 900})
+    live.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    live.get_by_role("heading", name="Why they differ").wait_for(timeout=30_000)
+    live.locator("summary").click()
+    live.evaluate((NODE / "axe-core" / "axe.min.js").read_text("utf-8"))
+    found = live.evaluate("async () => (await axe.run()).violations")
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+    assert live.evaluate("document.documentElement.scrollWidth") <= 390

@@ -110,14 +110,13 @@ export class App {
 
   /** @param {string | null} diagnosis */
   tell(diagnosis) {
-    this.diagnosis.replaceChildren(...(diagnosis ? [h("aside", { class: "diagnosis", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
+    this.diagnosis.replaceChildren(...(diagnosis !== null ? [h("aside", { class: "diagnosis", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
   }
 
   /** Says that a diagnosis is on its way. */
   wait() {
-    const shown = this.diagnosis.querySelector(".diagnosis");
-    if (!shown) this.tell("<p>Looking for the cause …</p>");
-    this.diagnosis.querySelector(".diagnosis")?.classList.add("stale");
+    if (!this.diagnosis.firstChild) this.tell("");
+    this.diagnosis.querySelector(".diagnosis")?.classList.add("waiting");
   }
 
   header() {

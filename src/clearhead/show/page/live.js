@@ -103,7 +103,9 @@ export class Live {
     const waiting = setTimeout(() => this.app?.wait(), PATIENCE);
     this.ask("/diagnosis", { problem: this.problem }, asking.signal)
       .then(({ diagnosis }) => {
-        if (this.asking === asking) this.app?.tell(diagnosis ?? "<p>No cause was found in the time there is.</p>");
+        if (this.asking !== asking) return;
+        if (diagnosis === "") this.app?.tell(null);
+        else this.app?.tell(diagnosis ?? "<p>No cause was found in the time there is.</p>");
       })
       .catch((error) => {
         if (!asking.signal.aborted) this.complain(error);
