@@ -60,6 +60,14 @@ def test_a_computed_size_below_0_is_refused():
         rest.shape([(3, 2), (4,)])
 
 
+def test_a_computed_size_that_is_no_whole_number_is_refused():
+    """Columns that cannot be dealt out evenly are an error, and the message has the division."""
+    half = formula("i c -> i d", lambda x: x[i, j], d=Size("c") / 2)
+    assert half.shape([(3, 4)]) == (3, 2)
+    with pytest.raises(ShapeError, match=r"n_c/2 has to be a whole number and is 2\.5"):
+        half.shape([(3, 5)])
+
+
 def test_broadcast_follows_numpy():
     """Shapes are aligned at the right, and sizes of 1 stretch."""
     assert broadcast([(2, 1), (3,), ()]) == (2, 3)

@@ -20,7 +20,7 @@ from clearhead.axes import Shape
 from clearhead.errors import ShapeError
 from clearhead.expr.evaluate import Scope, evaluate
 from clearhead.expr.nodes import Expr, Ref, lift, walk
-from clearhead.expr.text import text
+from clearhead.expr.text import number, text
 
 
 class Misfit(ShapeError):
@@ -65,9 +65,12 @@ class Formula(Struct, frozen=True, dict=True):
                     raise Misfit(role, letter, size, owner, first)
         sizes = {letter: size for letter, (size, _) in found.items()}
         for letter, expr in self.sizes:
-            sizes[letter] = int(evaluate(expr, Scope({}, sizes, {})))
-            if sizes[letter] < 0:
-                raise ShapeError(f"{text(expr)} cannot be negative and is {sizes[letter]}")
+            size = evaluate(expr, Scope({}, sizes, {}))
+            sizes[letter] = int(size)
+            if size < 0:
+                raise ShapeError(f"{text(expr)} cannot be negative and is {number(size, 3)}")
+            if size != sizes[letter]:
+                raise ShapeError(f"{text(expr)} has to be a whole number and is {number(size, 3)}")
         return sizes
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:

@@ -84,8 +84,7 @@ def concat(xp: Namespace, x: Array) -> Array:
         "i c -> h i d",
         lambda x: x[i, h * Size("d") + d],
         h=heads,
-        d=Size("c") // heads,
-        left_over=-(Size("c") % heads),
+        d=Size("c") / heads,
     ),
 )
 def split(xp: Namespace, x: Array, *, heads: int) -> Array:
