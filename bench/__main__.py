@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from bench import block, diagnosis, grade, startup
+from bench import block, diagnosis, grade, kernels, startup
 
-BENCHMARKS = {"block": block.run, "diagnosis": diagnosis.run, "grade": grade.run, "startup": startup.run}
+BENCHMARKS = {
+    "block": block.run,
+    "diagnosis": diagnosis.run,
+    "grade": grade.run,
+    "kernels": kernels.run,
+    "startup": startup.run,
+}
 
 
 def main() -> None:

@@ -28,17 +28,24 @@ class Ratio(NamedTuple):
         )
 
 
-def compare(ours: Callable[[], object], theirs: Callable[[], object], *, pairs: int, repeat: int) -> Ratio:
+def compare(
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    *,
+    pairs: int,
+    repeat: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Ratio:
     """Times two functions in turn, so that both see the same noise. ``repeat`` calls make one measurement."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for function in (ours, theirs):
         function()
     for _ in range(pairs):
         for function, taken in zip((ours, theirs), seconds, strict=True):
-            start = time.perf_counter()
+            start = clock()
             for _ in range(repeat):
                 function()
-            taken.append((time.perf_counter() - start) / repeat)
+            taken.append((clock() - start) / repeat)
     ratios = [a / b for a, b in zip(*seconds, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
     return Ratio(statistics.median(seconds[0]), statistics.median(seconds[1]), middle, low, high)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnknownName,
     )
     from clearhead.exercises import generate
+    from clearhead.kernels import Inspection, inspect
     from clearhead.line import Given, Line
     from clearhead.ops import OPERATIONS, Operation
     from clearhead.problems import Problem, read_problem, write_problem
@@ -51,6 +52,7 @@ _HOMES = {
         "UnknownName",
     ),
     "clearhead.exercises": ("generate",),
+    "clearhead.kernels": ("Inspection", "inspect"),
     "clearhead.line": ("Given", "Line"),
     "clearhead.ops": ("OPERATIONS", "Operation"),
     "clearhead.problems": ("Problem", "read_problem", "write_problem"),
@@ -63,10 +65,10 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
-    "Explanation", "FileError", "Given", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation",
+    "Explanation", "FileError", "Given", "Inspection", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation",
     "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace",
-    "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose", "generate", "probe",
-    "read_problem", "read_trace", "render", "write_problem",
+    "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose", "generate", "inspect",
+    "probe", "read_problem", "read_trace", "render", "write_problem",
 ]  # fmt: skip
 
 

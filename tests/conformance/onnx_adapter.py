@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from msgspec import Struct
 
+from clearhead.kernels import inspect
 from clearhead.ops import linear
 from clearhead.spec import Attention, Block, Norm, Rotary
 from clearhead.trace import Trace
@@ -44,8 +45,17 @@ def _heads_apart(x: Array, heads: int | None) -> Array:
     return linear.split(x, heads=heads) if x.ndim == 3 else x
 
 
-def attention(attributes: Attributes, inputs: Arrays) -> dict[str, Array]:
-    """Attention-23, -24 and -25."""
+class Posed(Struct, frozen=True):
+    """An Attention node in clearhead's words: the spec, query, key and value, what a cache holds, and the masks."""
+
+    spec: Attention
+    arrays: Arrays
+    past: Arrays
+    masks: Arrays
+
+
+def posed(attributes: Attributes, inputs: Arrays) -> Posed:
+    """What an Attention node asks for."""
     heads = {"query": ("Q", "q_num_heads"), "key": ("K", "kv_num_heads"), "value": ("V", "kv_num_heads")}
     arrays = {name: _heads_apart(inputs[own], attributes.get(count)) for name, (own, count) in heads.items()}
     past = {f"past.{name}": inputs[f"past_{name}"] for name in ("key", "value") if f"past_{name}" in inputs}
@@ -59,10 +69,30 @@ def attention(attributes: Attributes, inputs: Arrays) -> dict[str, Array]:
         output=False,
         **options,
     )
-    trace = spec.working().given("query", "key", "value").run({**arrays, **past, **masks})
+    return Posed(spec, arrays, past, masks)
+
+
+def attention(attributes: Attributes, inputs: Arrays) -> dict[str, Array]:
+    """Attention-23, -24 and -25."""
+    node = posed(attributes, inputs)
+    working = node.spec.working().given("query", "key", "value")
+    trace = working.run({**node.arrays, **node.past, **node.masks})
     stage = next(line for line in STAGES[attributes["qk_matmul_output_mode"]] if line in trace)
-    present = {f"present_{name}": trace[f"{name}.joined"] for name in ("key", "value") if past}
+    present = {f"present_{name}": trace[f"{name}.joined"] for name in ("key", "value") if node.past}
     return {"Y": trace["concat" if inputs["Q"].ndim == 3 else "head"], "qk_matmul_output": trace[stage], **present}
+
+
+def inspection(attributes: Attributes, inputs: Arrays) -> dict[str, Array]:
+    """The output of the same, without a trace, from the fused kernel."""
+    node = posed(attributes, {name: _wide(array) for name, array in inputs.items()})
+    key, value = (
+        np.concatenate(
+            [each for each in (node.past.get(f"past.{name}"), node.arrays[name]) if each is not None], axis=-2
+        )
+        for name in ("key", "value")
+    )
+    output = inspect(node.arrays["query"], key, value, spec=node.spec, **node.masks).output
+    return {"Y": linear.concat(output) if inputs["Q"].ndim == 3 else output}
 
 
 class Span(Struct, frozen=True):

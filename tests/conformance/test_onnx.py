@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .onnx_adapter import attention, outputs
+from .onnx_adapter import attention, inspection, outputs
 from .onnx_cases import Case, cases
 
 CASES = {case.name: case for case in cases()}
@@ -43,6 +43,18 @@ def test_node(case: Case) -> None:
         assert found[name].dtype == expected.dtype, name
         rtol = TOLERANCES[expected.dtype.name]
         np.testing.assert_allclose(_float64(found[name]), _float64(expected), rtol, case.atol, err_msg=name)
+
+
+ATTENTION = {name: case for name, case in CASES.items() if case.operator == "Attention"}
+
+
+@pytest.mark.parametrize("case", ATTENTION.values(), ids=ATTENTION)
+def test_inspection(case: Case) -> None:
+    """The fused kernel gives the output of every Attention node, too."""
+    expected = case.expected["Y"]
+    found = inspection(case.attributes, case.inputs)["Y"].astype(expected.dtype)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(_float64(found), _float64(expected), TOLERANCES[expected.dtype.name], case.atol)
 
 
 def test_four_score_stages_of_one_node() -> None:

@@ -1,0 +1,74 @@
+"""Which kernel works a request out, and why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from array_api_compat import device, is_jax_array, is_numpy_array, is_torch_array
+from msgspec import Struct
+
+from clearhead.kernels.inspection import Inspection
+from clearhead.kernels.request import Request
+
+MODULES = {"numba": "compiled", "plain": "plain"}
+"""The module of each kernel."""
+
+MOST_KEYS = 1 << 24
+"""More keys than this have positions that float32 cannot tell apart."""
+
+
+class Choice(Struct, frozen=True):
+    """A kernel by its name, and the reason for it in a sentence."""
+
+    kernel: str
+    reason: str
+
+    @property
+    def inspect(self) -> Callable[[Request], Inspection]:
+        """The kernel's function."""
+        function: Callable[[Request], Inspection] = import_module(f"clearhead.kernels.{MODULES[self.kernel]}").inspect
+        return function
+
+
+def choose(request: Request) -> Choice:
+    """The kernel for a request: the compiled one, unless something stands against it."""
+    against = _against_numba(request)
+    if against:
+        return Choice("plain", f"{against}, so plain array code works it out, a chunk of queries at a time.")
+    return Choice("numba", "float32 arrays in this machine's memory: the compiled kernel is the fastest.")
+
+
+def _against_numba(request: Request) -> str:
+    query = request.query
+    if not (is_numpy_array(query) or is_torch_array(query) or is_jax_array(query)):
+        return f"The arrays are of {type(query).__module__.partition('.')[0]}"
+    if _traced(query):
+        return "JAX traces the arrays"
+    if (where := _device(query)) != "cpu":
+        return f"The arrays are on {where}"
+    if any(_wants_gradient(each) for each in (query, request.key, request.value, request.mask)):
+        return "The arrays want gradients"
+    if not str(query.dtype).endswith("float32"):
+        return f"The arrays are {query.dtype}, and the compiled kernel is for float32"
+    if request.key.shape[2] > MOST_KEYS:
+        return f"There are more than {MOST_KEYS:,} keys"
+    if find_spec("numba") is None:
+        return "Numba is not installed (pip install 'clearhead[kernels]')"
+    return ""
+
+
+def _traced(array: Any) -> bool:
+    return is_jax_array(array) and isinstance(array, sys.modules["jax"].core.Tracer)
+
+
+def _device(array: Any) -> str:
+    place = device(array)
+    return str(getattr(place, "platform", getattr(place, "type", place)))
+
+
+def _wants_gradient(array: Any) -> bool:
+    return bool(getattr(array, "requires_grad", False)) and bool(sys.modules["torch"].is_grad_enabled())

@@ -1,0 +1,264 @@
+"""A vector of float32 numbers as a type of Numba, and the arithmetic on it: one number per lane.
+
+Left to themselves, compilers choose narrower vectors than the processor has, and do not see that a whole tile of sums
+may stay in registers. So the kernel says what it wants: a value of type `Lanes` is one LLVM vector, and the functions
+here are one or a few instructions each. A comparison with NaN is false.
+
+Memory is told by its address, a whole number, and read and written at offsets without a check of bounds: an array costs
+Numba two changes of a counter that all threads share wherever it is passed on.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic, models, overload, register_model
+
+FEATURES = frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
+"""What the processor that Numba compiles for can do, in LLVM's names."""
+
+LANES = 16 if "+avx512f" in FEATURES else 8 if "+avx" in FEATURES else 4
+"""Numbers in a vector."""
+
+VECTORS = 3
+"""Vectors side by side in a row of a tile."""
+
+ROWS = 8 if LANES == 16 or "+neon" in FEATURES else 4
+"""Rows of a tile whose sums stay in registers: of 32 vector registers it fills 24, of 16 it fills 12."""
+
+WIDTH = VECTORS * LANES
+"""Numbers in a row of a tile."""
+
+Builder = Any
+Value = Any
+
+FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+VECTOR, BITS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
+
+
+class Lanes(types.Type):
+    """The type of a vector."""
+
+    def __init__(self) -> None:
+        super().__init__("Lanes")
+
+
+lanes = Lanes()
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, VECTOR)
+
+
+def constant(value: float) -> Value:
+    """A vector of one number, known while compiling."""
+    return ir.Constant(VECTOR, [value] * LANES)
+
+
+def spread(builder: Builder, number: Value) -> Value:
+    """A vector of one number, known while running."""
+    undefined = ir.Constant(VECTOR, ir.Undefined)
+    single = builder.insert_element(undefined, number, ir.Constant(INT32, 0))
+    return builder.shuffle_vector(single, undefined, ir.Constant(BITS, [0] * LANES))
+
+
+def multiply_add(builder: Builder, a: Value, b: Value, c: Value) -> Value:
+    """a*b + c, rounded once where the processor can."""
+    name = f"llvm.fmuladd.v{LANES}f32"
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), name), (a, b, c)
+    )
+
+
+def larger(builder: Builder, a: Value, b: Value) -> Value:
+    """The larger of each two; the second where one is NaN."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def place(builder: Builder, address: Value, offset: Value, kind: Any = FLOAT) -> Value:
+    """Where a number lies, so many numbers of its kind after an address."""
+    return builder.gep(builder.inttoptr(address, kind.as_pointer()), [offset])
+
+
+def read(builder: Builder, address: Value, offset: int = 0) -> Value:
+    """The vector at an address."""
+    at = builder.gep(address, [ir.Constant(INT64, offset)])
+    return builder.load(builder.bitcast(at, VECTOR.as_pointer()), align=4)
+
+
+def write(builder: Builder, vector: Value, address: Value, offset: int = 0) -> None:
+    """Puts a vector at an address."""
+    at = builder.gep(address, [ir.Constant(INT64, offset)])
+    builder.store(vector, builder.bitcast(at, VECTOR.as_pointer()), align=4)
+
+
+def _binary(build: Callable[[Builder, Value, Value], Value]) -> Any:
+    @intrinsic
+    def function(context: Any, a: Any, b: Any) -> Any:
+        return lanes(lanes, lanes), lambda context, builder, signature, values: build(builder, *values)
+
+    return function
+
+
+add = _binary(lambda builder, a, b: builder.fadd(a, b))
+subtract = _binary(lambda builder, a, b: builder.fsub(a, b))
+multiply = _binary(lambda builder, a, b: builder.fmul(a, b))
+divide = _binary(lambda builder, a, b: builder.fdiv(a, b))
+maximum = _binary(larger)
+
+
+def _lets(symbol: Any, function: Any) -> None:
+    """Lets compiled code write an operator for a function of two vectors."""
+
+    @overload(symbol, strict=False)
+    def of_lanes(a: Any, b: Any) -> Any:
+        return (lambda a, b: function(a, b)) if isinstance(a, Lanes) and isinstance(b, Lanes) else None
+
+
+_lets(operator.add, add)
+_lets(operator.sub, subtract)
+_lets(operator.mul, multiply)
+_lets(operator.truediv, divide)
+
+
+@intrinsic
+def fused(context: Any, a: Any, b: Any, c: Any) -> Any:
+    """a*b + c."""
+    return lanes(lanes, lanes, lanes), lambda context, builder, signature, values: multiply_add(builder, *values)
+
+
+@intrinsic
+def where_greater(context: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
+    """From ``yes`` where a > b, from ``no`` elsewhere."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        a, b, yes, no = values
+        return builder.select(builder.fcmp_ordered(">", a, b), yes, no)
+
+    return lanes(lanes, lanes, lanes, lanes), generate
+
+
+@intrinsic
+def any_greater(context: Any, a: Any, b: Any) -> Any:
+    """Whether a > b in any lane."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        mask = ir.IntType(LANES)
+        found = builder.bitcast(builder.fcmp_ordered(">", *values), mask)
+        return builder.icmp_unsigned("!=", found, ir.Constant(mask, 0))
+
+    return types.boolean(lanes, lanes), generate
+
+
+@intrinsic
+def splat(context: Any, number: Any) -> Any:
+    """A vector of one number."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        return spread(builder, context.cast(builder, values[0], signature.args[0], types.float32))
+
+    return lanes(number), generate
+
+
+@intrinsic
+def splat_bits(context: Any, whole: Any) -> Any:
+    """A vector whose lanes hold the bits of a whole number: to be moved about, not to be reckoned with."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        return spread(builder, builder.bitcast(context.cast(builder, values[0], signature.args[0], types.int32), FLOAT))
+
+    return lanes(whole), generate
+
+
+@intrinsic
+def counting(context: Any) -> Any:
+    """0, 1, 2 ... by lane."""
+    return lanes(), lambda context, builder, signature, values: ir.Constant(VECTOR, [float(i) for i in range(LANES)])
+
+
+@intrinsic
+def load(context: Any, address: Any, offset: Any) -> Any:
+    """The vector that begins so many numbers after an address."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        return read(builder, place(builder, *values))
+
+    return lanes(types.int64, types.int64), generate
+
+
+@intrinsic
+def store(context: Any, address: Any, offset: Any, vector: Any) -> Any:
+    """Writes a vector so many numbers after an address."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        write(builder, values[2], place(builder, *values[:2]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, lanes), generate
+
+
+def _getter(kind: Any, own: Any) -> Any:
+    @intrinsic
+    def get(context: Any, address: Any, offset: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+            return builder.load(place(builder, values[0], values[1], own))
+
+        return kind(types.int64, types.int64), generate
+
+    return get
+
+
+def _putter(kind: Any, own: Any) -> Any:
+    @intrinsic
+    def put(context: Any, address: Any, offset: Any, number: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+            builder.store(values[2], place(builder, values[0], values[1], own))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, kind), generate
+
+    return put
+
+
+get_float, put_float = _getter(types.float32, FLOAT), _putter(types.float32, FLOAT)
+"""Reads, or writes, one number so many numbers after an address."""
+
+get_int, put_int = _getter(types.int32, INT32), _putter(types.int32, INT32)
+get_byte, put_long = _getter(types.uint8, ir.IntType(8)), _putter(types.int64, INT64)
+
+
+# exp(x) is 2^n * 2^f with n whole and f within half of 0. Adding 1.5 * 2^23 rounds to a whole number, whose bits then
+# stand at the end of the sum. The polynomial for 2^f is 1 at 0 and elsewhere within 2e-9 of it: least squares, weighted
+# anew until the largest relative error is as small as it gets (Lawson 1961).
+ROUNDER = 1.5 * 2**23
+LOG2E = 1.4426950216293335
+POWERS = (0.00015353350318036973, 0.0013398875016719103, 0.009618437848985195, 0.055503323674201965,
+          0.24022647738456726, 0.6931471824645996, 1.0)  # fmt: skip
+VANISHES = -87.0
+"""Where exp is taken to be 0: it would soon leave the normal float32 numbers (2^-126)."""
+
+
+def _build_exp(builder: Builder, x: Value) -> Value:
+    rounded = multiply_add(builder, x, constant(LOG2E), constant(ROUNDER))
+    whole = builder.fsub(rounded, constant(ROUNDER))
+    part = multiply_add(builder, x, constant(LOG2E), builder.fneg(whole))
+    power = constant(POWERS[0])
+    for coefficient in POWERS[1:]:
+        power = multiply_add(builder, power, part, constant(coefficient))
+    shift = builder.shl(builder.bitcast(rounded, BITS), ir.Constant(BITS, [23] * LANES))
+    scaled = builder.bitcast(builder.add(builder.bitcast(power, BITS), shift), VECTOR)
+    return builder.select(builder.fcmp_ordered("<", x, constant(VANISHES)), constant(0.0), scaled)
+
+
+@intrinsic
+def exp(context: Any, x: Any) -> Any:
+    """The exponential of each x up to 88, to a unit in the last place; exactly 1 at 0, 0 below -87, NaN for NaN."""
+    return lanes(lanes), lambda context, builder, signature, values: _build_exp(builder, values[0])

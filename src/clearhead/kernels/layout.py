@@ -1,0 +1,102 @@
+"""What compiled code is told: the sizes, where each head's arrays lie, where results go, and working space.
+
+Named tuples of plain numbers, which is what Numba passes on at no cost. Arrays come as addresses, and strides in
+numbers, not bytes, so that any layout with contiguous features is read where it lies.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Plan(NamedTuple):
+    """What is the same for all heads. A count, width or cap of 0 means: none.
+
+    ``edges`` is the address of int32 numbers; ``block`` is how many queries, or keys, are taken along at once.
+    """
+
+    queries: int
+    keys: int
+    depth: int
+    features: int
+    query_row: int
+    key_row: int
+    value_row: int
+    mask_kind: int
+    mask_bytes: int
+    mask_query: int
+    mask_key: int
+    padded: int
+    padding_key: int
+    causal: int
+    window: int
+    cap: float
+    scale: float
+    top: int
+    bands: int
+    edges: int
+    block: int
+
+
+class Head(NamedTuple):
+    """Where the arrays of one head begin, and its slope of scores over distance (ALiBi)."""
+
+    query: int
+    key: int
+    value: int
+    mask: int
+    padding: int
+    slope: float
+
+
+class Results(NamedTuple):
+    """Where the results of one head go; those not asked for lie nowhere.
+
+    ``shift`` and ``inverse`` are kept from the first pass for the second: each query's largest score, 1 over its sum.
+    """
+
+    output: int
+    logsumexp: int
+    entropy: int
+    max: int
+    shift: int
+    inverse: int
+    top_weights: int
+    top_keys: int
+    sink: int
+    bands: int
+    received_total: int
+    received_max: int
+
+
+class Space(NamedTuple):
+    """Where a thread's working space lies. A *panel* is WIDTH queries (or keys) side by side, one in each lane."""
+
+    panels: int
+    rows: int
+    value: int
+    scores: int
+    largest: int
+    mask: int
+    output: int
+    peak: int
+    total: int
+    moment: int
+    kept: int
+    best: int
+    best_key: int
+    band: int
+    sink: int
+    columns: int
+    joining: int
+
+
+class Part(NamedTuple):
+    """One panel against one tile: where they begin among queries and keys, which rows count, and how many lanes."""
+
+    panel: int
+    query: int
+    key: int
+    first: int
+    last: int
+    lanes: int
