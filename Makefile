@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 demo: $(VENV)/core
 	@$(BIN)/clearhead show soccer
 	@echo
+	@mkdir -p out && $(BIN)/clearhead export soccer -o out/soccer.html
+	@echo "Open it in a browser: the same, to look through cell by cell, and why the notebook's numbers differ."
+	@echo
 	@echo "That was the textbook. Next, try:"
 	@echo "  $(BIN)/clearhead show soccer head@2 --cell 1,1        one number, down to its arithmetic"
 	@echo "  $(BIN)/clearhead check soccer                         what the notebook printed, held against it"

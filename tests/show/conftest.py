@@ -33,6 +33,19 @@ def big(rich, arrays_for, sizes):
     return working.run({name: np.stack([a, a]) if name == "embedding" else a for name, a in arrays.items()})
 
 
+PARAMETERS = {
+    "factor": 0.5, "cap": 30.0, "width": 4, "heads": 6, "times": 3, "eps": 1e-5, "base": 10000.0, "offset": 2.0,
+    "decimals": 2, "head": 1, "part": 1, "by": 1, "fill": -1e4, "ddof": 1,
+}  # fmt: skip
+"""A value for each parameter that an operation can have."""
+
+
+@pytest.fixture
+def formula_of():
+    """A function that gives the formula of an operation, with a value for each of its parameters."""
+    return lambda operation: operation.formula(tuple((each, PARAMETERS[each]) for each in operation.parameters))
+
+
 HOSTILE = (
     "\x1b[31mred\x1b[0m",
     "\x1b]8;;http://evil\x07link",

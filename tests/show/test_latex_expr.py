@@ -98,17 +98,10 @@ def _is_sound(formula):
     return True
 
 
-PARAMETERS = {
-    "factor": 0.5, "cap": 30.0, "width": 4, "heads": 6, "times": 3, "eps": 1e-5, "base": 10000.0, "offset": 2.0,
-    "decimals": 2, "head": 1, "part": 1, "by": 1, "fill": -1e4, "ddof": 1,
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_prints(name):
+def test_every_operation_prints(name, formula_of):
     """The formula of every operation is sound LaTeX."""
-    operation = OPERATIONS[name]
-    body = operation.formula(tuple((each, PARAMETERS[each]) for each in operation.parameters)).body
+    body = formula_of(OPERATIONS[name]).body
     assert _is_sound(latex(body))
 
 

@@ -106,18 +106,9 @@ def test_the_compiler_can_read_nothing_but_its_template():
     assert not re.search(r"#?\b(import|include)\s", source)
 
 
-PARAMETERS = {
-    "factor": 0.5, "cap": 30.0, "width": 4, "heads": 6, "times": 3, "eps": 1e-5, "base": 10000.0, "offset": 2.0,
-    "decimals": 2, "head": 1, "part": 1, "by": 1, "fill": -1e4, "ddof": 1,
-}  # fmt: skip
-
-
-def test_every_formula_can_be_set(big):
+def test_every_formula_can_be_set(big, formula_of):
     """The template has a function for all that formulas are made of: of every operation, and of cells with numbers."""
-    stated = []
-    for operation in OPERATIONS.values():
-        formula = operation.formula(tuple((each, PARAMETERS[each]) for each in operation.parameters))
-        stated.append(Equation(Index("x"), formula.body))
+    stated = [Equation(Index("x"), formula_of(operation).body) for operation in OPERATIONS.values()]
     lines = [Equation(*equation(line, big.working.axes)) for line in big.working.lines]
     cells = [big.explain(name, *(size - 1 for size in big[name].shape)) for name in big]
     document = Document("All", (*stated, *lines, *map(Arithmetic, cells)))
