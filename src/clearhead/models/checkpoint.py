@@ -147,7 +147,7 @@ def _gguf(path: Path) -> Checkpoint:
 def _cached(name: str) -> Checkpoint:
     """A model in the local Hugging Face cache: the snapshot that its main branch is at, or the only one."""
     folder = cache_directory() / f"models--{name.replace('/', '--')}"
-    if not _REPOSITORY.fullmatch(name) or ".." in name or not folder.is_dir():
+    if not _REPOSITORY.fullmatch(name) or ".." in name or "--" in name or not folder.is_dir():
         raise CheckpointError(
             f"{name[:200]}: there is no such file or directory, and no such model in {cache_directory()}. "
             f"{_nearest(name)}Nothing is downloaded; fetch it first: hf download {name[:200]}"
