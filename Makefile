@@ -21,7 +21,7 @@ demo: $(VENV)/core
 	@echo "  $(BIN)/clearhead list                                 the other problems"
 	@echo "  $(BIN)/clearhead new mine.toml && $(BIN)/clearhead show mine.toml"
 
-test: $(VENV)/test $(VENV)/debian $(CACHE)/node/node_modules
+test: $(VENV)/test $(VENV)/debian $(CACHE)/node/node_modules $(CACHE)/checkpoints
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/lint

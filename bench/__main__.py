@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from bench import block, diagnosis, grade, kernels, startup
+from bench import block, diagnosis, grade, kernels, models, startup
 
 BENCHMARKS = {
     "block": block.run,
     "diagnosis": diagnosis.run,
     "grade": grade.run,
     "kernels": kernels.run,
+    "models": models.run,
     "startup": startup.run,
 }
 

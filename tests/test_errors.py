@@ -11,6 +11,7 @@ BUILT_IN = {
     "SpecError": ValueError,
     "ProblemError": ValueError,
     "FileError": OSError,
+    "CheckpointError": ValueError,
     "MissingPackage": ImportError,
 }
 

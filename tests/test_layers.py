@@ -20,6 +20,7 @@ CORE = (
     "expr",
     "ops",
     "line",
+    "plan",
     "trace",
     "working",
     "spec",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clearhead.claim import Claim
     from clearhead.deviations import DEVIATIONS, Deviation, deviate
     from clearhead.errors import (
+        CheckpointError,
         ClearheadError,
         FileError,
         MissingPackage,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from clearhead.exercises import generate
     from clearhead.kernels import Inspection, inspect
     from clearhead.line import Given, Line
+    from clearhead.models import Family, Model, load
     from clearhead.ops import OPERATIONS, Operation
     from clearhead.problems import Problem, read_problem, write_problem
     from clearhead.show import read_trace, render
@@ -43,6 +45,7 @@ _HOMES = {
     "clearhead.claim": ("Claim",),
     "clearhead.deviations": ("DEVIATIONS", "Deviation", "deviate"),
     "clearhead.errors": (
+        "CheckpointError",
         "ClearheadError",
         "FileError",
         "MissingPackage",
@@ -54,6 +57,7 @@ _HOMES = {
     "clearhead.exercises": ("generate",),
     "clearhead.kernels": ("Inspection", "inspect"),
     "clearhead.line": ("Given", "Line"),
+    "clearhead.models": ("Family", "Model", "load"),
     "clearhead.ops": ("OPERATIONS", "Operation"),
     "clearhead.problems": ("Problem", "read_problem", "write_problem"),
     "clearhead.show": ("read_trace", "render"),
@@ -64,11 +68,11 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "DEVIATIONS", "OPERATIONS", "Attention", "Block", "Claim", "ClearheadError", "Comparison", "Deviation",
-    "Explanation", "FileError", "Given", "Inspection", "Line", "MissingPackage", "Mlp", "Norm", "Note", "Operation",
-    "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError", "SpecError", "Trace",
-    "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose", "generate", "inspect",
-    "probe", "read_problem", "read_trace", "render", "write_problem",
+    "DEVIATIONS", "OPERATIONS", "Attention", "Block", "CheckpointError", "Claim", "ClearheadError", "Comparison",
+    "Deviation", "Explanation", "Family", "FileError", "Given", "Inspection", "Line", "MissingPackage", "Mlp",
+    "Model", "Norm", "Note", "Operation", "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError",
+    "SpecError", "Trace", "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose",
+    "generate", "inspect", "load", "probe", "read_problem", "read_trace", "render", "write_problem",
 ]  # fmt: skip
 
 

@@ -13,6 +13,11 @@
 | pair     | pairs of features that a rotary position turns                        |
 | model    | features of a token between layers                                    |
 | hidden   | features inside an MLP                                                |
+| vocabulary | rows of a table of embeddings, and what logits speak of             |
+| position | rows of a table of positions                                          |
+| type     | rows of a table of token types                                        |
+| pixel    | numbers of an image's patch                                           |
+| class    | what a classifier tells apart                                         |
 
 Two words joined by ``*`` name one axis that runs over both, the first word slowest (``head*depth``).
 """
@@ -26,6 +31,7 @@ Shape = tuple[int, ...]
 
 WORDS: Axes = (
     "batch", "head", "group", "query", "key", "token", "past", "depth", "pair", "model", "hidden",
+    "vocabulary", "position", "type", "pixel", "class",
 )  # fmt: skip
 
 TOKENS: frozenset[str] = frozenset({"token", "query", "key"})

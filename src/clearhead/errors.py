@@ -6,6 +6,7 @@
     ├── SpecError        a description that contradicts itself (also a ValueError)
     ├── ProblemError     a problem file that cannot be used (also a ValueError)
     ├── FileError        a file that cannot be written (also an OSError)
+    ├── CheckpointError  a checkpoint that cannot be read or used (also a ValueError)
     └── MissingPackage   an optional package that is not installed (also an ImportError)
 
 Every message says what was expected, what came, where, and what to do. Each class also derives from the
@@ -47,6 +48,10 @@ class ProblemError(ClearheadError, ValueError):
 
 class FileError(ClearheadError, OSError):
     """A file that cannot be written."""
+
+
+class CheckpointError(ClearheadError, ValueError):
+    """A checkpoint that is damaged, or of a kind that is not known."""
 
 
 class MissingPackage(ClearheadError, ImportError):

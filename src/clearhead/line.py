@@ -6,7 +6,7 @@ A name is a path (``layers.3.attention.weights``); any ending of it, cut at a do
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -19,17 +19,19 @@ from clearhead.expr import Expr, Formula, Index, Ref
 from clearhead.expr.nodes import replace_refs
 from clearhead.ops import Operation, Parameters, as_parameters
 
+Holds = Literal["numbers", "booleans", "integers"]
+
 
 class Given(Struct, frozen=True):
     """An array that comes from outside: its name, its axes, and the sizes that are known beforehand.
 
-    ``holds`` is ``"booleans"`` for masks, where True means: may attend.
+    ``holds`` is ``"booleans"`` for masks, where True means: may attend; ``"integers"`` for numbers that name rows.
     """
 
     name: str
     axes: Axes
     sizes: tuple[tuple[str, int], ...] = ()
-    holds: Literal["numbers", "booleans"] = "numbers"
+    holds: Holds = "numbers"
 
     def known_sizes(self) -> tuple[int | None, ...]:
         """The size of each axis, None where the working leaves it open."""
@@ -101,6 +103,12 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
 def matches(pattern: str, name: str) -> bool:
     """Whether a pattern, in which ``*`` stands for anything, is a name or an ending of its path."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
+
+
+def chosen(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a pattern chooses: the one that it is, else all that it matches."""
+    every = list(names)
+    return [pattern] if pattern in every else [name for name in every if matches(pattern, name)]
 
 
 _MOST_DIGITS = 9

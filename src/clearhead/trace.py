@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,9 @@ Cell = tuple[int, ...]
 
 MOST_TERMS = 6
 """Sums of more terms than this show only their largest."""
+
+MOST_NAMES = 24
+"""An error lists no more of what was kept."""
 
 
 class Note(Struct, frozen=True):
@@ -104,11 +107,13 @@ class Trace(Mapping[str, Array]):
         *,
         tokens: Sequence[str] | None = None,
         flags: Mapping[str, Array] | None = None,
+        beneath: Mapping[str, Array] | None = None,
     ) -> None:
         self.working = working
         self.tokens = tuple(tokens) if tokens is not None else None
         self._arrays = arrays
         self._flags = flags or {}
+        self._beneath = beneath or {}
 
     def __getitem__(self, address: str) -> Array:
         name, head = self.locate(address)
@@ -143,7 +148,7 @@ class Trace(Mapping[str, Array]):
         short, label = split_head(address)
         name = find(short, self.working.names)
         if name not in self._arrays:
-            raise UnknownName(f"{name} was not kept. Kept are {', '.join(self._arrays)}; add it to keep=.")
+            raise UnknownName(f"{name} was not kept. Kept are {self._kept}; add it to keep=.")
         if label is None:
             return name, None
         axis = head_axis(self.working.axes[name])
@@ -163,6 +168,15 @@ class Trace(Mapping[str, Array]):
         """
         name, head = self.locate(address)
         return name, self._full_cell(name, head, cell)
+
+    @property
+    def _kept(self) -> str:
+        """The names of what is there, as an error has room for."""
+        names = list(self._arrays)
+        if len(names) > MOST_NAMES:
+            names = [line.name for line in self.working.lines if line.name in self._arrays]
+        more = len(names) - MOST_NAMES
+        return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
     def axes(self, name: str) -> Axes:
         """The axis words of an array, with ``batch`` for what stands in front."""
@@ -198,7 +212,8 @@ class Trace(Mapping[str, Array]):
             found = self._flags[line.name]
         else:
             out = self._arrays[line.name]
-            found = remark.find(namespace(out), out, *(self._arrays[operand] for operand in line.operands))
+            operands = line.operands if remark.reads_operands else ()
+            found = remark.find(namespace(out), out, *(self._arrays[operand] for operand in operands))
         rows = tuple(tuple(int(i) for i in row) for row in np.argwhere(to_numpy(found)))
         if not rows:
             return None
@@ -264,9 +279,36 @@ class Trace(Mapping[str, Array]):
             most: write out sums of up to so many terms; of longer ones show the largest.
 
         Raises:
-            UnknownName: no such line or head, or it or one of its operands was not kept.
+            UnknownName: no such line or head.
             ShapeError: too few or too many indices, or one out of range.
+
+        What it takes and was not kept is worked out again, from what was.
         """
+        name = find(split_head(address)[0], self.working.names)
+        line = self.working.line(name)
+        operands = () if isinstance(line, Given) else line.operands
+        return self._with((name, *operands))._explain(address, cell, decimals, most)  # noqa: SLF001 - a Trace too
+
+    def _with(self, names: Sequence[str]) -> Trace:
+        """The trace with these lines in it."""
+        missing = [name for name in names if name not in self._arrays]
+        if not missing:
+            return self
+        again = self.working.work_out(missing, {**self._beneath, **self._arrays})
+        return Trace(self.working, {**self._arrays, **again}, tokens=self.tokens, flags=self._flags)
+
+    def only(self, names: Iterable[str]) -> Trace:
+        """The same trace, of which only these arrays are shown and saved; cells are still explained from all of it.
+
+        Raises:
+            UnknownName: there is no such line, or it was not kept.
+        """
+        shown = {name: self._arrays[name] for name in dict.fromkeys(self.locate(each)[0] for each in names)}
+        rest = {name: array for name, array in self._arrays.items() if name not in shown}
+        beneath = {**self._beneath, **rest}
+        return Trace(self.working, shown, tokens=self.tokens, flags=self._flags, beneath=beneath)
+
+    def _explain(self, address: str, cell: Cell, decimals: int | None, most: int) -> Explanation:
         name, full = self.place(address, *cell)
         line = self.working.line(name)
         target = self._named_cell(name, full)
@@ -278,8 +320,6 @@ class Trace(Mapping[str, Array]):
 
     def _work_out(self, line: Line, full: Cell, target: Ref, decimals: int | None, most: int) -> Explanation:
         formula = line.formula
-        for operand in line.operands:
-            self.locate(operand)
         arrays = [self._arrays[operand] for operand in line.operands]
         core = len(formula.result)
         leads = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -14,8 +14,10 @@ from msgspec.structs import replace
 from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
-from clearhead.line import Given, Line, find, matches
+from clearhead.line import Given, Line, chosen, find
 from clearhead.ops import Array, Namespace, namespace, quiet
+from clearhead.ops.numpy import numpy_namespace
+from clearhead.plan import Step, steps_of
 from clearhead.trace import Trace
 
 
@@ -121,6 +123,19 @@ class Working(Struct, frozen=True, dict=True):
             ShapeError: sizes do not fit; the message names the line, the arrays and the axis.
         """
         shapes = {name: tuple(shape) for name, shape in self._by_full_name(given).items()}
+        key = tuple(shapes[each.name] for each in self.givens)
+        if key not in self._shapes:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            self._shapes[key] = self._worked_out(shapes)
+        return dict(self._shapes[key])
+
+    @cached_property
+    def _shapes(self) -> dict[tuple[Shape, ...], dict[str, Shape]]:
+        """The shapes of all lines, for shapes of the given arrays that were asked for."""
+        return {}
+
+    def _worked_out(self, shapes: dict[str, Shape]) -> dict[str, Shape]:
         for each in self.givens:
             self._check_given(each, shapes[each.name])
         for line in self.lines:
@@ -179,7 +194,8 @@ class Working(Struct, frozen=True, dict=True):
         """
         values = self._accept(arrays)
         xp = _library(values)
-        plan = self._plan(None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep)))
+        names = None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep))
+        plan = self._plan(names, fuse=xp is numpy_namespace)
         flags: dict[str, Array] = {}
         read = values.__getitem__
         with quiet(xp):
@@ -198,38 +214,44 @@ class Working(Struct, frozen=True, dict=True):
 
         return working_bundle(self)
 
+    def work_out(self, names: Iterable[str], arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Lines worked out from others that are known, by full names: from no more of them than it takes.
+
+        Raises:
+            UnknownName: a given array that it takes is not among those known.
+        """
+        wanted = tuple(names)
+        values = dict(arrays)
+        xp = _library(values)
+        with quiet(xp):
+            for line in self._needed(wanted, arrays):
+                if missing := [name for name in line.operands if name not in values]:
+                    raise UnknownName(f"{missing[0]} was not kept, and {line.name} cannot be worked out without it.")
+                operands = map(values.__getitem__, line.operands)
+                values[line.name] = line.operation.code(xp, *operands, **dict(line.parameters))
+        if missing := [name for name in wanted if name not in values]:
+            raise UnknownName(f"{missing[0]} was not kept. It is given, so nothing can be worked out in its place.")
+        return {name: values[name] for name in wanted}
+
     @cached_property
-    def _plans(self) -> dict[tuple[str, ...] | None, list[_Step]]:
+    def _plans(self) -> dict[tuple[tuple[str, ...] | None, bool], list[Step]]:
         return {}
 
-    def _plan(self, keep: tuple[str, ...] | None) -> list[_Step]:
-        """The steps of a run, and after each the lines that are neither kept nor needed any more.
-
-        What an operation's remark finds is looked for at once where the trace will not hold all it takes.
-        """
-        if keep in self._plans:
-            return self._plans[keep]
-        kept = set(self.names) if keep is None else self._kept(keep)
-        lines = self._needed(kept)
-        last = {name: index for index, line in enumerate(lines) for name in (line.name, *line.operands)}
-        stays = kept | self._given_names
-        steps: list[_Step] = []
-        for index, line in enumerate(lines):
-            code = partial(line.operation.code, **dict(line.parameters)) if line.parameters else line.operation.code
-            remark = line.operation.remark
-            flag = remark.find if remark and not stays.issuperset((line.name, *line.operands)) else None
-            done = tuple(past.name for past in lines if last[past.name] == index and past.name not in kept)
-            steps.append((line.name, code, line.operands, _After(flag, done) if flag or done else None))
-        self._plans[keep] = steps
-        return steps
+    def _plan(self, keep: tuple[str, ...] | None, *, fuse: bool) -> list[Step]:
+        """The steps of a run that keeps some lines."""
+        key = keep, fuse
+        if key not in self._plans:
+            kept = set(self.names) if keep is None else self._kept(keep)
+            self._plans[key] = steps_of(self._needed(kept), kept, self._given_names, fuse=fuse)
+        return self._plans[key]
 
     def _kept(self, keep: tuple[str, ...]) -> set[str]:
         kept: set[str] = set()
         for pattern in keep:
-            found = {name for name in self.names if matches(pattern, name)}
+            found = chosen(pattern, self.names)
             if not found:
                 raise UnknownName(f"keep: nothing is called {pattern!r}. {suggest(pattern, self.names)}")
-            kept |= found
+            kept.update(found)
         return kept
 
     def _accept(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -269,16 +291,9 @@ class Working(Struct, frozen=True, dict=True):
         return frozenset(given.name for given in self.givens)
 
 
-class _After(Struct, frozen=True):
-    """What follows a step of which not all is kept: what its remark finds is noted, and lines are let go."""
-
-    flag: Callable[..., Array] | None
-    done: tuple[str, ...]
-
-
-_Step = tuple[str, Callable[..., Array], tuple[str, ...], _After | None]
 _KIND = attrgetter("__class__", "shape", "dtype.char")
 _MOST_FITTING = 256
+_MOST_SHAPES = 16
 
 
 def _kinds(arrays: Iterable[Any]) -> tuple[Any, ...] | None:
@@ -295,15 +310,19 @@ def _tuple(shape: Shape) -> str:
 
 def _as_array(given: Given, value: Any) -> Array:
     if type(value) is not np.ndarray and (hasattr(value, "__array_namespace__") or hasattr(value, "detach")):
-        return _check_kind(given, value, "b" if "bool" in str(value.dtype) else "f")
+        return _check_kind(given, value, _kind_of(str(value.dtype)))
     array = _from_lists(given, value)
-    kind = array.dtype.kind
-    _check_kind(given, array, kind)
-    return array.astype(np.float64) if kind in "iu" else array
+    kind = _check_kind(given, array, array.dtype.kind).dtype.kind
+    return array.astype(np.float64) if kind in "iu" and given.holds == "numbers" else array
+
+
+def _kind_of(dtype: str) -> str:
+    """The letter of an array's type by its name, as NumPy has them: b for booleans, i for integers, f for the rest."""
+    return "b" if "bool" in dtype else "i" if "int" in dtype else "f"
 
 
 def _check_kind(given: Given, array: Array, kind: str) -> Array:
-    if (kind == "b") != (given.holds == "booleans"):
+    if (kind == "b") != (given.holds == "booleans") or (given.holds == "integers" and kind not in "iu"):
         raise ShapeError(f"{given.name} holds {given.holds}, got an array of {array.dtype}. {_REMEDIES[given.holds]}")
     return array
 
@@ -333,4 +352,5 @@ def _from_lists(given: Given, value: Any) -> np.ndarray[Any, Any]:
 _REMEDIES = {
     "booleans": "Use True for what may be attended to and False for what may not.",
     "numbers": "Convert it, for instance with array.astype(float).",
+    "integers": "Give whole numbers, as an array of integers.",
 }

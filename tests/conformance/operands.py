@@ -12,16 +12,19 @@ from clearhead.ops import TEXTBOOK, Operation, as_parameters
 Array = np.ndarray[Any, Any]
 Draw = Callable[[tuple[int, ...]], Array]
 
-SIZES = {"g": 2, "h": 4, "i": 3, "j": 5, "d": 8, "m": 7, "c": 2, "p": 6, "n": 1}
+SIZES = {"g": 2, "h": 4, "i": 3, "j": 5, "d": 8, "m": 7, "c": 2, "p": 6, "n": 1, "v": 9}
 """How many values each index of the formulas takes; no two of one formula are the same."""
 
 OWN_SIZES: Mapping[str, Mapping[str, int]] = {
     "split": {"c": 6},
     "alibi_slopes": {"h": 12},
     "norm_over_matrix": {"m": 2},
+    "next_rows": {"v": 11},
+    "stretch_slow": {"c": 4},
 }
 
 BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real")}
+INTEGERS = {("look_up", "token")}
 
 PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "split": ({"heads": 2},),
@@ -37,6 +40,12 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "count": ({"offset": 0.0}, {"offset": 2.5}),
     "count_on": ({"offset": 0.0}, {"offset": 2.5}),
     "rotary_angles": ({"base": 10000.0, "width": None}, {"base": 500.0, "width": 4}),
+    "rotary_frequencies": ({"base": 10000.0, "width": None}, {"base": 500.0, "width": 4}),
+    "divide_positions": ({"factor": 8.0}, {"factor": 0.3}),
+    "stretch_slow": ({"factor": 8.0, "fast": 4.0, "slow": 1.0, "context": 16},),
+    "first_rows": ({"offset": 0}, {"offset": 2}),
+    "next_rows": ({"offset": 0}, {"offset": 1}),
+    "instead_of_head": ({"head": 1},),
     "round_decimals": ({"decimals": 2}, {"decimals": 0}),
     "round_head": ({"decimals": 1, "head": 1},),
 }
@@ -48,10 +57,13 @@ def operands_for(name: str, parameters: Mapping[str, Any], draw: Draw) -> list[A
     sizes = SIZES | OWN_SIZES.get(name, {})
     formula = TEXTBOOK[name].formula(as_parameters(parameters))
     shapes = [tuple(sizes[letter] for letter in letters) for letters in formula.operands]
-    return [
-        np.arange(np.prod(shape)).reshape(shape) % 3 == 0 if (name, role) in BOOLEANS else draw(shape)
-        for role, shape in zip(formula.roles, shapes, strict=True)
-    ]
+    return [_drawn((name, role), shape, draw) for role, shape in zip(formula.roles, shapes, strict=True)]
+
+
+def _drawn(place: tuple[str, str], shape: tuple[int, ...], draw: Draw) -> Array:
+    if place in INTEGERS:
+        return np.arange(np.prod(shape)).reshape(shape) * 2 % SIZES["v"]
+    return np.arange(np.prod(shape)).reshape(shape) % 3 == 0 if place in BOOLEANS else draw(shape)
 
 
 def examples() -> list[tuple[Operation, Mapping[str, Any]]]:

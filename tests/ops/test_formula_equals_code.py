@@ -24,8 +24,11 @@ SPREAD = st.integers(-40, 40).map(lambda n: n / 4)
 SCORES = st.one_of(NUMBERS, st.just(-np.inf))
 ADDED_MASK = st.sampled_from([0.0, -np.inf, -2.5])
 BOOLEANS = st.booleans()
+ROWS = st.integers(0, 3)
+"""Numbers of rows, in tables of four rows and more."""
 WORKED_BY_HAND = st.one_of(NUMBERS, st.sampled_from([0.5, -0.5, 1.5, -2.5, 0.125, -0.375, 0.0]))
 FEW = st.integers(1, 4)
+TYPES = {BOOLEANS: bool, ROWS: int}
 
 
 def as_drawn(known):
@@ -92,7 +95,6 @@ VARIANTS = {
     "sinusoidal_doubled": SINUSOID,
     "sinusoidal_unpaired": SINUSOID,
     "sinusoidal_swapped": SINUSOID,
-    "divide_positions": Case(parameters={"factor": st.sampled_from([2.0, 8.0])}),
     "angles_over_depth": Case(
         parameters={"base": st.sampled_from([10000.0, 20.0]), "width": st.sampled_from([2, 4])},
         sizes=lambda known: known | {"d": known["d"] + known["width"]},
@@ -203,6 +205,30 @@ CASES = {
     "sin": Case(),
     "rotate_half": Case(sizes=room_to_turn),
     "rotate_interleaved": Case(sizes=room_to_turn),
+    "divide_positions": Case(parameters={"factor": st.sampled_from([2.0, 8.0])}),
+    "rotary_frequencies": Case(
+        parameters={"base": st.sampled_from([10000.0, 20.0]), "width": st.sampled_from([None, 2, 4])},
+        sizes=lambda known: known | {"d": known["d"] + (known["width"] or 1)},
+    ),
+    "stretch_slow": Case(
+        (st.sampled_from([1.0, 0.5, 0.1, 0.02, 1e-4]),),
+        {"factor": st.just(8.0), "fast": st.just(4.0), "slow": st.just(1.0), "context": st.sampled_from([16, 64])},
+    ),
+    "angles": Case(),
+    "look_up": Case((NUMBERS, ROWS), sizes=lambda known: known | {"v": known["v"] + 3}),
+    "first_rows": Case(
+        parameters={"offset": st.integers(0, 2)},
+        sizes=lambda known: known | {"v": known["v"] + known["i"] + known["offset"]},
+    ),
+    "next_rows": Case(
+        parameters={"offset": st.integers(0, 2)},
+        sizes=lambda known: known | {"v": known["v"] + known["i"] + known["p"] + known["offset"]},
+    ),
+    "prepend": Case(),
+    "first_token": Case(),
+    "instead": Case(),
+    "instead_of_head": Case(parameters={"head": st.integers(0, 4)}),
+    "tanh": Case(),
     "round_decimals": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4)}),
     "round_head": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4), "head": st.integers(0, 4)}),
     **VARIANTS,
@@ -239,7 +265,7 @@ def drawn(draw, operation: Operation, case: Case):
     leads = draw(mutually_broadcastable_shapes(num_shapes=count, max_dims=2, max_side=2)).input_shapes
     holds = [*case.holds, *[case.holds[-1]] * count][:count]
     operands = [
-        draw(arrays(bool if numbers is BOOLEANS else float, (*lead, *(sizes[i] for i in core)), elements=numbers))
+        draw(arrays(TYPES.get(numbers, float), (*lead, *(sizes[i] for i in core)), elements=numbers))
         for core, lead, numbers in zip(formula.operands, leads, holds, strict=True)
     ]
     return operands, parameters

@@ -128,7 +128,6 @@ CHANGES = {
     "dtype": lambda d: lines(d, "norm").update(dtype="object"),
     "something else": lambda d: lines(d, "norm").update(values=[["a", 1], [1, 1], [1, 1]]),
     "the format is 2": lambda d: d.update(format=2),
-    "has no numbers": lambda d: [lines(d, "embedding").pop(key) for key in ("shape", "values")],
     "flags": lambda d: d.update(flags={"norm": [1, 2, 3]}),
 }
 

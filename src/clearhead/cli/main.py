@@ -7,7 +7,7 @@ import sys
 import click
 
 from clearhead import __version__
-from clearhead.cli import check, exercises, grade, problems, serve, show
+from clearhead.cli import check, exercises, grade, models, problems, serve, show
 from clearhead.cli.group import Commands, command
 
 
@@ -49,6 +49,8 @@ COMMANDS = (
     serve.serve,
     problems.new,
     exercises.generate,
+    models.trace,
+    models.verify,
     completion,
 )
 """In the order in which a newcomer needs them."""

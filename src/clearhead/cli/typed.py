@@ -18,6 +18,18 @@ def cell(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple
         ) from None
 
 
+def replacement(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, float]:
+    """Lines and the numbers to put in their place, from ``layers.3.attention.head@5=0``."""
+    found = {}
+    for each in value:
+        line, _, number = each.partition("=")
+        try:
+            found[line] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"expects LINE=NUMBER, such as weights@2=0; got {each!r}.", ctx, param) from None
+    return found
+
+
 def complete_problem(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """Bundled problems, else files."""
     from clearhead.problems import bundled

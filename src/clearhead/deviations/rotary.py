@@ -108,7 +108,7 @@ def _is_partial(line: Line) -> bool:
 
 def _interpolated(working: Working, factor: float) -> Working:
     def change(line: Line) -> list[Line]:
-        return follow(working, line, "original", variants_positions.divide_positions, factor=factor)
+        return follow(working, line, "original", positions.divide_positions, factor=factor)
 
     return change_lines(working, lambda line: is_called(line, "rotary.position"), change, "a rotary.position")
 

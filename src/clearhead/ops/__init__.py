@@ -6,6 +6,7 @@ from clearhead.ops import (
     positions,
     rounding,
     scores,
+    tables,
     tokens,
     variants_batch,
     variants_heads,
@@ -25,9 +26,12 @@ TEXTBOOK: dict[str, Operation] = {
         scores.mask_padding, scores.mask_causal, scores.mask_window, scores.alibi_slopes, scores.alibi,
         scores.softmax, scores.softmax_over_queries,
         tokens.layer_norm, tokens.rms_norm, tokens.norm_over_matrix, tokens.gain, tokens.gain_and_bias,
-        tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh,
-        positions.sinusoidal, positions.count, positions.count_on, positions.rotary_angles, positions.cos,
-        positions.sin, positions.rotate_half, positions.rotate_interleaved,
+        tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh, tokens.tanh,
+        positions.sinusoidal, positions.count, positions.count_on, positions.divide_positions,
+        positions.rotary_angles, positions.rotary_frequencies, positions.stretch_slow, positions.angles,
+        positions.cos, positions.sin, positions.rotate_half, positions.rotate_interleaved,
+        tables.look_up, tables.first_rows, tables.next_rows, tables.prepend, tables.first_token, tables.instead,
+        tables.instead_of_head,
         rounding.round_decimals, rounding.round_head,
     )
 }  # fmt: skip
@@ -46,7 +50,7 @@ VARIANTS: dict[str, Operation] = {
         variants_positions.scale_by_root_width, variants_positions.sinusoidal_shifted,
         variants_positions.sinusoidal_concatenated, variants_positions.sinusoidal_doubled,
         variants_positions.sinusoidal_unpaired, variants_positions.sinusoidal_swapped,
-        variants_positions.divide_positions, variants_positions.angles_over_depth,
+        variants_positions.angles_over_depth,
         variants_positions.rotate_half_other_table, variants_positions.rotate_interleaved_other_table,
         variants_positions.alibi_slopes_from_zero, variants_positions.alibi_slopes_plain,
         variants_positions.alibi_added, variants_positions.alibi_by_key, variants_positions.rotary_angles_ntk,
@@ -94,6 +98,6 @@ def operation_named(name: str) -> Operation:
 
 __all__ = [
     "OPERATIONS", "TEXTBOOK", "VARIANTS", "Array", "Namespace", "Operation", "Parameters", "Remark", "as_parameters",
-    "linear", "namespace", "operation_named", "positions", "quiet", "rounding", "scores", "tokens", "variants_batch",
-    "variants_heads", "variants_norms", "variants_positions", "variants_scores", "variants_tokens",
+    "linear", "namespace", "operation_named", "positions", "quiet", "rounding", "scores", "tables", "tokens",
+    "variants_batch", "variants_heads", "variants_norms", "variants_positions", "variants_scores", "variants_tokens",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 
 _AS_THEY_ARE = (
     "abs", "all", "any", "broadcast_to", "concat", "cos", "exp", "finfo", "floor", "isnan", "matmul", "maximum",
-    "repeat", "sign", "sin", "sqrt", "stack", "tanh", "vecdot", "where",
+    "repeat", "sign", "sin", "sqrt", "stack", "take_along_axis", "tanh", "vecdot", "where",
 )  # fmt: skip
 
 numpy_namespace = SimpleNamespace(

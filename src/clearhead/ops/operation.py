@@ -23,13 +23,23 @@ Parameters = tuple[tuple[str, Any], ...]
 
 
 class Remark:
-    """Something a reader should be told about rows of a result: where, why, and what to do."""
+    """Something a reader should be told about rows of a result: where, why, and what to do.
 
-    def __init__(self, find: Callable[..., Array], says: str, reason: str, remedy: str) -> None:
+    ``find`` is given the namespace, the result, and, unless it reads none, the operands.
+    """
+
+    def __init__(
+        self, find: Callable[..., Array], says: str, reason: str, remedy: str, *, reads_operands: bool = True
+    ) -> None:
         self.find = find
+        self.reads_operands = reads_operands
         self.says = says
         self.reason = reason
         self.remedy = remedy
+
+    def reads(self, result: str, operands: tuple[str, ...]) -> tuple[str, ...]:
+        """Which of a line's arrays, by name, it takes to find the rows."""
+        return (result, *operands) if self.reads_operands else (result,)
 
 
 class Operation:

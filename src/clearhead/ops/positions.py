@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from clearhead.expr import Expr, Formula, Size, call, formula, indices, same, where
+from clearhead.expr.formula import Operand
+from clearhead.ops import large
+from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting, floats, operation
 
 c, d, h, i, m = indices("c d h i m")
@@ -59,6 +64,49 @@ def rotary_angles(xp: Namespace, position: Array, x: Array, *, base: float, widt
     return position[..., None] * base ** (-2 * floats(xp, turned // 2, x) / turned)
 
 
+def _frequencies(base: float, width: int | None) -> Formula:
+    turned: Expr | int = Size("d") if width is None else width
+    return formula("i d -> c", lambda x: base ** -(2 * c / turned), c=turned // 2)
+
+
+@operation(_frequencies)
+def rotary_frequencies(xp: Namespace, x: Array, *, base: float, width: int | None) -> Array:
+    """The angle by which one position turns each pair of features (Su et al. 2021)."""
+    turned = x.shape[-1] if width is None else width
+    return base ** (-2 * floats(xp, turned // 2, x) / turned)
+
+
+def _stretched(factor: float, fast: float, slow: float, context: int) -> Formula:
+    def body(frequency: Operand) -> Expr:
+        turns = frequency[c] * context / (2 * call("pi"))
+        share = (turns - slow) / (fast - slow)
+        between = (1 - share) * frequency[c] / factor + share * frequency[c]
+        return where(turns < slow, frequency[c] / factor, where(turns <= fast, between, frequency[c]))
+
+    return formula("c -> c", body)
+
+
+@operation(_stretched)
+def stretch_slow(xp: Namespace, frequency: Array, *, factor: float, fast: float, slow: float, context: int) -> Array:
+    """Frequencies for a longer context: slow ones divided, fast ones kept, those between by shares (Llama 3.1)."""
+    turns = frequency * (context / (2 * math.pi))
+    share = (turns - slow) / (fast - slow)
+    between = (1 - share) * frequency / factor + share * frequency
+    return xp.where(turns < slow, frequency / factor, xp.where(turns <= fast, between, frequency))
+
+
+@operation(lambda: formula("i, c -> i c", lambda position, frequency: position[i] * frequency[c]))
+def angles(xp: Namespace, position: Array, frequency: Array) -> Array:
+    """The angle of each position for each frequency."""
+    return position[..., None] * frequency[..., None, :]
+
+
+@operation(lambda factor: formula("i -> i", lambda position: position[i] / factor))
+def divide_positions(xp: Namespace, position: Array, *, factor: float) -> Array:
+    """Positions divided by a number: linear interpolation to a longer context (Chen et al. 2023)."""
+    return position / factor
+
+
 @operation(lambda: formula("i c -> i c", lambda angle: call("cos", angle[i, c])))
 def cos(xp: Namespace, angle: Array) -> Array:
     """The cosine of each angle."""
@@ -77,6 +125,8 @@ _REST = Size("d") - 2 * Size("c")
 
 def and_rest(xp: Namespace, turned: Array, x: Array) -> Array:
     """The turned features with the others of ``x`` behind them, for every set of angles."""
+    if turned.shape == x.shape:
+        return turned
     rest = x[..., turned.shape[-1] :]
     return xp.concat([turned, xp.broadcast_to(rest, (*turned.shape[:-1], rest.shape[-1]))], axis=-1)
 
@@ -104,6 +154,8 @@ def rotate_half(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
     pairs = cos.shape[-1]
     first, second = x[..., :pairs], x[..., pairs : 2 * pairs]
     cos, sin = cos[..., None, :, :], sin[..., None, :, :]
+    if xp is numpy_namespace and large.is_large(x) and x.shape[-1] == 2 * pairs and cos.ndim <= x.ndim:
+        return large.rotated(first, second, cos, sin, x.shape)
     turned = xp.concat([first * cos - second * sin, second * cos + first * sin], axis=-1)
     return and_rest(xp, turned, x)
 

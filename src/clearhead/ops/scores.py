@@ -108,10 +108,11 @@ def alibi(xp: Namespace, s: Array, slope: Array) -> Array:
 
 
 UNATTENDED = Remark(
-    find=lambda xp, out, *operands: xp.all(out == 0, axis=-1),
+    find=lambda xp, out, *operands: xp.max(out, axis=-1) == 0,
     says="all weights are 0",
     reason="every key of this query is masked, so softmax has nothing to share out",
     remedy="Let each query attend to at least one key, or drop this query from what you read.",
+    reads_operands=False,
 )
 
 

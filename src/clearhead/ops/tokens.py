@@ -5,15 +5,28 @@ from __future__ import annotations
 import math
 from functools import cache
 
+import numpy as np
+
 from clearhead.expr import Expr, Let, Local, Size, call, formula, indices, mean
 from clearhead.expr.formula import Operand
+from clearhead.ops import large
 from clearhead.ops.erf import erfc
+from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, Remark, operation
 
 i, m, k, t = indices("i m k t")
 
+
+def _is_flat(xp: Namespace, out: Array, x: Array) -> Array:
+    """Rows that are NaN though what they were made of is finite: 0/0 makes NaN of every value in a row."""
+    nan = xp.isnan(out[..., 0])
+    if xp is numpy_namespace and not nan.any():
+        return nan
+    return nan & xp.all(xp.abs(x) < math.inf, axis=-1)
+
+
 FLAT = Remark(
-    find=lambda xp, out, x: xp.any(xp.isnan(out), axis=-1) & xp.all(xp.abs(x) < math.inf, axis=-1),
+    find=_is_flat,
     says="NaN",
     reason="all its values are equal, so its spread is 0 and, with eps 0, the norm divides 0 by 0 (0/0)",
     remedy="Give the norm an eps above 0, such as 1e-5.",
@@ -132,6 +145,8 @@ def relu(xp: Namespace, x: Array) -> Array:
 @operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -x[i, m]))))
 def silu(xp: Namespace, x: Array) -> Array:
     """The value times its logistic sigmoid, also called swish."""
+    if xp is numpy_namespace and large.is_large(x):
+        return large.by_blocks(large.silu, x)
     # The exponential of a number that is not positive: one that overflowed would make gradients NaN.
     part = xp.exp(-xp.abs(x))
     return x * xp.where(x < 0, part, 1.0) / (1 + part)
@@ -140,6 +155,8 @@ def silu(xp: Namespace, x: Array) -> Array:
 @operation(lambda: formula("i m -> i m", lambda x: x[i, m] * (1 + call("erf", x[i, m] / call("sqrt", 2))) / 2))
 def gelu(xp: Namespace, x: Array) -> Array:
     """The value times the normal distribution function at it (Hendrycks and Gimpel 2016), exactly."""
+    if xp is numpy_namespace and x.dtype == np.float32:
+        return large.by_blocks(large.gelu32, x)
     return x * erfc(xp, -x / ROOT_2) / 2
 
 
@@ -152,3 +169,9 @@ def _tanh_gelu(x: Operand) -> Expr:
 def gelu_tanh(xp: Namespace, x: Array) -> Array:
     """GELU by its tanh approximation (Hendrycks and Gimpel 2016, section 2)."""
     return x * (1 + xp.tanh(TANH_SCALE * (x + 0.044715 * (x * x * x)))) / 2
+
+
+@operation(lambda: formula("i m -> i m", lambda x: call("tanh", x[i, m])))
+def tanh(xp: Namespace, x: Array) -> Array:
+    """The hyperbolic tangent of the value."""
+    return xp.tanh(x)

@@ -89,12 +89,6 @@ def sinusoidal_swapped(xp: Namespace, x: Array, *, base: float, offset: float) -
     return xp.where(counting(xp, x.shape[-2], x)[:, None] % 2 == 0, xp.sin(angle), xp.cos(angle))
 
 
-@operation(lambda factor: formula("i -> i", lambda position: position[i] / factor))
-def divide_positions(xp: Namespace, position: Array, *, factor: float) -> Array:
-    """Positions divided by a number: linear interpolation to a longer context (Chen et al. 2023)."""
-    return position / factor
-
-
 @operation(
     lambda base, width: formula(
         "i, h i d -> i c", lambda position, x: position[i] * base ** -(2 * c / Size("d")), c=width // 2

@@ -199,8 +199,7 @@ def _axes(line: LineData) -> Axes:
 
 
 def _given(line: LineData) -> Given:
-    if line.shape is None:
-        raise ProblemError(f"{line.name[:100]} is given, and has no numbers.")
+    # A model's weights are not saved with its traces: what is given need not be there.
     return Given(line.name, _axes(line), tuple(line.sizes.items()), "booleans" if line.dtype == "bool" else "numbers")
 
 
@@ -234,19 +233,28 @@ def _check_parameters(line: Line, operation: Operation) -> None:
 
 def _trace(data: TraceData, working: Working, arrays: Mapping[str, Array], flags: Mapping[str, Array]) -> Trace:
     """The trace, once every array has the shape that the working gives it."""
-    shapes = _shapes(working, {given.name: arrays[given.name].shape for given in working.givens})
+    shapes = _shapes(working, {name: array.shape for name, array in arrays.items()})
     for name, array in arrays.items():
-        if array.shape != shapes[name]:
+        if array.shape != shapes[name] or array.ndim < len(working.axes[name]):
             raise ProblemError(f"{name[:100]} has shape {array.shape}, and the working makes it {shapes[name]}.")
     for name, flag in flags.items():
-        if name not in shapes or flag.dtype != bool or flag.shape != shapes[name][:-1]:
+        shape = shapes.get(name, (*flag.shape, 1)) if name in working.names else ()
+        if not shape or flag.dtype != bool or flag.shape != shape[:-1]:
             raise ProblemError(f"flags has no use for {name[:100]!r}, or not for {flag.dtype} of shape {flag.shape}.")
     return Trace(working, dict(arrays), tokens=data.tokens, flags=dict(flags))
 
 
-def _shapes(working: Working, given: Mapping[str, Shape]) -> dict[str, Shape]:
+def _shapes(working: Working, known: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shape of every line by the shapes of the given arrays; where some are not there, of all that can be told."""
+    given = [each.name for each in working.givens]
     try:
-        return working.shapes(given)
+        if all(name in known for name in given):
+            return working.shapes({name: known[name] for name in given})
+        shapes = dict(known)
+        for line in working.lines:
+            if all(operand in shapes for operand in line.operands):
+                shapes[line.name] = line.formula.shape([shapes[operand] for operand in line.operands])
+        return shapes
     except (ArithmeticError, TypeError, AttributeError, KeyError, IndexError) as error:
         if isinstance(error, ClearheadError):
             raise

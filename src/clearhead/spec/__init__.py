@@ -1,8 +1,12 @@
 """Specs: frozen descriptions of what is computed, and the lines each stands for."""
 
-from clearhead.spec.attention import Attention, Rotary
+from clearhead.spec.attention import Attention, Rotary, Stretch
 from clearhead.spec.block import Block, Positions
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
+from clearhead.spec.transformer import Embedding, Head, Patches, Transformer
 
-__all__ = ["Attention", "Block", "Mlp", "Norm", "Positions", "Rotary"]
+__all__ = [
+    "Attention", "Block", "Embedding", "Head", "Mlp", "Norm", "Patches", "Positions", "Rotary", "Stretch",
+    "Transformer",
+]  # fmt: skip

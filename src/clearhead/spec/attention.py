@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from clearhead.errors import SpecError
 from clearhead.ops import Operation, linear, positions, scores
@@ -17,6 +18,22 @@ Projection = Literal["query", "key", "value", "output"]
 PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value", "output")
 
 
+class Stretch(Struct, frozen=True, forbid_unknown_fields=True):
+    """How rotary frequencies are changed for a longer context than the one of training (Llama 3.1).
+
+    Attributes:
+        factor: what slow frequencies are divided by.
+        fast: frequencies that turn more often than this over the context stay.
+        slow: those that turn less often are divided; those between, by shares.
+        context: how many tokens the training saw.
+    """
+
+    factor: float
+    fast: float
+    slow: float
+    context: int
+
+
 class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
     """Rotary positions (Su et al. 2021).
 
@@ -26,12 +43,16 @@ class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
         base: the base of the angles.
         width: how many features of a head are turned, the first ones; None for all.
         offset: the position of the first token, beyond what a cache holds.
+        divide: positions are divided by this: linear interpolation (Chen et al. 2023); None for not.
+        stretch: frequencies are changed, each by its speed; None for not.
     """
 
     layout: Literal["half", "interleaved"] = "half"
     base: float = 10000.0
     width: int | None = None
     offset: float = 0.0
+    divide: float | None = None
+    stretch: Stretch | None = None
 
     def __post_init__(self) -> None:
         if self.layout not in ("half", "interleaved"):
@@ -49,14 +70,9 @@ class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
             position = draft.write(
                 "rotary.position", positions.count_on, f"{query} {past}", "token", offset=self.offset
             )
-        angle = draft.write(
-            "rotary.angle",
-            positions.rotary_angles,
-            f"{position} {query}",
-            "token pair",
-            base=self.base,
-            width=self.width,
-        )
+        if self.divide is not None:
+            position = draft.write("rotary.divided", positions.divide_positions, position, "token", factor=self.divide)
+        angle = self._angle(draft, position, query)
         cos = draft.write("rotary.cos", positions.cos, angle, "token pair")
         sin = draft.write("rotary.sin", positions.sin, angle, "token pair")
         turn = positions.rotate_half if self.layout == "half" else positions.rotate_interleaved
@@ -64,6 +80,14 @@ class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
             draft.write("query.rotated", turn, f"{query} {cos} {sin}", "head token depth"),
             draft.write("key.rotated", turn, f"{key} {cos} {sin}", keys),
         )
+
+    def _angle(self, draft: Draft, position: str, query: str) -> str:
+        given = {"base": self.base, "width": self.width}
+        if self.stretch is None:
+            return draft.write("rotary.angle", positions.rotary_angles, f"{position} {query}", "token pair", **given)
+        own = draft.write("rotary.frequency", positions.rotary_frequencies, query, "pair", **given)
+        slowed = draft.write("rotary.stretched", positions.stretch_slow, own, "pair", **asdict(self.stretch))
+        return draft.write("rotary.angle", positions.angles, f"{position} {slowed}", "token pair")
 
 
 class Attention(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,8 +163,11 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
         self.write(draft, draft.give("input", "token model"))
         return draft.working()
 
-    def write(self, draft: Draft, source: str) -> str:
-        """Writes the lines onto a draft, for tokens of this name; returns the name of the last."""
+    def write(self, draft: Draft, source: str, padding: str | None = None) -> str:
+        """Writes the lines onto a draft, for tokens of this name; returns the name of the last.
+
+        ``padding`` is the full name of an array that says which keys are real, where several attentions share one.
+        """
         memory = draft.give("memory", "key model") if self.memory else source
         query = self._project(draft, "query", source, "head token depth")
         key = self._project(draft, "key", memory, self._keys("token"))
@@ -158,7 +185,7 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
             times = self.heads // self.groups
             key = draft.write("key.repeated", linear.repeat, key, "head key depth", times=times)
             value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
-        return self._attend(draft, query, key, value)
+        return self._attend(draft, query, key, value, padding)
 
     def _past(self, draft: Draft) -> list[str]:
         return [draft.give(f"past.{name}", self._keys("past"), sizes=self._sizes()) for name in ("key", "value")]
@@ -178,7 +205,7 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
         bias = draft.give(f"{name}.bias", f"{head} {depth}", sizes=self._sizes())
         return draft.write(name, linear.head_bias, f"{product} {bias}", axes)
 
-    def _attend(self, draft: Draft, query: str, key: str, value: str) -> str:
+    def _attend(self, draft: Draft, query: str, key: str, value: str, padding: str | None) -> str:
         score = draft.write("scores", linear.matmul_transposed, f"{query} {key}", "head query key")
         if self.scale is None:
             score = draft.write("scaled", scores.scale_by_depth, f"{score} {query}", "head query key")
@@ -189,21 +216,21 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
         if self.alibi:
             slope = draft.write("alibi.slope", scores.alibi_slopes, score, "head", heads=self.heads)
             score = draft.write("alibi", scores.alibi, f"{score} {slope}", "head query key")
-        score = self._mask(draft, score)
+        score = self._mask(draft, score, padding)
         weights = draft.write("weights", scores.softmax, score, "head query key")
         head = draft.write("head", linear.weighted_sum, f"{weights} {value}", "head token depth")
         concat = draft.write("concat", linear.concat, head, "token head*depth")
         return self._output(draft, concat) if self.output else concat
 
-    def _mask(self, draft: Draft, score: str) -> str:
+    def _mask(self, draft: Draft, score: str, padding: str | None) -> str:
         """Writes a line for each mask; the last is called ``masked``."""
-        masks = self._masks(draft)
+        masks = self._masks(draft, padding)
         for number, (kind, operation, operand, parameters) in enumerate(masks, start=1):
             name = "masked" if number == len(masks) else f"masked.{kind}"
             score = draft.write(name, operation, f"{score} {operand}", "head query key", **parameters)
         return score
 
-    def _masks(self, draft: Draft) -> Sequence[tuple[str, Operation, str, dict[str, object]]]:
+    def _masks(self, draft: Draft, padding: str | None) -> Sequence[tuple[str, Operation, str, dict[str, object]]]:
         masks: list[tuple[str, Operation, str, dict[str, object]]] = []
         if self.mask == "boolean":
             masks.append(("given", scores.mask_boolean, draft.give("mask", "query key", "booleans"), {}))
@@ -214,7 +241,8 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
         if self.window is not None:
             masks.append(("window", scores.mask_window, "", {"width": self.window}))
         if self.padding:
-            masks.append(("padding", scores.mask_padding, draft.give("padding", "key", "booleans"), {}))
+            real = padding or draft.give("padding", "key", "booleans")
+            masks.append(("padding", scores.mask_padding, real, {}))
         return masks
 
     def _output(self, draft: Draft, concat: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -14,6 +15,8 @@ from clearhead.spec.draft import Draft
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.working import Working
+
+Placement = Literal["pre", "post", "around", "parallel"]
 
 
 class Positions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,33 +54,47 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         attention: the attention.
         norm: the norm of each half; None for none.
-        placement: ``"post"``: norm(x + f(x)) (Vaswani et al. 2017); ``"pre"``: x + f(norm(x)) (Xiong et al. 2020).
+        placement: ``"post"``: norm(x + f(x)) (Vaswani et al. 2017); ``"pre"``: x + f(norm(x)) (Xiong et al. 2020);
+            ``"around"``: x + norm(f(norm(x))) (Gemma 2), the outer one called ``outer.norm``; ``"parallel"``: both
+            halves read the block's input, x + attention(norm(x)) + mlp(norm(x)) (GPT-J, GPT-NeoX).
         mlp: the MLP; None for a block of attention alone.
         positions: what is added to the embeddings; None where ``input`` is given as it is.
     """
 
     attention: Attention
     norm: Norm | None = None
-    placement: Literal["pre", "post"] = "post"
+    placement: Placement = "post"
     mlp: Mlp | None = None
     positions: Positions | None = None
 
     def __post_init__(self) -> None:
-        if self.placement not in ("pre", "post"):
-            raise SpecError(f"placement expects pre or post, got {self.placement!r}.")
+        if self.placement not in get_args(Placement):
+            raise SpecError(f"placement expects {', '.join(get_args(Placement))}; got {self.placement!r}.")
 
     def working(self) -> Working:
         """The lines that this block stands for."""
         draft = Draft()
         tokens = self.positions.write(draft) if self.positions else draft.give("input", "token model")
-        tokens = self._half(draft.inside("attention" if self.mlp else ""), tokens, self.attention.write)
-        if self.mlp:
-            self._half(draft.inside("mlp"), tokens, self.mlp.write)
+        self.write(draft, tokens)
         return draft.working()
 
-    def _half(self, draft: Draft, tokens: str, part: Callable[[Draft, str], str]) -> str:
-        before = self.norm if self.placement == "pre" else None
-        after = self.norm if self.placement == "post" else None
-        output = part(draft, before.write(draft, tokens) if before else tokens)
+    def write(self, draft: Draft, tokens: str, padding: str | None = None) -> str:
+        """Writes the lines onto a draft, for tokens of this name; returns the name of the last.
+
+        ``padding`` is as for `Attention.write`.
+        """
+        attend = partial(self.attention.write, padding=padding)
+        halfway = self._half(draft.inside("attention" if self.mlp else ""), tokens, tokens, attend)
+        if not self.mlp:
+            return halfway
+        reads = tokens if self.placement == "parallel" else halfway
+        return self._half(draft.inside("mlp"), halfway, reads, self.mlp.write)
+
+    def _half(self, draft: Draft, tokens: str, reads: str, part: Callable[[Draft, str], str]) -> str:
+        """Writes a part that reads one line and is added to another."""
+        norm = self.norm
+        output = part(draft, norm.write(draft, reads) if norm and self.placement != "post" else reads)
+        if norm and self.placement == "around":
+            output = norm.write(draft, output, name="outer.norm")
         residual = draft.write("residual", linear.add, f"{tokens} {output}", "token model")
-        return after.write(draft, residual) if after else residual
+        return norm.write(draft, residual) if norm and self.placement == "post" else residual

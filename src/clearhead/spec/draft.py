@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from clearhead.axes import axes as words
-from clearhead.line import Given, Line, line
+from clearhead.line import Given, Holds, Line, line
 from clearhead.ops import Operation
 from clearhead.working import Working
 
@@ -26,7 +25,7 @@ class Draft:
         self,
         name: str,
         axes: str,
-        holds: Literal["numbers", "booleans"] = "numbers",
+        holds: Holds = "numbers",
         sizes: Mapping[str, int] | None = None,
     ) -> str:
         """Asks for an array, of these sizes where they are known; returns its full name."""
@@ -41,6 +40,6 @@ class Draft:
         self._lines.append(line(full, operation, operands, axes, **parameters))
         return full
 
-    def working(self) -> Working:
-        """All that was written, as a working."""
-        return Working(tuple(self._givens), tuple(self._lines))
+    def working(self, first: int = 1) -> Working:
+        """All that was written, as a working whose labels count from this number."""
+        return Working(tuple(self._givens), tuple(self._lines), first)

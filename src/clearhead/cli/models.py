@@ -1,0 +1,137 @@
+"""Commands on checkpoints: trace, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clearhead.cli import options, typed
+from clearhead.cli.group import DISAGREE, command
+from clearhead.cli.output import in_colour, print_document, width
+
+if TYPE_CHECKING:
+    from clearhead.models.model import Model
+    from clearhead.models.verifying import Suspect
+    from clearhead.trace import Trace
+
+MOST_TOKENS_SHOWN = 60
+DIAGNOSED_TOKENS = 12
+DIAGNOSED_DECIMALS = 3
+
+
+@command('clearhead trace ./SmolLM2-135M "The capital of France is" --layer 3 -o trace.html')
+@click.argument("checkpoint", type=click.Path())
+@click.argument("text")
+@click.option("--layer", type=click.IntRange(0), help="Keep every line of this layer, counted from 0.")
+@click.option("--keep", metavar="LINE", multiple=True, help='Keep these lines; may hold *; "*" is all; repeatable.')
+@click.option("--replace", metavar="LINE=NUMBER", multiple=True, callback=typed.replacement, help="Put a number there.")
+@click.option("--show", "address", metavar="LINE", help="Show a line, or one head of it: layers.3.attention.weights@5.")
+@click.option("--cell", metavar="I,J", callback=typed.cell, help="Work out one cell of what is shown, counted from 0.")
+@options.decimals
+@click.option("-o", "--output", "outputs", type=click.Path(), multiple=True, help="Write it to a file; repeatable.")
+@click.option("--top", type=click.IntRange(1, 50), default=5, show_default=True, help="How many next tokens to tell.")
+def trace(
+    checkpoint: str,
+    text: str,
+    layer: int | None,
+    keep: tuple[str, ...],
+    replace: dict[str, float],
+    address: str | None,
+    cell: tuple[int, ...] | None,
+    decimals: int,
+    outputs: tuple[str, ...],
+    top: int,
+) -> None:
+    """Work TEXT out with a CHECKPOINT, every line by name.
+
+    CHECKPOINT is a directory, a .safetensors or .gguf file, or a name in the local Hugging Face cache. Layers, heads
+    and tokens count from 0. --replace layers.3.attention.head@5=0 takes a head out.
+    """
+    from clearhead.models.model import USUAL, load
+    from clearhead.show import View, render, save
+
+    if cell is not None and address is None:
+        raise click.UsageError("--cell needs to know of which line: --show LINE --cell I,J.")
+    model = load(checkpoint)
+    kept = (*keep, *(() if layer is None else (f"layers.{layer}.*",)))
+    shown = () if address is None else (address.partition("@")[0],)
+    worked = model.trace(text, keep=dict.fromkeys((*(kept or USUAL), *shown, *_results(model))), replace=replace)
+    title = f"{model.path.name}: {text}"
+    if address is not None:
+        view = View(title, address=address, cell=cell, decimals=decimals)
+        click.echo(render(worked, view=view, width=width(), colour=in_colour()), color=True)
+    else:
+        click.echo(_summary(model, worked, top))
+    for path in map(Path, outputs):
+        save(worked, path, View(title, decimals=decimals))
+        click.echo(f"Wrote {path}")
+
+
+def _results(model: Model) -> tuple[str, ...]:
+    return ("logits",) if model.conventions.head is not None else ()
+
+
+def _summary(model: Model, worked: Trace, top: int) -> str:
+    """What was read, what is kept, and what would come next."""
+    from clearhead.models.budget import told
+
+    tokens = worked.tokens or ()
+    shown = " ".join(f"[{token}]" for token in tokens[:MOST_TOKENS_SHOWN])
+    more = f" and {len(tokens) - MOST_TOKENS_SHOWN} more" if len(tokens) > MOST_TOKENS_SHOWN else ""
+    size = sum(worked[name].nbytes for name in worked)
+    c = model.conventions
+    lines = [
+        f"{model.path.name}: {model.family.name}, {c.layers} layers, {c.heads} heads",
+        f"{len(tokens)} tokens: {shown}{more}",
+        f"{len(worked)} arrays are kept, {told(size)}.",
+    ]
+    if c.head == "tokens" and c.causal:
+        guesses = model.next(worked, most=top)
+        lines.append("Next: " + ", ".join(f"[{each.token}] {each.probability:.3f}" for each in guesses))
+    return "\n".join(lines)
+
+
+@command('clearhead verify ./SmolLM2-135M --text "The capital of France is"')
+@click.argument("checkpoint", type=click.Path())
+@click.option("--text", default="The quick brown fox jumps over the lazy dog.", show_default=True)
+@click.option("--diagnose/--no-diagnose", default=True, help="Say why they differ, or only where.  [default: say why]")
+def verify(checkpoint: str, text: str, diagnose: bool) -> None:  # noqa: FBT001 - an option is passed by name
+    """Hold a CHECKPOINT's lines against Transformers' own, on the same tokens.
+
+    Every hidden state, every head's attention weights and the logits are compared; the first that differs is told, and,
+    if it lies in one block, why. The exit code is 0 if all agree, 1 if some differ. Transformers must be installed.
+    """
+    from clearhead.models.model import load
+    from clearhead.models.verifying import BOUND
+    from clearhead.models.verifying import verify as compare
+
+    verdict = compare(load(checkpoint), text)
+    first, worst = verdict.first, verdict.worst
+    count = len(verdict.trace.tokens or ())
+    click.echo(f"{count} tokens, {len(verdict.lines)} lines compared; a difference up to {BOUND:g} is rounding.")
+    if first is None:
+        click.echo(f"All agree. The largest difference is {worst.difference:.1e}, in {worst.line}.")
+        return
+    agreeing = sum(each.agrees for each in verdict.lines)
+    click.echo(f"{agreeing} agree. The first that differs is {first.line}, by {first.difference:.1e}.")
+    if diagnose and verdict.suspect is not None:
+        _diagnose(verdict.suspect)
+    raise click.exceptions.Exit(DISAGREE)
+
+
+def _diagnose(suspect: Suspect) -> None:
+    """Says why a block gives other numbers, on the first tokens of what it was given."""
+    from clearhead.check import diagnose
+    from clearhead.claim import Claim
+
+    given = {**suspect.given, "input": suspect.given["input"][:DIAGNOSED_TOKENS]}
+    weights = suspect.theirs.get("attention.weights")
+    if weights is None:
+        return
+    short = weights[..., :DIAGNOSED_TOKENS, :DIAGNOSED_TOKENS]
+    claims = [Claim.of("attention.weights", short, decimals=DIAGNOSED_DECIMALS)]
+    report = diagnose(claims, suspect.working, given, most=1)
+    click.echo()
+    print_document(report.document(title=f"Why layer {suspect.layer} differs"), "text")

@@ -1,0 +1,52 @@
+"""Memory, counted before it is spent."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+
+from clearhead.axes import Shape
+from clearhead.errors import CheckpointError
+
+BYTES = 4
+"""Of a number: all is worked out in float32."""
+
+
+def free_memory() -> int:
+    """The bytes that can be had without swapping."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - no file in the usual sense
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def size_of(names: Iterable[str], shapes: Mapping[str, Shape]) -> int:
+    """The bytes of these lines."""
+    return sum(BYTES * math.prod(shapes[name]) for name in names)
+
+
+def told(size: int) -> str:
+    """A size to read: ``1.5 GB``."""
+    for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
+        if size >= 10**power:
+            return f"{size / 10**power:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def check(needed: int, budget: int, fits: str | None) -> None:
+    """Refuses what does not fit, with what would.
+
+    Raises:
+        CheckpointError: more is needed than may be spent.
+    """
+    if needed <= budget:
+        return
+    remedy = f"This would fit: keep={fits}." if fits else "Nothing smaller fits; read fewer tokens."
+    raise CheckpointError(
+        f"This trace would take {told(needed)}, and {told(budget)} may be spent. {remedy} Or raise budget=."
+    )

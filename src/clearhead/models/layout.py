@@ -1,0 +1,122 @@
+"""The vocabulary in which a table says how an array lies in a checkpoint, and how it is turned into ours.
+
+Our weights multiply from the right: (in, out), per head (head, in, depth). Words are applied from left to right:
+
+| word | the array as stored, and what becomes of it |
+|---|---|
+| linear | (out, in), as torch.nn.Linear keeps it: transposed |
+| query, key, value | the columns (or, of a bias, the entries) of one of the three, which stand side by side in blocks |
+| query-of-head, key-of-head, value-of-head | the same where the three stand side by side within each head (GPT-NeoX) |
+| first-half, second-half | the first or the second half of the columns (Phi-3's gate and up) |
+| interleaved-rows | (out, in) with rows ordered for interleaved rotary positions (GGUF's llama): put back in halves |
+| heads, groups | (in, heads * depth) to (head, in, depth); (heads * depth) to (head, depth) |
+| plus-one | a gain from which 1 was taken off (Gemma) |
+| skip-two | rows that no position uses, in front (RoBERTa) |
+| patch | (out, channel, height, width) of a convolution whose steps are as long as it is wide: to (pixel, out) |
+| flat | axes of size 1 in front are dropped, until one (or, ``flat-rows``, two) is left |
+
+No word copies an array unless it must: views are passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from clearhead.errors import CheckpointError, suggest
+from clearhead.models.conventions import Conventions
+from clearhead.models.tensors import Floats
+
+Turn = Callable[[Floats, Conventions], Floats]
+
+
+def _part(number: int) -> Turn:
+    """The columns of query (0), key (1) or value (2) in a matrix that has the three in blocks."""
+
+    def cut(stored: Floats, model: Conventions) -> Floats:
+        depth, keys = model.head_depth, model.groups * model.head_depth
+        edges = np.cumsum([0, model.heads * depth, keys, keys])
+        return stored[..., edges[number] : edges[number + 1]]
+
+    return cut
+
+
+def _part_of_head(number: int) -> Turn:
+    def cut(stored: Floats, model: Conventions) -> Floats:
+        apart = stored.reshape(*stored.shape[:-1], model.heads, 3, model.head_depth)[..., number, :]
+        return apart.reshape(*stored.shape[:-1], -1)
+
+    return cut
+
+
+def _half(number: int) -> Turn:
+    def cut(stored: Floats, _model: Conventions) -> Floats:
+        half = stored.shape[-1] // 2
+        return stored[..., number * half : (number + 1) * half]
+
+    return cut
+
+
+def _split(count: Callable[[Conventions], int]) -> Turn:
+    def split(stored: Floats, model: Conventions) -> Floats:
+        *rows, columns = stored.shape
+        heads = count(model)
+        apart = stored.reshape(*rows, heads, columns // heads)
+        return np.moveaxis(apart, -2, 0)
+
+    return split
+
+
+def _halves_again(stored: Floats, model: Conventions) -> Floats:
+    depth = model.head_depth
+    pairs = stored.reshape(-1, depth // 2, 2, *stored.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(stored.shape)
+
+
+def _flat(rank: int) -> Turn:
+    def flat(stored: Floats, _model: Conventions) -> Floats:
+        return stored.reshape(stored.shape[len(stored.shape) - rank :])
+
+    return flat
+
+
+WORDS: dict[str, Turn] = {
+    "linear": lambda stored, _: stored.T,
+    "query": _part(0),
+    "key": _part(1),
+    "value": _part(2),
+    "query-of-head": _part_of_head(0),
+    "key-of-head": _part_of_head(1),
+    "value-of-head": _part_of_head(2),
+    "first-half": _half(0),
+    "second-half": _half(1),
+    "interleaved-rows": _halves_again,
+    "heads": _split(lambda model: model.heads),
+    "groups": _split(lambda model: model.groups),
+    "plus-one": lambda stored, _: stored + np.float32(1),
+    "skip-two": lambda stored, _: stored[2:],
+    "patch": lambda stored, _: stored.reshape(stored.shape[0], -1).T,
+    "flat": _flat(1),
+    "flat-rows": _flat(2),
+}
+
+
+def turned(name: str, stored: Floats, words: tuple[str, ...], model: Conventions) -> Floats:
+    """A stored array as the working wants it.
+
+    Raises:
+        CheckpointError: there is no such word, or the array does not lie so.
+    """
+    out = stored
+    for word in words:
+        if word not in WORDS:
+            raise CheckpointError(f"{name}: a layout has no word {word!r}. {suggest(word, WORDS)}")
+        try:
+            out = WORDS[word](out, model)
+        except ValueError:
+            raise CheckpointError(
+                f"{name} of shape {stored.shape} does not lie as {' '.join(words)!r} says, with {model.heads} heads, "
+                f"{model.groups} key/value heads of depth {model.head_depth}. Are config and weights of one model?"
+            ) from None
+    return out

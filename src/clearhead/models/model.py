@@ -1,0 +1,302 @@
+"""A checkpoint that can be worked out: its spec, its arrays, its tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import Shape, describe
+from clearhead.errors import CheckpointError, MissingPackage, ShapeError, UnknownName, suggest
+from clearhead.files import FilePath
+from clearhead.line import Given, chosen
+from clearhead.models import budget as memory
+from clearhead.models.checkpoint import Checkpoint, open_checkpoint
+from clearhead.models.families import FAMILIES
+from clearhead.models.family import Family
+from clearhead.models.inputs import Inputs, Source, inputs_of
+from clearhead.models.replacing import Arrays, Replacement, replaced
+from clearhead.models.tokenizer import Tokenizer
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+INPUTS = ("token", "type", "patch", "padding")
+
+USUAL = ("hidden", "*.attention.weights", "results")
+"""What a trace keeps if it is not told."""
+
+SMALLER = (USUAL, ("hidden", "results"), ("results",))
+"""What is offered instead where memory does not suffice, the most first."""
+
+
+class Guess(Struct, frozen=True):
+    """A token that may come next: its number, what it stands for, and its probability."""
+
+    id: int
+    token: str
+    probability: float
+
+
+class Model:
+    """A checkpoint, worked out line by line: `clearhead.load` makes it.
+
+    ``family`` and ``conventions`` say what it is; ``model.working()`` has all lines. Numbers are read from the file
+    when they are first needed, and kept as float32.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, family: Family) -> None:
+        self.checkpoint = checkpoint
+        self.family = family
+        try:
+            self.conventions = family.read(checkpoint.config, checkpoint.architecture, checkpoint.tensors)
+        except CheckpointError as error:
+            raise CheckpointError(f"{checkpoint.path}: {error}") from None
+        self._kept: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
+        self._workings: dict[tuple[bool, bool], Working] = {}
+
+    def __repr__(self) -> str:
+        c = self.conventions
+        return f"<Model {self.checkpoint.path.name}: {self.family.name}, {c.layers} layers, {c.heads} heads>"
+
+    @property
+    def path(self) -> Path:
+        """Where the checkpoint lies."""
+        return self.checkpoint.path
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the checkpoint."""
+        return self.checkpoint.read_tokenizer()
+
+    def names(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """What tokens stand for; their numbers, where there is no tokenizer that can be used."""
+        try:
+            return self.tokenizer.names(ids)
+        except (CheckpointError, MissingPackage):
+            return tuple(f"<{id}>" for id in ids)
+
+    def working(self, *, padding: bool = False, cache: bool = False) -> Working:
+        """The lines of the model; with padding for batches, or with a cache to go on from."""
+        kind = padding, cache
+        if kind not in self._workings:
+            self._workings[kind] = self.conventions.spec(padding=padding, cache=cache).working()
+        return self._workings[kind]
+
+    @cached_property
+    def arrays(self) -> Arrays:
+        """The weights, as the working wants them.
+
+        Raises:
+            CheckpointError: some are missing, or do not lie as the family's table says.
+        """
+        tensors, conventions = self.checkpoint.tensors, self.conventions
+        wanted = [each for each in self.working().givens if each.name not in INPUTS]
+        try:
+            arrays = {each.name: self.family.array(each.name, tensors, conventions) for each in wanted}
+            for each in wanted:
+                self._check_sizes(each, arrays[each.name].shape)
+            return arrays
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+
+    def _check_sizes(self, given: Given, shape: Shape) -> None:
+        """Whether an array has the sizes that the config says."""
+        c = self.conventions
+        known = {"model": c.width, "depth": c.head_depth, "head": c.heads, "group": c.groups}
+        said = tuple(known.get(word) for word in given.axes)
+        if len(shape) != len(said) or any(n not in (None, size) for n, size in zip(said, shape, strict=True)):
+            raise CheckpointError(
+                f"by the config {given.name} has {describe(given.axes, said)}, in the checkpoint {shape}. "
+                f"Are config and weights of one model?"
+            )
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return self._stored("embedding.weight")[0]
+
+    @property
+    def patch_size(self) -> tuple[int, int]:
+        """The pixels along a side of an image's patch, and its channels."""
+        _, channels, side, _ = self._stored("embedding.patch.weight")
+        return side, channels
+
+    def _stored(self, name: str) -> tuple[int, ...]:
+        found = self.family.find(name, self.checkpoint.tensors)
+        if found is None:
+            raise CheckpointError(f"{self.path}: the checkpoint has nothing for {name}.")
+        return found[0].shape
+
+    @cached_property
+    def hidden(self) -> tuple[str, ...]:
+        """The lines between layers: the embedding, and what each layer passes on."""
+        blocks = ("norm" if self.conventions.placement == "post" else "residual",) * self.conventions.layers
+        return ("embedding", *(f"layers.{n}.mlp.{end}" for n, end in enumerate(blocks)))
+
+    def cached(self, working: Working) -> dict[str, str]:
+        """For each given array of a cache the line of a working that it goes on from."""
+        found: dict[str, str] = {}
+        joined = {line.name: line for line in self.working(cache=True).lines if line.name.endswith(".joined")}
+        for name, line in joined.items():
+            found[line.operands[0]] = name if name in working.names else line.operands[1]
+        return found
+
+    def kept(self, keep: Iterable[str], working: Working) -> tuple[str, ...]:
+        """The names that ``keep`` stands for.
+
+        Raises:
+            UnknownName: it names nothing.
+        """
+        asked = (keep,) if isinstance(keep, str) else tuple(keep)
+        key = asked, id(working)
+        if key not in self._kept:
+            self._kept[key] = tuple(self._chosen(asked, working))
+        return self._kept[key]
+
+    def _chosen(self, keep: Sequence[str], working: Working) -> dict[str, None]:
+        words = {
+            "hidden": self.hidden,
+            "results": tuple(name for name in ("norm", "pooled", "logits") if name in working.names),
+        }
+        found: dict[str, None] = {}
+        for pattern in keep:
+            if pattern == "cache":
+                names: Iterable[str] = self.cached(working).values()
+            elif pattern in words:
+                names = words[pattern]
+            else:
+                names = chosen(pattern, (line.name for line in working.lines))
+                if not names:
+                    known = (line.name for line in working.lines)
+                    raise UnknownName(f"keep: no line is called {pattern!r}. {suggest(pattern, known)}")
+            found |= dict.fromkeys(names)
+        return found
+
+    def trace(
+        self,
+        source: Source,
+        *,
+        keep: Iterable[str] = USUAL,
+        replace: Mapping[str, Replacement] | None = None,
+        past: Trace | None = None,
+        budget: int | None = None,
+    ) -> Trace:
+        """Works a text out, line by line.
+
+        Args:
+            source: a text; numbers of tokens; several texts, which are padded; for a ViT an image, (channel, row,
+                column).
+            keep: names, endings or patterns (``"*.weights"``) of the lines to store, and the words ``hidden`` (the
+                embedding and what each layer passes on), ``results`` (last norm, logits), ``cache`` (what it takes to
+                go on later). ``"*"`` keeps all. `Trace.explain` works out again what it needs and is not kept.
+            replace: other numbers for lines or heads of them, such as ``{"layers.3.attention.head@5": 0}``: a number,
+                an array, another trace (its line of the same name), or a function of the line's own numbers.
+            past: the trace of what came before, with ``"cache"`` kept: the tokens go on from there.
+            budget: the bytes that may be spent; half of the free memory, if None.
+
+        Raises:
+            CheckpointError: the weights do not fit the family's table, or memory does not suffice.
+            UnknownName: ``keep`` or ``replace`` names nothing.
+            ShapeError: tokens that the model does not have, more than it has positions for, numbers that do not fit.
+        """
+        inputs = inputs_of(self, source)
+        working = self.working(padding=inputs.padded, cache=past is not None)
+        arrays = {**self.arrays, **inputs.arrays, **({} if past is None else self._past(past))}
+        self._check_length(inputs, arrays)
+        if replace:
+            working, arrays = replaced(working, arrays, replace)
+        names = self.kept(keep, working)
+        self._check_memory(working, arrays, names, budget)
+        ran = working.run(arrays, keep=names, tokens=inputs.tokens)
+        return ran.only((*inputs.arrays, *names))
+
+    def _past(self, past: Trace) -> Arrays:
+        if not self.conventions.causal:
+            raise CheckpointError(f"{self.path}: cannot go on from a cache: its tokens see later ones.")
+        found = self.cached(past.working)
+        if missing := [name for name in found.values() if name not in past]:
+            raise UnknownName(f"past: {missing[0]} was not kept. Trace the beginning with keep=[..., 'cache'].")
+        return {given: past[name] for given, name in found.items()}
+
+    def _check_length(self, inputs: Inputs, arrays: Arrays) -> None:
+        table = arrays.get("embedding.position.weight")
+        if table is None:
+            return
+        before = next((array.shape[-2] for name, array in arrays.items() if name.endswith("past.key")), 0)
+        tokens = inputs.arrays["token"].shape[-1] if "token" in inputs.arrays else inputs.arrays["patch"].shape[-2] + 1
+        if tokens + before > table.shape[0]:
+            raise ShapeError(f"the model has positions for {table.shape[0]} tokens, got {tokens + before}. Read fewer.")
+
+    def _check_memory(self, working: Working, arrays: Arrays, names: tuple[str, ...], budget: int | None) -> None:
+        shapes = working.shapes({each.name: arrays[each.name].shape for each in working.givens})
+        limit = memory.free_memory() // 2 if budget is None else budget
+        made = {line.name for line in working.lines}
+        working_space = memory.size_of((n for n in made if n.startswith("layers.0.")), shapes)
+
+        def needed(kept: Iterable[str]) -> int:
+            return memory.size_of(made.intersection(kept), shapes) + working_space
+
+        total = needed(names)
+        if total > limit:
+            offers = (each for each in SMALLER if needed(self.kept(each, working)) <= limit)
+            fits = next(offers, None)
+            memory.check(total, limit, None if fits is None else str(list(fits)))
+
+    def next(self, trace: Trace, *, most: int = 5) -> tuple[Guess, ...]:
+        """The most probable next tokens after the last one of a trace, the best first.
+
+        Raises:
+            UnknownName: the model has no logits over tokens, or the trace did not keep them.
+            ShapeError: the trace is of a batch.
+        """
+        logits = trace["logits"]
+        if logits.ndim != 2:
+            raise ShapeError(f"next speaks of one text, and the trace has {logits.ndim - 2} axes in front.")
+        last = logits[-1].astype(np.float64)
+        shares = np.exp(last - last.max())
+        shares /= shares.sum()
+        best = np.argsort(-shares, kind="stable")[:most]
+        names = self.names([int(id) for id in best])
+        return tuple(Guess(int(id), name, float(shares[id])) for id, name in zip(best, names, strict=True))
+
+
+def load(path: FilePath, *, families: Sequence[Family] = ()) -> Model:
+    """Opens a checkpoint: a directory, a .safetensors or .gguf file, or a name in the local Hugging Face cache.
+
+    Nothing is downloaded, and the numbers stay in the file until they are needed.
+
+    Args:
+        path: where it lies, or its name.
+        families: tables of your own, tried before those that come with clearhead.
+
+    Raises:
+        CheckpointError: there is none, it is damaged or pickled, or of a family that is not known.
+    """
+    checkpoint = open_checkpoint(path)
+    return Model(checkpoint, _family(checkpoint, (*families, *FAMILIES)))
+
+
+def _family(checkpoint: Checkpoint, families: Sequence[Family]) -> Family:
+    for family in families:
+        if checkpoint.architecture in family.architectures:
+            return family
+    known = {architecture: family for family in families for architecture in family.architectures}
+    nearest, shared = _nearest(checkpoint, families)
+    raise CheckpointError(
+        f"{checkpoint.path}: no family is known for the architecture {checkpoint.architecture[:60]!r}. "
+        f"{suggest(checkpoint.architecture, known)} Its arrays are such as {', '.join(list(checkpoint.tensors)[:3])}; "
+        f"nearest is {nearest.name}, whose table finds {shared:.0%} of what it looks for. To add the family, copy that "
+        f"table, change what differs, and give it to load(..., families=[...]); see clearhead.Family."
+    )
+
+
+def _nearest(checkpoint: Checkpoint, families: Sequence[Family]) -> tuple[Family, float]:
+    def shared(family: Family) -> float:
+        names = [name.replace("{n}", "0") for name in family.arrays]
+        return sum(family.find(name, checkpoint.tensors) is not None for name in names) / len(names)
+
+    best = max(families, key=shared)
+    return best, shared(best)

@@ -1,0 +1,99 @@
+"""Arrays as a file holds them: found, checked, and widened only when they are asked for."""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import Shape
+from clearhead.errors import CheckpointError
+from clearhead.files import why
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Floats = np.ndarray[Any, Any]
+
+MOST_AXES = 8
+
+
+class Kind(Struct, frozen=True):
+    """A type of number as it is stored: so many values in so many bytes, and how they are widened.
+
+    ``widen`` takes the bytes of whole blocks and gives their values in order, one axis.
+    """
+
+    name: str
+    values: int
+    bytes: int
+    widen: Callable[[Bytes], Floats]
+
+    def size(self, shape: Shape) -> int | None:
+        """The bytes that an array of this shape takes; None if its rows are no whole blocks."""
+        if (shape[-1] if shape else 1) % self.values:
+            return None
+        return math.prod(shape) // self.values * self.bytes
+
+
+class Tensor(Struct, frozen=True):
+    """An array in a file: its name there, how it is stored, its shape, and its bytes, which nothing has read yet."""
+
+    name: str
+    kind: Kind
+    shape: Shape
+    stored: Bytes
+
+    def array(self) -> Floats:
+        """The numbers: float32 as they stand in the file where it has these, else widened into new memory."""
+        return self.kind.widen(self.stored).reshape(self.shape)
+
+
+Tensors = Mapping[str, Tensor]
+"""The arrays of a checkpoint by name."""
+
+
+def mapped(path: Path) -> Bytes:
+    """The bytes of a file, mapped into memory and not to be written.
+
+    Raises:
+        CheckpointError: it cannot be opened, or is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except ValueError:
+        raise CheckpointError(f"{path}: the file is empty. Fetch it again.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: the file cannot be read: {why(error)}.") from None
+
+
+def plain(name: str, dtype: str) -> Kind:
+    """A kind that NumPy has: float32 where it stands well in memory, else widened to it; booleans and integers stay."""
+    stored = np.dtype(dtype)
+
+    def widen(data: Bytes) -> Floats:
+        values = data.view(stored)
+        if stored.kind != "f":
+            return values.copy()
+        if stored == np.float32 and values.flags.aligned:
+            return values
+        with np.errstate(over="ignore"):  # float64 beyond float32 is infinite
+            return values.astype(np.float32)
+
+    return Kind(name, 1, stored.itemsize, widen)
+
+
+def bfloat16(data: Bytes) -> Floats:
+    """The upper halves of float32 numbers, with zeros below."""
+    wide = data.view("<u2").astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)
+
+
+def table(values: Floats) -> Callable[[Bytes], Floats]:
+    """Numbers of one byte, each looked up."""
+    return lambda data: values[data]

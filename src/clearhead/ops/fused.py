@@ -1,0 +1,100 @@
+"""Chains of lines that NumPy works out in one step, where nobody asked for the numbers between.
+
+From queries and keys to weights a textbook has four lines or more, each a matrix as large as all pairs of tokens. Where
+only the last is kept, they are worked out in its place, a few rows at a time; the numbers are those of the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from clearhead.ops import large, linear, scores
+from clearhead.ops.operation import Array, Namespace, Operation
+
+Floats = np.ndarray[Any, Any]
+Row = slice
+Change = Callable[[Floats, Row], None]
+"""Changes a block of rows of the scores, in its place; it is told which rows of all these are."""
+
+ROWS = 1 << 16
+"""Numbers in a block of rows, at most; a row at least."""
+
+FIRST, LAST = linear.matmul_transposed, scores.softmax
+BETWEEN = (scores.scale, scores.scale_by_depth, scores.softcap, scores.mask_causal, scores.mask_window)
+"""The operations that may stand between the first and the last of a chain; those that read other arrays end it."""
+
+Between = tuple[tuple[Operation, tuple[tuple[str, Any], ...]], ...]
+"""Operations and their parameters, in order."""
+
+
+def weights(xp: Namespace, query: Array, key: Array, *, between: Between) -> Array:
+    """Softmax of the scores of queries and keys, after what stands between."""
+    out = np.matmul(query, key.mT)
+    queries, keys = out.shape[-2:]
+    changes = [_change(operation, dict(parameters), query.shape[-1], out) for operation, parameters in between]
+    ends = _ends(between, queries, keys)
+    flat = out.reshape(-1, queries, keys)
+    step = max(1, ROWS // keys)
+    places = [(one, slice(start, start + step)) for one in range(len(flat)) for start in range(0, queries, step)]
+
+    def work(place: tuple[int, slice]) -> None:
+        one, rows = place
+        end = keys if ends is None else ends[min(rows.stop, queries) - 1]
+        block = flat[one, rows, :end]
+        for change in changes:
+            change(block, rows)
+        large.softmax_rows(block)
+        flat[one, rows, end:] = 0
+
+    large.share(work, places, out.size)
+    return out
+
+
+def _ends(between: Between, queries: int, keys: int) -> Sequence[int] | None:
+    """For each query the number of keys up to the last that a causal mask allows; None without such a mask."""
+    if any(operation is scores.mask_causal for operation, _ in between):
+        # A query before the first key sees none; its row of minus infinities stays whole.
+        return [max(1, n + 1 + keys - queries) for n in range(queries)]
+    return None
+
+
+def _change(operation: Operation, parameters: dict[str, Any], depth: int, out: Floats) -> Change:
+    queries, keys = out.shape[-2:]
+    if operation is scores.scale:
+        return lambda block, _rows: _multiply(block, parameters["factor"])
+    if operation is scores.scale_by_depth:
+        return lambda block, _rows: _divide(block, depth**0.5)
+    if operation is scores.softcap:
+        return lambda block, _rows: _cap(block, parameters["cap"])
+    limit = _limits(queries, keys, parameters.get("width"))
+    return lambda block, rows: _limit(block, limit[rows, : block.shape[-1]])
+
+
+def _multiply(block: Floats, factor: float) -> None:
+    block *= factor
+
+
+def _divide(block: Floats, by: float) -> None:
+    block /= by
+
+
+def _cap(block: Floats, cap: float) -> None:
+    block /= cap
+    np.tanh(block, out=block)
+    block *= cap
+
+
+def _limit(block: Floats, limit: Floats) -> None:
+    np.minimum(block, limit, out=block)
+
+
+@lru_cache(maxsize=4)
+def _limits(queries: int, keys: int, width: int | None) -> Floats:
+    """Infinity where a query may attend, minus infinity elsewhere: causally, or, with a width, through a window."""
+    position, key = np.arange(queries)[:, None] + (keys - queries), np.arange(keys)
+    allowed = key <= position if width is None else np.abs(position - key) < width
+    return np.where(allowed, np.float32(np.inf), np.float32(-np.inf))

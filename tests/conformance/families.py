@@ -1,0 +1,117 @@
+"""Small models with random weights, saved by Transformers: several configurations of each family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+
+SIZES = {
+    "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6, "intermediate_size": 22, "vocab_size": 37,
+    "max_position_embeddings": 41,
+}  # fmt: skip
+GROUPED = {**SIZES, "num_key_value_heads": 2}
+WIDE_HEADS = {**SIZES, "num_key_value_heads": 3, "head_dim": 10}
+LLAMA3 = {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16, "rope_theta": 50.0,
+}  # fmt: skip
+BERT = {**SIZES, "type_vocab_size": 3}
+GPT2 = {"n_embd": 24, "n_layer": 3, "n_head": 4, "vocab_size": 37, "n_positions": 41}
+IMAGE = {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 22, "image_size": 12,
+    "patch_size": 4,
+}  # fmt: skip
+
+CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "bert": ("BertModel", "BertConfig", BERT),
+    "bert, relu, another eps": ("BertModel", "BertConfig", {**BERT, "hidden_act": "relu", "layer_norm_eps": 1e-3}),
+    "bert, masked": ("BertForMaskedLM", "BertConfig", {**BERT, "hidden_act": "gelu_new"}),
+    "bert, untied": ("BertForMaskedLM", "BertConfig", {**BERT, "tie_word_embeddings": False}),
+    "bert, classes": ("BertForSequenceClassification", "BertConfig", {**BERT, "num_labels": 5}),
+    "bert, token classes": ("BertForTokenClassification", "BertConfig", {**BERT, "num_labels": 5}),
+    "roberta": ("RobertaModel", "RobertaConfig", {**BERT, "pad_token_id": 1}),
+    "roberta, masked": ("RobertaForMaskedLM", "RobertaConfig", {**BERT, "pad_token_id": 1, "hidden_act": "relu"}),
+    "roberta, classes": (
+        "RobertaForSequenceClassification", "RobertaConfig", {**BERT, "pad_token_id": 1, "num_labels": 4},
+    ),
+    "gpt2": ("GPT2LMHeadModel", "GPT2Config", GPT2),
+    "gpt2, base, exact gelu": ("GPT2Model", "GPT2Config", {**GPT2, "activation_function": "gelu", "n_inner": 31}),
+    "gpt2, untied": ("GPT2LMHeadModel", "GPT2Config", {**GPT2, "tie_word_embeddings": False}),
+    "neox": ("GPTNeoXForCausalLM", "GPTNeoXConfig", {**SIZES, "num_attention_heads": 3}),
+    "neox, one after the other, all turned": (
+        "GPTNeoXForCausalLM", "GPTNeoXConfig",
+        {**SIZES, "num_attention_heads": 3, "use_parallel_residual": False,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 77.0, "partial_rotary_factor": 1.0}},
+    ),
+    "neox, no bias, linear scaling": (
+        "GPTNeoXForCausalLM", "GPTNeoXConfig",
+        {**SIZES, "num_attention_heads": 3, "attention_bias": False,
+         "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 99.0, "partial_rotary_factor": 0.5}},
+    ),
+    "llama": ("LlamaForCausalLM", "LlamaConfig", GROUPED),
+    "llama, wide heads, biases, tied": (
+        "LlamaForCausalLM", "LlamaConfig",
+        {**WIDE_HEADS, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "rms_norm_eps": 1e-3},
+    ),
+    "llama, stretched": ("LlamaForCausalLM", "LlamaConfig", {**GROUPED, "rope_parameters": LLAMA3}),
+    "llama, base": ("LlamaModel", "LlamaConfig", {**GROUPED, "hidden_act": "gelu"}),
+    "mistral, window": ("MistralForCausalLM", "MistralConfig", {**WIDE_HEADS, "sliding_window": 4}),
+    "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", GROUPED),
+    "qwen2, window above, tied": (
+        "Qwen2ForCausalLM", "Qwen2Config",
+        {**GROUPED, "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 2,
+         "tie_word_embeddings": True},
+    ),
+    "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", WIDE_HEADS),
+    "qwen3, biases": ("Qwen3ForCausalLM", "Qwen3Config", {**GROUPED, "head_dim": 8, "attention_bias": True}),
+    "gemma2": (
+        "Gemma2ForCausalLM", "Gemma2Config", {**WIDE_HEADS, "sliding_window": 4, "query_pre_attn_scalar": 13},
+    ),
+    "gemma2, no caps": (
+        "Gemma2ForCausalLM", "Gemma2Config",
+        {**GROUPED, "head_dim": 8, "attn_logit_softcapping": None, "final_logit_softcapping": 2.0,
+         "hidden_activation": "silu"},
+    ),
+    "gemma3": (
+        "Gemma3ForCausalLM", "Gemma3TextConfig", {**WIDE_HEADS, "sliding_window": 4, "query_pre_attn_scalar": 7},
+    ),
+    "gemma3, mixed layers": (
+        "Gemma3ForCausalLM", "Gemma3TextConfig",
+        {**GROUPED, "head_dim": 8, "sliding_window": 5,
+         "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+         "rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 30.0},
+                             "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 500.0}}},
+    ),
+    "phi3": ("Phi3ForCausalLM", "Phi3Config", {**GROUPED, "pad_token_id": 0, "sliding_window": 5}),
+    "phi3, part turned": (
+        "Phi3ForCausalLM", "Phi3Config",
+        {**SIZES, "num_attention_heads": 3, "num_key_value_heads": 3, "pad_token_id": 0, "tie_word_embeddings": True,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 60.0, "partial_rotary_factor": 0.5}},
+    ),
+    "vit": ("ViTModel", "ViTConfig", IMAGE),
+    "vit, classes, no bias": (
+        "ViTForImageClassification", "ViTConfig",
+        {**IMAGE, "qkv_bias": False, "num_labels": 5, "num_channels": 2, "patch_size": 3, "hidden_act": "gelu_new"},
+    ),
+}  # fmt: skip
+"""What each is, its class, its config's class, and how its config differs from the defaults."""
+
+
+def made(name: str) -> Any:
+    """A model of a configuration, with weights large enough that every convention shows."""
+    model_class, config_class, options = CONFIGURATIONS[name]
+    torch.manual_seed(sum(map(ord, name)))
+    config = getattr(transformers, config_class)(**options)
+    model = getattr(transformers, model_class)._from_config(config, attn_implementation="eager").eval().float()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * (0.1 if parameter.ndim > 1 else 0.3))
+    return model
+
+
+def theirs(model: Any, **given: torch.Tensor) -> Any:
+    """What Transformers works out, with all it exposes."""
+    with torch.inference_mode():
+        return model(**given, output_hidden_states=True, output_attentions=True)

@@ -1,0 +1,208 @@
+"""Models at work: real checkpoints on real text, what is kept, replaced, padded and cached."""
+
+import numpy as np
+import pytest
+
+from clearhead import Family, UnknownName, load
+from clearhead.errors import CheckpointError, ShapeError
+from clearhead.models.budget import told
+from clearhead.models.inputs import patches
+
+IDS = [3, 16, 8, 2, 11, 8]
+
+
+@pytest.fixture
+def tiny(small):
+    """A small Llama of random weights."""
+    return load(small)
+
+
+def test_paris(smollm):
+    """SmolLM2 goes on from "The capital of France is" with " Paris"."""
+    trace = smollm.trace("The capital of France is")
+    best, *rest = smollm.next(trace)
+    assert best.token == " Paris"
+    assert best.probability > 0.5 > sum(each.probability for each in rest)
+    assert trace.tokens == ("The", " capital", " of", " France", " is")
+
+
+def test_what_is_kept(smollm):
+    """By default the states between layers, every head's weights, and the results; weights of the model never."""
+    trace = smollm.trace("One two")
+    assert len(smollm.hidden) == 31
+    expected = {"token", *smollm.hidden, *(f"layers.{n}.attention.weights" for n in range(30)), "norm", "logits"}
+    assert set(trace) == expected
+    assert trace["layers.29.attention.weights"].shape == (9, 2, 2)
+    assert trace["layers.3.attention.weights@8"].shape == (2, 2)
+
+
+def test_keep(tiny):
+    """Patterns and words choose; what nothing needs is not worked out; a wrong one is answered."""
+    inside = ("norm.normalized", "norm", "up", "gate", "active", "gated", "output", "residual")
+    kept = set(tiny.trace(IDS, keep="layers.0.mlp.*"))
+    assert kept == {"token", *(f"layers.0.mlp.{name}" for name in inside)}
+    assert set(tiny.trace(IDS, keep=["hidden"])) == {"token", *tiny.hidden}
+    with pytest.raises(UnknownName, match="keep: no line is called 'wieghts'"):
+        tiny.trace(IDS, keep="wieghts")
+
+
+def test_every_line_is_explained(tiny):
+    """A cell of any line is explained, kept or not, and its value is the line's own to the last digits of float32."""
+    light, whole = tiny.trace(IDS, keep="results"), tiny.trace(IDS, keep="*")
+    for line in tiny.working().lines:
+        cell = tuple(size - 1 for size in whole[line.name].shape)
+        explained = light.explain(line.name, *cell, decimals=None)
+        assert explained.value == pytest.approx(float(whole[line.name][cell]), rel=1e-4, abs=1e-5), line.name
+    text = str(light.explain("layers.1.attention.weights@5", 3, 0))
+    assert text.startswith("layers.1.attention.weights@5[3,0] = exp(")
+
+
+def test_replace_by_a_number(tiny):
+    """A head set to 0 is 0 from there on; lines before it stay; all others follow from it."""
+    before, after = tiny.trace(IDS, keep="*"), tiny.trace(IDS, keep="*", replace={"layers.0.attention.head@5": 0})
+    assert not after["layers.0.attention.head@5"].any()
+    np.testing.assert_array_equal(after["layers.0.attention.head@4"], before["layers.0.attention.head@4"])
+    np.testing.assert_array_equal(after["layers.0.attention.weights"], before["layers.0.attention.weights"])
+    concat = before["layers.0.attention.concat"].copy()
+    concat[:, 10:] = 0
+    np.testing.assert_array_equal(after["layers.0.attention.concat"], concat)
+    assert np.abs(after["logits"] - before["logits"]).max() > 1e-3
+    assert str(after.explain("layers.0.attention.head@5", 1, 0)).endswith("= 0")
+
+
+def test_replace_by_other_things(tiny):
+    """An array, a function of the line's own numbers, and another trace's line give the same where they agree."""
+    name, other = "layers.1.mlp.output", tiny.trace([5, 1, 9, 3, 3, 0], keep="*")
+    own = tiny.trace(IDS, keep="*")[name]
+    by_array = tiny.trace(IDS, replace={name: 2 * own})
+    by_function = tiny.trace(IDS, replace={name: lambda numbers: 2 * numbers})
+    np.testing.assert_allclose(by_array["logits"], by_function["logits"], rtol=1e-6)
+    by_trace = tiny.trace(IDS, keep="*", replace={name: other})
+    np.testing.assert_array_equal(by_trace[name], other[name])
+    np.testing.assert_array_equal(by_trace[f"{name}.own"], own)
+    whole = tiny.trace(IDS, replace={"embedding": other["embedding"]})
+    np.testing.assert_allclose(whole["logits"], other["logits"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"layers.0.attention.head@6": 0}, UnknownName, "has heads 0 to 5, not 6"),
+        ({"layers.0.mlp.output@1": 0}, UnknownName, "has no heads"),
+        ({"layers.7.mlp.output": 0}, UnknownName, "There is no line"),
+        ({"norm.gain": 0}, UnknownName, "cannot be replaced"),
+        ({"logits": np.zeros((2, 3))}, ShapeError, r"expects shape \(6, 17\)"),
+    ],
+)
+def test_replacements_that_do_not_fit(tiny, changes, error, message):
+    """A head or line that is not there, a weight, and numbers of another shape are answered."""
+    with pytest.raises(error, match=message):
+        tiny.trace(IDS, replace=changes)
+
+
+def test_a_batch_is_its_texts(tiny, minilm):
+    """Texts side by side, padded, give the numbers that each gives alone."""
+    texts = [[3, 1, 4, 1, 5], [9, 2], [6, 5, 3]]
+    batch = tiny.trace(texts)
+    assert batch["layers.1.attention.weights"].shape == (3, 6, 5, 5)
+    for row, text in enumerate(texts):
+        alone = tiny.trace(text)
+        np.testing.assert_allclose(batch["logits"][row, : len(text)], alone["logits"], rtol=1e-4, atol=1e-5)
+    pair = minilm.trace(["A cat.", "Two dogs ran away."])
+    np.testing.assert_allclose(pair["pooled"][0], minilm.trace("A cat.")["pooled"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_cache_goes_on(tiny, smollm):
+    """A text in two or three parts, each going on from a cache, gives the numbers of the whole."""
+    whole = tiny.trace(IDS)
+    first = tiny.trace(IDS[:3], keep=["results", "cache"])
+    second = tiny.trace(IDS[3:5], keep=["results", "cache"], past=first)
+    third = tiny.trace(IDS[5:], past=second)
+    parts = np.concatenate([first["logits"], second["logits"], third["logits"]])
+    np.testing.assert_allclose(parts, whole["logits"], rtol=1e-4, atol=1e-5)
+    assert third["layers.0.attention.weights"].shape == (6, 1, 6)
+    with pytest.raises(UnknownName, match=r"was not kept. Trace the beginning with keep"):
+        tiny.trace(IDS[3:], past=whole)
+    ids = smollm.tokenizer.encode("The capital of France is").ids
+    begun = smollm.trace(ids[:2], keep=["results", "cache"])
+    assert smollm.next(smollm.trace(ids[2:], past=begun))[0].token == " Paris"
+
+
+def test_bert_has_no_cache(minilm):
+    """Tokens that see later ones cannot go on from a cache, and there is no next token."""
+    trace = minilm.trace("A cat.")
+    with pytest.raises(CheckpointError, match="its tokens see later ones"):
+        minilm.trace("It ran.", past=trace)
+    with pytest.raises(UnknownName, match="no line 'logits'"):
+        minilm.next(trace)
+
+
+def test_a_pair_of_texts(minilm):
+    """The second text of a pair is of the second type."""
+    encoded = minilm.tokenizer.encode("A cat.", "A dog.")
+    trace = minilm.trace(encoded)
+    assert trace.tokens == ("[CLS]", "a", "cat", ".", "[SEP]", "a", "dog", ".", "[SEP]")
+    assert trace["type"].tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_memory_is_told_before_it_is_spent(tiny):
+    """What would exceed the budget is refused, with what would fit, and nothing is worked out."""
+    with pytest.raises(
+        CheckpointError, match=r"would take \d+\.\d kB, and 60.0 kB may be spent. This would fit: keep="
+    ):
+        tiny.trace(IDS * 2, keep="*", budget=60_000)
+    with pytest.raises(CheckpointError, match="Nothing smaller fits"):
+        tiny.trace(IDS, budget=10)
+    assert (told(5), told(1_500_000_000)) == ("5 bytes", "1.5 GB")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([3, 17], "the model has tokens 0 to 16, not 17"),
+        ([-1], "not -1"),
+        ([], "there is nothing to read"),
+        ([[1], []], "there is nothing to read"),
+        ([[[1]]], "nested deeper"),
+    ],
+)
+def test_tokens_that_cannot_be_read(tiny, source, message):
+    """Numbers beyond the vocabulary, nothing at all, and nests are answered."""
+    with pytest.raises(ShapeError, match=message):
+        tiny.trace(source)
+
+
+def test_more_tokens_than_positions(minilm):
+    """A model with learned positions says how many it has."""
+    with pytest.raises(ShapeError, match="positions for 512 tokens, got 513"):
+        minilm.trace([7] * 513)
+
+
+def test_text_without_a_tokenizer(tiny):
+    """A checkpoint without a tokenizer takes numbers, names tokens by them, and says so when given text."""
+    assert tiny.trace([3, 5]).tokens == ("<3>", "<5>")
+    with pytest.raises(CheckpointError, match=r"there is no tokenizer.json"):
+        tiny.trace("text")
+
+
+def test_an_unknown_family(small):
+    """An architecture that no table serves is answered with the nearest; a table of one's own serves it."""
+    config = small / "config.json"
+    config.write_text(config.read_text().replace("LlamaForCausalLM", "LlamoForCausalLM"))
+    with pytest.raises(CheckpointError, match=r"no family .* 'LlamoForCausalLM'. Did you mean .*nearest is llama"):
+        load(small)
+    table = next(
+        each for each in __import__("clearhead.models", fromlist=["FAMILIES"]).FAMILIES if each.name == "llama"
+    )
+    own = Family("llamo", ("LlamoForCausalLM",), table.conventions, table.arrays, table.prefixes)
+    assert load(small, families=[own]).trace(IDS)["logits"].shape == (6, 17)
+
+
+def test_patches():
+    """Patches go row by row; within one, channel by channel, as a convolution's weights do."""
+    image = np.arange(2 * 4 * 6).reshape(2, 4, 6)
+    found = patches(image, 2, 2)
+    assert found.shape == (6, 8)
+    assert found[1].tolist() == [2, 3, 8, 9, 26, 27, 32, 33]
+    with pytest.raises(ShapeError, match="sides multiples of 4"):
+        patches(image, 4, 2)
