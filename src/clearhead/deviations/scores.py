@@ -131,6 +131,16 @@ def _scaled(line: Line, operation: Operation, *more: str, **parameters: float) -
     return replace(line, operation=operation, operands=(line.operands[0], *more), parameters=as_parameters(parameters))
 
 
+def _scale_by_depth(working: Working) -> Working:
+    query = _product(working).operands[0]
+    return change_lines(
+        working,
+        lambda line: is_scale(line) and line.operation is ops.scale,
+        lambda line: [_scaled(line, ops.scale_by_depth, query)],
+        "a scale of the model's own",
+    )
+
+
 def _scale_by_all_heads(working: Working) -> Working:
     query = _product(working).operands[0]
     return change_lines(
@@ -288,6 +298,16 @@ ROWS = (
         rewrite=_scale_factor,
         parameters=(Parameter("factor", float, "what the scores are multiplied by"),),
         tries=values("factor", 0.0625, 0.08838834764831845, 0.125, 0.5),
+        catalogue=("D7",),
+    ),
+    Deviation(
+        id="scale-by-depth",
+        kind="mistake",
+        does="The scores are divided by the root of the depth, where the model has a scale of its own.",
+        invisible="Where that scale is 1 / sqrt(depth).",
+        remedy="Pass it on: scaled_dot_product_attention(q, k, v, scale=...), or q * scale before q @ k.T.",
+        seen="ferrox#40 and #65, TransformerLens PR#694, mlc-llm PR#3485.",
+        rewrite=_scale_by_depth,
         catalogue=("D7",),
     ),
     Deviation(
