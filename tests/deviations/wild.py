@@ -268,6 +268,8 @@ PLAIN = {
     "scale-by-model": with_scores(lambda s, d, g: s / np.sqrt(g.x.shape[-1])),
     "scale-by-all-heads": with_scores(lambda s, d, g: s / np.sqrt(g.wq.shape[1])),
     "scale-by-keys": with_scores(lambda s, d, g: s / np.sqrt(len(g.x))),
+    "scale-rounded:decimals=1": with_scores(lambda s, d, g: s / round(d**0.5, 1)),
+    "scale-rounded:decimals=2": with_scores(lambda s, d, g: s / round(d**0.5, 2)),
     "scale-squared": with_scores(lambda s, d, g: s * d**-0.5 * d**-0.5),
     "scale-inverted": with_scores(lambda s, d, g: s / (d**-0.5)),
     "scale-factor:factor=0.125": with_scores(lambda s, d, g: s * 0.125),
@@ -282,6 +284,7 @@ PLAIN = {
     "softmax-base:base=2.0": with_weights(lambda s: np.exp2(s) / np.exp2(s).sum(axis=-1, keepdims=True)),
     "softmax-without-exp-below": with_weights(lambda s: np.exp(s) / s.sum(axis=-1, keepdims=True)),
     "softmax-without-exp": with_weights(lambda s: s / s.sum(axis=-1, keepdims=True)),
+    "softmax-undivided": with_weights(np.exp),
     "softmax-sigmoid": with_weights(lambda s: 1 / (1 + np.exp(-s))),
     "softmax-missing": with_weights(lambda s: s),
 }

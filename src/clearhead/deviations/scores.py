@@ -23,6 +23,7 @@ SCALES = (
     variants_scores.divide_by_fourth_root,
     variants_scores.scale_by_all_heads,
     variants_scores.scale_by_keys,
+    variants_scores.scale_by_rounded_root,
     variants_heads.unchanged,
 )
 
@@ -255,6 +256,18 @@ ROWS = (
         remedy="Divide by sqrt(d): k.shape[-1], not k.shape[-2] nor len(k).",
         seen="The family of D1: the wrong size under the root; no thread is pinned to it.",
         rewrite=_scale_by_keys,
+    ),
+    Deviation(
+        id="scale-rounded",
+        kind="mistake",
+        does="The scores are divided by a rounded root of the depth, such as 1.41 for 2 or 1.7 for 3.",
+        invisible="Where the root is a whole number.",
+        remedy="Divide by np.sqrt(d), or carry four decimals: 1.4142, 1.7321, 2.2361.",
+        seen="Hand solutions; no public thread is pinned to it.",
+        rewrite=swap({ops.scale_by_depth: variants_scores.scale_by_rounded_root}),
+        parameters=(Parameter("decimals", int, "how many the root is rounded to"),),
+        tries=values("decimals", 2, 1),
+        catalogue=("H1",),
     ),
     Deviation(
         id="scale-squared",
