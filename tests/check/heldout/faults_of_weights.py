@@ -86,7 +86,7 @@ def scaled_twice(g: Any) -> Any:
 @case(PLAIN, decimals=6)
 def multiplied_by_the_root(g: Any) -> Any:
     """D5"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return {"scaled": scores(q, k) * 3**0.5, "weights": softmax(scores(q, k) * 3**0.5)}
 
 
@@ -161,14 +161,14 @@ def _masked(g: Any, s: Any) -> Any:
 @case(BOOLEAN, query=4, key=4, given={"mask": SEES})
 def polarity_of_the_mask_inverted(g: Any) -> Any:
     """E1"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, np.where(g["mask"], -np.inf, scaled(q, k)))
 
 
 @case(PADDED, token=5, key=5, given={"padding": REAL})
 def padding_read_as_true_for_pads(g: Any) -> Any:
     """E1"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     s = scaled(q, k)
     s[:, :, g["padding"]] = -1e9
     return _masked(g, s)
@@ -177,28 +177,28 @@ def padding_read_as_true_for_pads(g: Any) -> Any:
 @case(BOOLEAN, query=4, key=4, given={"mask": SEES})
 def mask_of_ones_added(g: Any) -> Any:
     """E2"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, scaled(q, k) + g["mask"].astype(float))
 
 
 @case(PADDED, token=5, key=5, given={"padding": REAL})
 def padding_of_ones_added(g: Any) -> Any:
     """E2"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, scaled(q, k) + 1.0 * g["padding"])
 
 
 @case(CAUSAL)
 def causal_mask_multiplied(g: Any) -> Any:
     """E3"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, scaled(q, k) * np.tril(np.ones((4, 4))))
 
 
 @case(BOOLEAN, query=4, key=4, given={"mask": SEES})
 def boolean_mask_multiplied(g: Any) -> Any:
     """E3"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, scaled(q, k) * g["mask"])
 
 
@@ -220,7 +220,7 @@ def padding_after_softmax(g: Any) -> Any:
 @case(PADDED, token=5, key=5, given={"padding": REAL})
 def padding_on_the_queries(g: Any) -> Any:
     """E5: rows of padding become uniform under a large finite fill"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, np.where(g["padding"][None, :, None], scaled(q, k), -1e9))
 
 
@@ -238,21 +238,21 @@ def diagonal_masked_by_infinity(g: Any) -> Any:
 @case(CAUSAL)
 def diagonal_masked_by_a_billion(g: Any) -> Any:
     """E8: the first row is uniform"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, np.where(np.tril(np.ones((4, 4)), -1) == 0, -1e9, scaled(q, k)))
 
 
 @case(CAUSAL, token=6)
 def one_future_token_seen(g: Any) -> Any:
     """E8"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, np.where(np.tril(np.ones((6, 6)), 1) == 1, scaled(q, k), -np.inf))
 
 
 @case(CAUSAL)
 def only_the_future_seen(g: Any) -> Any:
     """E9"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, np.where(np.triu(np.ones((4, 4))) == 1, scaled(q, k), -np.inf))
 
 
@@ -291,21 +291,21 @@ def causal_forgotten(g: Any) -> Any:
 @case(CAUSAL)
 def fill_of_minus_ten(g: Any) -> Any:
     """E13"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, np.where(np.tri(4) == 1, scaled(q, k), -10.0))
 
 
 @case(CAUSAL)
 def fill_of_a_billionth(g: Any) -> Any:
     """E13: -1e-9 for -1e9"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, np.where(np.tri(4) == 1, scaled(q, k), -1e-9))
 
 
 @case(WINDOW, token=6)
 def window_one_wider(g: Any) -> Any:
     """E16"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     back = np.arange(6)[:, None] - np.arange(6)
     return _masked(g, np.where((back >= 0) & (back <= 2), scaled(q, k), -np.inf))
 
@@ -313,7 +313,7 @@ def window_one_wider(g: Any) -> Any:
 @case(WINDOW, token=6)
 def window_to_both_sides(g: Any) -> Any:
     """E16"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     back = np.arange(6)[:, None] - np.arange(6)
     return _masked(g, np.where(abs(back) < 2, scaled(q, k), -np.inf))
 
@@ -343,14 +343,14 @@ BLIND = SEES & (np.arange(4) != 2)[:, None]
 @case(BOOLEAN, query=4, key=4, given={"mask": BLIND})
 def blind_row_uniform(g: Any) -> Any:
     """E12: from a large finite fill"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     return _masked(g, np.where(g["mask"], scaled(q, k), -1e9))
 
 
 @case(BOOLEAN, query=4, key=4, given={"mask": BLIND})
 def blind_row_not_a_number(g: Any) -> Any:
     """E12"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     e = np.exp(np.where(g["mask"], scaled(q, k), -np.inf))
     return {"weights": e / e.sum(-1, keepdims=True)}
 
@@ -423,7 +423,7 @@ def softmax_plus_one(g: Any) -> Any:
 @case(PLAIN)
 def divided_by_their_sum(g: Any) -> Any:
     """F7: no exponential at all"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     s = scaled(q, k)
     return {"weights": s / s.sum(-1, keepdims=True)}
 
@@ -438,7 +438,7 @@ def sigmoid_for_softmax(g: Any) -> Any:
 @case(PLAIN)
 def denominator_without_exponentials(g: Any) -> Any:
     """F7"""
-    q, k, v = qkv(g)
+    q, k, _v = qkv(g)
     s = scaled(q, k)
     return {"weights": np.exp(s) / s.sum(-1, keepdims=True)}
 

@@ -135,13 +135,6 @@ def scores_to_one_decimal(g: Any) -> Any:
     return {"weights": a, "output": join(a @ v) @ g["output.weight"]}
 
 
-@case(Attention(heads=2, output=False), decimals=2)
-def results_only_shown_rounded(g: Any) -> Any:
-    """agrees: nothing is carried on"""
-    q, k, v = qkv(g)
-    return {"weights": softmax(scaled(q, k)), "concat": attend(q, k, v)}
-
-
 @case(Attention(heads=1, output=False), decimals=4)
 def weights_truncated(g: Any) -> Any:
     """cut after two decimals, carried on"""

@@ -1,4 +1,9 @@
-"""What each faulty case truly is, in the words of the table of deviations; written after all cases were."""
+"""What each faulty case truly is, in the words of the table of deviations; written after all cases were.
+
+Where several rows say the same on the case's data, the one that says what the author did.
+"""
+
+from __future__ import annotations
 
 TRUTH = {
     "embeddings_times_root_of_width": "embedding-scaled",
@@ -83,7 +88,7 @@ TRUTH = {
     "causal_from_the_top_left": "causal-top-left",
     "causal_forgotten": "causal-missing",
     "fill_of_minus_ten": "mask-filled:fill=-10.0",
-    "fill_of_a_billionth": "mask-filled:fill=-1e-09",
+    "fill_of_a_billionth": "mask-multiplied",
     "window_one_wider": "window-off-by-one:by=1",
     "window_to_both_sides": "causal-missing",
     "window_forgotten": "window-missing",
@@ -123,7 +128,7 @@ TRUTH = {
     "gain_and_bias_exchanged": "norm-gain-and-bias-exchanged",
     "gain_forgotten": "norm-gain-missing",
     "norm_bias_forgotten": "norm-bias-missing",
-    "norm_forgotten": "norm-missing norm-gain-and-bias-missing",
+    "norm_forgotten": "norm-left-out:line=norm",
     "first_norm_used_twice": "norm-shared:of=first",
     "activation_forgotten": "activation-missing",
     "second_residual_forgotten": "residual-missing:line=mlp.residual",
@@ -139,7 +144,9 @@ TRUTH = {
     "merged_by_view_and_unscaled": "heads-merged-by-reshape scale-missing",
     "sample_deviation_and_no_mask": "causal-missing norm-sample-std",
     "pairs_turned_and_unscaled": "rotary-other-layout scale-missing",
-    "keys_for_values_and_diagonal": "fused-order-permuted:order=qvk mask-filled:fill=-1000000000.0 causal-off-by-one:by=-1",
+    "keys_for_values_and_diagonal": (
+        "fused-order-permuted:order=qvk mask-filled:fill=-1000000000.0 causal-off-by-one:by=-1"
+    ),
     "from_one_and_eps_outside": "positions-shifted:by=1 norm-eps-outside-root",
     "twice_and_without_output": "output-projection-missing softmax-twice",
     "unscaled_and_layer_norm_in_a_decoder": "scale-missing norm-of-other-kind",
@@ -150,4 +157,47 @@ TRUTH = {
     "head_rounded_before_output": "round:line=head,decimals=2",
     "weights_to_two_decimals_in_the_second_head": "round:line=weights@2,decimals=2",
     "weights_to_one_decimal_and_columns": "softmax-over-queries round:line=weights,decimals=1",
+    "positions_twice": "positions-doubled",
+    "only_keys_tiled": "groups-differ:tiled=key",
+    "scale_of_the_model_ignored": "scale-by-depth",
+    "cache_hidden": "cache-missing",
+    "cache_behind_the_new_tokens": "cache-behind",
+    "gelu_for_relu": "activation-of-other-kind:to=gelu",
+    "second_residual_from_the_input": "residual-of-first-input",
+    "gate_and_up_exchanged": "gate-exchanged",
+    "gate_ungated": "gate-missing:kept=up",
+    "mlp_of_the_unnormed": "norm-left-out:line=mlp.norm",
+    "norm_before_the_residual": "norm-inside-residual",
+    "exponentials_not_divided": "softmax-undivided",
+    "weights_of_the_first_head_for_all": "weights-of-first-head",
+    "deviation_not_divided": "norm-not-divided",
+    "root_of_two_as_1_41": "scale-rounded:decimals=2",
 }
+"""By case, the deviations with a space between them."""
+
+ADDED = {
+    "positions_twice",
+    "only_keys_tiled",
+    "scale_of_the_model_ignored",
+    "cache_hidden",
+    "cache_behind_the_new_tokens",
+    "gelu_for_relu",
+    "second_residual_from_the_input",
+    "gate_and_up_exchanged",
+    "gate_ungated",
+    "mlp_of_the_unnormed",
+    "norm_before_the_residual",
+    "exponentials_not_divided",
+    "weights_of_the_first_head_for_all",
+    "deviation_not_divided",
+    "root_of_two_as_1_41",
+}
+"""The cases that came back unexplained when they were first tried, and for which the table then got rows."""
+
+MISSED = {
+    "turned_by_head_number": "queries are turned by their head, keys by their token: no row has it",
+    "bias_subtracted": "an additive mask with its sign lost: no row has it",
+    "heads_joined_last_first": "heads joined in another order: no row has it",
+    "each_line_to_three_decimals": "seven roundings at once: sets of more than three are not searched",
+}
+"""The cases that still come back unexplained, and why."""
