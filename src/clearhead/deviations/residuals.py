@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -85,19 +86,23 @@ def _from_norm(working: Working) -> Working:
 
 
 def _norm_inside(working: Working) -> Working:
-    """Makes x + norm(f(x)) of norm(x + f(x)): the norm's name holds the sum, as what the half gives."""
+    """Makes x + norm(f(x)) of norm(x + f(x)): the residual's name holds the sum, and the norm's what the half gives."""
     behind = [half for half in _halves(working) if not half.before]
     if not behind:
         raise Nothing("no norm of this working stands behind a residual.")
     for half in behind:
-        inner = free_name(f"{half.output}.of-output", working)
-        given = replace(half.residual, name=half.output, operands=(half.source, inner))
-        last = replace(half.norm[-1], name=inner)
-        read = {half.residual.name: half.residual.operands[1]}
-        steps = {line.name: [reread(line, read)] for line in half.norm[:-1]}
-        steps[half.output] = [reread(last, read), given]
-        working = working.rewrite(lambda line, steps=steps: steps.get(line.name, [line]))  # type: ignore[misc]
+        working = working.rewrite(partial(_inside, half=half, inner=free_name(f"{half.output}.of-output", working)))
     return working
+
+
+def _inside(line: Line, *, half: _Half, inner: str) -> list[Line]:
+    if line == half.residual:
+        steps = [reread(each, {line.name: line.operands[1]}) for each in half.norm]
+        return [*steps[:-1], replace(steps[-1], name=inner), replace(line, operands=(half.source, inner))]
+    if line in half.norm:
+        given = Line(half.output, unchanged, (half.residual.name,), half.residual.axes)
+        return [given] if line == half.norm[-1] else []
+    return [line]
 
 
 def _of_first_input(working: Working) -> Working:
