@@ -122,22 +122,18 @@ def _exchange(working: Working, role: str) -> Working:
     return working.rewrite(change)
 
 
-def _averaged_weights(working: Working) -> Working:
-    return change_lines(
-        working,
-        lambda line: is_called(line, "weights"),
-        lambda line: follow(working, line, "of-each", variants_heads.average_weights),
-        "called weights",
-    )
+def _weights(operation: Operation) -> Rewrite:
+    """A rewrite that gives all heads the weights that an operation makes of each head's own."""
 
+    def rewrite(working: Working) -> Working:
+        return change_lines(
+            working,
+            lambda line: is_called(line, "weights"),
+            lambda line: follow(working, line, "of-each", operation),
+            "called weights",
+        )
 
-def _first_weights(working: Working) -> Working:
-    return change_lines(
-        working,
-        lambda line: is_called(line, "weights"),
-        lambda line: follow(working, line, "of-each", variants_heads.first_head),
-        "called weights",
-    )
+    return rewrite
 
 
 def _one_tiled(working: Working, tiled: str) -> Working:
@@ -331,7 +327,7 @@ ROWS = (
         invisible="Where there is one head, or all heads have equal weights.",
         remedy="Index the head in the loop: weights[h] @ v[h], or weights @ v with the axis of heads in both.",
         seen="A common slip in loops over heads; no public thread is pinned to it.",
-        rewrite=_first_weights,
+        rewrite=_weights(variants_heads.first_head),
     ),
     Deviation(
         id="cache-missing",
@@ -379,7 +375,7 @@ ROWS = (
         remedy="Keep the axis of heads until after weights @ v; need_weights with average_attn_weights is for "
         "looking at.",
         seen="anyup#27, webui-visualize-cross-attention#9.",
-        rewrite=_averaged_weights,
+        rewrite=_weights(variants_heads.average_weights),
         catalogue=("F12",),
     ),
 )
