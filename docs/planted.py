@@ -81,6 +81,8 @@ KINDS: dict[str, Kind] = {
     "alibi": _kind(Attention(3, alibi=True), token=4, model=6, depth=2, head=3),
     "window": _kind(Attention(2, window=3, causal=True), token=5, model=6, depth=3, head=2),
     "soft-cap": _kind(Attention(2, softcap=1.5, causal=True), token=4, model=6, depth=3, head=2),
+    "own scale": _kind(Attention(2, scale=0.3, output=False), token=4, model=5, depth=3, head=2),
+    "cache alone": _kind(Attention(2, cache=True, causal=True), token=3, past=2, model=5, depth=4, head=2),
     "cache": _kind(
         Attention(2, cache=True, causal=True, padding=True, rotary=Rotary()),
         token=2, past=3, key=5, model=8, depth=4, head=2,

@@ -329,3 +329,16 @@ def test_assert_agrees_takes_arrays_of_other_libraries(library):
     wrong = deviate(BLOCK, "weights-transposed").run(arrays)["head"]
     with pytest.raises(AssertionError, match="weights-transposed"):
         clearhead.assert_agrees(asarray(np.asarray(wrong, dtype=np.float32)), expected, "head")
+
+
+def test_what_another_deviation_took_away_is_not_named_as_unseen():
+    """Where the norm is left out, its eps and its kind are not said to be hidden by the data."""
+    block = Block(Attention(heads=2), norm=Norm())
+    rng = np.random.default_rng(3)
+    sizes = {"token": 4, "model": 5, "head": 2, "depth": 3, "head*depth": 6}
+    arrays = {each.name: rng.normal(size=[sizes[axis] for axis in each.axes]) for each in block.working().givens}
+    left_out = deviate(block.working(), "norm-left-out:line=norm")
+    report = diagnose([Claim.of("norm", left_out.run(arrays)["norm"], decimals=5)], block.working(), arrays)
+    assert [each.deviations for each in report.findings] == [("norm-left-out:line=norm",)]
+    told = {each.partition(":")[0] for group in report.indistinguishable for chosen in group.sets for each in chosen}
+    assert not told & {"norm-eps", "norm-of-other-kind", "norm-over-matrix", "norm-gain-missing"}

@@ -34,6 +34,12 @@ CASES = {
         SIZES | {"depth": 4, "token": 3, "past": 2, "key": 5},
         wild_positions.CACHE,
     ),
+    "cache without padding": (
+        Attention(2, rotary=Rotary(), cache=True, causal=True),
+        SIZES | {"depth": 4, "token": 3, "past": 2, "key": 5},
+        wild_positions.UNPADDED_CACHE,
+    ),
+    "own scale": (Attention(2, scale=0.3), SIZES, wild.OWN_SCALE),
     "alibi": (Attention(3, alibi=True), SIZES | {"head": 3}, wild_positions.ALIBI),
     "sinusoids": (Block(Attention(2), positions=Positions("sinusoidal")), SIZES, wild_positions.SINUSOIDS),
     "memory": (Attention(2, memory=True), SIZES, wild_positions.MEMORY),
@@ -41,6 +47,11 @@ CASES = {
     "norms together": (Block(Attention(2), norm=LAYER), SIZES, wild_blocks.TOGETHER),
     "pre-norm": (Block(Attention(2), norm=LAYER, placement="pre"), SIZES, wild_blocks.PRE_NORM),
     "mlp": (Block(Attention(2), norm=LAYER, mlp=Mlp()), SIZES, wild_blocks.MLP),
+    "gated": (
+        Block(Attention(2), norm=LAYER, placement="pre", mlp=Mlp("silu", gated=True)),
+        SIZES,
+        wild_blocks.GATED,
+    ),
     "qk-norm": (Attention(2, qk_norm=RMS), SIZES, wild_blocks.QK_NORM),
     "qk-norm, rotary": (Attention(2, qk_norm=RMS, rotary=Rotary()), SIZES | {"depth": 4}, wild_blocks.QK_NORM_ROTARY),
     "biases": (Attention(2, bias=EVERY), SIZES, wild_blocks.BIASES),
@@ -53,7 +64,7 @@ NAMES = {
     "input": "x", "up.weight": "up", "mlp.output.weight": "down", "attention.norm.gain": "gain",
     "attention.norm.bias": "bias", "mlp.norm.gain": "mlp_gain", "mlp.norm.bias": "mlp_bias", "norm.gain": "gain",
     "norm.bias": "bias", "query.norm.gain": "q_gain", "key.norm.gain": "k_gain", "padding": "padding",
-    "past.key": "past_key", "past.value": "past_value", "mlp.up.weight": "up",
+    "past.key": "past_key", "past.value": "past_value", "mlp.up.weight": "up", "mlp.gate.weight": "gate",
 }  # fmt: skip
 """What people call the arrays; those of projections are packed for all heads."""
 

@@ -172,6 +172,12 @@ def elementwise(g):
     return merge(softmax(q * k / np.sqrt(q.shape[-1])) @ v) @ g.wo
 
 
+def first_heads_weights(g):
+    q, k, v = qkv(g)
+    weights = softmax(scores(q, k))[0]
+    return np.hstack([weights @ each for each in v]) @ g.wo
+
+
 def scaled_after(g):
     q, k, v = qkv(g)
     return merge(softmax(q @ k.transpose(0, 2, 1)) / np.sqrt(q.shape[-1]) @ v) @ g.wo
@@ -189,6 +195,18 @@ def grouped(repeat):
         q = split(g.x @ g.wq, g.h)
         k, v = (repeat(split(g.x @ w, g.groups), g.h // g.groups) for w in (g.wk, g.wv))
         return attend(g, q, k, v)
+
+    return run
+
+
+def grouped_each(repeat_key, repeat_value):
+    """Grouped attention whose keys are repeated in one way and whose values in another."""
+
+    def run(g):
+        times = g.h // g.groups
+        k = repeat_key(split(g.x @ g.wk, g.groups), times)
+        v = repeat_value(split(g.x @ g.wv, g.groups), times)
+        return attend(g, split(g.x @ g.wq, g.h), k, v)
 
     return run
 
@@ -222,6 +240,9 @@ def of_one_entry(s):
     return softmax(s[..., None], axis=-1)[..., 0]
 
 
+OWN_SCALE = {"scale-by-depth": with_scores(lambda s, d, g: s / np.sqrt(d))}
+"""With a scale of the model's own."""
+
 PLAIN = {
     "weight-transposed:array=query.weight": query_weight_transposed,
     "weight-transposed:array=output.weight": output_weight_transposed,
@@ -238,6 +259,7 @@ PLAIN = {
     "fused-heads-read-as-blocks": fused_heads_read_as_blocks,
     "attention-over-heads": attention_over_heads,
     "weights-averaged-over-heads": averaged_weights,
+    "weights-of-first-head": first_heads_weights,
     "weights-transposed": weights_transposed,
     "query-key-exchanged": exchanged,
     "scale-after-softmax": scaled_after,
@@ -246,6 +268,8 @@ PLAIN = {
     "scale-by-model": with_scores(lambda s, d, g: s / np.sqrt(g.x.shape[-1])),
     "scale-by-all-heads": with_scores(lambda s, d, g: s / np.sqrt(g.wq.shape[1])),
     "scale-by-keys": with_scores(lambda s, d, g: s / np.sqrt(len(g.x))),
+    "scale-rounded:decimals=1": with_scores(lambda s, d, g: s / round(d**0.5, 1)),
+    "scale-rounded:decimals=2": with_scores(lambda s, d, g: s / round(d**0.5, 2)),
     "scale-squared": with_scores(lambda s, d, g: s * d**-0.5 * d**-0.5),
     "scale-inverted": with_scores(lambda s, d, g: s / (d**-0.5)),
     "scale-factor:factor=0.125": with_scores(lambda s, d, g: s * 0.125),
@@ -260,6 +284,7 @@ PLAIN = {
     "softmax-base:base=2.0": with_weights(lambda s: np.exp2(s) / np.exp2(s).sum(axis=-1, keepdims=True)),
     "softmax-without-exp-below": with_weights(lambda s: np.exp(s) / s.sum(axis=-1, keepdims=True)),
     "softmax-without-exp": with_weights(lambda s: s / s.sum(axis=-1, keepdims=True)),
+    "softmax-undivided": with_weights(np.exp),
     "softmax-sigmoid": with_weights(lambda s: 1 / (1 + np.exp(-s))),
     "softmax-missing": with_weights(lambda s: s),
 }
@@ -275,6 +300,12 @@ LARGE = {"softmax-unshifted": with_weights(unshifted), "softmax-shifted-globally
 """With scores in the thousands, which overflow or underflow."""
 
 GROUPED = {
+    "groups-differ:tiled=key": grouped_each(
+        lambda k, times: np.concatenate([k] * times), lambda v, times: np.repeat(v, times, axis=0)
+    ),
+    "groups-differ:tiled=value": grouped_each(
+        lambda k, times: np.repeat(k, times, axis=0), lambda v, times: np.concatenate([v] * times)
+    ),
     "groups-tiled": grouped(lambda k, times: np.tile(k, (times, 1, 1))),
     "groups-repeated-over-tokens": grouped(along_tokens),
 }

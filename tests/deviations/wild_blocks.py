@@ -59,6 +59,9 @@ NORMS = {
     "norm-gain-plus-one": normed(lambda x, gain, bias: layer_norm(x) * (1 + gain) + bias),
     "residual-missing:line=residual": lambda g: layer_norm(attend(g, *qkv(g)), g.gain, g.bias),
     "residual-doubled:line=residual": lambda g: layer_norm(g.x + (g.x + attend(g, *qkv(g))), g.gain, g.bias),
+    "norm-left-out:line=norm": normed(lambda x, gain, bias: x),
+    "norm-not-divided": by_mean_and_spread(_mean, lambda x: 1),
+    "norm-inside-residual": lambda g: g.x + layer_norm(attend(g, *qkv(g)), g.gain, g.bias),
     "norm-placement": lambda g: g.x + attend(g, *qkv(g, layer_norm(g.x, g.gain, g.bias))),
 }
 """With the norm behind the residual."""
@@ -114,6 +117,45 @@ def block(activation=gelu, first=("gain", "bias"), second=("mlp_gain", "mlp_bias
     return run
 
 
+def with_first_input(g):
+    x = layer_norm(g.x + attend(g, *qkv(g)), g.gain, g.bias)
+    return layer_norm(g.x + gelu(x @ g.up) @ g.down, g.mlp_gain, g.mlp_bias)
+
+
+def without_second_norm(g):
+    x = layer_norm(g.x + attend(g, *qkv(g)), g.gain, g.bias)
+    return x + gelu(x @ g.up) @ g.down
+
+
+def without_norms(g):
+    x = g.x + attend(g, *qkv(g))
+    return x + gelu(x @ g.up) @ g.down
+
+
+def gated(product):
+    """A pre-norm block whose MLP has a gate: product(gate, up), as it should be silu(gate) * up."""
+
+    def run(g):
+        x = g.x + attend(g, *qkv(g, layer_norm(g.x, g.gain, g.bias)))
+        y = layer_norm(x, g.mlp_gain, g.mlp_bias)
+        return x + product(y @ g.gate, y @ g.up) @ g.down
+
+    return run
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+GATED = {
+    "gate-exchanged": gated(lambda gate, up: gate * silu(up)),
+    "gate-missing:kept=gate": gated(lambda gate, up: silu(gate)),
+    "gate-missing:kept=up": gated(lambda gate, up: silu(up)),
+    "activation-of-other-kind:to=gelu": gated(lambda gate, up: gelu(gate) * up),
+}
+"""With a gated MLP and its norms before."""
+
+
 def without_second_residual(g):
     x = layer_norm(g.x + attend(g, *qkv(g)), g.gain, g.bias)
     return layer_norm(gelu(x @ g.up) @ g.down, g.mlp_gain, g.mlp_bias)
@@ -127,6 +169,11 @@ MLP = {
     "norm-shared:of=first": block(second=("gain", "bias")),
     "norm-shared:of=second": block(first=("mlp_gain", "mlp_bias")),
     "residual-missing:line=mlp.residual": without_second_residual,
+    "residual-of-first-input": with_first_input,
+    "norm-left-out:line=mlp.norm": without_second_norm,
+    "norm-left-out:line=all": without_norms,
+    "activation-of-other-kind:to=relu": block(lambda x: np.maximum(x, 0)),
+    "activation-of-other-kind:to=silu": block(silu),
 }
 """With an MLP and two norms."""
 

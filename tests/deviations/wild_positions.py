@@ -124,6 +124,27 @@ def cached(start, seen=None, padding=None):
     return run
 
 
+def unread(g):
+    """New tokens that see each other alone."""
+    q, k, v = qkv(g)
+    angle = angles(len(g.x), q.shape[-1], start=g.past_key.shape[1])
+    may = np.tri(len(g.x), dtype=bool)
+    return merge(softmax(np.where(may, scores(turn(q, angle), turn(k, angle)), -np.inf)) @ v) @ g.wo
+
+
+def behind(g):
+    """The cache put behind the new tokens, the mask as for the right order."""
+    q, k, v = qkv(g)
+    past, n = g.past_key.shape[1], len(g.x)
+    angle = angles(n, q.shape[-1], start=past)
+    k, v = np.concatenate([turn(k, angle), g.past_key], axis=1), np.concatenate([v, g.past_value], axis=1)
+    may = np.tril(np.ones((n, past + n), bool), k=past)
+    return merge(softmax(np.where(may, scores(turn(q, angle), k), -np.inf)) @ v) @ g.wo
+
+
+UNPADDED_CACHE = {"cache-missing": unread, "cache-behind": behind}
+"""With a cache and no padding."""
+
 CACHE = {
     "rotary-offset:by=1": cached(lambda past: past + 1),
     "rotary-past-forgotten": cached(lambda past: 0),
@@ -198,6 +219,7 @@ def from_embedding(g):
 
 
 SINUSOIDS = {
+    "positions-doubled": sinusoids(lambda n, d: 2 * interleaved(n, d)),
     "embedding-scaled": scaled_embedding,
     "positions-missing": sinusoids(lambda n, d: 0.0),
     "residual-from-embedding": from_embedding,

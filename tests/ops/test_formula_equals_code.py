@@ -110,6 +110,8 @@ VARIANTS = {
     "divide_by_fourth_root": Case(),
     "scale_by_all_heads": Case(),
     "scale_by_keys": Case(),
+    "scale_by_rounded_root": Case(parameters={"decimals": st.integers(1, 3)}),
+    "exponentials": Case((SCORES,)),
     "mask_inverted": Case((SCORES, BOOLEANS)),
     "padding_inverted": Case((SCORES, BOOLEANS)),
     "mask_padding_queries": Case((SCORES, BOOLEANS)),

@@ -213,12 +213,14 @@ class _Diagnosis:
     ) -> Iterator[tuple[tuple[str, ...], Working]]:
         """Sets with one deviation more, that cannot be seen on this data."""
         ids = {hypotheses.candidates[each].id for each in chosen}
+        alone = hypotheses.rewritten(chosen)
         for number, applied in enumerate(self.plans.deviations):
             if applied.id in ids or not self.plans.touches[number].any():
                 continue
             together = tuple(sorted((*chosen, number)))
             working = hypotheses.rewritten(together)
-            if working is not None and self._same(working, numbers):
+            # What changes nothing beside the others, such as the eps of a norm that is left out, is not hidden by data.
+            if working is not None and working != alone and self._same(working, numbers):
                 yield hypotheses.texts(together), working
 
     def _same(self, working: Working, numbers: Arrays) -> bool:

@@ -1,12 +1,64 @@
-"""Deviations in the activation of the MLP."""
+"""Deviations in the MLP: its activation, and the gate that the activation is of."""
 
 from __future__ import annotations
 
-from clearhead.deviations.deviation import Deviation
-from clearhead.deviations.rewrites import leave_out, swap
-from clearhead.ops import tokens, variants_tokens
+from collections.abc import Iterable
+
+from clearhead.deviations.deviation import Deviation, Parameter, values
+from clearhead.deviations.rewrites import Nothing, belongs_to, leave_out, reread, swap, with_operation
+from clearhead.errors import SpecError
+from clearhead.line import Line
+from clearhead.ops import Parameters, linear, tokens, variants_heads, variants_tokens
+from clearhead.working import Working
 
 _ACTIVATIONS = (tokens.gelu, tokens.gelu_tanh, tokens.silu, tokens.relu)
+_OTHERS = {"relu": (tokens.relu,), "silu": (tokens.silu,), "gelu": (tokens.gelu, tokens.gelu_tanh)}
+"""The kinds of activation; that GELU has two forms is a row of its own."""
+
+
+def _of_other_kind(working: Working, to: str) -> Working:
+    if to not in _OTHERS:
+        raise SpecError(f"activation-of-other-kind expects to as {', '.join(_OTHERS)}; got {to!r}.")
+    new = _OTHERS[to][0]
+    return swap({old: new for old in _ACTIVATIONS if old not in _OTHERS[to]})(working)
+
+
+def _try_kinds(working: Working) -> Iterable[Parameters]:
+    return tuple((("to", kind),) for kind in _OTHERS)
+
+
+def _gate_of(working: Working) -> tuple[Line, Line, str, str]:
+    """The activation of a gated MLP, the product it goes into, and the names of its gate and of what that gates."""
+    for line in working.lines:
+        if line.operation is linear.multiply and belongs_to(line, "gated"):
+            active = next(each for each in working.lines if each.name == line.operands[0])
+            return active, line, active.operands[0], line.operands[1]
+    raise Nothing("no line of this working is a gated product.")
+
+
+def _exchanged(working: Working) -> Working:
+    active, gated, gate, up = _gate_of(working)
+
+    def change(line: Line) -> list[Line]:
+        return [reread(line, {gate: up, up: gate}) if line in (active, gated) else line]
+
+    return working.rewrite(change)
+
+
+def _gate_missing(working: Working, kept: str) -> Working:
+    """Leaves the product out, and lets the activation be of the one branch that is kept."""
+    active, gated, gate, up = _gate_of(working)
+    branches = {"gate": gate, "up": up}
+    if kept not in branches:
+        raise SpecError(f"gate-missing expects kept as gate or up, got {kept!r}.")
+
+    def change(line: Line) -> list[Line]:
+        if line == active:
+            return [reread(line, {gate: branches[kept]})]
+        return [with_operation(line, variants_heads.unchanged) if line == gated else line]
+
+    return working.rewrite(change)
+
 
 ROWS = (
     Deviation(
@@ -30,6 +82,18 @@ ROWS = (
         catalogue=("G14",),
     ),
     Deviation(
+        id="activation-of-other-kind",
+        kind="convention",
+        does="The MLP has another activation.",
+        invisible="Between ReLU, SiLU and GELU where all values are 0 or large.",
+        remedy="Follow the model's configuration: the original has ReLU (also the default of torch's "
+        "TransformerEncoderLayer), BERT and GPT-2 GELU, Llama SiLU.",
+        seen="A port that keeps its library's default; no public thread is pinned to it.",
+        rewrite=_of_other_kind,
+        parameters=(Parameter("to", str, "relu, silu or gelu"),),
+        tries=_try_kinds,
+    ),
+    Deviation(
         id="activation-missing",
         kind="mistake",
         does="The activation is left out: the MLP is linear.",
@@ -37,5 +101,25 @@ ROWS = (
         remedy="act(x @ w_up + b_up) @ w_down + b_down.",
         seen="A common slip in hand work.",
         rewrite=leave_out(*_ACTIVATIONS),
+    ),
+    Deviation(
+        id="gate-exchanged",
+        kind="mistake",
+        does="The activation is of the up projection, and the gate multiplies it as it is.",
+        invisible="Where both weights are equal.",
+        remedy="act(x @ w_gate) * (x @ w_up). In files with one fused array look up which half is the gate.",
+        seen="The family of ARGMINN#1: the parts of a fused array in another order.",
+        rewrite=_exchanged,
+    ),
+    Deviation(
+        id="gate-missing",
+        kind="mistake",
+        does="The MLP is not gated: the activation of one of the two branches is all.",
+        invisible="Where the branch that is left out is 1.",
+        remedy="act(x @ w_gate) * (x @ w_up): three weight matrices, not two.",
+        seen="Ports from MLPs without a gate; no public thread is pinned to it.",
+        rewrite=_gate_missing,
+        parameters=(Parameter("kept", str, "the branch that the activation is of: gate or up"),),
+        tries=values("kept", "gate", "up"),
     ),
 )

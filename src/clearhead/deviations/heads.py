@@ -5,10 +5,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clearhead.deviations import projections
-from clearhead.deviations.deviation import Deviation, Rewrite
+from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
 from clearhead.deviations.norms import is_of_heads
 from clearhead.deviations.rewrites import (
     Nothing,
+    belongs_to,
     change_lines,
     follow,
     free_name,
@@ -121,13 +122,40 @@ def _exchange(working: Working, role: str) -> Working:
     return working.rewrite(change)
 
 
-def _averaged_weights(working: Working) -> Working:
-    return change_lines(
-        working,
-        lambda line: is_called(line, "weights"),
-        lambda line: follow(working, line, "of-each", variants_heads.average_weights),
-        "called weights",
-    )
+def _weights(operation: Operation) -> Rewrite:
+    """A rewrite that gives all heads the weights that an operation makes of each head's own."""
+
+    def rewrite(working: Working) -> Working:
+        return change_lines(
+            working,
+            lambda line: is_called(line, "weights"),
+            lambda line: follow(working, line, "of-each", operation),
+            "called weights",
+        )
+
+    return rewrite
+
+
+def _one_tiled(working: Working, tiled: str) -> Working:
+    return swap({linear.repeat: variants_heads.tile}, lambda line: belongs_to(line, tiled))(working)
+
+
+def _cache_missing(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        return [replace(line, operation=variants_heads.unchanged, operands=line.operands[1:])]
+
+    return change_lines(working, _is_joined, change, "an append to a cache")
+
+
+def _cache_behind(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        return [replace(line, operands=line.operands[::-1])]
+
+    return change_lines(working, _is_joined, change, "an append to a cache")
+
+
+def _is_joined(line: Line) -> bool:
+    return line.operation is linear.append
 
 
 def _joined(operation: Operation) -> Rewrite:
@@ -270,6 +298,18 @@ ROWS = (
         catalogue=("B11",),
     ),
     Deviation(
+        id="groups-differ",
+        kind="mistake",
+        does="Of key and value heads the one kind is given to query heads in turn, 1 2 1 2, the other to neighbours.",
+        invisible="Where there is one key/value head, or one query head to each.",
+        remedy="Repeat both the same way: np.repeat(k, h // g, axis=0), np.repeat(v, h // g, axis=0).",
+        seen="The family of onnx PR#7274: one of two lines mended.",
+        rewrite=_one_tiled,
+        parameters=(Parameter("tiled", str, "what is given in turn: key or value"),),
+        tries=values("tiled", "key", "value"),
+        catalogue=("B11",),
+    ),
+    Deviation(
         id="groups-repeated-over-tokens",
         kind="mistake",
         does="Key/value heads are repeated along the tokens and not along the heads, and cut into heads again.",
@@ -279,6 +319,33 @@ ROWS = (
         seen="prime-rl PR#2681, VeOmni PR#162, tiny-universe#21.",
         rewrite=swap({linear.repeat: variants_heads.repeat_tokens}),
         catalogue=("B12",),
+    ),
+    Deviation(
+        id="weights-of-first-head",
+        kind="mistake",
+        does="The first head's weights are applied to every head's values.",
+        invisible="Where there is one head, or all heads have equal weights.",
+        remedy="Index the head in the loop: weights[h] @ v[h], or weights @ v with the axis of heads in both.",
+        seen="A common slip in loops over heads; no public thread is pinned to it.",
+        rewrite=_weights(variants_heads.first_head),
+    ),
+    Deviation(
+        id="cache-missing",
+        kind="mistake",
+        does="Queries see the new keys and values alone, not those of the cache.",
+        invisible="Never on ordinary data.",
+        remedy="k, v = np.concatenate([past_k, k], axis=-2), np.concatenate([past_v, v], axis=-2), and keep them.",
+        seen="A cache that is filled and not read; no public thread is pinned to it.",
+        rewrite=_cache_missing,
+    ),
+    Deviation(
+        id="cache-behind",
+        kind="mistake",
+        does="The new keys and values are put before those of the cache; masks count from the wrong end.",
+        invisible="Where no mask depends on the order.",
+        remedy="The oldest first: np.concatenate([past, new], axis=-2).",
+        seen="A common slip of concatenation; no public thread is pinned to it.",
+        rewrite=_cache_behind,
     ),
     Deviation(
         id="qk-norm-missing",
@@ -308,7 +375,7 @@ ROWS = (
         remedy="Keep the axis of heads until after weights @ v; need_weights with average_attn_weights is for "
         "looking at.",
         seen="anyup#27, webui-visualize-cross-attention#9.",
-        rewrite=_averaged_weights,
+        rewrite=_weights(variants_heads.average_weights),
         catalogue=("F12",),
     ),
 )

@@ -10,6 +10,7 @@ from clearhead.deviations.rewrites import (
     Nothing,
     adjust,
     change_lines,
+    follow,
     free_name,
     is_called,
     reread,
@@ -51,6 +52,13 @@ def _positions_missing(working: Working) -> Working:
     return change_lines(
         working, _is_sum, lambda line: [with_operation(line, unchanged)], "a sum of embedding and position"
     )
+
+
+def _positions_doubled(working: Working) -> Working:
+    def change(line: Line) -> list[Line]:
+        return follow(working, line, "once", line.operation, line.operands[1])
+
+    return change_lines(working, _is_sum, change, "a sum of embedding and position")
 
 
 def _shifted(working: Working, by: int) -> Working:
@@ -108,6 +116,15 @@ ROWS = (
         remedy="Add them once, before the first block: x = embedding + position.",
         seen="Hand solutions that begin at the embeddings; no public thread is pinned to it.",
         rewrite=_positions_missing,
+    ),
+    Deviation(
+        id="positions-doubled",
+        kind="mistake",
+        does="The positions are added twice.",
+        invisible="Where all positions are 0.",
+        remedy="Add them once, where tokens are embedded or at the start of the block, not at both.",
+        seen="A common slip in ports; no public thread is pinned to it.",
+        rewrite=_positions_doubled,
     ),
     Deviation(
         id="residual-from-embedding",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from msgspec.structs import replace
 
 from clearhead.axes import Axes
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
 from clearhead.deviations.rewrites import (
+    ALL,
     Match,
     Nothing,
     change_lines,
@@ -19,8 +21,8 @@ from clearhead.deviations.rewrites import (
     with_operation,
 )
 from clearhead.errors import SpecError
-from clearhead.line import Line
-from clearhead.ops import Operation, linear, tokens, variants_norms
+from clearhead.line import Line, find
+from clearhead.ops import Operation, Parameters, linear, tokens, variants_norms
 from clearhead.ops.variants_heads import unchanged
 from clearhead.working import Working
 
@@ -108,6 +110,41 @@ def _over_matrix(working: Working) -> Working:
     if kinds == {tokens.layer_norm}:
         return swap({tokens.layer_norm: tokens.norm_over_matrix})(working)
     return _over("matrix")(working)
+
+
+def _divides_centred(line: Line) -> bool:
+    return "centred" in line.operands[0].split(".")
+
+
+def _names(working: Working) -> tuple[str, ...]:
+    """The norms of tokens, by the names of their last lines."""
+    return tuple(line.name for line in working.lines if is_called(line, "norm") and not is_of_heads(line))
+
+
+def _left_out(working: Working, line: str) -> Working:
+    """Passes on what a norm would take, and drops all the lines that it is made of."""
+    names = _names(working)
+    if not names:
+        raise Nothing("no line of this working is a norm of tokens.")
+    chosen = names if line == ALL else (find(line, names, what="norm"),)
+    for name in chosen:
+        steps = [each for each in working.lines if each.name == name or each.name.startswith(f"{name}.")]
+        passed = Line(name, unchanged, steps[0].operands[:1], steps[-1].axes)
+        working = working.rewrite(partial(_without, steps=steps, passed=passed))
+    return working
+
+
+def _without(line: Line, *, steps: list[Line], passed: Line) -> list[Line]:
+    if line.name == passed.name:
+        return [passed]
+    return [] if line in steps else [line]
+
+
+def _try_left_out(working: Working) -> Iterable[Parameters]:
+    """Each norm and all; not what leaves nothing out that `norm-missing` does not."""
+    names, gained = _names(working), any(map(_is_affine, working.lines))
+    tried = (*((ALL,) if gained and len(names) > 1 else ()), *(names if gained or len(names) > 1 else ()))
+    return tuple((("line", name),) for name in tried)
 
 
 def _is_affine(line: Line) -> bool:
@@ -272,6 +309,26 @@ ROWS = (
         remedy="Norm each token: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps).",
         seen="A common slip in hand work; no public thread is pinned to it.",
         rewrite=leave_out(*CENTRED),
+    ),
+    Deviation(
+        id="norm-not-divided",
+        kind="mistake",
+        does="The mean is taken off each token, and what is left is not divided by the standard deviation.",
+        invisible="Where every variance is 1.",
+        remedy="(x - mean) / np.sqrt(var + eps).",
+        seen="A common slip in hand work; no public thread is pinned to it.",
+        rewrite=_step({variants_norms.quotient: unchanged}, _divides_centred),
+    ),
+    Deviation(
+        id="norm-left-out",
+        kind="mistake",
+        does="A norm is left out with its gain and bias: what it would take goes on as it is.",
+        invisible="Where the norm changes nothing.",
+        remedy="Norm at every place that the model does: before or behind attention, and before or behind the MLP.",
+        seen="A common slip in hand work and in ports; no public thread is pinned to it.",
+        rewrite=_left_out,
+        parameters=(Parameter("line", str, "the norm, such as mlp.norm, or all"),),
+        tries=_try_left_out,
     ),
     Deviation(
         id="norm-gain-missing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -82,6 +83,36 @@ def _from_norm(working: Working) -> Working:
         return [replace(line, operands=(outputs[line.name], *line.operands[1:]))]
 
     return change_lines(working, lambda line: line.name in outputs, change, "a residual behind a norm")
+
+
+def _norm_inside(working: Working) -> Working:
+    """Makes x + norm(f(x)) of norm(x + f(x)): the residual's name holds the sum, and the norm's what the half gives."""
+    behind = [half for half in _halves(working) if not half.before]
+    if not behind:
+        raise Nothing("no norm of this working stands behind a residual.")
+    for half in behind:
+        working = working.rewrite(partial(_inside, half=half, inner=free_name(f"{half.output}.of-output", working)))
+    return working
+
+
+def _inside(line: Line, *, half: _Half, inner: str) -> list[Line]:
+    if line == half.residual:
+        steps = [reread(each, {line.name: line.operands[1]}) for each in half.norm]
+        return [*steps[:-1], replace(steps[-1], name=inner), replace(line, operands=(half.source, inner))]
+    if line in half.norm:
+        given = Line(half.output, unchanged, (half.residual.name,), half.residual.axes)
+        return [given] if line == half.norm[-1] else []
+    return [line]
+
+
+def _of_first_input(working: Working) -> Working:
+    """Lets every later residual add what the first one adds."""
+    found = [line for line in working.lines if _is_residual(line)]
+
+    def change(line: Line) -> list[Line]:
+        return [replace(line, operands=(found[0].operands[0], *line.operands[1:]))]
+
+    return change_lines(working, lambda line: line in found[1:], change, "a second residual")
 
 
 def _norm_elsewhere(working: Working) -> Working:
@@ -175,6 +206,26 @@ ROWS = (
         seen="pytorch#61165 (the first norm_first); BLOOM can be told to (apply_residual_connection_post_layernorm).",
         rewrite=_from_norm,
         catalogue=("G3",),
+    ),
+    Deviation(
+        id="residual-of-first-input",
+        kind="mistake",
+        does="The residual of the MLP adds the input of the block, where what attention gave is meant.",
+        invisible="Where attention changes nothing.",
+        remedy="residual = x again before the MLP, or x = x + mlp(norm(x)).",
+        seen="The family of faster-trajectory-transformer#3 and pytorch#61165: residuals taken from another x.",
+        rewrite=_of_first_input,
+        catalogue=("G3",),
+    ),
+    Deviation(
+        id="norm-inside-residual",
+        kind="convention",
+        does="What comes out is normed before it is added: x + norm(f(x)), where it is norm(x + f(x)).",
+        invisible="Never on ordinary data.",
+        remedy="Follow the model: Swin V2 and OLMo 2 norm inside the residual, the original and BERT behind it.",
+        seen="Swin V2 (res-post-norm); the family of annotated-transformer#92.",
+        rewrite=_norm_inside,
+        catalogue=("G4",),
     ),
     Deviation(
         id="norm-placement",

@@ -23,6 +23,7 @@ SCALES = (
     variants_scores.divide_by_fourth_root,
     variants_scores.scale_by_all_heads,
     variants_scores.scale_by_keys,
+    variants_scores.scale_by_rounded_root,
     variants_heads.unchanged,
 )
 
@@ -129,6 +130,16 @@ def _by_query(by_depth: Operation, power: float) -> Rewrite:
 
 def _scaled(line: Line, operation: Operation, *more: str, **parameters: float) -> Line:
     return replace(line, operation=operation, operands=(line.operands[0], *more), parameters=as_parameters(parameters))
+
+
+def _scale_by_depth(working: Working) -> Working:
+    query = _product(working).operands[0]
+    return change_lines(
+        working,
+        lambda line: is_scale(line) and line.operation is ops.scale,
+        lambda line: [_scaled(line, ops.scale_by_depth, query)],
+        "a scale of the model's own",
+    )
 
 
 def _scale_by_all_heads(working: Working) -> Working:
@@ -247,6 +258,18 @@ ROWS = (
         rewrite=_scale_by_keys,
     ),
     Deviation(
+        id="scale-rounded",
+        kind="mistake",
+        does="The scores are divided by a rounded root of the depth, such as 1.41 for 2 or 1.7 for 3.",
+        invisible="Where the root is a whole number.",
+        remedy="Divide by np.sqrt(d), or carry four decimals: 1.4142, 1.7321, 2.2361.",
+        seen="Hand solutions; no public thread is pinned to it.",
+        rewrite=swap({ops.scale_by_depth: variants_scores.scale_by_rounded_root}),
+        parameters=(Parameter("decimals", int, "how many the root is rounded to"),),
+        tries=values("decimals", 2, 1),
+        catalogue=("H1",),
+    ),
+    Deviation(
         id="scale-squared",
         kind="mistake",
         does="The scores are divided by the depth and not by its root: the root is missing, or the scale applied "
@@ -288,6 +311,16 @@ ROWS = (
         rewrite=_scale_factor,
         parameters=(Parameter("factor", float, "what the scores are multiplied by"),),
         tries=values("factor", 0.0625, 0.08838834764831845, 0.125, 0.5),
+        catalogue=("D7",),
+    ),
+    Deviation(
+        id="scale-by-depth",
+        kind="mistake",
+        does="The scores are divided by the root of the depth, where the model has a scale of its own.",
+        invisible="Where that scale is 1 / sqrt(depth).",
+        remedy="Pass it on: scaled_dot_product_attention(q, k, v, scale=...), or q * scale before q @ k.T.",
+        seen="ferrox#40 and #65, TransformerLens PR#694, mlc-llm PR#3485.",
+        rewrite=_scale_by_depth,
         catalogue=("D7",),
     ),
     Deviation(

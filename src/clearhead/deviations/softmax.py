@@ -20,6 +20,7 @@ _OTHERS = (
     variants_scores.exp_over_sum,
     variants_scores.share_of_sum,
     variants_scores.sigmoid,
+    variants_scores.exponentials,
 )
 SOFTMAXES = (scores.softmax, scores.softmax_over_queries, *_OTHERS)
 
@@ -162,6 +163,16 @@ ROWS = (
         remedy="e = np.exp(s); e / e.sum(axis=-1, keepdims=True).",
         seen="The family of HighPerfLLMs2024#3.",
         rewrite=swap({scores.softmax: variants_scores.share_of_sum}),
+        catalogue=("F7",),
+    ),
+    Deviation(
+        id="softmax-undivided",
+        kind="mistake",
+        does="The weights are the exponentials of the scores, not divided by their sum.",
+        invisible="Where these sums are 1 already.",
+        remedy="e / e.sum(axis=-1, keepdims=True).",
+        seen="The family of HighPerfLLMs2024#3.",
+        rewrite=swap({scores.softmax: variants_scores.exponentials}),
         catalogue=("F7",),
     ),
     Deviation(

@@ -64,7 +64,7 @@ VARIANTS: dict[str, Operation] = {
         variants_scores.softmax_of_one, variants_scores.softmax_base, variants_scores.softmax_unshifted,
         variants_scores.softmax_shifted_globally, variants_scores.softmax_one,
         variants_scores.softmax_one_shifted, variants_scores.exp_over_sum, variants_scores.share_of_sum,
-        variants_scores.sigmoid,
+        variants_scores.sigmoid, variants_scores.exponentials, variants_scores.scale_by_rounded_root,
         variants_scores.mask_padding_of_new, variants_scores.fill_all,
         variants_batch.swap_batch, variants_batch.batch_as_heads, variants_batch.mask_padding_tiled,
         variants_batch.mask_padding_by_head,

@@ -42,6 +42,17 @@ def scale_by_keys(xp: Namespace, s: Array) -> Array:
     return s / math.sqrt(s.shape[-1])
 
 
+@operation(
+    lambda decimals: formula(
+        "i j, i d -> i j", lambda s, q: s[i, j] / call("round", call("sqrt", Size("d")), decimals)
+    ),
+)
+def scale_by_rounded_root(xp: Namespace, s: Array, q: Array, *, decimals: int) -> Array:
+    """The scores divided by the square root of the depth, to so many decimals: 1.41 for 2."""
+    unit = 10**decimals
+    return s / (math.floor(math.sqrt(q.shape[-1]) * unit + 0.5) / unit)
+
+
 @operation(lambda: formula("i j, i j -> i j", lambda s, mask: where(mask[i, j], BARRED, s[i, j])))
 def mask_inverted(xp: Namespace, s: Array, mask: Array) -> Array:
     """Minus infinity where the mask is True, the scores elsewhere."""
@@ -250,6 +261,12 @@ def exp_over_sum(xp: Namespace, s: Array) -> Array:
 def share_of_sum(xp: Namespace, s: Array) -> Array:
     """The scores divided by their sum, without exponentials."""
     return s / xp.sum(s, axis=-1, keepdims=True)
+
+
+@operation(lambda: formula("i j -> i j", lambda s: call("exp", s[i, j])))
+def exponentials(xp: Namespace, s: Array) -> Array:
+    """The exponential of each score, not divided by their sum."""
+    return xp.exp(s)
 
 
 @operation(lambda: formula("i j -> i j", lambda s: 1 / (1 + call("exp", -s[i, j]))))

@@ -200,8 +200,15 @@ class Compiler:
 
     def _round(self, value: Value, decimals: Value, more: float) -> Value:
         """Rounding as by hand, halves away from zero, which libraries round to even; or cutting, with no half more."""
-        sign, floor, size = (self.dialect.functions[name] for name in ("sign", "floor", "abs"))
         unit = f"10**{decimals.code}"
+        if not value.array:
+            copysign, floor, size = (self.dialect.scalars[name] for name in ("copysign", "floor", "abs"))
+            return self._elementwise(
+                lambda s: f"{copysign}({floor}({size}({s[0].code}) * {unit} + {more!r}), {s[0].code}) / {unit}",
+                MULTIPLIED,
+                [value],
+            )
+        sign, floor, size = (self.dialect.functions[name] for name in ("sign", "floor", "abs"))
         return self._elementwise(
             lambda s: f"{sign}({s[0].code}) * {floor}({size}({s[0].code}) * {unit} + {more!r}) / {unit}",
             MULTIPLIED,
