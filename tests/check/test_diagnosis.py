@@ -342,3 +342,11 @@ def test_what_another_deviation_took_away_is_not_named_as_unseen():
     assert [each.deviations for each in report.findings] == [("norm-left-out:line=norm",)]
     told = {each.partition(":")[0] for group in report.indistinguishable for chosen in group.sets for each in chosen}
     assert not told & {"norm-eps", "norm-of-other-kind", "norm-over-matrix", "norm-gain-missing"}
+
+
+def test_a_report_as_text_has_the_telling_numbers():
+    """Messages of failed tests show what was claimed, what the working gives and what the explanation gives."""
+    soccer = read_problem("soccer")
+    said = str(diagnose(soccer.claims, soccer.textbook(), soccer.arrays))
+    assert "  claimed: [0.08860486; -0.33190762; 0.24330276]\n" in said
+    assert "  explained: [0.08860486; -0.33190762; 0.24330276]\n" in said

@@ -29,6 +29,9 @@ MOST_PREDICTED = 3
 MOST_NAMED = 8
 """Sets beyond these are only counted."""
 
+MOST_INLINE = 24
+"""Matrices of more numbers are not told on a line."""
+
 KINDS = {"mistake": "a mistake", "convention": "a convention that others follow", "rounding": "rounding"}
 
 
@@ -367,13 +370,13 @@ def _finding_data(finding: Finding) -> dict[str, Any]:
 
 
 def plain_text(report: Outcome) -> str:
-    """The report as bare text, without its matrices: for messages."""
+    """The report as bare text, small matrices on a line each: for messages."""
     precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
     return "\n".join(line for part in _told(report) for line in lines_of(part, max(DECIMALS, min(precise, 8))))
 
 
 def lines_of(part: Part, decimals: int | None) -> Iterator[str]:
-    """A part as bare lines; none for matrices."""
+    """A part as bare lines; of large matrices only how large they are."""
     match part:
         case Prose(words) | Remark(words):
             yield words
@@ -383,3 +386,13 @@ def lines_of(part: Part, decimals: int | None) -> Iterator[str]:
             yield f"  {text(part.left)} = {text(part.right, decimals=decimals, first=part.first)}"
         case Arithmetic(explanation):
             yield f"  {explanation}"
+        case Panels(matrices):
+            yield from (f"  {matrix.title}: {_inline(matrix.values, decimals)}" for matrix in matrices)
+
+
+def _inline(values: np.ndarray[Any, Any], decimals: int | None) -> str:
+    """A matrix on one line, or how many numbers it has."""
+    if values.size > MOST_INLINE:
+        return f"{values.size} numbers"
+    rows = (", ".join(number(float(value), decimals) for value in row) for row in np.atleast_2d(values))
+    return f"[{'; '.join(rows)}]"
