@@ -15,6 +15,7 @@ from .recalculation import differences, recalculated
 
 WORDS = ("batch", "batch", "head", "token", "depth")
 EXAMPLES = 4
+HOLDS = {"b": "booleans", "i": "integers", "f": "numbers"}
 
 
 def working_of(examples):
@@ -24,8 +25,7 @@ def working_of(examples):
         formula = OPERATIONS[name].formula(as_parameters(parameters))
         for role, letters, operand in zip(formula.roles, formula.operands, operands, strict=True):
             words = WORDS[len(WORDS) - len(letters) :]
-            holds = "booleans" if operand.dtype == bool else "numbers"
-            givens.append(Given(f"{name}.{role}", words, holds=holds))
+            givens.append(Given(f"{name}.{role}", words, holds=HOLDS[operand.dtype.kind]))
             arrays[f"{name}.{role}"] = operand
         words = WORDS[len(WORDS) - len(formula.result) :]
         operands = tuple(f"{name}.{role}" for role in formula.roles)

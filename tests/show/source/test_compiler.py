@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from clearhead.errors import ShapeError
 from clearhead.ops import OPERATIONS, as_parameters
 from clearhead.show.source.cells import Variable
 from clearhead.show.source.compiler import Compiler
@@ -55,11 +56,19 @@ def test_compiled_code_gives_the_numbers_of_the_operation(name, data):
     operands, parameters = data.draw(drawn(operation, CASES[name]))
     expected = operation(*operands, **parameters)
     roles = operation.formula(as_parameters(parameters)).roles
+    assume(name != "look_up" or operands[0].ndim == 2)  # a batch of tables is refused
     for dialect, convert in LIBRARIES:
         code = source(operation, operands, parameters, dialect)
         result = executed(code, roles, operands, convert)
         assert result.shape == expected.shape, code
         np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12, err_msg=code)
+
+
+def test_rows_of_several_tables_are_refused():
+    """Code for rows chosen by numbers is written for one table; a batch of tables is an error, not wrong numbers."""
+    table, token = np.zeros((2, 3, 4)), np.array([1, 0])
+    with pytest.raises(ShapeError, match="table: rows chosen by numbers are written as code for one table alone"):
+        source(OPERATIONS["look_up"], [table, token], {}, NUMPY)
 
 
 SHAPES = {"h": 2, "g": 2, "i": 3, "j": 5, "m": 4, "d": 6, "c": 3, "p": 2, "n": 3}

@@ -139,6 +139,8 @@ class Printer:
         match expr:
             case Number(value):
                 return _number(value)
+            case Ref(_, (row, *_)) if not is_known(row):
+                return self._chosen(expr, places), ATOM
             case Ref():
                 return self._area(expr, places, over).seen_from(self.sheet), ATOM
             case Call(function, arguments):
@@ -177,6 +179,14 @@ class Printer:
         area = self._areas[key]
         self._read.setdefault(ref.operand, {})[area.seen_from(self.sheet)] = None
         return area
+
+    def _chosen(self, ref: Ref, places: Places) -> str:
+        """The cell of a table in the row that another cell's number names, counted from 0."""
+        row, *rest = ref.indices
+        number = self.inside(row, ADDED, places)
+        letter = dict(zip(self.formula.roles, self.formula.operands, strict=True))[ref.operand][0]
+        column = self._area(Ref(ref.operand, (Index(letter), *rest)), places, (letter,))
+        return f"INDEX({column.seen_from(self.sheet)},{number}+1)"
 
     def _rectangle(self, ref: Ref, places: Places, moving: tuple[str, ...]) -> Area:
         runs = list(product(*(range(self.sizes[name]) for name in moving)))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from clearhead.axes import Shape
+from clearhead.errors import ShapeError
 from clearhead.expr import Binary, Call, Expr, Formula, Index, Let, Local, Number, Reduce, Ref, Size, Where, walk
 from clearhead.expr.evaluate import NEARLY
 from clearhead.show.patterns import Softmax, is_known, may_be_barred, softmax_of
@@ -138,8 +139,20 @@ class Compiler:
         return self.write(dict(self.formula.sizes)[index], {})
 
     def _cells(self, operand: str, indices: tuple[Expr, ...], ranges: Ranges) -> Value:
+        if not all(map(is_known, indices)):
+            return self._chosen(operand, indices, ranges)
         cells = Cells(self.operands[operand], indices, ranges, self.sizes, self.dialect)
         return cells.value(lambda index, over: self._grid_index(index, over, ranges))
+
+    def _chosen(self, operand: str, indices: tuple[Expr, ...], ranges: Ranges) -> Value:
+        """The rows of a table that another operand's numbers name."""
+        table, (row, *rest) = self.operands[operand], indices
+        columns = tuple(index.name for index in rest if isinstance(index, Index))
+        whole = [range(size) for size in table.sizes[1:]]
+        if table.lead or len(columns) < len(rest) or [ranges[letter] for letter in columns] != whole:
+            raise ShapeError(f"{table.code}: rows chosen by numbers are written as code for one table alone")
+        chosen = self.write(row, ranges)
+        return Value(f"{table.code}[{chosen.code}]", ATOM, (*chosen.axes, *columns), chosen.lead)
 
     def _grid_index(self, index: Expr, over: tuple[str, ...], ranges: Ranges) -> str:
         """An index as code that spans, with the others, a grid over these letters."""
