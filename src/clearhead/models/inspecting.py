@@ -6,8 +6,8 @@ from ``scores`` to ``head`` stands `clearhead.inspect`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
@@ -39,7 +39,7 @@ class Asked(Struct, frozen=True):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle of an inspection; ``partial`` has the layers that were finished, and says which are missing."""
+    """Ctrl-C in the middle of an inspection; ``partial`` has the layers that were finished, and names the missing."""
 
     def __init__(self, partial: Survey) -> None:
         super().__init__("the inspection was interrupted")
@@ -104,8 +104,8 @@ def notes_of(model: Model, tokens: int) -> tuple[str, ...]:
     if trained is None or tokens <= trained:
         return ()
     return (
-        f"The text has {tokens:,} tokens, and the model was trained on at most {trained:,} at once: what it does behind "
-        f"these says little of how it works within them.",
+        f"The text has {tokens:,} tokens, and the model was trained on at most {trained:,} at once: what it does "
+        f"behind these says little of how it works within them.",
     )
 
 
@@ -136,17 +136,16 @@ class _Run:
         self.working = model.working()
         self.specs = model.conventions.spec().layers
         self.weights = model.arrays
-        self.arrays: dict[str, Numbers] = dict(inputs.arrays)
-        self.stream = model.hidden[0]
         self.kernel = ""
         model.check_length(inputs, self.weights)
         cut = _cut(self.working, 0)
-        self._go_on(self.stream, cut.query, cut.key, cut.value)
+        self.at = model.hidden[0], self._between(inputs.arrays, model.hidden[0], cut.query, cut.key, cut.value)
 
     @property
     def hidden(self) -> Numbers:
         """The state behind the last layer that is done."""
-        return self.arrays[self.stream]
+        stream, arrays = self.at
+        return arrays[stream]
 
     def layer(self, number: int, *, count: int, tell: bool) -> LayerStatistics | None:
         """Works a layer out, up to what the next one's attention reads, and tells of it."""
@@ -154,18 +153,18 @@ class _Run:
         asked = self.asked if tell else Asked(0, (), received=False)
         found = self._attend(number, cut, asked, count)
         after = self.model.hidden[number + 1]
-        self.arrays = {self.stream: self.hidden, cut.head: found.output}
+        wanted: tuple[str, ...] = ()
         if number + 1 < count:
             ahead = _cut(self.working, number + 1)
-            self._go_on(after, ahead.query, ahead.key, ahead.value)
-        else:
-            self._go_on(after)
-        self.stream = after
+            wanted = ahead.query, ahead.key, ahead.value
+        before = {self.model.hidden[number]: self.hidden, cut.head: found.output}
+        self.at = after, self._between(before, after, *wanted)
         self._report((number + 1) / count)
         return _statistics(found) if tell else None
 
     def _attend(self, number: int, cut: _Layer, asked: Asked, count: int) -> Inspection:
-        query, key, value = (self.arrays[name] for name in (cut.query, cut.key, cut.value))
+        _, arrays = self.at
+        query, key, value = (arrays[name] for name in (cut.query, cut.key, cut.value))
         share = self._attention_share(number, query.shape[-2], asked)
 
         def progress(done: int, whole: int) -> None:
@@ -178,13 +177,12 @@ class _Run:
         self.kernel = f"{found.kernel}: {found.reason}"
         return found
 
-    def _go_on(self, *wanted: str) -> None:
-        """Works lines out from those at hand, keeping nothing else."""
-        between = self.working.given(*self.arrays).until(*wanted)
-        weights = {given.name: self.weights[given.name] for given in between.givens if given.name not in self.arrays}
-        at_hand = {given.name: self.arrays[given.name] for given in between.givens if given.name in self.arrays}
-        made = between.run({**weights, **at_hand}, keep=wanted)
-        self.arrays = {name: made[name] for name in wanted}
+    def _between(self, arrays: Mapping[str, Numbers], *wanted: str) -> dict[str, Numbers]:
+        """Lines worked out from these and the weights, nothing else kept."""
+        between = self.working.given(*arrays).until(*wanted)
+        given = {each.name: arrays.get(each.name, self.weights.get(each.name)) for each in between.givens}
+        made = between.run(given, keep=wanted)
+        return {name: made[name] for name in wanted}
 
     def _attention_share(self, number: int, tokens: int, asked: Asked) -> float:
         """Which part of a layer's work is attention, by counting multiplications: for telling what is left."""
@@ -202,15 +200,10 @@ class _Run:
 
 def _cut(working: Working, layer: int) -> _Layer:
     """Where the attention of a layer begins and ends."""
-    scores, head = (_line(working, f"layers.{layer}.attention.{name}") for name in ("scores", "head"))
+    lines = {line.name: line for line in working.lines}
+    scores, head = (lines[f"layers.{layer}.attention.{name}"] for name in ("scores", "head"))
     query, key = scores.operands
     return _Layer(query, _shared(working, key), _shared(working, head.operands[1]), head.name)
-
-
-def _line(working: Working, name: str) -> Line:
-    line = working.line(name)
-    assert isinstance(line, Line)
-    return line
 
 
 def _shared(working: Working, name: str) -> str:
@@ -222,18 +215,12 @@ def _shared(working: Working, name: str) -> str:
 def _statistics(found: Inspection) -> LayerStatistics:
     """What is kept of an inspection: less than 60 bytes for each token of each head, in float32."""
     received = found.received
-    assert found.bands is not None
-    bands = found.bands.mean(-2, dtype=np.float64)
     return LayerStatistics(
         entropy=found.entropy,
         sink=found.sink,
         top_weights=found.top_weights,
-        top_keys=_numbers(found.top_keys),
-        bands=bands,
+        top_keys=np.asarray(found.top_keys, dtype=np.int32),
+        bands=np.mean(found.bands, axis=-2, dtype=np.float64),
         received_total=None if received is None else received.total,
         received_max=None if received is None else received.max,
     )
-
-
-def _numbers(keys: Any) -> Numbers:
-    return np.asarray(keys, dtype=np.int32)
