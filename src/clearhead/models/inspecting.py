@@ -220,7 +220,7 @@ def _statistics(found: Inspection) -> LayerStatistics:
         sink=found.sink,
         top_weights=found.top_weights,
         top_keys=np.asarray(found.top_keys, dtype=np.int32),
-        bands=np.mean(found.bands, axis=-2, dtype=np.float64),
+        bands=np.asarray(np.asarray(found.bands).mean(-2, dtype=np.float64)),
         received_total=None if received is None else received.total,
         received_max=None if received is None else received.max,
     )
