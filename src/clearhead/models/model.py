@@ -234,7 +234,10 @@ class Model:
         before = next((array.shape[-2] for name, array in arrays.items() if name.endswith("past.key")), 0)
         tokens = inputs.arrays["token"].shape[-1] if "token" in inputs.arrays else inputs.arrays["patch"].shape[-2] + 1
         if tokens + before > table.shape[0]:
-            raise ShapeError(f"the model has positions for {table.shape[0]} tokens, got {tokens + before}. Read fewer.")
+            most = table.shape[0]
+            raise ShapeError(
+                f"the model has positions for {most} tokens, got {tokens + before}. Read the first {most}."
+            )
 
     def _check_memory(self, working: Working, arrays: Arrays, names: tuple[str, ...], budget: int | None) -> None:
         shapes = working.shapes({each.name: arrays[each.name].shape for each in working.givens})

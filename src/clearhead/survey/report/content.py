@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,12 @@ def content_of(survey: Survey) -> tuple[Data, dict[str, Packed]]:
     """All that a report shows, and its packed numbers by name."""
     first = next(iter(survey.layers.values()), None)
     received = first is not None and first.received_total is not None
+    name, _, kind = survey.model.partition(": ")
     content = {
-        "title": visible(survey.model),
-        "about": f"{len(survey.tokens):,} tokens. Every weight was worked out, and none was stored.",
+        "title": visible(name),
+        "about": f"{visible(kind)}, on {len(survey.tokens):,} tokens. Every weight was worked out, and none was stored.",
         "notes": [*map(visible, survey.notes), *_missing(survey)],
-        "tokens": [visible(token) for token in survey.tokens],
+        "tokens": [visible(piece) for piece in pieces(survey.tokens)],
         "layers": list(survey.layers),
         "heads": 0 if first is None else first.entropy.shape[0],
         "edges": list(survey.edges),
@@ -44,6 +46,19 @@ def _missing(survey: Survey) -> list[str]:
     if not survey.missing:
         return []
     return [f"Interrupted: {told(survey.missing)} of the model {'is' if len(survey.missing) == 1 else 'are'} missing."]
+
+
+def pieces(tokens: Sequence[str]) -> list[str]:
+    """Tokens such that one after the other they are a text: WordPiece's carry no spaces, and mark what goes on.
+
+    >>> pieces(["[CLS]", "in", "##spect"]), pieces(["In", "spect", " it"])
+    (['[CLS]', ' in', 'spect'], ['In', 'spect', ' it'])
+    """
+    if any(token.startswith(" ") for token in tokens):
+        return list(tokens)
+    return [
+        token.removeprefix("##") if n == 0 or token.startswith("##") else f" {token}" for n, token in enumerate(tokens)
+    ]
 
 
 def _numbers(survey: Survey) -> dict[str, Packed]:
