@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from clearhead.cli import main
+from clearhead.cli.progress import TimeLeft
 from clearhead.models import inspecting
 
 CHECKPOINTS = Path(__file__).parents[2] / ".cache" / "checkpoints"
@@ -55,3 +56,9 @@ def test_an_interruption_is_told(tmp_path, monkeypatch):
 def test_what_cannot_be_done_is_said(arguments, said):
     """Before anything is worked out."""
     assert said in run(*arguments, typed="A cat.", code=2).output
+
+
+def test_the_time_left_is_told_at_the_pace_of_the_work():
+    """Ten seconds of preparing do not count; a quarter in two seconds leaves six; nothing is left at the end."""
+    left = TimeLeft(iter([0.0, 10.0, 12.0, 7210.0]).__next__)
+    assert [left(share) for share in (0, 0.25, 1)] == ["", "0:06 left", "0:00 left"]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from clearhead.cli.group import INTERRUPTED, command
+from clearhead.cli.progress import progress_bar
 from clearhead.errors import FileError
-
-STEPS = 1000
-"""Of the progress bar."""
 
 
 def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -63,7 +59,7 @@ def inspect(
     model = load(checkpoint)
     ids = model.tokenizer.encode(text).ids[:first]
     try:
-        with _bar(f"{len(ids):,} tokens") as progress:
+        with progress_bar(f"{len(ids):,} tokens", sys.stderr) as progress:
             found = model.inspect(ids, layers=layers, progress=progress)
     except Interrupted as stop:
         found = stop.partial
@@ -93,10 +89,3 @@ def _read(path: str) -> str:
         raise FileError(f"{path}: expects a text in UTF-8. Convert it: iconv -f latin1 -t utf-8") from None
     except OSError as error:
         raise FileError(f"{path}: the file cannot be read: {error.strerror}.") from None
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar with the time that is left, on the terminal only; gives what tells it the share that is done."""
-    with click.progressbar(length=STEPS, label=label, file=sys.stderr, show_eta=True) as bar:
-        yield lambda share: bar.update(max(0, int(share * STEPS) - bar.pos))

@@ -26,10 +26,10 @@ def content_of(survey: Survey) -> tuple[Data, dict[str, Packed]]:
     """All that a report shows, and its packed numbers by name."""
     first = next(iter(survey.layers.values()), None)
     received = first is not None and first.received_total is not None
-    name, _, kind = survey.model.partition(": ")
+    name, _, kind = visible(survey.model).partition(": ")
     content = {
-        "title": visible(name),
-        "about": f"{visible(kind)}, on {len(survey.tokens):,} tokens. Every weight was worked out, and none was stored.",
+        "title": name,
+        "about": f"{kind}, on {len(survey.tokens):,} tokens. Every weight was worked out, and none was stored.",
         "notes": [*map(visible, survey.notes), *_missing(survey)],
         "tokens": [visible(piece) for piece in pieces(survey.tokens)],
         "layers": list(survey.layers),
