@@ -1,4 +1,4 @@
-// Canvases: as sharp as the screen, in the page's colours.
+// Canvases, as sharp as the screen and in the page's colours; scales, and what is written beside them.
 
 /**
  * @typedef {{paper: string, card: string, cell: string, ink: string, soft: string, line: string, above: string, below: string, lit: string, font: string}} Inks
@@ -77,4 +77,50 @@ export function press(group, chosen) {
   for (const button of group.querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset["name"] === chosen));
   }
+}
+
+/**
+ * The mean and the largest of some numbers.
+ * @param {Float32Array} numbers
+ * @param {number} first
+ * @param {number} last
+ */
+export function spread(numbers, first, last) {
+  let [sum, most] = [0, 0];
+  for (let n = Math.max(first, 0); n < last; n += 1) {
+    const value = numbers[n] ?? 0;
+    sum += value;
+    if (value > most) most = value;
+  }
+  return { mean: last > first ? sum / (last - first) : 0, most };
+}
+
+/**
+ * @param {number} low
+ * @param {number} high
+ */
+export function powers(low, high) {
+  const found = [];
+  for (let power = Math.round(Math.log10(low)); power <= Math.log10(high) + 0.01; power += 1) found.push(10 ** power);
+  return found;
+}
+
+/**
+ * Round numbers between two.
+ * @param {number} begin
+ * @param {number} end
+ */
+export function ticks(begin, end) {
+  const rough = (end - begin) / 8;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = Math.max(1, (rough / power > 5 ? 10 : rough / power > 2 ? 5 : 2) * power);
+  const found = [];
+  for (let at = Math.ceil(begin / step) * step; at < end; at += step) found.push(at);
+  return found;
+}
+
+/** @param {string} token */
+export function short(token) {
+  const bare = token.trim() || "␣";
+  return bare.length > 11 ? `${bare.slice(0, 10)}…` : bare;
 }

@@ -1,7 +1,7 @@
 // The text as a strip: one bar for each token, or for as many as share a pixel; it is zoomed and moved along.
 
 import { h } from "../../show/page/dom.js";
-import { between, fit, inks, position, press } from "./plotting.js";
+import { between, fit, inks, position, powers, press, short, spread, ticks } from "./plotting.js";
 import { ALONG, told } from "./survey.js";
 
 /**
@@ -260,7 +260,7 @@ export class Strip {
     for (let column = 0; column < columns; column += 1) {
       const first = step >= 2 ? Math.floor(from) + column : Math.floor(from + column / step);
       const last = step >= 2 ? first + 1 : Math.max(first + 1, Math.floor(from + (column + 1) / step));
-      const { mean, most } = told_of(this.numbers, first, Math.min(last, this.count));
+      const { mean, most } = spread(this.numbers, first, Math.min(last, this.count));
       const left = step >= 2 ? Math.max((first - from) * step, 0) : column;
       const right = step >= 2 ? Math.min((first + 1 - from) * step - Math.min(step * 0.15, 3), this.width) : column + 1;
       if (right <= left) continue;
@@ -362,50 +362,4 @@ export class Strip {
       h("bdi", { class: "before" }, before), h("bdi", { class: "it" }, tokens[this.pointed] ?? ""), h("bdi", { class: "after" }, after),
     );
   }
-}
-
-/**
- * The mean and the largest of some numbers.
- * @param {Float32Array} numbers
- * @param {number} first
- * @param {number} last
- */
-function told_of(numbers, first, last) {
-  let [sum, most] = [0, 0];
-  for (let n = Math.max(first, 0); n < last; n += 1) {
-    const value = numbers[n] ?? 0;
-    sum += value;
-    if (value > most) most = value;
-  }
-  return { mean: last > first ? sum / (last - first) : 0, most };
-}
-
-/**
- * @param {number} low
- * @param {number} high
- */
-function powers(low, high) {
-  const found = [];
-  for (let power = Math.round(Math.log10(low)); power <= Math.log10(high) + 0.01; power += 1) found.push(10 ** power);
-  return found;
-}
-
-/**
- * Round numbers between two.
- * @param {number} begin
- * @param {number} end
- */
-function ticks(begin, end) {
-  const rough = (end - begin) / 8;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = Math.max(1, (rough / power > 5 ? 10 : rough / power > 2 ? 5 : 2) * power);
-  const found = [];
-  for (let at = Math.ceil(begin / step) * step; at < end; at += step) found.push(at);
-  return found;
-}
-
-/** @param {string} token */
-function short(token) {
-  const bare = token.trim() || "␣";
-  return bare.length > 11 ? `${bare.slice(0, 10)}…` : bare;
 }
