@@ -21,7 +21,7 @@ DIAGNOSED_TOKENS = 12
 DIAGNOSED_DECIMALS = 3
 
 
-@command('clearhead trace ./SmolLM2-135M "The capital of France is" --layer 3 -o trace.html')
+@command('clearhead trace ./SmolLM2-135M "The capital of" --layer 3 -o trace.html')
 @click.argument("checkpoint", type=click.Path())
 @click.argument("text")
 @click.option("--layer", type=click.IntRange(0), help="Keep every line of this layer, counted from 0.")
