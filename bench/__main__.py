@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import block, diagnosis, grade, kernels, models, startup
+from bench import block, diagnosis, grade, kernels, models, startup, survey
 
 BENCHMARKS = {
     "block": block.run,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "kernels": kernels.run,
     "models": models.run,
     "startup": startup.run,
+    "survey": survey.run,
 }
 
 

@@ -39,6 +39,7 @@ DOORS = {
     "clearhead.working": {"show"},
     "clearhead.problems.problem": {"show"},
     "clearhead.check.diagnosis": {"show"},
+    "clearhead.models.surveyed": {"survey"},
 }
 """Modules whose methods call a consumer at the moment they are used, so that things can save and show themselves."""
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from clearhead import __version__
-from clearhead.cli import check, exercises, grade, models, problems, serve, show
+from clearhead.cli import check, exercises, grade, inspect, models, problems, serve, show
 from clearhead.cli.group import Commands, command
 
 
@@ -51,6 +51,7 @@ COMMANDS = (
     exercises.generate,
     models.trace,
     models.verify,
+    inspect.inspect,
     completion,
 )
 """In the order in which a newcomer needs them."""

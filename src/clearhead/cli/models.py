@@ -21,7 +21,7 @@ DIAGNOSED_TOKENS = 12
 DIAGNOSED_DECIMALS = 3
 
 
-@command('clearhead trace ./SmolLM2-135M "The capital of France is" -o it.html')
+@command('clearhead trace ./SmolLM2-135M "The capital of France is"')
 @click.argument("checkpoint", type=click.Path())
 @click.argument("text")
 @click.option("--layer", type=click.IntRange(0), help="Keep every line of this layer, counted from 0.")

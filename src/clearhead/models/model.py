@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from clearhead.models.families import FAMILIES
 from clearhead.models.family import Family
 from clearhead.models.inputs import Inputs, Source, inputs_of
 from clearhead.models.replacing import Arrays, Replacement, replaced
+from clearhead.models.surveyed import Survey
 from clearhead.models.tokenizer import Tokenizer
 from clearhead.trace import Trace
 from clearhead.working import Working
@@ -205,7 +206,7 @@ class Model:
         inputs = inputs_of(self, source)
         working = self.working(padding=inputs.padded, cache=past is not None)
         arrays = {**self.arrays, **inputs.arrays, **({} if past is None else self._past(past))}
-        self._check_length(inputs, arrays)
+        self.check_length(inputs, arrays)
         if replace:
             working, arrays = replaced(working, arrays, replace)
         names = self.kept(keep, working)
@@ -221,14 +222,22 @@ class Model:
             raise UnknownName(f"past: {missing[0]} was not kept. Trace the beginning with keep=[..., 'cache'].")
         return {given: past[name] for given, name in found.items()}
 
-    def _check_length(self, inputs: Inputs, arrays: Arrays) -> None:
+    def check_length(self, inputs: Inputs, arrays: Arrays) -> None:
+        """Whether the model has a position for each token.
+
+        Raises:
+            ShapeError: it has a table of positions, and the text is longer.
+        """
         table = arrays.get("embedding.position.weight")
         if table is None:
             return
         before = next((array.shape[-2] for name, array in arrays.items() if name.endswith("past.key")), 0)
         tokens = inputs.arrays["token"].shape[-1] if "token" in inputs.arrays else inputs.arrays["patch"].shape[-2] + 1
         if tokens + before > table.shape[0]:
-            raise ShapeError(f"the model has positions for {table.shape[0]} tokens, got {tokens + before}. Read fewer.")
+            most = table.shape[0]
+            raise ShapeError(
+                f"the model has positions for {most} tokens, got {tokens + before}. Read the first {most}."
+            )
 
     def _check_memory(self, working: Working, arrays: Arrays, names: tuple[str, ...], budget: int | None) -> None:
         shapes = working.shapes({each.name: arrays[each.name].shape for each in working.givens})
@@ -244,6 +253,38 @@ class Model:
             offers = (each for each in SMALLER if needed(self.kept(each, working)) <= limit)
             fits = next(offers, None)
             memory.check(total, limit, None if fits is None else str(list(fits)))
+
+    def inspect(
+        self,
+        source: Source,
+        *,
+        layers: Iterable[int] | None = None,
+        top: int = 4,
+        bands: Sequence[int] | None = None,
+        received: bool = True,
+        progress: Callable[[float], object] | None = None,
+    ) -> Survey:
+        """Works a text out, however long, and tells what every head's weights are like, without storing them.
+
+        Memory grows linearly with the number of tokens; see `clearhead.inspect`, by which the weights are worked out.
+
+        Args:
+            source: one text, encoded text, or the numbers of its tokens.
+            layers: the layers to tell of, counted from 0; those behind the last are not worked out. None for all.
+            top: how many of each query's largest weights to tell.
+            bands: where bands of distance part, in tokens; None for each twice as far as the one before.
+            received: whether to tell what each token gets; nearly doubles the time of the attention.
+            progress: is called with the share of the whole that is done, from 0 to 1.
+
+        Raises:
+            Interrupted: Ctrl-C was pressed; its ``partial`` has the layers that were finished.
+            ShapeError: several texts, or more tokens than the model has positions for.
+            UnknownName: no such layer, or the model reads images.
+            CheckpointError: the weights do not fit the family's table.
+        """
+        from clearhead.models.inspecting import Asked, survey
+
+        return survey(self, source, layers, Asked(top, bands, received), progress)
 
     def next(self, trace: Trace, *, most: int = 5) -> tuple[Guess, ...]:
         """The most probable next tokens after the last one of a trace, the best first.

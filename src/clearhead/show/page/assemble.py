@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -34,7 +34,7 @@ MOST_TOLD = 100_000
 
 START = "$app.start(document);"
 
-_IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
+_IMPORT = re.compile(r'^import (\{[^}]*\}) from "[./\w]*/(\w+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 
 LICENCE = "Formulas are set in a part of STIX Two Math, under the SIL Open Font License 1.1 (openfontlicense.org)."
@@ -53,7 +53,12 @@ def page(trace: Trace, view: View) -> bytes:
 
 def page_of(content: Data, arrays: Mapping[str, Packed], paper: Document) -> str:
     """The page of a content and its packed arrays, with the document that is printed and read without scripts."""
-    blocks = "\n".join(_block(name, packed) for name, packed in arrays.items())
+    return file_of(content, arrays, (styles(), f"{program()}{START}"), to_html(paper, level=1))
+
+
+def file_of(content: Data, arrays: Mapping[str, Packed], parts: tuple[str, str], paper: str) -> str:
+    """One HTML file of a content with a title, packed arrays, styles and program, and what is seen without scripts."""
+    style, script = parts
     about = {name: {key: value for key, value in packed.items() if key != "data"} for name, packed in arrays.items()}
     data = as_json(content | {"arrays": about}).replace("<", "\\u003c")
     return "\n".join(
@@ -64,14 +69,14 @@ def page_of(content: Data, arrays: Mapping[str, Packed], paper: Document) -> str
             '<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(content['title'])}</title>",
-            f"<style>\n{styles()}</style>",
+            f"<style>\n{style}</style>",
             "</head>",
             "<body>",
             '<div id="app"></div>',
-            f'<article class="paper">\n{to_html(paper, level=1)}\n</article>',
+            f'<article class="paper">\n{paper}\n</article>',
             f'<script type="application/json" id="content">{data}</script>',
-            blocks,
-            f'<script type="module">\n{program()}{START}\n</script>',
+            *(_block(name, packed) for name, packed in arrays.items()),
+            f'<script type="module">\n{script}\n</script>',
             "</body>",
             "</html>",
             "",
@@ -86,14 +91,19 @@ def _block(name: str, packed: Packed) -> str:
 @cache
 def program() -> str:
     """The modules as one: each is a function that gives what it exports, and takes from those before it."""
-    return "".join(map(_enclosed, MODULES))
+    return joined(FOLDER / f"{name}.js" for name in MODULES)
 
 
-def _enclosed(name: str) -> str:
-    text = (FOLDER / f"{name}.js").read_text("utf-8")
+def joined(modules: Iterable[Path]) -> str:
+    """Modules as one program, each after those it imports; their names are unique, whatever folder they are in."""
+    return "".join(map(_enclosed, modules))
+
+
+def _enclosed(module: Path) -> str:
+    text = module.read_text("utf-8")
     exports = ", ".join(found[2] for found in _EXPORT.finditer(text))
     inner = _EXPORT.sub(r"\1", _IMPORT.sub(r"const \1 = $\2;", text))
-    return f"const ${name} = (() => {{\n{inner}\nreturn {{ {exports} }};\n}})();\n"
+    return f"const ${module.stem} = (() => {{\n{inner}\nreturn {{ {exports} }};\n}})();\n"
 
 
 @cache

@@ -1,0 +1,91 @@
+"""The command that inspects a checkpoint's attention on a text: inspect."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from clearhead.cli.group import INTERRUPTED, command
+from clearhead.cli.progress import progress_bar
+from clearhead.errors import FileError
+
+
+def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Numbers of layers from ``0,4-7``."""
+    if value is None:
+        return None
+    try:
+        found: list[int] = []
+        for part in value.split(","):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise click.BadParameter(f"expects layers such as 0,4-7; got {value!r}.", ctx, param) from None
+    return tuple(found)
+
+
+@command("clearhead inspect ./SmolLM2-135M book.txt -o report.html")
+@click.argument("checkpoint", type=click.Path())
+@click.argument("text_file", metavar="TEXT-FILE", type=click.Path(allow_dash=True))
+@click.option("-o", "--output", "outputs", type=click.Path(), multiple=True, help=".html, .csv, .parquet; repeatable.")
+@click.option("--layers", metavar="LAYERS", callback=_layers, help="Only these, counted from 0: 0,4-7.")
+@click.option("--first", type=click.IntRange(1), help="Read only so many of the first tokens.")
+@click.option("--by", type=click.Choice(["head", "token"]), default="head", show_default=True, help="A row of a table.")
+def inspect(
+    checkpoint: str,
+    text_file: str,
+    outputs: tuple[str, ...],
+    layers: tuple[int, ...] | None,
+    first: int | None,
+    by: str,
+) -> None:
+    """Tell what every head of a CHECKPOINT does on a text of any length.
+
+    TEXT-FILE is a file in UTF-8, or - for what comes in. No weights are stored: memory grows linearly with the tokens.
+    The report (.html) shows entropy, sinks, distances and the strongest pairs of each head, and what each token
+    receives; tables (.csv, .parquet) have the numbers. Ctrl-C ends it: what is done is written, and what is missing is
+    told; the exit code is then 130.
+    """
+    from clearhead.models.inspecting import Interrupted
+    from clearhead.models.model import load
+    from clearhead.survey.files import check
+    from clearhead.survey.words import summary, told
+
+    for path in outputs:
+        check(path, by)
+    text = _read(text_file)
+    model = load(checkpoint)
+    ids = model.tokenizer.encode(text).ids[:first]
+    try:
+        with progress_bar(f"{len(ids):,} tokens", sys.stderr) as progress:
+            found = model.inspect(ids, layers=layers, progress=progress)
+    except Interrupted as stop:
+        found = stop.partial
+    if found.layers:
+        click.echo(summary(found))
+    for note in found.notes:
+        click.echo(f"Note: {note}", err=True)
+    for path in outputs if found.layers else ():
+        found.save(path, by=by)
+        click.echo(f"Wrote {path}")
+    if found.missing:
+        click.echo(f"Interrupted. Missing: {told(found.missing)}.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
+
+
+def _read(path: str) -> str:
+    """The text of a file.
+
+    Raises:
+        FileError: it cannot be read, or is no text in UTF-8.
+    """
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read().decode("utf-8")
+        return Path(path).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise FileError(f"{path}: expects a text in UTF-8. Convert it: iconv -f latin1 -t utf-8") from None
+    except OSError as error:
+        raise FileError(f"{path}: the file cannot be read: {error.strerror}.") from None

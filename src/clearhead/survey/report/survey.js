@@ -1,0 +1,133 @@
+// What a report is given, and how its numbers are unpacked: a layer's when it is looked at.
+
+import { unpack } from "../../show/page/content.js";
+import { number } from "../../show/page/number.js";
+
+/**
+ * @typedef {"entropy" | "sink" | "distance" | "largest"} Statistic
+ * @typedef {"received_total" | "received_max" | "entropy" | "sink"} Along
+ *
+ * @typedef {object} Content
+ * @property {string} title
+ * @property {string} about
+ * @property {string[]} notes
+ * @property {string[]} tokens
+ * @property {number[]} layers
+ * @property {number} heads
+ * @property {number[]} edges
+ * @property {boolean} causal
+ * @property {Along[]} along
+ * @property {number} pairs
+ * @property {Record<string, import("../../show/page/content.js").ArrayKind>} arrays
+ *
+ * @typedef {{layer: number, head: number}} Place the layer by its place among those inspected
+ * @typedef {{query: number, key: number, weight: number}} Pair
+ */
+
+/** @type {{name: Statistic, title: string, says: string, log: boolean}[]} */
+export const STATISTICS = [
+  { name: "entropy", title: "Entropy", says: "How widely a token spreads its looks, in nats, on the mean.", log: false },
+  { name: "sink", title: "Sink", says: "The weight on the first four tokens, on the mean.", log: false },
+  { name: "distance", title: "Distance", says: "Half of the weight lies nearer than this many tokens.", log: true },
+  { name: "largest", title: "Largest weight", says: "A token's largest weight, on the mean.", log: false },
+];
+
+/** @type {Record<Along, {title: string, says: string, log: boolean}>} */
+export const ALONG = {
+  received_total: { title: "Received", says: "The weight that a token gets from all others together; 1 is the mean.", log: true },
+  received_max: { title: "Largest received", says: "The largest weight that a token gets from one other.", log: false },
+  entropy: { title: "Entropy", says: "How widely a token spreads its looks, in nats.", log: false },
+  sink: { title: "Sink", says: "The weight that a token lays on the first four.", log: false },
+};
+
+export class Survey {
+  /**
+   * @param {Content} content
+   * @param {(name: string) => string} source
+   */
+  constructor(content, source) {
+    this.content = content;
+    this.source = source;
+    /** @type {Map<string, Promise<Float32Array>>} */
+    this.loading = new Map();
+    /** @type {Map<Statistic, Float32Array>} */
+    this.summary = new Map();
+  }
+
+  /** Unpacks what is shown at once. */
+  async start() {
+    for (const { name } of STATISTICS) this.summary.set(name, await this.numbers(`summary.${name}`));
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Promise<Float32Array>}
+   */
+  numbers(name) {
+    let found = this.loading.get(name);
+    if (!found) {
+      const about = this.content.arrays[name];
+      if (!about) throw new Error(`the report has no ${name}`);
+      found = unpack(about, this.source(name)).then((numbers) => /** @type {Float32Array} */ (numbers));
+      this.loading.set(name, found);
+    }
+    return found;
+  }
+
+  /**
+   * One number of a head.
+   * @param {Statistic} name
+   * @param {Place} place
+   */
+  value(name, { layer, head }) {
+    return this.summary.get(name)?.[layer * this.content.heads + head] ?? NaN;
+  }
+
+  /**
+   * The numbers of one head in an array of a layer.
+   * @param {string} name
+   * @param {Place} place
+   */
+  async of(name, { layer, head }) {
+    const all = await this.numbers(`${this.content.layers[layer]}.${name}`);
+    const each = all.length / this.content.heads;
+    return all.subarray(head * each, (head + 1) * each);
+  }
+
+  /**
+   * @param {Place} place
+   * @param {"all" | "beyond"} which
+   * @returns {Promise<Pair[]>}
+   */
+  async pairs(place, which) {
+    const [query, key, weight] = await Promise.all(
+      ["query", "key", "weight"].map((part) => this.of(`pairs.${which}.${part}`, place)),
+    );
+    return [...(weight ?? [])].map((each, n) => ({ query: query?.[n] ?? 0, key: key?.[n] ?? 0, weight: each })).filter((pair) => pair.weight > 0);
+  }
+
+  /** The names of the bands of distance. */
+  bands() {
+    const { edges } = this.content;
+    const names = edges.map((edge, n) => {
+      const begin = n ? edges[n - 1] ?? 0 : 0;
+      return edge === begin + 1 ? String(begin) : `${begin} to ${edge - 1}`;
+    });
+    return [...names, `${edges.at(-1) ?? 0} on`];
+  }
+
+  /** @param {Place} place */
+  name({ layer, head }) {
+    return `Layer ${this.content.layers[layer]}, head ${head}`;
+  }
+}
+
+/**
+ * A number in three digits.
+ * @param {number} value
+ */
+export function told(value) {
+  if (!Number.isFinite(value)) return "–";
+  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
+  return number(Number(value.toPrecision(3)), 6);
+}

