@@ -18,11 +18,12 @@ from numba import config, njit
 from clearhead.kernels import passes
 from clearhead.kernels.crew import Task, share_out
 from clearhead.kernels.inspection import SINKS, Inspection, Received
-from clearhead.kernels.lanes import ROWS, WIDTH
+from clearhead.kernels.lanes import LANES, ROWS, WIDTH
 from clearhead.kernels.layout import Head, Plan, Results, Space
+from clearhead.kernels.lists import GROUPS, WORDS, room
 from clearhead.kernels.passes import visible
 from clearhead.kernels.request import Request
-from clearhead.kernels.tiles import ADDITIVE, BOOLEAN, CHUNK, MOST_PANELS, NO_MASK, TILE
+from clearhead.kernels.tiles import ADDITIVE, BOOLEAN, MOST_PANELS, NO_MASK, TILE, rounded_up
 from clearhead.ops.scores import alibi_slopes
 
 LINE, NUMBERS_IN_LINE = 64, 16
@@ -54,7 +55,7 @@ def _entries(sources: str) -> tuple[Pass, Pass]:
 def entries() -> tuple[Pass, Pass]:
     """The two passes, compiled when they are first called, and kept on disk from then on."""
     folder = Path(__file__).parent
-    files = ("lanes.py", "products.py", "tiles.py", "passes.py", "layout.py")
+    files = ("lanes.py", "products.py", "tiles.py", "lists.py", "passes.py", "layout.py")
     return _entries(sha256(b"".join((folder / name).read_bytes() for name in files)).hexdigest())
 
 
@@ -187,12 +188,13 @@ def _results(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
 
 def _space(plan: Plan) -> tuple[Array, Space]:
     """A thread's working space, and where its parts lie; each begins where a line of the cache does."""
-    filled, block = -(-plan.features // ROWS) * ROWS, plan.block
+    filled, listed, block = rounded_up.py_func(plan.features), room.py_func(plan.top), plan.block
     sizes = Space(
-        panels=block * plan.depth, rows=TILE * plan.depth, value=TILE * filled,
+        panels=block * plan.depth, rows=TILE * rounded_up.py_func(plan.depth), value=TILE * filled,
         scores=TILE * WIDTH, largest=TILE // ROWS * WIDTH, mask=TILE * WIDTH,
-        output=block * filled, peak=block, total=block, moment=block, kept=WIDTH, best=block * plan.top,
-        best_key=block * plan.top, band=block * plan.bands, sink=block * SINKS, columns=WIDTH, joining=CHUNK + ROWS,
+        output=block * filled, peak=block, total=block, moment=block, kept=WIDTH,
+        least=block, best=block * listed, best_key=block * listed, band=block * plan.bands, sink=block * SINKS,
+        columns=WIDTH, ladder=LANES * plan.top, groups=GROUPS, words=2 * WORDS, word_at=WORDS,
     )  # fmt: skip
     lines = [-(-size // NUMBERS_IN_LINE) for size in sizes]
     memory = np.zeros((sum(lines) + 1) * NUMBERS_IN_LINE, dtype=np.float32)

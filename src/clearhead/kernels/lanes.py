@@ -83,6 +83,11 @@ def larger(builder: Builder, a: Value, b: Value) -> Value:
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
+def smaller(builder: Builder, a: Value, b: Value) -> Value:
+    """The smaller of each two; the second where one is NaN."""
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
 def place(builder: Builder, address: Value, offset: Value, kind: Any = FLOAT) -> Value:
     """Where a number lies, so many numbers of its kind after an address."""
     return builder.gep(builder.inttoptr(address, kind.as_pointer()), [offset])
@@ -112,7 +117,7 @@ add = _binary(lambda builder, a, b: builder.fadd(a, b))
 subtract = _binary(lambda builder, a, b: builder.fsub(a, b))
 multiply = _binary(lambda builder, a, b: builder.fmul(a, b))
 divide = _binary(lambda builder, a, b: builder.fdiv(a, b))
-maximum = _binary(larger)
+maximum, minimum = _binary(larger), _binary(smaller)
 
 
 def _lets(symbol: Any, function: Any) -> None:
@@ -156,6 +161,53 @@ def any_greater(context: Any, a: Any, b: Any) -> Any:
         return builder.icmp_unsigned("!=", found, ir.Constant(mask, 0))
 
     return types.boolean(lanes, lanes), generate
+
+
+@intrinsic
+def bits_greater(context: Any, a: Any, b: Any) -> Any:
+    """A bit for each lane, the first lane's the lowest: whether a > b."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        found = builder.bitcast(builder.fcmp_ordered(">", *values), ir.IntType(LANES))
+        return builder.zext(found, INT64)
+
+    return types.int64(lanes, lanes), generate
+
+
+@intrinsic
+def moved_down(context: Any, vector: Any, after: Any) -> Any:
+    """A vector with all its numbers one lane down, and the first of the one after it in the last lane."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        return builder.shuffle_vector(*values, ir.Constant(BITS, [1 + i for i in range(LANES)]))
+
+    return lanes(lanes, lanes), generate
+
+
+@intrinsic
+def first_lane(context: Any, vector: Any) -> Any:
+    """The number in the first lane."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        return builder.extract_element(values[0], ir.Constant(INT32, 0))
+
+    return types.float32(lanes), generate
+
+
+@intrinsic
+def first_bit(context: Any, word: Any) -> Any:
+    """Which is the lowest bit that is set; 64 if none is."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def count_bits(context: Any, word: Any) -> Any:
+    """How many bits are set."""
+    return types.int64(types.int64), lambda context, builder, signature, values: builder.ctpop(values[0])
 
 
 @intrinsic
@@ -232,7 +284,8 @@ get_float, put_float = _getter(types.float32, FLOAT), _putter(types.float32, FLO
 """Reads, or writes, one number so many numbers after an address."""
 
 get_int, put_int = _getter(types.int32, INT32), _putter(types.int32, INT32)
-get_byte, put_long = _getter(types.uint8, ir.IntType(8)), _putter(types.int64, INT64)
+get_long, put_long = _getter(types.int64, INT64), _putter(types.int64, INT64)
+get_byte = _getter(types.uint8, ir.IntType(8))
 
 
 # exp(x) is 2^n * 2^f with n whole and f within half of 0. Adding 1.5 * 2^23 rounds to a whole number, whose bits then

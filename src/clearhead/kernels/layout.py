@@ -83,16 +83,23 @@ class Space(NamedTuple):
     total: int
     moment: int
     kept: int
+    least: int
     best: int
     best_key: int
     band: int
     sink: int
     columns: int
-    joining: int
+    ladder: int
+    groups: int
+    words: int
+    word_at: int
 
 
 class Part(NamedTuple):
-    """One panel against one tile: where they begin among queries and keys, which rows count, and how many lanes."""
+    """One panel against one tile: where they begin among queries and keys, which rows count, and how many lanes.
+
+    ``rows`` and ``value`` are the addresses of the tile's rows, and of their values: one row after the other.
+    """
 
     panel: int
     query: int
@@ -100,3 +107,5 @@ class Part(NamedTuple):
     first: int
     last: int
     lanes: int
+    rows: int
+    value: int

@@ -21,16 +21,14 @@ from clearhead.kernels.lanes import (
     exp,
     get_byte,
     get_float,
-    get_int,
     load,
     put_float,
-    put_long,
     splat,
-    splat_bits,
     store,
     where_greater,
 )
 from clearhead.kernels.layout import Head, Part, Plan, Results, Space
+from clearhead.kernels.lists import clear_lists, finish_list, rank
 from clearhead.kernels.products import product, product_onto
 from clearhead.kernels.tiles import (
     BARRED,
@@ -45,8 +43,10 @@ from clearhead.kernels.tiles import (
     fetch_rows,
     fill,
     find_largest,
-    rank,
+    find_peaks,
+    lay_rows,
     receive_rows,
+    rounded_up,
     share,
 )  # fmt: skip
 
@@ -85,19 +85,13 @@ def real_keys(plan: Plan, head: Head, first: int, count: int) -> int:
     return found
 
 
-@njit(nogil=True)
-def rounded_up(count: int) -> int:
-    """The next multiple of ROWS."""
-    return (count + ROWS - 1) // ROWS * ROWS
-
-
 @njit(nogil=True, forceinline=True)
 def score(plan: Plan, head: Head, part: Part, keys_in_rows: bool, bent: bool, space: Space) -> None:
     """The scores of a panel and a tile, with all that is done to scores; ``bent`` if anything may have to be done."""
-    depth, last = plan.depth, rounded_up(part.last)
+    depth, length, last = plan.depth, rounded_up(plan.depth), rounded_up(part.last)
     for r in range(part.first, last, ROWS):
         product(
-            space.rows, r * depth, depth, 1, space.panels, part.panel * depth * WIDTH,
+            part.rows, r * length, length, 1, space.panels, part.panel * depth * WIDTH,
             space.scores, r * WIDTH, space.largest, r // ROWS * WIDTH, depth,
         )  # fmt: skip
     distance, step = part.query + plan.keys - plan.queries - part.key, -1 if keys_in_rows else 1
@@ -141,14 +135,14 @@ def sweep(plan: Plan, head: Head, first: int, count: int, careful: int, space: S
         if not real:
             continue
         key, value = head.key + j * plan.key_row * FLOAT_BYTES, head.value + j * plan.value_row * FLOAT_BYTES
-        fetch_rows(key, plan.key_row, height, plan.depth, 1.0, space.rows, plan.depth)
-        fetch_rows(value, plan.value_row, height, plan.features, 1.0, space.value, filled)
+        rows = lay_rows(key, plan.key_row, height, plan.depth, space.rows)
+        values = lay_rows(value, plan.value_row, height, plan.features, space.value)
         bent = careful != 0 or plan.mask_kind != 0 or real < height or plan.cap != 0.0 or head.slope != 0.0
         for panel in range((count + WIDTH - 1) // WIDTH):
             i = first + panel * WIDTH
             lanes, position = min(WIDTH, plan.queries - i), i + plan.keys - plan.queries
             low, high = visible(position, position + lanes - 1, -1 if plan.causal else 0, plan.window, plan.keys)
-            part = Part(panel, i, j, max(low - j, 0) // ROWS * ROWS, min(high - j, height), lanes)
+            part = Part(panel, i, j, max(low - j, 0) // ROWS * ROWS, min(high - j, height), lanes, rows, values)
             if part.first < part.last:
                 score(plan, head, part, True, bent, space)
                 gather(plan, part, filled, space)
@@ -161,13 +155,15 @@ def gather(plan: Plan, part: Part, filled: int, space: Space) -> None:
     if part.key == 0:
         for at in range(part.first * WIDTH, min(part.last, SINKS) * WIDTH):
             put_float(space.sink, part.panel * SINKS * WIDTH + at, get_float(space.scores, at))
-    rank(part.panel, part.key, plan.top, rows, space)
+    find_peaks(rows, space)
+    if plan.top:
+        rank(part.panel, part.key, plan.top, rows, space)
     share(part.panel, rows, space)
     if plan.bands:
         band(plan, part.panel, part.query + plan.keys - plan.queries - part.key, rows, space)
     for e in range(0, filled, ROWS):
         product_onto(
-            space.value, part.first * filled + e, 1, filled, space.scores, part.first * WIDTH,
+            part.value, part.first * filled + e, 1, filled, space.scores, part.first * WIDTH,
             space.output, (part.panel * filled + e) * WIDTH, space.kept, 0, rows[1] - part.first,
         )  # fmt: skip
 
@@ -189,11 +185,9 @@ def start(plan: Plan, head: Head, first: int, count: int, space: Space) -> None:
     fill(space.peak, plan.block, FLOOR)
     fill(space.total, plan.block, 0.0)
     fill(space.moment, plan.block, 0.0)
-    fill(space.best, plan.top * plan.block, FLOOR)
+    clear_lists(plan.block, plan.top, space)
     fill(space.sink, SINKS * plan.block, BARRED)
     fill(space.band, plan.bands * plan.block, 0.0)
-    for at in range(0, plan.top * plan.block, LANES):
-        store(space.best_key, at, splat_bits(-1))
 
 
 @njit(nogil=True)
@@ -223,11 +217,9 @@ def finish(plan: Plan, first: int, count: int, results: Results, space: Space) -
             total = load(space.total, panel * WIDTH + v * LANES)
             # A lane that saw no key is all zeros, which 1 leaves as they are.
             store(space.columns, v * LANES, where_greater(splat(1e-30), total, splat(1.0), total))
-        output, best, sink = panel * filled * WIDTH, panel * plan.top * WIDTH, panel * SINKS * WIDTH
-        exponentials(space.best, best, plan.top, panel, space)
+        output, sink = panel * filled * WIDTH, panel * SINKS * WIDTH
         exponentials(space.sink, sink, SINKS, panel, space)
         divide_rows(space.output, output, filled, space)
-        divide_rows(space.best, best, plan.top, space)
         divide_rows(space.sink, sink, SINKS, space)
         divide_rows(space.band, panel * plan.bands * WIDTH, plan.bands, space)
         divide_rows(space.moment, panel * WIDTH, 1, space)
@@ -245,7 +237,7 @@ def copy_column(source: int, at: int, count: int, out: int, first: int) -> None:
 @njit(nogil=True)
 def finish_query(plan: Plan, results: Results, i: int, panel: int, lane: int, space: Space) -> None:
     """Writes the results of one query."""
-    at, best = panel * WIDTH + lane, panel * plan.top * WIDTH + lane
+    at = panel * WIDTH + lane
     peak, total = get_float(space.peak, at), get_float(space.total, at)
     put_float(results.shift, i, peak)
     put_float(results.inverse, i, np.float32(0) if total == 0 else np.float32(1) / total)
@@ -259,11 +251,7 @@ def finish_query(plan: Plan, results: Results, i: int, panel: int, lane: int, sp
     )
     copy_column(space.sink, panel * SINKS * WIDTH + lane, SINKS, results.sink, i * SINKS)
     copy_column(space.band, panel * plan.bands * WIDTH + lane, plan.bands, results.bands, i * plan.bands)
-    copy_column(space.best, best, plan.top, results.top_weights, i * plan.top)
-    for level in range(plan.top):
-        put_long(results.top_keys, i * plan.top + level, np.int64(get_int(space.best_key, best + level * WIDTH)))
-        if total == 0:
-            put_float(results.top_weights, i * plan.top + level, np.float32(0))
+    finish_list(at, plan.top, (peak, total), results, i, space)
 
 
 @njit(nogil=True)
@@ -280,12 +268,12 @@ def receive(plan: Plan, head: Head, results: Results, space: Space, block: int) 
     for i in range(begin // TILE * TILE, end, TILE):
         height = min(TILE, plan.queries - i)
         source = head.query + i * plan.query_row * FLOAT_BYTES
-        fetch_rows(source, plan.query_row, height, plan.depth, plan.scale, space.rows, plan.depth)
+        fetch_rows(source, plan.query_row, height, plan.depth, plan.scale, space.rows, rounded_up(plan.depth))
         for panel in range((count + WIDTH - 1) // WIDTH):
             j = first + panel * WIDTH
             lanes, position = min(WIDTH, plan.keys - j), j - plan.keys + plan.queries
             low, high = visible(position, position + lanes - 1, 1 if plan.causal else 0, plan.window, plan.queries)
-            part = Part(panel, i, j, max(low - i, 0) // ROWS * ROWS, min(high - i, height), lanes)
+            part = Part(panel, i, j, max(low - i, 0) // ROWS * ROWS, min(high - i, height), lanes, space.rows, 0)
             real = real_keys(plan, head, j, lanes)
             if real and part.first < part.last:
                 bent = plan.mask_kind != 0 or real < lanes or plan.cap != 0.0 or head.slope != 0.0

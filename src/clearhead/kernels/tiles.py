@@ -16,7 +16,6 @@ from clearhead.kernels.lanes import (
     ROWS,
     VECTORS,
     WIDTH,
-    any_greater,
     counting,
     exp,
     fused,
@@ -26,9 +25,7 @@ from clearhead.kernels.lanes import (
     load,
     maximum,
     put_float,
-    put_int,
     splat,
-    splat_bits,
     store,
     where_greater,
 )  # fmt: skip
@@ -40,17 +37,18 @@ TILE = 128
 MOST_PANELS = 16
 """Panels that share what is fetched for a tile, at most."""
 
-CHUNK = 32
-"""Rows after which the lists of the best are brought up to date."""
-
-USUAL_TOP = 8
-
 SINKS = 4
 """Keys counted as the first tokens."""
 
 FLOOR = -(2.0**126)
 BARRED = -(2.0**127)
 NO_MASK, BOOLEAN, ADDITIVE = 0, 1, 2
+
+
+@njit(nogil=True)
+def rounded_up(count: int) -> int:
+    """The next multiple of ROWS."""
+    return (count + ROWS - 1) // ROWS * ROWS
 
 
 @njit(nogil=True)
@@ -76,8 +74,18 @@ def fetch_rows(source: int, stride: int, count: int, depth: int, scale: float, o
             put_float(out, i * length + d, get_float(source, i * stride + d) * factor)
         for d in range(depth, length):
             put_float(out, i * length + d, np.float32(0))
-    for at in range(count * length, (count + ROWS - 1) // ROWS * ROWS * length):
+    for at in range(count * length, rounded_up(count) * length):
         put_float(out, at, np.float32(0))
+
+
+@njit(nogil=True)
+def lay_rows(source: int, stride: int, count: int, depth: int, out: int) -> int:
+    """The address of so many rows one after the other, each and all filled up to ROWS: where they are, or a copy."""
+    length = rounded_up(depth)
+    if stride == length == depth and rounded_up(count) == count:
+        return source
+    fetch_rows(source, stride, count, depth, 1.0, out, length)
+    return out
 
 
 @njit(nogil=True)
@@ -170,19 +178,6 @@ def bar_rows(first: int, last: int, scores: int) -> None:
         put_float(scores, at, np.float32(BARRED))
 
 
-@njit(nogil=True, forceinline=True)
-def insert(score: Any, number: Any, best: int, best_key: int, at: int, top: int) -> None:
-    """Puts a score, with its key, in its place in each lane's list, the best first; of equal ones the earlier stays."""
-    coming, coming_number = score, number
-    for level in range(at, at + top * WIDTH, WIDTH):
-        held, held_number = load(best, level), load(best_key, level)
-        store(best, level, where_greater(score, held, coming, held))
-        store(best_key, level, where_greater(score, held, coming_number, held_number))
-        # What moves on to the next place is found by comparing with the new score alone: no place waits for another.
-        coming = where_greater(score, held, held, score)
-        coming_number = where_greater(score, held, held_number, number)
-
-
 @njit(nogil=True)
 def find_largest(first: int, last: int, space: Space) -> None:
     """Of every ROWS rows the largest score in each lane, anew after scores were changed."""
@@ -195,53 +190,14 @@ def find_largest(first: int, last: int, space: Space) -> None:
             store(space.largest, r // ROWS * WIDTH + at, largest)
 
 
-@njit(nogil=True)
-def insert_usual(score: Any, number: Any, lists: int, top: int, space: Space) -> None:
-    """The same. A number of places that is known while compiling makes it one run of instructions."""
-    if top == USUAL_TOP:
-        insert(score, number, space.best, space.best_key, lists, USUAL_TOP)
-    else:
-        insert(score, number, space.best, space.best_key, lists, top)
-
-
 @njit(nogil=True, forceinline=True)
-def join(count: int, first_key: int, floor: Any, at: int, lists: int, top: int, space: Space) -> None:
-    """Puts the rows that were found into the lists. Most have a place in one lane or two, so rows go in together."""
-    score, number = splat(FLOOR), splat_bits(-1)
-    for c in range(count):
-        r = get_int(space.joining, c)
-        own, own_number = load(space.scores, r * WIDTH + at), splat_bits(first_key + r)
-        if any_greater(where_greater(own, score, score, own), floor):
-            insert_usual(score, number, lists, top, space)
-            score = splat(FLOOR)
-        number = where_greater(own, floor, own_number, number)
-        score = where_greater(own, floor, own, score)
-    if count:
-        insert_usual(score, number, lists, top, space)
-
-
-@njit(nogil=True, forceinline=True)
-def rank(panel: int, first_key: int, top: int, rows: Any, space: Space) -> None:
-    """Finds each lane's largest score in a tile (to ``kept``), and keeps the lists of the best up to date."""
-    first, last = rows
-    scores = space.scores
+def find_peaks(rows: Any, space: Space) -> None:
+    """Finds each lane's largest score in a tile, to ``kept``."""
     for v in range(VECTORS):
-        at = v * LANES
-        lists = panel * top * WIDTH + at
         peak = splat(FLOOR)
-        for begin in range(first, last, CHUNK):
-            floor = load(space.best, lists + (top - 1) * WIDTH) if top else splat(np.inf)
-            found = 0
-            for r in range(begin, min(begin + CHUNK, last), ROWS):
-                largest = load(space.largest, r // ROWS * WIDTH + at)
-                peak = maximum(peak, largest)
-                if any_greater(largest, floor):
-                    # Whether a row joins is added, not asked: a processor that guesses wrong loses more.
-                    for i in range(ROWS):
-                        put_int(space.joining, found, np.int32(r + i))
-                        found += any_greater(load(scores, (r + i) * WIDTH + at), floor)
-            join(found, first_key, floor, at, lists, top, space)
-        store(space.kept, at, peak)
+        for r in range(rows[0], rows[1], ROWS):
+            peak = maximum(peak, load(space.largest, r // ROWS * WIDTH + v * LANES))
+        store(space.kept, v * LANES, peak)
 
 
 @njit(nogil=True, forceinline=True)
