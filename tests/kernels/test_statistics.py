@@ -1,7 +1,5 @@
 """All kernels tell of attention what whole matrices in float64 tell, to the rounding of float32."""
 
-import os
-
 import array_api_strict
 import jax.numpy as jnp
 import numpy as np
@@ -13,11 +11,8 @@ from hypothesis import strategies as st
 from clearhead.kernels.choice import Choice
 from clearhead.kernels.request import Wanted, request_of
 
-from .cases import cases
+from .cases import DEVICE, cases
 from .reference import Case, best_keys, scores, statistics, weights
-
-DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
-"""Where Triton's kernel runs: without a GPU in Triton's interpreter (tests/conftest.py)."""
 
 KERNELS = {
     "numba": ("numba", np.asarray, 60),

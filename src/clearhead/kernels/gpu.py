@@ -10,14 +10,11 @@ from typing import Any
 
 import torch
 
-from clearhead.extras import need
+from clearhead.kernels import blocks
+from clearhead.kernels.blocks import Given, How, Numbers, Sizes, Steps, Told, Work
 from clearhead.kernels.inspection import SINKS, Inspection, Received
 from clearhead.kernels.request import Request
 from clearhead.ops.scores import alibi_slopes
-
-need("triton", "gpu")
-from clearhead.kernels import blocks  # noqa: E402 - it imports Triton, which may be missing
-from clearhead.kernels.blocks import Given, How, Numbers, Sizes, Steps, Told, Work  # noqa: E402
 
 Tensor = Any
 
@@ -77,7 +74,7 @@ def _given(request: Request) -> Given:
     if request.edges is not None:
         edges = torch.tensor([0, *(min(e, FAR) for e in request.edges), FAR], dtype=torch.int32, device=query.device)
     if request.spec.alibi:
-        slopes = alibi_slopes(request.xp, query[0, :, :1, :1], heads=request.spec.heads).contiguous()
+        slopes = alibi_slopes(query[0, :, :1, :1], heads=request.spec.heads)
     if mask is not None and mask.dtype == torch.bool:
         mask = mask.view(torch.uint8)
     return Given(
