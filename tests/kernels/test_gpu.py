@@ -62,7 +62,7 @@ def test_without_triton_the_answer_is_the_same(monkeypatch):
 @pytest.mark.usefixtures("gpu")
 def test_progress_is_told_and_changes_nothing():
     """A pass that is split so that its progress can be told gives the same numbers; what is done grows to the whole."""
-    arrays, states = tensors(queries=130), []
+    arrays, states = tensors(queries=80), []
     with np.errstate(all="ignore"):
         whole = clearhead.inspect(*arrays, received=True, causal=True)
         found = clearhead.inspect(*arrays, received=True, causal=True, progress=lambda *state: states.append(state))

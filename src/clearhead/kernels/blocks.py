@@ -368,12 +368,15 @@ def attend(work: Work, told: Told, before: tl.tensor, how: tl.constexpr) -> None
     peak, total = tl.full((ROWS,), BARRED, tl.float32), tl.zeros((ROWS,), tl.float32)
     # The sum of exponentials times how far their scores lie below the largest: 0 or less.
     moment = tl.zeros((ROWS,), tl.float32)
-    output = tl.zeros((ROWS, how.features), tl.float32)
+    # Shapes are named: Triton 3.4 takes no number out of ``how`` as it is.
+    features: tl.constexpr = how.features
+    bands: tl.constexpr = how.bands
+    output = tl.zeros((ROWS, features), tl.float32)
     sink = tl.full((ROWS, SINKS), BARRED, tl.float32)
     if how.top > 0:
         best, best_key = empty_lists(sizes.top, how.top)
     if how.bands > 0:
-        band = tl.zeros((ROWS, how.bands), tl.float32)
+        band = tl.zeros((ROWS, bands), tl.float32)
 
     begin, end = visible_keys(first, work, how)
     for start in range(begin, end, COLUMNS):
