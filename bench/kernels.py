@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from numba import config
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from bench.timing import compare
@@ -32,8 +33,6 @@ TOKENS = tuple(map(int, os.environ.get("CLEARHEAD_BENCH_TOKENS", "512,2048,4096,
 EAGER, LONG = 4096, 131_072
 CPU = os.environ.get("CLEARHEAD_BENCH_CLOCK") == "cpu"
 HEADS = {"12 heads": (12, 12), "9 query heads, 3 key heads": (9, 3)}
-
-Tensor = torch.Tensor
 
 
 def run() -> None:

@@ -1,5 +1,8 @@
 """What all tests share: how Hypothesis draws its examples, and the arrays of the notebook's two worked examples."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -7,6 +10,10 @@ from hypothesis import settings
 from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
 
 from .browser import chromium, sheet  # noqa: F401 - fixtures for whoever asks
+
+if shutil.which("nvidia-smi") is None:
+    # Triton reads this once, when it is imported: without a GPU its kernels run in its interpreter.
+    os.environ["TRITON_INTERPRET"] = "1"
 
 settings.register_profile("clearhead", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("clearhead")

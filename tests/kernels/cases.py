@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from hypothesis import strategies as st
 
 from .reference import Case
+
+DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
+"""Where Triton's kernel runs: without a GPU in Triton's interpreter (tests/conftest.py)."""
 
 KINDS = {
     "ordinary": lambda draw, shape: draw.normal(size=shape),

@@ -37,8 +37,9 @@ def inspect(
     """Works out attention, and what its weights are like, without ever holding all of the weights.
 
     The arrays are of one library (NumPy, PyTorch, JAX ...) and type; half precisions are worked out in float32. On
-    float32 arrays in main memory a compiled kernel runs (``pip install 'clearhead[kernels]'``), elsewhere plain array
-    code; the inspection says which, and why. An interruption (Ctrl-C) stops all threads, then is raised.
+    float32 arrays in main memory a compiled kernel runs (``pip install 'clearhead[kernels]'``), on CUDA tensors one in
+    Triton (``clearhead[gpu]``), elsewhere plain array code; the inspection says which, and why. An interruption
+    (Ctrl-C) stops all threads, then is raised.
 
     Args:
         query: (*batch, head, query, depth), as it meets the keys: after any norm and rotary positions.

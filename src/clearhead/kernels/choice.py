@@ -14,11 +14,17 @@ from msgspec import Struct
 from clearhead.kernels.inspection import Inspection
 from clearhead.kernels.request import Request
 
-MODULES = {"numba": "compiled", "plain": "plain"}
+MODULES = {"numba": "compiled", "triton": "gpu", "plain": "plain"}
 """The module of each kernel."""
 
 MOST_KEYS = 1 << 24
 """More keys than this have positions that float32 cannot tell apart."""
+
+MOST_DEPTH = 128
+"""Deeper heads need more shared memory than some GPUs have."""
+
+MOST_LISTED = 64
+"""Longer lists of the best, and more bands, do not fit into the registers of a GPU."""
 
 
 class Choice(Struct, frozen=True):
@@ -35,30 +41,45 @@ class Choice(Struct, frozen=True):
 
 
 def choose(request: Request) -> Choice:
-    """The kernel for a request: the compiled one, unless something stands against it."""
-    against = _against_numba(request)
+    """The kernel for a request: the one made for where its arrays are, unless something stands against it."""
+    query = request.query
+    on_gpu = is_torch_array(query) and _device(query) == "cuda"
+    against = _against_float32(request) or (_against_triton(request) if on_gpu else _against_numba())
     if against:
         return Choice("plain", f"{against}, so plain array code works it out, a chunk of queries at a time.")
+    if on_gpu:
+        return Choice("triton", "float32 tensors on a GPU: the Triton kernel keeps no scores in its memory.")
     return Choice("numba", "float32 arrays in this machine's memory: the compiled kernel is the fastest.")
 
 
-def _against_numba(request: Request) -> str:
+def _against_float32(request: Request) -> str:
+    """What stands against any kernel but array code."""
     query = request.query
     if not (is_numpy_array(query) or is_torch_array(query) or is_jax_array(query)):
         return f"The arrays are of {type(query).__module__.partition('.')[0]}"
     if _traced(query):
         return "JAX traces the arrays"
-    if (where := _device(query)) != "cpu":
+    if (where := _device(query)) != "cpu" and not (where == "cuda" and is_torch_array(query)):
         return f"The arrays are on {where}"
     if any(_wants_gradient(each) for each in (query, request.key, request.value, request.mask)):
         return "The arrays want gradients"
     if not str(query.dtype).endswith("float32"):
-        return f"The arrays are {query.dtype}, and the compiled kernel is for float32"
+        return f"The arrays are {query.dtype}, and the compiled kernels are for float32"
     if request.key.shape[2] > MOST_KEYS:
         return f"There are more than {MOST_KEYS:,} keys"
-    if find_spec("numba") is None:
-        return "Numba is not installed (pip install 'clearhead[kernels]')"
     return ""
+
+
+def _against_numba() -> str:
+    return "" if find_spec("numba") else "Numba is not installed (pip install 'clearhead[kernels]')"
+
+
+def _against_triton(request: Request) -> str:
+    if (depth := max(request.query.shape[3], request.value.shape[3])) > MOST_DEPTH:
+        return f"The heads are {depth} deep, and the Triton kernel is for up to {MOST_DEPTH}"
+    if max(request.top, request.bands) > MOST_LISTED:
+        return f"The Triton kernel tells up to {MOST_LISTED} largest weights and bands"
+    return "" if find_spec("triton") else "Triton is not installed (pip install 'clearhead[gpu]')"
 
 
 def _traced(array: Any) -> bool:
