@@ -31,6 +31,9 @@ from clearhead import Inspection, inspect
 DEPTH, TOP = 64, 8
 TOKENS = tuple(map(int, os.environ.get("CLEARHEAD_BENCH_TOKENS", "512,2048,4096,16384").split(",")))
 EAGER, LONG = 4096, 131_072
+REST = 0.05
+"""Seconds between measurements, until PyTorch's threads have stopped to spin."""
+
 CPU = os.environ.get("CLEARHEAD_BENCH_CLOCK") == "cpu"
 HEADS = {"12 heads": (12, 12), "9 query heads, 3 key heads": (9, 3)}
 
@@ -69,7 +72,7 @@ def _against_peers(arrays: tuple[Tensor, Tensor, Tensor], *, causal: bool) -> No
 
     def row(theirs: Callable[[], object], what: str, mine: Callable[[], object] | None = None) -> None:
         clock = time.process_time if CPU else time.perf_counter
-        ratio = compare(mine or ours(), theirs, pairs=pairs, repeat=1, clock=clock)
+        ratio = compare(mine or ours(), theirs, pairs=pairs, repeat=1, rest=REST, clock=clock)
         print("  " + ratio.row("clearhead, with received" if mine else "clearhead", what, 1e3, "ms"), flush=True)
 
     row(sdpa, "torch sdpa, no statistics")

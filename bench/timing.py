@@ -34,14 +34,20 @@ def compare(
     *,
     pairs: int,
     repeat: int,
+    rest: float = 0.0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Ratio:
-    """Times two functions in turn, so that both see the same noise. ``repeat`` calls make one measurement."""
+    """Times two functions in turn, so that both see the same noise. ``repeat`` calls make one measurement.
+
+    ``rest`` is how many seconds to wait before each: OpenMP's threads spin on for a while after their work, and would
+    take a core from whatever is measured next.
+    """
     seconds: tuple[list[float], list[float]] = ([], [])
     for function in (ours, theirs):
         function()
     for _ in range(pairs):
         for function, taken in zip((ours, theirs), seconds, strict=True):
+            time.sleep(rest)
             start = clock()
             for _ in range(repeat):
                 function()
