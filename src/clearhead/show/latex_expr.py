@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from clearhead.expr import (
-    Binary,
-    Call,
-    Expr,
-    Index,
-    Let,
-    Local,
-    Number,
-    Reduce,
-    Ref,
-    Size,
-    Terms,
-    Where,
-    number,
-)  # fmt: skip
-from clearhead.expr.text import ADDED, ATOM, COMPARED, LOOSE, MULTIPLIED, RAISED, STRENGTH, Piece, added_up, unlet
+from clearhead.expr import Expr, Local, Number, Ref, Terms
+from clearhead.expr.text import ADDED, ATOM, MULTIPLIED, RAISED, Piece, added_up
 from clearhead.show.cells import visible
+from clearhead.show.setting import Setter
 from clearhead.show.symbols import GREEK, symbol_of
 from clearhead.trace import Explanation
 
@@ -104,50 +91,21 @@ def _words(words: str) -> str:
     return rf"\text{{{escape(words)}}}"
 
 
-class _Printer:
-    def __init__(self, decimals: int | None, first: int) -> None:
-        self.decimals = decimals
-        self.first = first
+class _Printer(Setter[str]):
+    def fenced(self, inside: str) -> str:
+        return rf"\left({inside}\right)"
 
-    def inside(self, expr: Expr, strength: int) -> str:
-        written, own = self.piece(expr)
-        return written if own >= strength else rf"\left({written}\right)"
+    def digits(self, written: str) -> Piece:
+        return _number(written)
 
-    def whole(self, expr: Expr) -> str:
-        return self.piece(expr)[0]
+    def letter(self, name: str) -> str:
+        return name
 
-    def piece(self, expr: Expr) -> Piece:
-        match expr:
-            case Number(value):
-                return _number(number(value, None))
-            case Index(name):
-                return name, ATOM
-            case Size(index):
-                return f"n_{{{index}}}", ATOM
-            case Local(name, None):
-                return LOCALS.get(name, _words(name)), RAISED
-            case Local(_, float(value)) | Ref(value=float(value)):
-                return self.number(value)
-            case Ref():
-                return self.cell(expr)
-            case Call(function, arguments):
-                return self.call(function, arguments)
-            case Binary(symbol, left, right):
-                return self.binary(symbol, left, right)
-            case Reduce(kind, over, body):
-                return self.reduce(kind, over, body)
-            case Where():
-                return self.cases(expr), ATOM
-            case Let():
-                named, body = unlet(expr)
-                where = r",\quad ".join(f"{self.whole(Local(name))} = {self.whole(value)}" for name, value in named)
-                return rf"{self.whole(body)} \quad\text{{where }} {where}", LOOSE
-            case Terms():
-                return self.terms(expr)
-        raise TypeError(f"{type(expr).__name__} cannot be printed")
+    def size(self, index: str) -> str:
+        return f"n_{{{index}}}"
 
-    def number(self, value: float) -> Piece:
-        return _number(number(value, self.decimals))
+    def local(self, name: str) -> str:
+        return LOCALS.get(name, _words(name))
 
     def cell(self, ref: Ref) -> Piece:
         """The symbol with its indices below and its head on top; what has a top cannot be raised to a power."""
@@ -165,8 +123,6 @@ class _Printer:
         match function, arguments:
             case "neg", (argument,):
                 return f"-{self.inside(argument, MULTIPLIED)}", ADDED
-            case ("share", (a, b)):
-                return self.binary("/", a, b)
             case "sqrt", (argument,):
                 return rf"\sqrt{{{self.whole(argument)}}}", ATOM
             case "abs", (argument,):
@@ -176,19 +132,20 @@ class _Printer:
         name = FUNCTIONS.get(function, rf"\operatorname{{{escape(function)}}}")
         return rf"{name}\left({', '.join(map(self.whole, arguments))}\right)", ATOM
 
-    def binary(self, symbol: str, left: Expr, right: Expr) -> Piece:
-        if symbol == "/":
-            return rf"\frac{{{self.whole(left)}}}{{{self.whole(right)}}}", MULTIPLIED
-        if symbol == "//":
-            return rf"\lfloor {self.inside(left, MULTIPLIED)} / {self.inside(right, RAISED)} \rfloor", ATOM
-        own = STRENGTH[symbol]
-        if symbol == "^":
-            return f"{self.inside(left, ATOM)}^{{{self.whole(right)}}}", own
-        sides = self.inside(left, own), self.inside(right, own + 1 if symbol in "-%" else own)
-        if symbol == "+":
-            return added_up(sides), own
-        joint = r"\," if symbol == "*" and _is_symbol(right) else JOINTS[symbol]
-        return joint.join(sides), own
+    def fraction(self, above: str, below: str) -> str:
+        return rf"\frac{{{above}}}{{{below}}}"
+
+    def floored(self, left: str, right: str) -> str:
+        return rf"\lfloor {left} / {right} \rfloor"
+
+    def power(self, base: str, exponent: str) -> str:
+        return f"{base}^{{{exponent}}}"
+
+    def added(self, sides: Sequence[str]) -> str:
+        return added_up(sides)
+
+    def joined(self, sides: Sequence[str], symbol: str, *, bare: bool) -> str:
+        return (r"\," if bare else JOINTS[symbol]).join(sides)
 
     def reduce(self, kind: str, over: tuple[str, ...], body: Expr) -> Piece:
         below = ",".join(over)
@@ -198,14 +155,13 @@ class _Printer:
         factor = rf"\frac{{1}}{{{sizes}}}" if kind == "mean" else ""
         return rf"{factor}\sum_{{{below}}} {self.inside(body, MULTIPLIED)}", ADDED
 
-    def cases(self, expr: Where) -> str:
-        rows = []
-        rest: Expr = expr
-        while isinstance(rest, Where):
-            rows.append(rf"{self.inside(rest.then, COMPARED)} & \text{{if }} {self.whole(rest.condition)}")
-            rest = rest.otherwise
-        rows.append(rf"{self.whole(rest)} & \text{{otherwise}}")
-        return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+    def cases(self, rows: Sequence[tuple[str, str]], otherwise: str) -> str:
+        lines = [*(rf"{then} & \text{{if }} {when}" for then, when in rows), rf"{otherwise} & \text{{otherwise}}"]
+        return r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}"
+
+    def named(self, body: str, values: Sequence[tuple[str, str]]) -> str:
+        where = r",\quad ".join(f"{name} = {value}" for name, value in values)
+        return rf"{body} \quad\text{{where }} {where}"
 
     def terms(self, expr: Terms) -> Piece:
         more = expr.count - len(expr.terms)
@@ -218,11 +174,6 @@ class _Printer:
         if expr.kind == "mean":
             return rf"\frac{{{written}}}{{{expr.count}}}", MULTIPLIED
         return written, ADDED if expr.count > 1 else self.piece(expr.terms[0])[1]
-
-
-def _is_symbol(expr: Expr) -> bool:
-    """Whether what is written is a letter: a product with one needs no sign."""
-    return isinstance(expr, (Index, Size)) or (isinstance(expr, (Ref, Local)) and expr.value is None)
 
 
 def number_in_latex(written: str) -> str:

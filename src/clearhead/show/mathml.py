@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape as _escape
 
-from clearhead.expr import (
-    Binary,
-    Call,
-    Expr,
-    Index,
-    Let,
-    Local,
-    Number,
-    Reduce,
-    Ref,
-    Size,
-    Terms,
-    Where,
-    number,
-)  # fmt: skip
-from clearhead.expr.text import ADDED, ATOM, COMPARED, LOOSE, MULTIPLIED, RAISED, STRENGTH, Piece, unlet
+from clearhead.expr import Expr, Local, Number, Ref, Size, Terms
+from clearhead.expr.text import ADDED, ATOM, MULTIPLIED, RAISED, Piece, unlet
 from clearhead.show.cells import visible
+from clearhead.show.setting import Setter
 from clearhead.show.symbols import GREEK, Symbol, symbol_of
 from clearhead.trace import Explanation
 
@@ -117,50 +104,21 @@ def _fenced(inside: str, left: str = "(", right: str = ")") -> str:
     return _row(_op(left, ' fence="true"'), inside, _op(right, ' fence="true"'))
 
 
-class _Printer:
-    def __init__(self, decimals: int | None, first: int) -> None:
-        self.decimals = decimals
-        self.first = first
+class _Printer(Setter[str]):
+    def fenced(self, inside: str) -> str:
+        return _fenced(inside)
 
-    def inside(self, expr: Expr, strength: int) -> str:
-        written, own = self.piece(expr)
-        return written if own >= strength else _fenced(written)
+    def digits(self, written: str) -> Piece:
+        return _number(written)
 
-    def whole(self, expr: Expr) -> str:
-        return self.piece(expr)[0]
+    def letter(self, name: str) -> str:
+        return f"<mi>{escape(name)}</mi>"
 
-    def piece(self, expr: Expr) -> Piece:
-        match expr:
-            case Number(value):
-                return _number(number(value, None))
-            case Index(name):
-                return f"<mi>{escape(name)}</mi>", ATOM
-            case Size(index):
-                return f"<msub><mi>n</mi><mi>{escape(index)}</mi></msub>", ATOM
-            case Local(name, None):
-                return LOCALS.get(name, _words(name)), RAISED
-            case Local(_, float(value)) | Ref(value=float(value)):
-                return self.number(value)
-            case Ref():
-                return self.cell(expr)
-            case Call(function, arguments):
-                return self.call(function, arguments)
-            case Binary(symbol, left, right):
-                return self.binary(symbol, left, right)
-            case Reduce(kind, over, body):
-                return self.reduce(kind, over, body)
-            case Where():
-                return self.cases(expr), ATOM
-            case Let():
-                named, body = unlet(expr)
-                where = "".join(f"{_op(',')}{self.whole(Local(n))}{_op('=')}{self.whole(v)}" for n, v in named)
-                return _row(self.whole(body), "<mtext> where </mtext>", where.removeprefix(_op(","))), LOOSE
-            case Terms():
-                return self.terms(expr)
-        raise TypeError(f"{type(expr).__name__} cannot be printed")
+    def size(self, index: str) -> str:
+        return f"<msub><mi>n</mi><mi>{escape(index)}</mi></msub>"
 
-    def number(self, value: float) -> Piece:
-        return _number(number(value, self.decimals))
+    def local(self, name: str) -> str:
+        return LOCALS.get(name, _words(name))
 
     def cell(self, ref: Ref) -> Piece:
         """The symbol with its indices below and its head on top; what has a top cannot be raised to a power."""
@@ -182,8 +140,6 @@ class _Printer:
         match function, arguments:
             case "neg", (argument,):
                 return _row(_op("−", ' form="prefix"'), self.inside(argument, MULTIPLIED)), ADDED
-            case ("share", (a, b)):
-                return self.binary("/", a, b)
             case "sqrt", (argument,):
                 return f"<msqrt>{self.whole(argument)}</msqrt>", ATOM
             case "abs", (argument,):
@@ -193,20 +149,20 @@ class _Printer:
         inside = _fenced(_op(",").join(map(self.whole, arguments)))
         return _row(f'<mi mathvariant="normal">{escape(function)}</mi>', _op("&#x2061;"), inside), ATOM
 
-    def binary(self, symbol: str, left: Expr, right: Expr) -> Piece:
-        if symbol == "/":
-            return f"<mfrac>{_row(self.whole(left))}{_row(self.whole(right))}</mfrac>", MULTIPLIED
-        if symbol == "//":
-            quotient = _row(self.inside(left, MULTIPLIED), _op("/"), self.inside(right, RAISED))
-            return _fenced(quotient, "⌊", "⌋"), ATOM
-        own = STRENGTH[symbol]
-        if symbol == "^":
-            return f"<msup>{_row(self.inside(left, ATOM))}{_row(self.whole(right))}</msup>", own
-        sides = self.inside(left, own), self.inside(right, own + 1 if symbol in "-%" else own)
-        if symbol == "+":
-            return _row(_added_up(sides)), own
-        joint = '<mspace width="0.17em"/>' if symbol == "*" and _is_symbol(right) else _op(JOINTS[symbol])
-        return _row(joint.join(sides)), own
+    def fraction(self, above: str, below: str) -> str:
+        return f"<mfrac>{_row(above)}{_row(below)}</mfrac>"
+
+    def floored(self, left: str, right: str) -> str:
+        return _fenced(_row(left, _op("/"), right), "⌊", "⌋")
+
+    def power(self, base: str, exponent: str) -> str:
+        return f"<msup>{_row(base)}{_row(exponent)}</msup>"
+
+    def added(self, sides: Sequence[str]) -> str:
+        return _row(_added_up(sides))
+
+    def joined(self, sides: Sequence[str], symbol: str, *, bare: bool) -> str:
+        return _row(('<mspace width="0.17em"/>' if bare else _op(JOINTS[symbol])).join(sides))
 
     def reduce(self, kind: str, over: tuple[str, ...], body: Expr) -> Piece:
         below = _row(_op(",").join(f"<mi>{escape(each)}</mi>" for each in over))
@@ -217,15 +173,14 @@ class _Printer:
         factor = f"<mfrac><mn>1</mn>{sizes}</mfrac>" if kind == "mean" else ""
         return _row(factor, f"<munder><mo>∑</mo>{below}</munder>", self.inside(body, MULTIPLIED)), ADDED
 
-    def cases(self, expr: Where) -> str:
-        rows = []
-        rest: Expr = expr
-        while isinstance(rest, Where):
-            rows.append((self.inside(rest.then, COMPARED), f"<mtext>if </mtext>{self.whole(rest.condition)}"))
-            rest = rest.otherwise
-        rows.append((self.whole(rest), "<mtext>otherwise</mtext>"))
-        cells = "".join(f"<mtr><mtd>{then}</mtd><mtd>{when}</mtd></mtr>" for then, when in rows)
+    def cases(self, rows: Sequence[tuple[str, str]], otherwise: str) -> str:
+        pairs = [*((then, f"<mtext>if </mtext>{when}") for then, when in rows), (otherwise, "<mtext>otherwise</mtext>")]
+        cells = "".join(f"<mtr><mtd>{then}</mtd><mtd>{when}</mtd></mtr>" for then, when in pairs)
         return _row(_op("{", ' fence="true"'), f'<mtable class="cases">{cells}</mtable>')
+
+    def named(self, body: str, values: Sequence[tuple[str, str]]) -> str:
+        where = _op(",").join(f"{name}{_op('=')}{value}" for name, value in values)
+        return _row(body, "<mtext> where </mtext>", where)
 
     def terms(self, expr: Terms) -> Piece:
         more = expr.count - len(expr.terms)
@@ -249,11 +204,6 @@ def _added_up(pieces: Iterable[str]) -> str:
     return first + "".join(
         _op("−") + _MINUS.sub(r"\1", piece, count=1) if _MINUS.match(piece) else _op("+") + piece for piece in rest
     )
-
-
-def _is_symbol(expr: Expr) -> bool:
-    """Whether what is written is a letter: a product with one needs no sign."""
-    return isinstance(expr, (Index, Size)) or (isinstance(expr, (Ref, Local)) and expr.value is None)
 
 
 def _number(written: str) -> Piece:

@@ -9,23 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Union
 
-from clearhead.expr import (
-    Binary,
-    Call,
-    Expr,
-    Index,
-    Let,
-    Local,
-    Number,
-    Reduce,
-    Ref,
-    Size,
-    Terms,
-    Where,
-    number,
-)  # fmt: skip
-from clearhead.expr.text import ADDED, ATOM, COMPARED, LOOSE, MULTIPLIED, RAISED, STRENGTH, unlet
+from clearhead.expr import Expr, Local, Number, Ref, Size, Terms
+from clearhead.expr.text import ADDED, ATOM, MULTIPLIED, RAISED, unlet
 from clearhead.show.cells import visible
+from clearhead.show.setting import Setter
 from clearhead.show.symbols import GREEK, symbol_of
 from clearhead.trace import Explanation
 
@@ -65,50 +52,21 @@ def number_for_paper(written: str) -> str:
     return WORDS.get(written, written.replace("-", MINUS))
 
 
-class _Printer:
-    def __init__(self, decimals: int | None, first: int) -> None:
-        self.decimals = decimals
-        self.first = first
+class _Printer(Setter[Node]):
+    def fenced(self, inside: Node) -> Node:
+        return ["round", inside]
 
-    def inside(self, expr: Expr, strength: int) -> Node:
-        set_, own = self.piece(expr)
-        return set_ if own >= strength else ["round", set_]
+    def digits(self, written: str) -> Piece:
+        return _number(written)
 
-    def whole(self, expr: Expr) -> Node:
-        return self.piece(expr)[0]
+    def letter(self, name: str) -> Node:
+        return _letter(name)
 
-    def piece(self, expr: Expr) -> Piece:
-        match expr:
-            case Number(value):
-                return _number(number(value, None))
-            case Index(name):
-                return _letter(name), ATOM
-            case Size(index):
-                return ["attach", _letter("n"), "", _letter(index)], ATOM
-            case Local(name, None):
-                return LOCALS.get(name, visible(name)), RAISED
-            case Local(_, float(value)) | Ref(value=float(value)):
-                return self.number(value)
-            case Ref():
-                return self.cell(expr)
-            case Call(function, arguments):
-                return self.call(function, arguments)
-            case Binary(symbol, left, right):
-                return self.binary(symbol, left, right)
-            case Reduce(kind, over, body):
-                return self.reduce(kind, over, body)
-            case Where():
-                return self.cases(expr), ATOM
-            case Let():
-                named, body = unlet(expr)
-                where = [_row(self.whole(Local(n)), _sign("="), self.whole(value)) for n, value in named]
-                return _row(self.whole(body), " where ", *_between(where, ", ")), LOOSE
-            case Terms():
-                return self.terms(expr)
-        raise TypeError(f"{type(expr).__name__} cannot be printed")
+    def size(self, index: str) -> Node:
+        return ["attach", _letter("n"), "", _letter(index)]
 
-    def number(self, value: float) -> Piece:
-        return _number(number(value, self.decimals))
+    def local(self, name: str) -> Node:
+        return LOCALS.get(name, visible(name))
 
     def cell(self, ref: Ref) -> Piece:
         """The symbol with its indices below and its head on top; what has a top cannot be raised to a power."""
@@ -131,8 +89,6 @@ class _Printer:
         match function, arguments:
             case "neg", (argument,):
                 return _row(_sign("-"), self.inside(argument, MULTIPLIED)), ADDED
-            case "share", (a, b):
-                return self.binary("/", a, b)
             case ("sqrt", (argument,)) | ("abs", (argument,)):
                 return [function, self.whole(argument)], ATOM
             case "exp", (argument,):
@@ -142,21 +98,21 @@ class _Printer:
         written = _between([self.whole(each) for each in arguments], ", ")
         return _row(["name", visible(function)], ["round", _row(*written)]), ATOM
 
-    def binary(self, symbol: str, left: Expr, right: Expr) -> Piece:
-        if symbol == "/":
-            return ["frac", self.whole(left), self.whole(right)], MULTIPLIED
-        if symbol == "//":
-            return ["floor", _row(self.inside(left, MULTIPLIED), "/", self.inside(right, RAISED))], ATOM
-        own = STRENGTH[symbol]
-        if symbol == "^":
-            return ["attach", self.inside(left, ATOM), self.whole(right), ""], own
-        sides = self.inside(left, own), self.inside(right, own + 1 if symbol in "-%" else own)
-        if symbol == "+":
-            return _added(sides), own
-        if symbol == "%":
-            return _row(sides[0], " mod ", sides[1]), own
-        joint = " " if symbol == "*" and _is_symbol(right) else _sign(symbol)
-        return _row(sides[0], joint, sides[1]), own
+    def fraction(self, above: Node, below: Node) -> Node:
+        return ["frac", above, below]
+
+    def floored(self, left: Node, right: Node) -> Node:
+        return ["floor", _row(left, "/", right)]
+
+    def power(self, base: Node, exponent: Node) -> Node:
+        return ["attach", base, exponent, ""]
+
+    def added(self, sides: Sequence[Node]) -> Node:
+        return _added(sides)
+
+    def joined(self, sides: Sequence[Node], symbol: str, *, bare: bool) -> Node:
+        joint: Node = " " if bare else " mod " if symbol == "%" else _sign(symbol)
+        return _row(*_between(sides, joint))
 
     def reduce(self, kind: str, over: tuple[str, ...], body: Expr) -> Piece:
         below = _row(*_between([_letter(index) for index in over], ","))
@@ -166,14 +122,12 @@ class _Printer:
         factor: list[Node] = [["frac", "1", _row(*sizes)]] if kind == "mean" else []
         return _row(*factor, ["big", "sum", below], self.inside(body, MULTIPLIED)), ADDED
 
-    def cases(self, expr: Where) -> Node:
-        rows: list[Node] = []
-        rest: Expr = expr
-        while isinstance(rest, Where):
-            rows.append([self.inside(rest.then, COMPARED), _row("if ", self.whole(rest.condition))])
-            rest = rest.otherwise
-        rows.append([self.whole(rest), "otherwise"])
-        return ["cases", *rows]
+    def cases(self, rows: Sequence[tuple[Node, Node]], otherwise: Node) -> Node:
+        return ["cases", *([then, _row("if ", when)] for then, when in rows), [otherwise, "otherwise"]]
+
+    def named(self, body: Node, values: Sequence[tuple[Node, Node]]) -> Node:
+        where = [_row(name, _sign("="), value) for name, value in values]
+        return _row(body, " where ", *_between(where, ", "))
 
     def terms(self, expr: Terms) -> Piece:
         more = expr.count - len(expr.terms)
@@ -231,11 +185,6 @@ def _without_minus(node: Node) -> Node | None:
         return _row(*node[2:])
     rest = _without_minus(node[1])
     return None if rest is None else _row(rest, *node[2:])
-
-
-def _is_symbol(expr: Expr) -> bool:
-    """Whether what is written is a letter: a product with one needs no sign."""
-    return isinstance(expr, (Index, Size)) or (isinstance(expr, (Ref, Local)) and expr.value is None)
 
 
 def _number(written: str) -> Piece:
