@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence, Set
 from functools import partial
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -19,8 +20,14 @@ class After(Struct, frozen=True):
     done: tuple[str, ...]
 
 
-Step = tuple[str, Callable[..., Array], tuple[str, ...], After | None]
-"""The name of a line, its code, the names of its operands, and what follows."""
+class Step(NamedTuple):
+    """The lines that are worked out together, mostly one; the code, the names of operands, and what follows."""
+
+    name: str
+    code: Callable[..., Array]
+    operands: tuple[str, ...]
+    after: After | None
+    lines: tuple[Line, ...]
 
 
 def steps_of(lines: Sequence[Line], kept: Set[str], given: Set[str], *, fuse: bool) -> list[Step]:
@@ -29,34 +36,35 @@ def steps_of(lines: Sequence[Line], kept: Set[str], given: Set[str], *, fuse: bo
     What an operation's remark finds is looked for at once where the trace will not hold all it takes. With ``fuse``,
     chains of which only the end is kept are one step (see `clearhead.ops.fused`).
     """
-    calls = [_call(chain) for chain in (_chains(lines, kept) if fuse else ((line,) for line in lines))]
-    last = {name: index for index, (line, _, operands) in enumerate(calls) for name in (line.name, *operands)}
-    made = {line.name for line, _, _ in calls}
+    chains = _chains(lines, kept) if fuse else [(line,) for line in lines]
+    last = {name: index for index, chain in enumerate(chains) for name in (chain[-1].name, *chain[0].operands)}
+    made = {chain[-1].name for chain in chains}
     leaving: dict[int, list[str]] = defaultdict(list)
     for name, index in last.items():
         if name in made and name not in kept:
             leaving[index].append(name)
     stays = {*kept, *given}
     steps: list[Step] = []
-    for index, (line, code, operands) in enumerate(calls):
+    for index, chain in enumerate(chains):
+        line, operands = chain[-1], chain[0].operands
         remark, done = line.operation.remark, tuple(leaving[index])
         here = remark is None or stays.issuperset(remark.reads(line.name, line.operands))
         flag = remark.find if remark and not here else None
-        steps.append((line.name, code, operands, After(flag, done) if flag or done else None))
+        steps.append(Step(line.name, _code(chain), operands, After(flag, done) if flag or done else None, chain))
     return steps
 
 
-_Call = tuple[Line, Callable[..., Array], tuple[str, ...]]
-
-
-def _call(chain: Sequence[Line]) -> _Call:
-    """The line that a chain ends with, the code of all of it, and the names of what it starts from."""
+def _code(chain: Sequence[Line]) -> Callable[..., Array]:
+    """The code of lines that are worked out together."""
     line = chain[-1]
     if len(chain) > 1:
-        between = tuple((each.operation, each.parameters) for each in chain[1:-1])
-        return line, partial(fused.weights, between=between), chain[0].operands
-    code = partial(line.operation.code, **dict(line.parameters)) if line.parameters else line.operation.code
-    return line, code, line.operands
+        return partial(fused.weights, between=between(chain))
+    return partial(line.operation.code, **dict(line.parameters)) if line.parameters else line.operation.code
+
+
+def between(chain: Sequence[Line]) -> fused.Between:
+    """What stands between the first and the last of lines that are worked out together."""
+    return tuple((line.operation, line.parameters) for line in chain[1:-1])
 
 
 def _chains(lines: Sequence[Line], kept: Set[str]) -> list[tuple[Line, ...]]:

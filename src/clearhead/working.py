@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import Struct
@@ -15,10 +15,14 @@ from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
 from clearhead.line import Given, Line, chosen, find
+from clearhead.native import planned, run_planned
 from clearhead.ops import Array, Namespace, namespace, quiet
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.plan import Step, steps_of
 from clearhead.trace import Trace
+
+if TYPE_CHECKING:
+    from clearhead.native.stages import Plan
 
 
 class Working(Struct, frozen=True, dict=True):
@@ -178,6 +182,7 @@ class Working(Struct, frozen=True, dict=True):
         *,
         keep: Iterable[str] | None = None,
         tokens: Sequence[str] | None = None,
+        compiled: bool = False,
     ) -> Trace:
         """Works everything out.
 
@@ -187,6 +192,8 @@ class Working(Struct, frozen=True, dict=True):
             keep: names, endings or patterns (``"*.weights"``) of the lines to store; all, if None. Lines that no
                 kept one needs are not computed.
             tokens: the names of the tokens, for notes and headings.
+            compiled: whether compiled code may work out what is large, in NumPy's float32 and no batch, which pays from
+                the second time on: see docs/compiled.md. The numbers are the same but for their rounding.
 
         Raises:
             UnknownName: an array is missing or not known, or ``keep`` names nothing.
@@ -195,11 +202,13 @@ class Working(Struct, frozen=True, dict=True):
         values = self._accept(arrays)
         xp = _library(values)
         names = None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep))
-        plan = self._plan(names, fuse=xp is numpy_namespace)
         flags: dict[str, Array] = {}
+        if compiled and xp is numpy_namespace and (plan := self._native(names, values)):
+            run_planned(plan, values, flags)
+            return Trace(self, values, tokens=tokens, flags=flags)
         read = values.__getitem__
         with quiet(xp):
-            for name, code, operands, after in plan:
+            for name, code, operands, after, _ in self._plan(names, fuse=xp is numpy_namespace):
                 values[name] = code(xp, *map(read, operands))
                 if after is not None:
                     if after.flag is not None:
@@ -244,6 +253,21 @@ class Working(Struct, frozen=True, dict=True):
             kept = set(self.names) if keep is None else self._kept(keep)
             self._plans[key] = steps_of(self._needed(kept), kept, self._given_names, fuse=fuse)
         return self._plans[key]
+
+    def _native(self, keep: tuple[str, ...] | None, values: Mapping[str, Array]) -> Plan | None:
+        """The plan by which compiled code works out arrays like these; None where array code does it."""
+        key = keep, tuple((array.shape, array.strides, array.dtype.char) for array in values.values())
+        if key not in self._natives:
+            if len(self._natives) >= _MOST_SHAPES:
+                self._natives.clear()
+            shapes = self.shapes({name: array.shape for name, array in values.items()})
+            kept = set(self.names) if keep is None else self._kept(keep)
+            self._natives[key] = planned(self._plan(keep, fuse=True), kept, shapes, values)
+        return self._natives[key]
+
+    @cached_property
+    def _natives(self) -> dict[tuple[Any, ...], Plan | None]:
+        return {}
 
     def _kept(self, keep: tuple[str, ...]) -> set[str]:
         kept: set[str] = set()

@@ -18,10 +18,11 @@ TEXT = """In 1969, Neil Armstrong (born 1930) walked on the Moon: "That's one sm
 café, 東京. def attention(q, k, v): return softmax(q @ k.T / sqrt(d)) @ v"""
 
 
-@pytest.fixture(scope="module", params=PATHS)
+@pytest.fixture(scope="module", params=[(name, compiled) for name in PATHS for compiled in (False, True)], ids=str)
 def verdict(request):
-    """A checkpoint worked out on both sides."""
-    return verify(load(PATHS[request.param]), TEXT)
+    """A checkpoint worked out on both sides, by array code or, a longer text, by compiled code."""
+    name, compiled = request.param
+    return verify(load(PATHS[name], compiled=compiled), TEXT * 2 if compiled else TEXT)
 
 
 def test_every_line_agrees(verdict):
@@ -33,6 +34,16 @@ def test_every_line_agrees(verdict):
     layers = sum(each.line.endswith(".attention.weights") for each in verdict.lines)
     assert len(verdict.lines) == 2 * layers + 2
     assert verdict.first is verdict.suspect is None
+
+
+def test_the_longer_text_is_compiled():
+    """With twice the text, and not without being asked, compiled code does the work."""
+    for path in PATHS.values():
+        for compiled in (False, True):
+            model = load(path, compiled=compiled)
+            trace = model.trace(TEXT * 2, keep="hidden")
+            assert any(model.working()._natives.values()) == compiled
+            assert len(trace.tokens) >= 64
 
 
 def test_weights_agree(verdict):

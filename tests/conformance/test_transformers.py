@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from clearhead import native
 from clearhead.models import FAMILIES, load
 
 from .families import CONFIGURATIONS, made, theirs
@@ -46,11 +47,17 @@ def differences(model, trace, out):
     return found
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("name", [name for name in CONFIGURATIONS if not name.startswith("vit")])
-def test_family_agrees(saved, name):
-    """Hidden states, attention weights and logits of every layer are those of Transformers' eager float32."""
+def test_family_agrees(saved, name, compiled, monkeypatch):
+    """Hidden states, weights and logits of every layer are those of Transformers' eager float32, compiled as well."""
+    if compiled:
+        monkeypatch.setattr(native, "FEW", 1)
+        monkeypatch.setattr(native, "CELLS", 1)
     model, ours = saved(name)
-    found = differences(ours, ours.trace(IDS, keep="*"), theirs(model, input_ids=torch.tensor([IDS])))
+    keep = ("hidden", "*.attention.weights", "results") if compiled else "*"
+    found = differences(ours, ours.trace(IDS, keep=keep), theirs(model, input_ids=torch.tensor([IDS])))
+    assert any(ours.working()._natives.values()) == compiled
     assert max(found.values()) <= BOUND, found
 
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import config, njit
 
-from clearhead.kernels import passes
+from clearhead.kernels import layout, lists, passes, products, tiles
 from clearhead.kernels.crew import Task, share_out
 from clearhead.kernels.inspection import SINKS, Inspection, Received
-from clearhead.kernels.lanes import LANES, ROWS, WIDTH
 from clearhead.kernels.layout import Head, Plan, Results, Space
 from clearhead.kernels.lists import GROUPS, WORDS, room
 from clearhead.kernels.passes import visible
 from clearhead.kernels.request import Request
 from clearhead.kernels.tiles import ADDITIVE, BOOLEAN, MOST_PANELS, NO_MASK, TILE, rounded_up
+from clearhead.lanes import LANES, ROWS, WIDTH, digest
 from clearhead.ops.scores import alibi_slopes
 
 LINE, NUMBERS_IN_LINE = 64, 16
@@ -36,8 +34,6 @@ attend_block, receive_block = passes.attend, passes.receive
 
 
 def _entries(sources: str) -> tuple[Pass, Pass]:
-    # Numba keeps compiled code as long as the file of the function is the same. The code of an entry comes from other
-    # files too, so their hash is a part of it.
     @njit(nogil=True, cache=True)
     def attend(plan: Plan, head: Head, results: Results, space: Space, block: int) -> None:
         if sources:
@@ -54,9 +50,7 @@ def _entries(sources: str) -> tuple[Pass, Pass]:
 @cache
 def entries() -> tuple[Pass, Pass]:
     """The two passes, compiled when they are first called, and kept on disk from then on."""
-    folder = Path(__file__).parent
-    files = ("lanes.py", "products.py", "tiles.py", "lists.py", "passes.py", "layout.py")
-    return _entries(sha256(b"".join((folder / name).read_bytes() for name in files)).hexdigest())
+    return _entries(digest(products, tiles, lists, passes, layout))
 
 
 def inspect(request: Request) -> Inspection:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from clearhead.kernels.lanes import (
+from clearhead.kernels.layout import Results, Space
+from clearhead.kernels.tiles import FLOOR, TILE, fill
+from clearhead.lanes import (
     LANES,
     ROWS,
     VECTORS,
@@ -40,8 +42,6 @@ from clearhead.kernels.lanes import (
     store,
     where_greater,
 )  # fmt: skip
-from clearhead.kernels.layout import Results, Space
-from clearhead.kernels.tiles import FLOOR, TILE, fill
 
 WORD_ROWS = 4
 """Rows whose bits are kept in one word."""

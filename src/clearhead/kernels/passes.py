@@ -13,20 +13,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from clearhead.kernels.lanes import (
-    LANES,
-    ROWS,
-    VECTORS,
-    WIDTH,
-    exp,
-    get_byte,
-    get_float,
-    load,
-    put_float,
-    splat,
-    store,
-    where_greater,
-)
 from clearhead.kernels.layout import Head, Part, Plan, Results, Space
 from clearhead.kernels.lists import clear_lists, finish_list, rank
 from clearhead.kernels.products import product, product_onto
@@ -49,6 +35,20 @@ from clearhead.kernels.tiles import (
     rounded_up,
     share,
 )  # fmt: skip
+from clearhead.lanes import (
+    LANES,
+    ROWS,
+    VECTORS,
+    WIDTH,
+    exp,
+    get_byte,
+    get_float,
+    load,
+    put_float,
+    splat,
+    store,
+    where_greater,
+)
 
 FLOAT_BYTES = 4
 

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from clearhead.kernels.lanes import (
+from clearhead.lanes import (
     INT64,
     LANES,
     ROWS,

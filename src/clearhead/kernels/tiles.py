@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from clearhead.kernels.lanes import (
+from clearhead.kernels.layout import Head, Part, Plan, Results, Space
+from clearhead.lanes import (
     LANES,
     ROWS,
     VECTORS,
@@ -27,9 +28,9 @@ from clearhead.kernels.lanes import (
     put_float,
     splat,
     store,
+    tanh,
     where_greater,
 )  # fmt: skip
-from clearhead.kernels.layout import Head, Part, Plan, Results, Space
 
 TILE = 128
 """Rows of a tile."""
@@ -117,24 +118,6 @@ def fill(out: int, count: int, number: float) -> None:
     """Writes one number so many times, of whole vectors."""
     for at in range(0, count, LANES):
         store(out, at, splat(number))
-
-
-@njit(nogil=True)
-def tanh(x: Any) -> Any:
-    """Tanh of each lane: a series where x is small, so that small numbers keep their digits, and exponentials."""
-    square = x * x
-    # The series of tanh(x)/x - 1 over x^2, to 1e-8 within 0.35 of 0.
-    series = splat(-0.0088632355)
-    series = fused(series, square, splat(0.021869488))
-    series = fused(series, square, splat(-0.053968254))
-    series = fused(series, square, splat(0.13333334))
-    series = fused(series, square, splat(-0.33333334))
-    near = fused(x * square, series, x)
-    size = maximum(x, splat(0.0) - x)
-    shrunk = exp(splat(-2.0) * size)
-    far = (splat(1.0) - shrunk) / (splat(1.0) + shrunk)
-    far = where_greater(splat(0.0), x, splat(0.0) - far, far)
-    return where_greater(size, splat(0.35), far, near)
 
 
 @njit(nogil=True)

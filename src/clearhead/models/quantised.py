@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.models.tensors import Bytes, Floats, Kind, bfloat16, plain
-from clearhead.ops import large
+from clearhead.ops import threads
 
 SMALL, SUPER = 32, 256
 """Values in a block of the older types, and in one of the K types."""
@@ -110,7 +110,7 @@ def _quantised(name: str, values: int, size: int, unpack: Callable[[Blocks], Flo
             out[span] = unpack(blocks[span]).reshape(-1, values)
 
         step = CACHED // values
-        large.share(some, [slice(at, at + step) for at in range(0, len(blocks), step)], out.size)
+        threads.share(some, [slice(at, at + step) for at in range(0, len(blocks), step)])
         return out.reshape(-1)
 
     return Kind(name, values, size, widen)

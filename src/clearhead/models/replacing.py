@@ -19,7 +19,9 @@ Replacement = Union[float, np.ndarray[Any, Any], Trace, Callable[[np.ndarray[Any
 """A number, an array, another trace, whose line of the same name is taken, or a function of the line's own numbers."""
 
 
-def replaced(working: Working, arrays: Arrays, changes: Mapping[str, Replacement]) -> tuple[Working, Arrays]:
+def replaced(
+    working: Working, arrays: Arrays, changes: Mapping[str, Replacement], *, compiled: bool
+) -> tuple[Working, Arrays]:
     """A working in which lines, or heads of them (``"head@5"``), have other numbers, and the arrays for it.
 
     What a line had been is kept under its name with ``.own`` behind; what is put there is given as ``.new``.
@@ -31,7 +33,7 @@ def replaced(working: Working, arrays: Arrays, changes: Mapping[str, Replacement
     for address, change in changes.items():
         name, head = _located(working, address)
         if callable(change) and not isinstance(change, Trace):
-            own = working.run(arrays, keep=(name,))
+            own = working.run(arrays, keep=(name,), compiled=compiled)
             change = np.asarray(change(own[address]))
         value = change[address] if isinstance(change, Trace) else change
         working, new = _with(working, name, head)

@@ -39,18 +39,15 @@ def weights(xp: Namespace, query: Array, key: Array, *, between: Between) -> Arr
     ends = _ends(between, queries, keys)
     flat = out.reshape(-1, queries, keys)
     step = max(1, ROWS // keys)
-    places = [(one, slice(start, start + step)) for one in range(len(flat)) for start in range(0, queries, step)]
-
-    def work(place: tuple[int, slice]) -> None:
-        one, rows = place
-        end = keys if ends is None else ends[min(rows.stop, queries) - 1]
-        block = flat[one, rows, :end]
-        for change in changes:
-            change(block, rows)
-        large.softmax_rows(block)
-        flat[one, rows, end:] = 0
-
-    large.share(work, places, out.size)
+    for one in range(len(flat)):
+        for start in range(0, queries, step):
+            rows = slice(start, start + step)
+            end = keys if ends is None else ends[min(rows.stop, queries) - 1]
+            block = flat[one, rows, :end]
+            for change in changes:
+                change(block, rows)
+            large.softmax_rows(block)
+            flat[one, rows, end:] = 0
     return out
 
 
@@ -70,8 +67,8 @@ def _change(operation: Operation, parameters: dict[str, Any], depth: int, out: F
         return lambda block, _rows: _divide(block, depth**0.5)
     if operation is scores.softcap:
         return lambda block, _rows: _cap(block, parameters["cap"])
-    limit = _limits(queries, keys, parameters.get("width"))
-    return lambda block, rows: _limit(block, limit[rows, : block.shape[-1]])
+    barred = _barred(queries, keys, parameters.get("width"))
+    return lambda block, rows: np.copyto(block, scores.BARRED, where=barred[rows, : block.shape[-1]])
 
 
 def _multiply(block: Floats, factor: float) -> None:
@@ -88,13 +85,8 @@ def _cap(block: Floats, cap: float) -> None:
     block *= cap
 
 
-def _limit(block: Floats, limit: Floats) -> None:
-    np.minimum(block, limit, out=block)
-
-
 @lru_cache(maxsize=4)
-def _limits(queries: int, keys: int, width: int | None) -> Floats:
-    """Infinity where a query may attend, minus infinity elsewhere: causally, or, with a width, through a window."""
+def _barred(queries: int, keys: int, width: int | None) -> np.ndarray[Any, Any]:
+    """Whether a query may not attend to a key: causally, or, with a width, through a window."""
     position, key = np.arange(queries)[:, None] + (keys - queries), np.arange(keys)
-    allowed = key <= position if width is None else np.abs(position - key) < width
-    return np.where(allowed, np.float32(np.inf), np.float32(-np.inf))
+    return key > position if width is None else np.abs(position - key) >= width

@@ -1,15 +1,12 @@
-"""NumPy code for large arrays: the same numbers, block by block in the cache, on all cores.
+"""NumPy code for large arrays: the same numbers, block by block in the cache.
 
 Array code written for every library makes a new array at each step. On a large one most of the time goes into fetching
-memory; here a block stays in the cache through all steps, is written once, and blocks are shared out among threads.
+memory; here a block stays in the cache through all steps and is written once.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,9 +21,6 @@ LARGE = 1 << 15
 
 FEW_ROWS = 64
 """Up to so many tokens the transposed product is the faster: by a sixth of a trace at 16 tokens, by nothing at 128."""
-
-SHARED = 1 << 18
-"""Of this many numbers on, blocks are shared out among threads."""
 
 
 def is_large(x: Floats) -> bool:
@@ -50,35 +44,9 @@ def by_blocks(work: Callable[[Floats, Floats], None], x: Floats) -> Floats:
     source = np.ascontiguousarray(x)
     out = np.empty_like(source)
     flat, into = source.reshape(-1), out.reshape(-1)
-    spans = [slice(start, start + BLOCK) for start in range(0, flat.size, BLOCK)]
-    share(lambda span: work(flat[span], into[span]), spans, flat.size)
+    for start in range(0, flat.size, BLOCK):
+        work(flat[start : start + BLOCK], into[start : start + BLOCK])
     return out
-
-
-def share(work: Callable[[Any], None], parts: Sequence[Any], size: int) -> None:
-    """Does work on every part: by threads, if it is much."""
-    if size < SHARED or len(parts) < 2 or _cores() < 2:
-        for part in parts:
-            work(part)
-        return
-
-    def some(parts: Sequence[Any]) -> None:
-        with np.errstate(all="ignore"):  # what NumPy warns of is a matter of each thread
-            for part in parts:
-                work(part)
-
-    cores = _cores()
-    list(_threads().map(some, [parts[first::cores] for first in range(cores)]))
-
-
-@cache
-def _cores() -> int:
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), thread_name_prefix="clearhead")
 
 
 def rotated(first: Floats, second: Floats, cos: Floats, sin: Floats, shape: tuple[int, ...]) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clearhead.expr import Size, formula, indices, same, where
 from clearhead.expr.formula import broadcast
+from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting, operation
 
 d, h, i, j, m, p, t = indices("d h i j m p t")
@@ -12,6 +13,8 @@ d, h, i, j, m, p, t = indices("d h i j m p t")
 @operation(lambda: formula("v m, i -> i m", lambda table, token: table[token[i], m]))
 def look_up(xp: Namespace, table: Array, token: Array) -> Array:
     """The row of a table that each token's number names: its embedding."""
+    if xp is numpy_namespace and table.ndim == 2:
+        return table[token]
     width = table.shape[-1]
     rank = max(table.ndim, token.ndim + 1)
     table = xp.reshape(table, (1,) * (rank - table.ndim) + tuple(table.shape))

@@ -1,0 +1,46 @@
+"""Threads that share out work which gives the interpreter free while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+MOST = 8
+"""Threads at most: what they work on comes through one memory."""
+
+
+@cache
+def cores() -> int:
+    """How many threads share a work."""
+    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def pool() -> ThreadPoolExecutor:
+    """A thread for each core."""
+    return _pool(os.getpid())
+
+
+@cache
+def _pool(_process: int) -> ThreadPoolExecutor:
+    # The threads of a process that forks are not in its child.
+    return ThreadPoolExecutor(cores(), thread_name_prefix="clearhead")
+
+
+def share(work: Callable[[Any], object], parts: Sequence[Any]) -> None:
+    """Does work on every part; the threads have as many of them each."""
+    if len(parts) < 2 or cores() < 2:
+        for part in parts:
+            work(part)
+        return
+
+    def some(parts: Sequence[Any]) -> None:
+        with np.errstate(all="ignore"):  # what NumPy warns of is a matter of each thread
+            for part in parts:
+                work(part)
+
+    list(pool().map(some, [parts[first :: cores()] for first in range(cores())]))
