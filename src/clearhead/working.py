@@ -205,7 +205,8 @@ class Working(Struct, frozen=True, dict=True):
         flags: dict[str, Array] = {}
         if compiled and xp is numpy_namespace and (plan := self._native(names, values)):
             run_planned(plan, values, flags)
-            return Trace(self, values, tokens=tokens, flags=flags)
+            in_order = {name: values[name] for name in self.names if name in values}
+            return Trace(self, in_order, tokens=tokens, flags=flags)
         read = values.__getitem__
         with quiet(xp):
             for name, code, operands, after, _ in self._plan(names, fuse=xp is numpy_namespace):

@@ -79,7 +79,7 @@ def test_blocks_come_out_the_same(block, tokens, keep):
     names = None if keep is None else [n for n in working.names if any(n.endswith(each) for each in keep)]
     plain, compiled = (working.run(arrays, keep=names, compiled=each) for each in (False, True))
     assert list(plain.working.names) == list(compiled.working.names)
-    assert set(plain) == set(compiled)
+    assert list(plain) == list(compiled)
     for name in plain:
         assert compiled[name].dtype == plain[name].dtype
         np.testing.assert_allclose(compiled[name], plain[name], rtol=2e-4, atol=2e-5, err_msg=name)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clearhead.ops import large, positions
+from clearhead.ops import large, positions, threads
 from clearhead.spec import Attention
 
 SIZES = {"model": 8, "head": 6, "group": 3, "depth": 4, "head*depth": 24, "past": 9}
@@ -57,10 +57,10 @@ def test_a_large_rotation_is_that_of_its_heads():
     np.testing.assert_array_equal(whole[1, 3:4], alone)
 
 
-@pytest.mark.parametrize("size", [3, large.LARGE + 5, 9 * large.BLOCK + 1])
+@pytest.mark.parametrize("size", [3, large.LARGE + 5, 2 * threads.SHARED + 1])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_blocks_give_what_one_piece_gives(size, dtype):
-    """An activation of a large array, in blocks, is that of its parts; operands stay as they were."""
+    """An activation of a large array, in blocks and by threads, is that of its parts; operands stay as they were."""
     from clearhead.ops import tokens
 
     x = np.random.default_rng(1).normal(scale=4, size=(size, 1)).astype(dtype)

@@ -110,7 +110,7 @@ def _quantised(name: str, values: int, size: int, unpack: Callable[[Blocks], Flo
             out[span] = unpack(blocks[span]).reshape(-1, values)
 
         step = CACHED // values
-        threads.share(some, [slice(at, at + step) for at in range(0, len(blocks), step)])
+        threads.share(some, [slice(at, at + step) for at in range(0, len(blocks), step)], out.size)
         return out.reshape(-1)
 
     return Kind(name, values, size, widen)

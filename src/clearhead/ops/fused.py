@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.ops import large, linear, scores
+from clearhead.ops import large, linear, scores, threads
 from clearhead.ops.operation import Array, Namespace, Operation
 
 Floats = np.ndarray[Any, Any]
@@ -39,15 +39,18 @@ def weights(xp: Namespace, query: Array, key: Array, *, between: Between) -> Arr
     ends = _ends(between, queries, keys)
     flat = out.reshape(-1, queries, keys)
     step = max(1, ROWS // keys)
-    for one in range(len(flat)):
-        for start in range(0, queries, step):
-            rows = slice(start, start + step)
-            end = keys if ends is None else ends[min(rows.stop, queries) - 1]
-            block = flat[one, rows, :end]
-            for change in changes:
-                change(block, rows)
-            large.softmax_rows(block)
-            flat[one, rows, end:] = 0
+    places = [(one, slice(start, start + step)) for one in range(len(flat)) for start in range(0, queries, step)]
+
+    def work(place: tuple[int, slice]) -> None:
+        one, rows = place
+        end = keys if ends is None else ends[min(rows.stop, queries) - 1]
+        block = flat[one, rows, :end]
+        for change in changes:
+            change(block, rows)
+        large.softmax_rows(block)
+        flat[one, rows, end:] = 0
+
+    threads.share(work, places, out.size)
     return out
 
 

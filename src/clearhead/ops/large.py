@@ -1,7 +1,7 @@
-"""NumPy code for large arrays: the same numbers, block by block in the cache.
+"""NumPy code for large arrays: the same numbers, block by block in the cache, on all cores.
 
 Array code written for every library makes a new array at each step. On a large one most of the time goes into fetching
-memory; here a block stays in the cache through all steps and is written once.
+memory; here a block stays in the cache through all steps, is written once, and blocks are shared out among threads.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from clearhead.ops import threads
 
 Floats = np.ndarray[Any, Any]
 
@@ -44,8 +46,8 @@ def by_blocks(work: Callable[[Floats, Floats], None], x: Floats) -> Floats:
     source = np.ascontiguousarray(x)
     out = np.empty_like(source)
     flat, into = source.reshape(-1), out.reshape(-1)
-    for start in range(0, flat.size, BLOCK):
-        work(flat[start : start + BLOCK], into[start : start + BLOCK])
+    spans = [slice(start, start + BLOCK) for start in range(0, flat.size, BLOCK)]
+    threads.share(lambda span: work(flat[span], into[span]), spans, flat.size)
     return out
 
 

@@ -13,6 +13,9 @@ import numpy as np
 MOST = 8
 """Threads at most: what they work on comes through one memory."""
 
+SHARED = 1 << 18
+"""Of this many numbers on, a work is shared out."""
+
 
 @cache
 def cores() -> int:
@@ -31,9 +34,9 @@ def _pool(_process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), thread_name_prefix="clearhead")
 
 
-def share(work: Callable[[Any], object], parts: Sequence[Any]) -> None:
-    """Does work on every part; the threads have as many of them each."""
-    if len(parts) < 2 or cores() < 2:
+def share(work: Callable[[Any], object], parts: Sequence[Any], size: int) -> None:
+    """Does work on every part, of so many numbers in all: by threads, if that is much."""
+    if size < SHARED or len(parts) < 2 or cores() < 2:
         for part in parts:
             work(part)
         return
