@@ -251,7 +251,7 @@ class Working(Struct, frozen=True, dict=True):
         """The steps of a run that keeps some lines."""
         key = keep, fuse
         if key not in self._plans:
-            kept = set(self.names) if keep is None else self._kept(keep)
+            kept = self._kept(keep)
             self._plans[key] = steps_of(self._needed(kept), kept, self._given_names, fuse=fuse)
         return self._plans[key]
 
@@ -262,15 +262,17 @@ class Working(Struct, frozen=True, dict=True):
             if len(self._natives) >= _MOST_SHAPES:
                 self._natives.clear()
             shapes = self.shapes({name: array.shape for name, array in values.items()})
-            kept = set(self.names) if keep is None else self._kept(keep)
-            self._natives[key] = planned(self._plan(keep, fuse=True), kept, shapes, values)
+            self._natives[key] = planned(self._plan(keep, fuse=True), self._kept(keep), shapes, values)
         return self._natives[key]
 
     @cached_property
     def _natives(self) -> dict[tuple[Any, ...], Plan | None]:
         return {}
 
-    def _kept(self, keep: tuple[str, ...]) -> set[str]:
+    def _kept(self, keep: tuple[str, ...] | None) -> set[str]:
+        """The names that patterns choose; all, if None."""
+        if keep is None:
+            return set(self.names)
         kept: set[str] = set()
         for pattern in keep:
             found = chosen(pattern, self.names)

@@ -37,6 +37,7 @@ from clearhead.native.sweeps import (
     softmax,
     take,
 )  # fmt: skip
+from clearhead.ops import large, tokens
 
 PATIENCE = 1 << 12
 """A thread looks so often whether others are done before it lets others work."""
@@ -82,19 +83,21 @@ NONE, SILU, GELU, GELU_TANH, RELU = map(int, Activation)
 
 
 @njit(nogil=True)
+def _apply(function: Any, row: int, columns: int) -> None:
+    for at in range(0, columns, LANES):
+        put(row, at, columns, function(take(row, at, columns)))
+
+
+@njit(nogil=True)
 def _activate(activation: int, row: int, columns: int) -> None:
     if activation == SILU:
-        for at in range(0, columns, LANES):
-            put(row, at, columns, silu(take(row, at, columns)))
+        _apply(silu, row, columns)
     elif activation == GELU:
-        for at in range(0, columns, LANES):
-            put(row, at, columns, gelu(take(row, at, columns)))
+        _apply(gelu, row, columns)
     elif activation == GELU_TANH:
-        for at in range(0, columns, LANES):
-            put(row, at, columns, gelu_tanh(take(row, at, columns)))
+        _apply(gelu_tanh, row, columns)
     elif activation == RELU:
-        for at in range(0, columns, LANES):
-            put(row, at, columns, relu(take(row, at, columns)))
+        _apply(relu, row, columns)
 
 
 @njit(nogil=True)
@@ -213,4 +216,4 @@ def machine() -> Any:
     lies; and the address of the function that lets other threads work, or 0. It is compiled when it is first called,
     and kept on disk from then on.
     """
-    return _run(digest(calls, sweeps))
+    return _run(digest(calls, sweeps, large, tokens))

@@ -28,6 +28,8 @@ from clearhead.lanes import (
     total_of,
     where_greater,
 )  # fmt: skip
+from clearhead.ops.large import ERF_ENDS, ERF_OVER, ERF_UNDER
+from clearhead.ops.tokens import TANH_SCALE
 
 BYTES = 4
 LOWEST = float(np.finfo(np.float32).min)
@@ -55,30 +57,26 @@ def silu(x: Any) -> Any:
 
 
 @njit(nogil=True)
+def _polynomial(x: Any, coefficients: Any) -> Any:
+    total = splat(coefficients[0])
+    for index in range(1, len(coefficients)):
+        total = fused(total, x, splat(coefficients[index]))
+    return total
+
+
+@njit(nogil=True)
 def gelu(x: Any) -> Any:
     """X (1 + erf(x / root 2)) / 2, where erf is a ratio of polynomials (as in Eigen), exact to rounding."""
-    z = maximum(minimum(x * splat(0.5**0.5), splat(4.0)), splat(-4.0))
-    q = z * z
-    over = splat(-2.72614225801306e-10)
-    over = fused(over, q, splat(2.77068142495902e-08))
-    over = fused(over, q, splat(-2.10102402082508e-06))
-    over = fused(over, q, splat(-5.69250639462346e-05))
-    over = fused(over, q, splat(-7.34990630326855e-04))
-    over = fused(over, q, splat(-2.95459980854025e-03))
-    over = fused(over, q, splat(-1.60960333262415e-02))
-    under = splat(-1.45660718464996e-05)
-    under = fused(under, q, splat(-2.13374055278905e-04))
-    under = fused(under, q, splat(-1.68282697438203e-03))
-    under = fused(under, q, splat(-7.37332916720468e-03))
-    under = fused(under, q, splat(-1.42647390514189e-02))
-    erf = maximum(minimum(z * over / under, splat(1.0)), splat(-1.0))
+    z = maximum(minimum(x * splat(0.5**0.5), splat(ERF_ENDS)), splat(-ERF_ENDS))
+    ratio = z * _polynomial(z * z, ERF_OVER) / _polynomial(z * z, ERF_UNDER)
+    erf = maximum(minimum(ratio, splat(1.0)), splat(-1.0))
     return x * ((splat(1.0) + erf) * splat(0.5))
 
 
 @njit(nogil=True)
 def gelu_tanh(x: Any) -> Any:
     """GELU by its tanh approximation."""
-    inner = splat(0.7978845608028654) * fused(splat(0.044715) * x * x, x, x)
+    inner = splat(TANH_SCALE) * fused(splat(0.044715) * x * x, x, x)
     return x * ((splat(1.0) + tanh(inner)) * splat(0.5))
 
 

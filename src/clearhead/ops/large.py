@@ -71,24 +71,24 @@ def silu(x: Floats, out: Floats) -> None:
     np.divide(x, out, out=out)
 
 
-_ERF_OVER = (
+ERF_OVER = (
     -2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05, -7.34990630326855e-04,
     -2.95459980854025e-03, -1.60960333262415e-02,
 )  # fmt: skip
-_ERF_UNDER = (
+ERF_UNDER = (
     -1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02,
 )  # fmt: skip
-_ERF_ENDS = 4.0
+ERF_ENDS = 4.0
 
 
 def gelu32(x: Floats, out: Floats) -> None:
     """X (1 + erf(x / root 2)) / 2 in float32, where erf is a ratio of polynomials (as in Eigen), exact to rounding."""
     z = x * np.float32(0.5**0.5)
-    np.clip(z, -_ERF_ENDS, _ERF_ENDS, out=z)
+    np.clip(z, -ERF_ENDS, ERF_ENDS, out=z)
     square = z * z
-    _horner(square, _ERF_OVER, out)
+    _horner(square, ERF_OVER, out)
     z *= out
-    _horner(square, _ERF_UNDER, out)
+    _horner(square, ERF_UNDER, out)
     z /= out
     np.clip(z, -1, 1, out=z)
     z += 1
