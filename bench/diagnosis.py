@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearhead import Attention, Block, Claim, Norm, Report, Working, diagnose, read_problem
-from clearhead.check.plans import plans_for
+from clearhead.check.search.plans import plans_for
 
 TOKENS, WIDTH, HEADS = 3, 2, 2
 

@@ -11,8 +11,8 @@ import time
 import numpy as np
 
 from clearhead import Claim, read_problem
-from clearhead.check.grade import Grader
-from clearhead.check.plans import plans_for
+from clearhead.check.grading.grade import Grader
+from clearhead.check.search.plans import plans_for
 
 LINES = ("query", "key", "value", "weights", "head", "concat", "residual", "norm")
 FAULTS = ((), ("softmax-over-queries",), ("weights-transposed", "norm-over-matrix"), ())

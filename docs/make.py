@@ -73,8 +73,8 @@ def _worksheet(problem: Problem) -> bytes:
     from msgspec import json
 
     from clearhead.show import View, worksheet_of
-    from clearhead.show.paper import TEMPLATE
-    from clearhead.show.typst_document import as_data
+    from clearhead.show.paper.compile import TEMPLATE
+    from clearhead.show.paper.document import as_data
 
     sheet = worksheet_of(problem.trace(), View(problem.title, problem.about, claims=problem.claims))
     inputs = {"document": json.encode(as_data(sheet)).decode(), "form": "pdf"}

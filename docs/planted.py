@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from clearhead import Attention, Block, Claim, Mlp, Norm, Positions, Rotary, diagnose
 from clearhead.check import Report
-from clearhead.check.plans import written
+from clearhead.check.search.plans import written
 from clearhead.deviations import CARRIED, DEVIATIONS, SHOWN, Applied, candidates
 from clearhead.errors import ClearheadError
 from clearhead.line import Given
@@ -145,7 +145,7 @@ def plant(kind: Kind, arrays: Arrays, planted: Iterable[Applied], seed: int, mos
     if kind.working.lines[-1].name not in names:
         return None
     claims = tuple(_claims(names, trace, np.random.default_rng(seed), shown=_shown(planted)))
-    return Planted(planted, claims, diagnose(claims, kind.working, arrays, most=most))
+    return Planted(planted, claims, diagnose(claims, kind.working, arrays, max_deviations=most))
 
 
 def _shown(planted: Iterable[Applied]) -> set[str]:
@@ -187,7 +187,7 @@ def _candidates(working: Working, shapes: tuple[tuple[str, tuple[int, ...]], ...
     return candidates(working, dict(shapes))
 
 
-MOST_CHOICES = 1
+MAX_CHOICES = 1
 """Of a deviation's parameters so many values are planted in each kind, others in other kinds."""
 
 
@@ -200,7 +200,7 @@ def column(name: str, seed: int = 0) -> dict[str, list[str]]:
 def _results(kind: Kind, arrays: Arrays, id: str, seed: int) -> Iterator[str]:
     rng = np.random.default_rng(seed + sum(map(ord, id)) + len(kind.working.lines))
     tried = choices(kind, arrays, id)
-    for index in sorted(rng.permutation(len(tried))[:MOST_CHOICES]):
+    for index in sorted(rng.permutation(len(tried))[:MAX_CHOICES]):
         found = plant(kind, arrays, [tried[index]], seed=int(rng.integers(1 << 30)), most=1)
         if found is not None:
             yield found.result

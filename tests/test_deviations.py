@@ -54,7 +54,7 @@ def test_rounding_one_head(two_heads):
 
 def test_heads_are_counted_as_the_working_counts(two_heads):
     """In a working that counts from 0, weights@1 is the second head."""
-    working = deviate(replace(ATTENTION.working(), first=0), "round:line=weights@1,decimals=1")
+    working = deviate(replace(ATTENTION.working(), label_base=0), "round:line=weights@1,decimals=1")
     np.testing.assert_array_equal(working.run(two_heads)["weights"][1, 0], [0.1, 0.8, 0.1])
 
 
@@ -70,7 +70,7 @@ def test_scale_after_softmax_by_hand(scale):
     """Scores go unscaled into the softmax, and the weights are scaled: rows add up to the scale."""
     working = deviate(Attention(heads=1, scale=scale, output=False).working(), "scale-after-softmax")
     arrays = {"query": [[[1.0] * 4]], "key": [[[0.5] * 4] * 2], "value": [[[1.0]] * 2]}
-    trace = working.given("query", "key", "value").run(arrays)
+    trace = working.starting_at("query", "key", "value").run(arrays)
     np.testing.assert_allclose(trace["weights.unscaled"], [[[0.5, 0.5]]])
     factor = 0.5 if scale is None else 0.25
     np.testing.assert_allclose(trace["weights"], [[[0.5 * factor, 0.5 * factor]]])
@@ -134,7 +134,7 @@ NOTHING_TO_DO = {
 @pytest.mark.parametrize(("id", "message"), NOTHING_TO_DO.items())
 def test_nothing_to_rewrite(id, message):
     """A deviation that finds no line of its kind says so instead of changing nothing."""
-    working = ATTENTION.working().given("head")
+    working = ATTENTION.working().starting_at("head")
     with pytest.raises(SpecError) as caught:
         deviate(working, id)
     assert str(caught.value).startswith(message)

@@ -17,19 +17,18 @@ CORE = (
     "axes",
     "files",
     "extras",
-    "lanes",
     "expr",
     "ops",
     "line",
     "plan",
-    "native",
+    "compiled",
     "trace",
     "working",
     "spec",
     "claim",
     "deviations",
     "document",
-    "kernels",
+    "inspection",
 )
 """The core in its order: each part may import those before it, and itself."""
 
@@ -41,11 +40,11 @@ DOORS = {
     "clearhead.working": {"show"},
     "clearhead.problems.problem": {"show"},
     "clearhead.check.diagnosis": {"show"},
-    "clearhead.models.surveyed": {"survey"},
+    "clearhead.inspection.survey": {"inspection.report"},
 }
 """Modules whose methods call a consumer at the moment they are used, so that things can save and show themselves."""
 
-ABOVE = ("exercises", "survey")
+ABOVE = ("exercises", "inspection.report")
 """What joins several consumers; these do not import each other either."""
 
 EDGES = ("web", "cli", "__main__")
@@ -55,8 +54,10 @@ HEAVY = ("torch", "jax", "rich", "array_api_compat", "click", "mpmath", "importl
 
 
 def part_of(module: str) -> str:
-    """The first part of a module's path inside the package; "" for the package itself."""
-    return module.removeprefix("clearhead").removeprefix(".").partition(".")[0]
+    """The layer that a module belongs to; "" for the package itself."""
+    inside = module.removeprefix("clearhead").removeprefix(".")
+    nested = [each for each in ABOVE if "." in each and (inside == each or inside.startswith(f"{each}."))]
+    return nested[0] if nested else inside.partition(".")[0]
 
 
 class AtRunTime(ast.NodeTransformer):
@@ -129,9 +130,9 @@ def test_imports_go_one_way():
     [
         ("clearhead.expr.nodes", "from clearhead.trace import Trace", "trace"),
         ("clearhead.expr.nodes", "import clearhead.trace", "trace"),
-        ("clearhead.ops.linear", "def f():\n    from clearhead.line import Line", "line"),
+        ("clearhead.ops.textbook.linear", "def f():\n    from clearhead.line import Line", "line"),
         ("clearhead.errors", "from clearhead import axes", "axes"),
-        ("clearhead.show.text", "from clearhead.check.comparison import compare", "check.comparison"),
+        ("clearhead.show.text.plain", "from clearhead.check.compare.comparison import compare", "check.comparison"),
         ("clearhead.deviations", "import clearhead.cli.main as main", "cli.main"),
         ("clearhead.problems", "if True:\n    from clearhead.cli import main", "cli"),
         ("clearhead.trace", "if TYPE_CHECKING:\n    pass\nelse:\n    import clearhead.working", "working"),

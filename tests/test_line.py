@@ -7,7 +7,8 @@ import pytest
 from clearhead.errors import UnknownName
 from clearhead.expr import text
 from clearhead.line import Given, Line, equation, find, line, split_head
-from clearhead.ops import linear, rounding, scores
+from clearhead.ops.textbook import linear, scores
+from clearhead.ops.variants import rounding
 from clearhead.spec import Attention
 
 NAMES = ["input", "layers.1.attention.weights", "layers.2.attention.weights", "layers.2.mlp.norm", "mlp.norm"]

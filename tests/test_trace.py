@@ -77,7 +77,7 @@ def test_long_sums_are_shortened(rich_trace):
     """A sum of 24 terms shows five and says how many more there are and what they come to."""
     explanation = rich_trace.explain("attention.output.product", 0, 0)
     assert " + ... 19 more (" in explanation.numbers
-    assert "more" not in rich_trace.explain("attention.output.product", 0, 0, most=24).numbers
+    assert "more" not in rich_trace.explain("attention.output.product", 0, 0, max_terms=24).numbers
 
 
 def cells(array):
@@ -90,7 +90,7 @@ def test_every_line_explains_its_cells(rich_trace):
     lines = [line for line in rich_trace.working.lines if isinstance(line, Line)]
     for line in lines:
         for cell in cells(rich_trace[line.name]):
-            explanation = rich_trace.explain(line.name, *cell, decimals=None, most=99)
+            explanation = rich_trace.explain(line.name, *cell, decimals=None, max_terms=99)
             assert explanation.value == rich_trace[line.name][cell]
             shown = explanation.numbers.replace("^", "**").replace(" mod ", "%")
             said = eval(shown, dict(FUNCTIONS))
@@ -99,7 +99,7 @@ def test_every_line_explains_its_cells(rich_trace):
 
 def test_every_step_follows_from_its_numbers(rich_trace):
     """The steps of a norm, mean and variance, evaluate to the values that the last line of arithmetic uses."""
-    first, second, last = str(rich_trace.explain("mlp.norm.normalized", 1, 2, decimals=None, most=9)).splitlines()
+    first, second, last = str(rich_trace.explain("mlp.norm.normalized", 1, 2, decimals=None, max_terms=9)).splitlines()
     mean, variance = (float(line.rpartition("= ")[2]) for line in (first, second))
     row = rich_trace["mlp.residual"][1]
     assert mean == pytest.approx(np.mean(row), rel=1e-12)
@@ -143,7 +143,7 @@ def test_names_endings_and_heads(rich_trace):
 
 def test_heads_of_a_batch():
     """@ selects from the axis of heads wherever the batch pushes it; what all examples share is read once for each."""
-    working = Attention(heads=2, output=False).working().given("weights", "value")
+    working = Attention(heads=2, output=False).working().starting_at("weights", "value")
     trace = working.run({"weights": np.ones((5, 2, 3, 4)), "value": np.ones((1, 2, 4, 6))})
     assert trace["head@2"].shape == (5, 3, 6)
     assert trace.axes("head") == ("batch", "head", "token", "depth")
@@ -152,7 +152,7 @@ def test_heads_of_a_batch():
 
 def test_counting_from_0(two_heads):
     """A working that counts from 0, as checkpoints do, labels heads and cells from 0."""
-    working = replace(Attention(heads=2, output=False).working(), first=0)
+    working = replace(Attention(heads=2, output=False).working(), label_base=0)
     trace = working.run(two_heads)
     assert str(trace.explain("head@1", 0, 0)) == "head@1[0,0] = 0.107*2 + 0.787*3 + 0.107*(-1.5) = 2.414"
     with pytest.raises(UnknownName, match="scores has heads 0 to 1, not 2"):
@@ -228,7 +228,7 @@ def test_notes_of_the_second_example(soccer):
 
 def test_values_beyond_all_bounds_are_explained():
     """Overflow and infinities in the data show as inf and nan; explaining never raises because of them."""
-    working = Block(Attention(heads=1, output=False), norm=Norm(eps=0, gain=False)).working().given("residual")
+    working = Block(Attention(heads=1, output=False), norm=Norm(eps=0, gain=False)).working().starting_at("residual")
     trace = working.run({"residual": [[1e200, -1e200], [math.inf, 1.0]]})
     assert str(trace.explain("norm", 0, 0)).splitlines()[1].endswith("= inf")
     assert str(trace.explain("norm", 1, 1)).endswith("= nan")

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from clearhead.errors import ShapeError, SpecError, UnknownName
 from clearhead.line import Given, line
-from clearhead.ops import Operation, linear, scores
+from clearhead.ops import Operation
+from clearhead.ops.textbook import linear, scores
 from clearhead.spec import Attention, Block, Mlp, Norm, Rotary
 from clearhead.working import Working
 
@@ -56,13 +57,13 @@ def names(working):
 )  # fmt: skip
 def test_a_working_can_be_entered_at_any_line(entered, givens, lines):
     """What leads up to the given lines, and to nothing else, is dropped."""
-    assert names(PLAIN.working().given(*entered)) == (givens, lines)
+    assert names(PLAIN.working().starting_at(*entered)) == (givens, lines)
 
 
 def test_given_lines_keep_their_axes_and_numbers(two_heads):
     """Entered in the middle with the numbers found there, a working ends up with the same."""
     whole = PLAIN.working().run(two_heads)
-    entered = PLAIN.working().given("scaled", "value")
+    entered = PLAIN.working().starting_at("scaled", "value")
     again = entered.run({"scaled": whole["scaled"], "value": whole["value"]})
     np.testing.assert_array_equal(again["concat"], whole["concat"])
     assert entered.axes["scaled"] == ("head", "query", "key")
@@ -70,22 +71,22 @@ def test_given_lines_keep_their_axes_and_numbers(two_heads):
 
 def test_given_keeps_the_count_of_labels():
     """Where labels count from survives entering and rewriting."""
-    working = replace(PLAIN.working(), first=0)
-    assert working.given("weights", "value").first == 0
+    working = replace(PLAIN.working(), label_base=0)
+    assert working.starting_at("weights", "value").first == 0
     assert working.rewrite(lambda each: [each]).first == 0
 
 
 def test_a_working_can_end_at_any_line(two_heads):
     """What comes behind the lines asked for is dropped, with the arrays it alone used; the numbers stay the same."""
     working = Attention(heads=2).working()
-    assert names(working.until("weights")) == (
+    assert names(working.ending_at("weights")) == (
         ["input", "query.weight", "key.weight"], ["query", "key", "scores", "scaled", "weights"],
     )  # fmt: skip
     upto = {name: two_heads[name] for name in ("input", "query.weight", "key.weight")}
     whole = PLAIN.working().run(two_heads)
-    np.testing.assert_array_equal(working.until("weights").run(upto)["weights"], whole["weights"])
+    np.testing.assert_array_equal(working.ending_at("weights").run(upto)["weights"], whole["weights"])
     with pytest.raises(UnknownName, match="Did you mean weights"):
-        working.until("wieghts")
+        working.ending_at("wieghts")
 
 
 def test_given_by_an_ending():
@@ -99,7 +100,7 @@ def test_given_by_an_ending():
 
 def test_rewriting_drops_arrays_that_nobody_needs():
     """Lines may be replaced, removed or multiplied; given arrays that become unused go."""
-    working = PLAIN.working().given("query", "key", "value")
+    working = PLAIN.working().starting_at("query", "key", "value")
     unscaled = working.rewrite(
         lambda each: [] if each.name == "scaled" else [replace(each, operands=("scores",))]
         if each.name == "weights" else [each]
@@ -120,7 +121,7 @@ def test_workings_are_frozen_values():
     assert pickled == again
     assert pickled.lines[3].operation is linear.matmul_transposed
     with pytest.raises(AttributeError):
-        working.first = 0
+        working.label_base = 0
 
 
 def shapes_of(working, **change):
@@ -182,7 +183,7 @@ def test_a_rotation_wider_than_the_heads():
 
 def test_a_bias_per_token_is_no_bias():
     """A bias with an axis too many counts as a batch, and is never added across the wrong axis."""
-    working = Attention(heads=1, bias=("output",)).working().given("concat")
+    working = Attention(heads=1, bias=("output",)).working().starting_at("concat")
     arrays = {"concat": np.zeros((2, 3)), "output.weight": np.ones((3, 2))}
     trace = working.run({**arrays, "output.bias": [[10.0, 20.0], [30.0, 40.0]]})
     np.testing.assert_array_equal(trace["output"], [[[10, 20], [10, 20]], [[30, 40], [30, 40]]])
@@ -205,7 +206,7 @@ def test_missing_and_unknown_arrays(two_heads):
 
 def test_arrays_by_unambiguous_endings():
     """An array may be given by an ending of its path."""
-    working = Block(PLAIN, mlp=Mlp()).working().given("attention.residual")
+    working = Block(PLAIN, mlp=Mlp()).working().starting_at("attention.residual")
     arrays = {"residual": np.ones((3, 2)), "up.weight": np.ones((2, 5)), "output.weight": np.ones((5, 2))}
     assert working.run(arrays)["mlp.residual"].shape == (3, 2)
 
@@ -223,7 +224,7 @@ def test_lists_and_whole_numbers(two_heads):
     assert working.run(single)["concat"].dtype == np.float32
 
 
-MASKED = Attention(heads=1, mask="boolean", output=False).working().given("scaled", "value")
+MASKED = Attention(heads=1, mask="boolean", output=False).working().starting_at("scaled", "value")
 MASKED_ARRAYS = {"scaled": np.zeros((1, 2, 3)), "value": np.ones((1, 3, 1)), "mask": np.ones((2, 3), bool)}
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         UnknownName,
     )
     from clearhead.exercises import generate
-    from clearhead.kernels import Inspection, inspect
+    from clearhead.inspection import Inspection, inspect
     from clearhead.line import Given, Line
     from clearhead.models import Family, Model, load
     from clearhead.ops import OPERATIONS, Operation
@@ -55,7 +55,7 @@ _HOMES = {
         "UnknownName",
     ),
     "clearhead.exercises": ("generate",),
-    "clearhead.kernels": ("Inspection", "inspect"),
+    "clearhead.inspection": ("Inspection", "inspect"),
     "clearhead.line": ("Given", "Line"),
     "clearhead.models": ("Family", "Model", "load"),
     "clearhead.ops": ("OPERATIONS", "Operation"),

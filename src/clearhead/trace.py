@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 Cell = tuple[int, ...]
 
-MOST_TERMS = 6
+MAX_TERMS = 6
 """Sums of more terms than this show only their largest."""
 
-MOST_NAMES = 24
+MAX_NAMES = 24
 """An error lists no more of what was kept."""
 
 
@@ -107,13 +107,13 @@ class Trace(Mapping[str, Array]):
         *,
         tokens: Sequence[str] | None = None,
         flags: Mapping[str, Array] | None = None,
-        beneath: Mapping[str, Array] | None = None,
+        hidden_arrays: Mapping[str, Array] | None = None,
     ) -> None:
         self.working = working
         self.tokens = tuple(tokens) if tokens is not None else None
         self._arrays = arrays
         self._flags = flags or {}
-        self._beneath = beneath or {}
+        self._hidden_arrays = hidden_arrays or {}
 
     def __getitem__(self, address: str) -> Array:
         name, head = self.locate(address)
@@ -154,7 +154,7 @@ class Trace(Mapping[str, Array]):
         axis = head_axis(self.working.axes[name])
         if axis is None:
             raise UnknownName(f"{name} has no heads: its axes are {', '.join(self.axes(name))}. Leave out @{label}.")
-        heads, first = self._arrays[name].shape[axis], self.working.first
+        heads, first = self._arrays[name].shape[axis], self.working.label_base
         if not first <= label < first + heads:
             raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
         return name, label - first
@@ -173,10 +173,10 @@ class Trace(Mapping[str, Array]):
     def _kept(self) -> str:
         """The names of what is there, as an error has room for."""
         names = list(self._arrays)
-        if len(names) > MOST_NAMES:
+        if len(names) > MAX_NAMES:
             names = [line.name for line in self.working.lines if line.name in self._arrays]
-        more = len(names) - MOST_NAMES
-        return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+        more = len(names) - MAX_NAMES
+        return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
     def axes(self, name: str) -> Axes:
         """The axis words of an array, with ``batch`` for what stands in front."""
@@ -196,7 +196,7 @@ class Trace(Mapping[str, Array]):
     def _labels(self, word: str, size: int) -> tuple[str, ...]:
         if word in TOKENS and self.tokens is not None and len(self.tokens) == size:
             return self.tokens
-        return tuple(str(index + self.working.first) for index in range(size))
+        return tuple(str(index + self.working.label_base) for index in range(size))
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -218,7 +218,7 @@ class Trace(Mapping[str, Array]):
         if not rows:
             return None
         words = with_batch(line.axes, found.ndim + 1)[:-1]
-        shown = "; ".join(_row_name(words, row, self.tokens, self.working.first) for row in rows[:3])
+        shown = "; ".join(_row_name(words, row, self.tokens, self.working.label_base) for row in rows[:3])
         more = f" and {len(rows) - 3} more rows" if len(rows) > 3 else ""
         return Note(line.name, rows, shown + more, remark.says, remark.reason, remark.remedy)
 
@@ -259,7 +259,7 @@ class Trace(Mapping[str, Array]):
             ClearheadError: entropy is asked of a line that does not hold shares of one.
             MissingPackage: matplotlib is not installed.
         """
-        from clearhead.show.plot import plot
+        from clearhead.show.plot.picture import plot
 
         return plot(self, address, kind)
 
@@ -269,14 +269,14 @@ class Trace(Mapping[str, Array]):
 
         return trace_bundle(self)
 
-    def explain(self, address: str, *cell: int, decimals: int | None = 3, most: int = MOST_TERMS) -> Explanation:
+    def explain(self, address: str, *cell: int, decimals: int | None = 3, max_terms: int = MAX_TERMS) -> Explanation:
         """What made one cell: formula, numbers and value.
 
         Args:
             address: a line, or one head of it (``"head@2"``).
             cell: the indices of the cell, counted from 0, one for each axis that the address leaves.
             decimals: how many to show; None for all digits. The value itself is never rounded.
-            most: write out sums of up to so many terms; of longer ones show the largest.
+            max_terms: write out sums of up to so many terms; of longer ones show the largest.
 
         Raises:
             UnknownName: no such line or head.
@@ -287,14 +287,14 @@ class Trace(Mapping[str, Array]):
         name = find(split_head(address)[0], self.working.names)
         line = self.working.line(name)
         operands = () if isinstance(line, Given) else line.operands
-        return self._with((name, *operands))._explain(address, cell, decimals, most)  # noqa: SLF001 - a Trace too
+        return self._with((name, *operands))._explain(address, cell, decimals, max_terms)  # noqa: SLF001 - a Trace too
 
     def _with(self, names: Sequence[str]) -> Trace:
         """The trace with these lines in it."""
         missing = [name for name in names if name not in self._arrays]
         if not missing:
             return self
-        again = self.working.work_out(missing, {**self._beneath, **self._arrays})
+        again = self.working.work_out(missing, {**self._hidden_arrays, **self._arrays})
         return Trace(self.working, {**self._arrays, **again}, tokens=self.tokens, flags=self._flags)
 
     def only(self, names: Iterable[str]) -> Trace:
@@ -305,20 +305,20 @@ class Trace(Mapping[str, Array]):
         """
         shown = {name: self._arrays[name] for name in dict.fromkeys(self.locate(each)[0] for each in names)}
         rest = {name: array for name, array in self._arrays.items() if name not in shown}
-        beneath = {**self._beneath, **rest}
-        return Trace(self.working, shown, tokens=self.tokens, flags=self._flags, beneath=beneath)
+        hidden_arrays = {**self._hidden_arrays, **rest}
+        return Trace(self.working, shown, tokens=self.tokens, flags=self._flags, hidden_arrays=hidden_arrays)
 
-    def _explain(self, address: str, cell: Cell, decimals: int | None, most: int) -> Explanation:
+    def _explain(self, address: str, cell: Cell, decimals: int | None, max_terms: int) -> Explanation:
         name, full = self.place(address, *cell)
         line = self.working.line(name)
         target = self._named_cell(name, full)
         if isinstance(line, Given):
             value = _float(self._arrays[name][full])
             filled = Ref(name, target.indices, target.at, value)
-            return Explanation(target, (target, target), (), filled, value, (), self.working.first, decimals)
-        return self._work_out(line, full, target, decimals, most)
+            return Explanation(target, (target, target), (), filled, value, (), self.working.label_base, decimals)
+        return self._work_out(line, full, target, decimals, max_terms)
 
-    def _work_out(self, line: Line, full: Cell, target: Ref, decimals: int | None, most: int) -> Explanation:
+    def _work_out(self, line: Line, full: Cell, target: Ref, decimals: int | None, max_terms: int) -> Explanation:
         formula = line.formula
         arrays = [self._arrays[operand] for operand in line.operands]
         core = len(formula.result)
@@ -329,7 +329,7 @@ class Trace(Mapping[str, Array]):
         operands = {role: to_numpy(array[lead]) for role, array, lead in zip(formula.roles, arrays, leads, strict=True)}
         place = dict(zip(formula.result, full[len(full) - core :], strict=True))
         scope = Scope(operands, formula.bind([array.shape for array in arrays]), place)
-        filled, steps = substitute(formula.body, scope, most=most)
+        filled, steps = substitute(formula.body, scope, max_terms=max_terms)
         source = {role: (name, lead) for role, name, lead in zip(formula.roles, line.operands, leads, strict=True)}
 
         def full_ref(ref: Ref) -> tuple[str, Cell]:
@@ -349,7 +349,7 @@ class Trace(Mapping[str, Array]):
             replace_refs(filled, rename),
             _float(self._arrays[line.name][full]),
             tuple(dict.fromkeys(reads)),
-            self.working.first,
+            self.working.label_base,
             decimals,
         )
 
@@ -359,7 +359,7 @@ class Trace(Mapping[str, Array]):
         axis = None if head is None else head_axis(self.working.axes[name])
         if axis is not None:
             del shape[axis], axes[axis]
-        first = self.working.first
+        first = self.working.label_base
         if len(cell) != len(shape):
             got = f"{len(cell)} ({', '.join(str(c + first) for c in cell)})" if cell else "none"
             raise ShapeError(f"A cell of {name} needs {len(shape)} indices ({', '.join(axes)}), got {got}.")

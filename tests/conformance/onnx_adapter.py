@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from msgspec import Struct
 
-from clearhead.kernels import inspect
-from clearhead.ops import linear
+from clearhead.inspection import inspect
+from clearhead.ops.textbook import linear
 from clearhead.spec import Attention, Block, Norm, Rotary
 from clearhead.trace import Trace
 
@@ -75,7 +75,7 @@ def posed(attributes: Attributes, inputs: Arrays) -> Posed:
 def attention(attributes: Attributes, inputs: Arrays) -> dict[str, Array]:
     """Attention-23, -24 and -25."""
     node = posed(attributes, inputs)
-    working = node.spec.working().given("query", "key", "value")
+    working = node.spec.working().starting_at("query", "key", "value")
     trace = working.run({**node.arrays, **node.past, **node.masks})
     stage = next(line for line in STAGES[attributes["qk_matmul_output_mode"]] if line in trace)
     present = {f"present_{name}": trace[f"{name}.joined"] for name in ("key", "value") if node.past}
@@ -134,11 +134,11 @@ def _one_mask(given: Array | None, allowed: list[Array], span: Span) -> Array | 
     if given is None and not allowed:
         return None
     mask = np.ones((span.queries, span.keys), dtype=bool) if given is None else given
-    barred = mask.dtype.type(False if mask.dtype == bool else -np.inf)
+    masked = mask.dtype.type(False if mask.dtype == bool else -np.inf)
     missing = [(0, 0)] * (mask.ndim - 1) + [(0, span.keys - mask.shape[-1])]
-    mask = np.pad(mask, missing, constant_values=barred)
+    mask = np.pad(mask, missing, constant_values=masked)
     for cells in allowed:
-        mask = np.where(cells, mask, barred)
+        mask = np.where(cells, mask, masked)
     return np.broadcast_to(mask, np.broadcast_shapes(mask.shape, (span.queries, span.keys)))
 
 
@@ -148,7 +148,7 @@ def rotary_embedding(attributes: Attributes, inputs: Arrays) -> dict[str, Array]
     where = inputs.get("position_ids", ...)
     layout = "interleaved" if attributes["interleaved"] else "half"
     spec = Attention(heads=x.shape[1], rotary=Rotary(layout), output=False)
-    working = spec.working().given("query", "key", "value", "rotary.cos", "rotary.sin")
+    working = spec.working().starting_at("query", "key", "value", "rotary.cos", "rotary.sin")
     turns = {f"rotary.{name}": inputs[f"{name}_cache"][where] for name in ("cos", "sin")}
     turned = working.run({"query": x, "key": x, "value": x, **turns})["query.rotated"]
     return {"Y": linear.concat(turned) if inputs["X"].ndim == 3 else turned}
@@ -162,7 +162,7 @@ def norm(kind: Literal["layer", "rms"], attributes: Attributes, inputs: Arrays) 
     spec = Norm(kind, eps=attributes["epsilon"], bias=bias is not None)
     columns = {"norm.gain": scale} if bias is None else {"norm.gain": scale, "norm.bias": bias}
     flat = {name: np.broadcast_to(array, x.shape[axis:]).ravel() for name, array in columns.items()}
-    trace = Block(Attention(heads=1), norm=spec).working().given("residual").run({"residual": tokens, **flat})
+    trace = Block(Attention(heads=1), norm=spec).working().starting_at("residual").run({"residual": tokens, **flat})
     outer = (*x.shape[:axis], *[1] * (x.ndim - axis))
     return {"Y": trace["norm"].reshape(x.shape), **_moments(trace, spec, outer)}
 

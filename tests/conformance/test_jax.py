@@ -98,7 +98,7 @@ class Drawn(Struct, frozen=True):
             given["mask"] = arrays["bias" if kind == "additive" else "mask"]
         if "padding" in self.masks:
             given["padding"] = arrays["padding"]
-        return spec.working().given(*POINTS).run(given)["head"]
+        return spec.working().starting_at(*POINTS).run(given)["head"]
 
 
 def small(most: int) -> st.SearchStrategy[int]:

@@ -50,13 +50,13 @@ class Sizes(Struct, frozen=True):
 
     def mask(self, kind: str | None, *shape: int) -> Tensor | None:
         """A mask of PyTorch's modules, where True means "not allowed"; key 0 is always allowed."""
-        barred = torch.rand(*shape, generator=torch.Generator().manual_seed(self.seed + 1)) < 0.4
-        barred[..., 0] = False
+        masked = torch.rand(*shape, generator=torch.Generator().manual_seed(self.seed + 1)) < 0.4
+        masked[..., 0] = False
         if kind == "additive":
             return torch.randn(*shape, generator=torch.Generator().manual_seed(self.seed + 2), dtype=self.type).where(
-                ~barred, -torch.inf
+                ~masked, -torch.inf
             )
-        return barred if kind == "boolean" else None
+        return masked if kind == "boolean" else None
 
 
 def small(most: int) -> st.SearchStrategy[int]:
@@ -117,7 +117,7 @@ def test_scaled_dot_product_attention(sizes: Sizes, times: int, kind: str | None
         allowed = torch.ones(sizes.queries, sizes.keys, dtype=torch.bool).tril()
     causal = kind == "causal" and allowed is None
     spec = Attention(heads, kv_heads=sizes.heads, scale=scale, causal=causal, mask=mask_kind(allowed), output=False)
-    working = spec.working().given("query", "key", "value")
+    working = spec.working().starting_at("query", "key", "value")
     leaves = {"query": query, "key": key, "value": value}
     arrays = leaves if allowed is None else {**leaves, "mask": allowed}
     assert_same({"head": working.run(arrays)["head"]}, {"head": expected}, leaves, sizes.dtype)
@@ -247,7 +247,7 @@ def test_bfloat16() -> None:
     generator = torch.Generator().manual_seed(5)
     shapes = {"query": (2, 3, 4, 8), "key": (2, 3, 6, 8), "value": (2, 3, 6, 5)}
     arrays = {name: torch.randn(shape, generator=generator).bfloat16() for name, shape in shapes.items()}
-    trace = Attention(heads=3, output=False).working().given(*shapes).run(arrays)
+    trace = Attention(heads=3, output=False).working().starting_at(*shapes).run(arrays)
     assert trace["head"].dtype == torch.bfloat16
     assert_agree(trace.numpy("head"), scaled_dot_product_attention(**arrays).float(), "bfloat16")
 
@@ -264,7 +264,7 @@ def test_queries_without_keys(kind: str) -> None:
     expected = scaled_dot_product_attention(query, key, value, mask)
     spec = Attention(heads=2, mask=mask_kind(mask), output=False)
     leaves = {"query": query, "key": key, "value": value}
-    trace = spec.working().given(*leaves).run({**leaves, "mask": mask})
+    trace = spec.working().starting_at(*leaves).run({**leaves, "mask": mask})
     assert_same({"head": trace["head"]}, {"head": expected}, leaves, "float64")
     assert trace["head"][:, 1].abs().max() == 0
     assert [note.rows for note in trace.notes] == [((0, 1), (1, 1))]
@@ -274,11 +274,11 @@ def test_multihead_attention_without_keys() -> None:
     """A query that may attend to nothing is NaN in MultiheadAttention's weights; ours are 0."""
     module = nn.MultiheadAttention(6, 2, batch_first=True, dtype=torch.float64)
     tokens = torch.randn(1, 3, 6, generator=torch.Generator().manual_seed(8)).double()
-    barred = torch.zeros(3, 3, dtype=torch.bool)
-    barred[1] = True
-    _, weights = module(tokens, tokens, tokens, attn_mask=barred, average_attn_weights=False)
+    masked = torch.zeros(3, 3, dtype=torch.bool)
+    masked[1] = True
+    _, weights = module(tokens, tokens, tokens, attn_mask=masked, average_attn_weights=False)
     working = attention_spec(module, mask="boolean").working()
-    ours = working.run({"input": tokens, **attention_arrays(module), **masks(barred, None)})["weights"]
+    ours = working.run({"input": tokens, **attention_arrays(module), **masks(masked, None)})["weights"]
     assert weights[:, :, 1].isnan().all()
     assert ours[:, :, 1].abs().max() == 0
     assert_agree(ours[:, :, ::2].detach(), weights[:, :, ::2].detach(), "float64")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clearhead import native
+from clearhead.compiled import program as native
 from clearhead.models import FAMILIES, load
 
 from .families import CONFIGURATIONS, made, theirs

@@ -40,7 +40,7 @@ def test_a_wrong_table_is_found(small):
     assert verdict.lines[0].agrees
     suspect = verdict.suspect
     claims = [Claim.of("attention.weights", suspect.theirs["attention.weights"], decimals=3)]
-    report = diagnose(claims, suspect.working, suspect.given, most=1)
+    report = diagnose(claims, suspect.working, suspect.given, max_deviations=1)
     assert report.explained_by("rotary-other-layout"), str(report)
 
 
@@ -50,4 +50,4 @@ def test_a_wrong_eps_is_found_where_it_is(small):
     verdict = verify(load(small, families=[wrong]), IDS)
     assert verdict.first.line == "layers.0.attention.weights"
     assert verdict.suspect.layer == 0
-    assert verdict.suspect.working.first == 0
+    assert verdict.suspect.working.label_base == 0

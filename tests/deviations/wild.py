@@ -8,7 +8,7 @@ import numpy as np
 
 
 def softmax(s, axis=-1):
-    """Shares of the exponentials; a row that is barred throughout gives zeros."""
+    """Shares of the exponentials; a row that is masked throughout gives zeros."""
     e = np.exp(s - np.maximum(s.max(axis=axis, keepdims=True), -1e300))
     return e / np.maximum(e.sum(axis=axis, keepdims=True), 1e-300)
 
@@ -360,7 +360,7 @@ def mask_of_integers(s, mask):
 BOOLEAN = {
     "mask-inverted": _boolean(lambda s, mask: np.where(mask, -np.inf, s)),
     "mask-added:at=allowed": _boolean(lambda s, mask: s + mask.astype(float)),
-    "mask-added:at=barred": _boolean(lambda s, mask: s + (~mask).astype(float)),
+    "mask-added:at=masked": _boolean(lambda s, mask: s + (~mask).astype(float)),
     "mask-multiplied": _boolean(lambda s, mask: s * mask),
     "mask-filled:fill=-10.0": _boolean(lambda s, mask: np.where(mask, s, -10.0)),
     "mask-times-infinity": _boolean(lambda s, mask: s + (1 - mask.astype(float)) * -np.inf),

@@ -10,8 +10,8 @@ from clearhead.cli import main
 from clearhead.deviations import candidates, deviate
 from clearhead.errors import SpecError, UnknownName
 from clearhead.exercises import DIFFICULTIES, PARTS, Recipe, exercises, generate, variants, write_set
+from clearhead.exercises.acceptance import COMMON, common_mistakes
 from clearhead.exercises.draw import SENTENCES
-from clearhead.exercises.worth import COMMON, common_mistakes
 from clearhead.problems import format_problem, parse_problem, read_problem
 
 RECIPES = [

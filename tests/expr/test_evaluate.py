@@ -123,21 +123,21 @@ def test_a_sum_written_out_has_no_value_of_its_own():
 
 def test_short_sums_are_written_out_in_whole():
     """Up to ``most`` terms all are shown, in order, with their numbers."""
-    filled, steps = substitute(total(k, x * 2), scope([1.5, -2.0, 0.25]), most=3)
+    filled, steps = substitute(total(k, x * 2), scope([1.5, -2.0, 0.25]), max_terms=3)
     assert text(filled) == "1.5*2 + (-2)*2 + 0.25*2"
     assert steps == []
 
 
 def test_long_sums_show_their_largest_terms():
     """Of more terms the most - 1 largest are shown, in order, and how many more there are and what they come to."""
-    filled, _ = substitute(total(k, x), scope([1.0, -9.0, 0.5, 7.0, -0.25]), most=3)
+    filled, _ = substitute(total(k, x), scope([1.0, -9.0, 0.5, 7.0, -0.25]), max_terms=3)
     assert text(filled) == "-9 + 7 + ... 3 more (1.25)"
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12), st.integers(2, 8))
 def test_what_is_shown_and_what_is_left_out_make_the_whole(values, most):
     """The shown terms plus the rest are the sum; no term left out is larger than one shown."""
-    filled, _ = substitute(total(k, x), scope(values), most=most)
+    filled, _ = substitute(total(k, x), scope(values), max_terms=most)
     shown = [term.value for term in filled.terms]
     assert len(shown) == (len(values) if len(values) <= most else most - 1)
     assert filled.count == len(values)
@@ -150,7 +150,7 @@ def test_what_is_shown_and_what_is_left_out_make_the_whole(values, most):
 @pytest.mark.parametrize("values", [[1e308] * 5, [math.inf, -math.inf, 1.0, 2.0, 3.0], [math.nan] * 5])
 def test_sums_beyond_all_bounds_are_shown_too(values):
     """A rest that overflows or is no number is shown as such, without an exception."""
-    filled, _ = substitute(total(k, x), scope(values), most=2)
+    filled, _ = substitute(total(k, x), scope(values), max_terms=2)
     assert filled.count == 5
     assert not math.isfinite(filled.rest) or values[0] == math.inf
 
@@ -158,7 +158,7 @@ def test_sums_beyond_all_bounds_are_shown_too(values):
 def test_steps_are_worked_out_once_and_named():
     """Each Let becomes a step with its numbers, and its name stands for the value after that."""
     formula = Let("mean", mean(k, x), Let("spread", mean(k, (x - Local("mean")) ** 2), Local("spread") / 2))
-    filled, steps = substitute(formula, scope([1.0, 5.0]), most=6)
+    filled, steps = substitute(formula, scope([1.0, 5.0]), max_terms=6)
     assert [(name, text(numbers), value) for name, numbers, value in steps] == [
         ("mean", "(1 + 5)/2", 3.0),
         ("spread", "((1 - 3)^2 + (5 - 3)^2)/2", 4.0),
@@ -169,13 +169,13 @@ def test_steps_are_worked_out_once_and_named():
 def test_only_the_branch_that_was_taken_is_left():
     """Where a condition chose, the other branch and the condition are gone."""
     formula = where(i < 1, x * 2, -math.inf)
-    assert text(substitute(formula, scope([4.0, 5.0], i=0, k=1), most=6)[0]) == "5*2"
-    assert text(substitute(formula, scope([4.0, 5.0], i=1, k=1), most=6)[0]) == "-inf"
+    assert text(substitute(formula, scope([4.0, 5.0], i=0, k=1), max_terms=6)[0]) == "5*2"
+    assert text(substitute(formula, scope([4.0, 5.0], i=1, k=1), max_terms=6)[0]) == "-inf"
 
 
 def test_cells_are_resolved():
     """References that were filled in say which cell they read, beside its number."""
-    filled, _ = substitute(Ref("x", (i + 1,)), scope([4.0, 5.0], i=0), most=6)
+    filled, _ = substitute(Ref("x", (i + 1,)), scope([4.0, 5.0], i=0), max_terms=6)
     assert filled == Ref("x", (Number(1),), None, 5.0)
 
 

@@ -10,7 +10,7 @@ from clearhead.models import load
 
 from .damaged import FOLDERS, GGUF, SAFETENSORS, sound_gguf
 
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 
 
 def use(path):
@@ -35,7 +35,7 @@ def refused():
         assert len(message) < 2000
         assert message.endswith((".", "?", "safe')\""))
         assert "secret" not in message
-        assert peak < MOST_BYTES
+        assert peak < MAX_BYTES
 
     return check
 

@@ -6,9 +6,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from clearhead.ops.erf import erfc
 from clearhead.ops.numpy import numpy_namespace
-from clearhead.ops.tokens import gelu, gelu_tanh, relu, silu
+from clearhead.ops.textbook.erf import erfc
+from clearhead.ops.textbook.tokens import gelu, gelu_tanh, relu, silu
 
 POINTS = np.unique(
     np.concatenate([

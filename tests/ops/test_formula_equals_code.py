@@ -64,7 +64,7 @@ OFFSET = {"offset": st.sampled_from([0.0, 3.0, 0.5])}
 
 SINUSOID = Case(parameters={"base": st.sampled_from([10000.0, 20.0]), "offset": st.sampled_from([0.0, 1.0, -2.0])})
 EXACT_SCORES = Case((st.one_of(SPREAD, st.just(-np.inf)),))
-BARRED = Case((SCORES,))
+MASKED = Case((SCORES,))
 CENTRED = ("centred", "centred_over_matrix", "centred_over_tokens", "centred_over_batch", "centred_over_heads")
 DDOF = {"ddof": st.integers(0, 1)}
 POSITIVE = st.integers(0, 40).map(lambda n: n / 4)
@@ -118,22 +118,22 @@ VARIANTS = {
     "mask_causal_shifted": Case((SCORES,), {"by": st.integers(-2, 2)}, more_keys),
     "mask_future_only": Case((SCORES,), sizes=more_keys),
     "mask_causal_top_left": Case((SCORES,), sizes=more_keys),
-    "fill_barred": Case((SCORES,), {"fill": st.sampled_from([0.0, -1e9, -100.0])}),
-    "add_to_allowed": BARRED,
-    "add_to_barred": BARRED,
+    "fill_masked": Case((SCORES,), {"fill": st.sampled_from([0.0, -1e9, -100.0])}),
+    "add_to_allowed": MASKED,
+    "add_to_masked": MASKED,
     "add_zero_times_infinity": Case((NUMBERS, SCORES)),
-    "zero_barred": BARRED,
-    "softmax_over_heads": BARRED,
-    "softmax_over_matrix": BARRED,
-    "softmax_of_one": BARRED,
+    "zero_masked": MASKED,
+    "softmax_over_heads": MASKED,
+    "softmax_over_matrix": MASKED,
+    "softmax_of_one": MASKED,
     "softmax_base": Case((SCORES,), {"base": st.sampled_from([2.0, 3.0, 10.0])}),
-    "softmax_unshifted": BARRED,
-    "softmax_shifted_globally": BARRED,
-    "softmax_one": BARRED,
-    "softmax_one_shifted": BARRED,
+    "softmax_unshifted": MASKED,
+    "softmax_shifted_globally": MASKED,
+    "softmax_one": MASKED,
+    "softmax_one_shifted": MASKED,
     "exp_over_sum": EXACT_SCORES,
     "share_of_sum": EXACT_SCORES,
-    "sigmoid": BARRED,
+    "sigmoid": MASKED,
     "mask_padding_of_new": Case((SCORES, BOOLEANS), sizes=more_keys),
     "fill_all": Case((SCORES,), {"fill": st.sampled_from([0.0, -1e9])}),
     "rotary_angles_ntk": Case(

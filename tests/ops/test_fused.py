@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from clearhead.ops import large, positions, threads
+from clearhead.ops import large, threads
+from clearhead.ops.textbook import positions
 from clearhead.spec import Attention
 
 SIZES = {"model": 8, "head": 6, "group": 3, "depth": 4, "head*depth": 24, "past": 9}
@@ -61,7 +62,7 @@ def test_a_large_rotation_is_that_of_its_heads():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_blocks_give_what_one_piece_gives(size, dtype):
     """An activation of a large array, in blocks and by threads, is that of its parts; operands stay as they were."""
-    from clearhead.ops import tokens
+    from clearhead.ops.textbook import tokens
 
     x = np.random.default_rng(1).normal(scale=4, size=(size, 1)).astype(dtype)
     before = x.copy()
@@ -72,7 +73,7 @@ def test_blocks_give_what_one_piece_gives(size, dtype):
     np.testing.assert_array_equal(x, before)
 
 
-def test_a_score_that_is_none_and_barred_has_no_effect():
+def test_a_score_that_is_none_and_masked_has_no_effect():
     """A key whose numbers are NaN does nothing to queries that may not attend to it, with a chain as line by line."""
     working = Attention(heads=1, causal=True, output=False).working()
     arrays = {each.name: np.ones([{"token": 3, "head": 1}.get(w, 2) for w in each.axes]) for each in working.givens}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clearhead.deviations import deviate
-from clearhead.ops.tokens import layer_norm, norm_over_matrix, rms_norm
+from clearhead.ops.textbook.tokens import layer_norm, norm_over_matrix, rms_norm
 from clearhead.spec import Attention, Block, Norm
 
 FLAT_ROWS = [[0.1] * 3, [1e8 + 0.1] * 7, [-2.5, -2.5], [0.0], [1e-300] * 5, [1 / 3] * 6]
@@ -13,7 +13,7 @@ FLAT_ROWS = [[0.1] * 3, [1e8 + 0.1] * 7, [-2.5, -2.5], [0.0], [1e-300] * 5, [1 /
 def norm_alone(eps, kind="layer"):
     """A working that only norms a line called residual."""
     block = Block(Attention(heads=1, output=False), norm=Norm(kind, eps=eps, gain=False))
-    return block.working().given("residual")
+    return block.working().starting_at("residual")
 
 
 @pytest.mark.parametrize("row", FLAT_ROWS)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearhead.ops.scores import softmax, softmax_over_queries
+from clearhead.ops.textbook.scores import softmax, softmax_over_queries
 from clearhead.spec import Attention
 
 ANY_FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -76,7 +76,7 @@ PADDED = {
 @pytest.mark.parametrize("keep", [None, "weights", "concat"])
 def test_a_query_that_may_attend_to_nothing_is_noted(keep):
     """A fully masked row has weights of 0, and a note names row, token, reason and remedy, whatever is kept."""
-    working = Attention(heads=1, mask="boolean", output=False).working().given("query", "key", "value")
+    working = Attention(heads=1, mask="boolean", output=False).working().starting_at("query", "key", "value")
     mask = [[True, True], [False, False], [False, True]]
     trace = working.run({**PADDED, "mask": mask}, keep=keep, tokens=["a", "b", "c"])
     (note,) = trace.notes
@@ -94,13 +94,13 @@ def test_a_query_that_may_attend_to_nothing_is_noted(keep):
 
 def test_rows_that_attend_are_not_noted():
     """A weight that underflows to 0 beside one that does not is no reason for a note."""
-    working = Attention(heads=1, output=False).working().given("scaled", "value")
+    working = Attention(heads=1, output=False).working().starting_at("scaled", "value")
     assert working.run({"scaled": [[[0.0, -1e4], [0.0, 1.0]]], "value": [[[1.0], [2.0]]]}).notes == ()
 
 
 def test_many_masked_rows_are_counted():
     """A note names three rows and says how many more there are."""
-    working = Attention(heads=1, padding=True, output=False).working().given("scaled", "value")
+    working = Attention(heads=1, padding=True, output=False).working().starting_at("scaled", "value")
     arrays = {"scaled": np.zeros((1, 5, 2)), "value": np.zeros((1, 2, 1)), "padding": [False, False]}
     (note,) = working.run(arrays).notes
     assert note.where == "head 1, query 1; head 1, query 2; head 1, query 3 and 2 more rows"

@@ -3,7 +3,7 @@
 import codecs
 import re
 
-from clearhead.problems.toml import MOST_BYTES
+from clearhead.problems.toml import MAX_BYTES
 
 GOOD = """\
 format = 1
@@ -278,6 +278,6 @@ def not_text():
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not UTF-8"),
         (b"PK\x03\x04\x14\0\0\0", "not TOML"),
         (bytes(range(256)), "not"),
-        (good + b"#" * MOST_BYTES, "a problem has at most"),
-        (b"\xff" * (MOST_BYTES + 1), "a problem has at most"),
+        (good + b"#" * MAX_BYTES, "a problem has at most"),
+        (b"\xff" * (MAX_BYTES + 1), "a problem has at most"),
     ]

@@ -37,12 +37,12 @@ def heads_of(x, memory, weights, part=""):
     return zip(*([source @ w for w in weights[f"{part}{n}.weight"]] for n, source in sources.items()), strict=True)
 
 
-def attend(triples, barred=None):
-    """The heads side by side; ``barred`` is True where a query may not attend."""
+def attend(triples, masked=None):
+    """The heads side by side; ``masked`` is True where a query may not attend."""
     results = []
     for query, key, value in triples:
         scores = query @ key.T / math.sqrt(query.shape[-1])
-        results.append(softmax(scores if barred is None else np.where(barred, -np.inf, scores)) @ value)
+        results.append(softmax(scores if masked is None else np.where(masked, -np.inf, scores)) @ value)
     return np.concatenate(results, axis=-1)
 
 

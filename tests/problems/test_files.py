@@ -83,8 +83,8 @@ def problems(draw):
     for each in working.givens:
         shape = [dict(each.sizes).get(word) or sizes[word] for word in each.axes]
         numbers = rng.choice([0.0, -0.0, 1.0, -1.5, 1e300, 5e-324, 2.0**53, rng.normal(), draw(FLOAT)], size=shape)
-        barred = np.where(rng.random(shape) < 0.2, -np.inf, numbers) if each.axes == ("query", "key") else numbers
-        arrays[each.name] = barred if each.holds == "numbers" else rng.random(shape) < 0.5
+        masked = np.where(rng.random(shape) < 0.2, -np.inf, numbers) if each.axes == ("query", "key") else numbers
+        arrays[each.name] = masked if each.holds == "numbers" else rng.random(shape) < 0.5
     shapes = working.shapes({name: array.shape for name, array in arrays.items()})
     return Problem(
         title=draw(TEXT),

@@ -109,7 +109,7 @@ def test_a_working_can_be_entered():
     np.testing.assert_allclose(entered.trace().numpy("head@1"), weights @ [[1], [2], [4]], rtol=1e-14)
 
 
-def test_barred_scores_may_be_given():
+def test_masked_scores_may_be_given():
     """Where scores are given, minus infinity is a number like any other: it bars a cell."""
     arrays = {"scaled": [[[0, -np.inf], [0, 0]]], "value": [[[1, 2, 3], [5, 4, 9]]]}
     entered = problem(given=("scaled", "value"), arrays=arrays)

@@ -9,7 +9,7 @@ import pytest
 from clearhead import Attention, ProblemError
 from clearhead.problems.submissions import read_submission, submissions
 
-WORKING = Attention(heads=2, output=False).working().given("scaled", "value")
+WORKING = Attention(heads=2, output=False).working().starting_at("scaled", "value")
 
 
 @pytest.fixture(scope="module")

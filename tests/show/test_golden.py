@@ -29,7 +29,7 @@ ABOUT = "The second example of the notebook, from the queries, keys and values o
 def trace(work_out):
     """The second half of the notebook's second example."""
     whole = work_out()
-    entered = whole.working.given("input", "query", "key", "value")
+    entered = whole.working.starting_at("input", "query", "key", "value")
     names = [given.name for given in entered.givens]
     return entered.run({name: whole[name] for name in names}, tokens=whole.tokens)
 

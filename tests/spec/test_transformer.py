@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clearhead.errors import ShapeError, SpecError
-from clearhead.spec import Attention, Block, Embedding, Head, Mlp, Norm, Patches, Rotary, Stretch, Transformer
+from clearhead.spec import Attention, Block, Embedding, Head, Llama3Scaling, Mlp, Norm, Patches, Rotary, Transformer
 
 BLOCK = Block(Attention(heads=2, causal=True), Norm("rms"), "pre", Mlp(gated=True))
 
@@ -13,7 +13,7 @@ def test_names_count_from_0():
     """Layers, heads and labels of a model count from 0; its lines come in the order of the work."""
     working = Transformer(Embedding(), (BLOCK, BLOCK), Norm("rms"), head=Head(tied=True)).working()
     lines = [line.name for line in working.lines]
-    assert working.first == 0
+    assert working.label_base == 0
     assert lines[0] == "embedding"
     assert lines[1] == "layers.0.attention.norm.normalized"
     assert lines[-1] == "logits"
@@ -62,7 +62,7 @@ def test_contradictions_are_refused(make, message):
 
 def test_stretched_frequencies():
     """Llama 3.1's rule: fast frequencies stay, slow ones are divided, those between are shared."""
-    rotary = Rotary(base=100.0, stretch=Stretch(factor=8.0, fast=4.0, slow=1.0, context=16))
+    rotary = Rotary(base=100.0, stretch=Llama3Scaling(factor=8.0, fast=4.0, slow=1.0, context=16))
     working = Attention(heads=1, rotary=rotary, output=False).working()
     rng = np.random.default_rng(0)
     sizes = {"head": 1, "depth": 6}

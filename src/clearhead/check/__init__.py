@@ -1,11 +1,11 @@
 """Numbers that somebody got, or that code gives, held against the working."""
 
-from clearhead.check.comparison import Compared, Comparison, compare
+from clearhead.check.compare.comparison import Compared, Comparison, compare
 from clearhead.check.diagnosis import Report, assert_agrees, diagnose
 from clearhead.check.probing import Adapted, Probe, adapt, probe
-from clearhead.check.report import data_of, document_of
+from clearhead.check.report.comparison import data_of, document_of
 from clearhead.check.results import Finding, NearMiss
-from clearhead.check.separation import Separation
+from clearhead.check.search.separation import Separation
 
 __all__ = [
     "Adapted", "Compared", "Comparison", "Finding", "NearMiss", "Probe", "Report", "Separation", "adapt",

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.check.comparison import Comparison, claims_by_line, compare
-from clearhead.check.diagnosis_report import diagnosis_data, diagnosis_document, plain_text
-from clearhead.check.firstwrong import judge_with_causes
-from clearhead.check.fit import fit_of
-from clearhead.check.hypotheses import Chosen, Hypotheses
-from clearhead.check.plans import plans_for, written
+from clearhead.check.compare.comparison import Comparison, claims_by_line, compare
+from clearhead.check.compare.first_wrong import judge_with_causes
+from clearhead.check.compare.slips import are_slips, slips_of
+from clearhead.check.report.diagnosis import diagnosis_data, diagnosis_document, plain_text
 from clearhead.check.results import Finding, NearMiss, Outcome
-from clearhead.check.roundings import roundings
-from clearhead.check.search import Found, TooMany, search
-from clearhead.check.separation import Indistinguishable, predictions, same_numbers
-from clearhead.check.slips import are_slips, slips_of
-from clearhead.check.table import Table
+from clearhead.check.search.chance import fit_of
+from clearhead.check.search.hypotheses import Chosen, Hypotheses
+from clearhead.check.search.plans import plans_for, written
+from clearhead.check.search.roundings import roundings
+from clearhead.check.search.search import Found, TooMany, search
+from clearhead.check.search.separation import Indistinguishable, predictions, same_numbers
+from clearhead.check.search.table import Table
 from clearhead.claim import Claim
 from clearhead.deviations import Applied, deviation
 from clearhead.document import Document
@@ -29,16 +29,16 @@ from clearhead.working import Working
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
-MOST_FINDINGS = 40
+MAX_FINDINGS = 40
 """Sets that fit beyond these are only counted: so many mean that too little is claimed to tell them apart."""
 
-MOST_CONFIRMED = 200
+MAX_CONFIRMED = 200
 """Sets that the search finds beyond these are not run once more as a whole."""
 
-MOST_NEAR = 5
+MAX_NEAR = 5
 """How many near misses are told."""
 
-MOST_PAIRS = 2
+MAX_PAIRS = 2
 """Up to this size every rounding is tried; in larger sets only the usual ones."""
 
 
@@ -68,7 +68,7 @@ def diagnose(
     working: Working,
     given: Mapping[str, Any],
     *,
-    most: int = 3,
+    max_deviations: int = 3,
     rounded: Sequence[Applied] | None = None,
     tokens: Sequence[str] | None = None,
 ) -> Report:
@@ -78,7 +78,7 @@ def diagnose(
         claims: what somebody got, for any lines, heads or cells.
         working: how it should be worked out.
         given: the arrays of the working, as for `Working.run`.
-        most: the largest sets to try. Sets of one are tried first, then of two, and so on.
+        max_deviations: the largest sets to try. Sets of one are tried first, then of two, and so on.
         rounded: the roundings to try; if None, those that the claims leave room for. Code has none: ``()``.
         tokens: the names of the tokens, for the report.
 
@@ -92,7 +92,7 @@ def diagnose(
     comparison = compare(claims, trace)
     if comparison.agrees:
         return Report("agrees", comparison, trace)
-    return _Diagnosis(claims, trace, arrays, comparison, rounded).report(most)
+    return _Diagnosis(claims, trace, arrays, comparison, rounded).report(max_deviations)
 
 
 def _as_float64(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -120,18 +120,18 @@ class _Diagnosis:
         self.shapes = {name: array.shape for name, array in self.values.items()}
         self.plans = plans_for(self.working, tuple((name, self.shapes[name]) for name in arrays))
 
-    def report(self, most: int) -> Report:
+    def report(self, max_deviations: int) -> Report:
         """Tries sets of growing size until some explain."""
         found, largest = Found((), 1), 0
-        for size, tried in self._tries(most):
+        for size, tried in self._tries(max_deviations):
             try:
                 found, largest = search(tried, self.arrays, self.claims, size), size
             except TooMany:
                 break
             likely = sorted(found.sets, key=self._unlikely)
-            sets = [each for each in likely[:MOST_CONFIRMED] if self._explains(tried, each)]
+            sets = [each for each in likely[:MAX_CONFIRMED] if self._explains(tried, each)]
             if sets:
-                more = max(len(likely) - MOST_CONFIRMED, 0)
+                more = max(len(likely) - MAX_CONFIRMED, 0)
                 return self._explained(tried, sets, replace(found, sets=()), largest, len(sets) + more)
         return self._unexplained(found, largest)
 
@@ -139,10 +139,10 @@ class _Diagnosis:
         """How many roundings are in a set: with these more can be fitted than with anything else."""
         return sum(each >= len(self.plans.deviations) for each in chosen)
 
-    def _tries(self, most: int) -> Iterator[tuple[int, Hypotheses]]:
-        for size in range(1, most + 1):
-            if size in (1, MOST_PAIRS + 1):
-                hypotheses = self._hypotheses(brief=size > MOST_PAIRS)
+    def _tries(self, max_deviations: int) -> Iterator[tuple[int, Hypotheses]]:
+        for size in range(1, max_deviations + 1):
+            if size in (1, MAX_PAIRS + 1):
+                hypotheses = self._hypotheses(brief=size > MAX_PAIRS)
             yield size, hypotheses
 
     def _hypotheses(self, *, brief: bool) -> Hypotheses:
@@ -165,7 +165,7 @@ class _Diagnosis:
     def _explained(
         self, hypotheses: Hypotheses, sets: list[tuple[int, ...]], found: Found, largest: int, fitting: int
     ) -> Report:
-        findings = tuple(self._finding(hypotheses, chosen) for chosen in sets[:MOST_FINDINGS])
+        findings = tuple(self._finding(hypotheses, chosen) for chosen in sets[:MAX_FINDINGS])
         return Report(
             "explained",
             self.comparison,
@@ -237,7 +237,7 @@ class _Diagnosis:
             self.comparison,
             self.trace,
             first_wrong_line=wrong,
-            near_misses=tuple(self._near_misses(min(largest, MOST_PAIRS))),
+            near_misses=tuple(self._near_misses(min(largest, MAX_PAIRS))),
             judged=judged,
             tried=found.tried,
             largest=largest,
@@ -253,7 +253,7 @@ class _Diagnosis:
             table = Table(hypotheses, self.arrays, size, lines)
         except TooMany:
             return
-        for chosen in _without_more(table.nearest(self.claims, 4 * MOST_NEAR))[:MOST_NEAR]:
+        for chosen in _without_more(table.nearest(self.claims, 4 * MAX_NEAR))[:MAX_NEAR]:
             rewritten = hypotheses.rewritten(chosen)
             try:
                 told = None if rewritten is None else compare(self.claims, self._run(rewritten))

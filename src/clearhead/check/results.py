@@ -6,11 +6,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from clearhead.check.comparison import Comparison
-from clearhead.check.firstwrong import Judged
-from clearhead.check.fit import Fit
-from clearhead.check.separation import Indistinguishable, Separation
-from clearhead.check.slips import Slip
+from clearhead.check.compare.comparison import Comparison
+from clearhead.check.compare.first_wrong import Judged
+from clearhead.check.compare.slips import Slip
+from clearhead.check.search.chance import Fit
+from clearhead.check.search.separation import Indistinguishable, Separation
 from clearhead.trace import Trace
 from clearhead.working import Working
 

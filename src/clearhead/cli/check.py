@@ -47,7 +47,7 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
             print_document(document_of(found, title=worked.title), form)
         else:
             # Where they part; the evidence for what comes of it stands below, with its causes.
-            print_document(document_of(found, title=worked.title, most=1), form)
+            print_document(document_of(found, title=worked.title, max_lines=1), form)
             click.echo()
             print_document(report.document(title="Why they differ"), form)
     raise click.exceptions.Exit(0 if found.agrees else DISAGREE)

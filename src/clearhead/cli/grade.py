@@ -17,7 +17,7 @@ from clearhead.cli.output import print_document
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clearhead.check.gradebook import Entry, Gradebook
+    from clearhead.check.grading.gradebook import Entry, Gradebook
     from clearhead.claim import Claim
     from clearhead.trace import Trace
 
@@ -40,7 +40,7 @@ def grade(problem: str, submissions: str, output: str, deviate: tuple[str, ...],
     shows the layouts. Each line is judged from the submitted lines before it, so that an error carried forward costs
     once. A file that cannot be read becomes a row with its error.
     """
-    from clearhead.check.gradebook import summary
+    from clearhead.check.grading.gradebook import summary
     from clearhead.files import replacing
     from clearhead.problems import read_problem
     from clearhead.problems.submissions import submissions as handed_in
@@ -69,12 +69,12 @@ def _read(paths: Sequence[Path], trace: Trace, step: Callable[[], None]) -> Iter
 
 
 def _graded(trace: Trace, read: Sequence[Read], most: int, step: Callable[[], None]) -> Gradebook:
-    from clearhead.check.grade import Grader
-    from clearhead.check.gradebook import Entry, Gradebook
+    from clearhead.check.grading.grade import Grader
+    from clearhead.check.grading.gradebook import Entry, Gradebook
     from clearhead.errors import ClearheadError
 
     everyone = [claims for _, claims, _ in read if claims is not None]
-    grader = Grader(trace, everyone, most=most)
+    grader = Grader(trace, everyone, max_deviations=most)
     entries: list[Entry] = []
     for name, claims, error in read:
         try:

@@ -48,10 +48,10 @@ def inspect(
     receives; tables (.csv, .parquet) have the numbers. Ctrl-C ends it: what is done is written, and what is missing is
     told; the exit code is then 130.
     """
-    from clearhead.models.inspecting import Interrupted
+    from clearhead.inspection.report.files import check
+    from clearhead.inspection.report.summary import summary, told
     from clearhead.models.model import load
-    from clearhead.survey.files import check
-    from clearhead.survey.words import summary, told
+    from clearhead.models.surveying import Interrupted
 
     for path in outputs:
         check(path, by)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clearhead.models.verifying import Suspect
     from clearhead.trace import Trace
 
-MOST_TOKENS_SHOWN = 60
+MAX_TOKENS_SHOWN = 60
 DIAGNOSED_TOKENS = 12
 DIAGNOSED_DECIMALS = 3
 
@@ -78,8 +78,8 @@ def _summary(model: Model, worked: Trace, top: int) -> str:
     from clearhead.models.budget import told
 
     tokens = worked.tokens or ()
-    shown = " ".join(f"[{token}]" for token in tokens[:MOST_TOKENS_SHOWN])
-    more = f" and {len(tokens) - MOST_TOKENS_SHOWN} more" if len(tokens) > MOST_TOKENS_SHOWN else ""
+    shown = " ".join(f"[{token}]" for token in tokens[:MAX_TOKENS_SHOWN])
+    more = f" and {len(tokens) - MAX_TOKENS_SHOWN} more" if len(tokens) > MAX_TOKENS_SHOWN else ""
     size = sum(worked[name].nbytes for name in worked)
     c = model.conventions
     lines = [
@@ -88,7 +88,7 @@ def _summary(model: Model, worked: Trace, top: int) -> str:
         f"{len(worked)} arrays are kept, {told(size)}.",
     ]
     if c.head == "tokens" and c.causal:
-        guesses = model.next(worked, most=top)
+        guesses = model.next(worked, max_tokens=top)
         lines.append("Next: " + ", ".join(f"[{each.token}] {each.probability:.3f}" for each in guesses))
     return "\n".join(lines)
 
@@ -132,6 +132,6 @@ def _diagnose(suspect: Suspect) -> None:
         return
     short = weights[..., :DIAGNOSED_TOKENS, :DIAGNOSED_TOKENS]
     claims = [Claim.of("attention.weights", short, decimals=DIAGNOSED_DECIMALS)]
-    report = diagnose(claims, suspect.working, given, most=1)
+    report = diagnose(claims, suspect.working, given, max_deviations=1)
     click.echo()
     print_document(report.document(title=f"Why layer {suspect.layer} differs"), "text")

@@ -106,7 +106,7 @@ def plot(problem: str, line: str, output: str, kind: str, deviate: tuple[str, ..
     LINE is a line, such as weights, or one head of it, such as weights@2.
     """
     from clearhead.problems import read_problem
-    from clearhead.show.plot import save_plot
+    from clearhead.show.plot.picture import save_plot
 
     save_plot(read_problem(problem).trace(*deviate), line, output, kind)
     click.echo(f"Wrote {output}")

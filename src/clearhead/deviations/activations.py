@@ -8,7 +8,10 @@ from clearhead.deviations.deviation import Deviation, Parameter, values
 from clearhead.deviations.rewrites import Nothing, belongs_to, leave_out, reread, swap, with_operation
 from clearhead.errors import SpecError
 from clearhead.line import Line
-from clearhead.ops import Parameters, linear, tokens, variants_heads, variants_tokens
+from clearhead.ops import Parameters
+from clearhead.ops.textbook import linear, tokens
+from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import tokens as variants_tokens
 from clearhead.working import Working
 
 _ACTIVATIONS = (tokens.gelu, tokens.gelu_tanh, tokens.silu, tokens.relu)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from clearhead.deviations.deviation import Deviation
 from clearhead.deviations.rewrites import leave_out, swap
-from clearhead.ops import scores, variants_positions
+from clearhead.ops.textbook import scores
+from clearhead.ops.variants import positions as variants_positions
 
 _SLOPES = (
     scores.alibi_slopes,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from clearhead.deviations.deviation import Deviation
 from clearhead.deviations.heads import around_attention, each_projection
 from clearhead.deviations.rewrites import swap
-from clearhead.ops import scores, variants_batch
+from clearhead.ops.textbook import scores
+from clearhead.ops.variants import batch as variants_batch
 
 _NO_BATCH = "Where there is no batch, or one example in it."
 

@@ -20,7 +20,10 @@ from clearhead.deviations.rewrites import (
     with_operation,
 )
 from clearhead.line import Line
-from clearhead.ops import Operation, linear, positions, variants_heads, variants_positions
+from clearhead.ops import Operation
+from clearhead.ops.textbook import linear, positions
+from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import positions as variants_positions
 from clearhead.working import Working
 
 ROTATIONS = (

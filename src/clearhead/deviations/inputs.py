@@ -18,8 +18,10 @@ from clearhead.deviations.rewrites import (
     with_operation,
 )
 from clearhead.line import Line
-from clearhead.ops import Operation, linear, positions, variants_positions
-from clearhead.ops.variants_heads import unchanged
+from clearhead.ops import Operation
+from clearhead.ops.textbook import linear, positions
+from clearhead.ops.variants import positions as variants_positions
+from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
 _TEXTBOOK = positions.sinusoidal

@@ -9,8 +9,11 @@ from clearhead.deviations.rewrites import Nothing, change_lines, free_name, leav
 from clearhead.deviations.softmax import is_softmax
 from clearhead.errors import SpecError
 from clearhead.line import Line
-from clearhead.ops import Operation, linear, scores, variants_batch, variants_scores
+from clearhead.ops import Operation
 from clearhead.ops.operation import as_parameters
+from clearhead.ops.textbook import linear, scores
+from clearhead.ops.variants import batch as variants_batch
+from clearhead.ops.variants import scores as variants_scores
 from clearhead.working import Working
 
 _CAUSAL = (
@@ -40,10 +43,10 @@ def _barring(operation: Operation) -> Rewrite:
 
     def rewrite(working: Working, **parameters: float) -> Working:
         def change(line: Line) -> list[Line]:
-            barred = free_name(f"{line.name}.barred", working)
-            names = (line.operands[0], barred)
+            masked = free_name(f"{line.name}.masked", working)
+            names = (line.operands[0], masked)
             return [
-                replace(line, name=barred),
+                replace(line, name=masked),
                 Line(line.name, operation, names, line.axes, as_parameters(parameters)),
             ]
 
@@ -54,13 +57,13 @@ def _barring(operation: Operation) -> Rewrite:
 
 _ADDED = {
     "allowed": _barring(variants_scores.add_to_allowed),
-    "barred": _barring(variants_scores.add_to_barred),
+    "masked": _barring(variants_scores.add_to_masked),
 }
 
 
 def _added(working: Working, at: str) -> Working:
     if at not in _ADDED:
-        raise SpecError(f"mask-added expects at as allowed or barred, got {at!r}.")
+        raise SpecError(f"mask-added expects at as allowed or masked, got {at!r}.")
     return _ADDED[at](working)
 
 
@@ -74,8 +77,8 @@ def _after_softmax(working: Working) -> Working:
         if not (is_softmax(line) and line.operands[0] == chain[-1].name):
             return [line]
         unmasked = replace(line, name=free_name(f"{line.name}.unmasked", working), operands=(chain[0].operands[0],))
-        barred = Line(line.name, variants_scores.zero_barred, (unmasked.name, chain[-1].name), line.axes)
-        return [unmasked, barred]
+        masked = Line(line.name, variants_scores.zero_masked, (unmasked.name, chain[-1].name), line.axes)
+        return [unmasked, masked]
 
     return working.rewrite(change)
 
@@ -148,7 +151,7 @@ ROWS = (
         id="padding-inverted",
         kind="convention",
         does="True in the padding mask means: a token that only fills up.",
-        invisible="Never: with no padding everything is barred.",
+        invisible="Never: with no padding everything is masked.",
         remedy="nn.MultiheadAttention's key_padding_mask: True = ignore; Hugging Face's attention_mask: 1 = real "
         "token.",
         seen="LLMs-from-scratch#1061, torchTextClassifiers PR#92.",
@@ -163,30 +166,30 @@ ROWS = (
         remedy="np.where(mask, scores, -np.inf), or make it boolean: mask.bool().",
         seen="mlverse/torch PR#1208, pytorch#117939.",
         rewrite=_added,
-        parameters=(Parameter("at", str, "allowed or barred: where the mask is 1"),),
-        tries=values("at", "allowed", "barred"),
+        parameters=(Parameter("at", str, "allowed or masked: where the mask is 1"),),
+        tries=values("at", "allowed", "masked"),
         catalogue=("E2",),
     ),
     Deviation(
         id="mask-multiplied",
         kind="mistake",
-        does="The mask is multiplied into the scores: barred scores are 0, whose exponential is 1. (A fill of 1e-9, "
+        does="The mask is multiplied into the scores: masked scores are 0, whose exponential is 1. (A fill of 1e-9, "
         "where -1e9 is meant, does nearly the same.)",
         invisible=_ALL_ALLOWED,
         remedy="np.where(mask, scores, -np.inf).",
         seen="good-features PR#1.",
-        rewrite=lambda working: _barring(variants_scores.fill_barred)(working, fill=0.0),
+        rewrite=lambda working: _barring(variants_scores.fill_masked)(working, fill=0.0),
         catalogue=("E3",),
     ),
     Deviation(
         id="mask-filled",
         kind="mistake",
-        does="Barred cells get a finite number: small ones leak, and a query that sees nothing gets equal weights.",
+        does="Masked cells get a finite number: small ones leak, and a query that sees nothing gets equal weights.",
         invisible="Where the number is far below all scores and each query sees a key.",
         remedy="Fill with -np.inf or the type's lowest number, and decide what a query that sees nothing should give.",
         seen="transformers PR#17306, Automodel PR#2658, ocannl#548, linformer PR#19, lsdefine#16, mlx#2626.",
-        rewrite=_barring(variants_scores.fill_barred),
-        parameters=(Parameter("fill", float, "the number in barred cells"),),
+        rewrite=_barring(variants_scores.fill_masked),
+        parameters=(Parameter("fill", float, "the number in masked cells"),),
         tries=values("fill", -1e9, -1e4, -100.0, -10.0, -1.0),
         catalogue=("E13", "E12"),
     ),
@@ -283,9 +286,9 @@ ROWS = (
     Deviation(
         id="causal-off-by-one",
         kind="mistake",
-        does="The causal mask's edge is one key off: the token itself is barred (-1), or one future key is seen (1).",
+        does="The causal mask's edge is one key off: the token itself is masked (-1), or one future key is seen (1).",
         invisible="For the last query, if the edge is one too far to the right.",
-        remedy="np.triu(np.ones((n, n), bool), k=1) is what must be barred; k=0 bars the diagonal too.",
+        remedy="np.triu(np.ones((n, n), bool), k=1) is what must be masked; k=0 bars the diagonal too.",
         seen="pbloem/former#10, GPT-SoVITS#965.",
         rewrite=_shifted,
         parameters=(Parameter("by", int, "how many keys the edge is moved to the right"),),
@@ -297,7 +300,7 @@ ROWS = (
         kind="mistake",
         does="The causal mask is turned round: queries see only themselves and what comes later.",
         invisible="Where there is one token.",
-        remedy="np.tril, not np.triu, for what may be seen; check whether True means seen or barred.",
+        remedy="np.tril, not np.triu, for what may be seen; check whether True means seen or masked.",
         seen="nanoGPT#170, LLMs-from-scratch#1061.",
         rewrite=swap({scores.mask_causal: variants_scores.mask_future_only}),
         catalogue=("E9",),

@@ -22,8 +22,10 @@ from clearhead.deviations.rewrites import (
 )
 from clearhead.errors import SpecError
 from clearhead.line import Line, find
-from clearhead.ops import Operation, Parameters, linear, tokens, variants_norms
-from clearhead.ops.variants_heads import unchanged
+from clearhead.ops import Operation, Parameters
+from clearhead.ops.textbook import linear, tokens
+from clearhead.ops.variants import norms as variants_norms
+from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
 CENTRED: dict[Operation, Operation | None] = {

@@ -19,8 +19,10 @@ from clearhead.deviations.rewrites import (
 )
 from clearhead.errors import SpecError
 from clearhead.line import Line, find
-from clearhead.ops import Operation, Parameters, linear, variants_heads
-from clearhead.ops.variants_heads import unchanged
+from clearhead.ops import Operation, Parameters
+from clearhead.ops.textbook import linear
+from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
 ROLES = ("query", "key", "value")

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from clearhead.deviations.deviation import Deviation, Parameter, Tries
 from clearhead.deviations.rewrites import ALL, Nothing, change_lines, free_name, is_called, reread, with_lines
 from clearhead.line import Line, find
-from clearhead.ops import Parameters, linear
-from clearhead.ops.variants_heads import unchanged
+from clearhead.ops import Parameters
+from clearhead.ops.textbook import linear
+from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
 

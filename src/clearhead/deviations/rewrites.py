@@ -12,7 +12,7 @@ from clearhead.deviations.deviation import Rewrite
 from clearhead.errors import SpecError
 from clearhead.line import Line
 from clearhead.ops import Operation, as_parameters
-from clearhead.ops.variants_heads import unchanged
+from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
 Match = Callable[[Line], bool]

@@ -19,7 +19,9 @@ from clearhead.deviations.rewrites import (
     with_operation,
 )
 from clearhead.line import Line
-from clearhead.ops import positions, scores, variants_heads, variants_positions
+from clearhead.ops.textbook import positions, scores
+from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import positions as variants_positions
 from clearhead.working import Working
 
 _ANGLES = (

@@ -9,10 +9,12 @@ from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, never
 from clearhead.deviations.rewrites import free_name, reread
 from clearhead.errors import SpecError, UnknownName
 from clearhead.line import Line, find, split_head
-from clearhead.ops import Operation, as_parameters, rounding, variants_heads
+from clearhead.ops import Operation, as_parameters
+from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import rounding
 from clearhead.working import Working
 
-MOST_DECIMALS = 15
+MAX_DECIMALS = 15
 """A float64 has no more that mean anything."""
 
 
@@ -61,8 +63,8 @@ def _shown_transposed(working: Working, line: str) -> Working:
 
 def _rounded(working: Working, line: str, decimals: int, ways: tuple[Operation, Operation]) -> tuple[str, Line]:
     """The full name of a line, and the line that rounds it under this name, or one head of it."""
-    if not 0 <= decimals <= MOST_DECIMALS:
-        raise SpecError(f"round expects decimals from 0 to {MOST_DECIMALS}, got {decimals}.")
+    if not 0 <= decimals <= MAX_DECIMALS:
+        raise SpecError(f"round expects decimals from 0 to {MAX_DECIMALS}, got {decimals}.")
     short, label = split_head(line)
     full = find(short, [each.name for each in working.lines])
     whole, one_head = ways
@@ -77,7 +79,7 @@ def _head_number(working: Working, name: str, label: int) -> int:
     axes = working.axes[name]
     if head_axis(axes) != -3:
         raise SpecError(f"round: {name} has no heads: its axes are {', '.join(axes)}. Leave out @{label}.")
-    first, heads = working.first, working.sizes.get(axes[-3], label + 1)
+    first, heads = working.label_base, working.sizes.get(axes[-3], label + 1)
     if not first <= label < first + heads:
         raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
     return label - first

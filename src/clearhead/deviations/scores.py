@@ -10,9 +10,12 @@ from clearhead.deviations.rewrites import Nothing, belongs_to, change_lines, fre
 from clearhead.deviations.softmax import is_softmax
 from clearhead.errors import SpecError
 from clearhead.line import Line
-from clearhead.ops import Operation, linear, variants_heads, variants_scores
-from clearhead.ops import scores as ops
+from clearhead.ops import Operation
 from clearhead.ops.operation import as_parameters
+from clearhead.ops.textbook import linear
+from clearhead.ops.textbook import scores as ops
+from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import scores as variants_scores
 from clearhead.working import Working
 
 SCALES = (
@@ -357,7 +360,7 @@ ROWS = (
     Deviation(
         id="softcap-after-mask",
         kind="mistake",
-        does="The soft-cap is applied after the masks: barred scores become -cap, and barred keys leak.",
+        does="The soft-cap is applied after the masks: masked scores become -cap, and masked keys leak.",
         invisible="Without masks, or with a large cap.",
         remedy="Cap first, mask last.",
         seen="onnx#7865 and PR#7867.",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from clearhead.deviations.deviation import Deviation, Parameter, values
 from clearhead.deviations.rewrites import change_lines, follow, leave_out, swap
 from clearhead.line import Line
-from clearhead.ops import linear, scores, variants_heads, variants_scores
+from clearhead.ops.textbook import linear, scores
+from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import scores as variants_scores
 from clearhead.working import Working
 
 _OTHERS = (

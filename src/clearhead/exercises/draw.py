@@ -13,7 +13,7 @@ from clearhead.line import Given
 
 Array = np.ndarray[Any, Any]
 
-MOST_IN_ROW = 3
+MAX_IN_ROW = 3
 """So many numbers of a row, or of a column of weights, are not 0 at most: a hand can add up their products."""
 Item = TypeVar("Item")
 
@@ -75,7 +75,7 @@ def _sparse(rng: Random, rows: int, columns: int, numbers: Sequence[float], *, f
     fewest = min(fewest, columns)
     for row in drawn:
         free = list(range(columns))
-        for _ in range(choose(rng, range(fewest, min(columns, MOST_IN_ROW) + 1))):
+        for _ in range(choose(rng, range(fewest, min(columns, MAX_IN_ROW) + 1))):
             place = choose(rng, free)
             free.remove(place)
             row[place] = choose(rng, numbers)

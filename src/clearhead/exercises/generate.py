@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from random import Random
 
 from clearhead.errors import SpecError
+from clearhead.exercises.acceptance import Array, bearable, common_mistakes, shows
 from clearhead.exercises.draw import array, seeded, sentence
 from clearhead.exercises.recipe import PARTS, Recipe
-from clearhead.exercises.worth import Array, bearable, common_mistakes, shows
 from clearhead.problems import Problem
 
-MOST_TRIES = 10_000
+MAX_TRIES = 10_000
 COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
@@ -66,7 +66,7 @@ def exercise(recipe: Recipe, words: tuple[str, ...], seed: int | str, *, title: 
 def _arrays(recipe: Recipe, rng: Random) -> dict[str, Array]:
     working = recipe.spec.working()
     mistakes = list(common_mistakes(working, recipe))
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         arrays = {given.name: array(rng, given, recipe) for given in working.givens}
         if not bearable(working.run(arrays), recipe):
             continue
@@ -77,7 +77,7 @@ def _arrays(recipe: Recipe, rng: Random) -> dict[str, Array]:
         mistakes.remove(hidden)
         mistakes.insert(0, hidden)
     raise SpecError(
-        f"No exercise was found for {recipe.options()} in {MOST_TRIES} tries. "
+        f"No exercise was found for {recipe.options()} in {MAX_TRIES} tries. "
         f"Ask for fewer tokens, heads or parts, or try another seed."
     )
 

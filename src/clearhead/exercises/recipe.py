@@ -48,7 +48,7 @@ DIFFICULTIES: dict[str, Difficulty] = {
     "hard": Difficulty((1, 2, -1, -2, 0.5, 1.5), (1, -1, 0.5, 2), 6, 12, 3),
 }
 
-FEWEST_TOKENS, MOST_TOKENS, MOST_HEADS, MOST_WIDTH = 2, 8, 4, 8
+FEWEST_TOKENS, MAX_TOKENS, MAX_HEADS, MAX_WIDTH = 2, 8, 4, 8
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
                 raise UnknownName(f"An exercise has no part {part!r}. {suggest(part, PARTS)}")
         if self.difficulty not in DIFFICULTIES:
             raise UnknownName(f"No difficulty is called {self.difficulty!r}. {suggest(self.difficulty, DIFFICULTIES)}")
-        for name, fewest, most in (("tokens", FEWEST_TOKENS, MOST_TOKENS), ("heads", 1, MOST_HEADS)):
+        for name, fewest, most in (("tokens", FEWEST_TOKENS, MAX_TOKENS), ("heads", 1, MAX_HEADS)):
             if not fewest <= getattr(self, name) <= most:
                 raise SpecError(f"{name} expects {fewest} to {most}, to be worked by hand; got {getattr(self, name)}.")
         self._check_width()
@@ -84,8 +84,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     def _check_width(self) -> None:
         """At depth 1 the scale is 1, so that no mistake with it would show; rotary turns pairs."""
-        depths = (2, 4) if "rotary" in self.parts else range(2, MOST_WIDTH + 1)
-        fitting = [self.heads * depth for depth in depths if self.heads * depth <= MOST_WIDTH]
+        depths = (2, 4) if "rotary" in self.parts else range(2, MAX_WIDTH + 1)
+        fitting = [self.heads * depth for depth in depths if self.heads * depth <= MAX_WIDTH]
         if self.width not in fitting:
             raise SpecError(
                 f"width expects {' or '.join(map(str, fitting))}: {self.heads} heads of depth "

@@ -185,10 +185,10 @@ def reduce(kind: str, values: list[Any], arithmetic: Arithmetic) -> Any:
     return arithmetic["/"](whole, arithmetic["number"](len(values))) if kind == "mean" else whole
 
 
-def substitute(expr: Expr, scope: Scope, *, most: int) -> tuple[Expr, list[tuple[str, Expr, float]]]:
+def substitute(expr: Expr, scope: Scope, *, max_terms: int) -> tuple[Expr, list[tuple[str, Expr, float]]]:
     """The expression with its numbers in it, and the `Let` steps before it as (name, numbers, value).
 
-    References and locals keep their name beside the number; sums are written out, of more than ``most`` terms only
+    References and locals keep their name beside the number; sums are written out, of more than ``max_terms`` terms only
     the largest, in order; of a `Where` only the branch that was taken is left.
     """
     steps: list[tuple[str, Expr, float]] = []
@@ -217,11 +217,11 @@ def substitute(expr: Expr, scope: Scope, *, most: int) -> tuple[Expr, list[tuple
         return expr
 
     def write_out(kind: str, body: Expr, runs: list[Scope]) -> Expr:
-        if len(runs) <= most:
+        if len(runs) <= max_terms:
             return Terms(kind, tuple(fill(body, s) for s in runs), len(runs))
         values = [float(evaluate(body, s)) for s in runs]
         weight = values if kind == "max" else [abs(v) for v in values]
-        chosen = sorted(sorted(range(len(runs)), key=lambda n: -weight[n])[: most - 1])
+        chosen = sorted(sorted(range(len(runs)), key=lambda n: -weight[n])[: max_terms - 1])
         rest = [v for n, v in enumerate(values) if n not in set(chosen)]
         left = reduce("max" if kind == "max" else "sum", rest, FLOAT)
         return Terms(kind, tuple(fill(body, runs[n]) for n in chosen), len(runs), left)

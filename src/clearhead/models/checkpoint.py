@@ -13,7 +13,7 @@ from msgspec import Struct
 from clearhead.errors import CheckpointError, suggest
 from clearhead.files import FilePath
 from clearhead.models.gguf import read_gguf
-from clearhead.models.safetensors import MOST_HEADER, parse_json, read_safetensors, read_sharded, within
+from clearhead.models.safetensors import MAX_HEADER, parse_json, read_safetensors, read_sharded, within
 from clearhead.models.tensors import Tensors, mapped
 from clearhead.models.tokenizer import Tokenizer, read_tokenizer, tokenizer_of
 
@@ -128,8 +128,8 @@ def _only_gguf(path: Path, inside: Path) -> Path | None:
 
 def _json(path: Path) -> dict[str, Any]:
     data = mapped(path)
-    if len(data) > MOST_HEADER:
-        raise CheckpointError(f"{path}: has {len(data)} bytes; more than {MOST_HEADER} are not read.")
+    if len(data) > MAX_HEADER:
+        raise CheckpointError(f"{path}: has {len(data)} bytes; more than {MAX_HEADER} are not read.")
     return parse_json(path, data.tobytes())
 
 

@@ -13,20 +13,20 @@ from clearhead.spec import (
     Block,
     Embedding,
     Head,
+    Llama3Scaling,
     Mlp,
     Norm,
     Patches,
     Rotary,
-    Stretch,
     Transformer,
 )  # fmt: skip
 from clearhead.spec.attention import Projection
 from clearhead.spec.block import Placement
 from clearhead.spec.mlp import Activation
 
-MOST_LAYERS = 1024
-MOST_WIDTH = 1 << 20
-MOST_HEADS = 1 << 12
+MAX_LAYERS = 1024
+MAX_WIDTH = 1 << 20
+MAX_HEADS = 1 << 12
 
 
 class Conventions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,7 +108,7 @@ class Conventions(Struct, frozen=True, forbid_unknown_fields=True):
     pooler: bool = False
 
     def __post_init__(self) -> None:
-        bounds = {"layers": MOST_LAYERS, "width": MOST_WIDTH, "heads": MOST_HEADS, "depth": MOST_WIDTH}
+        bounds = {"layers": MAX_LAYERS, "width": MAX_WIDTH, "heads": MAX_HEADS, "depth": MAX_WIDTH}
         for name, most in bounds.items():
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:
@@ -200,7 +200,7 @@ class Conventions(Struct, frozen=True, forbid_unknown_fields=True):
         return Rotary(self.rotary, base, width, divide=divide, stretch=stretch)
 
 
-def _scaling(said: Mapping[str, Any] | None) -> tuple[float | None, Stretch | None]:
+def _scaling(said: Mapping[str, Any] | None) -> tuple[float | None, Llama3Scaling | None]:
     """What a config's scaling of rotary positions comes to."""
     kind = (said or {}).get("rope_type", (said or {}).get("type", "default"))
     if said is None or kind == "default":
@@ -210,7 +210,7 @@ def _scaling(said: Mapping[str, Any] | None) -> tuple[float | None, Stretch | No
             return float(said["factor"]), None
         if kind == "llama3":
             fast, slow = float(said["high_freq_factor"]), float(said["low_freq_factor"])
-            return None, Stretch(float(said["factor"]), fast, slow, int(said["original_max_position_embeddings"]))
+            return None, Llama3Scaling(float(said["factor"]), fast, slow, int(said["original_max_position_embeddings"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the config scales rotary positions by {kind}, but lacks or garbles {error}.") from None
     raise CheckpointError(

@@ -17,7 +17,7 @@ from msgspec import Struct
 from clearhead.axes import Shape
 from clearhead.errors import CheckpointError
 from clearhead.models.quantised import KINDS
-from clearhead.models.tensors import MOST_AXES, Bytes, Tensor, mapped
+from clearhead.models.tensors import MAX_AXES, Bytes, Tensor, mapped
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -28,8 +28,8 @@ SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "
 SMALLEST_ENTRY = 8 + 4 + 1
 """The fewest bytes that a metadata entry, or what is said of an array, can take."""
 
-MOST_NAME = 1 << 16
-MOST_ALIGNMENT = 1 << 16
+MAX_NAME = 1 << 16
+MAX_ALIGNMENT = 1 << 16
 
 
 class Gguf(Struct, frozen=True):
@@ -108,7 +108,7 @@ class _Reader:
 
     def _name(self, taken: dict[str, Any]) -> str:
         name = self._text()
-        if len(name) > MOST_NAME or name in taken:
+        if len(name) > MAX_NAME or name in taken:
             raise self._wrong("a new name", repr(name[:80]))
         return name
 
@@ -146,14 +146,14 @@ class _Reader:
 
     def _array_said(self, name: str) -> _Said:
         axes = self._scalar("I")
-        if axes > MOST_AXES:
-            raise self._wrong(f"up to {MOST_AXES} axes of {name[:80]}", f"{axes}")
+        if axes > MAX_AXES:
+            raise self._wrong(f"up to {MAX_AXES} axes of {name[:80]}", f"{axes}")
         shape = tuple(self._scalar("Q") for _ in range(axes))[::-1]
         return _Said(name, shape, self._scalar("I"), self._scalar("Q"))
 
     def _numbers_begin(self, metadata: dict[str, Any]) -> int:
         alignment = metadata.get("general.alignment", 32)
-        if not isinstance(alignment, int) or not 8 <= alignment <= MOST_ALIGNMENT or alignment & (alignment - 1):
+        if not isinstance(alignment, int) or not 8 <= alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
             raise self._wrong("an alignment that is a power of two from 8", repr(alignment)[:80])
         return -(-self._at // alignment) * alignment
 

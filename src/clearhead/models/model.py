@@ -12,6 +12,7 @@ from msgspec import Struct
 from clearhead.axes import Shape, describe
 from clearhead.errors import CheckpointError, MissingPackage, ShapeError, UnknownName, suggest
 from clearhead.files import FilePath
+from clearhead.inspection.survey import Survey
 from clearhead.line import Given, chosen
 from clearhead.models import budget as memory
 from clearhead.models.checkpoint import Checkpoint, open_checkpoint
@@ -19,7 +20,6 @@ from clearhead.models.families import FAMILIES
 from clearhead.models.family import Family
 from clearhead.models.inputs import Inputs, Source, inputs_of
 from clearhead.models.replacing import Arrays, Replacement, replaced
-from clearhead.models.surveyed import Survey
 from clearhead.models.tokenizer import Tokenizer
 from clearhead.trace import Trace
 from clearhead.working import Working
@@ -235,9 +235,9 @@ class Model:
         before = next((array.shape[-2] for name, array in arrays.items() if name.endswith("past.key")), 0)
         tokens = inputs.arrays["token"].shape[-1] if "token" in inputs.arrays else inputs.arrays["patch"].shape[-2] + 1
         if tokens + before > table.shape[0]:
-            most = table.shape[0]
+            max_tokens = table.shape[0]
             raise ShapeError(
-                f"the model has positions for {most} tokens, got {tokens + before}. Read the first {most}."
+                f"the model has positions for {max_tokens} tokens, got {tokens + before}. Read the first {max_tokens}."
             )
 
     def _check_memory(self, working: Working, arrays: Arrays, names: tuple[str, ...], budget: int | None) -> None:
@@ -283,11 +283,11 @@ class Model:
             UnknownName: no such layer, or the model reads images.
             CheckpointError: the weights do not fit the family's table.
         """
-        from clearhead.models.inspecting import Asked, survey
+        from clearhead.models.surveying import Asked, survey
 
         return survey(self, source, layers, Asked(top, bands, received), progress)
 
-    def next(self, trace: Trace, *, most: int = 5) -> tuple[Guess, ...]:
+    def next(self, trace: Trace, *, max_tokens: int = 5) -> tuple[Guess, ...]:
         """The most probable next tokens after the last one of a trace, the best first.
 
         Raises:
@@ -300,7 +300,7 @@ class Model:
         last = logits[-1].astype(np.float64)
         shares = np.exp(last - last.max())
         shares /= shares.sum()
-        best = np.argsort(-shares, kind="stable")[:most]
+        best = np.argsort(-shares, kind="stable")[:max_tokens]
         names = self.names([int(id) for id in best])
         return tuple(Guess(int(id), name, float(shares[id])) for id, name in zip(best, names, strict=True))
 

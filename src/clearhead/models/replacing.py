@@ -10,7 +10,8 @@ import numpy as np
 from clearhead.axes import HEADS
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.line import Given, Line, find, split_head
-from clearhead.ops import as_parameters, tables
+from clearhead.ops import as_parameters
+from clearhead.ops.textbook import tables
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -51,7 +52,7 @@ def _located(working: Working, address: str) -> tuple[str, int | None]:
     heads = dict.fromkeys(HEADS & set(line.axes))
     if label is not None and not (heads and line.axes[0] in HEADS):
         raise UnknownName(f"{name} has no heads: its axes are {', '.join(line.axes)}. Leave out @{label}.")
-    return name, None if label is None else label - working.first
+    return name, None if label is None else label - working.label_base
 
 
 def _with(working: Working, name: str, head: int | None) -> tuple[Working, str]:
@@ -71,18 +72,18 @@ def _with(working: Working, name: str, head: int | None) -> tuple[Working, str]:
     lines = tuple(new for line in working.lines for new in change(line))
     axes = working.axes[name]
     given = Given(new, axes if head is None else axes[1:])
-    return Working((*working.givens, given), lines, working.first), new
+    return Working((*working.givens, given), lines, working.label_base), new
 
 
 def _shape(working: Working, arrays: Arrays, own: str, head: int | None) -> tuple[int, ...]:
     """The shape that the given numbers must have."""
-    without = Working(working.givens[:-1], working.lines[: _index(working, own) + 1], working.first)
+    without = Working(working.givens[:-1], working.lines[: _index(working, own) + 1], working.label_base)
     shape = without.shapes({name: arrays[name].shape for name in without.names if name in arrays})[own]
     axis = len(shape) - len(working.axes[own])
     if head is None:
         return shape
     if not 0 <= head < shape[axis]:
-        first = working.first
+        first = working.label_base
         raise UnknownName(f"{own[:-4]} has heads {first} to {first + shape[axis] - 1}, not {head + first}.")
     return shape[:axis] + shape[axis + 1 :]
 

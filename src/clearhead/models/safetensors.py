@@ -18,12 +18,12 @@ from msgspec import Struct
 from clearhead.axes import Shape
 from clearhead.errors import CheckpointError, suggest
 from clearhead.models import floats8
-from clearhead.models.tensors import MOST_AXES, Bytes, Kind, Tensor, bfloat16, mapped, plain, table
+from clearhead.models.tensors import MAX_AXES, Bytes, Kind, Tensor, bfloat16, mapped, plain, table
 
-MOST_HEADER = 32 << 20
+MAX_HEADER = 32 << 20
 """Headers are a few hundred kilobytes; one beyond this is no header."""
 
-MOST_NAME = 200
+MAX_NAME = 200
 """Characters in the name of a shard."""
 
 KINDS: dict[str, Kind] = {
@@ -75,8 +75,8 @@ def _split(path: Path, data: Bytes) -> tuple[dict[str, Any], Bytes]:
             f"{path}: the header is said to have {size} bytes, and {len(data) - 8} follow. The file is cut off, or no "
             f"safetensors file. Fetch it again."
         )
-    if size > MOST_HEADER:
-        raise CheckpointError(f"{path}: the header has {size} bytes; more than {MOST_HEADER} are not read.")
+    if size > MAX_HEADER:
+        raise CheckpointError(f"{path}: the header has {size} bytes; more than {MAX_HEADER} are not read.")
     return parse_json(path, data[8 : 8 + size].tobytes()), data[8 + size :]
 
 
@@ -134,7 +134,7 @@ def _tensor(path: Path, name: str, entry: _Entry, numbers: Bytes) -> Tensor:
     if entry.dtype not in KINDS:
         raise CheckpointError(f"{path}: {name[:80]} has the type {entry.dtype[:80]!r}. {suggest(entry.dtype, KINDS)}")
     kind = KINDS[entry.dtype]
-    if len(entry.shape) > MOST_AXES or any(size < 0 for size in entry.shape):
+    if len(entry.shape) > MAX_AXES or any(size < 0 for size in entry.shape):
         raise CheckpointError(f"{path}: {name[:80]} cannot have the shape {_shown(entry.shape)}.")
     if kind.size(entry.shape) != stop - start:
         raise CheckpointError(
@@ -145,7 +145,7 @@ def _tensor(path: Path, name: str, entry: _Entry, numbers: Bytes) -> Tensor:
 
 
 def _shown(shape: Shape) -> str:
-    return f"({', '.join(map(str, shape[: MOST_AXES + 1]))})"
+    return f"({', '.join(map(str, shape[: MAX_AXES + 1]))})"
 
 
 class _Index(Struct):
@@ -159,8 +159,8 @@ def read_sharded(path: Path, inside: Path) -> dict[str, Tensor]:
         CheckpointError: the index or a file of it is damaged, or lies elsewhere.
     """
     data = mapped(path)
-    if len(data) > MOST_HEADER:
-        raise CheckpointError(f"{path}: the index has {len(data)} bytes; more than {MOST_HEADER} are not read.")
+    if len(data) > MAX_HEADER:
+        raise CheckpointError(f"{path}: the index has {len(data)} bytes; more than {MAX_HEADER} are not read.")
     try:
         index = msgspec.convert(parse_json(path, data.tobytes()), _Index)
     except msgspec.ValidationError as error:
@@ -180,7 +180,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 def _shard(path: Path, name: str, inside: Path) -> Path:
     """A file that an index names: beside the index, and a safetensors file."""
-    if Path(name).name != name or not name.endswith(".safetensors") or len(name) > MOST_NAME:
+    if Path(name).name != name or not name.endswith(".safetensors") or len(name) > MAX_NAME:
         raise CheckpointError(f"{path}: an index names safetensors files beside it, got {name[:80]!r}.")
     return within(path.parent / name, inside)
 

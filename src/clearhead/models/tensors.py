@@ -18,7 +18,7 @@ from clearhead.files import why
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, Any]
 
-MOST_AXES = 8
+MAX_AXES = 8
 
 
 class Kind(Struct, frozen=True):

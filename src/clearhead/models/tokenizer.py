@@ -11,7 +11,7 @@ from msgspec import Struct
 from clearhead.errors import CheckpointError, suggest
 from clearhead.extras import need
 
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 """A tokenizer.json beyond this is not read."""
 
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -95,8 +95,8 @@ def read_tokenizer(path: Path) -> Tokenizer:
         MissingPackage: tokenizers is not installed.
     """
     tokenizers = need("tokenizers", "models")
-    if path.stat().st_size > MOST_BYTES:
-        raise CheckpointError(f"{path}: has {path.stat().st_size} bytes; more than {MOST_BYTES} are not read.")
+    if path.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"{path}: has {path.stat().st_size} bytes; more than {MAX_BYTES} are not read.")
     try:
         return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
     except Exception as error:  # the package raises Exception itself

@@ -141,4 +141,4 @@ def _suspect(model: Model, compared: tuple[Compared, ...]) -> Suspect | None:
     given = {
         each.name: before.theirs if each.name == "input" else model.arrays[path + each.name] for each in block.givens
     }
-    return Suspect(layer, replace(block, first=0), given, theirs)
+    return Suspect(layer, replace(block, label_base=0), given, theirs)

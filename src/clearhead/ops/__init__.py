@@ -1,21 +1,15 @@
 """The operations, each stated twice: as a formula over indices and as array code."""
 
 from clearhead.errors import UnknownName, suggest
-from clearhead.ops import (
-    linear,
-    positions,
-    rounding,
-    scores,
-    tables,
-    tokens,
-    variants_batch,
-    variants_heads,
-    variants_norms,
-    variants_positions,
-    variants_scores,
-    variants_tokens,
-)
 from clearhead.ops.operation import Array, Namespace, Operation, Parameters, Remark, as_parameters, namespace, quiet
+from clearhead.ops.textbook import linear, positions, scores, tables, tokens
+from clearhead.ops.variants import batch as variants_batch
+from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import norms as variants_norms
+from clearhead.ops.variants import positions as variants_positions
+from clearhead.ops.variants import rounding
+from clearhead.ops.variants import scores as variants_scores
+from clearhead.ops.variants import tokens as variants_tokens
 
 TEXTBOOK: dict[str, Operation] = {
     operation.name: operation
@@ -58,9 +52,9 @@ VARIANTS: dict[str, Operation] = {
         variants_scores.divide_by_fourth_root, variants_scores.scale_by_all_heads,
         variants_scores.scale_by_keys, variants_scores.mask_inverted, variants_scores.padding_inverted,
         variants_scores.mask_padding_queries, variants_scores.mask_causal_shifted,
-        variants_scores.mask_future_only, variants_scores.mask_causal_top_left, variants_scores.fill_barred,
-        variants_scores.add_to_allowed, variants_scores.add_to_barred, variants_scores.add_zero_times_infinity,
-        variants_scores.zero_barred, variants_scores.softmax_over_heads, variants_scores.softmax_over_matrix,
+        variants_scores.mask_future_only, variants_scores.mask_causal_top_left, variants_scores.fill_masked,
+        variants_scores.add_to_allowed, variants_scores.add_to_masked, variants_scores.add_zero_times_infinity,
+        variants_scores.zero_masked, variants_scores.softmax_over_heads, variants_scores.softmax_over_matrix,
         variants_scores.softmax_of_one, variants_scores.softmax_base, variants_scores.softmax_unshifted,
         variants_scores.softmax_shifted_globally, variants_scores.softmax_one,
         variants_scores.softmax_one_shifted, variants_scores.exp_over_sum, variants_scores.share_of_sum,

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.ops import large, linear, scores, threads
+from clearhead.ops import large, threads
 from clearhead.ops.operation import Array, Namespace, Operation
+from clearhead.ops.textbook import linear, scores
 
 Floats = np.ndarray[Any, Any]
 Row = slice
@@ -70,8 +71,8 @@ def _change(operation: Operation, parameters: dict[str, Any], depth: int, out: F
         return lambda block, _rows: _divide(block, depth**0.5)
     if operation is scores.softcap:
         return lambda block, _rows: _cap(block, parameters["cap"])
-    barred = _barred(queries, keys, parameters.get("width"))
-    return lambda block, rows: np.copyto(block, scores.BARRED, where=barred[rows, : block.shape[-1]])
+    masked = _masked(queries, keys, parameters.get("width"))
+    return lambda block, rows: np.copyto(block, scores.MASKED, where=masked[rows, : block.shape[-1]])
 
 
 def _multiply(block: Floats, factor: float) -> None:
@@ -89,7 +90,7 @@ def _cap(block: Floats, cap: float) -> None:
 
 
 @lru_cache(maxsize=4)
-def _barred(queries: int, keys: int, width: int | None) -> np.ndarray[Any, Any]:
+def _masked(queries: int, keys: int, width: int | None) -> np.ndarray[Any, Any]:
     """Whether a query may not attend to a key: causally, or, with a width, through a window."""
     position, key = np.arange(queries)[:, None] + (keys - queries), np.arange(keys)
     return key > position if width is None else np.abs(position - key) >= width

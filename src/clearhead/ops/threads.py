@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-MOST = 8
+MAX_THREADS = 8
 """Threads at most: what they work on comes through one memory."""
 
 SHARED = 1 << 18
@@ -20,7 +20,7 @@ SHARED = 1 << 18
 @cache
 def cores() -> int:
     """How many threads share a work."""
-    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(MAX_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def pool() -> ThreadPoolExecutor:

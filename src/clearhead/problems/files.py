@@ -11,7 +11,7 @@ from clearhead.files import FilePath, replacing, why
 from clearhead.problems.fault import quote, reading
 from clearhead.problems.problem import Problem
 from clearhead.problems.reader import parse_claims, parse_problem
-from clearhead.problems.toml import MOST_BYTES
+from clearhead.problems.toml import MAX_BYTES
 from clearhead.problems.writer import format_problem
 
 _HERE = Path(__file__).parent
@@ -101,7 +101,7 @@ def _read(path: FilePath) -> bytes:
     with reading(os.fspath(path)):
         try:
             with Path(path).open("rb") as file:
-                return file.read(MOST_BYTES + 1)
+                return file.read(MAX_BYTES + 1)
         except FileNotFoundError:
             raise ProblemError(
                 "there is no such file. `clearhead list` names the bundled problems, `clearhead new` starts your own."

@@ -22,7 +22,7 @@ from clearhead.working import Working
 
 NumpyArray = np.ndarray[Any, Any]
 
-MOST_CELLS = 4_000_000
+MAX_CELLS = 4_000_000
 """The most numbers that all lines of a problem may have together: 32 MB in float64."""
 
 
@@ -69,7 +69,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
                 deviated = deviation.rewrite(deviated)
         lines |= _shapes("deviations", deviated, self.arrays)
         for index, claim in enumerate(self.claims):
-            _check_claim(f"claims[{index}]", claim, lines, textbook.first)
+            _check_claim(f"claims[{index}]", claim, lines, textbook.label_base)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Problem) and self._content() == other._content()
@@ -89,7 +89,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
 
     def textbook(self) -> Working:
         """The working as the textbook has it."""
-        return self.spec.working().given(*self.given)
+        return self.spec.working().starting_at(*self.given)
 
     def working(self, *more_deviations: str | Applied) -> Working:
         """The working with the problem's deviations, and more after them.
@@ -129,8 +129,8 @@ def _shapes(path: str, working: Working, arrays: Mapping[str, NumpyArray]) -> Li
     """The axes and shape of each line of a working."""
     with part(path):
         shapes = working.shapes({given.name: arrays[given.name].shape for given in working.givens})
-    if sum(map(prod, shapes.values())) > MOST_CELLS:
-        raise ProblemError(f"{path}: the lines would have more than {MOST_CELLS} numbers. Use fewer tokens.")
+    if sum(map(prod, shapes.values())) > MAX_CELLS:
+        raise ProblemError(f"{path}: the lines would have more than {MAX_CELLS} numbers. Use fewer tokens.")
     return {name: (working.axes[name], shape) for name, shape in shapes.items()}
 
 
@@ -178,12 +178,12 @@ _KIND_REMEDIES = {
 
 def _check_finite(path: str, given: Given, array: NumpyArray) -> None:
     """Minus infinity may stand where scores do, and bars a cell; no other number may be anything but finite."""
-    barred = given.axes[-2:] == ("query", "key")
-    wrong = ~np.isfinite(array) & ~((array == -np.inf) & barred)
+    masked = given.axes[-2:] == ("query", "key")
+    wrong = ~np.isfinite(array) & ~((array == -np.inf) & masked)
     if wrong.any():
         cell = tuple(np.argwhere(wrong)[0])
         place = path + "".join(f"[{index}]" for index in cell)
-        also = " or -inf, which bars a cell" if barred else ""
+        also = " or -inf, which bars a cell" if masked else ""
         raise ProblemError(f"{place} expects a finite number{also}; got {array[cell]}. Change this number.")
 
 

@@ -17,8 +17,8 @@ from clearhead.spec import Attention, Block
 FORMAT = 1
 """The version of the format that this clearhead reads and writes."""
 
-MOST_CLAIMS = 1000
-MOST_DECIMALS = 20
+MAX_CLAIMS = 1000
+MAX_DECIMALS = 20
 
 Name = Annotated[str, Meta(max_length=200)]
 """What a file calls a line or a deviation."""
@@ -30,14 +30,14 @@ class ClaimTable(Struct, frozen=True, forbid_unknown_fields=True):
     line: Name
     values: Any
     cell: tuple[Annotated[int, Meta(ge=1, le=10**9)], ...] | None = None
-    decimals: Annotated[int, Meta(ge=0, le=MOST_DECIMALS)] | None = None
+    decimals: Annotated[int, Meta(ge=0, le=MAX_DECIMALS)] | None = None
 
 
 class ClaimsFile(Struct, frozen=True, forbid_unknown_fields=True):
     """A file of claims alone."""
 
     format: int
-    claims: Annotated[tuple[ClaimTable, ...], Meta(min_length=1, max_length=MOST_CLAIMS)]
+    claims: Annotated[tuple[ClaimTable, ...], Meta(min_length=1, max_length=MAX_CLAIMS)]
 
 
 class ProblemFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,7 +52,7 @@ class ProblemFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     attention: Attention | None = None
     block: Block | None = None
     arrays: dict[str, Any]
-    claims: Annotated[tuple[ClaimTable, ...], Meta(max_length=MOST_CLAIMS)] = ()
+    claims: Annotated[tuple[ClaimTable, ...], Meta(max_length=MAX_CLAIMS)] = ()
 
 
 File = TypeVar("File", ClaimsFile, ProblemFile)

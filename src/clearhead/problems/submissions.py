@@ -32,15 +32,15 @@ from clearhead.files import why
 from clearhead.problems.fault import part, quote, reading
 from clearhead.problems.numbers import read_written
 from clearhead.problems.reader import parse_claims
-from clearhead.problems.schema import MOST_CLAIMS
+from clearhead.problems.schema import MAX_CLAIMS
 from clearhead.problems.spreadsheets import Rows, matrix, rows_of
-from clearhead.problems.toml import MOST_BYTES, Digits
+from clearhead.problems.toml import MAX_BYTES, Digits
 from clearhead.trace import Trace
 
-MOST_SUBMISSIONS = 10_000
+MAX_SUBMISSIONS = 10_000
 """The most submissions that one folder may hold."""
 
-MOST_CELLS = 100_000
+MAX_CELLS = 100_000
 """The most numbers that one submission may hold."""
 
 Shapes = Callable[[str], Shape]
@@ -64,8 +64,8 @@ def submissions(folder: str | Path) -> list[Path]:
             raise ProblemError(f"the folder cannot be read: {why(error)}.") from None
         if not found:
             raise ProblemError(f"there is no submission in it. Submissions end in {', '.join(_KINDS)}, or are folders.")
-        if len(found) > MOST_SUBMISSIONS:
-            raise ProblemError(f"at most {MOST_SUBMISSIONS} submissions are graded at once; these are {len(found)}.")
+        if len(found) > MAX_SUBMISSIONS:
+            raise ProblemError(f"at most {MAX_SUBMISSIONS} submissions are graded at once; these are {len(found)}.")
         return found
 
 
@@ -90,8 +90,8 @@ def read_submission(path: Path, trace: Trace) -> tuple[Claim, ...]:
             raise ProblemError(f"it cannot be read: {why(error)}.") from None
         if not claims:
             raise ProblemError("nothing is claimed in it.")
-        if len(claims) > MOST_CLAIMS or sum(claim.values.size for claim in claims) > MOST_CELLS:
-            raise ProblemError(f"at most {MOST_CLAIMS} claims and {MOST_CELLS} numbers are read; this has more.")
+        if len(claims) > MAX_CLAIMS or sum(claim.values.size for claim in claims) > MAX_CELLS:
+            raise ProblemError(f"at most {MAX_CLAIMS} claims and {MAX_CELLS} numbers are read; this has more.")
         return claims
 
 
@@ -113,9 +113,9 @@ def _of_folder(folder: Path, shape: Shapes) -> Iterator[Claim]:
 
 def _bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ProblemError(f"a submission has at most {MOST_BYTES} bytes; this is longer.")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ProblemError(f"a submission has at most {MAX_BYTES} bytes; this is longer.")
     return content
 
 
@@ -170,8 +170,8 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, A
         shape, _, dtype = header(file)
     if dtype.kind not in "iuf":
         raise ProblemError(f"{quote(info.filename)} expects numbers, got an array of {dtype}.")
-    if prod(shape) > MOST_CELLS:
-        raise ProblemError(f"at most {MOST_CELLS} numbers are read; {quote(info.filename)} has {prod(shape)}.")
+    if prod(shape) > MAX_CELLS:
+        raise ProblemError(f"at most {MAX_CELLS} numbers are read; {quote(info.filename)} has {prod(shape)}.")
     with archive.open(info) as file:
         array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
     return array

@@ -10,7 +10,7 @@ from typing import Any
 from clearhead.errors import ProblemError
 from clearhead.problems.fault import LONGEST, join, quote
 
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 """The largest file that is read: a worked example is small, and what is larger is something else."""
 
 RAW = frozenset({"arrays", "values"})
@@ -68,8 +68,8 @@ def tables(text: str | bytes) -> dict[str, Any]:
 
 
 def _decode(text: str | bytes) -> str:
-    if len(text) > MOST_BYTES:
-        raise ProblemError(f"a problem has at most {MOST_BYTES} bytes; this is longer. Use fewer or smaller arrays.")
+    if len(text) > MAX_BYTES:
+        raise ProblemError(f"a problem has at most {MAX_BYTES} bytes; this is longer. Use fewer or smaller arrays.")
     if isinstance(text, str):
         return text
     try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from clearhead.show.data import as_json, to_data
+from clearhead.show.data.plain import as_json, to_data
+from clearhead.show.data.reading import read_trace
 from clearhead.show.export import KINDS, save
 from clearhead.show.forms import FORMS, lower
-from clearhead.show.reading import read_trace
-from clearhead.show.trace import View, document_of
-from clearhead.show.worksheet import worksheet_of
+from clearhead.show.paper.worksheet import worksheet_of
+from clearhead.show.trace_document import View, document_of
 from clearhead.trace import Trace
 
 

@@ -14,16 +14,16 @@ from clearhead.axes import describe
 from clearhead.document import Document, Equation, Heading, Part, Prose
 from clearhead.line import equation
 from clearhead.show.forms import lower
-from clearhead.show.html import to_html
 from clearhead.show.page import page
 from clearhead.show.page.assemble import styles
-from clearhead.show.trace import View, document_of
+from clearhead.show.text.html import to_html
+from clearhead.show.trace_document import View, document_of
 from clearhead.trace import Trace
 from clearhead.working import Working
 
 Bundle = dict[str, str]
 
-MOST_NUMBERS = 300_000
+MAX_NUMBERS = 300_000
 """A notebook keeps what it shows; a trace of more numbers than this is told in words."""
 
 TALL, LOW, EACH = 760, 120, 64
@@ -34,7 +34,7 @@ def trace_bundle(trace: Trace, view: View | None = None) -> Bundle:
     """A trace as its page and as text."""
     view = view or View()
     count = sum(prod(trace[name].shape) for name in trace)
-    if count > MOST_NUMBERS:
+    if count > MAX_NUMBERS:
         return document_bundle(_too_large(trace, view.title, count))
     html = page(trace, view).decode()
     return {"text/plain": _text(document_of(trace, view)), "text/html": _frame(html, view.title, TALL)}
@@ -79,4 +79,4 @@ def _lines(working: Working) -> Iterator[Part]:
         yield Heading(given.name, aside=f"{describe(given.axes, given.known_sizes())} given")
     for line in working.lines:
         yield Heading(line.name, aside=describe(line.axes, [None] * len(line.axes)))
-        yield Equation(*equation(line, working.axes), working.first)
+        yield Equation(*equation(line, working.axes), working.label_base)

@@ -8,10 +8,10 @@ from typing import Literal
 
 from clearhead.errors import UnknownName, suggest
 from clearhead.files import FilePath, replacing
-from clearhead.show.data import as_json, to_data
+from clearhead.show.data.plain import as_json, to_data
 from clearhead.show.forms import lower
-from clearhead.show.trace import View
-from clearhead.show.worksheet import worksheet_of
+from clearhead.show.paper.worksheet import worksheet_of
+from clearhead.show.trace_document import View
 from clearhead.trace import Trace
 
 Exporter = Callable[[Trace, View], bytes | memoryview]
@@ -47,7 +47,7 @@ def _notebook(trace: Trace, view: View) -> bytes:
 
 
 def _archive(trace: Trace, view: View) -> memoryview:
-    from clearhead.show.archive import npz
+    from clearhead.show.data.archive import npz
 
     return npz(trace, view)
 
@@ -60,7 +60,7 @@ def _sheet(trace: Trace, view: View) -> memoryview:
 
 def _paper(form: Literal["pdf", "svg", "png"]) -> Exporter:
     def export(trace: Trace, view: View) -> bytes:
-        from clearhead.show.paper import compiled
+        from clearhead.show.paper.compile import compiled
 
         return compiled(worksheet_of(trace, view), form)
 

@@ -9,19 +9,19 @@ from clearhead.errors import UnknownName, suggest
 
 
 def _text(document: Document, width: int, colour: bool) -> str:  # noqa: FBT001 - passed by `lower` alone
-    from clearhead.show.text import to_text
+    from clearhead.show.text.plain import to_text
 
     return to_text(document, width=width, colour=colour)
 
 
 def _markdown(document: Document, *_: int) -> str:
-    from clearhead.show.markdown import to_markdown
+    from clearhead.show.text.markdown import to_markdown
 
     return to_markdown(document)
 
 
 def _latex(document: Document, *_: int) -> str:
-    from clearhead.show.latex import to_latex
+    from clearhead.show.text.latex import to_latex
 
     return to_latex(document)
 

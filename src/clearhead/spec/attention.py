@@ -9,7 +9,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from clearhead.errors import SpecError
-from clearhead.ops import Operation, linear, positions, scores
+from clearhead.ops import Operation
+from clearhead.ops.textbook import linear, positions, scores
 from clearhead.spec.draft import Draft
 from clearhead.spec.norm import Norm
 from clearhead.working import Working
@@ -18,7 +19,7 @@ Projection = Literal["query", "key", "value", "output"]
 PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value", "output")
 
 
-class Stretch(Struct, frozen=True, forbid_unknown_fields=True):
+class Llama3Scaling(Struct, frozen=True, forbid_unknown_fields=True):
     """How rotary frequencies are changed for a longer context than the one of training (Llama 3.1).
 
     Attributes:
@@ -52,7 +53,7 @@ class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
     width: int | None = None
     offset: float = 0.0
     divide: float | None = None
-    stretch: Stretch | None = None
+    stretch: Llama3Scaling | None = None
 
     def __post_init__(self) -> None:
         if self.layout not in ("half", "interleaved"):

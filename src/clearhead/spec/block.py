@@ -9,14 +9,14 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from clearhead.errors import SpecError
-from clearhead.ops import linear, positions
+from clearhead.ops.textbook import linear, positions
 from clearhead.spec.attention import Attention
 from clearhead.spec.draft import Draft
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.working import Working
 
-Placement = Literal["pre", "post", "around", "parallel"]
+Placement = Literal["pre", "post", "sandwich", "parallel"]
 
 
 class Positions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +55,7 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True):
         attention: the attention.
         norm: the norm of each half; None for none.
         placement: ``"post"``: norm(x + f(x)) (Vaswani et al. 2017); ``"pre"``: x + f(norm(x)) (Xiong et al. 2020);
-            ``"around"``: x + norm(f(norm(x))) (Gemma 2), the outer one called ``outer.norm``; ``"parallel"``: both
+            ``"sandwich"``: x + norm(f(norm(x))) (Gemma 2), the outer one called ``outer.norm``; ``"parallel"``: both
             halves read the block's input, x + attention(norm(x)) + mlp(norm(x)) (GPT-J, GPT-NeoX).
         mlp: the MLP; None for a block of attention alone.
         positions: what is added to the embeddings; None where ``input`` is given as it is.
@@ -94,7 +94,7 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True):
         """Writes a part that reads one line and is added to another."""
         norm = self.norm
         output = part(draft, norm.write(draft, reads) if norm and self.placement != "post" else reads)
-        if norm and self.placement == "around":
+        if norm and self.placement == "sandwich":
             output = norm.write(draft, output, name="outer.norm")
         residual = draft.write("residual", linear.add, f"{tokens} {output}", "token model")
         return norm.write(draft, residual) if norm and self.placement == "post" else residual

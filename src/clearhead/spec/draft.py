@@ -40,6 +40,6 @@ class Draft:
         self._lines.append(line(full, operation, operands, axes, **parameters))
         return full
 
-    def working(self, first: int = 1) -> Working:
+    def working(self, label_base: int = 1) -> Working:
         """All that was written, as a working whose labels count from this number."""
-        return Working(tuple(self._givens), tuple(self._lines), first)
+        return Working(tuple(self._givens), tuple(self._lines), label_base)

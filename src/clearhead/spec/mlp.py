@@ -7,7 +7,8 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from clearhead.errors import SpecError
-from clearhead.ops import Operation, linear, tokens
+from clearhead.ops import Operation
+from clearhead.ops.textbook import linear, tokens
 from clearhead.spec.draft import Draft
 
 Activation = Literal["gelu", "gelu-tanh", "silu", "relu"]

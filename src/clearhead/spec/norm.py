@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from clearhead.errors import SpecError
-from clearhead.ops import tokens
+from clearhead.ops.textbook import tokens
 from clearhead.spec.draft import Draft
 
 DEFAULT_EPS = 1e-5

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from clearhead.errors import SpecError
-from clearhead.ops import linear, scores, tables, tokens
+from clearhead.ops.textbook import linear, scores, tables, tokens
 from clearhead.spec.block import Block
 from clearhead.spec.draft import Draft
 from clearhead.spec.mlp import ACTIVATIONS, Activation
@@ -191,7 +191,7 @@ class Transformer(Struct, frozen=True, forbid_unknown_fields=True):
         pooled = self._pooled(draft, stream) if self.pooler else stream
         if self.head is not None:
             self.head.write(draft, pooled if self.head.reads == "pooled" else stream)
-        return draft.working(first=0)
+        return draft.working(label_base=0)
 
     def _pooled(self, draft: Draft, stream: str) -> str:
         first = draft.write("pooler.first", tables.first_token, stream, TOKENS)

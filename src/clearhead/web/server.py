@@ -18,7 +18,7 @@ from starlette.routing import Route
 from clearhead.errors import ClearheadError
 from clearhead.problems import bundled
 from clearhead.show import KINDS
-from clearhead.show.data import as_json
+from clearhead.show.data.plain import as_json
 from clearhead.show.page.assemble import FOLDER, MODULES, styles
 from clearhead.web import work
 from clearhead.web.guard import Guard, TooLarge

@@ -19,8 +19,8 @@ from clearhead.errors import ProblemError, UnknownName
 from clearhead.line import Given
 from clearhead.problems import Problem, bundled, format_problem, parse_problem, read_problem
 from clearhead.show import KINDS, View
-from clearhead.show.html import to_html
 from clearhead.show.page import content_of
+from clearhead.show.text.html import to_html
 from clearhead.trace import Cell, Trace
 
 Index = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -111,7 +111,7 @@ def changed(problem: Problem, change: Change) -> Problem:
     axis = head_axis(line.axes)
     place = None if axis is None else len(shapes[line.name]) + axis
     return replace(
-        problem, claims=(*_without(problem, change), *_claims(change, shapes[line.name], place, working.first))
+        problem, claims=(*_without(problem, change), *_claims(change, shapes[line.name], place, working.label_base))
     )
 
 
@@ -151,7 +151,7 @@ def _without(problem: Problem, change: Change) -> Iterator[Claim]:
             yield claim
             continue
         array = trace.numpy(claim.line)
-        place = claim.place(trace.left_axes(claim.line), array.shape, trace.working.first)
+        place = claim.place(trace.left_axes(claim.line), array.shape, trace.working.label_base)
 
         def is_new(at: Cell, claim: Claim = claim, place: Cell = place) -> bool:
             name, cell = trace.place(claim.line, *place, *at)

@@ -59,8 +59,8 @@ class Flipped(BertSelfAttention):
     """BERT's attention with the polarity of its mask turned round."""
 
     def forward(self, x, attention_mask):
-        barred = torch.where(attention_mask == 0, torch.tensor(float("-inf"), dtype=x.dtype), 0.0)
-        return super().forward(x, attention_mask=barred)
+        masked = torch.where(attention_mask == 0, torch.tensor(float("-inf"), dtype=x.dtype), 0.0)
+        return super().forward(x, attention_mask=masked)
 
 
 class Leaking(GPT2Attention):

@@ -25,8 +25,8 @@ def source(operation, operands, parameters, dialect):
         role: Variable(role, operand.shape, len(letters))
         for role, operand, letters in zip(formula.roles, operands, formula.operands, strict=True)
     }
-    barred = frozenset(role for role, operand in zip(formula.roles, operands, strict=True) if np.isinf(operand).any())
-    compiler = Compiler(formula, variables, dialect, barred)
+    masked = frozenset(role for role, operand in zip(formula.roles, operands, strict=True) if np.isinf(operand).any())
+    compiler = Compiler(formula, variables, dialect, masked)
     statements, whole = compiler.whole(formula.shape([operand.shape for operand in operands]))
     return "\n".join([*statements, f"result = {whole}"])
 

@@ -180,7 +180,7 @@ def test_what_no_program_can_hold_is_refused(work_out):
         program_of(work_out(keep=("weights",)), View())
     with pytest.raises(UnknownName, match="framework 'jax'"):
         program_of(work_out(), View(framework="jax"))
-    large = Attention(heads=1, output=False).working().given("weights", "value")
+    large = Attention(heads=1, output=False).working().starting_at("weights", "value")
     trace = large.run({"weights": np.ones((1, 400, 400)), "value": np.ones((1, 400, 1))})
     with pytest.raises(ShapeError, match="too many for a program"):
         program_of(trace, View())

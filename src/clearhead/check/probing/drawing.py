@@ -11,7 +11,7 @@ from msgspec import Struct
 from clearhead.axes import Axes, Shape
 from clearhead.check.probing.task import Arrays, Task
 from clearhead.errors import ClearheadError, ShapeError
-from clearhead.ops import scores
+from clearhead.ops.textbook import scores
 
 PREFERRED: dict[str, tuple[int, ...]] = {
     "batch": (3, 2, 7),

@@ -7,24 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.check.comparison import compare
+from clearhead.check.compare.comparison import compare
 from clearhead.check.diagnosis import Report, diagnose
 from clearhead.check.probing.calling import Symptom
 from clearhead.check.probing.observing import Seen
 from clearhead.check.probing.task import Task
 from clearhead.check.results import NearMiss
-from clearhead.check.separation import Indistinguishable
+from clearhead.check.search.separation import Indistinguishable
 from clearhead.errors import ClearheadError
 from clearhead.working import Working
 
-MOST = 3
+MAX_DEVIATIONS = 3
 """The largest sets of deviations that are tried."""
 
-LONG, MOST_LONG = 24, 2
+LONG, MAX_LONG = 24, 2
 """Of workings with more lines than this only smaller sets are tried."""
 
 
-def explain(task: Task, seen: Sequence[Seen], *, most: int = MOST) -> tuple[Report, tuple[Symptom, ...]]:
+def explain(
+    task: Task, seen: Sequence[Seen], *, max_deviations: int = MAX_DEVIATIONS
+) -> tuple[Report, tuple[Symptom, ...]]:
     """The report on all inputs together, from sets of up to so many deviations; and how precise the numbers are."""
     seen = [each for each in seen if each.outputs]
     if all(_agrees(task.working, task, each) for each in seen):
@@ -42,7 +44,7 @@ def explain(task: Task, seen: Sequence[Seen], *, most: int = MOST) -> tuple[Repo
         rough = _fitting(task, seen, 1, single=True)
         if rough.verdict == "explained":
             return rough, (_SINGLE,)
-    largest = min(most, MOST_LONG) if len(task.working.lines) > LONG else most
+    largest = min(max_deviations, MAX_LONG) if len(task.working.lines) > LONG else max_deviations
     return (_fitting(task, seen, largest) if largest > 1 else report), ()
 
 
@@ -53,10 +55,10 @@ _SINGLE = Symptom(
 )
 
 
-def _diagnosed(task: Task, seen: Seen, most: int, *, single: bool = False) -> Report:
+def _diagnosed(task: Task, seen: Seen, max_deviations: int, *, single: bool = False) -> Report:
     claims = seen.claims(single=single)
-    rounded = None if most == 1 and not single else ()
-    return diagnose(claims, task.working, seen.inputs.given(task), most=most, rounded=rounded)
+    rounded = None if max_deviations == 1 and not single else ()
+    return diagnose(claims, task.working, seen.inputs.given(task), max_deviations=max_deviations, rounded=rounded)
 
 
 def _agrees(working: Working, task: Task, seen: Seen, *, single: bool = False) -> bool:
@@ -71,10 +73,10 @@ def _agrees(working: Working, task: Task, seen: Seen, *, single: bool = False) -
         return False
 
 
-def _fitting(task: Task, seen: Sequence[Seen], most: int, *, single: bool = False) -> Report:
+def _fitting(task: Task, seen: Sequence[Seen], max_deviations: int, *, single: bool = False) -> Report:
     """A report whose findings, found on the first input that differs, hold on every input."""
     first = next(each for each in seen if each.outputs and not _agrees(task.working, task, each, single=single))
-    report = _diagnosed(task, first, most, single=single)
+    report = _diagnosed(task, first, max_deviations, single=single)
     if report.verdict != "explained":
         return report
     rest = [each for each in seen if each is not first]

@@ -186,7 +186,7 @@ UNGROUPED = _linears(LLAMA_NAMES)
 
 
 def _additive(allowed: Any, x: Any) -> Any:
-    """Booleans as the mask that Hugging Face adds: the lowest finite number where a key is barred."""
+    """Booleans as the mask that Hugging Face adds: the lowest finite number where a key is masked."""
     import torch
 
     return torch.zeros(allowed.shape, dtype=x.dtype).masked_fill(~allowed, torch.finfo(x.dtype).min)

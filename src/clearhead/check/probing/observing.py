@@ -13,8 +13,8 @@ from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.check.diagnosis import claim_of
 from clearhead.check.probing.calling import Call, Caller, Symptom
 from clearhead.check.probing.drawing import Inputs
+from clearhead.check.probing.metamorphic import close
 from clearhead.check.probing.task import Task
-from clearhead.check.probing.trials import close
 from clearhead.claim import Claim
 from clearhead.trace import Trace
 

@@ -8,18 +8,18 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clearhead.check.comparison import Comparison
+from clearhead.check.compare.comparison import Comparison
 from clearhead.check.diagnosis import Report
 from clearhead.check.probing.adapt import Adapted
 from clearhead.check.probing.calling import Function, Symptom, libraries
 from clearhead.check.probing.drawing import draw, fits
 from clearhead.check.probing.explaining import explain, unconfirmed
-from clearhead.check.probing.mixups import of_another_shape, other_arguments, other_line
 from clearhead.check.probing.observing import Seen, lines_of_shape, odd_numbers, varies
+from clearhead.check.probing.property_run import try_all
 from clearhead.check.probing.report import Drawn, Probe
 from clearhead.check.probing.starting import Start, attempt, form_symptom, others, start
+from clearhead.check.probing.swapped_arguments import of_another_shape, other_arguments, other_line
 from clearhead.check.probing.task import Task, retold, task_of
-from clearhead.check.probing.trying import try_all
 from clearhead.errors import SpecError
 from clearhead.working import Working
 
@@ -120,7 +120,7 @@ class _Probing:
     def _in_layout(self, other: Start) -> _Outcome | None:
         """The outcome in another layout, if there the numbers agree or can be explained."""
         seen = other.look()
-        report, symptoms = explain(self.task, seen, most=1)
+        report, symptoms = explain(self.task, seen, max_deviations=1)
         if report.verdict == "unexplained":
             return None
         layout = form_symptom(self.start, other)

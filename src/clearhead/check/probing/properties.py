@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.check.probing.drawing import Inputs
-from clearhead.check.probing.task import ASKED, Task, masks_of
-from clearhead.check.probing.trials import (
+from clearhead.check.probing.metamorphic import (
     QUERY_WORDS,
     Array,
     Change,
@@ -28,14 +27,15 @@ from clearhead.check.probing.trials import (
     shifted,
     violation,
 )
+from clearhead.check.probing.task import ASKED, Task, masks_of
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
-from clearhead.ops import linear, scores
+from clearhead.ops.textbook import linear, scores
 
 # What a query may not see
 
 
-def _barred(trial: Trial, inputs: Inputs) -> Array | None:
+def _masked(trial: Trial, inputs: Inputs) -> Array | None:
     """For each query and key (behind a batch, if any): whether the working bars it in all heads."""
     softmax = next((line for line in trial.task.working.lines if line.operation is scores.softmax), None)
     if softmax is None:
@@ -44,17 +44,17 @@ def _barred(trial: Trial, inputs: Inputs) -> Array | None:
         trace = trial.task.working.run(inputs.given(trial.task), keep=[softmax.operands[0]])
     except ClearheadError:
         return None
-    barred = np.asarray(np.isneginf(trace.numpy(softmax.operands[0])))
+    masked = np.asarray(np.isneginf(trace.numpy(softmax.operands[0])))
     words = trace.axes(softmax.operands[0])
-    return np.asarray(barred.all(axis=words.index("head"))) if "head" in words else barred
+    return np.asarray(masked.all(axis=words.index("head"))) if "head" in words else masked
 
 
 def _unseen(trial: Trial, inputs: Inputs, *, later: bool) -> Iterator[Change]:
     """Changes of a token that some queries may not see: because it is later, or for another reason."""
-    barred = _barred(trial, inputs)
-    if barred is None:
+    masked = _masked(trial, inputs)
+    if masked is None:
         return
-    queries, keys = barred.shape[-2:]
+    queries, keys = masked.shape[-2:]
     past = keys - next(
         (
             inputs.arrays[n].shape[trial.words(n, inputs.arrays[n]).index("token")]
@@ -63,7 +63,7 @@ def _unseen(trial: Trial, inputs: Inputs, *, later: bool) -> Iterator[Change]:
         keys,
     )
     future = np.arange(keys) > np.arange(queries)[:, None] + (keys - queries)
-    counts = barred & future if later else (barred & ~future if _has(trial.task, scores.mask_causal) else barred)
+    counts = masked & future if later else (masked & ~future if _has(trial.task, scores.mask_causal) else masked)
     for key in range(past, keys):
         if not counts[..., key].any():
             continue
@@ -157,14 +157,14 @@ def _any_order(task: Task) -> bool:
 def _shares(trial: Trial, inputs: Inputs) -> Violation | None:
     """Weights that are negative, or rows of them that do not sum to one."""
     outputs = trial.outputs(inputs)
-    barred = _barred(trial, inputs)
+    masked = _masked(trial, inputs)
     for name, out in zip(trial.task.returns, outputs or (), strict=False):
         if not _is_softmax(trial.task.working.line(name)):
             continue
         sums = out.sum(axis=-1)
         sees = np.ones(sums.shape, dtype=bool)
-        if barred is not None:
-            seen = np.asarray(~barred.all(axis=-1))
+        if masked is not None:
+            seen = np.asarray(~masked.all(axis=-1))
             sees = along(trial.words(name, out)[:-1], sums.shape, seen, ("batch",) * (seen.ndim - 1) + ("query",))
         if (out < 0).any():
             return violation("A weight is negative.", inputs, name, out < 0, (np.zeros_like(out), out))
@@ -260,7 +260,7 @@ def _row_constant(task: Task) -> tuple[str, ...]:
 
 def _derived(task: Task, name: str, softmax: str) -> bool:
     """Whether a returned line does not come from the weights."""
-    working = task.working.until(name)
+    working = task.working.ending_at(name)
     return softmax not in {line.name for line in working.lines}
 
 

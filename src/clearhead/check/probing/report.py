@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from clearhead.axes import Axes, describe, with_batch
 from clearhead.check.diagnosis import Report
-from clearhead.check.diagnosis_report import KINDS, formulas, lines_of, remedy_of
 from clearhead.check.probing.calling import Form, Symptom
-from clearhead.check.probing.trials import Violation
+from clearhead.check.probing.metamorphic import Violation
+from clearhead.check.report.diagnosis import KINDS, formulas, lines_of, remedy_of
 from clearhead.check.results import Finding
 from clearhead.deviations import deviation
 from clearhead.document import Document, Heading, Part, Prose, Remark
@@ -30,10 +30,10 @@ SHOWN_DECIMALS = 4
 LARGEST_WHOLE = 1e9
 """Numbers are shown without a point up to this size."""
 
-MOST_SHOWN = 3
+MAX_SHOWN = 3
 """Explanations beyond these are only counted."""
 
-MOST_CELLS = 120
+MAX_CELLS = 120
 """Arrays of more numbers than this are told by their shape."""
 
 
@@ -161,7 +161,7 @@ def _smallest(probe: Probe, found: Violation) -> Iterator[Part]:
 
 def _cause(probe: Probe) -> Iterator[Part]:
     """The deviations with their formulas and remedies, what may be there besides, or what came nearest."""
-    for finding in _different(probe)[:MOST_SHOWN]:
+    for finding in _different(probe)[:MAX_SHOWN]:
         for written, kind in zip(finding.deviations, finding.kinds, strict=True):
             about = deviation(written.partition(":")[0])
             yield Heading(written, aside=f"({KINDS[kind]})")
@@ -230,7 +230,7 @@ def _inputs(probe: Probe, found: Violation) -> Iterator[str]:
         array, axes = _squeezed(array, with_batch(probe.drawn.takes.get(name, ()), array.ndim))
         after = found.changed.get(name)
         after = None if after is None else after.reshape(array.shape)
-        if array.size > MOST_CELLS:
+        if array.size > MAX_CELLS:
             yield f"{name} {describe(axes, array.shape)}"
         elif after is None or np.array_equal(after, array):
             yield f"{name} {describe(axes, array.shape)} = {_written(array)}"

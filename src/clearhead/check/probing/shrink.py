@@ -8,9 +8,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from clearhead.check.probing.drawing import Inputs, Sizes, draw, known_sizes, sizes_of
-from clearhead.check.probing.trials import Array, Property, Trial, Violation
+from clearhead.check.probing.metamorphic import Array, Property, Trial, Violation
 
-MOST_CALLS = 150
+MAX_CALLS = 150
 """How often a property is tried at most on the way to a smaller input."""
 
 SEEDS = 3
@@ -25,7 +25,7 @@ SIMPLE = (0.0, 1.0)
 
 def smallest(prop: Property, trial: Trial, found: Violation, tied: tuple[str, ...] = ()) -> Violation:
     """The violation of a property on the smallest inputs that a greedy search finds; ``tied`` sizes stay equal."""
-    budget = iter(range(MOST_CALLS))
+    budget = iter(range(MAX_CALLS))
     return _simpler(prop, trial, _fewer(prop, trial, found, tied, budget), budget)
 
 

@@ -15,7 +15,7 @@ from clearhead.errors import ShapeError, SpecError
 from clearhead.expr import Index
 from clearhead.expr.nodes import Number, replace_refs, walk
 from clearhead.line import Line, find
-from clearhead.ops import linear, scores
+from clearhead.ops.textbook import linear, scores
 from clearhead.trace import to_numpy
 from clearhead.working import Working
 
@@ -128,7 +128,7 @@ def retold(task: Task, *returns: str) -> Task | None:
 
 
 def _upto(whole: Working, taken: Sequence[str], returned: Sequence[str]) -> Working:
-    upto = whole.until(*returned)
+    upto = whole.ending_at(*returned)
     return replace(upto, givens=tuple(each for each in whole.givens if each in upto.givens or each.name in taken))
 
 
@@ -143,7 +143,7 @@ def task_of(
         ShapeError: a given array has the wrong number of axes.
     """
     takes = [takes] if isinstance(takes, str) else takes
-    whole = replace(working.given(*takes), first=0)
+    whole = replace(working.starting_at(*takes), label_base=0)
     taken = tuple(find(name, working.names) for name in takes)
     returned = tuple(find(name, whole.names) for name in ([returns] if isinstance(returns, str) else returns))
     if not returned:

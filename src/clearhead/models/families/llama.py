@@ -90,7 +90,7 @@ GEMMA2 = replace(
     conventions={
         **LLAMA.conventions,
         "depth": key("head_dim", default=256),
-        "placement": "around",
+        "placement": "sandwich",
         "inverse_scale": key("query_pre_attn_scalar", default=256),
         "softcap": key("attn_logit_softcapping"),
         "logit_softcap": key("final_logit_softcapping"),

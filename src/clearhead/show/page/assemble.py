@@ -9,14 +9,14 @@ from math import prod
 from pathlib import Path
 
 from clearhead.document import Document
-from clearhead.show.data import as_json
-from clearhead.show.html import to_html
-from clearhead.show.mathml import escape
+from clearhead.show.data.plain import as_json
+from clearhead.show.formula.mathml import escape
 from clearhead.show.page.arrays import Packed
 from clearhead.show.page.content import Data, content_of
 from clearhead.show.page.font import font
-from clearhead.show.trace import View, document_of
-from clearhead.show.worksheet import worksheet_of
+from clearhead.show.paper.worksheet import worksheet_of
+from clearhead.show.text.html import to_html
+from clearhead.show.trace_document import View, document_of
 from clearhead.trace import Trace
 
 FOLDER = Path(__file__).parent
@@ -29,7 +29,7 @@ MODULES = (
 
 STYLES = ("page", "paper")
 
-MOST_TOLD = 100_000
+MAX_REPORTED = 100_000
 """Of a trace of more numbers than this no cells are told on paper: to find those that tell most would take long."""
 
 START = "$app.start(document);"
@@ -47,7 +47,7 @@ def page(trace: Trace, view: View) -> bytes:
         UnknownName: no such deviation, line or head.
         ClearheadError: a claim does not fit its line.
     """
-    paper = worksheet_of if sum(prod(trace[name].shape) for name in trace) <= MOST_TOLD else document_of
+    paper = worksheet_of if sum(prod(trace[name].shape) for name in trace) <= MAX_REPORTED else document_of
     return page_of(*content_of(trace, view), paper(trace, view)).encode("utf-8", "backslashreplace")
 
 

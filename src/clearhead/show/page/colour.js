@@ -2,7 +2,7 @@
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
- * @typedef {{base: number[], above: number[], below: number[], barred: number[], unknown: number[]}} Palette
+ * @typedef {{base: number[], above: number[], below: number[], masked: number[], unknown: number[]}} Palette
  */
 
 /** How deep the deepest shade is: numbers stay readable on it. */
@@ -48,7 +48,7 @@ export function depth(value, span) {
  */
 export function tone(value) {
   if (Number.isNaN(value)) return "unknown";
-  if (!Number.isFinite(value)) return "barred";
+  if (!Number.isFinite(value)) return "masked";
   return value < 0 ? "below" : "above";
 }
 
@@ -68,7 +68,7 @@ export function palette(element) {
     base: colour("--cell"),
     above: colour("--above"),
     below: colour("--below"),
-    barred: colour("--barred"),
+    masked: colour("--masked"),
     unknown: colour("--wrong"),
   };
 }
@@ -83,7 +83,7 @@ export function palette(element) {
 export function colour(value, span, colours) {
   const kind = tone(value);
   const ink = colours[kind];
-  if (kind === "barred" || kind === "unknown") return ink;
+  if (kind === "masked" || kind === "unknown") return ink;
   const part = depth(value, span) / DEEPEST;
   return colours.base.map((each, n) => Math.round(each + ((ink[n] ?? 0) - each) * part));
 }

@@ -14,10 +14,10 @@ from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.expr import Expr
 from clearhead.line import Given, Line, equation
 from clearhead.show.cells import one_line, visible
-from clearhead.show.html import to_html
-from clearhead.show.mathml import equation as in_mathml
+from clearhead.show.formula.mathml import equation as in_mathml
 from clearhead.show.page.arrays import Packed, pack_lines
-from clearhead.show.trace import View, blanks, is_shares
+from clearhead.show.text.html import to_html
+from clearhead.show.trace_document import View, blanks, is_shares
 from clearhead.trace import Trace
 
 Data = dict[str, Any]
@@ -38,7 +38,7 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
     content = {
         "title": one_line(view.title),
         "about": [one_line(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()],
-        "first": trace.working.first,
+        "first": trace.working.label_base,
         "decimals": view.decimals,
         "tokens": None if trace.tokens is None else [visible(token) for token in trace.tokens],
         "deviations": [_deviation(each) for each in view.deviations],
@@ -88,7 +88,7 @@ def _made(trace: Trace, line: Line, view: View) -> Data:
     shapes = [tuple(trace[operand].shape) for operand in line.operands] if kept else []
     return {
         "summary": line.operation.summary,
-        "formula": in_mathml(*equation(line, trace.working.axes), view.decimals, trace.working.first),
+        "formula": in_mathml(*equation(line, trace.working.axes), view.decimals, trace.working.label_base),
         "roles": list(formula.roles),
         "core": [len(letters) for letters in formula.operands],
         "result": list(formula.result),
@@ -128,7 +128,7 @@ def _claims(trace: Trace, claims: tuple[Claim, ...]) -> dict[str, list[Data]]:
 
 def _claimed(trace: Trace, claim: Claim) -> Iterator[Data]:
     array = trace.numpy(claim.line)
-    place = claim.place(trace.left_axes(claim.line), array.shape, trace.working.first)
+    place = claim.place(trace.left_axes(claim.line), array.shape, trace.working.label_base)
     wrong = differing(claim, np.asarray(array[place], dtype=np.float64))
     for where in np.argwhere(claim.claimed):
         _, cell = trace.place(claim.line, *place, *map(int, where))

@@ -13,10 +13,10 @@ import { inMatrix, layout } from "./trace.js";
  */
 
 const UNIT = 12;
-const MOST_SIDE = 76;
-const MOST_THUMBS = 12;
-const MOST_LABELS = 6;
-const MOST_LABELLED = 2;
+const MAX_SIDE = 76;
+const MAX_THUMBS = 12;
+const MAX_LABELS = 6;
+const MAX_LABELLED = 2;
 
 /**
  * The lines by how many steps they are away from what is given; what is given stands just before its first use.
@@ -119,10 +119,10 @@ class Card {
     this.trace = trace;
     this.line = line;
     this.layout = layout(line);
-    this.size = thumbSize(this.layout.rows, this.layout.columns, UNIT, this.layout.count > 4 ? 44 : MOST_SIDE);
+    this.size = thumbSize(this.layout.rows, this.layout.columns, UNIT, this.layout.count > 4 ? 44 : MAX_SIDE);
     /** @type {number[][]} */
     this.lit = [];
-    this.canvases = Array.from({ length: Math.min(this.layout.count, MOST_THUMBS) }, () => this.canvas());
+    this.canvases = Array.from({ length: Math.min(this.layout.count, MAX_THUMBS) }, () => this.canvas());
     this.element = h(
       "button",
       { type: "button", class: `card ${line.made ? "" : "given"}`, "data-line": line.name, onclick: () => choose(line.name) },
@@ -135,7 +135,7 @@ class Card {
 
   /** How many small matrices stand side by side. */
   across() {
-    return this.layout.count <= MOST_LABELLED ? this.layout.count : this.layout.count <= 4 ? 2 : 4;
+    return this.layout.count <= MAX_LABELLED ? this.layout.count : this.layout.count <= 4 ? 2 : 4;
   }
 
   canvas() {
@@ -147,7 +147,7 @@ class Card {
   labels() {
     const { shape, named, name } = this.line;
     const axis = shape.length - 2;
-    if (!named[axis] || this.layout.rows > MOST_LABELS || this.layout.count > MOST_LABELLED) return null;
+    if (!named[axis] || this.layout.rows > MAX_LABELS || this.layout.count > MAX_LABELLED) return null;
     const rows = Array.from({ length: this.layout.rows }, (_, row) => this.trace.label(name, axis, row));
     return h(
       "span", { class: "labels", "aria-hidden": "true", style: { "--side": `${this.size.side}px` } },

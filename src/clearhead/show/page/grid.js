@@ -21,7 +21,7 @@ import { fullCell, inMatrix, layout } from "./trace.js";
  */
 
 /** Matrices of up to so many rows and columns are shown whole, of larger ones so much. */
-const MOST = 12;
+const MAX = 12;
 const PART = { rows: 12, columns: 8 };
 
 /** @type {Record<string, [number, number]>} */
@@ -42,7 +42,7 @@ export class Grid {
     this.doing = doing;
     this.layout = layout(this.line);
     const { rows, columns } = this.layout;
-    this.window = { rows: rows > MOST ? PART.rows : rows, columns: columns > MOST ? PART.columns : columns };
+    this.window = { rows: rows > MAX ? PART.rows : rows, columns: columns > MAX ? PART.columns : columns };
     /** @type {Spot} */
     this.at = { row: 0, column: 0 };
     this.corner = { row: 0, column: 0 };

@@ -18,7 +18,7 @@
 const LOG2_E = 1.4426950408889634;
 const [LN_2_HIGH, LN_2_LOW] = [0.69314718036912381649, 1.90821492927058770002e-10];
 const SERIES = Array.from({ length: 14 }, (_, n) => 1 / Array.from({ length: 13 - n }, (_, k) => k + 1).reduce((a, b) => a * b, 1));
-const [LEAST, MOST] = [-708, 709];
+const [LEAST, MAX] = [-708, 709];
 const WORDS = new Int32Array(2);
 const POWER = new Float64Array(WORDS.buffer);
 
@@ -27,7 +27,7 @@ const POWER = new Float64Array(WORDS.buffer);
  * @param {number} x
  */
 export function exp(x) {
-  if (!(x >= LEAST && x <= MOST)) return Number.isNaN(x) ? NaN : x < LEAST ? 0 : Infinity;
+  if (!(x >= LEAST && x <= MAX)) return Number.isNaN(x) ? NaN : x < LEAST ? 0 : Infinity;
   const power = Math.floor(x * LOG2_E + 0.5);
   const rest = x - power * LN_2_HIGH - power * LN_2_LOW;
   let result = SERIES[0] ?? 0;

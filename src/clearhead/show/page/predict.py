@@ -39,19 +39,19 @@ _SYMBOLS = frozenset({"+", "-", "*", "/", "<", "<=", "==", "and", "^", "//", "%"
 _LOG2_E = 1.4426950408889634
 _LN_2_HIGH, _LN_2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
 _SERIES = tuple(1 / factorial(n) for n in range(13, -1, -1))
-_LEAST, _MOST = -708.0, 709.0
+_LEAST, _MAX = -708.0, 709.0
 
 
 def exp(x: Floats) -> Floats:
     """The exponential, exact to a few units of the last place: 0 below -708 and infinite above 709."""
-    inside = np.where((x >= _LEAST) & (x <= _MOST), x, 0.0)
+    inside = np.where((x >= _LEAST) & (x <= _MAX), x, 0.0)
     power = np.floor(inside * _LOG2_E + 0.5)
     rest = (inside - power * _LN_2_HIGH) - power * _LN_2_LOW
     result = np.full_like(rest, _SERIES[0])
     for coefficient in _SERIES[1:]:
         result = result * rest + coefficient
     result *= ((power.astype(np.int64) + 1023) << 52).view(np.float64)
-    return np.where(x < _LEAST, 0.0, np.where(x > _MOST, np.inf, np.where(np.isnan(x), np.nan, result)))
+    return np.where(x < _LEAST, 0.0, np.where(x > _MAX, np.inf, np.where(np.isnan(x), np.nan, result)))
 
 
 def _tanh(x: Floats) -> Floats:

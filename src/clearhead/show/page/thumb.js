@@ -10,7 +10,7 @@ import { colour, palette } from "./colour.js";
  */
 
 /** Matrices with more rows or columns than this are drawn by points and not by squares. */
-const MOST_SQUARES = 24;
+const MAX_SQUARES = 24;
 
 /**
  * Large matrices as they were drawn last, so that a frame can move over them.
@@ -47,10 +47,10 @@ export function drawThumb(canvas, matrix, size, lit) {
   pen.clearRect(0, 0, width, height);
   pen.imageSmoothingEnabled = false;
   if (matrix.numbers) {
-    if (Math.max(matrix.rows, matrix.columns) <= MOST_SQUARES) squares(pen, matrix, colours, width, height);
+    if (Math.max(matrix.rows, matrix.columns) <= MAX_SQUARES) squares(pen, matrix, colours, width, height);
     else pen.drawImage(points(canvas, matrix, matrix.numbers, colours), 0, 0, width, height);
   } else {
-    pen.strokeStyle = css(colours.barred);
+    pen.strokeStyle = css(colours.masked);
     pen.strokeRect(0.5, 0.5, width - 1, height - 1);
   }
   frame(pen, matrix, lit, { width, height, ratio }, getComputedStyle(canvas).getPropertyValue("--lit"));

@@ -11,7 +11,7 @@ import { fullCell, layout } from "./trace.js";
  * @typedef {import("./content.js").LineData} LineData
  */
 
-const MOST_IN_COLUMNS = 20;
+const MAX_IN_COLUMNS = 20;
 const STEP = 30;
 const WIDTH = 220;
 
@@ -38,7 +38,7 @@ export class Tokens {
     const { rows, columns } = layout(this.line);
     this.rows = rows;
     this.columns = columns;
-    this.few = Math.max(rows, columns) <= MOST_IN_COLUMNS;
+    this.few = Math.max(rows, columns) <= MAX_IN_COLUMNS;
     this.said = h("p", { class: "said" });
     this.element = h(
       "section", { class: "tokens", "aria-label": "Who looks at whom" },

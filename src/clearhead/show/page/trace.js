@@ -20,7 +20,7 @@ import { fragments, plain } from "./text.js";
  */
 
 /** Sums of more terms than this show only their largest. */
-const MOST_TERMS = 6;
+const MAX_TERMS = 6;
 
 export class Trace {
   /**
@@ -208,7 +208,7 @@ export class Trace {
       indices: Object.fromEntries(result.map((letter, n) => [letter, cell[lead.length + n] ?? 0])),
       locals: {},
     };
-    const { filled, steps } = substitute(body, scope, MOST_TERMS);
+    const { filled, steps } = substitute(body, scope, MAX_TERMS);
     /** @type {(node: Node_) => Node_} */
     const placed = (node) => place(node, (role, inner) => {
       const n = roles.indexOf(role);

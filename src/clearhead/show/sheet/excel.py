@@ -32,19 +32,19 @@ from clearhead.expr import (
     walk,
 )  # fmt: skip
 from clearhead.expr.nodes import children
-from clearhead.show.patterns import Softmax, inlined, is_known, may_be_barred, rewritten, softmax_of
+from clearhead.show.formula.patterns import Softmax, inlined, is_known, may_be_masked, rewritten, softmax_of
 from clearhead.show.sheet.places import MINUS_INFINITY, Area, Block
 from clearhead.trace import Cell
 
 LOWEST = -1e300
 """What stands for minus infinity."""
-BARRED = "-1E+290"
+MASKED = "-1E+290"
 """Lower than this is minus infinity, also after it was scaled or shifted."""
 LARGEST_EXPONENT = 700
 """The exponential of more overflows; where it stands below a fraction, no more is needed for the fraction to be 0."""
 LONGEST = 8192
 DEEPEST = 64
-MOST_ARGUMENTS = 255
+MAX_ARGUMENTS = 255
 
 COMPARED, ADDED, MULTIPLIED, RAISED, ATOM = range(5)
 SYMBOLS = {
@@ -96,13 +96,13 @@ class Printer:
         formula: Formula,
         operands: Mapping[str, Operand],
         sizes: Mapping[str, int],
-        barred: frozenset[str],
+        masked: frozenset[str],
         sheet: str,
     ) -> None:
         self.formula = formula
         self.operands = operands
         self.sizes = sizes
-        self.barred = barred
+        self.masked = masked
         self.sheet = sheet
         self.body = inlined(formula.body)
         self._lead: Cell = ()
@@ -220,7 +220,7 @@ class Printer:
             case Binary("%", left, right):
                 return self._function("MOD", (left, right), places, over)
             case Binary("==", left, Number(value)) if value == -math.inf:
-                return f"{self.inside(left, ADDED, places, over)}<{BARRED}", COMPARED
+                return f"{self.inside(left, ADDED, places, over)}<{MASKED}", COMPARED
             case Binary("/", _, Binary("+", Number(1) as one, Call("exp", (exponent,)))) if not over:
                 safe = f"{_number(one.value)[0]}+EXP(MIN({self.write(exponent, places)[0]},{LARGEST_EXPONENT}))"
                 return f"{self.inside(expr.left, MULTIPLIED, places)}/({safe})", MULTIPLIED
@@ -234,15 +234,15 @@ class Printer:
 
     def _guard(self, expr: Binary, left: str, right: str, places: Places) -> None:
         """Notes where arithmetic with minus infinity has no value, which the low number would hide."""
-        lows = [may_be_barred(side, self.barred) for side in (expr.left, expr.right)]
+        lows = [may_be_masked(side, self.masked) for side in (expr.left, expr.right)]
         if expr.symbol == "-" and all(lows):
-            self._guards[f"{right}<{BARRED}"] = None
+            self._guards[f"{right}<{MASKED}"] = None
         if expr.symbol == "/" and all(lows):
-            self._guards[f"AND({left}<{BARRED},{right}<{BARRED})"] = None
+            self._guards[f"AND({left}<{MASKED},{right}<{MASKED})"] = None
         if expr.symbol == "*" and any(lows):
             other, low = (expr.right, left) if lows[0] else (expr.left, right)
             if not is_known(other) or self._folded(other, places) == Number(0):
-                self._guards[f"MIN({low})<{BARRED}"] = None
+                self._guards[f"MIN({low})<{MASKED}"] = None
 
     def _call(self, function: str, arguments: tuple[Expr, ...], places: Places, over: tuple[str, ...]) -> Piece:
         if over and function not in CELLWISE:
@@ -288,8 +288,8 @@ class Printer:
             top = f"MAX({_arguments(listed)})"
             total = f"({'+'.join(_power(found.base, f'{cell}-{top}') for cell in listed)})"
         share = f"{_power(found.base, f'{score}-{top}')}/{total}"
-        if may_be_barred(found.exponent, self.barred):
-            return f"IF({top}<{BARRED},0,{share})", ATOM
+        if may_be_masked(found.exponent, self.masked):
+            return f"IF({top}<{MASKED},0,{share})", ATOM
         return share, MULTIPLIED
 
     # Reductions
@@ -312,7 +312,7 @@ class Printer:
         if expr.kind == "max":
             return f"MAX({_arguments([self.write(inner, run)[0] for run in runs])})", ATOM
         total = "+".join(self.inside(inner, ADDED, run) for run in runs)
-        if may_be_barred(expr.body, self.barred):
+        if may_be_masked(expr.body, self.masked):
             self._guard_reads(expr.body)
         if expr.kind == "mean":
             return f"({total})/{math.prod(self.sizes[name] for name in expr.over)}", MULTIPLIED
@@ -337,7 +337,7 @@ class Printer:
         areas = {ref: self._area(ref, places, expr.over) for ref in _moving_refs(expr.body, expr.over)}
         forms = [area.form for area in areas.values()]
         texts = [area.seen_from(self.sheet) for area in areas.values()]
-        if may_be_barred(expr.body, self.barred):
+        if may_be_masked(expr.body, self.masked):
             self._guard_reads(expr.body)
         match expr.body:
             case Binary("*", Ref(), Ref()) if set(forms) == {(1, 1)}:
@@ -355,10 +355,10 @@ class Printer:
 
     def _guard_reads(self, body: Expr) -> None:
         """Notes that a sum with minus infinity in it is no number."""
-        roles = {ref.operand for ref in walk(body) if isinstance(ref, Ref) and ref.operand in self.barred}
+        roles = {ref.operand for ref in walk(body) if isinstance(ref, Ref) and ref.operand in self.masked}
         for role in roles:
             for area in self._read.get(role, {}):
-                self._guards[f"MIN({area})<{BARRED}"] = None
+                self._guards[f"MIN({area})<{MASKED}"] = None
 
     def _where(self, expr: Where, places: Places, over: tuple[str, ...]) -> Piece:
         if is_known(expr.condition):
@@ -418,7 +418,7 @@ def _power(base: float | None, exponent: str) -> str:
 
 
 def _arguments(listed: Sequence[str]) -> str:
-    if len(listed) > MOST_ARGUMENTS:
+    if len(listed) > MAX_ARGUMENTS:
         raise ShapeError(f"a formula of {len(listed)} cells in no row or column is more than spreadsheets allow")
     return ",".join(listed)
 

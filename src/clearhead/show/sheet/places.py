@@ -15,9 +15,9 @@ from clearhead.errors import ShapeError
 from clearhead.line import Given
 from clearhead.trace import Cell, Trace
 
-MOST_CELLS = 50_000
+MAX_CELLS = 50_000
 """The most numbers in a workbook: beyond, a spreadsheet is no way to look at them."""
-MOST_COLUMNS = 16_384
+MAX_COLUMNS = 16_384
 LONGEST_SHEET_NAME = 31
 
 FRONT, INPUTS = "About", "Inputs"
@@ -132,16 +132,16 @@ def blocks_of(trace: Trace) -> dict[str, Block]:
     if missing := [name for name in trace.working.names if name not in trace]:
         raise ShapeError(f"{missing[0]} was not kept, so no formula can read it. Run without keep=.")
     count = sum(int(np.prod(trace[name].shape)) for name in trace)
-    if count > MOST_CELLS:
-        raise ShapeError(f"The {count} numbers are too many for a spreadsheet of {MOST_CELLS}. Save as .npz or .html.")
+    if count > MAX_CELLS:
+        raise ShapeError(f"The {count} numbers are too many for a spreadsheet of {MAX_CELLS}. Save as .npz or .html.")
     blocks: dict[str, Block] = {}
     for sheet, names in sheets(trace):
         row = FIRST_ROW
         for name in names:
             block = blocks[name] = Block(name, sheet, row, tuple(trace[name].shape), is_given(trace, name))
-            if block.place(tuple(size - 1 for size in block.shape))[1] >= MOST_COLUMNS:
+            if block.place(tuple(size - 1 for size in block.shape))[1] >= MAX_COLUMNS:
                 raise ShapeError(
-                    f"{name} is wider than a sheet, which has {MOST_COLUMNS} columns. Save as .npz or .html."
+                    f"{name} is wider than a sheet, which has {MAX_COLUMNS} columns. Save as .npz or .html."
                 )
             row = block.end + 1
     return blocks

@@ -16,8 +16,8 @@ from clearhead.expr import text
 from clearhead.extras import need
 from clearhead.line import Given, Line, equation
 from clearhead.show.cells import one_line
-from clearhead.show.patterns import barred_lines, barred_roles
-from clearhead.show.sheet.excel import BARRED, LOWEST, Operand, Printer
+from clearhead.show.formula.patterns import masked_lines, masked_roles
+from clearhead.show.sheet.excel import LOWEST, MASKED, Operand, Printer
 from clearhead.show.sheet.places import (
     FIRST_COLUMN,
     FRONT,
@@ -27,7 +27,7 @@ from clearhead.show.sheet.places import (
     defined_names,
     quoted,
 )  # fmt: skip
-from clearhead.show.trace import View, announcements, is_shares
+from clearhead.show.trace_document import View, announcements, is_shares
 from clearhead.trace import Cell, Trace, to_numpy
 
 LONGEST_TEXT = 30_000
@@ -41,7 +41,7 @@ LEGEND = (
     ("number", "A formula over earlier cells. Choose a cell to see which."),
     ("shaded", "A weight, from 0 (white) to 1 (blue)."),
     ("blank", "For you to fill in. What comes after follows once all of these are filled."),
-    ("barred", "Minus infinity. A spreadsheet has none, so it is -1E+300 here, named minus_infinity."),
+    ("masked", "Minus infinity. A spreadsheet has none, so it is -1E+300 here, named minus_infinity."),
     ("error", "An error, such as #DIV/0! or #N/A: no finite number, as 0/0 is none."),
 )
 """What the front sheet explains."""
@@ -80,7 +80,7 @@ class _Writer:
         self.trace = trace
         self.view = view
         self.blocks = blocks_of(trace)
-        self.barred = barred_lines(trace)
+        self.masked = masked_lines(trace)
         self.formats = _formats(book, view.decimals)
         self.waiting = _waiting(trace, view)
 
@@ -122,10 +122,10 @@ class _Writer:
         yield from ((_words(str(note)), "note") for note in self.trace.notes if note.line not in self.waiting)
 
     def _legend(self, sheet: Any, row: int) -> int:
-        shown = {"typed", "number", "error"} | ({"barred"} if self.barred else set())
+        shown = {"typed", "number", "error"} | ({"masked"} if self.masked else set())
         shown |= {"blank"} if self.view.blank else set()
         shown |= {"shaded"} if any(is_shares(line) for line in self.trace.working.lines) else set()
-        samples: dict[str, Any] = {"typed": 2, "number": 0.5, "shaded": 0.75, "barred": LOWEST}
+        samples: dict[str, Any] = {"typed": 2, "number": 0.5, "shaded": 0.75, "masked": LOWEST}
         for style, words in LEGEND:
             if style not in shown:
                 continue
@@ -155,7 +155,7 @@ class _Writer:
         if isinstance(line, Given):
             return ""
         left, right = equation(line, self.trace.working.axes)
-        first = self.trace.working.first
+        first = self.trace.working.label_base
         return _words(f"{text(left, first=first)} = {text(right, decimals=None, first=first)}")
 
     # A sheet of lines
@@ -266,14 +266,14 @@ class _Writer:
             for role, name, letters in zip(formula.roles, line.operands, formula.operands, strict=True)
         }
         sizes = formula.bind([self.blocks[name].shape for name in line.operands])
-        return Printer(formula, operands, sizes, barred_roles(line, self.barred), block.sheet)
+        return Printer(formula, operands, sizes, masked_roles(line, self.masked), block.sheet)
 
     def _colours(self, sheet: Any, block: Block, line: Given | Line) -> None:
         for panel in block.panels:
             area = block.area(panel)
             place = (area.top, area.left, area.bottom, area.right)
-            if line.name in self.barred:
-                low = {"type": "cell", "criteria": "<", "value": BARRED, "format": self.formats["low"]}
+            if line.name in self.masked:
+                low = {"type": "cell", "criteria": "<", "value": MASKED, "format": self.formats["low"]}
                 sheet.conditional_format(*place, low)
             if is_shares(line):
                 scale = {"type": "2_color_scale", "min_type": "num", "max_type": "num", "min_value": 0, "max_value": 1}
@@ -333,7 +333,7 @@ def _formats(book: Any, decimals: int | None) -> Mapping[str, Any]:
         "typed": {**cell, "bg_color": TYPED},
         "shaded": {**cell, "num_format": number, "bg_color": "#79B4EE"},
         "blank": {**cell, "num_format": number, "bg_color": TO_FILL, "border": 2, "border_color": "#C99700"},
-        "barred": {**cell, **low},
+        "masked": {**cell, **low},
         "error": {**cell},
     }
     formats = {name: book.add_format({**base, **style}) for name, style in styles.items()}

@@ -16,7 +16,7 @@ from clearhead.axes import Shape
 from clearhead.errors import ShapeError
 from clearhead.expr import Binary, Call, Expr, Formula, Index, Let, Local, Number, Reduce, Ref, Size, Where, walk
 from clearhead.expr.evaluate import NEARLY
-from clearhead.show.patterns import Softmax, is_known, may_be_barred, softmax_of
+from clearhead.show.formula.patterns import Softmax, is_known, may_be_masked, softmax_of
 from clearhead.show.source.cells import Cells, Variable
 from clearhead.show.source.dialect import Dialect
 from clearhead.show.source.indices import Ranges, factors, folded, grid, indices_in
@@ -54,12 +54,12 @@ class Compiler:
     """Writes the formula of one line as array code: see `whole`."""
 
     def __init__(
-        self, formula: Formula, operands: Mapping[str, Variable], dialect: Dialect, barred: frozenset[str]
+        self, formula: Formula, operands: Mapping[str, Variable], dialect: Dialect, masked: frozenset[str]
     ) -> None:
         self.formula = formula
         self.operands = operands
         self.dialect = dialect
-        self.barred = barred
+        self.masked = masked
         self.sizes = formula.bind([operands[role].shape for role in formula.roles])
         self._statements: list[str] = []
         self._locals: dict[str, Value] = {}
@@ -246,14 +246,14 @@ class Compiler:
         scores = self._align(self.write(found.exponent, ranges), self._order_of(found.exponent, ranges))
         axes = self._axes_of(found, scores)
         top = self.dialect.reduced("max", scores.inside(ATOM), axes, keep=True)
-        barred = may_be_barred(found.exponent, self.barred)
-        if barred:
+        masked = may_be_masked(found.exponent, self.masked)
+        if masked:
             top = self.dialect.at_least(top, self.dialect.lowest(scores.inside(ATOM)))
         shifted = f"{scores.inside(ADDED)} - top"
         power = f"{found.base!r} ** ({shifted})" if found.base else self.dialect.call("exp", shifted)
         total = self.dialect.reduced("sum", "parts", axes, keep=True)
         self._statements += [f"top = {top}", f"parts = {power}", f"total = {total}"]
-        if not barred:
+        if not masked:
             return Value("parts / total", MULTIPLIED, scores.axes, scores.lead)
         # Where all scores of a query are minus infinity all parts are 0, and so are its weights.
         safe = self.dialect.call("where", "total > 0", "total", "1.0")

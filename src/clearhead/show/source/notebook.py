@@ -11,11 +11,11 @@ from clearhead.axes import describe
 from clearhead.extras import need
 from clearhead.line import Given, equation
 from clearhead.show.cells import one_line
-from clearhead.show.latex_expr import equation as latex_equation
-from clearhead.show.markdown import escape
+from clearhead.show.formula.latex import equation as latex_equation
 from clearhead.show.source.dialect import DIALECTS
 from clearhead.show.source.program import Step, program_of
-from clearhead.show.trace import View, announcements
+from clearhead.show.text.markdown import escape
+from clearhead.show.trace_document import View, announcements
 from clearhead.trace import Trace
 
 Cell = Any
@@ -78,7 +78,7 @@ def _about(trace: Trace, name: str) -> Iterator[str]:
     if not isinstance(line, Given):
         yield escape(line.operation.summary)
         left, right = equation(line, trace.working.axes)
-        yield f"$$\n{latex_equation(left, right, None, trace.working.first)}\n$$"
+        yield f"$$\n{latex_equation(left, right, None, trace.working.label_base)}\n$$"
 
 
 def _notes(trace: Trace, name: str) -> Iterator[str]:

@@ -16,14 +16,14 @@ from clearhead.axes import describe
 from clearhead.errors import ShapeError, UnknownName, suggest
 from clearhead.line import Given, Line
 from clearhead.show.cells import one_line
-from clearhead.show.patterns import barred_lines, barred_roles
+from clearhead.show.formula.patterns import masked_lines, masked_roles
 from clearhead.show.source.cells import Variable
 from clearhead.show.source.compiler import Compiler
 from clearhead.show.source.dialect import DIALECTS, Dialect
-from clearhead.show.trace import View
+from clearhead.show.trace_document import View
 from clearhead.trace import Trace
 
-MOST_NUMBERS = 100_000
+MAX_NUMBERS = 100_000
 """The most given numbers that a program writes out."""
 
 WIDTH = 72
@@ -61,11 +61,11 @@ def program_of(trace: Trace, view: View) -> Program:
         raise UnknownName(f"There is no framework {view.framework!r}. {suggest(view.framework, DIALECTS)}")
     _check_size(trace)
     dialect, names = DIALECTS[view.framework], variables(trace.working.names)
-    barred = barred_lines(trace)
+    masked = masked_lines(trace)
     steps = [_given(trace, each, names[each.name], dialect) for each in trace.working.givens]
     for line in trace.working.lines:
         blank = view.leaves_blank(line.name)
-        code = _blank(trace, line) if blank else _code(trace, line, names, dialect, barred)
+        code = _blank(trace, line) if blank else _code(trace, line, names, dialect, masked)
         steps.append(Step(line.name, names[line.name], f"{code[0]}{names[line.name]} = {code[1]}"))
     return Program("\n".join(_head(dialect, steps)), tuple(steps))
 
@@ -82,9 +82,9 @@ def _head(dialect: Dialect, steps: Iterable[Step]) -> Iterable[str]:
 
 def _check_size(trace: Trace) -> None:
     numbers = sum(trace.numpy(each.name).size for each in trace.working.givens)
-    if numbers > MOST_NUMBERS:
+    if numbers > MAX_NUMBERS:
         raise ShapeError(
-            f"The {numbers} given numbers are too many for a program to write out; {MOST_NUMBERS} are not. "
+            f"The {numbers} given numbers are too many for a program to write out; {MAX_NUMBERS} are not. "
             f"Save the trace as .npz and load it."
         )
     if missing := [name for name in trace.working.names if name not in trace]:
@@ -149,7 +149,7 @@ def _blank(trace: Trace, line: Line) -> tuple[str, str]:
 
 
 def _code(
-    trace: Trace, line: Line, names: Mapping[str, str], dialect: Dialect, barred: frozenset[str]
+    trace: Trace, line: Line, names: Mapping[str, str], dialect: Dialect, masked: frozenset[str]
 ) -> tuple[str, str]:
     """The statements that come before a line's own, and its right side."""
     formula = line.formula
@@ -157,6 +157,6 @@ def _code(
         role: Variable(names[name], tuple(trace[name].shape), len(letters))
         for role, name, letters in zip(formula.roles, line.operands, formula.operands, strict=True)
     }
-    compiler = Compiler(formula, operands, dialect, barred_roles(line, barred))
+    compiler = Compiler(formula, operands, dialect, masked_roles(line, masked))
     statements, whole = compiler.whole(tuple(trace[line.name].shape))
     return "".join(f"{statement}\n" for statement in statements), whole

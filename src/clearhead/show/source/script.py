@@ -9,7 +9,7 @@ from clearhead.expr import text
 from clearhead.line import Given, equation
 from clearhead.show.cells import one_line
 from clearhead.show.source.program import Step, program_of
-from clearhead.show.trace import View, announcements
+from clearhead.show.trace_document import View, announcements
 from clearhead.trace import Trace
 
 WIDTH = 100
@@ -43,7 +43,7 @@ def _formula(trace: Trace, name: str) -> Iterator[str]:
         return
     yield from _comment(line.operation.summary)
     left, right = equation(line, trace.working.axes)
-    first = trace.working.first
+    first = trace.working.label_base
     yield from _comment(f"{text(left, first=first)} = {text(right, decimals=None, first=first)}")
 
 

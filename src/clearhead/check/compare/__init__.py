@@ -1,0 +1,1 @@
+"""Claims compared with a trace, line by line and cell by cell."""

@@ -1,0 +1,142 @@
+"""Claims held against a trace, line by line, at the precision they were written in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import head_axis
+from clearhead.claim import Claim, differing
+from clearhead.errors import UnknownName
+from clearhead.line import find, split_head
+from clearhead.trace import Cell, Explanation, Trace
+from clearhead.working import Working
+
+
+class Compared(Struct, frozen=True):
+    """One claim held against the trace.
+
+    ``claimed`` and ``expected`` have the axes ``axes``, labelled with ``labels``; for a claim of one cell they have
+    none. ``wrong`` has the differing cells, counted from 0; ``explanation`` works out the first of them. Labels
+    count from ``first``.
+    """
+
+    claim: Claim
+    axes: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    claimed: np.ndarray[Any, Any]
+    expected: np.ndarray[Any, Any]
+    wrong: tuple[Cell, ...]
+    explanation: Explanation | None
+    first: int = 1
+
+    @property
+    def where_wrong(self) -> np.ndarray[Any, Any]:
+        """Which cells differ, as booleans."""
+        return differing(self.claim, self.expected)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every claimed cell agrees."""
+        return not self.wrong
+
+
+class Comparison(Struct, frozen=True):
+    """All claims held against a trace: those that differ first, each part in the order of the working."""
+
+    lines: tuple[Compared, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every claim agrees."""
+        return not self.differing
+
+    @property
+    def differing(self) -> tuple[Compared, ...]:
+        """The claims that differ; the first is the first line of the working where numbers part."""
+        return tuple(each for each in self.lines if not each.agrees)
+
+    @property
+    def agreeing(self) -> tuple[Compared, ...]:
+        """The claims that agree."""
+        return tuple(each for each in self.lines if each.agrees)
+
+
+def compare(claims: Iterable[Claim], trace: Trace) -> Comparison:
+    """Compares claims with a trace.
+
+    A number agrees if the trace's number would be written so: it lies within half a unit of the last decimal of the
+    claim (see `Claim.precision`). A fraction agrees if it is equal but for rounding. NaN agrees with NaN.
+
+    Raises:
+        ProblemError: a claim has another shape than its line, or a cell that the line has not.
+        UnknownName: a claim is for a line or head that does not exist.
+    """
+    order = list(trace.working.names)
+    compared = [_compare_one(claim, trace) for claim in claims]
+    compared.sort(key=lambda each: (each.agrees, order.index(trace.locate(each.claim.line)[0])))
+    return Comparison(tuple(compared))
+
+
+def _compare_one(claim: Claim, trace: Trace) -> Compared:
+    cell, expected = expected_of(claim, trace)
+    differs = differing(claim, expected)
+    wrong = tuple(tuple(int(i) for i in where) for where in np.argwhere(differs))
+    explanation = trace.explain(claim.line, *cell, *wrong[0], decimals=_shown(claim)) if wrong else None
+    whole = claim.cell is None
+    axes, labels = (trace.left_axes(claim.line), trace.labels(claim.line)) if whole else ((), ())
+    return Compared(claim, axes, labels, claim.values, expected, wrong, explanation, trace.working.label_base)
+
+
+def expected_of(claim: Claim, trace: Trace) -> tuple[Cell, np.ndarray[Any, Any]]:
+    """The cell, counted from 0, that is claimed (() for all of them), and what the trace has there.
+
+    Raises:
+        ProblemError: the claim has another shape than its line, or a cell that the line has not.
+        UnknownName: there is no such line or head.
+    """
+    try:
+        axes, array = trace.left_axes(claim.line), trace.numpy(claim.line)
+    except UnknownName as error:
+        raise UnknownName(f"A claim is for {claim.line}. {error}") from None
+    cell = claim.place(axes, array.shape, trace.working.label_base)
+    return cell, np.asarray(array[cell], dtype=np.float64)
+
+
+def wrong_cells(claim: Claim, working: Working, name: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How many cells of a claim each of many arrays of its line misses, stacked along an axis in front.
+
+    All of them, where the arrays have another shape than what is claimed.
+    """
+    _, label = split_head(claim.line)
+    axis = head_axis(working.axes[name])
+    if label is not None and axis is not None:
+        values = np.take(values, label - working.label_base, axis=axis)
+    if claim.cell is not None:
+        values = _cells(values, tuple(each - working.label_base for each in claim.cell))
+    if values.shape[1:] != claim.values.shape:
+        return np.full(len(values), claim.values.size)
+    return np.asarray(differing(claim, values).reshape(len(values), -1).sum(axis=1))
+
+
+def _cells(stacked: np.ndarray[Any, Any], cell: Cell) -> np.ndarray[Any, Any]:
+    """One cell of each array; the arrays as they are, if they have no such cell."""
+    sizes = stacked.shape[1:]
+    inside = len(cell) == len(sizes) and all(index < size for index, size in zip(cell, sizes, strict=True))
+    return np.moveaxis(stacked, 0, -1)[cell] if inside else stacked
+
+
+def claims_by_line(claims: Iterable[Claim], working: Working) -> dict[str, list[Claim]]:
+    """Claims by the full name of their line, in the order they were made in."""
+    found: dict[str, list[Claim]] = {}
+    for claim in claims:
+        found.setdefault(find(split_head(claim.line)[0], working.names), []).append(claim)
+    return found
+
+
+def _shown(claim: Claim) -> int:
+    """The decimals to explain with: enough to see the difference, and the usual three at least."""
+    return max(3, (claim.precision or 0) + 1)

@@ -1,0 +1,232 @@
+"""Each claimed line held against the lines claimed before it: an error that is carried forward counts once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.axes import head_axis
+from clearhead.check.compare.comparison import claims_by_line, expected_of
+from clearhead.check.compare.slips import Slip, are_slips, slips_of
+from clearhead.check.search.hypotheses import Chosen, Hypotheses
+from clearhead.check.search.plans import plans_for
+from clearhead.check.search.roundings import roundings
+from clearhead.check.search.search import TooMany, search
+from clearhead.claim import Claim, differing
+from clearhead.errors import ClearheadError
+from clearhead.line import split_head
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+LARGEST = 2
+"""The largest sets of deviations that are tried between one claimed line and the next."""
+
+MAX_CAUSES, MAX_CONFIRMED = 5, 40
+"""How many sets are told for a line, and how many of those that the search finds are looked at."""
+
+SHAKES = 8
+"""How often claimed numbers are shaken within their precision, to see how far what follows is uncertain."""
+
+
+class Judged(Struct, frozen=True):
+    """A claimed line by itself: whether it follows from the lines claimed before it, and if not, by which deviations.
+
+    It also follows if it agrees with the working as it is: who made a slip in writing a line down may have gone on with
+    the right one. ``right`` tells for each claim on the line how many of its cells follow; where nearly all do,
+    ``slips`` has the others. ``precision`` is to how many decimals it could be judged, since what it follows from was
+    rounded itself.
+    """
+
+    line: str
+    claims: tuple[Claim, ...]
+    right: tuple[int, ...]
+    explained_by: tuple[tuple[str, ...], ...] = ()
+    precision: int | None = None
+    slips: tuple[Slip, ...] = ()
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """How many cells each claim on the line has."""
+        return tuple(int(claim.claimed.sum()) for claim in self.claims)
+
+    @property
+    def follows(self) -> bool:
+        """Whether every claimed cell follows."""
+        return self.right == self.cells
+
+
+class _Step(Struct, frozen=True):
+    """A claimed line, and the working entered at the lines that are claimed in full before it."""
+
+    name: str
+    claims: list[Claim]
+    working: Working
+    arrays: Arrays
+    slack: Arrays
+
+
+def judge(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> tuple[Judged, ...]:
+    """Holds each claimed line against the lines claimed before it. ``trace`` is the working as it is, of ``arrays``."""
+    return tuple(_judged(step, trace) for step in _steps(claims, trace, arrays))
+
+
+def judge_with_causes(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> tuple[Judged, ...]:
+    """The same, with the deviations by which the lines that do not follow would."""
+    steps = list(_steps(claims, trace, arrays))
+    judged = (_judged(step, trace) for step in steps)
+    # Where nothing else is claimed, what was tried for all claims was tried for this line.
+    return tuple(
+        each if each.follows or len(steps) == 1 else replace(each, explained_by=_causes(step))
+        for each, step in zip(judged, steps, strict=True)
+    )
+
+
+def _steps(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Iterator[_Step]:
+    working = trace.working
+    by_line = claims_by_line(claims, working)
+    complete: Arrays = {}
+    slack: Arrays = {}
+    for line in working.lines:
+        if line.name not in by_line:
+            continue
+        mine = by_line[line.name]
+        entered = _entered(working, tuple(complete), line.name)
+        values = {**arrays, **complete}
+        yield _Step(line.name, mine, entered, {given.name: values[given.name] for given in entered.givens}, dict(slack))
+        whole = _whole(trace, line.name, mine)
+        if whole is not None:
+            complete[line.name] = whole
+            slack[line.name] = _slack(whole, trace.numpy(line.name), max(claim.tolerance for claim in mine))
+
+
+def _slack(claimed: np.ndarray[Any, Any], known: np.ndarray[Any, Any], tolerance: float) -> np.ndarray[Any, Any]:
+    """How far each claimed number may be from the one that was gone on with.
+
+    One that agrees was gone on with as it is written or as it is; of any other no more is known than how it is written.
+    """
+    with np.errstate(invalid="ignore"):
+        off = np.abs(claimed - known)
+    return np.where(off <= tolerance, off, tolerance)
+
+
+@lru_cache(maxsize=512)
+def _entered(working: Working, complete: tuple[str, ...], name: str) -> Working:
+    """The working entered at lines that are known, unless a line could not be worked out then."""
+    entered = working.starting_at(*complete) if complete else working
+    return entered if name in entered.names else working
+
+
+def _judged(step: _Step, known: Trace) -> Judged:
+    exact = [_wrong(claim, known) for claim in step.claims]
+    if not any(wrong.any() for wrong in exact):
+        return Judged(step.name, tuple(step.claims), _right(step.claims, exact), precision=_precision(step.claims))
+    loose, trace = _held(step)
+    wrong = [one & _wrong(claim, trace) for one, claim in zip(exact, loose, strict=True)]
+    right = _right(step.claims, wrong)
+    cells = sum(int(claim.claimed.sum()) for claim in step.claims)
+    slips: tuple[Slip, ...] = ()
+    if are_slips(cells - sum(right), cells):
+        slips = tuple(
+            slip
+            for claim, where in zip(step.claims, wrong, strict=True)
+            for slip in slips_of(claim, where, expected_of(claim, trace)[1], trace.working.label_base)
+        )
+    return Judged(step.name, tuple(step.claims), right, precision=_precision(loose), slips=slips)
+
+
+def _held(step: _Step) -> tuple[list[Claim], Trace]:
+    """The claims at the precision to which they can be judged, and the step worked out."""
+    trace = step.working.run(step.arrays, keep=(step.name,))
+    unsure = _unsure(step, trace)
+    return [_loosened(claim, unsure) for claim in step.claims], trace
+
+
+def _wrong(claim: Claim, trace: Trace) -> np.ndarray[Any, Any]:
+    """Which cells of a claim differ from a trace, which may hold no more than the claimed line."""
+    return differing(claim, expected_of(claim, trace)[1])
+
+
+def _right(claims: Sequence[Claim], wrong: Sequence[np.ndarray[Any, Any]]) -> tuple[int, ...]:
+    return tuple(int((claim.claimed & ~cells).sum()) for claim, cells in zip(claims, wrong, strict=True))
+
+
+def _precision(claims: Sequence[Claim]) -> int | None:
+    return min((claim.precision for claim in claims if claim.precision is not None), default=None)
+
+
+def _causes(step: _Step) -> tuple[tuple[str, ...], ...]:
+    claims, _ = _held(step)
+    shapes = step.working.shapes({name: array.shape for name, array in step.arrays.items()})
+    plans = plans_for(step.working, tuple((name, array.shape) for name, array in step.arrays.items()))
+    hypotheses = Hypotheses(plans, roundings(step.working, claims, shapes, brief=True))
+    for size in range(1, LARGEST + 1):
+        try:
+            found = search(hypotheses, step.arrays, claims, size)
+        except TooMany:
+            break
+        sets = [each for each in found.sets[:MAX_CONFIRMED] if _explains(hypotheses, each, claims, step)]
+        if sets:
+            return tuple(map(hypotheses.texts, sets[:MAX_CAUSES]))
+    return ()
+
+
+def _explains(hypotheses: Hypotheses, chosen: Chosen, claims: Sequence[Claim], step: _Step) -> bool:
+    """Whether the step, rewritten for the whole set, has the line and gives what is claimed."""
+    working = hypotheses.rewritten(chosen)
+    if working is None or step.name not in working.names:
+        return False
+    try:
+        trace = working.run({given.name: step.arrays[given.name] for given in working.givens}, keep=(step.name,))
+        return not any(_wrong(claim, trace).any() for claim in claims)
+    except ClearheadError:
+        return False
+
+
+def _unsure(step: _Step, trace: Trace) -> float:
+    """How far a line may be off because the lines that it follows from were written down rounded."""
+    shaken = [each for each in step.arrays if each in step.slack and step.slack[each].any()]
+    if not shaken:
+        return 0.0
+    rng = np.random.default_rng(0)
+    moved = {
+        name: step.arrays[name] + step.slack[name] * rng.choice([-1.0, 1.0], (SHAKES, *step.arrays[name].shape))
+        for name in shaken
+    }
+    try:
+        shaken_line = step.working.run({**step.arrays, **moved}, keep=(step.name,)).numpy(step.name)
+    except ClearheadError:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        away = np.abs(shaken_line - trace.numpy(step.name))
+    return 2 * float(np.max(away[np.isfinite(away)], initial=0.0))
+
+
+def _loosened(claim: Claim, unsure: float) -> Claim:
+    if not unsure:
+        return claim
+    sure = max(0, math.floor(-math.log10(2 * (claim.tolerance + unsure))))
+    return replace(claim, decimals=sure if claim.precision is None else min(claim.precision, sure))
+
+
+def _whole(trace: Trace, name: str, claims: Sequence[Claim]) -> np.ndarray[Any, Any] | None:
+    """The array of a line, if every cell of it is claimed."""
+    array = np.full(trace.numpy(name).shape, np.nan)
+    filled = np.zeros(array.shape, dtype=bool)
+    first = trace.working.label_base
+    for claim in claims:
+        _, label = split_head(claim.line)
+        axis = head_axis(trace.working.axes[name])
+        heads: Any = ... if label is None or axis is None else (..., label - first, *[slice(None)] * (-1 - axis))
+        cell = () if claim.cell is None else tuple(each - first for each in claim.cell)
+        part, told = array[heads], filled[heads]
+        part[cell or ...] = np.where(claim.claimed, claim.values, part[cell or ...])
+        told[cell or ...] |= claim.claimed
+    return array if filled.all() else None

@@ -1,0 +1,172 @@
+"""Many people's claims about one working: each gets a verdict, and credit line by line.
+
+What all have in common is worked out once: the numbers of every set of deviations stand in tables, and each person's
+claims are looked up there. An error that is carried forward costs once, since later lines are judged from the claimed
+ones before them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from clearhead.check.compare.comparison import expected_of
+from clearhead.check.compare.first_wrong import Arrays, Judged, judge
+from clearhead.check.compare.slips import are_slips
+from clearhead.check.search.hypotheses import Chosen, Hypotheses
+from clearhead.check.search.plans import plans_for
+from clearhead.check.search.roundings import USUAL, roundings
+from clearhead.check.search.search import TooMany
+from clearhead.check.search.table import Table
+from clearhead.claim import Claim, differing
+from clearhead.deviations import Applied
+from clearhead.errors import ClearheadError
+from clearhead.line import find, split_head
+from clearhead.ops import as_parameters
+from clearhead.trace import Trace
+
+Claims = Sequence[Claim]
+
+MAX_BESIDE_SLIPS = 2
+"""How many deviations there may be beside slips of the pen."""
+
+MAX_CONFIRMED = 40
+"""Sets that fit beyond these are not run once more as a whole."""
+
+
+class Grade(Struct, frozen=True):
+    """What one person's claims are worth.
+
+    Attributes:
+        verdict: all claims agree; or a set of deviations explains them; or none that was tried does.
+        deviations: a smallest set that explains; for "unexplained" one that does but for slips, if there is one.
+        slips: how many cells are left over by this set, or by the working as it is, where these are few.
+        others: how many other sets of this size would explain as well.
+        judged: each claimed line held against the claimed lines before it.
+    """
+
+    verdict: Literal["agrees", "explained", "unexplained"]
+    deviations: tuple[str, ...] = ()
+    slips: int = 0
+    others: int = 0
+    judged: tuple[Judged, ...] = ()
+
+    @property
+    def first_wrong_line(self) -> str | None:
+        """The first line that does not follow from those before it."""
+        return next((each.line for each in self.judged if not each.follows), None)
+
+    @property
+    def right(self) -> dict[str, int]:
+        """How many cells of each claimed line are right."""
+        return {each.line: sum(each.right) for each in self.judged}
+
+
+class Grader:
+    """Grades claims about one trace.
+
+    Args:
+        trace: how it should be.
+        everyone: all claims that will be graded; tables hold no lines but those that somebody claims.
+        max_deviations: the largest sets of deviations to try.
+    """
+
+    def __init__(self, trace: Trace, everyone: Iterable[Claims], *, max_deviations: int = 3) -> None:
+        self.trace = trace
+        self.max_deviations = max_deviations
+        self.arrays: Arrays = {given.name: trace.numpy(given.name) for given in trace.working.givens}
+        addresses = dict.fromkeys(claim.line for claims in everyone for claim in claims)
+        self._hypotheses = self._prepare([address for address in addresses if address in trace])
+        self._tables: dict[int, Table | None] = {}
+        self._traces: dict[Chosen, Trace | None] = {}
+
+    def grade(self, claims: Claims) -> Grade:
+        """The grade of one person's claims.
+
+        Raises:
+            ProblemError: a claim has another shape than its line, or a cell that the line has not.
+            UnknownName: a claim is for a line or head that does not exist.
+        """
+        agrees = self._agrees(claims, self.trace)
+        judged = judge(claims, self.trace, self.arrays)
+        if agrees:
+            return Grade("agrees", judged=judged)
+        sets = next(self._explaining(claims), [])
+        if not sets:
+            deviations, slips = self._but_for_slips(claims)
+            return Grade("unexplained", deviations, slips, judged=judged)
+        return Grade("explained", self._hypotheses.texts(sets[0]), others=len(sets) - 1, judged=judged)
+
+    def _prepare(self, addresses: Sequence[str]) -> Hypotheses:
+        working = self.trace.working
+        shapes = {name: self.trace.numpy(name).shape for name in self.trace}
+        plans = plans_for(working, tuple((name, shapes[name]) for name in self.arrays))
+        heads = [
+            Applied("round", as_parameters({"line": f"{find(short, working.names)}@{label}", "decimals": decimals}))
+            for short, label in map(split_head, addresses)
+            if label is not None and find(short, working.names) not in self.arrays
+            for decimals in USUAL
+        ]
+        self._claimed = {find(split_head(address)[0], working.names) for address in addresses}
+        return Hypotheses(plans, (*roundings(working, (), shapes, brief=True), *heads))
+
+    @staticmethod
+    def _agrees(claims: Claims, trace: Trace) -> bool:
+        return not any(differing(claim, expected_of(claim, trace)[1]).any() for claim in claims)
+
+    def _explaining(self, claims: Claims) -> Iterator[list[Chosen]]:
+        """The sets of each size, from one on, that explain; those with the fewest roundings first."""
+        rewrites = len(self._hypotheses.plans.deviations)
+        for size in range(1, self.max_deviations + 1):
+            table = self._table(size)
+            if table is None:
+                return
+            fitting = [each for each in table.fitting(claims) if len(each) == size]
+            alike = [each for chosen in fitting[:MAX_CONFIRMED] for each in table.alike(chosen)]
+            likely = sorted(dict.fromkeys(alike), key=lambda chosen: sum(each >= rewrites for each in chosen))
+            sets = [each for each in likely[:MAX_CONFIRMED] if self._explains(each, claims)]
+            if sets:
+                yield sets
+
+    def _but_for_slips(self, claims: Claims) -> tuple[tuple[str, ...], int]:
+        """The set that explains all cells but a few, and how many these are; 0 if they are no few."""
+        table = self._table(min(self.max_deviations, MAX_BESIDE_SLIPS))
+        for chosen in [] if table is None else table.nearest(claims, 1):
+            trace = self._traced(chosen)
+            if trace is not None and all(claim.line in trace for claim in claims):
+                wrong = sum(int(differing(claim, expected_of(claim, trace)[1]).sum()) for claim in claims)
+                if are_slips(wrong, sum(int(claim.claimed.sum()) for claim in claims)):
+                    return self._hypotheses.texts(chosen), wrong
+        return (), 0
+
+    def _table(self, size: int) -> Table | None:
+        if size not in self._tables:
+            try:
+                self._tables[size] = Table(self._hypotheses, self.arrays, size, self._claimed)
+            except TooMany:
+                self._tables[size] = None
+        return self._tables[size]
+
+    def _explains(self, chosen: Chosen, claims: Claims) -> bool:
+        """Whether the whole working, rewritten for the whole set, gives what is claimed."""
+        trace = self._traced(chosen)
+        try:
+            return trace is not None and self._agrees(claims, trace)
+        except ClearheadError:
+            return False
+
+    def _traced(self, chosen: Chosen) -> Trace | None:
+        if chosen not in self._traces:
+            self._traces[chosen] = self._run(chosen)
+        return self._traces[chosen]
+
+    def _run(self, chosen: Chosen) -> Trace | None:
+        working = self._hypotheses.rewritten(chosen)
+        if working is None:
+            return None
+        try:
+            return working.run({given.name: self.arrays[given.name] for given in working.givens})
+        except ClearheadError:
+            return None

@@ -1,0 +1,1 @@
+"""Comparisons and diagnoses as documents and as data."""

@@ -1,0 +1,1 @@
+"""The search for sets of deviations that give the claimed numbers."""

@@ -1,0 +1,176 @@
+"""The hypotheses about a working: deviations and roundings, where each begins and ends, what excludes what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import combinations
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from clearhead.check.search.plans import Plans, written
+from clearhead.deviations import CARRIED, SHOWN, Applied, deviate
+from clearhead.errors import ClearheadError
+from clearhead.line import Line, find, split_head
+from clearhead.working import Working
+
+Array = np.ndarray[Any, Any]
+
+Chosen = tuple[int, ...]
+"""A set of hypotheses: ascending positions among the candidates."""
+
+NONE = -1
+"""Stands in a row of deviations where there is room for one more."""
+
+NEVER = 2**30
+"""Stands for a slot that no working has."""
+
+
+class Hypotheses:
+    """The candidates: rewrites first, roundings behind them.
+
+    They depend on the working alone and not on numbers, so one serves all who worked out the same.
+    """
+
+    def __init__(self, plans: Plans, roundings: Sequence[Applied]) -> None:
+        self.plans = plans
+        self.working = plans.base
+        self.candidates = (*plans.deviations, *roundings)
+        self.roundings, self.shown = (
+            _by_line(plans.base, roundings, len(plans.deviations), ways) for ways in (CARRIED, SHOWN)
+        )
+        self._first = [_first(row) for row in plans.touches]
+        self._last = [_last(row) for row in plans.touches]
+
+    @cached_property
+    def _uses_of_one(self) -> dict[str, int]:
+        return self._uses((), *((number,) for number in range(len(self.plans.deviations))))
+
+    @cached_property
+    def _uses_of_many(self) -> dict[str, int]:
+        pairs = self._uses(*self.plans.in_common)
+        return {name: max(slot, pairs.get(name, 0)) for name, slot in (pairs | self._uses_of_one).items()}
+
+    def _uses(self, *sets: Chosen) -> dict[str, int]:
+        """The last slot at which these sets read each line."""
+        uses: dict[str, int] = {}
+        for plan in map(self.plans.plan, sets):
+            for slot, lines in enumerate(plan or ()):
+                for line in lines:
+                    for name in line.operands:
+                        uses[name] = max(uses.get(name, 0), slot)
+        return uses
+
+    @cached_property
+    def clash(self) -> Array:
+        """Which candidates cannot be applied together; a row and a column of nothing stand behind, for `NONE`."""
+        return self._with_roundings(self.plans.clash, nothing=False)
+
+    @cached_property
+    def meet(self) -> Array:
+        """Which candidates change what the other does in a slot of its own; with room for `NONE`."""
+        return self._with_roundings(self.plans.meet, nothing=False)
+
+    @cached_property
+    def early(self) -> Array:
+        """The slot, before its own first, at which the second candidate joins a set that has the first.
+
+        There the first does something else if the second is in the set. Most never do, which is told by `NEVER`.
+        """
+        early = np.full((len(self._first),) * 2, NEVER, dtype=np.int32)
+        for pair, slot in self.plans.parted.items():
+            for one, other in (pair, pair[::-1]):
+                first, late = self._first[one], self._first[other]
+                if first is not None and late is not None and first <= slot < late:
+                    early[one, other] = slot
+        return self._with_roundings(early, nothing=NEVER)
+
+    def _with_roundings(self, of_rewrites: Array, *, nothing: int) -> Array:
+        size = len(self.candidates) + 1
+        whole = np.full((size, size), nothing, dtype=of_rewrites.dtype)
+        whole[: len(of_rewrites), : len(of_rewrites)] = of_rewrites
+        return whole
+
+    @cached_property
+    def touches(self) -> Array:
+        """Which slots each candidate rewrites; roundings rewrite none, nor does `NONE`."""
+        touches = np.zeros((len(self.candidates) + 1, len(self.working.lines) + 1), dtype=bool)
+        touches[: len(self.plans.touches)] = self.plans.touches
+        return touches
+
+    def beginning_at(self, slot: int) -> list[int]:
+        """The deviations whose first change is in this slot."""
+        return [number for number, first in enumerate(self._first) if first == slot]
+
+    def joining_at(self, slot: int) -> list[tuple[int, int]]:
+        """The pairs of which the second joins the first in this slot, before its own first."""
+        return [(int(one), int(other)) for one, other in np.argwhere(self.early == slot)]
+
+    def open_after(self, devs: Array, slot: int) -> Array:
+        """The deviations of each state that have more to say; the others of it are put down as none."""
+        last = np.array([*self._last, *([-1] * (len(self.candidates) - len(self._last))), -1])
+        return np.where(self.with_met(devs, last[devs] > slot), devs, NONE)
+
+    def with_met(self, devs: Array, told: Array) -> Array:
+        """The deviations that are told of in each row, and those that one of these meets, and so on."""
+        told = told.copy()
+        pairs = list(combinations(range(devs.shape[1]), 2))
+        for _ in range(len(pairs) and devs.shape[1] - 1):
+            for a, b in pairs:
+                meet = self.meet[devs[:, a], devs[:, b]]
+                told[:, a] |= meet & told[:, b]
+                told[:, b] |= meet & told[:, a]
+        return told
+
+    def needed_after(self, name: str, slot: int, size: int) -> bool:
+        """Whether sets of this size may read a line after this slot."""
+        uses = self._uses_of_one if size == 1 else self._uses_of_many
+        return uses.get(name, len(self.working.lines) + 1) > slot
+
+    def rewritten(self, chosen: Chosen) -> Working | None:
+        """The working with these candidates in it, roundings last; None if they cannot be applied together."""
+        rewrites = len(self.plans.deviations)
+        working = self.plans.working(tuple(each for each in chosen if each < rewrites))
+        try:
+            return working and deviate(working, *(self.candidates[each] for each in chosen if each >= rewrites))
+        except ClearheadError:
+            return None
+
+    def up_to(self, size: int) -> int:
+        """How many sets of this size at most there are, the empty one among them."""
+        return sum(map(self.count, range(size + 1)))
+
+    def count(self, size: int) -> int:
+        """How many sets of this size there are."""
+        rounded = [*self.roundings.values(), *self.shown.values()]
+        usable = sum(first is not None for first in self._first) + sum(map(len, rounded))
+        return comb(usable, size)
+
+    def texts(self, chosen: Chosen) -> tuple[str, ...]:
+        """The deviations of a set as text."""
+        return tuple(written(self.candidates[each]) for each in chosen)
+
+
+def _by_line(
+    working: Working, roundings: Sequence[Applied], start: int, ways: Sequence[str]
+) -> dict[str, list[tuple[int, Line]]]:
+    """For each line the numbers of its roundings of these ways, and the line that each puts behind it."""
+    found: dict[str, list[tuple[int, Line]]] = {}
+    for number, rounding in enumerate(roundings, start=start):
+        if rounding.id not in ways:
+            continue
+        name = find(split_head(str(dict(rounding.parameters)["line"]))[0], [line.name for line in working.lines])
+        line = rounding.rewrite(working).line(name)
+        assert isinstance(line, Line)  # noqa: S101 - a rounding rewrites a line
+        found.setdefault(name, []).append((number, line))
+    return found
+
+
+def _first(row: Array) -> int | None:
+    return int(np.argmax(row)) if row.any() else None
+
+
+def _last(row: Array) -> int:
+    return int(np.flatnonzero(row)[-1]) if row.any() else -1

@@ -1,0 +1,284 @@
+"""The two passes over all tiles, for a block of one head: over the keys of some queries, over the queries of some keys.
+
+The first gives all that is told of a query, in one sweep: scores that turn out larger than all before them scale down
+what was summed so far (Milakov & Gimelshein 2018; Dao et al. 2022). The second works the same scores out once more,
+when each query's largest score and sum are known, and adds up the weights that each key receives.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from clearhead.compiled.attention.layout import Head, Part, Plan, Results, Space
+from clearhead.compiled.attention.lists import clear_lists, finish_list, rank
+from clearhead.compiled.attention.tiles import (
+    FLOOR,
+    MASKED,
+    SINKS,
+    TILE,
+    band,
+    bar_rows,
+    bend,
+    fetch_mask,
+    fetch_panel,
+    fetch_rows,
+    fill,
+    find_largest,
+    find_peaks,
+    lay_rows,
+    receive_rows,
+    rounded_up,
+    share,
+)  # fmt: skip
+from clearhead.compiled.products import product, product_onto
+from clearhead.compiled.simd import (
+    LANES,
+    ROWS,
+    VECTORS,
+    WIDTH,
+    exp,
+    get_byte,
+    get_float,
+    load,
+    put_float,
+    splat,
+    store,
+    where_greater,
+)
+
+FLOAT_BYTES = 4
+
+
+@njit(nogil=True)
+def visible(first: int, last: int, ahead: int, window: int, count: int) -> Any:
+    """Of so many, from where to where the others stand that positions first .. last see.
+
+    ``ahead`` tells which side may be seen: -1 what is before (keys, of causal queries), 1 what is after (queries, of
+    causal keys), 0 both.
+    """
+    begin, end = first - window + 1 if window else 0, last + window if window else count
+    if ahead > 0:
+        begin = first
+    if ahead < 0:
+        end = last + 1
+    return max(begin, 0), min(end, count)
+
+
+@njit(nogil=True)
+def crosses(plan: Plan, low: int, high: int) -> bool:
+    """Whether among distances low .. high there are some that causality or the window bars."""
+    return (plan.causal != 0 and low < 0) or (plan.window > 0 and max(high, -low) >= plan.window)
+
+
+@njit(nogil=True)
+def real_keys(plan: Plan, head: Head, first: int, count: int) -> int:
+    """How many keys of a tile are real."""
+    if not plan.padded:
+        return count
+    found = 0
+    for j in range(first, first + count):
+        found += 1 if get_byte(head.padding, j * plan.padding_key) else 0
+    return found
+
+
+@njit(nogil=True, forceinline=True)
+def score(plan: Plan, head: Head, part: Part, keys_in_rows: bool, bent: bool, space: Space) -> None:
+    """The scores of a panel and a tile, with all that is done to scores; ``bent`` if anything may have to be done."""
+    depth, length, last = plan.depth, rounded_up(plan.depth), rounded_up(part.last)
+    for r in range(part.first, last, ROWS):
+        product(
+            part.rows, r * length, length, 1, space.panels, part.panel * depth * WIDTH,
+            space.scores, r * WIDTH, space.largest, r // ROWS * WIDTH, depth,
+        )  # fmt: skip
+    distance, step = part.query + plan.keys - plan.queries - part.key, -1 if keys_in_rows else 1
+    far, near = (part.lanes - 1, part.last - 1) if keys_in_rows else (part.last - 1, part.lanes - 1)
+    bent = bent or crosses(plan, distance - near, distance + far)
+    if bent:
+        masked = plan.mask_kind != 0 or plan.padded != 0
+        if masked:
+            fetch_mask(plan, head, part, keys_in_rows, space.mask)
+        bend(plan, head.slope, distance, step, masked, (part.first, part.last), space)
+    if part.last < last:
+        bar_rows(part.last, last, space.scores)
+    if bent or part.last < last:
+        find_largest(part.first, last, space)
+
+
+@njit(nogil=True)
+def attend(plan: Plan, head: Head, results: Results, space: Space, block: int) -> None:
+    """The first pass for one block of queries."""
+    first = block * plan.block
+    count = min(plan.block, plan.queries - first)
+    sweep(plan, head, first, count, 0, space)
+    spoilt = np.float32(0)
+    for at in range(count):
+        spoilt += get_float(space.moment, at)
+    if np.isnan(spoilt):
+        # A score of minus infinity that no mask made: 0 times it is NaN. To bar such scores takes a look at each.
+        sweep(plan, head, first, count, 1, space)
+    finish(plan, first, count, results, space)
+
+
+@njit(nogil=True)
+def sweep(plan: Plan, head: Head, first: int, count: int, careful: int, space: Space) -> None:
+    """Takes a block of queries along all keys that any of them sees."""
+    start(plan, head, first, count, space)
+    filled, position = rounded_up(plan.features), first + plan.keys - plan.queries
+    begin, end = visible(position, position + count - 1, -1 if plan.causal else 0, plan.window, plan.keys)
+    for j in range(begin // TILE * TILE, end, TILE):
+        height = min(TILE, plan.keys - j)
+        real = real_keys(plan, head, j, height)
+        if not real:
+            continue
+        key, value = head.key + j * plan.key_row * FLOAT_BYTES, head.value + j * plan.value_row * FLOAT_BYTES
+        rows = lay_rows(key, plan.key_row, height, plan.depth, space.rows)
+        values = lay_rows(value, plan.value_row, height, plan.features, space.value)
+        bent = careful != 0 or plan.mask_kind != 0 or real < height or plan.cap != 0.0 or head.slope != 0.0
+        for panel in range((count + WIDTH - 1) // WIDTH):
+            i = first + panel * WIDTH
+            lanes, position = min(WIDTH, plan.queries - i), i + plan.keys - plan.queries
+            low, high = visible(position, position + lanes - 1, -1 if plan.causal else 0, plan.window, plan.keys)
+            part = Part(panel, i, j, max(low - j, 0) // ROWS * ROWS, min(high - j, height), lanes, rows, values)
+            if part.first < part.last:
+                score(plan, head, part, True, bent, space)
+                gather(plan, part, filled, space)
+
+
+@njit(nogil=True, forceinline=True)
+def gather(plan: Plan, part: Part, filled: int, space: Space) -> None:
+    """Adds a tile's scores, and the values with their weights, to what is known of a panel's queries."""
+    rows = (part.first, rounded_up(part.last))
+    if part.key == 0:
+        for at in range(part.first * WIDTH, min(part.last, SINKS) * WIDTH):
+            put_float(space.sink, part.panel * SINKS * WIDTH + at, get_float(space.scores, at))
+    find_peaks(rows, space)
+    if plan.top:
+        rank(part.panel, part.key, plan.top, rows, space)
+    share(part.panel, rows, space)
+    if plan.bands:
+        band(plan, part.panel, part.query + plan.keys - plan.queries - part.key, rows, space)
+    for e in range(0, filled, ROWS):
+        product_onto(
+            part.value, part.first * filled + e, 1, filled, space.scores, part.first * WIDTH,
+            space.output, (part.panel * filled + e) * WIDTH, space.kept, 0, rows[1] - part.first,
+        )  # fmt: skip
+
+
+@njit(nogil=True)
+def fetch_panels(source: int, stride: int, count: int, depth: int, scale: float, space: Space) -> None:
+    """A block's tokens, one in each lane."""
+    for panel in range((count + WIDTH - 1) // WIDTH):
+        lanes, at = min(WIDTH, count - panel * WIDTH), panel * depth * WIDTH
+        fetch_panel(source + panel * WIDTH * stride * FLOAT_BYTES, stride, lanes, depth, scale, space.panels, at)
+
+
+@njit(nogil=True)
+def start(plan: Plan, head: Head, first: int, count: int, space: Space) -> None:
+    """Fetches a block's queries and clears what is to be known of them."""
+    source = head.query + first * plan.query_row * FLOAT_BYTES
+    fetch_panels(source, plan.query_row, count, plan.depth, plan.scale, space)
+    fill(space.output, plan.block * rounded_up(plan.features), 0.0)
+    fill(space.peak, plan.block, FLOOR)
+    fill(space.total, plan.block, 0.0)
+    fill(space.moment, plan.block, 0.0)
+    clear_lists(plan.block, plan.top, space)
+    fill(space.sink, SINKS * plan.block, MASKED)
+    fill(space.band, plan.bands * plan.block, 0.0)
+
+
+@njit(nogil=True)
+def divide_rows(held: int, at: int, count: int, space: Space) -> None:
+    """Divides rows of a panel by each lane's sum, which is in ``columns``."""
+    for row in range(count):
+        for v in range(VECTORS):
+            where = at + row * WIDTH + v * LANES
+            store(held, where, load(held, where) / load(space.columns, v * LANES))
+
+
+@njit(nogil=True)
+def exponentials(held: int, at: int, count: int, panel: int, space: Space) -> None:
+    """Turns rows of scores that were kept aside into exponentials below each lane's largest score."""
+    for row in range(count):
+        for v in range(VECTORS):
+            where = at + row * WIDTH + v * LANES
+            store(held, where, exp(load(held, where) - load(space.peak, panel * WIDTH + v * LANES)))
+
+
+@njit(nogil=True)
+def finish(plan: Plan, first: int, count: int, results: Results, space: Space) -> None:
+    """Writes a block's results."""
+    filled = rounded_up(plan.features)
+    for panel in range((count + WIDTH - 1) // WIDTH):
+        for v in range(VECTORS):
+            total = load(space.total, panel * WIDTH + v * LANES)
+            # A lane that saw no key is all zeros, which 1 leaves as they are.
+            store(space.columns, v * LANES, where_greater(splat(1e-30), total, splat(1.0), total))
+        output, sink = panel * filled * WIDTH, panel * SINKS * WIDTH
+        exponentials(space.sink, sink, SINKS, panel, space)
+        divide_rows(space.output, output, filled, space)
+        divide_rows(space.sink, sink, SINKS, space)
+        divide_rows(space.band, panel * plan.bands * WIDTH, plan.bands, space)
+        divide_rows(space.moment, panel * WIDTH, 1, space)
+        for lane in range(min(WIDTH, count - panel * WIDTH)):
+            finish_query(plan, results, first + panel * WIDTH + lane, panel, lane, space)
+
+
+@njit(nogil=True)
+def copy_column(source: int, at: int, count: int, out: int, first: int) -> None:
+    """What one lane holds in so many rows, as a row."""
+    for row in range(count):
+        put_float(out, first + row, get_float(source, at + row * WIDTH))
+
+
+@njit(nogil=True)
+def finish_query(plan: Plan, results: Results, i: int, panel: int, lane: int, space: Space) -> None:
+    """Writes the results of one query."""
+    at = panel * WIDTH + lane
+    peak, total = get_float(space.peak, at), get_float(space.total, at)
+    put_float(results.shift, i, peak)
+    put_float(results.inverse, i, np.float32(0) if total == 0 else np.float32(1) / total)
+    # The mean of how far scores lie below the largest, by weight: 0 or less.
+    logarithm, mean = math.log(total) if total != 0 else -np.inf, get_float(space.moment, at)
+    put_float(results.max, i, np.float32(-np.inf) if total == 0 else peak)
+    put_float(results.logsumexp, i, np.float32(peak + logarithm))
+    put_float(results.entropy, i, np.float32(0) if total == 0 else np.float32(logarithm - mean))
+    copy_column(
+        space.output, panel * rounded_up(plan.features) * WIDTH + lane, plan.features, results.output, i * plan.features
+    )
+    copy_column(space.sink, panel * SINKS * WIDTH + lane, SINKS, results.sink, i * SINKS)
+    copy_column(space.band, panel * plan.bands * WIDTH + lane, plan.bands, results.bands, i * plan.bands)
+    finish_list(at, plan.top, (peak, total), results, i, space)
+
+
+@njit(nogil=True)
+def receive(plan: Plan, head: Head, results: Results, space: Space, block: int) -> None:
+    """The second pass for one block of keys."""
+    first = block * plan.block
+    count = min(plan.block, plan.keys - first)
+    source = head.key + first * plan.key_row * FLOAT_BYTES
+    fetch_panels(source, plan.key_row, count, plan.depth, 1.0, space)
+    fill(space.peak, plan.block, 0.0)
+    fill(space.total, plan.block, 0.0)
+    position = first - plan.keys + plan.queries
+    begin, end = visible(position, position + count - 1, 1 if plan.causal else 0, plan.window, plan.queries)
+    for i in range(begin // TILE * TILE, end, TILE):
+        height = min(TILE, plan.queries - i)
+        source = head.query + i * plan.query_row * FLOAT_BYTES
+        fetch_rows(source, plan.query_row, height, plan.depth, plan.scale, space.rows, rounded_up(plan.depth))
+        for panel in range((count + WIDTH - 1) // WIDTH):
+            j = first + panel * WIDTH
+            lanes, position = min(WIDTH, plan.keys - j), j - plan.keys + plan.queries
+            low, high = visible(position, position + lanes - 1, 1 if plan.causal else 0, plan.window, plan.queries)
+            part = Part(panel, i, j, max(low - i, 0) // ROWS * ROWS, min(high - i, height), lanes, space.rows, 0)
+            real = real_keys(plan, head, j, lanes)
+            if real and part.first < part.last:
+                bent = plan.mask_kind != 0 or real < lanes or plan.cap != 0.0 or head.slope != 0.0
+                score(plan, head, part, False, bent, space)
+                receive_rows(results, part, space)
+    for lane in range(count):
+        put_float(results.received_total, first + lane, get_float(space.total, lane))
+        put_float(results.received_max, first + lane, get_float(space.peak, lane))

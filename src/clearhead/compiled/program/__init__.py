@@ -1,0 +1,108 @@
+"""Large workings without Python between their lines: written down as a program, and done by all cores at once.
+
+Array code goes from line to line; at each, numbers come from memory and go back there, and threads of the BLAS and of
+other code get into each other's way. A program has an instruction for most lines, and all cores work at each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from functools import cache
+from importlib.util import find_spec
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearhead.axes import Shape
+from clearhead.ops import Array, threads
+from clearhead.ops.numpy import numpy_namespace as xp
+from clearhead.plan import Step
+
+if TYPE_CHECKING:
+    from clearhead.compiled.program.schedule import ByArrayCode, Compiled, Plan
+
+FEW = 64
+"""Fewer tokens than this are done before compiled code has been loaded."""
+
+CELLS = 1 << 20
+"""And so are workings of fewer numbers than this."""
+
+
+def planned(
+    steps: Sequence[Step], kept: Set[str], shapes: Mapping[str, Shape], arrays: Mapping[str, Array]
+) -> Plan | None:
+    """The stages in which steps are done for arrays like these; None where array code is to do them.
+
+    That is so for few numbers, for batches, for other types than float32, and where Numba, a BLAS that can be called
+    or a second core is missing.
+    """
+    lines = [line for step in steps for line in step.lines]
+    counts = (shapes[line.name][line.axes.index("token")] for line in lines if "token" in line.axes)
+    if (
+        max(counts, default=0) < FEW
+        or sum(prod(shapes[line.name]) for line in lines) < CELLS
+        or any(array.dtype.kind == "f" and array.dtype != np.float32 for array in arrays.values())
+        or any(len(shapes[line.name]) != len(line.axes) for line in lines)
+        or not _is_possible()
+    ):
+        return None
+    from clearhead.compiled.program.schedule import plan_of
+
+    return plan_of(steps, kept, shapes, arrays)
+
+
+@cache
+def _is_possible() -> bool:
+    if find_spec("numba") is None or find_spec("threadpoolctl") is None or threads.cores() < 2:
+        return False
+    from clearhead.compiled.program.blas import sgemm
+
+    return sgemm() is not None
+
+
+def run_planned(plan: Plan, values: dict[str, Array], flags: dict[str, Array]) -> None:
+    """Does all stages of a plan; adds their lines to the values, and to the flags what remarks find."""
+    from clearhead.compiled.program import blas
+    from clearhead.compiled.program.program import MEMORY
+    from clearhead.compiled.program.schedule import Compiled
+
+    known = {**values, MEMORY: np.empty(plan.size, np.uint8)}
+    with blas.single(), np.errstate(all="ignore"):
+        for stage in plan.stages:
+            if isinstance(stage, Compiled):
+                _by_program(stage, known, flags)
+            else:
+                _by_array_code(stage, known, flags)
+    for name in (*plan.done, MEMORY):
+        known.pop(name, None)
+    values.update(known)
+
+
+def _by_program(stage: Compiled, known: dict[str, Array], flags: dict[str, Array]) -> None:
+    from clearhead.compiled.program.blas import sgemm
+    from clearhead.compiled.program.program import MEMORY
+
+    product = sgemm()
+    if product is None:
+        raise RuntimeError("A program was planned without a BLAS to do it with.")
+    filled = {name: np.empty(prod(view.shape), np.float32) for name, view in stage.fills.items()}
+    stage.program.run({**known, **filled}, product)
+    for name, view in stage.fills.items():
+        known[name] = np.ndarray(view.shape, np.float32, filled[name], 0, view.strides)
+    for name, view in stage.leaves.items():
+        known[name] = np.ndarray(view.shape, np.float32, known[MEMORY], view.offset, view.strides)
+    for line, name in stage.flags.items():
+        flags[line] = known.pop(name)[..., 0] != 0
+    for name in stage.done:
+        known.pop(name, None)
+
+
+def _by_array_code(stage: ByArrayCode, known: dict[str, Array], flags: dict[str, Array]) -> None:
+    step, lent = stage.step, stage.lent
+    operands = [np.broadcast_to(np.float32(0), lent[name]) if name in lent else known[name] for name in step.operands]
+    result = np.ascontiguousarray(step.code(xp, *operands), np.float32)
+    # What it shares with an operand would change with it: memory is used again.
+    known[step.name] = result.copy() if any(np.may_share_memory(result, each) for each in operands) else result
+    if step.after and step.after.flag:
+        flags[step.name] = step.after.flag(xp, result, *operands)

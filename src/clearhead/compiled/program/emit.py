@@ -1,0 +1,155 @@
+"""What each operation is as instructions of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from clearhead.compiled.program.interpreter import Activation, Kind
+from clearhead.compiled.program.program import Instruction, Part, Unfit, View, Writer
+from clearhead.compiled.program.row_kernels import BYTES
+from clearhead.ops import Operation
+from clearhead.ops.fused import Between
+from clearhead.ops.textbook import linear, positions, scores, tokens
+
+FAR = 1 << 40
+"""Further than any token."""
+
+Emit = Callable[..., Instruction]
+"""Writes what one operation does: to a program, where its result goes, operands, and parameters by name."""
+
+
+def _norm(kind: Kind) -> Emit:
+    def emit(writer: Writer, out: View, x: View, *, eps: float) -> Instruction:
+        return writer.add(kind, out, x, reals=(eps, 0.0))
+
+    return emit
+
+
+def _matmul(writer: Writer, out: View, a: View, b: View) -> Instruction:
+    turned = b.strides[-1] != BYTES
+    b = b.turned if turned else b
+    _check_rows(a, b)
+    return writer.add(Kind.PRODUCT, out, a, b, inner=a.shape[-1], turned=turned)
+
+
+def _check_rows(*matrices: View) -> None:
+    """What the BLAS asks of matrices: rows that do not overlap, and begin where a number does."""
+    for each in matrices:
+        if each.strides[-2] < each.shape[-1] * BYTES or each.strides[-2] % BYTES:
+            raise Unfit
+
+
+def _matmul_transposed(writer: Writer, out: View, a: View, b: View) -> Instruction:
+    return _matmul(writer, out, a, b.turned)
+
+
+def _project(writer: Writer, out: View, x: View, w: View) -> Instruction:
+    """One product, if the columns of all heads lie side by side in memory, else one for each head."""
+    heads, width, depth = w.shape
+    if w.strides[0] != depth * w.strides[2] or not _is_side_by_side(out):
+        return _matmul(writer, out, x, w)
+    columns = w._replace(shape=(width, heads * depth), strides=w.strides[1:])
+    return _matmul(writer, out._replace(shape=(out.shape[1], heads * depth), strides=out.strides[1:]), x, columns)
+
+
+def _is_side_by_side(x: View) -> bool:
+    heads, _, depth = x.shape
+    return x.strides == (depth * BYTES, heads * depth * BYTES, BYTES)
+
+
+def _concat(writer: Writer, out: View, x: View) -> Instruction:
+    split = out._replace(shape=x.shape, strides=(x.shape[2] * BYTES, out.strides[0], BYTES))
+    return writer.add(Kind.COPY, split, x)
+
+
+def _repeat(writer: Writer, out: View, x: View, *, times: int) -> Instruction:
+    return writer.add(Kind.COPY, out, x, shared=times)
+
+
+def _rotate_half(writer: Writer, out: View, x: View, cos: View, sin: View) -> Instruction:
+    return writer.add(Kind.ROTATE_HALF, out, x, cos, sin, inner=cos.shape[-1])
+
+
+def weights(writer: Writer, out: View, query: View, key: View, *, between: Between) -> Instruction:
+    """Softmax of the scores of queries and keys, after what stands between."""
+    factor, cap, behind, ahead = 1.0, 0.0, FAR, FAR
+    for operation, parameters in between:
+        given = dict(parameters)
+        if operation is scores.scale_by_depth:
+            factor = query.shape[-1] ** -0.5
+        elif operation is scores.scale:
+            factor = given["factor"]
+        elif operation is scores.softcap:
+            cap = given["cap"]
+        elif operation is scores.mask_causal:
+            ahead = 0
+        else:
+            behind, ahead = given["width"] - 1, min(ahead, given["width"] - 1)
+    seen = key.shape[-2] - query.shape[-2], behind, ahead
+    _check_rows(query, key)
+    return writer.add(Kind.WEIGHTS, out, query, key, inner=query.shape[-1], seen=seen, reals=(factor, cap))
+
+
+EMIT: Mapping[Operation, Emit] = {
+    linear.matmul: _matmul,
+    linear.matmul_transposed: _matmul_transposed,
+    linear.weighted_sum: _matmul,
+    linear.project: _project,
+    linear.concat: _concat,
+    linear.repeat: _repeat,
+    tokens.layer_norm: _norm(Kind.LAYER_NORM),
+    tokens.rms_norm: _norm(Kind.RMS_NORM),
+    positions.rotate_half: _rotate_half,
+}
+"""The operations that have instructions."""
+
+ENDINGS: Mapping[Operation, tuple[Part, ...] | Activation] = {
+    linear.add: (Part.PLUS,),
+    linear.bias: (Part.PLUS,),
+    linear.head_bias: (Part.PLUS,),
+    linear.multiply: (Part.TIMES,),
+    tokens.gain: (Part.TIMES,),
+    tokens.gain_and_bias: (Part.TIMES, Part.PLUS),
+    tokens.silu: Activation.SILU,
+    tokens.gelu: Activation.GELU,
+    tokens.gelu_tanh: Activation.GELU_TANH,
+    tokens.relu: Activation.RELU,
+}
+"""The operations that can end the instruction before them, or are a copy with such an ending."""
+
+EITHER = frozenset({linear.add, linear.multiply})
+"""Of these it does not matter which operand comes first."""
+
+SIDE_BY_SIDE = frozenset({linear.project, linear.head_bias, linear.weighted_sum, positions.rotate_half})
+"""The operations whose results lie in memory with the heads of a token side by side."""
+
+
+def end(instruction: Instruction, operation: Operation, operands: Sequence[View]) -> bool:
+    """Ends an instruction with an operation on its result and these operands; says whether that could be done."""
+    parts = ENDINGS[operation]
+    if isinstance(parts, Activation):
+        return instruction.end([(Part.ACTIVATION, parts)])
+    if operation is linear.head_bias:
+        (bias,) = operands
+        heads, depth = bias.shape
+        if len(instruction.out.shape) == 3:
+            bias = bias._replace(shape=(heads, 1, depth), strides=(bias.strides[0], 0, bias.strides[1]))
+        elif bias.strides[0] == depth * bias.strides[1]:
+            # The product of all heads side by side: so lie their biases.
+            bias = bias._replace(shape=(heads * depth,), strides=bias.strides[1:])
+        else:
+            return False
+        operands = (bias,)
+    return instruction.end(list(zip(parts, operands, strict=True)))
+
+
+FLAGGED = frozenset({tokens.layer_norm, tokens.rms_norm, scores.softmax})
+"""The operations whose remarks the machine can look for."""
+
+
+def flag(writer: Writer, instruction: Instruction, found: View) -> None:
+    """Has it found out of which rows of an instruction's result its operation has a remark."""
+    if instruction.kind is Kind.WEIGHTS:
+        writer.add(Kind.UNATTENDED, found, instruction.out, inner=instruction.out.shape[-1])
+    else:
+        instruction.operands = (instruction.operands[0], found, None)

@@ -1,0 +1,191 @@
+"""Plans as stages: programs, and between them the steps that only array code can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import Shape
+from clearhead.compiled.program.emit import EITHER, EMIT, ENDINGS, FLAGGED, SIDE_BY_SIDE, end, flag, weights
+from clearhead.compiled.program.interpreter import Kind
+from clearhead.compiled.program.program import MEMORY, Instruction, Program, Unfit, View, Writer, view
+from clearhead.ops import Operation
+from clearhead.plan import Step, between
+
+
+class Compiled(Struct, frozen=True):
+    """A program, with the arrays that it fills and, of what is not kept, those that are there when it is done.
+
+    ``flags`` says for lines with remarks which of the arrays has what was found; ``done`` is needed no longer.
+    """
+
+    program: Program
+    fills: Mapping[str, View]
+    leaves: Mapping[str, View]
+    flags: Mapping[str, str]
+    done: tuple[str, ...]
+
+
+class ByArrayCode(Struct, frozen=True):
+    """A step that array code does, and the shapes of those operands of which it reads no number."""
+
+    step: Step
+    lent: Mapping[str, Shape]
+
+
+class Plan(Struct, frozen=True):
+    """Stages in order, the bytes of memory that they need for what is not kept, and what is let go at their end."""
+
+    stages: tuple[Compiled | ByArrayCode, ...]
+    size: int
+    done: tuple[str, ...]
+
+
+def plan_of(
+    steps: Sequence[Step],
+    kept: Set[str],
+    shapes: Mapping[str, Shape],
+    given: Mapping[str, np.ndarray[Any, Any]],
+) -> Plan:
+    """The stages of steps for arrays of these shapes."""
+    planning = _Planning(kept, shapes, given)
+    for step in steps:
+        planning.add(step)
+    planning.close()
+    return Plan(tuple(planning.stages), planning.writer.size, tuple(planning.done))
+
+
+class _Planning:
+    """Stages while they are planned: a program is written for as long as the steps have instructions."""
+
+    def __init__(self, kept: Set[str], shapes: Mapping[str, Shape], given: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        self.stages: list[Compiled | ByArrayCode] = []
+        self.writer = Writer()
+        self._kept = kept
+        self._shapes = shapes
+        self._views = {
+            name: View(name, 0, array.shape, array.strides)
+            for name, array in given.items()
+            if array.dtype == np.float32
+        }
+        self._open()
+
+    def _open(self) -> None:
+        self.done: list[str] = []
+        self._made: set[str] = set()
+        self._fills: dict[str, View] = {}
+        self._flags: dict[str, str] = {}
+        self._last: tuple[str, Instruction] | None = None
+
+    def close(self) -> None:
+        """Ends the program that is being written, if there is one."""
+        if self._made:
+            there = {name: self._views[name] for name in self._made if name in self._views}
+            leaves = {name: each for name, each in there.items() if each.buffer == MEMORY}
+            program = self.writer.program()
+            self.stages.append(Compiled(program, self._fills, leaves, self._flags, tuple(self.done)))
+            self._open()
+
+    def add(self, step: Step) -> None:
+        """Plans one step more."""
+        if not self._write(step):
+            self._leave_to_array_code(step)
+        for name in step.after.done if step.after else ():
+            self.done.append(name)
+            # What only the last instruction passes on to its own ending lies nowhere.
+            if (room := self._views.pop(name, None)) is not None:
+                self.writer.free(room)
+
+    def _leave_to_array_code(self, step: Step) -> None:
+        formula = step.lines[0].formula
+        reads = {name for name, role in zip(step.operands, formula.roles, strict=True) if role in formula.read}
+        if reads & self._made:
+            self.close()
+        # Else it needs nothing of the program that is being written, and comes before it.
+        lent = {name: self._shapes[name] for name in step.operands if name not in reads}
+        self.stages.append(ByArrayCode(step, lent))
+        self._views[step.name] = view(step.name, self._shapes[step.name])
+
+    def _write(self, step: Step) -> bool:
+        """Writes instructions for a step; says whether there are such."""
+        operation = step.lines[-1].operation
+        remarked = step.after is not None and step.after.flag is not None
+        if not self._views.keys() >= set(step.operands) or (remarked and operation not in FLAGGED):
+            return False
+        if self._end_last(step, operation):
+            return True
+        out = self._room(step, operation)
+        instruction = self._instruction(step, operation, out)
+        if instruction is None:
+            self.writer.free(out)
+            return False
+        if remarked:
+            found = view(f"{step.name} flag", (*out.shape[:-1], 1))
+            flag(self.writer, instruction, found)
+            self._fills[found.buffer] = found
+            self._flags[step.name] = found.buffer
+        self._note(step.name, out)
+        # Whether a query attends to nothing is seen behind its weights, which therefore have no ending.
+        self._last = None if instruction.kind is Kind.WEIGHTS else (step.name, instruction)
+        return True
+
+    def _room(self, step: Step, operation: Operation) -> View:
+        shape = self._shapes[step.name]
+        if operation not in SIDE_BY_SIDE:
+            return self._lay(step.name, shape)
+        heads, tokens, depth = shape
+        room = self._lay(step.name, (tokens, heads, depth))
+        down, across, number = room.strides
+        return room._replace(shape=shape, strides=(across, down, number))
+
+    def _lay(self, name: str, shape: Shape) -> View:
+        return view(name, shape) if name in self._kept else self.writer.room(shape)
+
+    def _instruction(self, step: Step, operation: Operation, out: View) -> Instruction | None:
+        """The instruction that a step is; None if there is none, or none for arrays that lie so."""
+        operands = [self._views[name] for name in step.operands]
+        try:
+            if len(step.lines) > 1:
+                return weights(self.writer, out, *operands, between=between(step.lines))
+            if operation in EMIT:
+                return EMIT[operation](self.writer, out, *operands, **dict(step.lines[-1].parameters))
+            if operation not in ENDINGS:
+                return None
+            copy = self.writer.add(Kind.COPY, out, operands[0])
+        except Unfit:
+            return None
+        if end(copy, operation, operands[1:]):
+            return copy
+        self.writer.drop()
+        return None
+
+    def _end_last(self, step: Step, operation: Operation) -> bool:
+        """Makes a step the ending of the instruction before, if that one's result is of no other use."""
+        if self._last is None or operation not in ENDINGS:
+            return False
+        name, instruction = self._last
+        at = 1 if operation in EITHER and step.operands[1] == name else 0
+        others = [each for index, each in enumerate(step.operands) if index != at]
+        of_no_other_use = step.after is not None and name in step.after.done and name not in others
+        if step.operands[at] != name or not of_no_other_use:
+            return False
+        if not end(instruction, operation, [self._views[each] for each in others]):
+            return False
+        out = self._views.pop(name)
+        if step.name in self._kept:
+            self.writer.free(out)
+            out = self._room(step, operation)
+            instruction.out = instruction.out._replace(buffer=out.buffer, offset=out.offset)
+        self._made.remove(name)
+        self._note(step.name, out)
+        self._last = step.name, instruction
+        return True
+
+    def _note(self, name: str, out: View) -> None:
+        self._views[name] = out
+        self._made.add(name)
+        if out.buffer != MEMORY:
+            self._fills[name] = out

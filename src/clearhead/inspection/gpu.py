@@ -1,0 +1,152 @@
+"""The host's half of the Triton kernel, for tensors on a GPU: starts the passes of `compiled.attention.triton_blocks`.
+
+It needs PyTorch and Triton, and is imported where tensors of a GPU are given. With TRITON_INTERPRET=1 in the
+environment before Triton is imported it runs on tensors in main memory, slowly; so it is tested without a GPU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from clearhead.compiled.attention import triton_blocks
+from clearhead.compiled.attention.triton_blocks import Given, How, Numbers, Sizes, Steps, Told, Work
+from clearhead.inspection.request import Request
+from clearhead.inspection.result import SINKS, Inspection, Received
+from clearhead.ops.textbook.scores import alibi_slopes
+
+Tensor = Any
+
+LEAST_WIDTH = 16
+"""Products of tiles in Triton take no fewer columns."""
+
+GRIDS = 16
+"""Into so many parts a pass is split if its progress is told. It cannot be told out of one that runs."""
+
+FAR = 2**31 - 1
+"""The edge beyond the last band: farther than any key."""
+
+
+def inspect(request: Request) -> Inspection:
+    """Works out a request whose tensors are float32 and on a GPU."""
+    work, how = _work(request), _how(request)
+    (batch, heads, queries, _), keys = request.query.shape, request.key.shape[2]
+    told = _told(request)
+    passes = [(triton_blocks.attend, batch * heads * -(-queries // triton_blocks.ROWS.value))]
+    if request.received:
+        passes.append((triton_blocks.receive, batch * heads * -(-keys // triton_blocks.COLUMNS.value)))
+    whole, done = sum(programs for _, programs in passes), 0
+    # Triton starts kernels on the current device, which need not be that of the tensors.
+    with torch.cuda.device_of(request.query):  # type: ignore[no-untyped-call]
+        for run, programs in passes:
+            part = programs if request.progress is None else -(-programs // GRIDS)
+            for before in range(0, programs, part):
+                count = min(part, programs - before)
+                run[(count,)](work, told, before, how, **triton_blocks.OPTIONS)
+                done += count
+                if request.progress is not None:
+                    _wait_for(request.query)
+                    request.progress(done, whole)
+    return _inspection(request, told)
+
+
+def _wait_for(tensor: Tensor) -> None:
+    if tensor.is_cuda:
+        torch.cuda.current_stream().synchronize()
+
+
+def _work(request: Request) -> Work:
+    _, heads, queries, depth = request.query.shape
+    _, groups, keys, features = request.value.shape
+    given, spec = _given(request), request.spec
+    return Work(
+        given,
+        Steps(*(_strides(getattr(given, name)) for name in Steps._fields)),
+        Sizes(heads, groups, queries, keys, depth, features, request.top, request.bands),
+        Numbers(float(request.scale), float(spec.softcap or 0), spec.window or 0),
+    )
+
+
+def _given(request: Request) -> Given:
+    query, mask, padding = request.query, request.mask, request.padding
+    edges = slopes = None
+    if request.edges is not None:
+        edges = torch.tensor([0, *(min(e, FAR) for e in request.edges), FAR], dtype=torch.int32, device=query.device)
+    if request.spec.alibi:
+        slopes = alibi_slopes(query[0, :, :1, :1], heads=request.spec.heads)
+    if mask is not None and mask.dtype == torch.bool:
+        mask = mask.view(torch.uint8)
+    return Given(
+        query, request.key, request.value, mask, None if padding is None else padding.view(torch.uint8), edges, slopes
+    )
+
+
+def _strides(tensor: Tensor | None) -> tuple[int, ...]:
+    """In numbers; 0 along axes of one number, so that it serves for any."""
+    if tensor is None:
+        return ()
+    return tuple(0 if size == 1 else step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def _mask_kind(mask: Tensor | None) -> int:
+    if mask is None:
+        return 0
+    return int((triton_blocks.BOOLEAN if mask.dtype == torch.bool else triton_blocks.ADDITIVE).value)
+
+
+def _how(request: Request) -> How:
+    mask, spec = request.mask, request.spec
+    return How(
+        depth=_width(request.query.shape[3], LEAST_WIDTH),
+        features=_width(request.value.shape[3], LEAST_WIDTH),
+        top=_width(request.top, 0),
+        bands=_width(request.bands, 0),
+        mask=0
+        if mask is None
+        else (triton_blocks.BOOLEAN if mask.dtype == torch.bool else triton_blocks.ADDITIVE).value,
+        padded=request.padding is not None,
+        capped=spec.softcap is not None,
+        alibi=spec.alibi,
+        causal=spec.causal,
+        windowed=spec.window is not None,
+    )
+
+
+def _width(size: int, least: int) -> int:
+    """The next power of two; 0 of nothing."""
+    return max(least, 1 << (size - 1).bit_length() if size else 0)
+
+
+def _told(request: Request) -> Told:
+    """The tensors to be filled."""
+    batch, heads, queries, _ = request.query.shape
+    each = (batch, heads, queries)
+    received = (batch, heads, request.key.shape[2]) if request.received else (0,)
+    shapes = {
+        "output": (*each, request.value.shape[3]),
+        "top_weights": (*each, request.top),
+        "top_keys": (*each, request.top),
+        "sink": (*each, SINKS),
+        "bands": (*each, request.bands),
+        "received_total": received,
+        "received_max": received,
+    }
+    types = {"top_keys": torch.int64}
+    return Told(**{
+        name: torch.empty(shapes.get(name, each), dtype=types.get(name, torch.float32), device=request.query.device)
+        for name in Told._fields
+    })  # fmt: skip
+
+
+def _inspection(request: Request, told: Told) -> Inspection:
+    names = ("output", "logsumexp", "entropy", "max", "top_weights", "top_keys", "sink")
+    received = None
+    if request.received:
+        received = Received(request.unflatten(told.received_total), request.unflatten(told.received_max))
+    return Inspection(
+        **{name: request.unflatten(getattr(told, name)) for name in names},
+        bands=None if request.edges is None else request.unflatten(told.bands),
+        edges=request.edges or (),
+        received=received,
+    )

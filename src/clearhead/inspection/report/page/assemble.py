@@ -1,0 +1,55 @@
+"""One file of everything: the modules joined, the styles, the content, and a table for those who have no scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from clearhead.inspection.report.page.content import content_of
+from clearhead.inspection.survey import Survey
+from clearhead.show.formula.mathml import escape
+from clearhead.show.page.assemble import FOLDER as PAGE
+from clearhead.show.page.assemble import file_of, joined
+
+FOLDER = Path(__file__).parent
+
+SHARED = ("dom", "number", "content")
+"""Modules of the page of a trace that the report uses too."""
+
+MODULES = ("survey", "plotting", "overview", "strip", "head", "pairs", "report")
+"""The report's own modules, each after those it imports."""
+
+START = "$report.start(document);"
+
+
+def report(survey: Survey) -> bytes:
+    """A survey as one HTML file that needs nothing else, neither a network nor a server."""
+    content, numbers = content_of(survey)
+    paper = "\n".join(_paper(survey))
+    return file_of(content, numbers, (styles(), f"{program()}{START}"), paper).encode("utf-8", "backslashreplace")
+
+
+@cache
+def program() -> str:
+    """The modules as one."""
+    return joined((*(PAGE / f"{name}.js" for name in SHARED), *(FOLDER / f"{name}.js" for name in MODULES)))
+
+
+@cache
+def styles() -> str:
+    """The style sheets: the page's, and the report's own."""
+    return (PAGE / "page.css").read_text("utf-8") + (FOLDER / "report.css").read_text("utf-8")
+
+
+def _paper(survey: Survey) -> Iterator[str]:
+    """The summary as a table."""
+    summary = survey.summary()
+    yield f"<h1>{escape(survey.model)}</h1><p>{len(survey.tokens):,} tokens.</p>"
+    yield "<table><thead><tr><th>layer<th>head<th>entropy<th>sink<th>distance<th>largest</tr></thead><tbody>"
+    for row, layer in enumerate(survey.layers):
+        for head in range(summary.entropy.shape[1]):
+            found = (summary.entropy, summary.sink, summary.distance, summary.largest)
+            numbers = "".join(f"<td>{each[row, head]:.3g}" for each in found)
+            yield f"<tr><td>{layer}<td>{head}{numbers}</tr>"
+    yield "</tbody></table>"

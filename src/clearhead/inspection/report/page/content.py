@@ -1,0 +1,93 @@
+"""What a report shows: words as plain data, numbers packed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clearhead.inspection.report.pairs import Pairs, strongest
+from clearhead.inspection.report.summary import told
+from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
+from clearhead.show.cells import visible
+from clearhead.show.page.arrays import Packed, pack
+
+Data = dict[str, Any]
+
+MAX_PAIRS = 40
+"""So many pairs of each head are listed."""
+
+KEPT_BITS = 10
+"""Of the 23 bits behind the point of a number along the text: three digits, and half of the file."""
+
+
+def content_of(survey: Survey) -> tuple[Data, dict[str, Packed]]:
+    """All that a report shows, and its packed numbers by name."""
+    first = next(iter(survey.layers.values()), None)
+    received = first is not None and first.received_total is not None
+    name, _, kind = visible(survey.model).partition(": ")
+    content = {
+        "title": name,
+        "about": f"{kind}, on {len(survey.tokens):,} tokens. Every weight was worked out, and none was stored.",
+        "notes": [*map(visible, survey.notes), *_missing(survey)],
+        "tokens": [visible(piece) for piece in pieces(survey.tokens)],
+        "layers": list(survey.layers),
+        "heads": 0 if first is None else first.entropy.shape[0],
+        "edges": list(survey.edges),
+        "causal": survey.causal,
+        "along": (["received_total", "received_max"] if received else []) + ["entropy", "sink"],
+        "pairs": MAX_PAIRS,
+    }
+    return content, _numbers(survey)
+
+
+def _missing(survey: Survey) -> list[str]:
+    if not survey.missing:
+        return []
+    return [f"Interrupted: {told(survey.missing)} of the model {'is' if len(survey.missing) == 1 else 'are'} missing."]
+
+
+def pieces(tokens: Sequence[str]) -> list[str]:
+    """Tokens such that one after the other they are a text: WordPiece's carry no spaces, and mark what goes on.
+
+    >>> pieces(["[CLS]", "in", "##spect"]), pieces(["In", "spect", " it"])
+    (['[CLS]', ' in', 'spect'], ['In', 'spect', ' it'])
+    """
+    if any(token.startswith(" ") for token in tokens):
+        return list(tokens)
+    return [
+        token.removeprefix("##") if n == 0 or token.startswith("##") else f" {token}" for n, token in enumerate(tokens)
+    ]
+
+
+def _numbers(survey: Survey) -> dict[str, Packed]:
+    summary = survey.summary()
+    numbers = {f"summary.{name}": pack(getattr(summary, name)) for name in summary.__struct_fields__}
+    for layer, found in survey.layers.items():
+        numbers |= {f"{layer}.{name}": packed for name, packed in _of_layer(found).items()}
+    return numbers
+
+
+def _of_layer(found: LayerStatistics) -> dict[str, Packed]:
+    numbers = {"bands": pack(found.bands.astype(np.float32)), "entropy": pack(shortened(found.entropy))}
+    numbers["sink"] = pack(shortened(found.sink.sum(-1)))
+    if found.received_total is not None and found.received_max is not None:
+        numbers["received_total"] = pack(shortened(found.received_total))
+        numbers["received_max"] = pack(shortened(found.received_max))
+    for name, beyond in (("all", False), ("beyond", True)):
+        numbers |= _of_pairs(f"pairs.{name}", strongest(found, MAX_PAIRS, beyond=beyond))
+    return numbers
+
+
+def _of_pairs(name: str, pairs: Pairs) -> dict[str, Packed]:
+    return {f"{name}.{part}": pack(getattr(pairs, part).astype(np.float32)) for part in ("query", "key", "weight")}
+
+
+def shortened(numbers: Numbers) -> Numbers:
+    """The numbers rounded to the bits that a reader sees, the others zero, so that they take no room."""
+    drop = 23 - KEPT_BITS
+    bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    rounded = (bits + (1 << (drop - 1))) >> drop << drop
+    short: Numbers = rounded.astype(np.uint32).view(np.float32)
+    return short

@@ -1,0 +1,165 @@
+// All heads at once: a heat map of layers and heads, shaded by one number of each.
+
+import { h } from "../../show/page/dom.js";
+import { between, fit, inks, position, press } from "./plotting.js";
+import { STATISTICS, told } from "./survey.js";
+
+/**
+ * @typedef {import("./survey.js").Survey} Survey
+ * @typedef {import("./survey.js").Place} Place
+ * @typedef {import("./survey.js").Statistic} Statistic
+ */
+
+const LEFT = 44;
+const TOP = 8;
+const BOTTOM = 34;
+const MAX_SIDE = 34;
+const LEAST_SIDE = 9;
+
+/** @type {Record<string, [number, number]>} */
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+export class Overview {
+  /**
+   * @param {Survey} survey
+   * @param {(place: Place) => void} choose
+   */
+  constructor(survey, choose) {
+    this.survey = survey;
+    this.choose = choose;
+    /** @type {Statistic} */
+    this.statistic = "entropy";
+    /** @type {Place} */
+    this.place = { layer: 0, head: 0 };
+    this.canvas = h("canvas", {
+      tabindex: 0, role: "img", class: "heat",
+      onclick: (/** @type {MouseEvent} */ event) => this.at(event, (place) => this.choose(place)),
+      onpointermove: (/** @type {PointerEvent} */ event) => this.at(event, (place) => this.tell(place)),
+      onpointerleave: () => this.tell(this.place),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event),
+    });
+    this.kinds = h(
+      "div", { class: "kinds", role: "group", "aria-label": "What the shades show" },
+      STATISTICS.map(({ name, title }) => h("button", { type: "button", "data-name": name, onclick: () => this.show(name) }, title)),
+    );
+    this.says = h("p", { class: "says" });
+    this.scale = h("div", { class: "scale", "aria-hidden": "true" });
+    this.said = h("p", { class: "said", "aria-live": "polite" });
+    this.box = h("div", { class: "scroller" }, this.canvas);
+    this.element = h(
+      "section", { class: "card-box heads-overview", "aria-label": "All heads" },
+      h("div", { class: "bar" }, h("h2", null, "All heads"), this.kinds), this.says, this.box,
+      h("div", { class: "under" }, this.said, this.scale),
+    );
+  }
+
+  /** @param {Statistic} statistic */
+  show(statistic) {
+    this.statistic = statistic;
+    this.draw();
+    this.tell(this.place);
+  }
+
+  /** @param {Place} place */
+  look(place) {
+    this.place = place;
+    this.draw();
+    this.tell(place);
+  }
+
+  get kind() {
+    const found = STATISTICS.find(({ name }) => name === this.statistic);
+    if (!found) throw new Error(this.statistic);
+    return found;
+  }
+
+  /** @returns {[number, number]} */
+  get span() {
+    const numbers = [...(this.survey.summary.get(this.statistic) ?? [])].filter((each) => Number.isFinite(each));
+    const low = numbers.reduce((a, b) => Math.min(a, b), Infinity);
+    const high = numbers.reduce((a, b) => Math.max(a, b), -Infinity);
+    return this.kind.log ? [Math.max(low, 0.5), Math.max(high, 1)] : [Math.min(low, 0), high];
+  }
+
+  draw() {
+    const { layers, heads } = this.survey.content;
+    const room = (this.box.clientWidth || 700) - LEFT - 8;
+    const wide = Math.min(Math.max(Math.floor(room / layers.length), LEAST_SIDE), MAX_SIDE * 2);
+    const high = Math.min(MAX_SIDE, Math.max(Math.floor(420 / heads), LEAST_SIDE));
+    this.cell = { wide, high };
+    const pen = fit(this.canvas, LEFT + wide * layers.length + 8, TOP + high * heads + BOTTOM);
+    const ink = inks(this.canvas);
+    const [low, top] = this.span;
+    for (let layer = 0; layer < layers.length; layer += 1) {
+      for (let head = 0; head < heads; head += 1) {
+        const part = position(this.survey.value(this.statistic, { layer, head }), low, top, this.kind.log);
+        pen.fillStyle = between(ink.cell, ink.above, part);
+        pen.fillRect(LEFT + layer * wide + 1, TOP + head * high + 1, wide - 2, high - 2);
+      }
+    }
+    this.label(pen, ink.soft, ink.font);
+    pen.strokeStyle = ink.lit;
+    pen.lineWidth = 2.5;
+    pen.strokeRect(LEFT + this.place.layer * wide, TOP + this.place.head * high, wide, high);
+    this.scale.replaceChildren(told(low), h("i", null), told(top));
+    this.says.textContent = this.kind.says;
+    this.canvas.setAttribute("aria-label", `${this.kind.title} by layer and head. Arrow keys choose a head.`);
+    press(this.kinds, this.statistic);
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} pen
+   * @param {string} colour
+   * @param {string} font
+   */
+  label(pen, colour, font) {
+    const { layers, heads } = this.survey.content;
+    const { wide, high } = this.cell ?? { wide: 1, high: 1 };
+    pen.fillStyle = colour;
+    pen.font = `12px ${font}`;
+    pen.textBaseline = "middle";
+    pen.textAlign = "right";
+    const rows = Math.ceil(13 / high);
+    for (let head = 0; head < heads; head += rows) pen.fillText(String(head), LEFT - 6, TOP + (head + 0.5) * high);
+    pen.textAlign = "center";
+    const bottom = TOP + heads * high;
+    const columns = Math.ceil(24 / wide);
+    for (let n = 0; n < layers.length; n += columns) pen.fillText(String(layers[n]), LEFT + (n + 0.5) * wide, bottom + 10);
+    pen.textAlign = "left";
+    pen.fillText("layer →", LEFT, bottom + 26);
+    pen.save();
+    pen.translate(9, TOP + (heads * high) / 2);
+    pen.rotate(-Math.PI / 2);
+    pen.textAlign = "center";
+    pen.fillText("head", 0, 0);
+    pen.restore();
+  }
+
+  /**
+   * @param {MouseEvent} event
+   * @param {(place: Place) => void} use
+   */
+  at(event, use) {
+    const { wide, high } = this.cell ?? { wide: 1, high: 1 };
+    const layer = Math.floor((event.offsetX - LEFT) / wide);
+    const head = Math.floor((event.offsetY - TOP) / high);
+    const { layers, heads } = this.survey.content;
+    if (layer >= 0 && layer < layers.length && head >= 0 && head < heads) use({ layer, head });
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const step = STEPS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const { layers, heads } = this.survey.content;
+    const layer = Math.min(Math.max(this.place.layer + step[0], 0), layers.length - 1);
+    const head = Math.min(Math.max(this.place.head + step[1], 0), heads - 1);
+    this.choose({ layer, head });
+  }
+
+  /** @param {Place} place */
+  tell(place) {
+    this.said.textContent = `${this.survey.name(place)}: ${told(this.survey.value(this.statistic, place))}`;
+  }
+}

@@ -1,0 +1,43 @@
+"""What a survey found, in a few words."""
+
+from __future__ import annotations
+
+from clearhead.inspection.survey import Numbers, Survey
+
+SHOWN = 8
+"""Beyond so many layers a list of them is told by its ends."""
+
+
+def told(layers: tuple[int, ...]) -> str:
+    """Layers in words: ``layer 3``, ``layers 3, 4, 5``."""
+    if len(layers) == 1:
+        return f"layer {layers[0]}"
+    if len(layers) > SHOWN and layers[-1] - layers[0] == len(layers) - 1:
+        return f"layers {layers[0]} to {layers[-1]}"
+    return f"layers {', '.join(map(str, layers))}"
+
+
+def summary(survey: Survey) -> str:
+    """The heads that stand out, a line for each kind of number."""
+    found = survey.summary()
+    layers = tuple(survey.layers)
+
+    def where(numbers: Numbers, place: int) -> str:
+        layer, head = divmod(place, numbers.shape[1])
+        return f"layer {layers[layer]}, head {head} ({numbers.flat[place]:.3g})"
+
+    def most(numbers: Numbers) -> str:
+        return where(numbers, int(numbers.argmax()))
+
+    def least(numbers: Numbers) -> str:
+        return where(numbers, int(numbers.argmin()))
+
+    return "\n".join(
+        [
+            f"{survey.model}; {len(survey.tokens):,} tokens",
+            f"Entropy, in nats:         from {least(found.entropy)} to {most(found.entropy)}",
+            f"On the first four tokens: the most in {most(found.sink)}",
+            f"Distance, in tokens:      the farthest in {most(found.distance)}",
+            f"Largest weight:           the most in {most(found.largest)}",
+        ]
+    )

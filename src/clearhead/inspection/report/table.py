@@ -1,0 +1,107 @@
+"""The numbers of a survey as a table: a row for each head, or for each token of each head; written layer by layer."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from io import TextIOWrapper
+from itertools import pairwise
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from clearhead.extras import need
+from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
+from clearhead.show.cells import visible
+
+Columns = dict[str, Any]
+"""Columns by name: arrays or lists of one length."""
+
+
+def by_head(survey: Survey) -> Iterator[Columns]:
+    """For each layer a row for each head: what `Survey.summary` tells, and the weight by distance."""
+    summary = survey.summary()
+    for row, (layer, found) in enumerate(survey.layers.items()):
+        heads = np.arange(found.entropy.shape[0])
+        yield {
+            "layer": np.full(len(heads), layer),
+            "head": heads,
+            "entropy": summary.entropy[row],
+            "sink": summary.sink[row],
+            "distance": summary.distance[row],
+            "largest": summary.largest[row],
+            **{
+                f"weight_{name}": found.bands[:, band].astype(np.float32)
+                for band, name in enumerate(bands(survey.edges))
+            },
+        }
+
+
+def by_token(survey: Survey) -> Iterator[Columns]:
+    """A row for each token of each head: its entropy and largest weights as a query, and what it gets as a key."""
+    names = [visible(token) for token in survey.tokens]
+    for layer, found in survey.layers.items():
+        for head in range(found.entropy.shape[0]):
+            yield {
+                "layer": np.full(len(names), layer),
+                "head": np.full(len(names), head),
+                "token": np.arange(len(names)),
+                "text": names,
+                **_of_tokens(found, head),
+            }
+
+
+def _of_tokens(found: LayerStatistics, head: int) -> dict[str, Numbers]:
+    columns = {"entropy": found.entropy[head], "sink": found.sink[head].sum(-1)}
+    for rank in range(found.top_keys.shape[-1]):
+        columns[f"top{rank + 1}_token"] = found.top_keys[head, :, rank]
+        columns[f"top{rank + 1}_weight"] = found.top_weights[head, :, rank]
+    if found.received_total is not None and found.received_max is not None:
+        columns |= {"received_total": found.received_total[head], "received_max": found.received_max[head]}
+    return columns
+
+
+ROWS: Mapping[str, Callable[[Survey], Iterator[Columns]]] = {"head": by_head, "token": by_token}
+
+
+def bands(edges: tuple[int, ...]) -> list[str]:
+    """The names of bands of distance: ``0``, ``1``, ``2_3``, ``4_7`` ... ``512_on``."""
+    names = [f"{a}" if b == a + 1 else f"{a}_{b - 1}" for a, b in pairwise((0, *edges))]
+    return [*names, f"{edges[-1]}_on"] if edges else ["all"]
+
+
+def write_csv(survey: Survey, file: BinaryIO, by: str) -> None:
+    """Writes a table in UTF-8, with a heading. Texts that a spreadsheet would take for formulas begin with ``'``."""
+    text = TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    heading: list[str] = []
+    for columns in ROWS[by](survey):
+        if not heading:
+            heading = list(columns)
+            writer.writerow(heading)
+        writer.writerows(zip(*(map(_cell, column) for column in columns.values()), strict=True))
+    text.detach()
+
+
+def _cell(value: Any) -> str:
+    """A number with the digits that tell it from its neighbours; a text that does nothing."""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
+    return str(value)
+
+
+def write_parquet(survey: Survey, file: BinaryIO, by: str) -> None:
+    """Writes a table as Apache Parquet.
+
+    Raises:
+        MissingPackage: pyarrow is not installed.
+    """
+    arrow, parquet = need("pyarrow", "survey"), need("pyarrow.parquet", "survey")
+    writer: Any = None
+    for columns in ROWS[by](survey):
+        batch = arrow.table(columns)
+        if writer is None:
+            writer = parquet.ParquetWriter(file, batch.schema)
+        writer.write_table(batch)
+    if writer is not None:
+        writer.close()

@@ -1,0 +1,226 @@
+"""A model worked out layer by layer, its attention by the fused kernel: statistics of all weights, none of them stored.
+
+The lines up to queries, keys and values, and those behind the heads, are the working's own; in the place of the lines
+from ``scores`` to ``head`` stands `clearhead.inspect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.errors import ShapeError, UnknownName
+from clearhead.inspection import Inspection, inspect
+from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
+from clearhead.line import Line
+from clearhead.models.inputs import Inputs, Source, inputs_of
+from clearhead.ops.textbook import linear
+from clearhead.working import Working
+
+if TYPE_CHECKING:
+    from clearhead.models.model import Model
+
+TRAINED = ("max_position_embeddings", "context_length", "n_positions", "n_ctx", "max_seq_len")
+"""Where configs say how many tokens the training saw at once."""
+
+Progress = Callable[[float], object]
+"""Is told which share of the whole is done."""
+
+
+class Asked(Struct, frozen=True):
+    """What is asked of every layer: the options of `Model.inspect` of the same names."""
+
+    top: int = 4
+    bands: Sequence[int] | None = None
+    received: bool = True
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of an inspection; ``partial`` has the layers that were finished, and names the missing."""
+
+    def __init__(self, partial: Survey) -> None:
+        super().__init__("the inspection was interrupted")
+        self.partial = partial
+
+
+class _Layer(Struct, frozen=True):
+    """The names of the lines where a layer's attention is cut out."""
+
+    query: str
+    key: str
+    value: str
+    head: str
+
+
+def survey(
+    model: Model, source: Source, layers: Iterable[int] | None, asked: Asked, progress: Progress | None = None
+) -> Survey:
+    """Inspects a model; see `Model.inspect`.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed.
+    """
+    inputs = _inputs(model, source)
+    chosen = _chosen(model, layers)
+    edges = tuple(asked.bands) if asked.bands is not None else doubling(len(inputs.tokens or ()))
+    run = _Run(model, inputs, Asked(max(asked.top, 1), edges, asked.received), progress)
+    found: dict[int, LayerStatistics] = {}
+
+    def told(missing: Iterable[int] = ()) -> Survey:
+        return Survey(
+            model=repr(model).strip("<>").removeprefix("Model "),
+            tokens=inputs.tokens or (),
+            layers=found,
+            missing=tuple(missing),
+            edges=edges,
+            causal=model.conventions.causal,
+            output=run.hidden,
+            notes=notes_of(model, len(inputs.tokens or ())),
+            kernel=run.kernel,
+        )
+
+    try:
+        for layer in range(max(chosen) + 1):
+            statistics = run.layer(layer, count=max(chosen) + 1, tell=layer in chosen)
+            if statistics is not None:
+                found[layer] = statistics
+    except KeyboardInterrupt:
+        raise Interrupted(told(layer for layer in chosen if layer not in found)) from None
+    return told()
+
+
+def doubling(tokens: int) -> tuple[int, ...]:
+    """Edges of bands that each reach twice as far as the one before: the token itself, the next, 2 to 3, 4 to 7 ..."""
+    return tuple(2**power for power in range(max(1, (tokens - 1).bit_length())))
+
+
+def notes_of(model: Model, tokens: int) -> tuple[str, ...]:
+    """What a reader should know: whether the text is longer than those that the model was trained on."""
+    config = model.checkpoint.config
+    trained = next((config[name] for name in TRAINED if isinstance(config.get(name), int)), None)
+    if trained is None or tokens <= trained:
+        return ()
+    return (
+        f"The text has {tokens:,} tokens, and the model was trained on at most {trained:,} at once: what it does "
+        f"behind these says little of how it works within them.",
+    )
+
+
+def _inputs(model: Model, source: Source) -> Inputs:
+    if model.conventions.patches:
+        raise UnknownName(f"{model.path}: inspect reads texts, and this model reads images. Trace it instead.")
+    inputs = inputs_of(model, source)
+    if inputs.tokens is None:
+        raise ShapeError("inspect reads one text at a time, and got several. Call it once for each.")
+    return inputs
+
+
+def _chosen(model: Model, layers: Iterable[int] | None) -> tuple[int, ...]:
+    count = model.conventions.layers
+    chosen = tuple(range(count)) if layers is None else tuple(sorted(set(layers)))
+    if wrong := [layer for layer in chosen if not 0 <= layer < count]:
+        raise UnknownName(f"layers: the model has layers 0 to {count - 1}, not {wrong[0]}.")
+    if not chosen:
+        raise UnknownName("layers names none. Leave it out for all.")
+    return chosen
+
+
+class _Run:
+    """A model on its way through the layers: the hidden state between two of them, and what the next reads of it."""
+
+    def __init__(self, model: Model, inputs: Inputs, asked: Asked, progress: Progress | None) -> None:
+        self.model, self.asked, self.progress = model, asked, progress
+        self.working = model.working()
+        self.specs = model.conventions.spec().layers
+        self.weights = model.arrays
+        self.kernel = ""
+        model.check_length(inputs, self.weights)
+        cut = _cut(self.working, 0)
+        self.at = model.hidden[0], self._between(inputs.arrays, model.hidden[0], cut.query, cut.key, cut.value)
+
+    @property
+    def hidden(self) -> Numbers:
+        """The state behind the last layer that is done."""
+        stream, arrays = self.at
+        return arrays[stream]
+
+    def layer(self, number: int, *, count: int, tell: bool) -> LayerStatistics | None:
+        """Works a layer out, up to what the next one's attention reads, and tells of it."""
+        cut = _cut(self.working, number)
+        asked = self.asked if tell else Asked(0, (), received=False)
+        found = self._attend(number, cut, asked, count)
+        after = self.model.hidden[number + 1]
+        wanted: tuple[str, ...] = ()
+        if number + 1 < count:
+            ahead = _cut(self.working, number + 1)
+            wanted = ahead.query, ahead.key, ahead.value
+        before = {self.model.hidden[number]: self.hidden, cut.head: found.output}
+        self.at = after, self._between(before, after, *wanted)
+        self._report((number + 1) / count)
+        return _statistics(found) if tell else None
+
+    def _attend(self, number: int, cut: _Layer, asked: Asked, count: int) -> Inspection:
+        _, arrays = self.at
+        query, key, value = (arrays[name] for name in (cut.query, cut.key, cut.value))
+        share = self._attention_share(number, query.shape[-2], asked)
+
+        def progress(done: int, whole: int) -> None:
+            self._report((number + share * done / max(whole, 1)) / count)
+
+        found = inspect(
+            query, key, value, spec=self.specs[number].attention, top=asked.top, received=asked.received,
+            bands=asked.bands or None, progress=progress,
+        )  # fmt: skip
+        self.kernel = f"{found.kernel}: {found.reason}"
+        return found
+
+    def _between(self, arrays: Mapping[str, Numbers], *wanted: str) -> dict[str, Numbers]:
+        """Lines worked out from these and the weights, nothing else kept."""
+        between = self.working.starting_at(*arrays).ending_at(*wanted)
+        given = {each.name: arrays.get(each.name, self.weights.get(each.name)) for each in between.givens}
+        made = between.run(given, keep=wanted, compiled=self.model.compiled)
+        return {name: made[name] for name in wanted}
+
+    def _attention_share(self, number: int, tokens: int, asked: Asked) -> float:
+        """Which part of a layer's work is attention, by counting multiplications: for telling what is left."""
+        c = self.model.conventions
+        pairs = tokens * tokens * (0.5 if c.causal else 1.0)
+        attention = pairs * c.heads * c.head_depth * (3 if asked.received else 2)
+        prefix = f"layers.{number}."
+        rest = tokens * sum(array.size for name, array in self.weights.items() if name.startswith(prefix))
+        return attention / (attention + rest)
+
+    def _report(self, share: float) -> None:
+        if self.progress is not None:
+            self.progress(share)
+
+
+def _cut(working: Working, layer: int) -> _Layer:
+    """Where the attention of a layer begins and ends."""
+    lines = {line.name: line for line in working.lines}
+    scores, head = (lines[f"layers.{layer}.attention.{name}"] for name in ("scores", "head"))
+    query, key = scores.operands
+    return _Layer(query, _shared(working, key), _shared(working, head.operands[1]), head.name)
+
+
+def _shared(working: Working, name: str) -> str:
+    """What is repeated for each head of a group, which the kernel need not have repeated."""
+    line = working.line(name)
+    return line.operands[0] if isinstance(line, Line) and line.operation is linear.repeat else name
+
+
+def _statistics(found: Inspection) -> LayerStatistics:
+    """What is kept of an inspection: less than 60 bytes for each token of each head, in float32."""
+    received = found.received
+    return LayerStatistics(
+        entropy=found.entropy,
+        sink=found.sink,
+        top_weights=found.top_weights,
+        top_keys=np.asarray(found.top_keys, dtype=np.int32),
+        bands=np.asarray(np.asarray(found.bands).mean(-2, dtype=np.float64)),
+        received_total=None if received is None else received.total,
+        received_max=None if received is None else received.max,
+    )

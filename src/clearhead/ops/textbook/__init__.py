@@ -1,0 +1,1 @@
+"""The operations of a transformer block as textbooks state them."""

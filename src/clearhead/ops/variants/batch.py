@@ -1,0 +1,51 @@
+"""What people do otherwise with the axis of a batch: taken for tokens, or for heads."""
+
+from __future__ import annotations
+
+from clearhead.expr import Expr, Formula, Size, formula, indices, where
+from clearhead.ops.operation import Array, Namespace, operation
+from clearhead.ops.textbook.scores import MASKED
+
+b, d, h, i, j = indices("b d h i j")
+
+
+@operation(lambda: formula("b h i d -> i h b d", lambda x: x[b, h, i, d]))
+def swap_batch(xp: Namespace, x: Array) -> Array:
+    """The axes of the batch and of the tokens exchanged."""
+    *lead, batch, heads, tokens, depth = range(x.ndim)
+    return xp.permute_dims(x, (*lead, tokens, heads, batch, depth))
+
+
+def _batch_as_heads() -> Formula:
+    place = b * Size("h") + h
+    return formula("b h i d -> b h i d", lambda x: x[place % Size("b"), place // Size("b"), i, d])
+
+
+@operation(_batch_as_heads)
+def batch_as_heads(xp: Namespace, x: Array) -> Array:
+    """Heads of the batch, stored head by head, (head*batch), and read example by example, (batch*head)."""
+    *lead, batch, heads, tokens, depth = range(x.ndim)
+    by_head = xp.permute_dims(x, (*lead, heads, batch, tokens, depth))
+    return xp.reshape(by_head, x.shape)
+
+
+def _tiled(real: Expr, s: Expr) -> Expr:
+    return where(real, s, MASKED)
+
+
+@operation(
+    lambda: formula(
+        "b h i j, b j -> b h i j", lambda s, real: _tiled(real[(b * Size("h") + h) % Size("b"), j], s[b, h, i, j])
+    ),
+)
+def mask_padding_tiled(xp: Namespace, s: Array, real: Array) -> Array:
+    """The scores of real keys, with the rows of padding dealt out in turn, 1 2 1 2, and not head by head, 1 1 2 2."""
+    batch, heads, _, keys = s.shape[-4:]
+    tiled = xp.reshape(xp.concat([real] * heads, axis=-2), (*real.shape[:-2], batch, heads, 1, keys))
+    return xp.where(tiled, s, MASKED)
+
+
+@operation(lambda: formula("h i j, h j -> h i j", lambda s, real: _tiled(real[h, j], s[h, i, j])))
+def mask_padding_by_head(xp: Namespace, s: Array, real: Array) -> Array:
+    """The scores of real keys, where each row of padding is taken for that of a head."""
+    return xp.where(real[..., None, :], s, MASKED)

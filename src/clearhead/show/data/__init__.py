@@ -1,0 +1,1 @@
+"""Traces as data: JSON and NumPy archives, written and read back."""

@@ -1,0 +1,124 @@
+"""A trace as data: plain dictionaries and lists, and strictly valid JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from msgspec import json
+
+from clearhead.expr import text
+from clearhead.line import Line, equation
+from clearhead.show.trace_document import View, address_of, cell_of
+from clearhead.trace import Explanation, Trace, to_numpy
+
+FORMAT = 1
+"""The version of the form in which traces are kept as data."""
+
+
+def to_data(trace: Trace, view: View) -> dict[str, Any]:
+    """A trace as ``{"format", "title", "deviations", "first", "tokens", "lines", "notes", "flags"}``.
+
+    There is a line for each given array and each step; one that was not kept has no shape and no values.
+    The values are nested lists at full precision; `clearhead.read_trace` makes a trace of them again. ``flags`` are
+    what notes say of lines that were not kept.
+
+    NaN is None and an infinity the string ``"Infinity"`` or ``"-Infinity"``, since JSON has neither. If the view has
+    an address there is only that line, and with a cell of it also its ``"explanation"``.
+
+    Raises:
+        UnknownName: no such line or head.
+        ShapeError: no such cell.
+    """
+    places = [(name, None) for name in trace.working.names] if view.address is None else [trace.locate(view.address)]
+    names = {name for name, _ in places}
+    data: dict[str, Any] = {
+        "format": FORMAT,
+        "title": sound(view.title),
+        "deviations": [str(each) for each in view.deviations],
+        "first": trace.working.label_base,
+        "tokens": None if trace.tokens is None else list(map(sound, trace.tokens)),
+        "lines": [line_of(trace, name, address_of(trace, name, head)) for name, head in places],
+        "notes": [sound(str(note)) for note in trace.notes if view.address is None or note.line in names],
+        "flags": {name: values_of(to_numpy(flag)) for name, flag in trace.flags.items() if view.address is None},
+    }
+    cell = cell_of(trace, view)
+    if view.address is not None and cell is not None:
+        data["explanation"] = _explanation(trace.explain(view.address, *cell, decimals=None))
+    return data
+
+
+def as_json(data: Any) -> str:
+    """Data as strictly valid JSON on one line; a float64 read back from it is the same to the bit."""
+    return json.encode(data).decode("utf-8")
+
+
+def line_of(trace: Trace, name: str, address: str, *, values: bool = True) -> dict[str, Any]:
+    """A line, or a head of it, as data, with its values or without."""
+    line = trace.working.line(name)
+    made: dict[str, Any] = {"name": address, "operation": "given", "operands": [], "formula": None}
+    if isinstance(line, Line):
+        made |= {
+            "operation": line.operation.name,
+            "operands": list(line.operands),
+            "parameters": {key: _parameter(value) for key, value in line.parameters},
+            "formula": _formula(trace, line),
+        }
+    else:
+        made |= {"sizes": dict(line.sizes)}
+    if name not in trace:
+        return made | {"axes": list(trace.working.axes[name])}
+    array = trace.numpy(address)
+    made |= {"axes": list(trace.left_axes(address)), "dtype": str(array.dtype), "shape": list(array.shape)}
+    return made | {"values": values_of(array)} if values else made
+
+
+def _parameter(value: Any) -> Any:
+    return _number(value) if isinstance(value, float) else value
+
+
+def _formula(trace: Trace, line: Line) -> str:
+    left, right = equation(line, trace.working.axes)
+    first = trace.working.label_base
+    return f"{text(left, first=first)} = {text(right, decimals=None, first=first)}"
+
+
+def values_of(array: np.ndarray[Any, Any]) -> Any:
+    """An array as nested lists of numbers or booleans, as JSON can hold them."""
+    values = array.tolist()
+    return values if array.dtype.kind in "biu" or np.isfinite(array).all() else _each(values)
+
+
+def _each(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_each(value) for value in values]
+    return _number(values)
+
+
+def _number(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def sound(words: str) -> str:
+    """The text as UTF-8 can hold it: half of a surrogate pair is spelled out."""
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _explanation(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "cell": explanation.name,
+        "formula": explanation.formula,
+        "numbers": explanation.numbers,
+        "value": _number(explanation.value),
+        "steps": [
+            {
+                "name": step.name,
+                "numbers": text(step.filled, decimals=None, first=explanation.first),
+                "value": _number(step.value),
+            }
+            for step in explanation.steps
+        ],
+    }

@@ -1,0 +1,289 @@
+"""Traces read back from data. What a file says is not believed: all is bounded and checked, nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Union
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import WORDS, Axes, Shape
+from clearhead.errors import ClearheadError, ProblemError
+from clearhead.files import FilePath, why
+from clearhead.line import Given, Line
+from clearhead.ops import Operation, as_parameters, operation_named
+from clearhead.show.data.archive import FLAGS, INDEX, SUFFIX
+from clearhead.show.data.plain import FORMAT
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+MAX_BYTES = 2**32
+"""The largest file that is read."""
+MAX_LINES = 100_000
+MAX_AXES = 16
+MAX_HEADER = 10_000
+
+DTYPES = frozenset(
+    {"bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
+)
+WORDS_FOR = {None: math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""How JSON has what it has no numbers for."""
+
+Array = np.ndarray[Any, Any]
+Parameter = Union[bool, int, float, str, None]
+
+
+class LineData(Struct):
+    """A line, or a given array, as it stands in a file; shape and dtype where its numbers were kept."""
+
+    name: str
+    operation: str
+    axes: list[str]
+    operands: list[str] = []
+    parameters: dict[str, Parameter] = {}
+    sizes: dict[str, int] = {}
+    dtype: str | None = None
+    shape: list[int] | None = None
+    values: Any = None
+
+
+class TraceData(Struct):
+    """All of a trace as it stands in a file."""
+
+    format: int
+    lines: list[LineData]
+    first: int = 1
+    tokens: list[str] | None = None
+    flags: dict[str, Any] = {}
+
+
+def read_trace(path: FilePath) -> Trace:
+    """The trace in a ``.json`` or ``.npz`` file that `Trace.save` wrote, to the bit.
+
+    The file may come from anybody: nothing in it is executed or unpickled, and no more is read than it holds.
+
+    Raises:
+        ProblemError: the file cannot be read or used; the message says where and why.
+    """
+    with _naming(path), Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_BYTES:
+            raise ProblemError(f"the file has {size} bytes, more than {MAX_BYTES}.")
+        if file.read(4) == b"PK\x03\x04":
+            return _from_archive(file, size)
+        file.seek(0)
+        return _from_json(file.read())
+
+
+@contextmanager
+def _naming(path: FilePath) -> Iterator[None]:
+    """Says of which file an error speaks."""
+    shown = os.fspath(path)[:200].encode("utf-8", "backslashreplace").decode()
+    try:
+        yield
+    except ClearheadError as error:
+        raise ProblemError(f"{shown}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise ProblemError(f"{shown}: the file cannot be read: {why(error)}.") from None
+
+
+def _from_json(content: bytes) -> Trace:
+    data = _decode(content)
+    working = _working(data)
+    arrays = {line.name: _values(line.name, line, line.values) for line in data.lines if line.shape is not None}
+    flags = {name: _flag(name, values) for name, values in data.flags.items()}
+    return _trace(data, working, arrays, flags)
+
+
+def _from_archive(file: Any, size: int) -> Trace:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = _entries(archive, size)
+            data = _decode(_read(archive, entries, INDEX))
+            working = _working(data)
+            kept = [line for line in data.lines if line.shape is not None]
+            arrays = {line.name: _array(archive, entries, line.name, line.dtype, line.shape) for line in kept}
+            flags = {name: _array(archive, entries, FLAGS + name, "bool", shape) for name, shape in data.flags.items()}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ProblemError(f"the archive is broken: {error}.") from None
+    return _trace(data, working, arrays, flags)
+
+
+def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The entries by name, which together are no larger than the file: stored as they are, and none twice."""
+    entries = {info.filename: info for info in archive.infolist()}
+    if len(entries) != len(archive.infolist()):
+        raise ProblemError("the archive has two entries of one name.")
+    if any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
+        raise ProblemError("the archive is compressed. Save the trace anew with trace.save.")
+    if sum(info.file_size for info in entries.values()) > size:
+        raise ProblemError("the archive says that it holds more than the file does.")
+    return entries
+
+
+def _read(archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], name: str) -> bytes:
+    if name not in entries:
+        raise ProblemError(f"the archive has no {name[:100]!r}. Was it written by trace.save?")
+    return archive.read(entries[name])
+
+
+def _array(
+    archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], name: str, dtype: str | None, shape: Any
+) -> Array:
+    """An array of an archive, which must be what the index says it is; no more is set aside than there is."""
+    content = _read(archive, entries, name + SUFFIX)
+    start, said = _header(content)
+    sizes = tuple(shape) if isinstance(shape, list) and len(shape) <= MAX_AXES else None
+    wanted = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": sizes} if dtype in DTYPES else None
+    if said is None or said != wanted:
+        raise ProblemError(f"{name[:100]} is not the {str(dtype)[:20]} of shape {str(shape)[:60]} that the index says.")
+    rest = memoryview(content)[start:]
+    if len(rest) != math.prod(sizes or ()) * np.dtype(dtype).itemsize:
+        raise ProblemError(f"{name[:100]}: {len(rest)} bytes are not {dtype} of shape {sizes}.")
+    return np.frombuffer(rest, dtype).reshape(sizes or ()).copy()
+
+
+def _header(content: bytes) -> tuple[int, Any]:
+    """Where the numbers of a ``.npy`` file begin, and what its header says; None if it is no such file."""
+    if len(content) < 10 or content[:7] != b"\x93NUMPY\x01":
+        return 0, None
+    start = 10 + int.from_bytes(content[8:10], "little")
+    try:
+        return start, ast.literal_eval(content[10:start][:MAX_HEADER].decode("latin-1"))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return 0, None
+
+
+def _decode(content: bytes) -> TraceData:
+    try:
+        data = msgspec.json.decode(content, type=TraceData)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise ProblemError(f"this is no trace: {error}. Write one with trace.save.") from None
+    if data.format != FORMAT:
+        raise ProblemError(f"the format is {data.format}; this version of clearhead reads {FORMAT}.")
+    if len(data.lines) > MAX_LINES:
+        raise ProblemError(f"there are {len(data.lines)} lines, more than {MAX_LINES}.")
+    return data
+
+
+# The working
+
+
+def _working(data: TraceData) -> Working:
+    names = [line.name for line in data.lines]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ProblemError(f"two lines are called {twice[:100]!r}.")
+    if any("@" in name for name in names):
+        raise ProblemError("this is one head of a trace, not a whole trace.")
+    givens = tuple(_given(line) for line in data.lines if line.operation == "given")
+    lines = tuple(_line(line) for line in data.lines if line.operation != "given")
+    return Working(givens, lines, data.first)
+
+
+def _axes(line: LineData) -> Axes:
+    """The axis words of a line, without the batch."""
+    words = [word for word in line.axes if word != "batch"]
+    known = all(part in WORDS for word in words for part in word.split("*"))
+    if not known or len(line.axes) > MAX_AXES or line.axes[len(line.axes) - len(words) :] != words:
+        raise ProblemError(f"{line.name[:100]}: {str(line.axes)[:200]} are not axes. Axes are {', '.join(WORDS)}.")
+    return tuple(words)
+
+
+def _given(line: LineData) -> Given:
+    # A model's weights are not saved with its traces: what is given need not be there.
+    return Given(line.name, _axes(line), tuple(line.sizes.items()), "booleans" if line.dtype == "bool" else "numbers")
+
+
+def _line(line: LineData) -> Line:
+    operation = operation_named(line.operation[:100])
+    parameters = {name: _parameter(value) for name, value in line.parameters.items()}
+    made = Line(line.name, operation, tuple(line.operands), _axes(line), as_parameters(parameters))
+    _check_parameters(made, operation)
+    return made
+
+
+def _parameter(value: Parameter) -> Any:
+    return {"NaN": math.nan, **WORDS_FOR}.get(value, value) if isinstance(value, str) else value
+
+
+def _check_parameters(line: Line, operation: Operation) -> None:
+    """Makes sure that the operation can be stated with these parameters, for so many operands."""
+    fault = f"{line.name[:100]}: {operation.name}"
+    if {name for name, _ in line.parameters} != set(operation.parameters):
+        raise ProblemError(f"{fault} takes the parameters {', '.join(operation.parameters) or 'none'}.")
+    try:
+        count = len(line.formula.roles)
+    except (ArithmeticError, TypeError, ValueError, AttributeError) as error:
+        raise ProblemError(f"{fault} cannot have these parameters: {error}.") from None
+    if len(line.operands) != count:
+        raise ProblemError(f"{fault} takes {count} operands, got {len(line.operands)}.")
+
+
+# The numbers
+
+
+def _trace(data: TraceData, working: Working, arrays: Mapping[str, Array], flags: Mapping[str, Array]) -> Trace:
+    """The trace, once every array has the shape that the working gives it."""
+    shapes = _shapes(working, {name: array.shape for name, array in arrays.items()})
+    for name, array in arrays.items():
+        if array.shape != shapes[name] or array.ndim < len(working.axes[name]):
+            raise ProblemError(f"{name[:100]} has shape {array.shape}, and the working makes it {shapes[name]}.")
+    for name, flag in flags.items():
+        shape = shapes.get(name, (*flag.shape, 1)) if name in working.names else ()
+        if not shape or flag.dtype != bool or flag.shape != shape[:-1]:
+            raise ProblemError(f"flags has no use for {name[:100]!r}, or not for {flag.dtype} of shape {flag.shape}.")
+    return Trace(working, dict(arrays), tokens=data.tokens, flags=dict(flags))
+
+
+def _shapes(working: Working, known: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shape of every line by the shapes of the given arrays; where some are not there, of all that can be told."""
+    given = [each.name for each in working.givens]
+    try:
+        if all(name in known for name in given):
+            return working.shapes({name: known[name] for name in given})
+        shapes = dict(known)
+        for line in working.lines:
+            if all(operand in shapes for operand in line.operands):
+                shapes[line.name] = line.formula.shape([shapes[operand] for operand in line.operands])
+        return shapes
+    except (ArithmeticError, TypeError, AttributeError, KeyError, IndexError) as error:
+        if isinstance(error, ClearheadError):
+            raise
+        raise ProblemError(f"the lines do not fit each other: {error}.") from None
+
+
+def _values(name: str, line: LineData, values: Any) -> Array:
+    """The nested lists of a line as an array."""
+    shape = tuple(line.shape or ())
+    if line.dtype not in DTYPES or len(shape) > MAX_AXES:
+        raise ProblemError(f"{name[:100]} has the dtype {str(line.dtype)[:40]} or too many axes.")
+    flat = [values]
+    for size in shape:
+        if not all(isinstance(each, list) and len(each) == size for each in flat):
+            raise ProblemError(f"{name[:100]} expects lists nested as the shape {shape} says.")
+        flat = [leaf for each in flat for leaf in each]
+    kind = bool if line.dtype == "bool" else (int, float)
+    numbers = [WORDS_FOR.get(each, each) if each is None or isinstance(each, str) else each for each in flat]
+    if not all(isinstance(each, kind) and (kind is bool or not isinstance(each, bool)) for each in numbers):
+        raise ProblemError(f"{name[:100]} expects {line.dtype}, and holds something else.")
+    try:
+        return np.array(numbers, dtype=line.dtype).reshape(shape)
+    except (OverflowError, ValueError) as error:
+        raise ProblemError(f"{name[:100]}: {error}.") from None
+
+
+def _flag(name: str, values: Any) -> Array:
+    found = np.asarray(values if isinstance(values, list) else [values], dtype=object)
+    if not all(isinstance(each, bool) for each in found.flat):
+        raise ProblemError(f"flags of {name[:100]!r} expects booleans.")
+    array = found.astype(bool)
+    return array if isinstance(values, list) else array[0]

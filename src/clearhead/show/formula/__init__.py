@@ -1,0 +1,1 @@
+"""Formulas as mathematics: one printer for each medium, upon one shared walk."""

@@ -1,0 +1,133 @@
+"""What the printers of formulas as code and as sheets look for: softmax, and values that may be minus infinity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.expr import Binary, Call, Expr, Index, Let, Local, Number, Reduce, Ref, Where, walk
+from clearhead.line import Given, Line
+from clearhead.trace import Trace
+
+
+class Softmax(Struct, frozen=True):
+    """Shares of exponentials: exponent, which of its indices they are shared out over, sum, and base if not e."""
+
+    exponent: Expr
+    over: tuple[str, ...]
+    whole: Reduce
+    whole_exponent: Expr
+    base: float | None = None
+
+
+def softmax_of(part: Expr, whole: Expr) -> Softmax | None:
+    """The softmax that a share is: an exponential as part of the sum of the same exponential over some indices."""
+    if not isinstance(whole, Reduce) or whole.kind != "sum":
+        return None
+    one, all_of = _exponent(part), _exponent(whole.body)
+    if one is None or all_of is None or one[1] != all_of[1]:
+        return None
+    free = [name for name in _indices(one[0]) if name not in _indices(all_of[0])]
+    if len(free) != len(whole.over):
+        return None
+    names = dict(zip(whole.over, free, strict=True))
+    return Softmax(one[0], tuple(free), whole, all_of[0], one[1]) if renamed(all_of[0], names) == one[0] else None
+
+
+def _exponent(expr: Expr) -> tuple[Expr, float | None] | None:
+    match expr:
+        case Call("exp", (exponent,)):
+            return exponent, None
+        case Binary("^", Number(base), exponent):
+            return exponent, base
+    return None
+
+
+def _indices(expr: Expr) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(node.name for node in walk(expr) if isinstance(node, Index)))
+
+
+def rewritten(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The expression with every node changed, innermost first."""
+    changed: dict[str, object] = {}
+    for field in expr.__struct_fields__:
+        value = getattr(expr, field)
+        if isinstance(value, Expr):
+            changed[field] = rewritten(value, change)
+        elif isinstance(value, tuple) and any(isinstance(item, Expr) for item in value):
+            changed[field] = tuple(rewritten(item, change) for item in value)
+    return change(replace(expr, **changed) if changed else expr)
+
+
+def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
+    """The expression with indices under other names."""
+    return rewritten(expr, lambda node: Index(names.get(node.name, node.name)) if isinstance(node, Index) else node)
+
+
+def inlined(expr: Expr) -> Expr:
+    """The expression with every named value written out where its name stood."""
+    if isinstance(expr, Let):
+        value = inlined(expr.value)
+        body = rewritten(expr.body, lambda node: value if node == Local(expr.name) else node)
+        return inlined(body)
+    return expr
+
+
+@lru_cache(maxsize=4096)
+def is_known(expr: Expr) -> bool:
+    """Whether no array is needed to work an expression out."""
+    return not any(isinstance(node, (Ref, Local)) for node in walk(expr))
+
+
+@lru_cache(maxsize=4096)
+def may_be_masked(expr: Expr, masked: frozenset[str]) -> bool:
+    """Whether a value may be minus infinity, if the cells of these operands may be."""
+    match expr:
+        case Number(value):
+            return math.isinf(value)
+        case Ref(operand):
+            return operand in masked
+        case Local(name):
+            return name in masked
+        case Binary("/" | "^", left, _):
+            return may_be_masked(left, masked)
+        case Binary("+" | "-" | "*", left, right):
+            return may_be_masked(left, masked) or may_be_masked(right, masked)
+        case Call("neg" | "abs" | "round" | "round_even" | "truncate", arguments):
+            return may_be_masked(arguments[0], masked)
+        case Where(_, then, otherwise):
+            return may_be_masked(then, masked) or may_be_masked(otherwise, masked)
+        case Reduce(_, _, body):
+            return may_be_masked(body, masked)
+        case Let(name, value, body):
+            return may_be_masked(body, masked | {name} if may_be_masked(value, masked) else masked)
+    return False
+
+
+def masked_lines(trace: Trace) -> frozenset[str]:
+    """The lines and given arrays that may hold minus infinity, whatever numbers are typed over the given ones."""
+    masked: set[str] = set()
+    for name, part in _parts(trace).items():
+        if isinstance(part, Given):
+            added = part.holds == "numbers" and part.axes[-2:] == ("query", "key")
+            held = name in trace and bool(np.isneginf(trace.numpy(name)).any()) if part.holds == "numbers" else False
+            found = added or held
+        else:
+            found = may_be_masked(part.formula.body, masked_roles(part, frozenset(masked)))
+        if found:
+            masked.add(name)
+    return frozenset(masked)
+
+
+def masked_roles(line: Line, masked: frozenset[str]) -> frozenset[str]:
+    """The operands of a line, as its formula calls them, that are among these lines."""
+    return frozenset(role for role, name in zip(line.formula.roles, line.operands, strict=True) if name in masked)
+
+
+def _parts(trace: Trace) -> dict[str, Given | Line]:
+    return {name: trace.working.line(name) for name in trace.working.names}

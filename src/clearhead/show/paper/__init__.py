@@ -1,0 +1,1 @@
+"""Documents on paper: worksheets, set by typst as PDF, SVG and PNG."""

@@ -1,0 +1,1 @@
+"""Documents as text: plain, Markdown, LaTeX, HTML."""

@@ -1,0 +1,196 @@
+"""A trace as a document: every line with its formula and its numbers, or one line down to one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.axes import Axes
+from clearhead.claim import Claim
+from clearhead.deviations import Applied, deviation, parse_deviation
+from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
+from clearhead.errors import UnknownName
+from clearhead.expr import Call, Expr, Number, Ref, Where
+from clearhead.line import Given, Line, equation, matches
+from clearhead.trace import Cell, Trace
+from clearhead.working import Working
+
+MAX_PANELS = 16
+"""Of more heads than this the first are shown."""
+
+
+class View(Struct, frozen=True):
+    """What of a trace is shown, and how.
+
+    Attributes:
+        title: the document's title.
+        about: paragraphs for its beginning, separated by blank lines.
+        deviations: the deviations that are in the trace's working, to be announced.
+        address: show only this line, or this head of one (``"weights@2"``); None for the whole trace.
+        cell: show also how this cell of it came about; an index for each axis that the address leaves, counted as the
+            labels are (from 1 on paper), like the head in the address.
+        decimals: how precisely numbers are shown; None for all digits.
+        claims: what somebody got, to be marked beside the numbers by media that can.
+        diagnosis: why the claims differ, for media that have room beside the numbers.
+        blank: patterns of the lines whose numbers are left for the reader to fill in; as for `Working.run` any ending
+            of a path will do, and ``*`` stands for anything. Given arrays are always shown.
+        framework: what a program is written in: numpy or torch.
+        textbook: the working without the deviations, for media that mark the lines that these change.
+    """
+
+    title: str = "Trace"
+    about: str = ""
+    deviations: tuple[str | Applied, ...] = ()
+    address: str | None = None
+    cell: Cell | None = None
+    decimals: int | None = 3
+    claims: tuple[Claim, ...] = ()
+    diagnosis: Document | None = None
+    blank: tuple[str, ...] = ()
+    framework: str = "numpy"
+    textbook: Working | None = None
+
+    def __post_init__(self) -> None:
+        if self.cell is not None and self.address is None:
+            raise UnknownName("A cell needs the line it is a cell of. Give an address too, such as weights@2.")
+
+    def leaves_blank(self, name: str) -> bool:
+        """Whether the numbers of a line are left for the reader to fill in."""
+        return any(matches(pattern, name) for pattern in self.blank)
+
+
+def document_of(trace: Trace, view: View) -> Document:
+    """A trace as a document, for any medium.
+
+    Raises:
+        UnknownName: no such line, head or deviation.
+        ShapeError: no such cell.
+    """
+    body = _all(trace, view) if view.address is None else _one(trace, view.address, view)
+    return Document(view.title, (*beginning(view), *body), view.decimals)
+
+
+def beginning(view: View) -> list[Part]:
+    """What a document says before the first line: what it is about, and by what it deviates."""
+    about: list[Part] = [Prose(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()]
+    return [*about, *announcements(view)]
+
+
+def announcements(view: View) -> list[Remark]:
+    """A remark on each deviation that is in the trace's working: what it does, and how to mend it."""
+    return [_announcement(each) for each in view.deviations]
+
+
+def blanks(trace: Trace, view: View) -> frozenset[str]:
+    """The lines that are left blank: those that the view names, and those that only repeat their numbers."""
+    blank: set[str] = set()
+    for line in trace.working.lines:
+        repeated = _repeats(line.formula.body) and blank.intersection(line.operands)
+        if view.leaves_blank(line.name) or repeated:
+            blank.add(line.name)
+    return frozenset(blank)
+
+
+def _repeats(body: Expr) -> bool:
+    """Whether a formula says only where its numbers stand already, or that they are rounded."""
+    match body:
+        case Ref() | Number() | Call("round" | "round_even" | "truncate"):
+            return True
+        case Where(_, then, otherwise):
+            return _repeats(then) and _repeats(otherwise)
+    return False
+
+
+def _announcement(applied: str | Applied) -> Remark:
+    applied = parse_deviation(applied) if isinstance(applied, str) else applied
+    known = deviation(applied.id)
+    return Remark(f"Deviates by {applied}. {known.does} To mend it: {known.remedy}", "warning")
+
+
+def _all(trace: Trace, view: View) -> Iterator[Part]:
+    blank = blanks(trace, view)
+    for name in trace:
+        yield from line_of(trace, name, blank=name in blank)
+    yield from (Remark(str(note), "warning") for note in trace.notes if note.line not in trace)
+
+
+def line_of(trace: Trace, name: str, *, blank: bool) -> Iterator[Part]:
+    """A whole line: heading, formula, numbers or boxes for them, and what is to be noted of the numbers."""
+    yield from _heading(trace, name)
+    yield from _formula(trace, name)
+    yield from numbers(trace, name, blank=blank)
+    yield from (Remark(str(note), "warning") for note in trace.notes if note.line == name and not blank)
+
+
+def _one(trace: Trace, address: str, view: View) -> Iterator[Part]:
+    name, head = trace.locate(address)
+    address = address_of(trace, name, head)
+    cell = cell_of(trace, view)
+    explained = None if cell is None else trace.explain(address, *cell, decimals=view.decimals)
+    yield from _heading(trace, address)
+    line = trace.working.line(name)
+    if isinstance(line, Line):
+        operands = f" Operands: {', '.join(line.operands)}." if line.operands else ""
+        yield Prose(f"{line.operation.summary}{operands}")
+    yield from _formula(trace, name)
+    yield from numbers(trace, address, cell, blank=name in blanks(trace, view))
+    yield from (Remark(str(note), "warning") for note in trace.notes if note.line == name)
+    if explained is not None:
+        yield Arithmetic(explained)
+
+
+def address_of(trace: Trace, name: str, head: int | None) -> str:
+    """The address of a line, or of a head of it at a position counted from 0."""
+    return name if head is None else f"{name}@{head + trace.working.label_base}"
+
+
+def cell_of(trace: Trace, view: View) -> Cell | None:
+    """The cell that a view asks for, counted from 0."""
+    return None if view.cell is None else tuple(label - trace.working.label_base for label in view.cell)
+
+
+def _heading(trace: Trace, address: str) -> Iterator[Part]:
+    given = isinstance(trace.working.line(trace.locate(address)[0]), Given)
+    yield Heading(address, trace.left_axes(address), tuple(trace[address].shape), "given" if given else "")
+
+
+def _formula(trace: Trace, name: str) -> Iterator[Part]:
+    line = trace.working.line(name)
+    if isinstance(line, Line):
+        yield Equation(*equation(line, trace.working.axes), trace.working.label_base)
+
+
+def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool = False) -> Iterator[Part]:
+    """The last two axes as matrices, one for each index of the axes in front; with a cell only the one it is in."""
+    array, axes, labels = trace.numpy(address), trace.left_axes(address), trace.labels(address)
+    if array.ndim < 2:  # a vector is a matrix of one row
+        array, labels = array.reshape(1, -1), (("",), *(labels or (("",),)))
+        cell = None if cell is None else (0, *(cell or (0,)))
+    leads: list[Cell] = list(np.ndindex(array.shape[:-2])) if cell is None else [cell[:-2]]
+    marked = frozenset() if cell is None else frozenset({(cell[-2], cell[-1])})
+    shade = is_shares(trace.working.line(trace.locate(address)[0]))
+
+    def matrix(lead: Cell) -> Matrix:
+        values, title = array[lead], title_of(axes, labels, lead)
+        if blank:
+            written = (("",) * values.shape[1],) * values.shape[0]
+            return Matrix(title, labels[-2], labels[-1], np.full(values.shape, np.nan), written=written)
+        return Matrix(title, labels[-2], labels[-1], values, shade, marked)
+
+    yield Panels(tuple(map(matrix, leads[:MAX_PANELS])))
+    if rest := leads[MAX_PANELS:]:
+        yield Prose(f"{title_of(axes, labels, rest[0])} to {title_of(axes, labels, rest[-1])} are not shown.")
+
+
+def is_shares(line: Given | Line) -> bool:
+    """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
+    if isinstance(line, Given):
+        return False
+    return line.operation.name.startswith("softmax") or line.name.rpartition(".")[2] == "weights"
+
+
+def title_of(axes: Axes, labels: tuple[tuple[str, ...], ...], lead: Cell) -> str:
+    """What a matrix is the numbers of: its place along the axes in front."""
+    return ", ".join(f"{word} {names[index]}" for word, names, index in zip(axes, labels, lead, strict=False))

@@ -1,0 +1,190 @@
+"""Workings by compiled code: the numbers, the notes and what is kept are those of array code."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
+
+from clearhead import Attention, Block, Mlp, Norm, Rotary
+from clearhead.compiled import program as native
+from clearhead.compiled.program import blas
+from clearhead.compiled.program.schedule import ByArrayCode, Compiled
+from clearhead.line import line
+from clearhead.ops.textbook import tables
+from clearhead.working import Working
+
+SIZES = {"model": 24, "depth": 8, "head*depth": 48, "hidden": 40, "past": 5}
+
+
+@pytest.fixture(autouse=True)
+def _however_small(monkeypatch):
+    """Small workings are compiled, too."""
+    monkeypatch.setattr(native, "FEW", 1)
+    monkeypatch.setattr(native, "CELLS", 1)
+
+
+def drawn(working, tokens, seed=0):
+    """Arrays for a working, in float32."""
+    rng = np.random.default_rng(seed)
+    keys = tokens + (SIZES["past"] if any("past" in each.axes for each in working.givens) else 0)
+    sizes = {**SIZES, **working.sizes, "token": tokens, "key": keys}
+    return {
+        each.name: rng.normal(scale=0.5, size=[sizes[word] for word in each.axes]).astype(np.float32)
+        if each.holds == "numbers"
+        else np.arange(keys) < max(1, keys - 1)
+        for each in working.givens
+    }
+
+
+ATTENTIONS = st.builds(
+    Attention,
+    heads=st.just(6),
+    kv_heads=st.sampled_from([None, 1, 3]),
+    scale=st.sampled_from([None, 0.3]),
+    softcap=st.sampled_from([None, 2.0]),
+    causal=st.booleans(),
+    window=st.sampled_from([None, 3]),
+    padding=st.booleans(),
+    alibi=st.booleans(),
+    rotary=st.sampled_from([None, Rotary(), Rotary(layout="interleaved"), Rotary(width=4)]),
+    qk_norm=st.sampled_from([None, Norm("rms")]),
+    bias=st.sampled_from([(), ("query", "key", "value", "output"), ("value",)]),
+    cache=st.booleans(),
+)
+BLOCKS = st.builds(
+    Block,
+    attention=ATTENTIONS,
+    norm=st.sampled_from([None, Norm(), Norm("rms"), Norm(eps=1e-3)]),
+    placement=st.sampled_from(["post", "pre", "sandwich", "parallel"]),
+    mlp=st.one_of(
+        st.none(),
+        st.builds(
+            Mlp,
+            activation=st.sampled_from(["gelu", "gelu-tanh", "silu", "relu"]),
+            gated=st.booleans(),
+            bias=st.booleans(),
+        ),
+    ),
+)
+KEEPS = st.sampled_from([None, ["weights"], ["residual"], ["weights", "head", "value"], ["scores", "output"]])
+
+
+@given(block=BLOCKS, tokens=st.sampled_from([1, 7, 33, 70]), keep=KEEPS)
+def test_blocks_come_out_the_same(block, tokens, keep):
+    """Any block, of few or many tokens, all lines kept or some: the same arrays within rounding, the same notes."""
+    working = block.working()
+    arrays = drawn(working, tokens)
+    names = None if keep is None else [n for n in working.names if any(n.endswith(each) for each in keep)]
+    plain, compiled = (working.run(arrays, keep=names, compiled=each) for each in (False, True))
+    assert list(plain.working.names) == list(compiled.working.names)
+    assert list(plain) == list(compiled)
+    for name in plain:
+        assert compiled[name].dtype == plain[name].dtype
+        np.testing.assert_allclose(compiled[name], plain[name], rtol=2e-4, atol=2e-5, err_msg=name)
+    assert [str(note) for note in compiled.notes] == [str(note) for note in plain.notes]
+
+
+def test_a_usual_block_is_one_program():
+    """Attention, its positions and the MLP of a block are one program; only the angles are worked out by array code."""
+    mlp = Mlp("silu", gated=True)
+    working = Block(Attention(heads=6, kv_heads=3, causal=True, rotary=Rotary()), Norm("rms"), "pre", mlp).working()
+    plan = working._native(("weights", "residual"), drawn(working, 70))
+    assert sum(isinstance(stage, Compiled) for stage in plan.stages) == 1
+    assert isinstance(plan.stages[-1], Compiled)
+    names = [stage.step.name.rpartition(".")[2] for stage in plan.stages if isinstance(stage, ByArrayCode)]
+    assert names == ["position", "angle", "cos", "sin"]
+
+
+def test_what_array_code_makes_of_a_program_is_its_own():
+    """A step behind a program is done behind it, and keeps its numbers when memory is used again."""
+    block = Block(Attention(heads=6), Norm(), "post").working()
+    working = Working(block.givens, (*block.lines, line("first", tables.first_token, "norm", "token model")))
+    arrays = drawn(working, 40)
+    plain, compiled = (working.run(arrays, keep=["first"], compiled=each)["first"] for each in (False, True))
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
+    assert compiled.base is None
+
+
+def test_batches_and_float64_are_left_to_array_code():
+    """What compiled code is not made for goes the usual way, to the bit."""
+    working = Block(Attention(heads=6), Norm()).working()
+    arrays = drawn(working, 40)
+    double = {name: array.astype(np.float64) for name, array in arrays.items()}
+    batch = {**arrays, "input": np.stack([arrays["input"]] * 2)}
+    for each in (double, batch):
+        assert working._native(None, each) is None
+        np.testing.assert_array_equal(working.run(each, compiled=True)["norm"], working.run(each)["norm"])
+
+
+def test_rows_that_are_flat_and_queries_that_see_nothing_are_noted():
+    """Remarks are found by the program, whether a line is kept or not."""
+    block = Block(Attention(heads=6, causal=True, memory=True), Norm(eps=0.0), "pre")
+    working = block.working()
+    arrays = drawn(working, 40)
+    arrays["memory"] = arrays["memory"][:30]
+    arrays["input"][3] = 1.5
+    for keep in (None, ["output"], ["weights"]):
+        plain, compiled = (working.run(arrays, keep=keep, compiled=each) for each in (False, True))
+        assert [str(note) for note in compiled.notes] == [str(note) for note in plain.notes]
+        assert len(compiled.notes) == 2
+
+
+def test_numbers_that_are_none_are_passed_on():
+    """NaN and infinity in the input come out where array code has them."""
+    working = Block(Attention(heads=6), Norm(), "post", Mlp("gelu")).working()
+    for value in (np.nan, np.inf):
+        arrays = drawn(working, 70)
+        arrays["input"][11, 2] = value
+        plain, compiled = (working.run(arrays, keep=["mlp.norm"], compiled=each)["mlp.norm"] for each in (False, True))
+        np.testing.assert_array_equal(np.isfinite(compiled), np.isfinite(plain))
+
+
+def test_several_threads_may_run_at_once():
+    """Programs that run side by side do not disturb each other, and the BLAS gets its threads back."""
+    working = Block(Attention(heads=6, causal=True), Norm(), "post", Mlp("gelu")).working()
+    inputs = [drawn(working, 70, seed) for seed in range(6)]
+    before = [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+    alone = [working.run(arrays, compiled=True)["mlp.norm"] for arrays in inputs]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda arrays: working.run(arrays, compiled=True)["mlp.norm"], inputs * 4))
+    for found, expected in zip(together, alone * 4, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"] == before
+
+
+def test_an_interruption_ends_the_threads(monkeypatch):
+    """When waiting is interrupted the threads leave what is not begun, and are free for the next run."""
+    working = Block(Attention(heads=6), Norm(), "post", Mlp("gelu")).working()
+    arrays = drawn(working, 300)
+    expected = working.run(arrays, compiled=True)["mlp.norm"]
+    begun = []
+
+    def interrupt(future):
+        begun.append(future)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Future, "result", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            working.run(arrays, compiled=True)
+    assert begun
+    assert begun[0].done()
+    np.testing.assert_array_equal(working.run(arrays, compiled=True)["mlp.norm"], expected)
+
+
+def test_without_a_blas_that_can_be_called_array_code_does_it(monkeypatch):
+    """Where the product is not found, or a package is missing, nothing is compiled, and nothing is wrong."""
+    working = Block(Attention(heads=6), Norm()).working()
+    arrays = drawn(working, 40)
+    native._is_possible.cache_clear()
+    monkeypatch.setattr(blas, "NAMES", ())
+    blas.sgemm.cache_clear()
+    try:
+        assert working._native(None, arrays) is None
+        np.testing.assert_array_equal(working.run(arrays, compiled=True)["norm"], working.run(arrays)["norm"])
+    finally:
+        native._is_possible.cache_clear()
+        blas.sgemm.cache_clear()

@@ -1,0 +1,105 @@
+"""Checkpoints inspected: the statistics of weights that are never stored, held against weights that are."""
+
+import json
+
+import numpy as np
+import pytest
+
+from clearhead.errors import ShapeError, UnknownName
+from clearhead.inspection.survey import half_distance
+from clearhead.models import load
+from clearhead.models.surveying import Interrupted
+
+TEXT = (
+    "In 1815 the mountain Tambora threw so much ash into the sky that the next summer did not come. "
+    "Harvests failed in half of Europe; bread grew dear, and people left for lands where the sun was said to shine."
+)
+IDS = [3, 16, 0, 7, 7, 11, 2, 9, 14]
+
+
+@pytest.mark.parametrize("model", ["minilm", "smollm"])
+def test_statistics_are_those_of_the_stored_weights(model, request):
+    """Entropy, sinks, largest weights, distances and what is received: float64 arithmetic on stored weights agrees."""
+    model = request.getfixturevalue(model)
+    layers = (0, model.conventions.layers - 1)
+    survey = model.inspect(TEXT, layers=layers, top=3, bands=(1, 5, 20))
+    stored = model.trace(TEXT, keep=("hidden", *(f"layers.{layer}.attention.weights" for layer in layers)))
+    assert survey.tokens == stored.tokens
+    count = len(stored.tokens)
+    far = abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    for layer in layers:
+        weights, found = stored[f"layers.{layer}.attention.weights"].astype(np.float64), survey[layer]
+        logs = np.log(np.where(weights > 0, weights, 1))
+        near = {"rtol": 2e-4, "atol": 2e-5}
+        np.testing.assert_allclose(found.entropy, -(weights * logs).sum(-1), **near)
+        np.testing.assert_allclose(found.sink, weights[..., :4], **near)
+        np.testing.assert_allclose(found.top_weights, -np.sort(-weights)[..., :3], **near)
+        picked = np.take_along_axis(weights, np.maximum(found.top_keys, 0), -1)
+        np.testing.assert_allclose(np.where(found.top_keys < 0, 0, picked), found.top_weights, **near)
+        bands = [
+            weights[:, (low <= far) & (far < high)].sum(-1) / count
+            for low, high in ((0, 1), (1, 5), (5, 20), (20, count))
+        ]
+        np.testing.assert_allclose(found.bands, np.stack(bands, -1), **near)
+        np.testing.assert_allclose(found.received_total, weights.sum(-2), **near)
+        np.testing.assert_allclose(found.received_max, weights.max(-2), **near)
+    last = stored[model.hidden[-1]]
+    np.testing.assert_allclose(survey.output, last, atol=1e-6 * abs(last).max())
+
+
+@pytest.mark.parametrize(
+    ("bands", "half"), [([0.25, 0.25, 0.5], 2.0), ([0.0, 0.0, 1.0], 4.0), ([1.0, 0.0, 0.0], 0.5), ([0, 0, 0], 0.0)]
+)
+def test_half_of_the_weight_lies_nearer(bands, half):
+    """The distance is taken between the edges 0, 1, 2 and 6 of the band in which the half is reached."""
+    assert half_distance(np.array([bands]), (1, 2), 6) == pytest.approx([half])
+
+
+def test_an_interruption_leaves_what_is_done(small):
+    """Ctrl-C in the second layer: the first is there in whole, the second is named, and so with what was not asked."""
+    model = load(small)
+    whole = model.inspect(IDS)
+
+    def interrupt(share):
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as stop:
+        model.inspect(IDS, progress=interrupt)
+    partial = stop.value.partial
+    assert (list(partial.layers), partial.missing) == ([0], (1,))
+    np.testing.assert_array_equal(partial[0].entropy, whole[0].entropy)
+    assert partial.summary().entropy.shape == (1, 6)
+    with pytest.raises(UnknownName, match="layer 1 was not inspected"):
+        partial[1]
+
+
+def test_only_what_is_asked_for_is_told(small):
+    """One layer, without what is received: the same numbers as among all; the share that is done rises to one."""
+    model, shares = load(small), []
+    one = model.inspect(IDS, layers=[1], received=False, top=2, progress=shares.append)
+    assert list(one.layers) == [1]
+    assert one[1].received_total is None
+    np.testing.assert_array_equal(one[1].entropy, model.inspect(IDS)[1].entropy)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert one.notes == ()
+
+
+def test_a_text_beyond_the_training_is_remarked(small):
+    """Rotary positions go on for ever, the training did not."""
+    config = json.loads((small / "config.json").read_text()) | {"max_position_embeddings": 8}
+    (small / "config.json").write_text(json.dumps(config))
+    (note,) = load(small).inspect(IDS, layers=[0]).notes
+    assert note.startswith("The text has 9 tokens, and the model was trained on at most 8 at once")
+
+
+def test_what_cannot_be_inspected_is_refused(small, minilm):
+    """Layers that are not there, several texts, and more tokens than there are positions: each is told."""
+    model = load(small)
+    with pytest.raises(UnknownName, match="layers 0 to 1, not 2"):
+        model.inspect(IDS, layers=[2])
+    with pytest.raises(ShapeError, match="one text at a time"):
+        model.inspect([IDS, IDS])
+    with pytest.raises(ShapeError, match="positions for 512 tokens, got 513"):
+        minilm.inspect([101] * 513)
