@@ -1,0 +1,1 @@
+"""Attention code measured, part by part."""
