@@ -21,6 +21,9 @@ OWN_SIZES: Mapping[str, Mapping[str, int]] = {
     "norm_over_matrix": {"m": 2},
     "next_rows": {"v": 11},
     "stretch_slow": {"c": 4},
+    "divide_by_ramp": {"c": 4},
+    "divide_frequencies": {"c": 4},
+    "divide_by_length": {"c": 4},
 }
 
 BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real")}
@@ -43,6 +46,12 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "rotary_frequencies": ({"base": 10000.0, "width": None}, {"base": 500.0, "width": 4}),
     "divide_positions": ({"factor": 8.0}, {"factor": 0.3}),
     "stretch_slow": ({"factor": 8.0, "fast": 4.0, "slow": 1.0, "context": 16},),
+    "divide_by_ramp": ({"factor": 8.0, "low": 1, "high": 2.5},),
+    "divide_by_length": ({"context": 1}, {"context": 10**9}),
+    "dynamic_frequencies": (
+        {"base": 500.0, "width": None, "factor": 4.0, "context": 2},
+        {"base": 500.0, "width": 4, "factor": 4.0, "context": 10**6},
+    ),
     "first_rows": ({"offset": 0}, {"offset": 2}),
     "next_rows": ({"offset": 0}, {"offset": 1}),
     "instead_of_head": ({"head": 1},),

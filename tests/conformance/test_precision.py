@@ -72,11 +72,11 @@ ARITHMETIC = (
     "matmul", "matmul_transposed", "project", "weighted_sum", "add", "multiply", "bias", "head_bias", "scale",
     "scale_by_depth", "mask_additive", "alibi", "layer_norm", "rms_norm", "norm_over_matrix", "gain", "gain_and_bias",
     "count", "count_on", "rotate_half", "rotate_interleaved", "round_decimals", "round_head", "divide_positions",
-    "angles",
+    "angles", "divide_by_ramp", "divide_frequencies", "divide_by_length",
 )  # fmt: skip
 FUNCTIONS = (
     "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "silu", "gelu", "gelu_tanh", "sinusoidal",
-    "rotary_angles", "rotary_frequencies", "stretch_slow", "cos", "sin", "tanh",
+    "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies", "cos", "sin", "tanh",
 )  # fmt: skip
 
 BOUNDS: Mapping[str, float] = {

@@ -216,6 +216,25 @@ CASES = {
         (st.sampled_from([1.0, 0.5, 0.1, 0.02, 1e-4]),),
         {"factor": st.just(8.0), "fast": st.just(4.0), "slow": st.just(1.0), "context": st.sampled_from([16, 64])},
     ),
+    "divide_by_ramp": Case(
+        parameters={
+            "factor": st.just(8.0),
+            "low": st.sampled_from([0, 0.5, 1]),
+            "high": st.sampled_from([1.001, 2.5, 7]),
+        }
+    ),
+    "divide_frequencies": Case((NUMBERS, SPREAD.filter(bool))),
+    "divide_by_length": Case((NUMBERS, NUMBERS, SPREAD.filter(bool)), {"context": st.sampled_from([0, 2, 5])}),
+    "dynamic_frequencies": Case(
+        (POSITIVE,),
+        {
+            "base": st.sampled_from([10000.0, 20.0]),
+            "width": st.sampled_from([None, 4, 6]),
+            "factor": st.sampled_from([1.5, 4.0]),
+            "context": st.sampled_from([1, 4, 64]),
+        },
+        sizes=lambda known: known | {"d": known["d"] + (known["width"] or 3)},
+    ),
     "angles": Case(),
     "look_up": Case((NUMBERS, ROWS), sizes=lambda known: known | {"v": known["v"] + 3}),
     "first_rows": Case(

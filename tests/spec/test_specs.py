@@ -28,7 +28,7 @@ REFUSED = [
     (lambda: Norm(gain=False, bias=True), "norm bias comes with a gain."),
     (lambda: Mlp("swish"), "activation expects gelu, gelu-tanh, silu, relu; got 'swish'."),
     (lambda: Positions("learned"), "positions kind expects given or sinusoidal, got 'learned'."),
-    (lambda: Block(Attention(heads=1), placement="mid"), "placement expects pre, post, around, parallel; got 'mid'."),
+    (lambda: Block(Attention(heads=1), placement="mid"), "placement expects pre, post, sandwich, parallel; got 'mid'."),
 ]
 
 

@@ -62,7 +62,7 @@ def test_contradictions_are_refused(make, message):
 
 def test_stretched_frequencies():
     """Llama 3.1's rule: fast frequencies stay, slow ones are divided, those between are shared."""
-    rotary = Rotary(base=100.0, stretch=Llama3Scaling(factor=8.0, fast=4.0, slow=1.0, context=16))
+    rotary = Rotary(base=100.0, scaling=Llama3Scaling(factor=8.0, fast=4.0, slow=1.0, context=16))
     working = Attention(heads=1, rotary=rotary, output=False).working()
     rng = np.random.default_rng(0)
     sizes = {"head": 1, "depth": 6}
@@ -72,4 +72,4 @@ def test_stretched_frequencies():
     turns = own * 16 / (2 * np.pi)
     assert (turns > 1).tolist() == [True, False, False]
     share = (turns[0] - 1) / 3
-    np.testing.assert_allclose(trace["rotary.stretched"], [own[0] * (share + (1 - share) / 8), own[1] / 8, own[2] / 8])
+    np.testing.assert_allclose(trace["rotary.scaled"], [own[0] * (share + (1 - share) / 8), own[1] / 8, own[2] / 8])

@@ -13,6 +13,7 @@ from clearhead.spec import (
     Block,
     Embedding,
     Head,
+    Linear,
     Llama3Scaling,
     Mlp,
     Norm,
@@ -196,21 +197,21 @@ class Conventions(Struct, frozen=True, forbid_unknown_fields=True):
         base = self.local_base if local and self.local_base is not None else self.rotary_base
         turned = int(self.head_depth * self.rotary_share)
         width = None if turned == self.head_depth else turned
-        divide, stretch = _scaling(self.local_scaling if local else self.rotary_scaling)
-        return Rotary(self.rotary, base, width, divide=divide, stretch=stretch)
+        scaling = _scaling(self.local_scaling if local else self.rotary_scaling)
+        return Rotary(self.rotary, base, width, scaling=scaling)
 
 
-def _scaling(said: Mapping[str, Any] | None) -> tuple[float | None, Llama3Scaling | None]:
+def _scaling(said: Mapping[str, Any] | None) -> Linear | Llama3Scaling | None:
     """What a config's scaling of rotary positions comes to."""
     kind = (said or {}).get("rope_type", (said or {}).get("type", "default"))
     if said is None or kind == "default":
-        return None, None
+        return None
     try:
         if kind == "linear":
-            return float(said["factor"]), None
+            return Linear(float(said["factor"]))
         if kind == "llama3":
             fast, slow = float(said["high_freq_factor"]), float(said["low_freq_factor"])
-            return None, Llama3Scaling(float(said["factor"]), fast, slow, int(said["original_max_position_embeddings"]))
+            return Llama3Scaling(float(said["factor"]), fast, slow, int(said["original_max_position_embeddings"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the config scales rotary positions by {kind}, but lacks or garbles {error}.") from None
     raise CheckpointError(

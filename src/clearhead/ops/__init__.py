@@ -2,7 +2,7 @@
 
 from clearhead.errors import UnknownName, suggest
 from clearhead.ops.operation import Array, Namespace, Operation, Parameters, Remark, as_parameters, namespace, quiet
-from clearhead.ops.textbook import linear, positions, scores, tables, tokens
+from clearhead.ops.textbook import linear, positions, rotary_scaling, scores, tables, tokens
 from clearhead.ops.variants import batch as variants_batch
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import norms as variants_norms
@@ -22,8 +22,10 @@ TEXTBOOK: dict[str, Operation] = {
         tokens.layer_norm, tokens.rms_norm, tokens.norm_over_matrix, tokens.gain, tokens.gain_and_bias,
         tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh, tokens.tanh,
         positions.sinusoidal, positions.count, positions.count_on, positions.divide_positions,
-        positions.rotary_angles, positions.rotary_frequencies, positions.stretch_slow, positions.angles,
+        positions.rotary_angles, positions.rotary_frequencies, positions.angles,
         positions.cos, positions.sin, positions.rotate_half, positions.rotate_interleaved,
+        rotary_scaling.stretch_slow, rotary_scaling.divide_by_ramp, rotary_scaling.divide_frequencies,
+        rotary_scaling.divide_by_length, rotary_scaling.dynamic_frequencies,
         tables.look_up, tables.first_rows, tables.next_rows, tables.prepend, tables.first_token, tables.instead,
         tables.instead_of_head,
         rounding.round_decimals, rounding.round_head,
@@ -92,6 +94,7 @@ def operation_named(name: str) -> Operation:
 
 __all__ = [
     "OPERATIONS", "TEXTBOOK", "VARIANTS", "Array", "Namespace", "Operation", "Parameters", "Remark", "as_parameters",
-    "linear", "namespace", "operation_named", "positions", "quiet", "rounding", "scores", "tables", "tokens",
+    "linear", "namespace", "operation_named", "positions", "quiet",
+    "rotary_scaling", "rounding", "scores", "tables", "tokens",
     "variants_batch", "variants_heads", "variants_norms", "variants_positions", "variants_scores", "variants_tokens",
 ]  # fmt: skip

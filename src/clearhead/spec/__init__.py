@@ -1,21 +1,27 @@
 """Specs: frozen descriptions of what is computed, and the lines each stands for."""
 
-from clearhead.spec.attention import Attention, Llama3Scaling, Rotary
+from clearhead.spec.attention import Attention
 from clearhead.spec.block import Block, Positions
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
+from clearhead.spec.rotary import Dynamic, Factors, Linear, Llama3Scaling, LongRope, Rotary, Yarn
 from clearhead.spec.transformer import Embedding, Head, Patches, Transformer
 
 __all__ = [
     "Attention",
     "Block",
+    "Dynamic",
     "Embedding",
+    "Factors",
     "Head",
+    "Linear",
     "Llama3Scaling",
+    "LongRope",
     "Mlp",
     "Norm",
     "Patches",
     "Positions",
     "Rotary",
     "Transformer",
+    "Yarn",
 ]  # fmt: skip

@@ -6,89 +6,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from clearhead.errors import SpecError
 from clearhead.ops import Operation
-from clearhead.ops.textbook import linear, positions, scores
+from clearhead.ops.textbook import linear, scores
 from clearhead.spec.draft import Draft
 from clearhead.spec.norm import Norm
+from clearhead.spec.rotary import Rotary
 from clearhead.working import Working
 
 Projection = Literal["query", "key", "value", "output"]
 PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value", "output")
-
-
-class Llama3Scaling(Struct, frozen=True, forbid_unknown_fields=True):
-    """How rotary frequencies are changed for a longer context than the one of training (Llama 3.1).
-
-    Attributes:
-        factor: what slow frequencies are divided by.
-        fast: frequencies that turn more often than this over the context stay.
-        slow: those that turn less often are divided; those between, by shares.
-        context: how many tokens the training saw.
-    """
-
-    factor: float
-    fast: float
-    slow: float
-    context: int
-
-
-class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
-    """Rotary positions (Su et al. 2021).
-
-    Attributes:
-        layout: which features turn together: ``"half"`` pairs d with d + half (GPT-NeoX, Hugging Face),
-            ``"interleaved"`` pairs each even one with the next (the paper, GPT-J).
-        base: the base of the angles.
-        width: how many features of a head are turned, the first ones; None for all.
-        offset: the position of the first token, beyond what a cache holds.
-        divide: positions are divided by this: linear interpolation (Chen et al. 2023); None for not.
-        stretch: frequencies are changed, each by its speed; None for not.
-    """
-
-    layout: Literal["half", "interleaved"] = "half"
-    base: float = 10000.0
-    width: int | None = None
-    offset: float = 0.0
-    divide: float | None = None
-    stretch: Llama3Scaling | None = None
-
-    def __post_init__(self) -> None:
-        if self.layout not in ("half", "interleaved"):
-            raise SpecError(f"rotary layout expects half or interleaved, got {self.layout!r}.")
-        if self.base <= 0:
-            raise SpecError(f"rotary base expects a number above 0, got {self.base}. Most models use 10000.")
-        if self.width is not None and (self.width < 2 or self.width % 2):
-            raise SpecError(f"rotary width expects an even number of features, got {self.width}.")
-
-    def write(self, draft: Draft, query: str, key: str, keys: str, past: str | None) -> tuple[str, str]:
-        """Writes the rotation of queries and keys; returns the names of the rotated lines."""
-        if past is None:
-            position = draft.write("rotary.position", positions.count, query, "token", offset=self.offset)
-        else:
-            position = draft.write(
-                "rotary.position", positions.count_on, f"{query} {past}", "token", offset=self.offset
-            )
-        if self.divide is not None:
-            position = draft.write("rotary.divided", positions.divide_positions, position, "token", factor=self.divide)
-        angle = self._angle(draft, position, query)
-        cos = draft.write("rotary.cos", positions.cos, angle, "token pair")
-        sin = draft.write("rotary.sin", positions.sin, angle, "token pair")
-        turn = positions.rotate_half if self.layout == "half" else positions.rotate_interleaved
-        return (
-            draft.write("query.rotated", turn, f"{query} {cos} {sin}", "head token depth"),
-            draft.write("key.rotated", turn, f"{key} {cos} {sin}", keys),
-        )
-
-    def _angle(self, draft: Draft, position: str, query: str) -> str:
-        given = {"base": self.base, "width": self.width}
-        if self.stretch is None:
-            return draft.write("rotary.angle", positions.rotary_angles, f"{position} {query}", "token pair", **given)
-        own = draft.write("rotary.frequency", positions.rotary_frequencies, query, "pair", **given)
-        slowed = draft.write("rotary.stretched", positions.stretch_slow, own, "pair", **asdict(self.stretch))
-        return draft.write("rotary.angle", positions.angles, f"{position} {slowed}", "token pair")
 
 
 class Attention(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
 from clearhead.expr import Expr, Formula, Size, call, formula, indices, same, where
-from clearhead.expr.formula import Operand
 from clearhead.ops import large
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting, floats, operation
@@ -74,25 +71,6 @@ def rotary_frequencies(xp: Namespace, x: Array, *, base: float, width: int | Non
     """The angle by which one position turns each pair of features (Su et al. 2021)."""
     turned = x.shape[-1] if width is None else width
     return base ** (-2 * floats(xp, turned // 2, x) / turned)
-
-
-def _stretched(factor: float, fast: float, slow: float, context: int) -> Formula:
-    def body(frequency: Operand) -> Expr:
-        turns = frequency[c] * context / (2 * call("pi"))
-        share = (turns - slow) / (fast - slow)
-        between = (1 - share) * frequency[c] / factor + share * frequency[c]
-        return where(turns < slow, frequency[c] / factor, where(turns <= fast, between, frequency[c]))
-
-    return formula("c -> c", body)
-
-
-@operation(_stretched)
-def stretch_slow(xp: Namespace, frequency: Array, *, factor: float, fast: float, slow: float, context: int) -> Array:
-    """Frequencies for a longer context: slow ones divided, fast ones kept, those between by shares (Llama 3.1)."""
-    turns = frequency * (context / (2 * math.pi))
-    share = (turns - slow) / (fast - slow)
-    between = (1 - share) * frequency / factor + share * frequency
-    return xp.where(turns < slow, frequency / factor, xp.where(turns <= fast, between, frequency))
 
 
 @operation(lambda: formula("i, c -> i c", lambda position, frequency: position[i] * frequency[c]))
