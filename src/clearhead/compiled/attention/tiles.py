@@ -128,7 +128,7 @@ def bend(plan: Plan, slope: float, distance: int, step: int, masked: bool, rows:
     (1 or -1) from row to row, and falls by it from lane to lane.
     """
     first, last = rows
-    scores, masked, zero = space.scores, splat(MASKED), splat(0.0)
+    scores, low, zero = space.scores, splat(MASKED), splat(0.0)
     cap, inverse = splat(plan.cap), splat(1.0 / plan.cap if plan.cap else 0.0)
     slopes, width = splat(-slope), splat(plan.window - 0.5)
     lane = counting() * splat(-step)
@@ -142,16 +142,16 @@ def bend(plan: Plan, slope: float, distance: int, step: int, masked: bool, rows:
             if masked:
                 added = load(space.mask, at)
                 # A masked score may be infinite, and minus infinity less infinity is no number.
-                s = where_greater(splat(FLOOR), added, masked, s + added)
+                s = where_greater(splat(FLOOR), added, low, s + added)
             if placed:
                 away = splat(distance + step * (r - v * LANES)) + lane
                 size = maximum(away, zero - away)
                 s = fused(slopes, size, s)
                 if plan.causal:
-                    s = where_greater(zero, away, masked, s)
+                    s = where_greater(zero, away, low, s)
                 if plan.window:
-                    s = where_greater(size, width, masked, s)
-            store(scores, at, where_greater(splat(FLOOR), s, masked, s))
+                    s = where_greater(size, width, low, s)
+            store(scores, at, where_greater(splat(FLOOR), s, low, s))
 
 
 @njit(nogil=True)
