@@ -7,12 +7,11 @@ the last line alone, so no claim prunes on the way.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
-from clearhead import Attention, Block, Claim, Norm, Report, Working, diagnose, read_problem
+from clearhead import Attention, Block, Claim, Norm, Report, Trace, diagnose, read_problem
 from clearhead.check.search.plans import plans_for
 
 TOKENS, WIDTH, HEADS = 3, 2, 2
@@ -27,13 +26,12 @@ def run() -> None:
     arrays = {given.name: rng.normal(size=[sizes[word] for word in given.axes]) for given in working.givens}
     unknown = [Claim.of("norm", rng.normal(size=(TOKENS, WIDTH)).round(6), decimals=6)]
     soccer = read_problem("soccer")
-    given = {each.name: soccer.arrays[each.name] for each in soccer.textbook().givens}
-    for name, claims, lines, numbers in (
-        ("unexplained, last line claimed", unknown, working, arrays),
-        ("soccer, twelve claims", soccer.claims, soccer.textbook(), given),
+    for name, claims, trace in (
+        ("unexplained, last line claimed", unknown, working.run(arrays)),
+        ("soccer, twelve claims", soccer.claims, soccer.trace()),
     ):
-        diagnose(claims, lines, numbers)
-        first, again = _timed(claims, lines, numbers, clear=True), _timed(claims, lines, numbers, clear=False)
+        diagnose(claims, trace)
+        first, again = _timed(claims, trace, clear=True), _timed(claims, trace, clear=False)
         report = first[1]
         print(
             f"{name:<32} {first[0]:5.2f} s, of the same working again {again[0]:5.2f} s   "
@@ -41,15 +39,13 @@ def run() -> None:
         )
 
 
-def _timed(
-    claims: Iterable[Claim], working: Working, numbers: Mapping[str, Any], *, clear: bool
-) -> tuple[float, Report]:
+def _timed(claims: Iterable[Claim], trace: Trace, *, clear: bool) -> tuple[float, Report]:
     """The least seconds of the processor of several, each with plans that are made anew if ``clear``."""
     least = float("inf")
     for _ in range(5):
         if clear:
             plans_for.cache_clear()
         start = time.process_time()
-        report = diagnose(claims, working, numbers)
+        report = diagnose(claims, trace)
         least = min(least, time.process_time() - start)
     return least, report

@@ -145,7 +145,7 @@ def plant(kind: Kind, arrays: Arrays, planted: Iterable[Applied], seed: int, mos
     if kind.working.lines[-1].name not in names:
         return None
     claims = tuple(_claims(names, trace, np.random.default_rng(seed), shown=_shown(planted)))
-    return Planted(planted, claims, diagnose(claims, kind.working, arrays, max_deviations=most))
+    return Planted(planted, claims, diagnose(claims, textbook, max_deviations=most))
 
 
 def _shown(planted: Iterable[Applied]) -> set[str]:

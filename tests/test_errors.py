@@ -3,7 +3,7 @@
 import pytest
 
 from clearhead import errors
-from clearhead.errors import ClearheadError, UnknownName, suggest
+from clearhead.errors import ClearheadError, UnknownName, WrongType, require, suggest
 
 BUILT_IN = {
     "UnknownName": KeyError,
@@ -13,12 +13,13 @@ BUILT_IN = {
     "FileError": OSError,
     "CheckpointError": ValueError,
     "MissingPackage": ImportError,
+    "WrongType": TypeError,
 }
 
 
 def test_the_tree_in_the_docstring_is_the_tree():
     """Every error class is drawn in the module's docstring, and no other."""
-    classes = {each.__name__ for each in vars(errors).values() if isinstance(each, type)}
+    classes = {name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, Exception)}
     drawn = {line.split()[1] for line in errors.__doc__.splitlines() if "──" in line}
     assert drawn == BUILT_IN.keys()
     assert classes == {*drawn, "ClearheadError"}
@@ -29,6 +30,13 @@ def test_callers_may_catch_what_they_know(name, built_in):
     """Each error is a ClearheadError and the built-in error that Python programmers would catch."""
     assert issubclass(getattr(errors, name), (ClearheadError,))
     assert issubclass(getattr(errors, name), built_in)
+
+
+def test_a_value_of_the_right_type_is_given_back():
+    """What is of the type passes through; anything else is refused with both types and the remedy."""
+    assert require([1], list, "claims", "") == [1]
+    with pytest.raises(WrongType, match=r"^claims expects list, got int\. Write \[1\]\.$"):
+        require(1, list, "claims", "Write [1].")
 
 
 def test_messages_are_printed_as_written():

@@ -13,8 +13,8 @@ PUBLIC = {
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "CheckpointError", "Claim", "ClearheadError", "Comparison",
     "Deviation", "Explanation", "Family", "FileError", "Given", "Inspection", "Line", "MissingPackage", "Mlp",
     "Model", "Norm", "Note", "Operation", "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError",
-    "SpecError", "Trace", "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose",
-    "generate", "inspect", "load", "probe", "read_problem", "read_trace", "render", "write_problem",
+    "SpecError", "Trace", "UnknownName", "Working", "WrongType", "adapt", "assert_agrees", "compare", "deviate",
+    "diagnose", "generate", "inspect", "load", "probe", "read_problem", "read_trace", "render", "write_problem",
 }  # fmt: skip
 TABLES = {"DEVIATIONS", "OPERATIONS"}
 API = Path(__file__).parents[1] / "docs" / "api.md"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ShapeError,
         SpecError,
         UnknownName,
+        WrongType,
     )
     from clearhead.exercises import generate
     from clearhead.inspection import Inspection, inspect
@@ -53,6 +54,7 @@ _HOMES = {
         "ShapeError",
         "SpecError",
         "UnknownName",
+        "WrongType",
     ),
     "clearhead.exercises": ("generate",),
     "clearhead.inspection": ("Inspection", "inspect"),
@@ -71,8 +73,8 @@ __all__ = [
     "DEVIATIONS", "OPERATIONS", "Attention", "Block", "CheckpointError", "Claim", "ClearheadError", "Comparison",
     "Deviation", "Explanation", "Family", "FileError", "Given", "Inspection", "Line", "MissingPackage", "Mlp",
     "Model", "Norm", "Note", "Operation", "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError",
-    "SpecError", "Trace", "UnknownName", "Working", "adapt", "assert_agrees", "compare", "deviate", "diagnose",
-    "generate", "inspect", "load", "probe", "read_problem", "read_trace", "render", "write_problem",
+    "SpecError", "Trace", "UnknownName", "Working", "WrongType", "adapt", "assert_agrees", "compare", "deviate",
+    "diagnose", "generate", "inspect", "load", "probe", "read_problem", "read_trace", "render", "write_problem",
 ]  # fmt: skip
 
 

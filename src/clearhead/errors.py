@@ -7,19 +7,23 @@
     ├── ProblemError     a problem file that cannot be used (also a ValueError)
     ├── FileError        a file that cannot be written (also an OSError)
     ├── CheckpointError  a checkpoint that cannot be read or used (also a ValueError)
-    └── MissingPackage   an optional package that is not installed (also an ImportError)
+    ├── MissingPackage   an optional package that is not installed (also an ImportError)
+    └── WrongType        an argument of another type than the function takes (also a TypeError)
 
 Every message says what was expected, what came, where, and what to do. Each class also derives from the
-built-in error that Python programmers would catch, so callers need not know this list.
+built-in error that Python programmers would catch, so callers do not need to know this list.
 """
 
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+Kind = TypeVar("Kind")
 
 
 class ClearheadError(Exception):
@@ -56,6 +60,21 @@ class CheckpointError(ClearheadError, ValueError):
 
 class MissingPackage(ClearheadError, ImportError):
     """An optional package that is needed and not installed."""
+
+
+class WrongType(ClearheadError, TypeError):
+    """An argument of another type than the function takes."""
+
+
+def require(value: object, kind: type[Kind], what: str, remedy: str) -> Kind:
+    """The value, which is of this type.
+
+    Raises:
+        WrongType: it is not; ``what`` names the argument, ``remedy`` says what to do.
+    """
+    if not isinstance(value, kind):
+        raise WrongType(f"{what} expects {kind.__name__}, got {type(value).__name__}. {remedy}")
+    return value
 
 
 def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:

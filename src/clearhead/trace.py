@@ -223,6 +223,18 @@ class Trace(Mapping[str, Array]):
         return Note(line.name, rows, shown + more, remark.says, remark.reason, remark.remedy)
 
     @property
+    def given(self) -> dict[str, Array]:
+        """The arrays that the working was given, by name.
+
+        Raises:
+            UnknownName: the trace lacks one of them.
+        """
+        known = {**self._hidden_arrays, **self._arrays}
+        if missing := [each.name for each in self.working.givens if each.name not in known]:
+            raise UnknownName(f"The trace lacks the given array {missing[0]}. Run the working on all its given arrays.")
+        return {each.name: known[each.name] for each in self.working.givens}
+
+    @property
     def flags(self) -> Mapping[str, Array]:
         """Which rows the notes speak of, for lines of which not all it takes to tell was kept."""
         return self._flags

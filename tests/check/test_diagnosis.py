@@ -29,9 +29,7 @@ def claimed(working, arrays, lines=("norm",), decimals=6):
 
 def of_problem(name):
     problem = read_problem(name)
-    working = problem.textbook()
-    given = {each.name: problem.arrays[each.name] for each in working.givens}
-    return diagnose(problem.claims, working, given, tokens=problem.tokens or None)
+    return diagnose(problem.claims, problem.textbook().run(problem.arrays, tokens=problem.tokens or None))
 
 
 def text(report):
@@ -107,7 +105,7 @@ PLANTED = [chosen for size in (1, 2) for chosen in combinations(PRESENT, size)]
 def test_planted_deviations_are_found(planted, lines):
     """One or two deviations are found from the last line alone, and from several lines."""
     arrays = drawn()
-    report = diagnose(claimed(deviate(BLOCK, *planted), arrays, lines), BLOCK, arrays)
+    report = diagnose(claimed(deviate(BLOCK, *planted), arrays, lines), BLOCK.run(arrays))
     assert report.verdict == "explained"
     assert set(planted) in [set(finding.deviations) for finding in report.findings]
     assert report.convincing
@@ -120,7 +118,7 @@ def test_every_candidate_is_found_alone_or_with_its_equals():
     assert len(tried) >= 3
     for applied in tried:
         claims = claimed(applied.rewrite(BLOCK), arrays, ("norm",), decimals=9)
-        report = diagnose(claims, BLOCK, arrays, max_deviations=1)
+        report = diagnose(claims, BLOCK.run(arrays), max_deviations=1)
         assert report.verdict == "agrees" or report.explained_by(applied.id), applied
 
 
@@ -128,7 +126,7 @@ def test_a_triple_is_found():
     """Three deviations at once are still found."""
     arrays = drawn(seed=3)
     planted = PRESENT[:3]
-    report = diagnose(claimed(deviate(BLOCK, *planted), arrays), BLOCK, arrays)
+    report = diagnose(claimed(deviate(BLOCK, *planted), arrays), BLOCK.run(arrays))
     assert set(planted) in [set(finding.deviations) for finding in report.findings]
 
 
@@ -147,7 +145,7 @@ def test_numbers_of_an_unknown_formula_are_not_explained():
     arrays = drawn(working)
     weights, head = unknown(arrays)
     claims = [Claim.of("weights", np.round(weights, 6), decimals=6), Claim.of("head", np.round(head, 4), decimals=4)]
-    report = diagnose(claims, working, arrays)
+    report = diagnose(claims, working.run(arrays))
     assert report.verdict == "unexplained"
     assert report.findings == ()
     assert report.first_wrong_line == "weights"
@@ -161,7 +159,7 @@ def test_few_digits_are_not_called_convincing():
     """One cell with one decimal is fitted by many sets: the report says so and does not pretend."""
     arrays = drawn()
     value = float(deviate(BLOCK, "softmax-over-queries").run(arrays)["norm"][0, 0])
-    report = diagnose([Claim("norm", f"{value:.1f}", cell=(1, 1))], BLOCK, arrays)
+    report = diagnose([Claim("norm", f"{value:.1f}", cell=(1, 1))], BLOCK.run(arrays))
     assert report.verdict == "explained"
     assert not report.convincing
     assert "chance" in text(report)
@@ -177,7 +175,7 @@ def test_claims_of_heads_and_cells_are_enough():
         Claim("weights@2", tuple(map(tuple, head))),
         Claim("output", f"{trace['output'][1, 3]:.5f}", cell=(2, 4)),
     ]
-    report = diagnose(claims, BLOCK, arrays)
+    report = diagnose(claims, BLOCK.run(arrays))
     assert [finding.deviations for finding in report.findings] == [("softmax-over-queries",)]
 
 
@@ -222,6 +220,45 @@ def test_assert_agrees_fails_with_the_diagnosis():
         clearhead.assert_agrees({"weights": deviate(BLOCK, "softmax-over-queries").run(arrays)["weights"]}, expected)
 
 
+def test_assert_agrees_asks_for_the_trace_itself():
+    """An array where the trace belongs is refused, with the call that was meant."""
+    expected = BLOCK.run(drawn())
+    with pytest.raises(clearhead.errors.WrongType, match=r"expected expects Trace, got ndarray.*trace, \"weights\""):
+        clearhead.assert_agrees(expected["weights"], expected["weights"])
+
+
+@pytest.mark.parametrize(
+    ("claims", "trace", "message"),
+    [
+        (Claim("norm", "0.8", cell=(1, 1)), None, r"claims expects several claims, got one Claim. Write \[claim\]"),
+        (3, None, "claims expects several claims, got one int"),
+        ([np.ones(3)], None, r"claims\[0\] expects Claim, got ndarray. Claim.of"),
+        ([], BLOCK, r"trace expects Trace, got Working.*working.run\(arrays\)"),
+    ],
+)
+@pytest.mark.parametrize("ask", [diagnose, clearhead.compare])
+def test_other_types_are_refused_where_they_are_given(ask, claims, trace, message):
+    """What is no list of claims or no trace gets an error that says what was expected and how to get it."""
+    with pytest.raises(clearhead.errors.WrongType, match=message):
+        ask(claims, trace or BLOCK.run(drawn()))
+
+
+def test_a_trace_without_its_given_arrays_cannot_be_diagnosed():
+    """A trace of results alone is refused, with the first array that it lacks."""
+    trace = clearhead.Trace(BLOCK, {"norm": np.zeros((3, 5))})
+    with pytest.raises(clearhead.UnknownName, match=r"The trace lacks the given array input\. Run the working"):
+        diagnose([Claim("norm", "0.8", cell=(1, 1))], trace)
+
+
+def test_a_trace_in_single_precision_is_diagnosed_in_double():
+    """The given arrays are run once more in float64, so that nine decimals can be held to them."""
+    arrays = {name: array.astype(np.float32) for name, array in drawn().items()}
+    exact = BLOCK.run({name: array.astype(np.float64) for name, array in arrays.items()})
+    report = diagnose([Claim.of("norm", exact["norm"], decimals=9)], BLOCK.run(arrays))
+    assert report.verdict == "agrees"
+    assert report.trace["norm"].dtype == np.float64
+
+
 def test_a_slip_is_told_as_one():
     """Where all cells but one agree, that cell is named with what it should be and what may have happened."""
     arrays = drawn()
@@ -234,7 +271,7 @@ def test_a_slip_is_told_as_one():
         Claim("weights", tuple(tuple(map(tuple, head)) for head in weights)),
         Claim.of("output", np.round(trace["output"], 3), decimals=3),
     ]
-    report = diagnose(claims, BLOCK, arrays)
+    report = diagnose(claims, BLOCK.run(arrays))
     assert report.verdict == "unexplained"
     assert report.first_wrong_line == "weights"
     (miss, *_) = report.near_misses
@@ -252,7 +289,7 @@ def test_a_slip_beside_a_fault_is_told_with_it():
     output[1, 1] *= -1
     weights = claimed(deviate(BLOCK, "softmax-over-queries"), arrays, ("weights",), 3)
     claims = [*weights, Claim.of("output", output, decimals=3)]
-    report = diagnose(claims, BLOCK, arrays)
+    report = diagnose(claims, BLOCK.run(arrays))
     assert report.verdict == "unexplained"
     assert report.near_misses[0].deviations == ("softmax-over-queries",)
     assert report.near_misses[0].slips[0].name == "output[2,2]"
@@ -264,12 +301,12 @@ def test_an_error_carried_forward_is_found_where_it_was_made():
     arrays = drawn()
     trace = BLOCK.run(arrays)
     scaled = np.tanh(trace["scaled"])
-    after = BLOCK.given("scaled").run(
+    after = BLOCK.starting_at("scaled").run(
         {**{n: arrays[n] for n in ("input", "value.weight", "output.weight")}, "scaled": scaled}
     )
     claims = [Claim.of("scaled", np.round(scaled, 4), decimals=4)]
     claims += [Claim.of(line, np.round(after[line], 4), decimals=4) for line in ("weights", "head", "norm")]
-    report = diagnose(claims, BLOCK, arrays)
+    report = diagnose(claims, BLOCK.run(arrays))
     assert report.verdict == "unexplained"
     assert report.first_wrong_line == "scaled"
     assert [each.line for each in report.judged if each.follows] == ["weights", "head", "norm"]
@@ -280,7 +317,7 @@ def test_a_convention_is_not_called_a_mistake():
     """Another eps is told as a convention, from the verdict on."""
     arrays = drawn()
     working = Block(Attention(heads=2), norm=Norm(eps=1e-5, gain=False)).working()
-    report = diagnose(claimed(deviate(working, "norm-eps:eps=0.001"), arrays), working, arrays)
+    report = diagnose(claimed(deviate(working, "norm-eps:eps=0.001"), arrays), working.run(arrays))
     shown = " ".join(text(report).split())
     assert "explained, and not wrong, but by another convention: with norm-eps:eps=0.001" in shown
     assert "This is a convention, not a mistake." in shown
@@ -302,10 +339,10 @@ def test_formulas_outside_the_table_are_not_explained(foreign):
     arrays = drawn(seed=5)
     trace = BLOCK.run(arrays)
     weights, value = foreign(trace["weights"], trace["value"])
-    after = BLOCK.given("head").run(
+    after = BLOCK.starting_at("head").run(
         {"input": arrays["input"], "output.weight": arrays["output.weight"], "head": weights @ value}
     )
-    report = diagnose([Claim.of("norm", np.round(after["norm"], 3), decimals=3)], BLOCK, arrays)
+    report = diagnose([Claim.of("norm", np.round(after["norm"], 3), decimals=3)], BLOCK.run(arrays))
     assert report.verdict == "unexplained", report.findings
 
 
@@ -313,7 +350,7 @@ def test_formulas_outside_the_table_are_not_explained(foreign):
 def test_right_numbers_agree_however_they_were_rounded(decimals):
     """Correct numbers rounded to any precision are never a disagreement."""
     arrays = drawn(seed=8)
-    report = diagnose(claimed(BLOCK, arrays, ("weights", "head", "norm"), decimals), BLOCK, arrays)
+    report = diagnose(claimed(BLOCK, arrays, ("weights", "head", "norm"), decimals), BLOCK.run(arrays))
     assert report.verdict == "agrees"
 
 
@@ -338,7 +375,7 @@ def test_what_another_deviation_took_away_is_not_named_as_unseen():
     sizes = {"token": 4, "model": 5, "head": 2, "depth": 3, "head*depth": 6}
     arrays = {each.name: rng.normal(size=[sizes[axis] for axis in each.axes]) for each in block.working().givens}
     left_out = deviate(block.working(), "norm-left-out:line=norm")
-    report = diagnose([Claim.of("norm", left_out.run(arrays)["norm"], decimals=5)], block.working(), arrays)
+    report = diagnose([Claim.of("norm", left_out.run(arrays)["norm"], decimals=5)], block.working().run(arrays))
     assert [each.deviations for each in report.findings] == [("norm-left-out:line=norm",)]
     told = {each.partition(":")[0] for group in report.indistinguishable for chosen in group.sets for each in chosen}
     assert not told & {"norm-eps", "norm-of-other-kind", "norm-over-matrix", "norm-gain-missing"}
@@ -347,6 +384,6 @@ def test_what_another_deviation_took_away_is_not_named_as_unseen():
 def test_a_report_as_text_has_the_telling_numbers():
     """Messages of failed tests show what was claimed, what the working gives and what the explanation gives."""
     soccer = read_problem("soccer")
-    said = str(diagnose(soccer.claims, soccer.textbook(), soccer.arrays))
+    said = str(diagnose(soccer.claims, soccer.trace()))
     assert "  claimed: [0.08860486; -0.33190762; 0.24330276]\n" in said
     assert "  explained: [0.08860486; -0.33190762; 0.24330276]\n" in said

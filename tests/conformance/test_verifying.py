@@ -40,7 +40,7 @@ def test_a_wrong_table_is_found(small):
     assert verdict.lines[0].agrees
     suspect = verdict.suspect
     claims = [Claim.of("attention.weights", suspect.theirs["attention.weights"], decimals=3)]
-    report = diagnose(claims, suspect.working, suspect.given, max_deviations=1)
+    report = diagnose(claims, suspect.working.run(suspect.given), max_deviations=1)
     assert report.explained_by("rotary-other-layout"), str(report)
 
 

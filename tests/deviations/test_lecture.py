@@ -38,7 +38,7 @@ def test_the_lecture_is_named_from_the_last_line_alone(code, names):
     working = Block(Attention(2), norm=Norm(eps=EPS)).working()
     arrays = drawn(working, SIZES, 1.0)
     claims = [Claim.of("norm", code(as_people_have_them(working, arrays)), decimals=6)]
-    report = diagnose(claims, working, arrays)
+    report = diagnose(claims, working.run(arrays))
     assert [set(finding.ids) for finding in report.findings] == [names]
     assert report.convincing
     kinds = dict(zip(report.findings[0].ids, report.findings[0].kinds, strict=True))

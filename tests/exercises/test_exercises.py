@@ -97,7 +97,7 @@ def test_the_diagnosis_names_what_a_student_did(id):
     problem = generate(parts=("causal", "norm"), seed=2)
     wrong = problem.trace(id)
     claims = [Claim.of(name, np.round(wrong[name], 2), decimals=2) for name in ("weights", "concat", "norm")]
-    report = diagnose(claims, problem.working(), problem.arrays)
+    report = diagnose(claims, problem.working().run(problem.arrays))
     assert report.explained_by(id)
     assert len(report.findings[0].deviations) == 1
 

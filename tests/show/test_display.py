@@ -15,7 +15,7 @@ def shown():
         "trace": trace,
         "working": trace.working,
         "problem": problem,
-        "report": diagnose(problem.claims, problem.textbook(), problem.arrays, max_deviations=1),
+        "report": diagnose(problem.claims, problem.textbook().run(problem.arrays), max_deviations=1),
     }
 
 

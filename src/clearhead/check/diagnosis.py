@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.check.compare.comparison import Comparison, claims_by_line, compare
+from clearhead.check.compare.comparison import Comparison, claims_by_line, claims_of, compare, trace_of
 from clearhead.check.compare.first_wrong import judge_with_causes
 from clearhead.check.compare.slips import are_slips, slips_of
 from clearhead.check.report.diagnosis import diagnosis_data, diagnosis_document, plain_text
@@ -23,8 +23,8 @@ from clearhead.check.search.table import Table
 from clearhead.claim import Claim
 from clearhead.deviations import Applied, deviation
 from clearhead.document import Document
-from clearhead.errors import ClearheadError
-from clearhead.trace import Trace
+from clearhead.errors import ClearheadError, require
+from clearhead.trace import Trace, to_numpy
 from clearhead.working import Working
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -65,38 +65,36 @@ class Report(Outcome, frozen=True, eq=False):
 
 def diagnose(
     claims: Iterable[Claim],
-    working: Working,
-    given: Mapping[str, Any],
+    trace: Trace,
     *,
     max_deviations: int = 3,
     rounded: Sequence[Applied] | None = None,
-    tokens: Sequence[str] | None = None,
 ) -> Report:
     """Finds the smallest sets of deviations with which the working gives the claimed numbers.
 
     Args:
         claims: what somebody got, for any lines, heads or cells.
-        working: how it should be worked out.
-        given: the arrays of the working, as for `Working.run`.
+        trace: how it should be computed. Its given arrays are run once more, in float64.
         max_deviations: the largest sets to try. Sets of one are tried first, then of two, and so on.
         rounded: the roundings to try; if None, those that the claims leave room for. Code has none: ``()``.
-        tokens: the names of the tokens, for the report.
 
     Raises:
-        ClearheadError: as `compare` and `Working.run`.
+        ClearheadError: as `compare`; or a given array was not kept in the trace.
     """
-    claims = tuple(claims)
-    ran = working.run(given, tokens=tokens)
-    arrays = {each.name: _as_float64(ran.numpy(each.name)) for each in working.givens}
-    trace = working.run(arrays, tokens=tokens)
+    claims = claims_of(claims)
+    trace = _in_float64(trace_of(trace))
+    arrays = {name: trace.numpy(name) for name in trace.given}
     comparison = compare(claims, trace)
     if comparison.agrees:
         return Report("agrees", comparison, trace)
     return _Diagnosis(claims, trace, arrays, comparison, rounded).report(max_deviations)
 
 
-def _as_float64(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return array if array.dtype.kind == "b" else array.astype(np.float64)
+def _in_float64(trace: Trace) -> Trace:
+    """The same given arrays, run as NumPy arrays of float64."""
+    given = {name: to_numpy(array) for name, array in trace.given.items()}
+    exact = {name: array.astype(np.float64) if array.dtype.kind == "f" else array for name, array in given.items()}
+    return trace.working.run(exact, tokens=trace.tokens)
 
 
 class _Diagnosis:
@@ -294,12 +292,14 @@ def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, deci
 
     Raises:
         AssertionError: with the diagnosis.
+        WrongType: ``expected`` is no trace, such as an array of it.
     """
     __tracebackhide__ = True
+    remedy = 'Give the whole trace, and the line by its name: assert_agrees(mine, trace, "weights").'
+    require(expected, Trace, "expected", remedy)
     lines = actual if isinstance(actual, Mapping) else {line or expected.working.lines[-1].name: actual}
     claims = [claim_of(name, numbers, decimals) for name, numbers in lines.items()]
-    given = {each.name: expected[each.name] for each in expected.working.givens}
-    report = diagnose(claims, expected.working, given, tokens=expected.tokens)
+    report = diagnose(claims, expected)
     if report.verdict != "agrees":
         raise AssertionError(f"\n{report}")
 

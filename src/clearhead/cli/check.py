@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import click
 
 from clearhead.cli import options, typed
 from clearhead.cli.group import DISAGREE, command
 from clearhead.cli.output import print_document, width
-
-if TYPE_CHECKING:
-    from clearhead.check import Report
-    from clearhead.claim import Claim
-    from clearhead.trace import Trace
 
 
 @command("clearhead check soccer")
@@ -31,6 +23,7 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
     code is 0 if all agree, 1 if some differ, 2 if the input is bad.
     """
     from clearhead.check import compare, data_of, document_of
+    from clearhead.check import diagnose as why
     from clearhead.problems import read_claims, read_problem
     from clearhead.show import as_json
 
@@ -38,7 +31,7 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
     claimed = read_claims(claims) if claims else worked.claims
     trace = worked.trace(*deviate)
     found = compare(claimed, trace)
-    report = _diagnosis(claimed, trace) if diagnose and not found.agrees else None
+    report = why(claimed, trace) if diagnose and not found.agrees else None
     if form == "json":
         data = data_of(found, title=worked.title)
         click.echo(as_json(data if report is None else {**data, "diagnosis": report.data()}))
@@ -51,13 +44,6 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
             click.echo()
             print_document(report.document(title="Why they differ"), form)
     raise click.exceptions.Exit(0 if found.agrees else DISAGREE)
-
-
-def _diagnosis(claims: Sequence[Claim], trace: Trace) -> Report:
-    from clearhead.check import diagnose
-
-    given = {each.name: trace[each.name] for each in trace.working.givens}
-    return diagnose(claims, trace.working, given, tokens=trace.tokens)
 
 
 @command("clearhead deviations softmax-over-queries")

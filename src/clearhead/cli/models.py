@@ -132,6 +132,6 @@ def _diagnose(suspect: Suspect) -> None:
         return
     short = weights[..., :DIAGNOSED_TOKENS, :DIAGNOSED_TOKENS]
     claims = [Claim.of("attention.weights", short, decimals=DIAGNOSED_DECIMALS)]
-    report = diagnose(claims, suspect.working, given, max_deviations=1)
+    report = diagnose(claims, suspect.working.run(given), max_deviations=1)
     click.echo()
     print_document(report.document(title=f"Why layer {suspect.layer} differs"), "text")

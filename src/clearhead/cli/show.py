@@ -120,8 +120,7 @@ def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, .
     applied = (*map(str, problem.deviations), *deviate)
     found = None
     if problem.claims:
-        given = {each.name: trace[each.name] for each in trace.working.givens}
-        found = diagnose(problem.claims, trace.working, given, tokens=trace.tokens).document(title="Why they differ")
+        found = diagnose(problem.claims, trace).document(title="Why they differ")
     return View(
         problem.title,
         problem.about,

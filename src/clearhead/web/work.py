@@ -216,10 +216,9 @@ def diagnosis(text: str) -> str:
     problem = problem_of(text)
     if not problem.claims:
         return ""
-    given = {each.name: problem.arrays[each.name] for each in problem.textbook().givens}
-    trace = problem.textbook().run(given, tokens=problem.tokens or None)
+    trace = problem.textbook().run(problem.arrays, tokens=problem.tokens or None)
     claims = [claim for claim in problem.claims if claim.line in trace]
-    report = diagnose(claims, trace.working, given, tokens=trace.tokens)
+    report = diagnose(claims, trace)
     return to_html(report.document(title="Why they differ"))
 
 

@@ -23,8 +23,7 @@ def trace():
 
 
 def numbers_of(trace, *deviations, lines=LINES):
-    arrays = {given.name: trace[given.name] for given in WORKING.givens}
-    worked = deviate(WORKING, *deviations).run(arrays)
+    worked = deviate(WORKING, *deviations).run(trace.given)
     return {line: worked.numpy(line) for line in lines}
 
 
@@ -51,10 +50,9 @@ def test_each_gets_the_verdict_that_a_diagnosis_gives(trace):
     everyone.append(claimed(strange))
     grades = graded(trace, *everyone)
     assert [grade.verdict for grade in grades] == ["agrees", "explained", "explained", "explained", "unexplained"]
-    arrays = {given.name: trace[given.name] for given in WORKING.givens}
     for claims, grade, deviations in zip(everyone, grades, planted, strict=False):
         assert set(grade.deviations) == set(deviations)
-        assert diagnose(claims, WORKING, arrays).verdict == grade.verdict
+        assert diagnose(claims, trace).verdict == grade.verdict
 
 
 def test_an_error_carried_forward_costs_once(trace):

@@ -25,7 +25,7 @@ def by_name(cases):
 
 
 def diagnosed(case: Case, most=3):
-    return diagnose(case.claims(), case.spec.working(), case.arrays(), max_deviations=most)
+    return diagnose(case.claims(), case.spec.working().run(case.arrays()), max_deviations=most)
 
 
 def first_group(report):

@@ -46,7 +46,7 @@ def test_every_problem_is_sound_html(name):
     trace = problem.trace()
     documents = [document_of(trace, View()), worksheet_of(trace, View(claims=problem.claims))]
     if problem.claims:
-        documents.append(diagnose(problem.claims, problem.textbook(), problem.arrays, max_deviations=1).document())
+        documents.append(diagnose(problem.claims, problem.textbook().run(problem.arrays), max_deviations=1).document())
     for document in documents:
         seen = read(to_html(document)).seen
         assert not {tag for tag, _ in seen} & {"script", "style", "iframe", "img", "a"}

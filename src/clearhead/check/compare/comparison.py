@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from clearhead.axes import head_axis
 from clearhead.claim import Claim, differing
-from clearhead.errors import UnknownName
+from clearhead.errors import UnknownName, WrongType, require
 from clearhead.line import find, split_head
 from clearhead.trace import Cell, Explanation, Trace
 from clearhead.working import Working
@@ -74,11 +74,37 @@ def compare(claims: Iterable[Claim], trace: Trace) -> Comparison:
     Raises:
         ProblemError: a claim has another shape than its line, or a cell that the line has not.
         UnknownName: a claim is for a line or head that does not exist.
+        WrongType: the claims are not an iterable of `Claim`, or the trace is no `Trace`.
     """
+    claims, trace = claims_of(claims), trace_of(trace)
     order = list(trace.working.names)
     compared = [_compare_one(claim, trace) for claim in claims]
     compared.sort(key=lambda each: (each.agrees, order.index(trace.locate(each.claim.line)[0])))
     return Comparison(tuple(compared))
+
+
+def claims_of(claims: Iterable[Claim]) -> tuple[Claim, ...]:
+    """The claims as a tuple.
+
+    Raises:
+        WrongType: they are not an iterable of `Claim`.
+    """
+    if isinstance(claims, Claim) or not isinstance(claims, Iterable):
+        raise WrongType(f"claims expects several claims, got one {type(claims).__name__}. Write [claim] for one.")
+    return tuple(
+        require(claim, Claim, f"claims[{number}]", "Claim.of(line, numbers) makes a claim of an array.")
+        for number, claim in enumerate(claims)
+    )
+
+
+def trace_of(trace: Trace) -> Trace:
+    """The trace itself.
+
+    Raises:
+        WrongType: it is something else.
+    """
+    remedy = "A working becomes one with working.run(arrays), a problem with problem.trace()."
+    return require(trace, Trace, "trace", remedy)
 
 
 def _compare_one(claim: Claim, trace: Trace) -> Compared:

@@ -58,7 +58,7 @@ _SINGLE = Symptom(
 def _diagnosed(task: Task, seen: Seen, max_deviations: int, *, single: bool = False) -> Report:
     claims = seen.claims(single=single)
     rounded = None if max_deviations == 1 and not single else ()
-    return diagnose(claims, task.working, seen.inputs.given(task), max_deviations=max_deviations, rounded=rounded)
+    return diagnose(claims, task.working.run(seen.inputs.given(task)), max_deviations=max_deviations, rounded=rounded)
 
 
 def _agrees(working: Working, task: Task, seen: Seen, *, single: bool = False) -> bool:
