@@ -55,8 +55,8 @@ $(VENV)/test: $(VENV)/python pyproject.toml
 	$(PIP) install --editable '.[test]'
 	@touch $@
 
-# What tests need that is not Python: a browser, an office that recalculates sheets, a reader of PDFs.
-DEBIAN := chromium libreoffice-calc poppler-utils $(if $(shell command -v npm),,npm)
+# What tests need that is not Python: a browser, an office with its Python interface, a reader of PDFs.
+DEBIAN := chromium libreoffice-calc python3-uno poppler-utils $(if $(shell command -v npm),,npm)
 $(VENV)/debian: $(VENV)/python Makefile
 	@dpkg -s $(DEBIAN) >/dev/null 2>&1 || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN); } || \

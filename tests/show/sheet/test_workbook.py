@@ -132,7 +132,8 @@ def test_the_stored_numbers_are_the_trace(problems):
         for each in trace:
             expected, stored = trace.numpy(each), read(book, trace, each)
             finite = np.isfinite(expected)
-            assert [float(value) for value in stored[finite]] == expected[finite].tolist()
+            assert {type(value) for value in stored[finite]} <= {int, float, bool}
+            assert stored[finite].tolist() == expected[finite].tolist()
     trace = problems["rotary"]
     book = opened(bytes(xlsx(trace, View(blank=("weights",)))), data_only=True)
     assert all(value in (None, "") for each in ("weights", "head", "concat") for value in read(book, trace, each).flat)

@@ -290,12 +290,12 @@ def _waiting(trace: Trace, view: View) -> frozenset[str]:
 
 
 def _stored(value: Any) -> Any:
-    """A number as it is stored with a formula."""
+    """A result as it is stored with a formula: a number, not a text, so that what reads the cell can go on with it."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if np.isnan(value):
         return "#NUM!"
-    return repr(float(np.clip(value, LOWEST, -LOWEST))).upper()
+    return Exact(np.clip(value, LOWEST, -LOWEST))
 
 
 def _are_whole(array: np.ndarray[Any, Any]) -> bool:
