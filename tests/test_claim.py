@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearhead.claim import Claim, decimals_of, leaves, shape_of
+from clearhead.claim import Claim, decimals_of, differing, leaves, shape_of
 from clearhead.errors import ProblemError
 
 
@@ -105,3 +105,50 @@ def test_claims_of_arrays():
     assert claim == Claim("head", (("2", "0.5"),), decimals=2)
     assert hash(claim) == hash(Claim("head", (("2", "0.5"),), decimals=2))
     assert claim.tolerance == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(
+    ("written", "half_units"),
+    [
+        (("1.6660e-05", "2.4726e-03", "9.9751e-01"), (5e-10, 5e-8, 5e-6)),
+        (("1.666e-05", "0.0024726", "0.99751", "0"), (5e-10, 5e-8, 5e-6, 5e-9)),
+        (("0.000812", "0.143", "12.4"), (5e-7, 5e-4, 5e-2)),
+        (("0.143", "0.3", "0.571"), (5e-4, 5e-4, 5e-4)),
+        (("12.25", "0.5", "3"), (5e-3, 5e-3, 5e-3)),
+        (("7/6", "0.5", "nan"), (0, 5e-2, 0)),
+    ],
+)
+def test_each_number_has_the_precision_of_its_print(written, half_units):
+    """Numbers printed to significant digits are held to these, those printed to decimals to the most decimals."""
+    np.testing.assert_allclose(Claim("head", written).half_units, half_units, rtol=1e-12, atol=0)
+
+
+def test_an_array_of_single_precision_claims_no_more_than_it_holds():
+    """float32 and float16 arrays are written in the digits that tell their numbers from their neighbours."""
+    claim = Claim.of("head", np.array([1 / 3, 2.0], dtype=np.float32))
+    assert (claim.written, claim.dtype) == (("0.33333334", "2"), "float32")
+    assert Claim.of("head", np.array([1 / 3], dtype=np.float16)).written == ("0.3333",)
+    assert Claim.of("head", np.array([1 / 3])).dtype is None
+
+
+def test_a_bfloat16_tensor_is_a_claim():
+    """NumPy has no bfloat16: a tensor of that type is claimed by the numbers that it holds."""
+    torch = pytest.importorskip("torch")
+    claim = Claim.of("head", torch.tensor([1 / 3], dtype=torch.bfloat16))
+    assert claim.dtype == "bfloat16"
+    assert float(claim.values[0]) == pytest.approx(0.33398, abs=1e-5)
+
+
+def test_the_edge_of_a_tolerance():
+    """A number half a unit off agrees, one a thousandth further off does not; fractions are near exact."""
+    claim = Claim("head", "0.25")
+    assert not differing(claim, np.array(0.255))
+    assert differing(claim, np.array(0.255 + 5e-6))
+    assert not differing(Claim("head", "50/1"), np.array(50 + 2e-11))
+    assert differing(Claim("head", "1/2"), np.array(0.5 + 1e-11))
+
+
+def test_slack_widens_the_tolerance_cell_by_cell():
+    """What a number was computed from may add to its tolerance; its neighbours keep theirs."""
+    claim = Claim("head", ("0.25", "0.50"), slack=(0.01, 0.0))
+    np.testing.assert_array_equal(differing(claim, np.array([0.262, 0.512])), [False, True])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Union
@@ -32,6 +32,15 @@ EXACT = 1e-12
 _ROUNDING = 1e-9
 """What a claim at the very edge of its tolerance is forgiven, as a part of the tolerance."""
 
+_MIN_SIGNIFICANT = 3
+"""Without exponents, fewer significant digits than these are not taken for a style of writing."""
+
+_NARROW = ("float32", "float16", "bfloat16")
+"""The types of arrays that hold fewer digits than float64."""
+
+Slack = Union[float, tuple["Slack", ...]]
+"""Distances, nested like the numbers they belong to; one number stands for all."""
+
 
 _DIGITS = {2: 2, 4: 4, 8: 9}
 """The digits to hold computed numbers of so many bytes to: half, single, double."""
@@ -54,13 +63,19 @@ class Claim(Struct, frozen=True, dict=True):
         written: the numbers as they were written, nested tuples like the array: ``"2.425"``, ``"1e-3"``, ``"7/6"``,
             ``"nan"``, ``"-inf"``; ``"?"`` where nothing is claimed.
         cell: the one cell that is claimed, labelled as the problem labels cells; None for the whole array.
-        decimals: the precision, where it is not that of the most precisely written number.
+        decimals: the precision, where it is not that in which the numbers were written.
+        dtype: the type of the array they come from, where it holds fewer digits than float64: ``"float32"``,
+            ``"float16"`` or ``"bfloat16"``.
+        slack: how far each number may be off beyond the rounding in which it was written, because of what it was
+            computed from.
     """
 
     line: str
     written: Written
     cell: tuple[int, ...] | None = None
     decimals: int | None = None
+    dtype: str | None = None
+    slack: Slack = 0.0
 
     def __post_init__(self) -> None:
         shape_of(self.written)
@@ -76,16 +91,20 @@ class Claim(Struct, frozen=True, dict=True):
     def of(cls, line: str, numbers: Any, *, decimals: int | None = None) -> Claim:
         """A claim of numbers held in nested lists or an array of any library.
 
-        ``decimals`` says how many were meant; without it every digit that a float64 needs counts.
+        Args:
+            line: the line, perhaps with a head: ``"weights@2"``.
+            numbers: the numbers, in the shape of the line.
+            decimals: how many were meant; without it every digit that the array's type holds counts.
         """
-        return cls(line, _write(to_numpy(numbers).astype(np.float64).tolist()), decimals=decimals)
+        array, dtype = _held(numbers)
+        return cls(line, _write(array, dtype), decimals=decimals, dtype=dtype)
 
     @classmethod
     def computed(
         cls, line: str, numbers: Any, *, cell: tuple[int, ...] | None = None, decimals: int | None = None
     ) -> Claim:
-        """A claim of numbers that code gave: as precise as their type can tell, of what went through several sums."""
-        array = to_numpy(numbers)
+        """A claim of numbers that code gave: as precise as their type can show, of what went through several sums."""
+        array = _held(numbers)[0]
         if decimals is None:
             kept = _DIGITS.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, 9)
             largest = (
@@ -127,15 +146,31 @@ class Claim(Struct, frozen=True, dict=True):
 
     @cached_property
     def precision(self) -> int | None:
-        """The decimals that the numbers were written in; None for fractions alone, which are exact."""
+        """The most decimals that a number was written in; None for fractions alone, which are exact."""
         if self.decimals is not None:
             return self.decimals
         return max((d for d in map(decimals_of, leaves(self.written)) if d is not None), default=None)
 
+    @cached_property
+    def half_units(self) -> np.ndarray[Any, Any]:
+        """Half a unit of the last digit of each number, as it was written; 0 for fractions.
+
+        Numbers in one array are mostly printed in one way, which drops zeros at the end at times: to equally many
+        decimals, or to equally many significant digits (``1.6660e-05``). The way that drops fewer zeros is taken.
+        """
+        if self.decimals is not None:
+            return np.full(self.values.shape, _half_unit(self.decimals))
+        return _fixed(_nested(self.written, _units(tuple(leaves(self.written)))), np.float64)
+
+    @cached_property
+    def tolerances(self) -> np.ndarray[Any, Any]:
+        """How far each number may be off: half a unit of its last digit, and its slack."""
+        return self.half_units + np.asarray(self.slack, dtype=np.float64)
+
     @property
     def tolerance(self) -> float:
-        """Half a unit of the last decimal that was written."""
-        return 0.0 if self.precision is None else 0.5 * 10.0**-self.precision
+        """The largest half unit of a last digit that was written."""
+        return float(np.max(self.half_units, initial=0.0, where=np.isfinite(self.values)))
 
     def exact(self) -> np.ndarray[Any, Any]:
         """Which cells were written as a fraction, and so claim more than decimals."""
@@ -153,8 +188,8 @@ def differing(claim: Claim, expected: np.ndarray[Any, Any]) -> np.ndarray[Any, A
     """
     claimed = claim.values
     size = np.maximum(np.abs(np.where(np.isfinite(expected), expected, 0)), 1)
-    written = np.maximum(claim.tolerance * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
-    tolerance = np.where(claim.exact(), EXACT * size, written)
+    written = np.maximum(claim.tolerances * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
+    tolerance = np.where(claim.exact(), np.maximum(claim.tolerances, EXACT * size), written)
     with np.errstate(invalid="ignore"):
         near = np.abs(claimed - expected) <= tolerance
     agree = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
@@ -168,10 +203,52 @@ def _fixed(nested: Any, kind: Any) -> np.ndarray[Any, Any]:
     return array
 
 
-def _write(numbers: Any) -> Written:
-    if isinstance(numbers, list):
-        return tuple(_write(item) for item in numbers)
-    return repr(int(numbers)) if math.isfinite(numbers) and numbers == int(numbers) else repr(float(numbers))
+def _held(numbers: Any) -> tuple[np.ndarray[Any, Any], str | None]:
+    """The numbers as an array of NumPy, and the name of their type if it holds fewer digits than float64."""
+    name = str(getattr(numbers, "dtype", "")).rpartition(".")[2]
+    dtype = name if name in _NARROW else None
+    if dtype == "bfloat16" and hasattr(numbers, "float"):
+        numbers = numbers.float()  # NumPy has no such type, and PyTorch does not convert it
+    array = to_numpy(numbers)
+    return (array.astype(np.float32) if dtype == "bfloat16" else array), dtype
+
+
+def _write(array: np.ndarray[Any, Any], dtype: str | None) -> Written:
+    """Each number with as many digits as it takes to tell it from its neighbours of this type."""
+    short = {"float32": np.float32, "bfloat16": np.float32, "float16": np.float16}.get(dtype or "", np.float64)
+
+    def write(number: Any) -> Written:
+        if isinstance(number, list):
+            return tuple(write(item) for item in number)
+        whole = math.isfinite(number) and number == int(number)
+        return repr(int(number)) if whole else repr(float(str(short(number))))
+
+    with np.errstate(over="ignore"):
+        return write(array.astype(np.float64).tolist())
+
+
+def _half_unit(decimals: int) -> float:
+    return float(0.5 * 10.0**-decimals)
+
+
+def _units(numbers: Sequence[str]) -> Callable[[str], float]:
+    """Half a unit of the last digit, for each of the numbers of a claim, by the way in which all were printed."""
+    decimals = [d for d in map(decimals_of, numbers) if d is not None]
+    most = max(decimals, default=0)
+    digits = [d for d in map(significant_of, numbers) if d]
+    significant = max(digits, default=0)
+    with_exponent = any("e" in number.lower() for number in numbers)
+    fewer = sum(significant - d for d in digits) < sum(most - d for d in decimals)
+    scientific = fewer and (with_exponent or significant >= _MIN_SIGNIFICANT)
+
+    def unit(number: str) -> float:
+        if decimals_of(number) is None:
+            return 0.0
+        if not scientific or not significant_of(number):
+            return _half_unit(most)
+        return _half_unit(significant - 1 - math.floor(math.log10(abs(float(number)))))
+
+    return unit
 
 
 def decimals_of(number: str) -> int | None:
@@ -185,6 +262,17 @@ def decimals_of(number: str) -> int | None:
         return None
     digits = match.group(2) or match.group(3) or ""
     return max(len(digits) - int(match.group(5) or 0), 0)
+
+
+def significant_of(number: str) -> int:
+    """The significant digits that a number was written in; 0 for 0, 7/6 and nan.
+
+    >>> [significant_of(n) for n in ("2.425", "1.6660e-05", "0.010", "120", "0.0", "7/6")]
+    [4, 5, 2, 3, 0, 0]
+    """
+    if _DECIMAL.fullmatch(number) is None:
+        return 0
+    return len(number.lower().partition("e")[0].lstrip("+-").replace(".", "").lstrip("0"))
 
 
 def leaves(written: Written) -> Iterator[str]:

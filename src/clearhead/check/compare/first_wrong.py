@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 
 from clearhead.axes import head_axis
 from clearhead.check.compare.comparison import claims_by_line, expected_of
+from clearhead.check.compare.propagation import as_slack, part_of, reach
 from clearhead.check.compare.slips import Slip, are_slips, slips_of
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
 from clearhead.check.search.plans import plans_for
@@ -30,27 +30,31 @@ LARGEST = 2
 """The largest sets of deviations that are tried between one claimed line and the next."""
 
 MAX_CAUSES, MAX_CONFIRMED = 5, 40
-"""How many sets are told for a line, and how many of those that the search finds are looked at."""
-
-SHAKES = 8
-"""How often claimed numbers are shaken within their precision, to see how far what follows is uncertain."""
+"""How many sets are reported for a line, and how many of those that the search finds are looked at."""
 
 
 class Judged(Struct, frozen=True):
     """A claimed line by itself: whether it follows from the lines claimed before it, and if not, by which deviations.
 
     It also follows if it agrees with the working as it is: who made a slip in writing a line down may have gone on with
-    the right one. ``right`` tells for each claim on the line how many of its cells follow; where nearly all do,
-    ``slips`` has the others. ``precision`` is to how many decimals it could be judged, since what it follows from was
-    rounded itself.
+    the right one. A cell follows within the rounding in which it was written and what the rounding of the earlier
+    lines can do to it.
+
+    Attributes:
+        line: its full name.
+        claims: what is claimed of it.
+        right: how many cells of each claim follow.
+        explained_by: sets of deviations, each as texts, with which it would follow.
+        slips: the cells that do not follow, where nearly all do.
+        carried: whether cells follow that do not agree with the working as it is.
     """
 
     line: str
     claims: tuple[Claim, ...]
     right: tuple[int, ...]
     explained_by: tuple[tuple[str, ...], ...] = ()
-    precision: int | None = None
     slips: tuple[Slip, ...] = ()
+    carried: bool = False
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -101,20 +105,23 @@ def _steps(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Iterator[_S
         entered = _entered(working, tuple(complete), line.name)
         values = {**arrays, **complete}
         yield _Step(line.name, mine, entered, {given.name: values[given.name] for given in entered.givens}, dict(slack))
-        whole = _whole(trace, line.name, mine)
+        whole = _filled(trace, line.name, mine, "values")
         if whole is not None:
             complete[line.name] = whole
-            slack[line.name] = _slack(whole, trace.numpy(line.name), max(claim.tolerance for claim in mine))
+            slack[line.name] = _slack(whole, trace.numpy(line.name), _filled(trace, line.name, mine, "half_units"))
 
 
-def _slack(claimed: np.ndarray[Any, Any], known: np.ndarray[Any, Any], tolerance: float) -> np.ndarray[Any, Any]:
-    """How far each claimed number may be from the one that was gone on with.
+def _slack(
+    claimed: np.ndarray[Any, Any], known: np.ndarray[Any, Any], half_units: np.ndarray[Any, Any] | None
+) -> np.ndarray[Any, Any]:
+    """How far each claimed number may be from the one that was carried on.
 
-    One that agrees was gone on with as it is written or as it is; of any other no more is known than how it is written.
+    One that agrees was carried on as it is written or as it is; of any other no more is known than how it is written.
     """
+    written = np.zeros(claimed.shape) if half_units is None else half_units
     with np.errstate(invalid="ignore"):
         off = np.abs(claimed - known)
-    return np.where(off <= tolerance, off, tolerance)
+    return np.where(np.isfinite(claimed), np.where(off <= written, off, written), 0.0)
 
 
 @lru_cache(maxsize=512)
@@ -127,7 +134,7 @@ def _entered(working: Working, complete: tuple[str, ...], name: str) -> Working:
 def _judged(step: _Step, known: Trace) -> Judged:
     exact = [_wrong(claim, known) for claim in step.claims]
     if not any(wrong.any() for wrong in exact):
-        return Judged(step.name, tuple(step.claims), _right(step.claims, exact), precision=_precision(step.claims))
+        return Judged(step.name, tuple(step.claims), _right(step.claims, exact))
     loose, trace = _held(step)
     wrong = [one & _wrong(claim, trace) for one, claim in zip(exact, loose, strict=True)]
     right = _right(step.claims, wrong)
@@ -139,14 +146,19 @@ def _judged(step: _Step, known: Trace) -> Judged:
             for claim, where in zip(step.claims, wrong, strict=True)
             for slip in slips_of(claim, where, expected_of(claim, trace)[1], trace.working.label_base)
         )
-    return Judged(step.name, tuple(step.claims), right, precision=_precision(loose), slips=slips)
+    carried = any((one & ~each).any() for one, each in zip(exact, wrong, strict=True))
+    return Judged(step.name, tuple(step.claims), right, slips=slips, carried=carried)
 
 
 def _held(step: _Step) -> tuple[list[Claim], Trace]:
-    """The claims at the precision to which they can be judged, and the step worked out."""
+    """The claims with the slack that earlier lines give them, and the step computed from these lines."""
     trace = step.working.run(step.arrays, keep=(step.name,))
-    unsure = _unsure(step, trace)
-    return [_loosened(claim, unsure) for claim in step.claims], trace
+    if not any(array.any() for name, array in step.slack.items() if name in step.arrays):
+        return list(step.claims), trace
+    far = reach(step.working, step.arrays, step.slack, step.name)
+    return [
+        replace(claim, slack=as_slack(part_of(claim, step.working, step.name, far))) for claim in step.claims
+    ], trace
 
 
 def _wrong(claim: Claim, trace: Trace) -> np.ndarray[Any, Any]:
@@ -156,10 +168,6 @@ def _wrong(claim: Claim, trace: Trace) -> np.ndarray[Any, Any]:
 
 def _right(claims: Sequence[Claim], wrong: Sequence[np.ndarray[Any, Any]]) -> tuple[int, ...]:
     return tuple(int((claim.claimed & ~cells).sum()) for claim, cells in zip(claims, wrong, strict=True))
-
-
-def _precision(claims: Sequence[Claim]) -> int | None:
-    return min((claim.precision for claim in claims if claim.precision is not None), default=None)
 
 
 def _causes(step: _Step) -> tuple[tuple[str, ...], ...]:
@@ -190,34 +198,8 @@ def _explains(hypotheses: Hypotheses, chosen: Chosen, claims: Sequence[Claim], s
         return False
 
 
-def _unsure(step: _Step, trace: Trace) -> float:
-    """How far a line may be off because the lines that it follows from were written down rounded."""
-    shaken = [each for each in step.arrays if each in step.slack and step.slack[each].any()]
-    if not shaken:
-        return 0.0
-    rng = np.random.default_rng(0)
-    moved = {
-        name: step.arrays[name] + step.slack[name] * rng.choice([-1.0, 1.0], (SHAKES, *step.arrays[name].shape))
-        for name in shaken
-    }
-    try:
-        shaken_line = step.working.run({**step.arrays, **moved}, keep=(step.name,)).numpy(step.name)
-    except ClearheadError:
-        return 0.0
-    with np.errstate(invalid="ignore"):
-        away = np.abs(shaken_line - trace.numpy(step.name))
-    return 2 * float(np.max(away[np.isfinite(away)], initial=0.0))
-
-
-def _loosened(claim: Claim, unsure: float) -> Claim:
-    if not unsure:
-        return claim
-    sure = max(0, math.floor(-math.log10(2 * (claim.tolerance + unsure))))
-    return replace(claim, decimals=sure if claim.precision is None else min(claim.precision, sure))
-
-
-def _whole(trace: Trace, name: str, claims: Sequence[Claim]) -> np.ndarray[Any, Any] | None:
-    """The array of a line, if every cell of it is claimed."""
+def _filled(trace: Trace, name: str, claims: Sequence[Claim], what: str) -> np.ndarray[Any, Any] | None:
+    """The values, or half units, of all cells of a line; None unless every cell of it is claimed."""
     array = np.full(trace.numpy(name).shape, np.nan)
     filled = np.zeros(array.shape, dtype=bool)
     first = trace.working.label_base
@@ -226,7 +208,7 @@ def _whole(trace: Trace, name: str, claims: Sequence[Claim]) -> np.ndarray[Any, 
         axis = head_axis(trace.working.axes[name])
         heads: Any = ... if label is None or axis is None else (..., label - first, *[slice(None)] * (-1 - axis))
         cell = () if claim.cell is None else tuple(each - first for each in claim.cell)
-        part, told = array[heads], filled[heads]
-        part[cell or ...] = np.where(claim.claimed, claim.values, part[cell or ...])
-        told[cell or ...] |= claim.claimed
+        part, there = array[heads], filled[heads]
+        part[cell or ...] = np.where(claim.claimed, getattr(claim, what), part[cell or ...])
+        there[cell or ...] |= claim.claimed
     return array if filled.all() else None

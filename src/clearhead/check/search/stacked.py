@@ -97,7 +97,7 @@ def work_out(line: Line, operands: Sequence[Column], states: int) -> Column:
     for kind, rows in _by_blocks(operands, first):
         inputs = [_values(column, block, first[rows]) for column, block in zip(operands, kind, strict=True)]
         try:
-            result = _run(line, inputs[: len(line.operands)])
+            result = run_stacked(line, inputs[: len(line.operands)])
         except (ShapeError, ValueError, IndexError):
             continue
         numbers[rows] = start + (np.arange(len(rows)) if len(result) > 1 else 0)
@@ -119,7 +119,7 @@ def _where_able(line: Line, operands: Sequence[Column], states: int) -> Column:
 
 def on_values(line: Line, column: Column) -> Column:
     """A line of one operand, for each value of this, whether a state has it or not."""
-    return Column(column.numbers, tuple(_run(line, [block]) for block in column.blocks))
+    return Column(column.numbers, tuple(run_stacked(line, [block]) for block in column.blocks))
 
 
 def _combinations(operands: Sequence[Column], states: int) -> tuple[Array, Array]:
@@ -158,7 +158,7 @@ def _values(column: Column, block: int, rows: Array) -> Array:
     return taken
 
 
-def _run(line: Line, inputs: Sequence[Array]) -> Array:
+def run_stacked(line: Line, inputs: Sequence[Array]) -> Array:
     """The line on stacks of operands. A stack of one is given as it is, the others with room for broadcasting."""
     formula, read = line.formula, line.formula.read
     leads = [array.ndim - 1 - len(letters) for array, letters in zip(inputs, formula.operands, strict=True)]

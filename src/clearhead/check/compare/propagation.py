@@ -1,0 +1,113 @@
+"""How far lines may be off because of what they are computed from, to first order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from clearhead.axes import head_axis
+from clearhead.check.search.stacked import Array, run_stacked
+from clearhead.claim import Claim, Slack
+from clearhead.line import Line, split_head
+from clearhead.working import Working
+
+Arrays = Mapping[str, Array]
+
+MAX_CELLS = 512
+"""Arrays with more uncertain cells than this are moved all at once, at random, and not cell by cell."""
+
+MAX_NUMBERS = 2_000_000
+"""How many numbers one line may have in all moved copies together."""
+
+RANDOM, ERRORS = 24, 4.0
+"""How many random copies are tried then, and how many standard deviations count."""
+
+After = Callable[[Line, Array], Array]
+"""What is done to a line once it is computed."""
+
+
+def stacked_lines(working: Working, stacks: Arrays, after: After | None = None) -> dict[str, Array]:
+    """Every line on stacks of given arrays, copy by copy.
+
+    Args:
+        working: the lines.
+        stacks: the given arrays, each with an axis of copies in front; of size 1 where all copies share it.
+        after: changes each line once it is computed, before others read it.
+    """
+    values = dict(stacks)
+    for line in working.lines:
+        result = run_stacked(line, [values[name] for name in line.operands])
+        values[line.name] = result if after is None else after(line, result)
+    return values
+
+
+def reach(working: Working, arrays: Arrays, off: Arrays, name: str) -> Array:
+    """How far each cell of a line may be off if given arrays are off by so much: the first-order interval.
+
+    Args:
+        working: the lines, entered at the arrays.
+        arrays: the given arrays.
+        off: for some of them how far each cell may be off, in the shape of the array.
+        name: the line.
+    """
+    working = working.ending_at(name)
+    stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}
+    moved = {each: off[each] for each in stacks if each in off and off[each].any()}
+    lines = stacked_lines(working, stacks)
+    base, largest = lines[name], max(array.size for array in lines.values())
+    cells = sum(int(np.count_nonzero(each)) for each in moved.values())
+    total = np.zeros(base.shape[1:])
+    if not moved:
+        return total
+    if cells > min(MAX_CELLS, MAX_NUMBERS // largest):
+        return ERRORS * _spread(working, stacks, moved, name)
+    for each, distance in moved.items():
+        for copy in _cell_by_cell(stacks[each][0], distance):
+            total += _change(stacked_lines(working, {**stacks, each: copy})[name], base).sum(axis=0)
+    return total
+
+
+def _cell_by_cell(array: Array, distance: Array) -> Iterator[Array]:
+    """Copies of an array, in each of which one cell is moved."""
+    cells = np.flatnonzero(distance)
+    moved = np.repeat(array.reshape(1, -1), len(cells), axis=0)
+    moved[np.arange(len(cells)), cells] += distance.reshape(-1)[cells]
+    yield moved.reshape(len(cells), *array.shape)
+
+
+def _spread(working: Working, stacks: Arrays, moved: Arrays, name: str) -> Array:
+    """The root mean square of what random changes of all cells do to a line."""
+    rng = np.random.default_rng(0)
+    drawn = {
+        each: stacks[each] + distance * rng.choice([-1.0, 1.0], (RANDOM, *distance.shape)) / np.sqrt(3)
+        for each, distance in moved.items()
+    }
+    changed = _change(stacked_lines(working, {**stacks, **drawn})[name], stacked_lines(working, stacks)[name])
+    spread: Array = np.sqrt((changed**2).mean(axis=0))
+    return spread
+
+
+def _change(changed: Array, base: Array) -> Array:
+    """How far finite numbers moved; 0 where one of the two is none."""
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(changed - base)
+    return np.where(np.isfinite(distance), distance, 0.0)
+
+
+def part_of(claim: Claim, working: Working, name: str, array: Array) -> Array:
+    """The part of a line's array that a claim is about: its head, its cell."""
+    _, label = split_head(claim.line)
+    axis = head_axis(working.axes[name])
+    if label is not None and axis is not None:
+        array = np.take(array, label - working.label_base, axis=axis)
+    return array if claim.cell is None else array[tuple(each - working.label_base for each in claim.cell)]
+
+
+def as_slack(distances: Array) -> Slack:
+    """Distances as a claim holds them."""
+    return _nested(np.asarray(distances, dtype=np.float64).tolist())
+
+
+def _nested(distances: float | list[object]) -> Slack:
+    return tuple(map(_nested, distances)) if isinstance(distances, list) else float(distances)  # type: ignore[arg-type]
