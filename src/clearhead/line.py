@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from clearhead.axes import HEADS, Axes
+from clearhead.axes import HEADS, Axes, head_axis
 from clearhead.axes import axes as words
 from clearhead.errors import UnknownName, suggest
 from clearhead.expr import Expr, Formula, Index, Ref
@@ -105,13 +105,14 @@ def matches(pattern: str, name: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 
-def chosen(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that a pattern chooses: the one that it is, else all that it matches."""
+def select_names(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a pattern selects: the one that it is, else all that it matches."""
     every = list(names)
     return [pattern] if pattern in every else [name for name in every if matches(pattern, name)]
 
 
-_MOST_DIGITS = 9
+MAX_DIGITS = 9
+"""The label of a head has no more digits."""
 
 
 def split_head(address: str) -> tuple[str, int | None]:
@@ -123,6 +124,27 @@ def split_head(address: str) -> tuple[str, int | None]:
     name, at, head = address.partition("@")
     if not at:
         return name, None
-    if not head.isdecimal() or len(head) > _MOST_DIGITS:
+    if not head.isdecimal() or len(head) > MAX_DIGITS:
         raise UnknownName(f"{address!r}: after @ comes the number of a head, as in {name}@2; got {head!r}.")
     return name, int(head)
+
+
+def head_position(name: str, label: int, axes: Axes, heads: int | None, label_base: int) -> int:
+    """The position, counted from 0, of the head of a line that a label means.
+
+    Args:
+        name: the line, for the message.
+        label: what stands behind ``@``, counted from ``label_base``.
+        axes: the axis words of the line.
+        heads: how many heads it has; None where this is not known yet.
+        label_base: the label of the first head.
+
+    Raises:
+        UnknownName: the line has no heads, or none with this label.
+    """
+    if head_axis(axes) is None:
+        raise UnknownName(f"{name} has no heads: its axes are {', '.join(axes)}. Leave out @{label}.")
+    if label < label_base or (heads is not None and label >= label_base + heads):
+        last = "on" if heads is None else f"to {label_base + heads - 1}"
+        raise UnknownName(f"{name} has heads {label_base} {last}, not {label}.")
+    return label - label_base

@@ -13,7 +13,7 @@ from clearhead.errors import ShapeError, UnknownName
 from clearhead.expr import Expr, Number, Ref, Scope, evaluate, number, substitute, text, walk
 from clearhead.expr.nodes import replace_refs
 from clearhead.files import FilePath
-from clearhead.line import Given, Line, equation, find, split_head
+from clearhead.line import Given, Line, equation, find, head_position, split_head
 from clearhead.ops import Array, namespace
 
 if TYPE_CHECKING:
@@ -151,13 +151,10 @@ class Trace(Mapping[str, Array]):
             raise UnknownName(f"{name} was not kept. Kept are {self._kept}; add it to keep=.")
         if label is None:
             return name, None
-        axis = head_axis(self.working.axes[name])
-        if axis is None:
-            raise UnknownName(f"{name} has no heads: its axes are {', '.join(self.axes(name))}. Leave out @{label}.")
-        heads, first = self._arrays[name].shape[axis], self.working.label_base
-        if not first <= label < first + heads:
-            raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
-        return name, label - first
+        axes, shape = self.axes(name), self._arrays[name].shape
+        axis = head_axis(axes)
+        heads = None if axis is None else shape[axis]
+        return name, head_position(name, label, axes, heads, self.working.label_base)
 
     def place(self, address: str, *cell: int) -> tuple[str, Cell]:
         """The full name of a line, and the cell with an index for all of its axes, that an address and a cell mean.

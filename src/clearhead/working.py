@@ -12,10 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import Axes, Shape, describe, with_batch
-from clearhead.compiled.program import planned, run_planned
+from clearhead.compiled.program import Engine, check_engine, planned, run_planned
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
-from clearhead.line import Given, Line, chosen, find
+from clearhead.line import Given, Line, find, select_names
 from clearhead.ops import Array, Namespace, namespace, quiet
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.plan import Step, steps_of
@@ -129,7 +129,7 @@ class Working(Struct, frozen=True, dict=True):
         shapes = {name: tuple(shape) for name, shape in self._by_full_name(given).items()}
         key = tuple(shapes[each.name] for each in self.givens)
         if key not in self._shapes:
-            if len(self._shapes) >= _MOST_SHAPES:
+            if len(self._shapes) >= MAX_PLANS:
                 self._shapes.clear()
             self._shapes[key] = self._worked_out(shapes)
         return dict(self._shapes[key])
@@ -182,9 +182,9 @@ class Working(Struct, frozen=True, dict=True):
         *,
         keep: Iterable[str] | None = None,
         tokens: Sequence[str] | None = None,
-        compiled: bool = False,
+        engine: Engine = "array",
     ) -> Trace:
-        """Works everything out.
+        """Computes the lines.
 
         Args:
             arrays: the given arrays by name, or by an unambiguous ending of it. NumPy, PyTorch, JAX or any other
@@ -192,18 +192,20 @@ class Working(Struct, frozen=True, dict=True):
             keep: names, endings or patterns (``"*.weights"``) of the lines to store; all, if None. Lines that no
                 kept one needs are not computed.
             tokens: the names of the tokens, for notes and headings.
-            compiled: whether compiled code may work out what is large, in NumPy's float32 and no batch, which pays from
-                the second time on: see docs/compiled.md. The numbers are the same but for their rounding.
+            engine: ``"array"``: the functions of the arrays' own library. ``"compiled"``: compiled code, which takes
+                NumPy's float32 without batch axes and pays off from the second run (see docs/compiled.md); the numbers
+                are the same but for their rounding. ``"auto"``: compiled code for large inputs of this kind.
 
         Raises:
-            UnknownName: an array is missing or not known, or ``keep`` names nothing.
+            UnknownName: an array is missing or not known, ``keep`` names nothing, or there is no such engine.
             ShapeError: sizes do not fit each other.
+            SpecError: compiled code cannot run on these arrays, or is not installed, and ``engine`` insists.
         """
         values = self._accept(arrays)
         xp = _library(values)
         names = None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep))
         flags: dict[str, Array] = {}
-        if compiled and xp is numpy_namespace and (plan := self._native(names, values)):
+        if check_engine(engine) != "array" and (plan := self._compiled_plan(names, values, engine)):
             run_planned(plan, values, flags)
             in_order = {name: values[name] for name in self.names if name in values}
             return Trace(self, in_order, tokens=tokens, flags=flags)
@@ -255,18 +257,19 @@ class Working(Struct, frozen=True, dict=True):
             self._plans[key] = steps_of(self._needed(kept), kept, self._given_names, fuse=fuse)
         return self._plans[key]
 
-    def _native(self, keep: tuple[str, ...] | None, values: Mapping[str, Array]) -> Plan | None:
-        """The plan by which compiled code works out arrays like these; None where array code does it."""
-        key = keep, tuple((array.shape, array.strides, array.dtype.char) for array in values.values())
-        if key not in self._natives:
-            if len(self._natives) >= _MOST_SHAPES:
-                self._natives.clear()
+    def _compiled_plan(self, keep: tuple[str, ...] | None, values: Mapping[str, Array], engine: Engine) -> Plan | None:
+        """The plan by which compiled code computes arrays like these; None where array code does."""
+        key = keep, engine, _kinds(values.values()), tuple(getattr(array, "strides", None) for array in values.values())
+        if key not in self._compiled_plans:
+            if len(self._compiled_plans) >= MAX_PLANS:
+                self._compiled_plans.clear()
             shapes = self.shapes({name: array.shape for name, array in values.items()})
-            self._natives[key] = planned(self._plan(keep, fuse=True), self._kept(keep), shapes, values)
-        return self._natives[key]
+            steps, kept = self._plan(keep, fuse=True), self._kept(keep)
+            self._compiled_plans[key] = planned(steps, kept, shapes, values, engine=engine)
+        return self._compiled_plans[key]
 
     @cached_property
-    def _natives(self) -> dict[tuple[Any, ...], Plan | None]:
+    def _compiled_plans(self) -> dict[tuple[Any, ...], Plan | None]:
         return {}
 
     def _kept(self, keep: tuple[str, ...] | None) -> set[str]:
@@ -275,7 +278,7 @@ class Working(Struct, frozen=True, dict=True):
             return set(self.names)
         kept: set[str] = set()
         for pattern in keep:
-            found = chosen(pattern, self.names)
+            found = select_names(pattern, self.names)
             if not found:
                 raise UnknownName(f"keep: nothing is called {pattern!r}. {suggest(pattern, self.names)}")
             kept.update(found)
@@ -290,7 +293,7 @@ class Working(Struct, frozen=True, dict=True):
             return values
         values = {given.name: _as_array(given, values[given.name]) for given in self.givens}
         self.shapes({name: tuple(array.shape) for name, array in values.items()})
-        if len(self._fitting) < _MOST_FITTING and all(values[name] is full[name] for name in values):
+        if len(self._fitting) < MAX_FITTING and all(values[name] is full[name] for name in values):
             self._fitting.add(kinds)
         return values
 
@@ -319,8 +322,12 @@ class Working(Struct, frozen=True, dict=True):
 
 
 _KIND = attrgetter("__class__", "shape", "dtype.char")
-_MOST_FITTING = 256
-_MOST_SHAPES = 16
+
+MAX_FITTING = 256
+"""Kinds of arrays that were found to fit and are remembered."""
+
+MAX_PLANS = 16
+"""Plans, and shapes of all lines, that are kept for further runs."""
 
 
 def _kinds(arrays: Iterable[Any]) -> tuple[Any, ...] | None:

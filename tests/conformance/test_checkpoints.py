@@ -18,11 +18,11 @@ TEXT = """In 1969, Neil Armstrong (born 1930) walked on the Moon: "That's one sm
 café, 東京. def attention(q, k, v): return softmax(q @ k.T / sqrt(d)) @ v"""
 
 
-@pytest.fixture(scope="module", params=[(name, compiled) for name in PATHS for compiled in (False, True)], ids=str)
+@pytest.fixture(scope="module", params=[(name, engine) for name in PATHS for engine in ("array", "auto")], ids=str)
 def verdict(request):
     """A checkpoint worked out on both sides, by array code or, a longer text, by compiled code."""
-    name, compiled = request.param
-    return verify(load(PATHS[name], compiled=compiled), TEXT * 2 if compiled else TEXT)
+    name, engine = request.param
+    return verify(load(PATHS[name], engine=engine), TEXT if engine == "array" else TEXT * 2)
 
 
 def test_every_line_agrees(verdict):
@@ -37,12 +37,12 @@ def test_every_line_agrees(verdict):
 
 
 def test_the_longer_text_is_compiled():
-    """With twice the text, and not without being asked, compiled code does the work."""
+    """With twice the text compiled code does the work, and never where array code is asked for."""
     for path in PATHS.values():
-        for compiled in (False, True):
-            model = load(path, compiled=compiled)
+        for engine in ("array", "auto"):
+            model = load(path, engine=engine)
             trace = model.trace(TEXT * 2, keep="hidden")
-            assert any(model.working()._natives.values()) == compiled
+            assert any(model.working()._compiled_plans.values()) == (engine == "auto")
             assert len(trace.tokens) >= 64
 
 

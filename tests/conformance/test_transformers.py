@@ -52,12 +52,12 @@ def differences(model, trace, out):
 def test_family_agrees(saved, name, compiled, monkeypatch):
     """Hidden states, weights and logits of every layer are those of Transformers' eager float32, compiled as well."""
     if compiled:
-        monkeypatch.setattr(native, "FEW", 1)
-        monkeypatch.setattr(native, "CELLS", 1)
+        monkeypatch.setattr(native, "MIN_TOKENS", 1)
+        monkeypatch.setattr(native, "MIN_CELLS", 1)
     model, ours = saved(name)
     keep = ("hidden", "*.attention.weights", "results") if compiled else "*"
     found = differences(ours, ours.trace(IDS, keep=keep), theirs(model, input_ids=torch.tensor([IDS])))
-    assert any(ours.working()._natives.values()) == compiled
+    assert any(ours.working()._compiled_plans.values()) == compiled
     assert max(found.values()) <= BOUND, found
 
 

@@ -54,7 +54,7 @@ def trace(
 
     if cell is not None and address is None:
         raise click.UsageError("--cell needs to know of which line: --show LINE --cell I,J.")
-    model = load(checkpoint, compiled=False)
+    model = load(checkpoint, engine="array")
     kept = (*keep, *(() if layer is None else (f"layers.{layer}.*",)))
     shown = () if address is None else (address.partition("@")[0],)
     worked = model.trace(text, keep=dict.fromkeys((*(kept or USUAL), *shown, *_results(model))), replace=replace)

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from clearhead.axes import head_axis
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, never
 from clearhead.deviations.rewrites import free_name, reread
-from clearhead.errors import SpecError, UnknownName
-from clearhead.line import Line, find, split_head
+from clearhead.errors import SpecError
+from clearhead.line import Line, find, head_position, split_head
 from clearhead.ops import Operation, as_parameters
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import rounding
@@ -77,12 +77,11 @@ def _rounded(working: Working, line: str, decimals: int, ways: tuple[Operation, 
 def _head_number(working: Working, name: str, label: int) -> int:
     """The position of a head, counted from 0, that a label of a line means."""
     axes = working.axes[name]
-    if head_axis(axes) != -3:
-        raise SpecError(f"round: {name} has no heads: its axes are {', '.join(axes)}. Leave out @{label}.")
-    first, heads = working.label_base, working.sizes.get(axes[-3], label + 1)
-    if not first <= label < first + heads:
-        raise UnknownName(f"{name} has heads {first} to {first + heads - 1}, not {label}.")
-    return label - first
+    axis = head_axis(axes)
+    position = head_position(name, label, axes, working.sizes.get(axes[axis or 0]), working.label_base)
+    if axis != -3:
+        raise SpecError(f"round: {name} has no matrix for each head: its axes are {', '.join(axes)}.")
+    return position
 
 
 _HALF_UP = (rounding.round_decimals, rounding.round_head)

@@ -10,10 +10,11 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Shape, describe
+from clearhead.compiled.program import Engine, check_engine
 from clearhead.errors import CheckpointError, MissingPackage, ShapeError, UnknownName, suggest
 from clearhead.files import FilePath
 from clearhead.inspection.survey import Survey
-from clearhead.line import Given, chosen
+from clearhead.line import Given, select_names
 from clearhead.models import budget as memory
 from clearhead.models.checkpoint import Checkpoint, open_checkpoint
 from clearhead.models.families import FAMILIES
@@ -45,13 +46,13 @@ class Model:
     """A checkpoint, worked out line by line: `clearhead.load` makes it.
 
     ``family`` and ``conventions`` say what it is; ``model.working()`` has all lines. Numbers are read from the file
-    when they are first needed, and kept as float32. ``compiled`` says whether compiled code may work out long texts.
+    when they are first needed, and kept as float32. ``engine`` says what computes them.
     """
 
-    def __init__(self, checkpoint: Checkpoint, family: Family, *, compiled: bool = True) -> None:
+    def __init__(self, checkpoint: Checkpoint, family: Family, *, engine: Engine = "auto") -> None:
         self.checkpoint = checkpoint
         self.family = family
-        self.compiled = compiled
+        self.engine: Engine = check_engine(engine)
         try:
             self.conventions = family.read(checkpoint.config, checkpoint.architecture, checkpoint.tensors)
         except CheckpointError as error:
@@ -170,7 +171,7 @@ class Model:
             elif pattern in words:
                 names = words[pattern]
             else:
-                names = chosen(pattern, (line.name for line in working.lines))
+                names = select_names(pattern, (line.name for line in working.lines))
                 if not names:
                     known = (line.name for line in working.lines)
                     raise UnknownName(f"keep: no line is called {pattern!r}. {suggest(pattern, known)}")
@@ -209,10 +210,10 @@ class Model:
         arrays = {**self.arrays, **inputs.arrays, **({} if past is None else self._past(past))}
         self.check_length(inputs, arrays)
         if replace:
-            working, arrays = replaced(working, arrays, replace, compiled=self.compiled)
+            working, arrays = replaced(working, arrays, replace, engine=self.engine)
         names = self.kept(keep, working)
         self._check_memory(working, arrays, names, budget)
-        ran = working.run(arrays, keep=names, tokens=inputs.tokens, compiled=self.compiled)
+        ran = working.run(arrays, keep=names, tokens=inputs.tokens, engine=self.engine)
         return ran.only((*inputs.arrays, *names))
 
     def _past(self, past: Trace) -> Arrays:
@@ -305,7 +306,7 @@ class Model:
         return tuple(Guess(int(id), name, float(shares[id])) for id, name in zip(best, names, strict=True))
 
 
-def load(path: FilePath, *, families: Sequence[Family] = (), compiled: bool = True) -> Model:
+def load(path: FilePath, *, families: Sequence[Family] = (), engine: Engine = "auto") -> Model:
     """Opens a checkpoint: a directory, a .safetensors or .gguf file, or a name in the local Hugging Face cache.
 
     Nothing is downloaded, and the numbers stay in the file until they are needed.
@@ -313,14 +314,15 @@ def load(path: FilePath, *, families: Sequence[Family] = (), compiled: bool = Tr
     Args:
         path: where it lies, or its name.
         families: tables of your own, tried before those that come with clearhead.
-        compiled: whether compiled code may work out texts of 64 tokens or more, if Numba is installed. It takes 30 to
-            40 % less time, and a second or two to load when it is first needed; for a single trace it does not pay.
+        engine: ``"auto"`` computes texts of 64 tokens or more with compiled code, if Numba is installed: it takes 30
+            to 40 % less time, and a second or two to load when it is first needed. ``"array"`` does without, which is
+            faster for a single trace; ``"compiled"`` insists.
 
     Raises:
         CheckpointError: there is none, it is damaged or pickled, or of a family that is not known.
     """
     checkpoint = open_checkpoint(path)
-    return Model(checkpoint, _family(checkpoint, (*families, *FAMILIES)), compiled=compiled)
+    return Model(checkpoint, _family(checkpoint, (*families, *FAMILIES)), engine=engine)
 
 
 def _family(checkpoint: Checkpoint, families: Sequence[Family]) -> Family:

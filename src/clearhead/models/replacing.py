@@ -7,9 +7,10 @@ from typing import Any, Union
 
 import numpy as np
 
-from clearhead.axes import HEADS
+from clearhead.axes import head_axis
+from clearhead.compiled.program import Engine
 from clearhead.errors import ShapeError, UnknownName
-from clearhead.line import Given, Line, find, split_head
+from clearhead.line import Given, Line, find, head_position, split_head
 from clearhead.ops import as_parameters
 from clearhead.ops.textbook import tables
 from clearhead.trace import Trace
@@ -21,7 +22,7 @@ Replacement = Union[float, np.ndarray[Any, Any], Trace, Callable[[np.ndarray[Any
 
 
 def replaced(
-    working: Working, arrays: Arrays, changes: Mapping[str, Replacement], *, compiled: bool
+    working: Working, arrays: Arrays, changes: Mapping[str, Replacement], *, engine: Engine
 ) -> tuple[Working, Arrays]:
     """A working in which lines, or heads of them (``"head@5"``), have other numbers, and the arrays for it.
 
@@ -34,7 +35,7 @@ def replaced(
     for address, change in changes.items():
         name, head = _located(working, address)
         if callable(change) and not isinstance(change, Trace):
-            own = working.run(arrays, keep=(name,), compiled=compiled)
+            own = working.run(arrays, keep=(name,), engine=engine)
             change = np.asarray(change(own[address]))
         value = change[address] if isinstance(change, Trace) else change
         working, new = _with(working, name, head)
@@ -49,10 +50,11 @@ def _located(working: Working, address: str) -> tuple[str, int | None]:
     line = working.line(name)
     if isinstance(line, Given) or len(line.axes) < 2:
         raise UnknownName(f"{name} cannot be replaced: it is no line with two axes or more. Replace one that is.")
-    heads = dict.fromkeys(HEADS & set(line.axes))
-    if label is not None and not (heads and line.axes[0] in HEADS):
-        raise UnknownName(f"{name} has no heads: its axes are {', '.join(line.axes)}. Leave out @{label}.")
-    return name, None if label is None else label - working.label_base
+    if label is None:
+        return name, None
+    axis = head_axis(line.axes)
+    heads = None if axis is None else working.sizes.get(line.axes[axis])
+    return name, head_position(name, label, line.axes, heads, working.label_base)
 
 
 def _with(working: Working, name: str, head: int | None) -> tuple[Working, str]:
@@ -80,12 +82,7 @@ def _shape(working: Working, arrays: Arrays, own: str, head: int | None) -> tupl
     without = Working(working.givens[:-1], working.lines[: _index(working, own) + 1], working.label_base)
     shape = without.shapes({name: arrays[name].shape for name in without.names if name in arrays})[own]
     axis = len(shape) - len(working.axes[own])
-    if head is None:
-        return shape
-    if not 0 <= head < shape[axis]:
-        first = working.label_base
-        raise UnknownName(f"{own[:-4]} has heads {first} to {first + shape[axis] - 1}, not {head + first}.")
-    return shape[:axis] + shape[axis + 1 :]
+    return shape if head is None else shape[:axis] + shape[axis + 1 :]
 
 
 def _index(working: Working, name: str) -> int:

@@ -181,7 +181,7 @@ class _Run:
         """Lines worked out from these and the weights, nothing else kept."""
         between = self.working.starting_at(*arrays).ending_at(*wanted)
         given = {each.name: arrays.get(each.name, self.weights.get(each.name)) for each in between.givens}
-        made = between.run(given, keep=wanted, compiled=self.model.compiled)
+        made = between.run(given, keep=wanted, engine=self.model.engine)
         return {name: made[name] for name in wanted}
 
     def _attention_share(self, number: int, tokens: int, asked: Asked) -> float:

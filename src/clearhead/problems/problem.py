@@ -14,7 +14,7 @@ from clearhead.axes import Axes, Shape, describe, head_axis
 from clearhead.claim import Claim, Misfit
 from clearhead.deviations import Applied, deviate
 from clearhead.errors import ProblemError, suggest
-from clearhead.line import Given, find, split_head
+from clearhead.line import Given, find, head_position, split_head
 from clearhead.problems.fault import part
 from clearhead.spec import Attention, Block
 from clearhead.trace import Trace
@@ -207,20 +207,17 @@ def _check_claim(path: str, claim: Claim, lines: Lines, first: int) -> None:
     with part(f"{path}.line"):
         name, label = split_head(claim.line)
         axes, shape = lines[find(name, lines)]
-    if label is not None:
-        axes, shape = _one_head(f"{path}.line", name, label - first, axes, shape, first)
+        if label is not None:
+            axes, shape = _one_head(name, label, axes, shape, first)
     try:
         claim.place(axes, shape, first)
     except Misfit as error:
         raise ProblemError(f"{path}.{error.key}{error.says}") from None
 
 
-def _one_head(path: str, name: str, head: int, axes: Axes, shape: Shape, first: int) -> tuple[Axes, Shape]:
+def _one_head(name: str, label: int, axes: Axes, shape: Shape, first: int) -> tuple[Axes, Shape]:
     """The axes and shape of one head of a line."""
-    axis = head_axis(axes)
-    if axis is None:
-        raise ProblemError(f"{path}: {name} has no heads, its axes are {', '.join(axes)}. Leave out @{head + first}.")
-    if not 0 <= head < shape[axis]:
-        raise ProblemError(f"{path}: {name} has heads {first} to {first + shape[axis] - 1}, not {head + first}.")
+    axis = head_axis(axes) or 0
+    head_position(name, label, axes, shape[axis], first)
     place = len(axes) + axis
     return axes[:place] + axes[place + 1 :], shape[:place] + shape[place + 1 :]

@@ -4,11 +4,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from clearhead import Attention, Block, Mlp, Norm, Rotary
+from clearhead import Attention, Block, Mlp, Norm, Rotary, SpecError, UnknownName
 from clearhead.compiled import program as native
 from clearhead.compiled.program import blas
 from clearhead.compiled.program.schedule import ByArrayCode, Compiled
@@ -22,8 +23,8 @@ SIZES = {"model": 24, "depth": 8, "head*depth": 48, "hidden": 40, "past": 5}
 @pytest.fixture(autouse=True)
 def _however_small(monkeypatch):
     """Small workings are compiled, too."""
-    monkeypatch.setattr(native, "FEW", 1)
-    monkeypatch.setattr(native, "CELLS", 1)
+    monkeypatch.setattr(native, "MIN_TOKENS", 1)
+    monkeypatch.setattr(native, "MIN_CELLS", 1)
 
 
 def drawn(working, tokens, seed=0):
@@ -78,7 +79,7 @@ def test_blocks_come_out_the_same(block, tokens, keep):
     working = block.working()
     arrays = drawn(working, tokens)
     names = None if keep is None else [n for n in working.names if any(n.endswith(each) for each in keep)]
-    plain, compiled = (working.run(arrays, keep=names, compiled=each) for each in (False, True))
+    plain, compiled = (working.run(arrays, keep=names, engine=each) for each in ("array", "auto"))
     assert list(plain.working.names) == list(compiled.working.names)
     assert list(plain) == list(compiled)
     for name in plain:
@@ -91,7 +92,7 @@ def test_a_usual_block_is_one_program():
     """Attention, its positions and the MLP of a block are one program; only the angles are worked out by array code."""
     mlp = Mlp("silu", gated=True)
     working = Block(Attention(heads=6, kv_heads=3, causal=True, rotary=Rotary()), Norm("rms"), "pre", mlp).working()
-    plan = working._native(("weights", "residual"), drawn(working, 70))
+    plan = working._compiled_plan(("weights", "residual"), drawn(working, 70), "auto")
     assert sum(isinstance(stage, Compiled) for stage in plan.stages) == 1
     assert isinstance(plan.stages[-1], Compiled)
     names = [stage.step.name.rpartition(".")[2] for stage in plan.stages if isinstance(stage, ByArrayCode)]
@@ -103,7 +104,7 @@ def test_what_array_code_makes_of_a_program_is_its_own():
     block = Block(Attention(heads=6), Norm(), "post").working()
     working = Working(block.givens, (*block.lines, line("first", tables.first_token, "norm", "token model")))
     arrays = drawn(working, 40)
-    plain, compiled = (working.run(arrays, keep=["first"], compiled=each)["first"] for each in (False, True))
+    plain, compiled = (working.run(arrays, keep=["first"], engine=each)["first"] for each in ("array", "auto"))
     np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
     assert compiled.base is None
 
@@ -115,8 +116,8 @@ def test_batches_and_float64_are_left_to_array_code():
     double = {name: array.astype(np.float64) for name, array in arrays.items()}
     batch = {**arrays, "input": np.stack([arrays["input"]] * 2)}
     for each in (double, batch):
-        assert working._native(None, each) is None
-        np.testing.assert_array_equal(working.run(each, compiled=True)["norm"], working.run(each)["norm"])
+        assert working._compiled_plan(None, each, "auto") is None
+        np.testing.assert_array_equal(working.run(each, engine="auto")["norm"], working.run(each)["norm"])
 
 
 def test_rows_that_are_flat_and_queries_that_see_nothing_are_noted():
@@ -127,7 +128,7 @@ def test_rows_that_are_flat_and_queries_that_see_nothing_are_noted():
     arrays["memory"] = arrays["memory"][:30]
     arrays["input"][3] = 1.5
     for keep in (None, ["output"], ["weights"]):
-        plain, compiled = (working.run(arrays, keep=keep, compiled=each) for each in (False, True))
+        plain, compiled = (working.run(arrays, keep=keep, engine=each) for each in ("array", "auto"))
         assert [str(note) for note in compiled.notes] == [str(note) for note in plain.notes]
         assert len(compiled.notes) == 2
 
@@ -138,7 +139,9 @@ def test_numbers_that_are_none_are_passed_on():
     for value in (np.nan, np.inf):
         arrays = drawn(working, 70)
         arrays["input"][11, 2] = value
-        plain, compiled = (working.run(arrays, keep=["mlp.norm"], compiled=each)["mlp.norm"] for each in (False, True))
+        plain, compiled = (
+            working.run(arrays, keep=["mlp.norm"], engine=each)["mlp.norm"] for each in ("array", "auto")
+        )
         np.testing.assert_array_equal(np.isfinite(compiled), np.isfinite(plain))
 
 
@@ -147,9 +150,9 @@ def test_several_threads_may_run_at_once():
     working = Block(Attention(heads=6, causal=True), Norm(), "post", Mlp("gelu")).working()
     inputs = [drawn(working, 70, seed) for seed in range(6)]
     before = [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
-    alone = [working.run(arrays, compiled=True)["mlp.norm"] for arrays in inputs]
+    alone = [working.run(arrays, engine="auto")["mlp.norm"] for arrays in inputs]
     with ThreadPoolExecutor(6) as pool:
-        together = list(pool.map(lambda arrays: working.run(arrays, compiled=True)["mlp.norm"], inputs * 4))
+        together = list(pool.map(lambda arrays: working.run(arrays, engine="auto")["mlp.norm"], inputs * 4))
     for found, expected in zip(together, alone * 4, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"] == before
@@ -159,7 +162,7 @@ def test_an_interruption_ends_the_threads(monkeypatch):
     """When waiting is interrupted the threads leave what is not begun, and are free for the next run."""
     working = Block(Attention(heads=6), Norm(), "post", Mlp("gelu")).working()
     arrays = drawn(working, 300)
-    expected = working.run(arrays, compiled=True)["mlp.norm"]
+    expected = working.run(arrays, engine="auto")["mlp.norm"]
     begun = []
 
     def interrupt(future):
@@ -169,10 +172,10 @@ def test_an_interruption_ends_the_threads(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Future, "result", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            working.run(arrays, compiled=True)
+            working.run(arrays, engine="auto")
     assert begun
     assert begun[0].done()
-    np.testing.assert_array_equal(working.run(arrays, compiled=True)["mlp.norm"], expected)
+    np.testing.assert_array_equal(working.run(arrays, engine="auto")["mlp.norm"], expected)
 
 
 def test_without_a_blas_that_can_be_called_array_code_does_it(monkeypatch):
@@ -183,8 +186,24 @@ def test_without_a_blas_that_can_be_called_array_code_does_it(monkeypatch):
     monkeypatch.setattr(blas, "NAMES", ())
     blas.sgemm.cache_clear()
     try:
-        assert working._native(None, arrays) is None
-        np.testing.assert_array_equal(working.run(arrays, compiled=True)["norm"], working.run(arrays)["norm"])
+        assert working._compiled_plan(None, arrays, "auto") is None
+        np.testing.assert_array_equal(working.run(arrays, engine="auto")["norm"], working.run(arrays)["norm"])
     finally:
         native._is_possible.cache_clear()
         blas.sgemm.cache_clear()
+
+
+def test_an_engine_that_cannot_be_used_is_refused():
+    """An engine that is asked for by name is used whatever the size, or the error says why it cannot be."""
+    working = Block(Attention(heads=6), Norm()).working()
+    arrays = drawn(working, 3)
+    assert any(working._compiled_plan(None, arrays, "compiled").stages)
+    double = {name: array.astype(np.float64) for name, array in arrays.items()}
+    with pytest.raises(SpecError, match="it is for float32, and input is float64"):
+        working.run(double, engine="compiled")
+    with pytest.raises(SpecError, match="without batch axes"):
+        working.run({**arrays, "input": arrays["input"][None]}, engine="compiled")
+    with pytest.raises(SpecError, match="NumPy arrays, and there is one of torch"):
+        working.run({name: torch.asarray(array) for name, array in arrays.items()}, engine="compiled")
+    with pytest.raises(UnknownName, match=r"engine: nothing is called 'numba'\. There are: array, auto, compiled"):
+        working.run(arrays, engine="numba")

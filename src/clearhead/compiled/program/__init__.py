@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from importlib.util import find_spec
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from clearhead.axes import Shape
+from clearhead.errors import SpecError, UnknownName, suggest
+from clearhead.line import Line
 from clearhead.ops import Array, threads
 from clearhead.ops.numpy import numpy_namespace as xp
 from clearhead.plan import Step
@@ -22,34 +24,61 @@ from clearhead.plan import Step
 if TYPE_CHECKING:
     from clearhead.compiled.program.schedule import ByArrayCode, Compiled, Plan
 
-FEW = 64
-"""Fewer tokens than this are done before compiled code has been loaded."""
+Engine = Literal["auto", "array", "compiled"]
+"""What computes lines: array code, compiled code, or compiled code for large inputs only."""
 
-CELLS = 1 << 20
+MIN_TOKENS = 64
+"""Inputs of fewer tokens are done before compiled code has been loaded."""
+
+MIN_CELLS = 1 << 20
 """And so are workings of fewer numbers than this."""
 
 
-def planned(
-    steps: Sequence[Step], kept: Set[str], shapes: Mapping[str, Shape], arrays: Mapping[str, Array]
-) -> Plan | None:
-    """The stages in which steps are done for arrays like these; None where array code is to do them.
+def check_engine(engine: Engine) -> Engine:
+    """The engine, if there is one of this name.
 
-    That is so for few numbers, for batches, for other types than float32, and where Numba, a BLAS that can be called
-    or a second core is missing.
+    Raises:
+        UnknownName: there is none.
+    """
+    if engine not in get_args(Engine):
+        raise UnknownName(f"engine: nothing is called {engine!r}. {suggest(str(engine), get_args(Engine))}")
+    return engine
+
+
+def planned(
+    steps: Sequence[Step], kept: Set[str], shapes: Mapping[str, Shape], arrays: Mapping[str, Array], *, engine: Engine
+) -> Plan | None:
+    """The stages in which compiled code does steps for arrays like these; None where array code is to do them.
+
+    Raises:
+        SpecError: the engine is ``"compiled"``, and compiled code cannot do it.
     """
     lines = [line for step in steps for line in step.lines]
-    counts = (shapes[line.name][line.axes.index("token")] for line in lines if "token" in line.axes)
-    if (
-        max(counts, default=0) < FEW
-        or sum(prod(shapes[line.name]) for line in lines) < CELLS
-        or any(array.dtype.kind == "f" and array.dtype != np.float32 for array in arrays.values())
-        or any(len(shapes[line.name]) != len(line.axes) for line in lines)
-        or not _is_possible()
-    ):
+    if engine == "auto" and _is_small(lines, shapes):
+        return None
+    if obstacle := _obstacle(lines, shapes, arrays):
+        if engine == "compiled":
+            raise SpecError(f'engine="compiled" cannot be used: {obstacle}. Use engine="auto" to fall back.')
         return None
     from clearhead.compiled.program.schedule import plan_of
 
     return plan_of(steps, kept, shapes, arrays)
+
+
+def _is_small(lines: Sequence[Line], shapes: Mapping[str, Shape]) -> bool:
+    counts = (shapes[line.name][line.axes.index("token")] for line in lines if "token" in line.axes)
+    return max(counts, default=0) < MIN_TOKENS or sum(prod(shapes[line.name]) for line in lines) < MIN_CELLS
+
+
+def _obstacle(lines: Sequence[Line], shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> str:
+    """Why compiled code cannot compute lines for arrays like these; empty if it can."""
+    if other := next((type(each).__module__ for each in arrays.values() if not isinstance(each, np.ndarray)), ""):
+        return f"it is for NumPy arrays, and there is one of {other.partition('.')[0]}"
+    if wrong := [f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype.kind == "f" and a.dtype != np.float32]:
+        return f"it is for float32, and {wrong[0]}"
+    if any(len(shapes[line.name]) != len(line.axes) for line in lines):
+        return "it is for arrays without batch axes"
+    return "" if _is_possible() else "it needs the packages numba and threadpoolctl, an OpenBLAS and two cores"
 
 
 @cache
