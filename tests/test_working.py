@@ -92,10 +92,10 @@ def test_a_working_can_end_at_any_line(two_heads):
 def test_given_by_an_ending():
     """Lines to enter at are found by unambiguous endings; a wrong name is answered."""
     block = Block(PLAIN, norm=Norm(gain=False), mlp=Mlp()).working()
-    assert names(block.given("attention.norm"))[0] == ["mlp.up.weight", "mlp.output.weight", "attention.norm"]
-    assert names(block.given("weights", "value"))[0][:3] == ["input", "mlp.up.weight", "mlp.output.weight"]
+    assert names(block.starting_at("attention.norm"))[0] == ["mlp.up.weight", "mlp.output.weight", "attention.norm"]
+    assert names(block.starting_at("weights", "value"))[0][:3] == ["input", "mlp.up.weight", "mlp.output.weight"]
     with pytest.raises(UnknownName, match=r"Did you mean attention\.value"):
-        block.given("attention.valeu")
+        block.starting_at("attention.valeu")
 
 
 def test_rewriting_drops_arrays_that_nobody_needs():
