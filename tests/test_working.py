@@ -72,8 +72,8 @@ def test_given_lines_keep_their_axes_and_numbers(two_heads):
 def test_given_keeps_the_count_of_labels():
     """Where labels count from survives entering and rewriting."""
     working = replace(PLAIN.working(), label_base=0)
-    assert working.starting_at("weights", "value").first == 0
-    assert working.rewrite(lambda each: [each]).first == 0
+    assert working.starting_at("weights", "value").label_base == 0
+    assert working.rewrite(lambda each: [each]).label_base == 0
 
 
 def test_a_working_can_end_at_any_line(two_heads):
