@@ -1,6 +1,6 @@
 // One head: its numbers, and how far it looks.
 
-import { h } from "../../show/page/dom.js";
+import { h } from "../../../show/page/dom.js";
 import { STATISTICS, told } from "./survey.js";
 
 /**

@@ -1,6 +1,6 @@
 // All heads at once: a heat map of layers and heads, shaded by one number of each.
 
-import { h } from "../../show/page/dom.js";
+import { h } from "../../../show/page/dom.js";
 import { between, fit, inks, position, press } from "./plotting.js";
 import { STATISTICS, told } from "./survey.js";
 

@@ -1,6 +1,6 @@
 // The strongest pairs of a head: which token looks at which the most, each among its neighbours.
 
-import { h } from "../../show/page/dom.js";
+import { h } from "../../../show/page/dom.js";
 import { press } from "./plotting.js";
 import { told } from "./survey.js";
 

@@ -1,6 +1,6 @@
 // The report: all heads above, the chosen one beside them, below it the text and its strongest pairs.
 
-import { h } from "../../show/page/dom.js";
+import { h } from "../../../show/page/dom.js";
 import { Head } from "./head.js";
 import { Overview } from "./overview.js";
 import { Pairs } from "./pairs.js";

@@ -1,6 +1,6 @@
 // The text as a strip: one bar for each token, or for as many as share a pixel; it is zoomed and moved along.
 
-import { h } from "../../show/page/dom.js";
+import { h } from "../../../show/page/dom.js";
 import { between, fit, inks, position, powers, press, short, spread, ticks } from "./plotting.js";
 import { ALONG, told } from "./survey.js";
 

@@ -1,7 +1,7 @@
 // What a report is given, and how its numbers are unpacked: a layer's when it is looked at.
 
-import { unpack } from "../../show/page/content.js";
-import { number } from "../../show/page/number.js";
+import { unpack } from "../../../show/page/content.js";
+import { number } from "../../../show/page/number.js";
 
 /**
  * @typedef {"entropy" | "sink" | "distance" | "largest"} Statistic
@@ -18,7 +18,7 @@ import { number } from "../../show/page/number.js";
  * @property {boolean} causal
  * @property {Along[]} along
  * @property {number} pairs
- * @property {Record<string, import("../../show/page/content.js").ArrayKind>} arrays
+ * @property {Record<string, import("../../../show/page/content.js").ArrayKind>} arrays
  *
  * @typedef {{layer: number, head: number}} Place the layer by its place among those inspected
  * @typedef {{query: number, key: number, weight: number}} Pair
