@@ -83,7 +83,7 @@ def wrong_types():
         "block.attention.heads": ("heads = 2", (a_text, a_number, a_list, a_table, "true", "2.0", "nan")),
         "block.attention.mask": ('mask = "additive"', (a_number, "true", a_list, '"bool"')),
         "block.attention.padding": ("padding = true", (a_text, "1", a_list, "0.0")),
-        "block.attention.bias": ('bias = ["query"]', (a_text, "true", '["q"]', "[1]")),
+        "block.attention.bias": ('bias = ["query"]', (a_text, '["q"]', "[1]")),
         "block.attention.rotary.layout": ('layout = "half"', (a_number, "true", '"whole"')),
         "block.norm.gain": ("gain = true", (a_text, "1", a_list)),
         "block.mlp.activation": ('activation = "relu"', (a_number, "true", '"tanh"')),
@@ -176,6 +176,7 @@ def wrong_specs():
         (put("gain = true", 'kind = "batch"'), "block.norm.kind expects layer or rms, got 'batch'"),
         (put('bias = ["query"]', 'bias = ["query", "q"]'), r"block.attention.bias\[1\] expects query or key"),
         (put('bias = ["query"]', "bias = []"), "arrays has no use for 'attention.query.bias'"),
+        (put('bias = ["query"]', "bias = true"), "arrays lacks attention.key.bias"),
         (put('activation = "relu"', "bias = true"), "arrays lacks mlp.up.bias"),
         (put("[block.mlp]", "[block.mpl]"), "block has no key 'mpl'. Did you mean mlp"),
     ]

@@ -1,10 +1,11 @@
 """Specs: what they refuse, and the lines they stand for."""
 
 import msgspec
+import numpy as np
 import pytest
 
 from clearhead.errors import SpecError
-from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
+from clearhead.spec import Attention, Block, Embedding, Head, Linear, Mlp, Norm, Positions, Rotary, Transformer
 
 REFUSED = [
     (lambda: Attention(heads=0), "heads expects 1 or more, got 0."),
@@ -13,22 +14,28 @@ REFUSED = [
     (lambda: Attention(heads=2, kv_heads=4), "kv_heads expects a divisor of heads=2, got 4"),
     (lambda: Attention(heads=1, softcap=0.0), "softcap expects a number above 0, got 0.0."),
     (lambda: Attention(heads=1, window=-1), "window expects a number above 0, got -1."),
-    (lambda: Attention(heads=1, mask="bool"), "mask expects boolean or additive, got 'bool'."),
-    (lambda: Attention(heads=1, bias=("query", "gate")), "bias expects some of query, key, value, output, got gate."),
+    (lambda: Attention(heads=1, mask="bool"), "Attention mask expects 'additive', 'boolean' or None, got 'bool'."),
+    (
+        lambda: Attention(heads=1, bias=("query", "gate")),
+        "Attention bias expects a tuple of ('key', 'output', 'query' or 'value') or True or False, got",
+    ),
     (lambda: Attention(heads=1, bias=("output",), output=False), "bias names output, but output is false."),
     (lambda: Attention(heads=1, memory=True, rotary=Rotary()), "memory goes without rotary and cache"),
     (lambda: Attention(heads=1, memory=True, cache=True), "memory goes without rotary and cache"),
-    (lambda: Rotary(layout="quarter"), "rotary layout expects half or interleaved, got 'quarter'."),
+    (lambda: Rotary(layout="quarter"), "Rotary layout expects 'half' or 'interleaved', got 'quarter'."),
     (lambda: Rotary(base=0.0), "rotary base expects a number above 0, got 0.0."),
     (lambda: Rotary(width=3), "rotary width expects an even number of features, got 3."),
     (lambda: Rotary(width=0), "rotary width expects an even number of features, got 0."),
-    (lambda: Norm("batch"), "norm kind expects layer or rms, got 'batch'."),
+    (lambda: Norm("batch"), "Norm kind expects 'layer' or 'rms', got 'batch'."),
     (lambda: Norm(eps=-1e-5), "norm eps expects 0 or more, got -1e-05."),
     (lambda: Norm(eps=float("nan")), "norm eps expects 0 or more, got nan."),
     (lambda: Norm(gain=False, bias=True), "norm bias comes with a gain."),
-    (lambda: Mlp("swish"), "activation expects gelu, gelu-tanh, silu, relu; got 'swish'."),
-    (lambda: Positions("learned"), "positions kind expects given or sinusoidal, got 'learned'."),
-    (lambda: Block(Attention(heads=1), placement="mid"), "placement expects pre, post, sandwich, parallel; got 'mid'."),
+    (lambda: Mlp("swish"), "Mlp activation expects 'gelu', 'gelu-tanh', 'relu' or 'silu', got 'swish'."),
+    (lambda: Positions("learned"), "Positions kind expects 'given' or 'sinusoidal', got 'learned'."),
+    (
+        lambda: Block(Attention(heads=1), placement="mid"),
+        "Block placement expects 'parallel', 'post', 'pre' or 'sandwich', got 'mid'.",
+    ),
 ]
 
 
@@ -38,6 +45,54 @@ def test_contradictions_are_refused(make, message):
     with pytest.raises(SpecError) as caught:
         make()
     assert str(caught.value).startswith(message)
+
+
+OTHER_TYPES = [
+    (lambda: Attention("2"), "Attention heads expects a whole number, got '2'."),
+    (lambda: Attention(2.0), "Attention heads expects a whole number, got 2.0."),
+    (lambda: Attention(True), "Attention heads expects a whole number, got True."),
+    (lambda: Attention(2, causal="yes"), "Attention causal expects True or False, got 'yes'."),
+    (lambda: Attention(2, rotary=True), "Attention rotary expects Rotary(...) or None, got True."),
+    (lambda: Attention(2, scale="big"), "Attention scale expects a number or None, got 'big'."),
+    (lambda: Attention(2, bias="query"), "Attention bias expects a tuple of"),
+    (lambda: Rotary(scaling=8.0), "Rotary scaling expects Linear(...), Llama3Scaling(...), Yarn(...)"),
+    (lambda: Linear("2"), "Linear factor expects a number, got '2'."),
+    (lambda: Norm("rms", gain=1), "Norm gain expects True or False, got 1."),
+    (lambda: Mlp(gated=None), "Mlp gated expects True or False, got None."),
+    (lambda: Block(2), "Block attention expects Attention(...), got 2."),
+    (lambda: Block(Attention(2), norm="rms"), "Block norm expects Norm(...) or None, got 'rms'."),
+    (lambda: Transformer(Embedding(), 3), "Transformer layers expects a tuple of (Block(...)), got 3."),
+    (lambda: Transformer(Norm(), ()), "Transformer embedding expects Embedding(...) or Patches(...), got Norm("),
+    (lambda: Head(reads="last"), "Head reads expects 'first', 'pooled' or 'tokens', got 'last'."),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), OTHER_TYPES, ids=[message for _, message in OTHER_TYPES])
+def test_other_types_are_refused_where_they_are_given(make, message):
+    """A value of another type is an error that names the spec, the field, what it expects and what it got."""
+    with pytest.raises(SpecError) as caught:
+        make()
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (Attention(np.int64(2), scale=np.float32(0.5)), Attention(2, scale=0.5)),
+        (Attention(2, scale=1), Attention(2, scale=1.0)),
+        (Attention(2, bias=["query"]), Attention(2, bias=("query",))),
+        (Attention(2, bias=True), Attention(2, bias=("query", "key", "value", "output"))),
+        (Attention(2, bias=True, output=False), Attention(2, bias=("query", "key", "value"), output=False)),
+        (Attention(2, bias=False), Attention(2)),
+    ],
+)
+def test_what_means_the_same_is_the_same_spec(given, stored):
+    """Numbers of NumPy, whole numbers for floats, lists and True or False for a bias are stored in one way."""
+    assert given == stored
+    assert [type(each) for each in msgspec.structs.astuple(given)] == [
+        type(each) for each in msgspec.structs.astuple(stored)
+    ]
+    assert given.working() == stored.working()
 
 
 SPECS = [

@@ -50,8 +50,8 @@ def test_an_embedding_adds_up():
         (lambda: Transformer(Embedding(), ()), "layers expects one block or more"),
         (lambda: Transformer(Embedding(), (BLOCK,), head=Head("pooled")), "there is no pooler"),
         (lambda: Transformer(Patches(), (BLOCK,), head=Head(tied=True)), "there are only patches"),
-        (lambda: Head("last"), "expects tokens, first or pooled"),
-        (lambda: Head(transform="tanh"), "head transform expects gelu"),
+        (lambda: Head("last"), "Head reads expects 'first', 'pooled' or 'tokens'"),
+        (lambda: Head(transform="tanh"), "Head transform expects 'gelu', 'gelu-tanh', 'relu', 'silu' or None"),
     ],
 )
 def test_contradictions_are_refused(make, message):

@@ -100,7 +100,7 @@ def convert(tables: dict[str, Any], file: type[File]) -> File:
 _PLACED = re.compile(r"(?P<says>.*?)(?: - at `\$(?P<path>[\w.\[\]]*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
-_EXPECTED = re.compile(r"Expected `(\w+)(?: \| null)?`(.*?)(?:, got .*)?")
+_EXPECTED = re.compile(r"Expected `([\w |]+)`(.*?)(?:, got .*)?")
 
 
 def _explain(message: str, tables: dict[str, Any], file: type[Struct]) -> str:
@@ -115,7 +115,8 @@ def _explain(message: str, tables: dict[str, Any], file: type[Struct]) -> str:
         return f"{join(where, found[1])} is missing. {_MISSING_REMEDIES.get(found[1], 'Write it down.')}"
     came = quote(_value_at(tables, steps))
     if found := _EXPECTED.fullmatch(says):
-        called, remedy = _WORDS.get(found[1], (found[1], ""))
+        words = [_WORDS.get(each, (each, "")) for each in found[1].split(" | ") if each != "null"]
+        called, remedy = " or ".join(called for called, _ in words), words[0][1]
         return f"{where} expects {called}{found[2]}, got {came}. {'' if found[2] else remedy}".rstrip()
     if says.startswith("Invalid enum value"):
         return f"{where} expects {' or '.join(map(str, get_args(_type_at(file, steps))))}, got {came}."

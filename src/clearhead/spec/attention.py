@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from clearhead.errors import SpecError
 from clearhead.ops import Operation
 from clearhead.ops.textbook import linear, scores
 from clearhead.spec.draft import Draft
+from clearhead.spec.fields import Spec
 from clearhead.spec.norm import Norm
 from clearhead.spec.rotary import Rotary
 from clearhead.working import Working
@@ -19,7 +20,7 @@ Projection = Literal["query", "key", "value", "output"]
 PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value", "output")
 
 
-class Attention(Struct, frozen=True, forbid_unknown_fields=True):
+class Attention(Spec, frozen=True):
     """Scaled dot-product attention over heads (Vaswani et al. 2017, section 3.2).
 
     Given arrays (weights multiply from the right; see `clearhead.axes` for the words):
@@ -39,7 +40,7 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
         alibi: scores fall linearly with distance, at a slope of each head's own (Press et al. 2022).
         rotary: rotary positions of queries and keys.
         qk_norm: a norm of each head's query and key over their depth, before rotary positions.
-        bias: the projections that add a bias: ``query.bias`` (head, depth) ... ``output.bias`` (model).
+        bias: the projections that add a bias, ``query.bias`` (head, depth) ... ``output.bias`` (model); True for all.
         output: whether an output projection follows the concatenated heads.
         cache: adds ``past.key`` and ``past.value`` (group, past, depth), set before the new keys and values.
         memory: keys and values come from ``memory`` (key, model) instead of the input: cross-attention.
@@ -56,12 +57,13 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
     alibi: bool = False
     rotary: Rotary | None = None
     qk_norm: Norm | None = None
-    bias: tuple[Projection, ...] = ()
+    bias: tuple[Projection, ...] | bool = ()
     output: bool = True
     cache: bool = False
     memory: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.heads < 1:
             raise SpecError(f"heads expects 1 or more, got {self.heads}.")
         if self.groups < 1 or self.heads % self.groups:
@@ -72,11 +74,8 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
         for name, value in (("softcap", self.softcap), ("window", self.window)):
             if value is not None and value <= 0:
                 raise SpecError(f"{name} expects a number above 0, got {value}. Leave it out for none.")
-        if self.mask not in (None, "boolean", "additive"):
-            raise SpecError(f"mask expects boolean or additive, got {self.mask!r}.")
-        if unknown := set(self.bias) - set(PROJECTIONS):
-            raise SpecError(f"bias expects some of {', '.join(PROJECTIONS)}, got {', '.join(sorted(unknown))}.")
-        if "output" in self.bias and not self.output:
+        force_setattr(self, "bias", self.biased)
+        if "output" in self.biased and not self.output:
             raise SpecError("bias names output, but output is false. Drop one of the two.")
         if self.memory and (self.rotary or self.cache):
             raise SpecError("memory goes without rotary and cache: its tokens stand in no order with the input's.")
@@ -85,6 +84,13 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
     def groups(self) -> int:
         """Key/value heads."""
         return self.heads if self.kv_heads is None else self.kv_heads
+
+    @property
+    def biased(self) -> tuple[Projection, ...]:
+        """The projections that add a bias."""
+        if not isinstance(self.bias, bool):
+            return self.bias
+        return tuple(each for each in PROJECTIONS if self.bias and (self.output or each != "output"))
 
     def working(self) -> Working:
         """The lines that this attention stands for."""
@@ -128,7 +134,7 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
     def _project(self, draft: Draft, name: Projection, source: str, axes: str) -> str:
         head, _, depth = axes.split()
         weight = draft.give(f"{name}.weight", f"{head} model {depth}", sizes=self._sizes())
-        if name not in self.bias:
+        if name not in self.biased:
             return draft.write(name, linear.project, f"{source} {weight}", axes)
         product = draft.write(f"{name}.product", linear.project, f"{source} {weight}", axes)
         bias = draft.give(f"{name}.bias", f"{head} {depth}", sizes=self._sizes())
@@ -176,7 +182,7 @@ class Attention(Struct, frozen=True, forbid_unknown_fields=True):
 
     def _output(self, draft: Draft, concat: str) -> str:
         weight = draft.give("output.weight", "head*depth model")
-        if "output" not in self.bias:
+        if "output" not in self.biased:
             return draft.write("output", linear.matmul, f"{concat} {weight}", "token model")
         product = draft.write("output.product", linear.matmul, f"{concat} {weight}", "token model")
         return draft.write("output", linear.bias, f"{product} {draft.give('output.bias', 'model')}", "token model")

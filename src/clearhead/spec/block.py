@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
-from msgspec import Struct
-
-from clearhead.errors import SpecError
 from clearhead.ops.textbook import linear, positions
 from clearhead.spec.attention import Attention
 from clearhead.spec.draft import Draft
+from clearhead.spec.fields import Spec
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.working import Working
@@ -19,7 +17,7 @@ from clearhead.working import Working
 Placement = Literal["pre", "post", "sandwich", "parallel"]
 
 
-class Positions(Struct, frozen=True, forbid_unknown_fields=True):
+class Positions(Spec, frozen=True):
     """Positions added to the embeddings: ``input = embedding + position``.
 
     Attributes:
@@ -31,10 +29,6 @@ class Positions(Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["given", "sinusoidal"] = "given"
     base: float = 10000.0
 
-    def __post_init__(self) -> None:
-        if self.kind not in ("given", "sinusoidal"):
-            raise SpecError(f"positions kind expects given or sinusoidal, got {self.kind!r}.")
-
     def write(self, draft: Draft) -> str:
         """Writes the sum onto a draft; returns its name."""
         embedding = draft.give("embedding", "token model")
@@ -45,7 +39,7 @@ class Positions(Struct, frozen=True, forbid_unknown_fields=True):
         return draft.write("input", linear.add, f"{embedding} {position}", "token model")
 
 
-class Block(Struct, frozen=True, forbid_unknown_fields=True):
+class Block(Spec, frozen=True):
     """Attention with a residual, a norm, and perhaps an MLP with the same around it.
 
     Lines of a block without an MLP have plain names (``weights``, ``residual``, ``norm``); with one they get
@@ -66,10 +60,6 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True):
     placement: Placement = "post"
     mlp: Mlp | None = None
     positions: Positions | None = None
-
-    def __post_init__(self) -> None:
-        if self.placement not in get_args(Placement):
-            raise SpecError(f"placement expects {', '.join(get_args(Placement))}; got {self.placement!r}.")
 
     def working(self) -> Working:
         """The lines that this block stands for."""

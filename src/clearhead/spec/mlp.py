@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
-from msgspec import Struct
-
-from clearhead.errors import SpecError
 from clearhead.ops import Operation
 from clearhead.ops.textbook import linear, tokens
 from clearhead.spec.draft import Draft
+from clearhead.spec.fields import Spec
 
 Activation = Literal["gelu", "gelu-tanh", "silu", "relu"]
 
@@ -21,7 +19,7 @@ ACTIVATIONS: dict[Activation, Operation] = {
 }
 
 
-class Mlp(Struct, frozen=True, forbid_unknown_fields=True):
+class Mlp(Spec, frozen=True):
     """Two products with an activation between (Vaswani et al. 2017, equation 2), or a gated one (Shazeer 2020).
 
     Given arrays: ``up.weight`` (model, hidden) and ``output.weight`` (hidden, model); gated: ``gate.weight`` (model,
@@ -36,10 +34,6 @@ class Mlp(Struct, frozen=True, forbid_unknown_fields=True):
     activation: Activation = "gelu"
     gated: bool = False
     bias: bool = False
-
-    def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise SpecError(f"activation expects {', '.join(get_args(Activation))}; got {self.activation!r}.")
 
     def write(self, draft: Draft, source: str) -> str:
         """Writes the lines onto a draft, for tokens of this name; returns the name of the last."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
-
 from clearhead.errors import SpecError
 from clearhead.ops.textbook import tokens
 from clearhead.spec.draft import Draft
+from clearhead.spec.fields import Spec
 
 DEFAULT_EPS = 1e-5
 
 
-class Norm(Struct, frozen=True, forbid_unknown_fields=True):
+class Norm(Spec, frozen=True):
     """A norm of each token by itself.
 
     Attributes:
@@ -29,8 +28,7 @@ class Norm(Struct, frozen=True, forbid_unknown_fields=True):
     bias: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("layer", "rms"):
-            raise SpecError(f"norm kind expects layer or rms, got {self.kind!r}.")
+        super().__post_init__()
         if not self.eps >= 0:
             raise SpecError(f"norm eps expects 0 or more, got {self.eps}.")
         if self.bias and not self.gain:

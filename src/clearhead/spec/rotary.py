@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, Union, get_args
+from typing import Literal, Union
 
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from clearhead.errors import SpecError
 from clearhead.ops.textbook import positions, rotary_scaling, scores
 from clearhead.spec.draft import Draft
+from clearhead.spec.fields import Spec
 
 Layout = Literal["half", "interleaved"]
 
 
-class Linear(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="linear"):
+class Linear(Spec, frozen=True, tag_field="kind", tag="linear"):
     """Positions are divided (Chen et al. 2023).
 
     Attributes:
@@ -24,7 +24,7 @@ class Linear(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     factor: float
 
 
-class Llama3Scaling(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="llama3"):
+class Llama3Scaling(Spec, frozen=True, tag_field="kind", tag="llama3"):
     """Slow frequencies are divided, fast ones kept, those between by shares (Llama 3.1).
 
     Attributes:
@@ -40,7 +40,7 @@ class Llama3Scaling(Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     context: int
 
 
-class Yarn(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="yarn"):
+class Yarn(Spec, frozen=True, tag_field="kind", tag="yarn"):
     """Frequencies are divided from one pair of features on, up to another kept, between by shares (Peng et al. 2023).
 
     Attributes:
@@ -54,7 +54,7 @@ class Yarn(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", ta
     high: float
 
 
-class Dynamic(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="dynamic"):
+class Dynamic(Spec, frozen=True, tag_field="kind", tag="dynamic"):
     """The base grows with the text, once it is longer than in training (dynamic NTK).
 
     Attributes:
@@ -66,7 +66,7 @@ class Dynamic(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind",
     context: int
 
 
-class LongRope(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="longrope"):
+class LongRope(Spec, frozen=True, tag_field="kind", tag="longrope"):
     """Each frequency is divided by a number of its own (Ding et al. 2024).
 
     Given arrays: ``rotary.short`` (pair) for texts within the context of training, ``rotary.long`` (pair) for others.
@@ -78,14 +78,14 @@ class LongRope(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"
     context: int
 
 
-class Factors(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="factors"):
+class Factors(Spec, frozen=True, tag_field="kind", tag="factors"):
     """Each frequency is divided by a number of its own: ``rotary.factors`` (pair), as llama.cpp stores Llama 3.1's."""
 
 
 Scaling = Union[Linear, Llama3Scaling, Yarn, Dynamic, LongRope, Factors]
 
 
-class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
+class Rotary(Spec, frozen=True):
     """Rotary positions (Su et al. 2021).
 
     Attributes:
@@ -106,8 +106,7 @@ class Rotary(Struct, frozen=True, forbid_unknown_fields=True):
     amplitude: float | None = None
 
     def __post_init__(self) -> None:
-        if self.layout not in get_args(Layout):
-            raise SpecError(f"rotary layout expects half or interleaved, got {self.layout!r}.")
+        super().__post_init__()
         if self.base <= 0:
             raise SpecError(f"rotary base expects a number above 0, got {self.base}. Most models use 10000.")
         if self.width is not None and (self.width < 2 or self.width % 2):

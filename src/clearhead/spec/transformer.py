@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
-
 from clearhead.errors import SpecError
 from clearhead.ops.textbook import linear, scores, tables, tokens
 from clearhead.spec.block import Block
 from clearhead.spec.draft import Draft
+from clearhead.spec.fields import Spec
 from clearhead.spec.mlp import ACTIVATIONS, Activation
 from clearhead.spec.norm import Norm
 from clearhead.working import Working
@@ -17,7 +16,7 @@ from clearhead.working import Working
 TOKENS = "token model"
 
 
-class Embedding(Struct, frozen=True, forbid_unknown_fields=True):
+class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     """Tokens become rows: ``token`` (token), whole numbers, looked up in ``embedding.weight`` (vocabulary, model).
 
     Attributes:
@@ -55,7 +54,7 @@ class Embedding(Struct, frozen=True, forbid_unknown_fields=True):
         return {**names, [*names][-1]: "embedding" if self.norm is None else "embedding.sum"}
 
 
-class Patches(Struct, frozen=True, forbid_unknown_fields=True):
+class Patches(Spec, frozen=True, tag_field="kind", tag="patches"):
     """Patches of an image become tokens (Dosovitskiy et al. 2021).
 
     Given arrays: ``patch`` (token, pixel), each patch's numbers in one row; ``embedding.patch.weight`` (pixel, model)
@@ -82,7 +81,7 @@ def _positions(draft: Draft, source: str, past: str | None) -> str:
     return draft.write("embedding.position", tables.next_rows, f"{table} {source} {past}", TOKENS, offset=0)
 
 
-class Head(Struct, frozen=True, forbid_unknown_fields=True):
+class Head(Spec, frozen=True):
     """What is read off the last tokens: ``logits``.
 
     Given arrays: ``logits.weight`` (model, vocabulary), or (model, class) for a classifier, unless tied; with bias
@@ -104,12 +103,6 @@ class Head(Struct, frozen=True, forbid_unknown_fields=True):
     softcap: float | None = None
     transform: Activation | None = None
     eps: float = 1e-12
-
-    def __post_init__(self) -> None:
-        if self.reads not in ("tokens", "first", "pooled"):
-            raise SpecError(f"head reads expects tokens, first or pooled, got {self.reads!r}.")
-        if self.transform is not None and self.transform not in ACTIVATIONS:
-            raise SpecError(f"head transform expects {', '.join(ACTIVATIONS)}; got {self.transform!r}.")
 
     def write(self, draft: Draft, source: str) -> str:
         """Writes the lines onto a draft; returns the name of the last, ``logits``."""
@@ -145,7 +138,7 @@ def _affine(draft: Draft, name: str, source: str) -> str:
     return draft.write(name, linear.bias, f"{product} {draft.give(f'{name}.bias', 'model')}", TOKENS)
 
 
-class Transformer(Struct, frozen=True, forbid_unknown_fields=True):
+class Transformer(Spec, frozen=True):
     """A whole model.
 
     Its lines are ``embedding``, ``layers.0.attention.weights`` ... ``layers.0.mlp.residual`` ..., ``norm`` and
@@ -166,6 +159,7 @@ class Transformer(Struct, frozen=True, forbid_unknown_fields=True):
     head: Head | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.layers:
             raise SpecError("layers expects one block or more, got none.")
         if self.head and self.head.reads == "pooled" and not self.pooler:

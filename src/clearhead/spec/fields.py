@@ -1,0 +1,93 @@
+"""The fields of a spec, held to the types that they are annotated with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple, fields, force_setattr
+
+from clearhead.errors import SpecError
+
+if TYPE_CHECKING:
+    from msgspec.inspect import Type
+
+
+class Spec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What every spec derives from: its fields are of the types that they are annotated with.
+
+    Raises:
+        SpecError: a value is of another type; the message names the field and what it expects.
+    """
+
+    def __post_init__(self) -> None:
+        _convert_fields(self)
+
+
+def _convert_fields(spec: Struct) -> None:
+    """Converts every field of a new struct to its annotated type: a list to a tuple, a whole number to a float."""
+    given = tuple(_plain(value) for value in astuple(spec))
+    try:
+        values = msgspec.convert(given, _types(type(spec)))
+    except msgspec.ValidationError:
+        raise SpecError(_message(type(spec), given)) from None
+    for name, value in zip(spec.__struct_fields__, values, strict=True):
+        force_setattr(spec, name, value)
+
+
+@lru_cache(maxsize=64)
+def _types(kind: type[Struct]) -> Any:
+    """The types of all fields, as that of a tuple."""
+    return tuple[tuple(field.type for field in fields(kind))]  # type: ignore[misc]  # known at run time only
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy or another array library as Python's own."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
+def _message(kind: type[Struct], values: tuple[Any, ...]) -> str:
+    """What the first field of another type expects, and what it got."""
+    for field, value in zip(fields(kind), values, strict=True):
+        try:
+            msgspec.convert(value, field.type)
+        except msgspec.ValidationError:
+            return f"{kind.__name__} {field.name} expects {_words(field.type)}, got {value!r}."
+    raise AssertionError("one of the fields must be of another type")
+
+
+def _words(kind: Any) -> str:
+    """What a type expects, in words."""
+    from msgspec import inspect
+
+    def words(kind: Type) -> list[str]:
+        match kind:
+            case inspect.UnionType(types):
+                return [each for member in types for each in words(member)]
+            case inspect.LiteralType(values):
+                return [repr(value) for value in values]
+            case inspect.StructType(cls):
+                return [f"{cls.__name__}(...)"]
+            case inspect.VarTupleType(item):
+                return [f"a tuple of ({_either(words(item))})"]
+            case _:
+                return [_WORDS[type(kind).__name__]]
+
+    return _either(words(inspect.type_info(kind)))
+
+
+_WORDS = {
+    "BoolType": "True or False",
+    "FloatType": "a number",
+    "IntType": "a whole number",
+    "NoneType": "None",
+    "StrType": "a text",
+}
+
+
+def _either(words: list[str]) -> str:
+    """``a, b or c``."""
+    *rest, last = words
+    return f"{', '.join(rest)} or {last}" if rest else last
