@@ -1,4 +1,4 @@
-"""Writes docs/deviations.md: every deviation, what no row shows, and what came of planting each."""
+"""Writes docs/reference/deviations.md: every deviation, what no row shows, and what came of planting each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clearhead.deviations import DEVIATIONS, GROUPS, Deviation
 
-PAGE = Path(__file__).with_suffix(".md")
+PAGE = Path(__file__).parent / "reference" / "deviations.md"
 
 INTRODUCTION = """\
 # The deviations

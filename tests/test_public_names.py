@@ -17,7 +17,7 @@ PUBLIC = {
     "diagnose", "generate", "inspect", "load", "probe", "read_problem", "read_trace", "render", "write_problem",
 }  # fmt: skip
 TABLES = {"DEVIATIONS", "OPERATIONS"}
-API = Path(__file__).parents[1] / "docs" / "api.md"
+API = Path(__file__).parents[1] / "docs" / "reference" / "api.md"
 
 
 def test_the_public_list_is_this_one():
@@ -68,6 +68,6 @@ def test_type_checkers_see_the_same_names():
 
 
 def test_every_public_name_is_in_the_api_document():
-    """docs/api.md speaks of each public name."""
+    """docs/reference/api.md speaks of each public name."""
     described = API.read_text("utf-8")
     assert [name for name in sorted(PUBLIC) if f"`{name}" not in described] == []

@@ -5,7 +5,7 @@
 >>> print(trace.explain("head@2", 0, 0))
 head@2[1,1] = 0.212*(-1) + 0.576*1 + 0.212*(-2) = -0.06
 
-What is public is in ``__all__`` and described in docs/api.md; each name is imported when it is first used.
+What is public is in ``__all__`` and described in docs/reference/api.md; each name is imported when it is first used.
 """
 
 from __future__ import annotations

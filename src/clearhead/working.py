@@ -193,8 +193,9 @@ class Working(Struct, frozen=True, dict=True):
                 kept one needs are not computed.
             tokens: the names of the tokens, for notes and headings.
             engine: ``"array"``: the functions of the arrays' own library. ``"compiled"``: compiled code, which takes
-                NumPy's float32 without batch axes and pays off from the second run (see docs/compiled.md); the numbers
-                are the same but for their rounding. ``"auto"``: compiled code for large inputs of this kind.
+                NumPy's float32 without batch axes and pays off from the second run (see docs/explanation/compiled.md).
+                The numbers are the same but for their rounding. ``"auto"``: compiled code for large inputs of this
+                kind.
 
         Raises:
             UnknownName: an array is missing or not known, ``keep`` names nothing, or there is no such engine.

@@ -29,7 +29,7 @@ def test_all_base_cases_are_here() -> None:
 
 def test_disagreements_are_documented() -> None:
     """The documents say that no case had to be answered otherwise than the suite has it."""
-    conventions = (Path(__file__).parents[2] / "docs" / "conventions.md").read_text(encoding="utf-8")
+    conventions = (Path(__file__).parents[2] / "docs" / "explanation" / "conventions.md").read_text(encoding="utf-8")
     assert f"None of the {len(CASES)} stored outputs contradicts the written specification" in conventions
 
 

@@ -43,7 +43,7 @@ def test_planted_alone_each_is_found(kind):
     place = list(planted.KINDS).index(kind)
     assert {id: deviations.cell(found) for id, found in results.items()} == {
         id: table()[id][place] for id in DEVIATIONS
-    }, "docs/deviations.md is not up to date: run make deviations"
+    }, "docs/reference/deviations.md is not up to date: run make deviations"
 
 
 def test_each_is_found_in_some_kind():

@@ -36,9 +36,9 @@ Read = tuple[str, "tuple[Claim, ...] | None", str]
 def grade(problem: str, submissions: str, output: str, deviate: tuple[str, ...], most: int) -> None:
     """Grade the submissions in a folder: a row for each.
 
-    A submission is a file of claims (TOML, JSON, CSV or npz), or a folder with a matrix in each file; docs/diagnosis.md
-    shows the layouts. Each line is judged from the submitted lines before it, so that an error carried forward costs
-    once. A file that cannot be read becomes a row with its error.
+    A submission is a file of claims (TOML, JSON, CSV or npz), or a folder with a matrix in each file: see
+    docs/howto/grading.md. Each line is judged from the submitted lines before it, so that an error carried forward
+    costs once. A file that cannot be read becomes a row with its error.
     """
     from clearhead.check.grading.gradebook import summary
     from clearhead.files import replacing

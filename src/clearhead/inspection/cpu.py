@@ -1,7 +1,7 @@
 """The kernel in Numba: attention and its statistics in tiles that never leave the cache.
 
 Each thread takes blocks of one head's queries, and sweeps over the keys. No library of matrix products is called, so
-none has threads that would get into the way. docs/kernels.md tells how it was found and where its time goes.
+none has threads that would get into the way. docs/explanation/kernels.md says how it was found and where its time goes.
 """
 
 from __future__ import annotations
