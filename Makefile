@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format bench docs deviations clean
+.PHONY: demo test lint format bench docs pictures deviations clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -33,8 +33,14 @@ format: $(VENV)/lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/test
+# What is generated, and then the site: open out/docs/index.html.
+docs: $(VENV)/docs
 	$(BIN)/python docs/make.py
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs out/docs
+
+# The pictures of the gallery, by the programs that draw them.
+pictures: $(VENV)/test $(VENV)/debian $(CACHE)/checkpoints
+	$(BIN)/python docs/make.py --pictures
 
 # Slower than the rest: it diagnoses more than a thousand planted deviations.
 deviations: $(VENV)/core
@@ -45,6 +51,7 @@ bench: $(VENV)/test
 
 $(VENV)/python: 
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
 	@touch $@
 
 $(VENV)/core: $(VENV)/python pyproject.toml
@@ -52,7 +59,11 @@ $(VENV)/core: $(VENV)/python pyproject.toml
 	@touch $@
 
 $(VENV)/test: $(VENV)/python pyproject.toml
-	$(PIP) install --editable '.[test]'
+	$(PIP) install --editable '.[test]' --group docs
+	@touch $@
+
+$(VENV)/docs: $(VENV)/python pyproject.toml
+	$(PIP) install --editable . --group docs
 	@touch $@
 
 # What tests need that is not Python: a browser, an office with its Python interface, a reader of PDFs.

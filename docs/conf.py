@@ -18,22 +18,12 @@ myst_heading_anchors = 3
 
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
-autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
-
-
-def setup(app):  # noqa: ANN001, ANN201 - Sphinx is not there when types are checked
-    """Shapes such as (*batch, head) are no markup."""
-    app.connect("autodoc-process-docstring", _escape_stars)
-
-
-def _escape_stars(app, what, name, obj, options, lines):  # noqa: ANN001, ANN202, ARG001
-    lines[:] = [re.sub(r"(?<![\\*`\w])\*(?=\w)", r"\\*", line) for line in lines]
-
+napoleon_custom_sections = [("Attributes", "params_style")]  # the fields of a struct are its arguments
 
 html_theme = "furo"
 html_title = "clearhead"
@@ -42,3 +32,15 @@ html_css_files = ["clearhead.css"]
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
+
+
+def setup(app):  # noqa: ANN001, ANN201 - Sphinx is not there when types are checked
+    """Docstrings are prepared before Napoleon reads them."""
+    app.connect("autodoc-process-docstring", _prepare, priority=400)
+
+
+def _prepare(app, what, name, obj, options, lines):  # noqa: ANN001, ANN202, ARG001
+    """Shapes such as (*batch, head) are no markup, and what stands before a colon in a property is no type."""
+    lines[:] = [re.sub(r"(?<![\\*`\w])\*(?=\w)", r"\\*", line) for line in lines]
+    if what in ("property", "attribute"):
+        lines.insert(0, "")

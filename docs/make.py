@@ -1,4 +1,7 @@
-"""Writes the documents that are generated: the reference of the commands, and the pictures (`make pictures`)."""
+"""Writes the documents that are generated: the reference of the commands, and the pictures.
+
+`make docs` writes the first, `make pictures` the second.
+"""
 
 from __future__ import annotations
 
@@ -76,20 +79,18 @@ def _in_colour(*command: str) -> str:
     return text.decode().replace("\r\n", "\n")
 
 
-def main() -> None:
-    """Writes all of them."""
+def pictures() -> dict[str, str | bytes]:
+    """The other pictures; they follow reports and the versions of other programs, so no test compares them."""
     from photographs import photographs
 
-    drawn = {
+    return {
         "docs/pictures/cell.svg": terminal("show", "two-heads", "head@2", "--cell", "1,1"),
         "docs/pictures/check.svg": terminal("check", "soccer"),
+        **photographs(),
     }
-    for path, content in {**documents(), **drawn, **photographs()}.items():
-        target = ROOT / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
-    main()
+    for path, content in (pictures() if "--pictures" in sys.argv else documents()).items():
+        (ROOT / path).write_bytes(content if isinstance(content, bytes) else content.encode())
