@@ -5,13 +5,14 @@
     ├── ShapeError       arrays that do not fit each other or their line (also a ValueError)
     ├── SpecError        a description that contradicts itself (also a ValueError)
     ├── ProblemError     a problem file that cannot be used (also a ValueError)
-    ├── FileError        a file that cannot be written (also an OSError)
+    ├── FileError        a file that cannot be read or written (also an OSError)
     ├── CheckpointError  a checkpoint that cannot be read or used (also a ValueError)
     ├── MissingPackage   an optional package that is not installed (also an ImportError)
     └── WrongType        an argument of another type than the function takes (also a TypeError)
 
 Every message says what was expected, what came, where, and what to do. Each class also derives from the
-built-in error that Python programmers would catch, so callers do not need to know this list.
+built-in error that Python programmers would catch, so callers need not know this list. A message may hold names from
+files; it is one line, in which they can do nothing to a terminal.
 """
 
 from __future__ import annotations
@@ -24,18 +25,30 @@ if TYPE_CHECKING:
 
 
 Kind = TypeVar("Kind")
+JOINERS = "\u200c\u200d"
+"""Invisible characters that belong to scripts and emoji and change nothing but the shape of their neighbours."""
+
+
+def visible(text: str) -> str:
+    r"""The text with control characters, escapes and marks that turn the writing direction spelled out.
+
+    >>> print(visible("a\tb\x1b[31m"))
+    a\tb\x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in text)
 
 
 class ClearheadError(Exception):
     """Base of every error raised on purpose by clearhead."""
 
+    def __str__(self) -> str:
+        return visible(str(self.args[0])) if self.args else ""
+
 
 class UnknownName(ClearheadError, KeyError):
     """A name that nothing bears."""
-
-    def __str__(self) -> str:
-        # KeyError would print the repr of its argument.
-        return str(self.args[0]) if self.args else ""
 
 
 class ShapeError(ClearheadError, ValueError):
@@ -51,7 +64,7 @@ class ProblemError(ClearheadError, ValueError):
 
 
 class FileError(ClearheadError, OSError):
-    """A file that cannot be written."""
+    """A file that cannot be read or written."""
 
 
 class CheckpointError(ClearheadError, ValueError):

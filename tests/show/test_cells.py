@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearhead.show.cells import digits, gap, one_line, positions, shown, visible
+from clearhead.errors import visible
+from clearhead.show.cells import digits, gap, one_line, positions, shown
 
 
 def _written(values, decimals=3):

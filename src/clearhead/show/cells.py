@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.document import Matrix
+from clearhead.errors import visible
 from clearhead.expr import number
 
 LARGE = 1e7
@@ -17,20 +18,6 @@ LARGE = 1e7
 
 NOISE = 1e-14
 """What may be missing, relative to a number, for it to have no more decimals: the last digits differ by machine."""
-
-JOINERS = "\u200c\u200d"
-"""Invisible characters that belong to scripts and emoji and change nothing but the shape of their neighbours."""
-
-
-def visible(text: str) -> str:
-    r"""The text with control characters, escapes and marks that turn the writing direction spelled out.
-
-    >>> print(visible("a\tb\x1b[31m"))
-    a\tb\x1b[31m
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in text)
 
 
 def one_line(text: str) -> str:

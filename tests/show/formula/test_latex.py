@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clearhead.errors import visible
 from clearhead.expr import (
     Binary,
     Call,
@@ -20,7 +21,6 @@ from clearhead.expr import (
 )  # fmt: skip
 from clearhead.line import equation as equation_of
 from clearhead.ops import OPERATIONS
-from clearhead.show.cells import visible
 from clearhead.show.formula.latex import ESCAPES, arithmetic, escape, latex, symbol
 from clearhead.spec import Attention, Block, Rotary
 

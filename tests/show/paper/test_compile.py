@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from clearhead.document import Arithmetic, Document, Equation, Heading, Prose
+from clearhead.errors import visible
 from clearhead.expr import Index
 from clearhead.line import equation
 from clearhead.ops import OPERATIONS
 from clearhead.problems import bundled, read_problem
 from clearhead.show import View, worksheet_of
-from clearhead.show.cells import visible
 from clearhead.show.paper.compile import MAX_PIXELS, TEMPLATE, compiled
 
 

@@ -68,7 +68,8 @@ def test_parts_have_their_elements():
 
 def test_names_stand_as_they_are(hostile):
     """Titles, labels and words that mean something to a browser are text."""
-    from clearhead.show.cells import one_line, visible
+    from clearhead.errors import visible
+    from clearhead.show.cells import one_line
 
     for name in hostile:
         matrix = Matrix(name, (name,), (name,), np.array([[1.0]]))

@@ -2,8 +2,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from clearhead.document import Document, Heading, Prose
+from clearhead.errors import visible
 from clearhead.show import View, lower, render, worksheet_of
-from clearhead.show.cells import one_line, visible
+from clearhead.show.cells import one_line
 
 
 def _tokens(text):

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from clearhead.errors import visible
 from clearhead.extras import need
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
-from clearhead.show.cells import visible
 
 Columns = dict[str, Any]
 """Columns by name: arrays or lists of one length."""

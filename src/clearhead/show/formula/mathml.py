@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape as _escape
 
+from clearhead.errors import visible
 from clearhead.expr import Expr, Local, Number, Ref, Size, Terms
 from clearhead.expr.text import ADDED, ATOM, MULTIPLIED, RAISED, Piece, unlet
-from clearhead.show.cells import visible
 from clearhead.show.formula.symbols import GREEK, Symbol, symbol_of
 from clearhead.show.formula.walk import Setter
 from clearhead.trace import Explanation

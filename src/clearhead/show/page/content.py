@@ -11,9 +11,10 @@ import numpy as np
 from clearhead.axes import TOKENS, head_axis, with_batch
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied, deviation, parse_deviation
+from clearhead.errors import visible
 from clearhead.expr import Expr
 from clearhead.line import Given, Line, equation
-from clearhead.show.cells import one_line, visible
+from clearhead.show.cells import one_line
 from clearhead.show.formula.mathml import equation as in_mathml
 from clearhead.show.page.arrays import Packed, pack_lines
 from clearhead.show.text.html import to_html

@@ -8,8 +8,9 @@ from typing import Any
 
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
+from clearhead.errors import visible
 from clearhead.expr import text
-from clearhead.show.cells import gap, one_line, positions, shown, visible, writer
+from clearhead.show.cells import gap, one_line, positions, shown, writer
 from clearhead.show.formula.typst import arithmetic, formula, number_for_paper
 
 Data = dict[str, Any]

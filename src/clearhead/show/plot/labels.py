@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from clearhead.errors import JOINERS, visible
 from clearhead.extras import need
-from clearhead.show.cells import JOINERS, visible
 
 FONT = "DejaVu Sans"
 """The font that matplotlib brings, so that a figure looks the same on every machine."""

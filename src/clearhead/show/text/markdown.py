@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
-from clearhead.show.cells import gap, one_line, positions, shown, visible, writer
+from clearhead.errors import visible
+from clearhead.show.cells import gap, one_line, positions, shown, writer
 from clearhead.show.formula.latex import arithmetic, equation
 
 MAX_ROWS, MAX_COLUMNS = 24, 12

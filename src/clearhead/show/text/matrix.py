@@ -9,8 +9,9 @@ from functools import cache
 from msgspec import Struct
 
 from clearhead.document import Matrix
+from clearhead.errors import visible
 from clearhead.expr import number
-from clearhead.show.cells import gap, positions, shown, visible, writer
+from clearhead.show.cells import gap, positions, shown, writer
 from clearhead.show.text.terminal import Row, Span, clip, measure, pad, pad_before
 
 MAX_ROWS = 24

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from clearhead.errors import visible
 from clearhead.inspection.report.pairs import Pairs, strongest
 from clearhead.inspection.report.summary import told
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
-from clearhead.show.cells import visible
 from clearhead.show.page.arrays import Packed, pack
 
 Data = dict[str, Any]
