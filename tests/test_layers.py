@@ -15,7 +15,9 @@ SOURCE = Path(clearhead.__file__).parent
 CORE = (
     "errors",
     "axes",
+    "budgets",
     "files",
+    "untrusted",
     "extras",
     "expr",
     "ops",

@@ -1,10 +1,18 @@
-"""Files that are there in whole or not at all."""
+"""The one way in which files are opened to be read, and the one in which they are written.
+
+What is read is a regular file: opening it never waits, as it might for a pipe, and it ends, as a device may not. What
+is written is there in whole or not at all.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
+import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,39 +20,138 @@ from clearhead.errors import FileError
 
 FilePath = str | os.PathLike[str]
 
-_MOST_SHOWN = 200
+STANDARD_OUTPUT = "-"
+"""The path that stands for standard output, be it a terminal, a pipe or a file."""
+
+_MAX_SHOWN = 200
+
+_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}  # fmt: skip
+
+# Windows has only O_BINARY of these.
+_NO_WAIT, _NO_FOLLOW, _PRIVATE, _BINARY = (
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")
+)
+
+
+def open_regular(path: FilePath) -> BinaryIO:
+    """A regular file, opened to be read.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file; ``strerror`` says what it is instead.
+        ValueError: the path holds a NUL.
+    """
+    # Asked before it is opened, since opening a device can do something, and after, since it may have been replaced.
+    _must_be_regular(Path(path).stat())
+    descriptor = os.open(path, os.O_RDONLY | _NO_WAIT | _PRIVATE | _BINARY)
+    try:
+        _must_be_regular(os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _must_be_regular(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, f"it is {_kind(found)}, and only regular files are read")
+
+
+def _kind(found: os.stat_result) -> str:
+    return _KINDS.get(stat.S_IFMT(found.st_mode), "no file")
+
+
+def read_bounded(path: FilePath, max_bytes: int) -> bytes:
+    """The bytes of a regular file that is no larger than this.
+
+    Raises:
+        OSError: it cannot be read, or is larger; ``strerror`` says so.
+        ValueError: the path holds a NUL.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(max_bytes + 1) if size <= max_bytes else b""
+    if max(size, len(content)) > max_bytes:
+        raise OSError(errno.EFBIG, f"it has {max(size, len(content))} bytes; at most {max_bytes} bytes are read")
+    return content
 
 
 @contextmanager
 def replacing(path: FilePath) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of the one at ``path`` once all of it is written.
+    """A file to write to, which takes the place of the one at ``path`` once all of it is written, with its permissions.
 
-    If writing fails, or the process is killed, what was there before is still there, as it was.
+    If writing fails, or the process is killed, what was there before is still there, as it was. A link stays, and what
+    it leads to is replaced. The path ``-`` is standard output.
 
     Raises:
-        FileError: the file cannot be written; the message says which and why.
+        FileError: the file cannot be written, or what stands there is no regular file.
     """
     try:
-        target = Path(os.path.realpath(path))
-        draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        file = draft.open("wb")
+        with _standard_output() if os.fspath(path) == STANDARD_OUTPUT else _draft(path) as file:
+            yield file
+    except FileError:
+        raise
     except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from None
+        shown = os.fspath(path)[:_MAX_SHOWN]
+        raise FileError(f"{shown}: the file cannot be written: {why(error)}.") from None
+
+
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None:
+        raise OSError(errno.EBADF, "standard output is closed, or takes no bytes")
+    sys.stdout.flush()
+    yield stream
+    stream.flush()
+
+
+@contextmanager
+def _draft(path: FilePath) -> Iterator[BinaryIO]:
+    """A new file beside the one at ``path``, which takes its place at the end if nothing is raised."""
+    target = Path(os.path.realpath(path))
+    before = _replaceable(target)
+    # A name that nobody can guess, so that nobody can put a link there and no two writers meet.
+    draft = target.with_name(f".clearhead-{secrets.token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _PRIVATE | _BINARY
+    descriptor = os.open(draft, flags, 0o666 if before is None else 0o600)
     try:
-        with file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if before is not None:
+                _take_permissions(descriptor, before)
+            os.fsync(descriptor)
         draft.replace(target)
-    except OSError as error:
-        raise _unwritable(path, error) from None
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _unwritable(path: FilePath, error: Exception) -> FileError:
-    shown = os.fspath(path)[:_MOST_SHOWN].encode("utf-8", "backslashreplace").decode()
-    return FileError(f"{shown}: the file cannot be written: {why(error)}.")
+def _replaceable(target: Path) -> os.stat_result | None:
+    """What stands at a path, if it may be replaced; None if nothing does."""
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(
+            errno.EINVAL, f"it is {_kind(found)}, which this would destroy; name a file, or - for standard output"
+        )
+    if not os.access(target, os.W_OK):
+        raise OSError(errno.EACCES, "it is write-protected")
+    return found
+
+
+def _take_permissions(descriptor: int, before: os.stat_result) -> None:
+    """Gives a new file the owner and the mode of the one that it replaces, as far as this user may."""
+    if sys.platform != "win32":
+        with suppress(PermissionError):
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
 
 
 def why(error: Exception) -> str:

@@ -1,0 +1,34 @@
+"""Other people's libraries, which fail in ways of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from clearhead.errors import ClearheadError
+
+MAX_SAID = 300
+
+
+@contextmanager
+def failing_as(error: type[ClearheadError], fault: str, remedy: str) -> Iterator[None]:
+    """Turns whatever a foreign library raises into one of our errors, with what the library said.
+
+    Some raise what is no Exception: Rust's panics come as a BaseException of their own. Errors of ours, an interrupt
+    and an exit pass through.
+
+    Args:
+        error: the kind of error.
+        fault: what failed, and on which input.
+        remedy: what to do about it.
+
+    Raises:
+        ClearheadError: of the kind given.
+    """
+    try:
+        yield
+    except (ClearheadError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as raised:
+        said = str(raised)[:MAX_SAID].rstrip(". \n") or type(raised).__name__
+        raise error(f"{fault}: {said}. {remedy}") from None
