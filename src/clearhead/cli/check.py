@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from clearhead.cli import options, typed
-from clearhead.cli.group import DISAGREE, command
-from clearhead.cli.output import print_document, width
+from clearhead.cli.ending import DISAGREE
+from clearhead.cli.group import command
+from clearhead.cli.output import print_document, print_json, print_text, say, width
 
 
 @command("clearhead check soccer")
@@ -25,7 +26,6 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
     from clearhead.check import compare, data_of, document_of
     from clearhead.check import diagnose as why
     from clearhead.problems import read_claims, read_problem
-    from clearhead.show import as_json
 
     worked = read_problem(problem)
     claimed = read_claims(claims) if claims else worked.claims
@@ -34,14 +34,14 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
     report = why(claimed, trace) if diagnose and not found.agrees else None
     if form == "json":
         data = data_of(found, title=worked.title)
-        click.echo(as_json(data if report is None else {**data, "diagnosis": report.data()}))
+        print_json(data if report is None else {**data, "diagnosis": report.data()})
     else:
         if report is None:
             print_document(document_of(found, title=worked.title), form)
         else:
             # Where they part; the evidence for what comes of it stands below, with its causes.
             print_document(document_of(found, title=worked.title, max_lines=1), form)
-            click.echo()
+            say()
             print_document(report.document(title="Why they differ"), form)
     raise click.exceptions.Exit(0 if found.agrees else DISAGREE)
 
@@ -58,13 +58,14 @@ def deviations(id: str | None) -> None:
 
     if id is None:
         for group, rows in GROUPS.items():
-            click.echo(f"\n{group}")
+            say()
+            say(group)
             for each in rows:
-                click.echo(f"  {each.id:<34}{each.kind}")
+                say(f"  {each.id:<34}{each.kind}")
         return
     each = deviation(id)
     told = [("", f"{each.id} ({each.kind})"), ("", each.does), ("Cannot be seen: ", each.invisible)]
     told += [("To mend it: ", each.remedy), ("Seen: ", each.seen)]
     told += [(f"Parameter {each.name}: ", f"{each.about}.") for each in each.parameters]
     for lead, text in told:
-        click.echo(click.wrap_text(lead + text, width(), subsequent_indent="  " if lead else ""))
+        print_text(click.wrap_text(lead + text, width(), subsequent_indent="  " if lead else ""))

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from clearhead.cli.group import command
+from clearhead.cli.output import print_text, say
+from clearhead.files import STANDARD_OUTPUT
 
 
 def _parts(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:  # noqa: ARG001 - click's signature
@@ -49,17 +51,15 @@ def generate(
     recipe = Recipe(tokens=tokens, heads=heads, width=width, parts=parts, difficulty=difficulty)
     if count == 1 and not variants:
         (problem,) = exercises(recipe, seed, 1)
-        if output is None:
-            click.echo(format_problem(problem), nl=False)
+        if output in (None, STANDARD_OUTPUT):
+            print_text(format_problem(problem))
             return
         write_problem(problem, output)
-        click.echo(f"Wrote {output}. Now: clearhead show {output}")
+        say(f"Wrote {output}. Now: clearhead show {output}")
         return
     if output is None:
         raise click.UsageError("Several files need a folder: add -o FOLDER.")
     problems = (variants_of if variants else exercises)(recipe, seed, count)
     sheets = f".{sheet.removeprefix('.')}" if variants else None
     write_set(problems, Path(output), count, sheets=sheets, decimals=recipe.level.decimals)
-    click.echo(
-        f"Wrote {count} exercise{'s' if count > 1 else ''}{' with sheets and keys' if variants else ''} to {output}"
-    )
+    say(f"Wrote {count} exercise{'s' if count > 1 else ''}{' with sheets and keys' if variants else ''} to {output}")

@@ -12,7 +12,8 @@ import click
 
 from clearhead.cli import options
 from clearhead.cli.group import command
-from clearhead.cli.output import print_document
+from clearhead.cli.output import print_document, say, wrote
+from clearhead.errors import ClearheadError, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ def grade(problem: str, submissions: str, output: str, deviate: tuple[str, ...],
     costs once. A file that cannot be read becomes a row with its error.
     """
     from clearhead.check.grading.gradebook import summary
-    from clearhead.files import replacing
+    from clearhead.files import STANDARD_OUTPUT, replacing
     from clearhead.problems import read_problem
     from clearhead.problems.submissions import submissions as handed_in
 
@@ -52,26 +53,29 @@ def grade(problem: str, submissions: str, output: str, deviate: tuple[str, ...],
         book = _graded(trace, list(_read(paths, trace, step)), most, step)
     with replacing(output) as file:
         file.write(book.csv().encode("utf-8", "replace"))
-    print_document(summary(book, title=worked.title), "text")
-    click.echo(f"\nWrote {output}")
+    if output != STANDARD_OUTPUT:
+        print_document(summary(book, title=worked.title), "text")
+        say()
+        wrote(output)
 
 
 def _read(paths: Sequence[Path], trace: Trace, step: Callable[[], None]) -> Iterator[Read]:
-    from clearhead.errors import ClearheadError
     from clearhead.problems.submissions import read_submission
 
     for path in paths:
+        name = visible(path.name)
         try:
-            yield path.name, read_submission(path, trace), ""
-        except ClearheadError as error:
-            yield path.name, None, str(error)
+            yield name, read_submission(path, trace), ""
+        except ClearheadError as error:  # which begins with the name
+            yield name, None, str(error)
+        except Exception as error:  # one submission must not end the rest
+            yield name, None, _fault(name, error)
         step()
 
 
 def _graded(trace: Trace, read: Sequence[Read], most: int, step: Callable[[], None]) -> Gradebook:
     from clearhead.check.grading.grade import Grader
     from clearhead.check.grading.gradebook import Entry, Gradebook
-    from clearhead.errors import ClearheadError
 
     everyone = [claims for _, claims, _ in read if claims is not None]
     grader = Grader(trace, everyone, max_deviations=most)
@@ -81,8 +85,14 @@ def _graded(trace: Trace, read: Sequence[Read], most: int, step: Callable[[], No
             entries.append(Entry(name, None if claims is None else grader.grade(claims), error))
         except ClearheadError as fault:
             entries.append(Entry(name, error=f"{name}: {fault}"))
+        except Exception as fault:
+            entries.append(Entry(name, error=_fault(name, fault)))
         step()
     return Gradebook(tuple(entries))
+
+
+def _fault(name: str, error: Exception) -> str:
+    return visible(f"{name}: a fault in clearhead, not in what was submitted: {type(error).__name__}: {error}")
 
 
 @contextmanager

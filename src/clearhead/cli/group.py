@@ -1,24 +1,24 @@
-"""How commands end: with an exit code, and never with a traceback."""
+"""The group of commands: in the order they are written, and with an end in words whatever happens."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
-from clearhead.errors import ClearheadError, suggest
+from clearhead.cli.ending import exit_code, open_standard_streams
+from clearhead.errors import suggest
 
-DISAGREE, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
-
-TRACEBACK = "CLEARHEAD_TRACEBACK"
-"""Set this variable to see the traceback of an unexpected error."""
+PROGRAM, COMPLETION = "clearhead", "_CLEARHEAD_COMPLETE"
+"""The name of the command, and the variable in which a shell asks what could be typed next."""
 
 
 class Commands(click.Group):
-    """A group of commands in the order they are written, whose errors are told in words."""
+    """A group of commands in the order they are written, whose errors are put in words."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The commands in the order in which a newcomer needs them."""
@@ -33,35 +33,33 @@ class Commands(click.Group):
         except click.UsageError as error:
             raise click.UsageError(f"{error.message} {suggest(args[0], self.commands)}", ctx) from None
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; an error becomes a message and an exit code."""
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's signature
+        **extra: Any,
+    ) -> Any:
+        """Runs the command that was typed, and exits with its code; with ``standalone_mode=False`` as click does it.
+
+        Click's own way to exit gives 1, which means here that numbers differ, to an interrupt and to a closed pipe.
+        """
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode, **extra)
+        typed = sys.argv[1:] if args is None else list(args)
+        open_standard_streams()
+        sys.exit(exit_code(lambda: self._run(typed), typed))
+
+    def _run(self, typed: list[str]) -> int:
+        if instruction := os.environ.get(COMPLETION):
+            return shell_complete(self, {}, PROGRAM, COMPLETION, instruction)
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except ClearheadError as error:
-            _fail(str(error), BAD_INPUT)
-        except BrokenPipeError:
-            # Whoever read the output has left, as `head` does. Python would complain once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(0) from None
-        except OSError as error:
-            _fail(f"{error.filename or 'The system'}: {error.strerror or error}.", BAD_INPUT)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            if os.environ.get(TRACEBACK):
-                raise
-            _fail(
-                f"This is a fault in clearhead, not in what you typed: {type(error).__name__}: {error}\n"
-                f"Set {TRACEBACK}=1 and run it again to see where, and please report it.",
-                BUG,
-            )
-        return result
-
-
-def _fail(message: str, code: int) -> None:
-    click.echo(f"clearhead: {message}", err=True)
-    raise click.exceptions.Exit(code)
+            with self.make_context(PROGRAM, list(typed)) as context:
+                self.invoke(context)
+        except click.exceptions.Exit as end:
+            return end.exit_code
+        return 0
 
 
 def command(example: str) -> Callable[[Callable[..., Any]], click.Command]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
-from clearhead.cli.group import INTERRUPTED, command
+from clearhead.budgets import MAX_TEXT_BYTES
+from clearhead.cli.ending import INTERRUPTED
+from clearhead.cli.group import command
+from clearhead.cli.output import say, wrote
 from clearhead.cli.progress import progress_bar
 from clearhead.errors import FileError
+from clearhead.files import read_bounded, why
+
+MAX_LAYERS = 10_000
+"""More than any model has."""
 
 
 def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -20,7 +26,10 @@ def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
         found: list[int] = []
         for part in value.split(","):
             first, _, last = part.partition("-")
-            found += range(int(first), int(last or first) + 1)
+            layers = range(int(first), int(last or first) + 1)
+            if layers.stop > MAX_LAYERS:
+                raise click.BadParameter(f"expects layers below {MAX_LAYERS}; got {part!r}.", ctx, param)
+            found += layers
     except ValueError:
         raise click.BadParameter(f"expects layers such as 0,4-7; got {value!r}.", ctx, param) from None
     return tuple(found)
@@ -64,14 +73,15 @@ def inspect(
     except Interrupted as stop:
         found = stop.partial
     if found.layers:
-        click.echo(summary(found))
+        for line in summary(found).split("\n"):
+            say(line)
     for note in found.notes:
-        click.echo(f"Note: {note}", err=True)
+        say(f"Note: {note}", err=True)
     for path in outputs if found.layers else ():
         found.save(path, by=by)
-        click.echo(f"Wrote {path}")
+        wrote(path)
     if found.missing:
-        click.echo(f"Interrupted. Missing: {told(found.missing)}.", err=True)
+        say(f"Interrupted. Missing: {told(found.missing)}.", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
 
 
@@ -82,10 +92,9 @@ def _read(path: str) -> str:
         FileError: it cannot be read, or is no text in UTF-8.
     """
     try:
-        if path == "-":
-            return sys.stdin.buffer.read().decode("utf-8")
-        return Path(path).read_text("utf-8")
+        content = sys.stdin.buffer.read(MAX_TEXT_BYTES) if path == "-" else read_bounded(path, MAX_TEXT_BYTES)
+        return content.decode("utf-8")
     except UnicodeDecodeError:
         raise FileError(f"{path}: expects a text in UTF-8. Convert it: iconv -f latin1 -t utf-8") from None
-    except OSError as error:
-        raise FileError(f"{path}: the file cannot be read: {error.strerror}.") from None
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: the file cannot be read: {why(error)}.") from None

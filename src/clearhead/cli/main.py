@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from clearhead import __version__
 from clearhead.cli import check, exercises, grade, inspect, models, problems, serve, show
-from clearhead.cli.group import Commands, command
+from clearhead.cli.group import COMPLETION, PROGRAM, Commands, command
+from clearhead.cli.output import print_text
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,10 +17,6 @@ def main() -> None:
 
     Begin with `clearhead show soccer`.
     """
-    # Names of tokens may hold what the terminal's encoding lacks.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
 
 
 @command('eval "$(clearhead completion bash)"')
@@ -35,7 +30,7 @@ def completion(shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - the choice above has click's own three
-    click.echo(kind(main, {}, "clearhead", "_CLEARHEAD_COMPLETE").source())
+    print_text(kind(main, {}, PROGRAM, COMPLETION).source())
 
 
 COMMANDS = (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from clearhead.cli import options, typed
-from clearhead.cli.group import DISAGREE, command
-from clearhead.cli.output import in_colour, print_document, width
+from clearhead.cli.ending import DISAGREE
+from clearhead.cli.group import command
+from clearhead.cli.output import in_colour, print_document, print_text, say, width, wrote
 
 if TYPE_CHECKING:
     from clearhead.models.model import Model
@@ -50,7 +50,8 @@ def trace(
     and tokens count from 0. --replace layers.3.attention.head@5=0 takes a head out.
     """
     from clearhead.models.model import USUAL, load
-    from clearhead.show import View, render, save
+    from clearhead.show import View, render
+    from clearhead.show.export import Export
 
     if cell is not None and address is None:
         raise click.UsageError("--cell needs to know of which line: --show LINE --cell I,J.")
@@ -61,19 +62,20 @@ def trace(
     title = f"{model.path.name}: {text}"
     if address is not None:
         view = View(title, address=address, cell=cell, decimals=decimals)
-        click.echo(render(worked, view=view, width=width(), colour=in_colour()), color=True)
+        print_text(render(worked, view=view, width=width(), colour=in_colour()))
     else:
-        click.echo(_summary(model, worked, top))
-    for path in map(Path, outputs):
-        save(worked, path, View(title, decimals=decimals))
-        click.echo(f"Wrote {path}")
+        for line in _summary(model, worked, top):
+            say(line)
+    for each in [Export.of(worked, path, View(title, decimals=decimals)) for path in outputs]:
+        each.write()
+        wrote(each.path)
 
 
 def _results(model: Model) -> tuple[str, ...]:
     return ("logits",) if model.conventions.head is not None else ()
 
 
-def _summary(model: Model, worked: Trace, top: int) -> str:
+def _summary(model: Model, worked: Trace, top: int) -> list[str]:
     """What was read, what is kept, and what would come next."""
     from clearhead.models.budget import told
 
@@ -90,7 +92,7 @@ def _summary(model: Model, worked: Trace, top: int) -> str:
     if c.head == "tokens" and c.causal:
         guesses = model.next(worked, max_tokens=top)
         lines.append("Next: " + ", ".join(f"[{each.token}] {each.probability:.3f}" for each in guesses))
-    return "\n".join(lines)
+    return lines
 
 
 @command('clearhead verify ./SmolLM2-135M --text "The capital of France is"')
@@ -110,12 +112,12 @@ def verify(checkpoint: str, text: str, diagnose: bool) -> None:  # noqa: FBT001 
     verdict = compare(load(checkpoint), text)
     first, worst = verdict.first, verdict.worst
     count = len(verdict.trace.tokens or ())
-    click.echo(f"{count} tokens, {len(verdict.lines)} lines compared; a difference up to {BOUND:g} is rounding.")
+    say(f"{count} tokens, {len(verdict.lines)} lines compared; a difference up to {BOUND:g} is rounding.")
     if first is None:
-        click.echo(f"All agree. The largest difference is {worst.difference:.1e}, in {worst.line}.")
+        say(f"All agree. The largest difference is {worst.difference:.1e}, in {worst.line}.")
         return
     agreeing = sum(each.agrees for each in verdict.lines)
-    click.echo(f"{agreeing} agree. The first that differs is {first.line}, by {first.difference:.1e}.")
+    say(f"{agreeing} agree. The first that differs is {first.line}, by {first.difference:.1e}.")
     if diagnose and verdict.suspect is not None:
         _diagnose(verdict.suspect)
     raise click.exceptions.Exit(DISAGREE)
@@ -133,5 +135,5 @@ def _diagnose(suspect: Suspect) -> None:
     short = weights[..., :DIAGNOSED_TOKENS, :DIAGNOSED_TOKENS]
     claims = [Claim.of("attention.weights", short, decimals=DIAGNOSED_DECIMALS)]
     report = diagnose(claims, suspect.working.run(given), max_deviations=1)
-    click.echo()
+    say()
     print_document(report.document(title=f"Why layer {suspect.layer} differs"), "text")

@@ -1,13 +1,19 @@
-"""What all commands print through: the terminal's width and whether it takes colour."""
+"""What all commands print through, so that no name from a file reaches a terminal as it is.
+
+Only this module and `clearhead.cli.ending` call ``click.echo``; a test holds it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from clearhead.errors import visible
+from clearhead.files import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from clearhead.document import Document
@@ -23,8 +29,31 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
+def say(line: str = "", *, err: bool = False) -> None:
+    """Prints a line, in which control characters are spelled out."""
+    click.echo(visible(line), err=err)
+
+
+def wrote(path: object) -> None:
+    """Says which file was written; of standard output this would become a part."""
+    if str(path) != STANDARD_OUTPUT:
+        say(f"Wrote {path}")
+
+
+def print_text(text: str) -> None:
+    """Prints a text whose control characters and colours are our own."""
+    click.echo(text, color=True, nl=not text.endswith("\n"))
+
+
+def print_json(data: Any) -> None:
+    """Prints data as JSON."""
+    from clearhead.show import as_json
+
+    print_text(as_json(data))
+
+
 def print_document(document: Document, form: str) -> None:
     """Prints a document as text, markdown or latex."""
     from clearhead.show import lower
 
-    click.echo(lower(document, form, width=width(), colour=in_colour()), color=True)
+    print_text(lower(document, form, width=width(), colour=in_colour()))

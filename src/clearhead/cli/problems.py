@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from clearhead.cli.group import command
+from clearhead.cli.output import print_text, say
 
 
 @command("clearhead list")
@@ -17,7 +18,7 @@ def list() -> None:
     names = bundled()
     width = max(map(len, names))
     for name in names:
-        click.echo(f"{name:<{width}}  {read_problem(name).title}")
+        say(f"{name:<{width}}  {read_problem(name).title}")
 
 
 @command("clearhead new mine.toml")
@@ -31,9 +32,9 @@ def new(file: str, force: bool) -> None:  # noqa: FBT001 - an option is passed b
     from clearhead.problems import STARTER, write_text
 
     if file == "-":
-        click.echo(STARTER, nl=False)
+        print_text(STARTER)
         return
     if Path(file).exists() and not force:
         raise click.UsageError(f"{file} exists. Choose another name, or --force to replace it.")
     write_text(STARTER, file)
-    click.echo(f"Wrote {file}. Edit it, then: clearhead show {file}")
+    say(f"Wrote {file}. Edit it, then: clearhead show {file}")

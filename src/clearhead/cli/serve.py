@@ -8,6 +8,10 @@ import click
 
 from clearhead.cli import typed
 from clearhead.cli.group import command
+from clearhead.cli.output import say
+
+SHUTDOWN_SECONDS = 1
+"""How long requests that are not answered keep the server from ending."""
 
 
 @command("clearhead serve soccer")
@@ -34,5 +38,8 @@ def serve(problem: str, host: str, port: int) -> None:
         port = listening.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         app = application(text, hosts_of(host, port))
-        click.echo(f"Serving on http://{name}:{port}/  (Ctrl-C ends it)")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listening])
+        say(f"Serving on http://{name}:{port}/  (Ctrl-C ends it)")
+        config = uvicorn.Config(
+            app, log_level="critical", server_header=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS
+        )
+        uvicorn.Server(config).run(sockets=[listening])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from clearhead.cli import options, typed
 from clearhead.cli.group import command
-from clearhead.cli.output import in_colour, width
+from clearhead.cli.output import in_colour, print_text, width, wrote
 
 if TYPE_CHECKING:
     from clearhead.problems import Problem
@@ -44,7 +44,7 @@ def show(
     trace = worked.trace(*deviate)
     applied = (*map(str, worked.deviations), *deviate)
     view = View(worked.title, "" if line else worked.about, applied, line, cell, decimals)
-    click.echo(render(trace, form, view, width=width(), colour=in_colour()), color=True)
+    print_text(render(trace, form, view, width=width(), colour=in_colour()))
 
 
 @command("clearhead export soccer -o soccer.md -o soccer.json")
@@ -78,20 +78,21 @@ def export(
     that is not given.
     """
     from clearhead.problems import read_problem
-    from clearhead.show import save
+    from clearhead.show.export import Export
 
     if key and not blank:
         raise click.UsageError("--key goes with --blank: without blanks the file is its own key.")
     worked = read_problem(problem)
     trace = worked.trace(*deviate)
     view = replace(view_of(worked, trace, decimals, deviate), framework=framework)
+    made: list[Export] = []
     for path in map(Path, outputs):
-        save(trace, path, replace(view, blank=blank))
-        click.echo(f"Wrote {path}")
+        made.append(Export.of(trace, path, replace(view, blank=blank)))
         if key:
-            solution = path.with_stem(f"{path.stem}-key")
-            save(trace, solution, view)
-            click.echo(f"Wrote {solution}")
+            made.append(Export.of(trace, path.with_stem(f"{path.stem}-key"), view))
+    for each in made:
+        each.write()
+        wrote(each.path)
 
 
 @command("clearhead plot soccer weights -o weights.png")
@@ -109,7 +110,7 @@ def plot(problem: str, line: str, output: str, kind: str, deviate: tuple[str, ..
     from clearhead.show.plot.picture import save_plot
 
     save_plot(read_problem(problem).trace(*deviate), line, output, kind)
-    click.echo(f"Wrote {output}")
+    wrote(output)
 
 
 def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:

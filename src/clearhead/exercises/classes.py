@@ -11,7 +11,8 @@ from clearhead.exercises.draw import seeded, sentence
 from clearhead.exercises.generate import exercise, title_of
 from clearhead.exercises.recipe import Recipe
 from clearhead.problems import Problem, write_problem
-from clearhead.show import View, save
+from clearhead.show import View
+from clearhead.show.export import Export
 
 
 def exercises(recipe: Recipe, seed: int | str, count: int) -> Iterator[Problem]:
@@ -49,12 +50,21 @@ def write_set(problems: Iterable[Problem], folder: Path, count: int, *, sheets: 
         UnknownName: no kind of file has this ending.
         MissingPackage: the sheets need a package that is not installed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    # All are made before the first is written: what cannot be made leaves no half of a set.
+    made: list[tuple[Problem, str, list[Export]]] = []
     for number, problem in enumerate(problems, start=1):
         name = f"{number:0{len(str(count))}d}"
+        made.append((problem, name, [] if sheets is None else _sheets(problem, folder / name, sheets, decimals)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for problem, name, exports in made:
         write_problem(problem, folder / f"{name}.toml")
-        if sheets is not None:
-            trace = problem.trace()
-            view = View(problem.title, problem.about, decimals=decimals)
-            save(trace, folder / f"{name}{sheets}", replace(view, blank=("*",)))
-            save(trace, folder / f"{name}-key{sheets}", view)
+        for each in exports:
+            each.write()
+
+
+def _sheets(problem: Problem, path: Path, ending: str, decimals: int) -> list[Export]:
+    """The sheet to fill in, and its key."""
+    trace = problem.trace()
+    view = View(problem.title, problem.about, decimals=decimals)
+    blank = Export.of(trace, path.with_name(path.name + ending), replace(view, blank=("*",)))
+    return [blank, Export.of(trace, path.with_name(f"{path.name}-key{ending}"), view)]

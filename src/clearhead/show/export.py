@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from msgspec import Struct
+
 from clearhead.errors import UnknownName, suggest
 from clearhead.files import FilePath, replacing
 from clearhead.show.data.plain import as_json, to_data
@@ -84,6 +86,35 @@ KINDS: dict[str, Exporter] = {
 """What a trace can become, by the ending of the file. Each imports what it needs when it is used."""
 
 
+class Export(Struct, frozen=True):
+    """A trace as a file of a kind, made but not written: what cannot be made is known before anything is replaced."""
+
+    path: FilePath
+    content: bytes | memoryview
+
+    @classmethod
+    def of(cls, trace: Trace, path: FilePath, view: View) -> Export:
+        """A trace as a file of the kind that the ending of its name says.
+
+        Raises:
+            UnknownName: no kind of file has this ending.
+            MissingPackage: the kind needs a package that is not installed.
+        """
+        ending = Path(path).suffix.lower()
+        if ending not in KINDS:
+            raise UnknownName(f"{path}: no export has the ending {ending!r}. {suggest(ending, KINDS)}")
+        return cls(path, KINDS[ending](trace, view))
+
+    def write(self) -> None:
+        """Writes the file, which is there in whole or not at all.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        with replacing(self.path) as file:
+            file.write(self.content)
+
+
 def save(trace: Trace, path: FilePath, view: View | None = None) -> None:
     """Writes a trace to a file of the kind that its ending says; the file is there in whole or not at all.
 
@@ -92,9 +123,4 @@ def save(trace: Trace, path: FilePath, view: View | None = None) -> None:
         FileError: the file cannot be written.
         MissingPackage: the kind needs a package that is not installed.
     """
-    ending = Path(path).suffix.lower()
-    if ending not in KINDS:
-        raise UnknownName(f"{path}: no export has the ending {ending!r}. {suggest(ending, KINDS)}")
-    content = KINDS[ending](trace, view or View())
-    with replacing(path) as file:
-        file.write(content)
+    Export.of(trace, path, view or View()).write()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
 from msgspec import json
 
+from clearhead.errors import JOINERS
 from clearhead.expr import text
 from clearhead.line import Line, equation
 from clearhead.show.trace_document import View, address_of, cell_of
@@ -50,8 +52,20 @@ def to_data(trace: Trace, view: View) -> dict[str, Any]:
 
 
 def as_json(data: Any) -> str:
-    """Data as strictly valid JSON on one line; a float64 read back from it is the same to the bit."""
-    return json.encode(data).decode("utf-8")
+    """Data as strictly valid JSON on one line; a float64 read back from it is the same to the bit.
+
+    Characters with which a text could act on a terminal are written as JSON's escapes.
+    """
+    return _BEYOND_ASCII.sub(lambda found: _escaped(found[0]), json.encode(data).decode("utf-8"))
+
+
+_BEYOND_ASCII = re.compile(r"[^\x20-\x7e]")
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable() or letter in JOINERS:
+        return letter
+    return "".join(f"\\u{unit:04x}" for unit in memoryview(letter.encode("utf-16-le")).cast("H"))
 
 
 def line_of(trace: Trace, name: str, address: str, *, values: bool = True) -> dict[str, Any]:

@@ -130,7 +130,9 @@ def blocks_of(trace: Trace) -> dict[str, Block]:
         ShapeError: there are too many numbers for a spreadsheet, or a line was not kept.
     """
     if missing := [name for name in trace.working.names if name not in trace]:
-        raise ShapeError(f"{missing[0]} was not kept, so no formula can read it. Run without keep=.")
+        raise ShapeError(
+            f"{missing[0]} was not kept, so no formula can read it. Keep every line: without keep=, or with --keep '*'."
+        )
     count = sum(int(np.prod(trace[name].shape)) for name in trace)
     if count > MAX_CELLS:
         raise ShapeError(f"The {count} numbers are too many for a spreadsheet of {MAX_CELLS}. Save as .npz or .html.")

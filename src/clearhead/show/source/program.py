@@ -88,7 +88,10 @@ def _check_size(trace: Trace) -> None:
             f"Save the trace as .npz and load it."
         )
     if missing := [name for name in trace.working.names if name not in trace]:
-        raise ShapeError(f"{missing[0]} was not kept, so the program cannot be held against it. Run without keep=.")
+        raise ShapeError(
+            f"{missing[0]} was not kept, so the program cannot be held against it. Keep every line: without keep=, "
+            f"or with --keep '*'."
+        )
 
 
 def variables(names: Collection[str]) -> dict[str, str]:
