@@ -210,6 +210,8 @@ class Trace(Mapping[str, Array]):
         else:
             out = self._arrays[line.name]
             operands = line.operands if remark.reads_operands else ()
+            if any(operand not in self._arrays for operand in operands):
+                return None
             found = remark.find(namespace(out), out, *(self._arrays[operand] for operand in operands))
         rows = tuple(tuple(int(i) for i in row) for row in np.argwhere(to_numpy(found)))
         if not rows:

@@ -3,7 +3,7 @@
 import codecs
 import re
 
-from clearhead.problems.toml import MAX_BYTES
+from clearhead.budgets import MAX_PROBLEM_BYTES
 
 GOOD = """\
 format = 1
@@ -197,8 +197,8 @@ def wrong_parts():
         (set_key(deviations, '["round"]'), r"deviations\[0\]: round expects line"),
         (set_key(deviations, '["round:line=weights"]'), r"deviations\[0\]: round expects line"),
         (set_key(deviations, '["round:line=weights,decimals=two"]'), r"deviations\[0\]: round expects decimals as int"),
-        (set_key(deviations, '["round:line=weights,decimals=400"]'), r"deviations\[0\]: round expects decimals from 0"),
-        (set_key(deviations, '["round:line=weights,decimals=-1"]'), r"deviations\[0\]: round expects decimals from 0"),
+        (set_key(deviations, '["round:line=weights,decimals=400"]'), r"deviations\[0\]: round expects decimals"),
+        (set_key(deviations, '["round:line=weights,decimals=-1"]'), r"deviations\[0\]: round expects decimals"),
         (set_key(deviations, '["round:line=wieghts,decimals=2"]'), r"deviations\[0\]: .*no line 'wieghts'"),
         (set_key(deviations, '["round:line=weights@7,decimals=2"]'), r"deviations\[0\]: .*has heads 1 to 2, not 7"),
         (set_key(deviations, '["norm-over-matrix:eps=0"]'), r"deviations\[0\]: norm-over-matrix expects no parameters"),
@@ -279,6 +279,6 @@ def not_text():
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not UTF-8"),
         (b"PK\x03\x04\x14\0\0\0", "not TOML"),
         (bytes(range(256)), "not"),
-        (good + b"#" * MAX_BYTES, "a problem has at most"),
-        (b"\xff" * (MAX_BYTES + 1), "a problem has at most"),
+        (good + b"#" * MAX_PROBLEM_BYTES, "at most 1048576 "),
+        (b"\xff" * (MAX_PROBLEM_BYTES + 1), "at most 1048576 "),
     ]

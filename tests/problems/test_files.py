@@ -355,7 +355,8 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
     def fail(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", fail)
+    (tmp_path / "mine.toml").touch()
+    monkeypatch.setattr("clearhead.files.os.open", fail)
     with pytest.raises(ProblemError, match=r"mine\.toml: the file cannot be read: Permission denied"):
         read_problem(tmp_path / "mine.toml")
 

@@ -81,7 +81,7 @@ def bomb():
 BROKEN = {
     "empty.json": ("{}", "nothing is claimed"),
     "cut.json": ('{"head@1": [[1, 2', "this is not JSON"),
-    "twice.json": ('{"head@1": [[1]], "head@1": [[2]]}', "'head@1' is there twice. Keep one."),
+    "twice.json": ('{"head@1": [[1]], "head@1": [[2]]}', "'head@1' is there twice"),
     "list.json": ("[1, 2]", "expects an object with lists of numbers by line, got a list of 2"),
     "word.json": ('{"head@1": [["two"]]}', "'head@1'[0][0]: A claim expects numbers such as 2.425"),
     "line.json": ('{"haed": [[1.0]]}', "There is no line 'haed'. Did you mean head"),
@@ -110,11 +110,11 @@ def test_what_is_no_plain_array_is_not_unpacked(tmp_path, trace):
     """Objects are not unpickled, and a header that promises too much is not believed."""
     path = tmp_path / "a.npz"
     np.savez(path, head=np.array([{}], dtype=object))
-    with pytest.raises(ProblemError, match="expects numbers, got an array of object"):
+    with pytest.raises(ProblemError, match="holds no plain array"):
         read_submission(path, trace)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("head.npy", bomb())
-    with pytest.raises(ProblemError, match="has 1000000000000000"):
+    with pytest.raises(ProblemError, match="bytes are not what .*1000000000000000"):
         read_submission(path, trace)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import Shape
+from clearhead.budgets import MAX_DEVIATIONS
 from clearhead.deviations.deviation import Deviation
 from clearhead.deviations.rewrites import Nothing
 from clearhead.deviations.table import DEVIATIONS
@@ -33,8 +34,8 @@ class Applied(Struct, frozen=True):
             expected = ", ".join(f"{p.name} ({p.about})" for p in known.values()) or "no parameters"
             raise SpecError(f"{self.id} expects {expected}; got {', '.join(given) or 'none'}.")
         for name, value in given.items():
-            if not isinstance(value, known[name].type) or isinstance(value, bool):
-                raise SpecError(f"{self.id} expects {name} as {known[name].type.__name__}, got {value!r}.")
+            if wanted := known[name].fault(value):
+                raise SpecError(f"{self.id} expects {name} as {wanted}, got {value!r}.")
 
     def __str__(self) -> str:
         values = ",".join(f"{name}={value}" for name, value in self.parameters)
@@ -87,13 +88,24 @@ def parse_deviation(written: str) -> Applied:
     return Applied(id, as_parameters(values))
 
 
+def check_count(deviations: Sequence[object]) -> None:
+    """Refuses more deviations than anybody combines, each of which makes the working longer for all that follow.
+
+    Raises:
+        SpecError: there are too many.
+    """
+    if len(deviations) > MAX_DEVIATIONS:
+        raise SpecError(f"a working takes at most {MAX_DEVIATIONS} deviations, got {len(deviations)}. Leave some out.")
+
+
 def deviate(working: Working, *deviations: str | Applied) -> Working:
     """The working with these deviations in it, applied in order, each given by its text or as `Applied`.
 
     Raises:
         UnknownName: no such deviation, or it names a line that does not exist.
-        SpecError: its parameters do not fit, or the working has no line that it could rewrite.
+        SpecError: its parameters do not fit, the working has no line that it could rewrite, or there are too many.
     """
+    check_count(deviations)
     for each in deviations:
         working = (parse_deviation(each) if isinstance(each, str) else each).rewrite(working)
     return working

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -29,12 +30,41 @@ def values(name: str, *tried: float | str) -> Tries:
     return lambda working: tuple(((name, value),) for value in tried)
 
 
+MAX_WHOLE = 10**6
+"""Of a parameter that counts: tokens, keys, decimals."""
+
+MAX_DECIMALS = 15
+"""A float64 has no more that mean anything."""
+
+TINY = 1e-9
+"""The least of a parameter that must be above 0."""
+
+
 class Parameter(Struct, frozen=True):
-    """A parameter of a deviation: its name, its type, and what it says."""
+    """A parameter of a deviation: its name, its type, and what it says; numbers with their least and most."""
 
     name: str
     type: type[int] | type[float] | type[str]
     about: str
+    least: float = -math.inf
+    most: float = math.inf
+
+    def fault(self, value: Any) -> str | None:
+        """What a value should be and is not; None if nothing stands against it."""
+        if isinstance(value, bool) or not isinstance(value, self.type):
+            return self.type.__name__
+        if isinstance(value, str):
+            return None
+        least, most = self.least, self.most
+        if self.type is int:
+            least, most = max(least, -MAX_WHOLE), min(most, MAX_WHOLE)
+        if least <= value <= most and abs(value) < math.inf:
+            return None
+        return " and ".join(
+            ["a finite number"]
+            + ([f"at least {least:g}"] if math.isfinite(least) else [])
+            + ([f"at most {most:g}"] if math.isfinite(most) else [])
+        )
 
 
 class Deviation(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clearhead.axes import axes
-from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.deviation import TINY, Deviation, Parameter, Rewrite, values
 from clearhead.deviations.rewrites import (
     Nothing,
     adjust,
@@ -180,7 +180,7 @@ ROWS = (
         remedy="Use 10000, unless your model says otherwise.",
         seen="maxjcohen/transformer#62 (1000 for 10000).",
         rewrite=adjust(_TEXTBOOK, *_SINUSOIDS),
-        parameters=(Parameter("base", float, "the base in use"),),
+        parameters=(Parameter("base", float, "the base in use", least=TINY),),
         tries=values("base", 100.0, 1000.0, 10000.0, 100000.0),
         catalogue=("A4",),
     ),

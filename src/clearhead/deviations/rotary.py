@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.deviation import TINY, Deviation, Parameter, Rewrite, values
 from clearhead.deviations.heads import ROTATIONS
 from clearhead.deviations.rewrites import (
     Nothing,
@@ -156,7 +156,7 @@ ROWS = (
         remedy="Read rope_theta from the model's configuration; 10000 is only the default.",
         seen="DeepSpeed PR#8345 and PR#8341, nanotron PR#173, ipex-llm PR#11747.",
         rewrite=adjust(*_ANGLES),
-        parameters=(Parameter("base", float, "the base in use"),),
+        parameters=(Parameter("base", float, "the base in use", least=TINY),),
         tries=values("base", 1000.0, 10000.0, 100000.0, 500000.0, 1000000.0),
         catalogue=("C4",),
     ),
@@ -169,7 +169,7 @@ ROWS = (
         remedy="Apply rope scaling exactly when the configuration has it.",
         seen="shark-ai PR#1527, SpecForge PR#651.",
         rewrite=_interpolated,
-        parameters=(Parameter("factor", float, "what positions are divided by"),),
+        parameters=(Parameter("factor", float, "what positions are divided by", least=TINY),),
         tries=values("factor", 2.0, 4.0, 8.0),
         catalogue=("C5",),
     ),
@@ -182,7 +182,7 @@ ROWS = (
         remedy="Apply rope scaling exactly when the configuration has it, and of the kind that it names.",
         seen="shark-ai PR#1527, SpecForge PR#651, TransformerLens debugging guide.",
         rewrite=swap({positions.rotary_angles: variants_positions.rotary_angles_ntk}),
-        parameters=(Parameter("factor", float, "how many times longer the context is taken to be"),),
+        parameters=(Parameter("factor", float, "how many times longer the context is taken to be", least=TINY),),
         tries=values("factor", 2.0, 4.0, 8.0),
         catalogue=("C5",),
     ),

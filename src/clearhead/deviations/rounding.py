@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clearhead.axes import head_axis
-from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, never
+from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, never
 from clearhead.deviations.rewrites import free_name, reread
 from clearhead.errors import SpecError
 from clearhead.line import Line, find, head_position, split_head
@@ -13,9 +13,6 @@ from clearhead.ops import Operation, as_parameters
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import rounding
 from clearhead.working import Working
-
-MAX_DECIMALS = 15
-"""A float64 has no more that mean anything."""
 
 
 def _carried(whole: Operation, one_head: Operation) -> Rewrite:
@@ -63,8 +60,6 @@ def _shown_transposed(working: Working, line: str) -> Working:
 
 def _rounded(working: Working, line: str, decimals: int, ways: tuple[Operation, Operation]) -> tuple[str, Line]:
     """The full name of a line, and the line that rounds it under this name, or one head of it."""
-    if not 0 <= decimals <= MAX_DECIMALS:
-        raise SpecError(f"round expects decimals from 0 to {MAX_DECIMALS}, got {decimals}.")
     short, label = split_head(line)
     full = find(short, [each.name for each in working.lines])
     whole, one_head = ways
@@ -90,7 +85,7 @@ _CUT = (rounding.truncate, rounding.truncate_head)
 
 _PARAMETERS = (
     Parameter("line", str, "a line, or one head of it, as in weights@2"),
-    Parameter("decimals", int, "how many are kept"),
+    Parameter("decimals", int, "how many are kept", least=0, most=MAX_DECIMALS),
 )
 _INVISIBLE = "Where the numbers have no more decimals than that."
 _CARRY = "Carry at least two decimals more than you show, and round only what you show."

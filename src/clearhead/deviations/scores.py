@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, values
 from clearhead.deviations.projections import PROJECTS
 from clearhead.deviations.rewrites import Nothing, belongs_to, change_lines, free_name, leave_out, line_of, move, swap
 from clearhead.deviations.softmax import is_softmax
@@ -268,7 +268,7 @@ ROWS = (
         remedy="Divide by np.sqrt(d), or carry four decimals: 1.4142, 1.7321, 2.2361.",
         seen="Hand solutions; no public thread is pinned to it.",
         rewrite=swap({ops.scale_by_depth: variants_scores.scale_by_rounded_root}),
-        parameters=(Parameter("decimals", int, "how many the root is rounded to"),),
+        parameters=(Parameter("decimals", int, "how many the root is rounded to", least=0, most=MAX_DECIMALS),),
         tries=values("decimals", 2, 1),
         catalogue=("H1",),
     ),

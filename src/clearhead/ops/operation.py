@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -67,6 +67,12 @@ class Operation:
         """The names of its parameters."""
         code = self.code.__code__
         return code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+
+    @property
+    def types(self) -> Mapping[str, Any]:
+        """The type of each parameter, as its code is annotated."""
+        hints = get_type_hints(self.code)
+        return {name: hints.get(name, Any) for name in self.parameters}
 
     def formula(self, parameters: Parameters = ()) -> Formula:
         """The formula for these parameters."""

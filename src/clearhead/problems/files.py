@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from clearhead.budgets import MAX_PROBLEM_BYTES
 from clearhead.claim import Claim
 from clearhead.errors import ProblemError, UnknownName, suggest
-from clearhead.files import FilePath, replacing, why
+from clearhead.files import FilePath, read_bounded, replacing, why
 from clearhead.problems.fault import quote, reading
 from clearhead.problems.problem import Problem
 from clearhead.problems.reader import parse_claims, parse_problem
-from clearhead.problems.toml import MAX_BYTES
 from clearhead.problems.writer import format_problem
 
 _HERE = Path(__file__).parent
@@ -97,11 +97,10 @@ def _encoded(text: str) -> bytes:
 
 
 def _read(path: FilePath) -> bytes:
-    """The bytes of a file, one more than allowed at most."""
+    """The bytes of a file."""
     with reading(os.fspath(path)):
         try:
-            with Path(path).open("rb") as file:
-                return file.read(MAX_BYTES + 1)
+            return read_bounded(path, MAX_PROBLEM_BYTES)
         except FileNotFoundError:
             raise ProblemError(
                 "there is no such file. `clearhead list` names the bundled problems, `clearhead new` starts your own."

@@ -11,8 +11,10 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from clearhead.axes import Axes, Shape, describe, head_axis
+from clearhead.budgets import MAX_PROBLEM_CELLS
 from clearhead.claim import Claim, Misfit
 from clearhead.deviations import Applied, deviate
+from clearhead.deviations.applied import check_count
 from clearhead.errors import ProblemError, suggest
 from clearhead.line import Given, find, head_position, split_head
 from clearhead.problems.fault import part
@@ -21,9 +23,6 @@ from clearhead.trace import Trace
 from clearhead.working import Working
 
 NumpyArray = np.ndarray[Any, Any]
-
-MAX_CELLS = 4_000_000
-"""The most numbers that all lines of a problem may have together: 32 MB in float64."""
 
 
 class Problem(Struct, frozen=True, eq=False, kw_only=True):
@@ -63,6 +62,8 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays))
         lines = _shapes("arrays", textbook, self.arrays)
         _check_tokens(self.tokens, lines)
+        with part("deviations"):
+            check_count(self.deviations)
         deviated = textbook
         for index, deviation in enumerate(self.deviations):
             with part(f"deviations[{index}]"):
@@ -129,8 +130,8 @@ def _shapes(path: str, working: Working, arrays: Mapping[str, NumpyArray]) -> Li
     """The axes and shape of each line of a working."""
     with part(path):
         shapes = working.shapes({given.name: arrays[given.name].shape for given in working.givens})
-    if sum(map(prod, shapes.values())) > MAX_CELLS:
-        raise ProblemError(f"{path}: the lines would have more than {MAX_CELLS} numbers. Use fewer tokens.")
+    if sum(map(prod, shapes.values())) > MAX_PROBLEM_CELLS:
+        raise ProblemError(f"{path}: the lines would have more than {MAX_PROBLEM_CELLS} numbers. Use fewer tokens.")
     return {name: (working.axes[name], shape) for name, shape in shapes.items()}
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
+from clearhead.budgets import MAX_CLAIMS, MAX_DEVIATIONS
 from clearhead.errors import ProblemError, suggest
 from clearhead.problems.fault import join, quote
 from clearhead.spec import Attention, Block
@@ -17,7 +18,6 @@ from clearhead.spec import Attention, Block
 FORMAT = 1
 """The version of the format that this clearhead reads and writes."""
 
-MAX_CLAIMS = 1000
 MAX_DECIMALS = 20
 
 Name = Annotated[str, Meta(max_length=200)]
@@ -47,7 +47,7 @@ class ProblemFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     title: str
     about: str = ""
     tokens: tuple[str, ...] = ()
-    deviations: tuple[Name, ...] = ()
+    deviations: Annotated[tuple[Name, ...], Meta(max_length=MAX_DEVIATIONS)] = ()
     given: tuple[Name, ...] = ()
     attention: Attention | None = None
     block: Block | None = None

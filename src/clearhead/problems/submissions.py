@@ -13,35 +13,30 @@ Numbers in texts keep the decimals that they were written in.
 
 from __future__ import annotations
 
-import json
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clearhead.axes import Shape
+from clearhead.budgets import MAX_CLAIMED_CELLS, MAX_CLAIMS, MAX_PROBLEM_BYTES, MAX_SUBMISSIONS, Budget
 from clearhead.claim import UNCLAIMED, Claim, Written, shape_of
 from clearhead.errors import ProblemError
-from clearhead.files import why
+from clearhead.files import read_bounded, why
 from clearhead.problems.fault import part, quote, reading
 from clearhead.problems.numbers import read_written
 from clearhead.problems.reader import parse_claims
-from clearhead.problems.schema import MAX_CLAIMS
 from clearhead.problems.spreadsheets import Rows, matrix, rows_of
-from clearhead.problems.toml import MAX_BYTES, Digits
+from clearhead.problems.toml import Digits
 from clearhead.trace import Trace
+from clearhead.untrusted import strict_json
+from clearhead.untrusted.archives import Archive, array_of
 
-MAX_SUBMISSIONS = 10_000
-"""The most submissions that one folder may hold."""
-
-MAX_CELLS = 100_000
-"""The most numbers that one submission may hold."""
+MAX_ARCHIVE_BYTES = 8 * MAX_CLAIMED_CELLS + 1000 * MAX_CLAIMS
+"""Of all arrays of an archive with their headers, unpacked."""
 
 Shapes = Callable[[str], Shape]
 """The shape of a line, or of one head of it, by its address; an unknown one raises `UnknownName`."""
@@ -85,14 +80,21 @@ def read_submission(path: Path, trace: Trace) -> tuple[Claim, ...]:
 
     with reading(path.name):
         try:
-            claims = tuple(_of_folder(path, shape) if path.is_dir() else _of_file(path, shape))
+            claims = tuple(_within_budget(_of_folder(path, shape) if path.is_dir() else _of_file(path, shape)))
         except OSError as error:
             raise ProblemError(f"it cannot be read: {why(error)}.") from None
         if not claims:
             raise ProblemError("nothing is claimed in it.")
-        if len(claims) > MAX_CLAIMS or sum(claim.values.size for claim in claims) > MAX_CELLS:
-            raise ProblemError(f"at most {MAX_CLAIMS} claims and {MAX_CELLS} numbers are read; this has more.")
         return claims
+
+
+def _within_budget(claims: Iterable[Claim]) -> Iterator[Claim]:
+    """The claims, as far as all together are not too many."""
+    count, cells = Budget(MAX_CLAIMS, "claims", ProblemError), Budget(MAX_CLAIMED_CELLS, "numbers", ProblemError)
+    for claim in claims:
+        count.spend(1)
+        cells.spend(claim.values.size)
+        yield claim
 
 
 def _of_file(path: Path, shape: Shapes) -> Iterable[Claim]:
@@ -112,11 +114,7 @@ def _of_folder(folder: Path, shape: Shapes) -> Iterator[Claim]:
 
 
 def _bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ProblemError(f"a submission has at most {MAX_BYTES} bytes; this is longer.")
-    return content
+    return read_bounded(path, MAX_PROBLEM_BYTES)
 
 
 def _of_toml(content: bytes, shape: Shapes) -> Iterable[Claim]:  # noqa: ARG001 - claims in TOML say their own shape
@@ -126,9 +124,9 @@ def _of_toml(content: bytes, shape: Shapes) -> Iterable[Claim]:  # noqa: ARG001 
 def _of_json(content: bytes, shape: Shapes) -> Iterator[Claim]:
     """A claim for each key."""
     try:
-        found = json.loads(content, parse_float=Digits, parse_constant=_CONSTANTS.get, object_pairs_hook=_once)
-    except ProblemError:
-        raise
+        found = strict_json.loads(
+            content, max_values=2 * MAX_CLAIMED_CELLS, parse_float=Digits, parse_constant=_CONSTANTS.get
+        )
     except ValueError as error:
         raise ProblemError(f"this is not JSON: {error}. Write an object with lists of numbers by line.") from None
     if not isinstance(found, dict):
@@ -140,40 +138,26 @@ def _of_json(content: bytes, shape: Shapes) -> Iterator[Claim]:
 _CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ProblemError(f"{quote(next(n for n in names if names.count(n) > 1))} is there twice. Keep one.")
-    return found
-
-
 def _of_npz(content: bytes, shape: Shapes) -> Iterator[Claim]:
     """A claim for each array, as precise as its type can tell."""
     try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            found = {info.filename.removesuffix(".npy"): _array(archive, info) for info in archive.infolist()}
-    except ProblemError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, zlib.error) as error:
+        archive = Archive(BytesIO(content), max_bytes=MAX_ARCHIVE_BYTES)
+    except ValueError as error:
         raise ProblemError(f"this is not an .npz file of plain arrays: {error}. Write it with np.savez.") from None
-    for address, array in found.items():
-        line, cell = _place(address)
+    for name in archive.names:
+        array = _numbers(archive, name)
+        line, cell = _place(name.removesuffix(".npy"))
         yield Claim.computed(line, array if cell else array.reshape(_as_claimed(array.shape, shape(line))), cell=cell)
 
 
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
-    """An array of numbers, read after its header was found to be modest."""
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(file)
-    if dtype.kind not in "iuf":
-        raise ProblemError(f"{quote(info.filename)} expects numbers, got an array of {dtype}.")
-    if prod(shape) > MAX_CELLS:
-        raise ProblemError(f"at most {MAX_CELLS} numbers are read; {quote(info.filename)} has {prod(shape)}.")
-    with archive.open(info) as file:
-        array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
+def _numbers(archive: Archive, name: str) -> np.ndarray[Any, Any]:
+    """The numbers of an entry."""
+    try:
+        array = array_of(archive.read(name))
+    except ValueError as error:
+        raise ProblemError(f"{quote(name)} holds no plain array: {error}. Write it with np.savez.") from None
+    if array.dtype.kind == "b":
+        raise ProblemError(f"{quote(name)} expects numbers, got an array of {array.dtype}.")
     return array
 
 
@@ -228,7 +212,7 @@ def _long(rows: Rows, shape: Shapes) -> Iterator[Claim]:
 
 
 def _whole(name: str, text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
+    if not _LABEL.fullmatch(text) or int(text) < 1:
         raise ProblemError(f"{name} expects a whole number from 1, got {quote(text)}.")
     return int(text)
 
@@ -256,13 +240,17 @@ def _tuples(lists: Any) -> Written:
     return tuple(map(_tuples, lists)) if isinstance(lists, list) else lists
 
 
-_CELL = re.compile(r"(.*?)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9})*)\s*\]")
-
-
 def _place(address: str) -> tuple[str, tuple[int, ...] | None]:
     """``"head@2[1,1]"`` as the line and the cell."""
-    found = _CELL.fullmatch(address.strip())
-    return (found[1], tuple(map(int, found[2].split(",")))) if found else (address.strip(), None)
+    address = address.strip()
+    line, bracket, cell = address.rpartition("[")
+    labels = [label.strip() for label in cell.removesuffix("]").split(",")]
+    if not bracket or not address.endswith("]") or not all(_LABEL.fullmatch(label) for label in labels):
+        return address, None
+    return line.rstrip(), tuple(map(int, labels))
+
+
+_LABEL = re.compile(r"[0-9]{1,9}")
 
 
 def _claim(address: str, written: Written, shape: Shapes) -> Claim:

@@ -7,11 +7,9 @@ import re
 import tomllib
 from typing import Any
 
+from clearhead.budgets import MAX_PROBLEM_BYTES
 from clearhead.errors import ProblemError
 from clearhead.problems.fault import LONGEST, join, quote
-
-MAX_BYTES = 2**20
-"""The largest file that is read: a worked example is small, and what is larger is something else."""
 
 RAW = frozenset({"arrays", "values"})
 """The keys below which numbers keep the digits they were written with."""
@@ -68,8 +66,10 @@ def tables(text: str | bytes) -> dict[str, Any]:
 
 
 def _decode(text: str | bytes) -> str:
-    if len(text) > MAX_BYTES:
-        raise ProblemError(f"a problem has at most {MAX_BYTES} bytes; this is longer. Use fewer or smaller arrays.")
+    if len(text) > MAX_PROBLEM_BYTES:
+        raise ProblemError(
+            f"a problem has at most {MAX_PROBLEM_BYTES} bytes; this is longer. Use fewer or smaller arrays."
+        )
     if isinstance(text, str):
         return text
     try:

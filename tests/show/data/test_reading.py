@@ -116,7 +116,7 @@ def refused(tmp_path, content):
 CHANGES = {
     "No operation is called 'eval'": lambda d: lines(d, "weights").update(operation="eval"),
     "which no earlier line makes": lambda d: lines(d, "scores").update(operands=["weights", "key"]),
-    "two lines are called": lambda d: d["lines"].append(d["lines"][-1]),
+    "Two lines are called": lambda d: d["lines"].append(d["lines"][-1]),
     "has shape": lambda d: lines(d, "weights").update(shape=[1, 3, 3], values=lines(d, "weights")["values"][:1]),
     "nested as the shape": lambda d: lines(d, "weights").update(shape=[2, 3, 300000000]),
     "has no numbers: its shape": lambda d: lines(d, "query.weight").update(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Union
 
 import msgspec
@@ -16,20 +13,16 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import WORDS, Axes, Shape
+from clearhead.budgets import MAX_TRACE_BYTES, MAX_TRACE_JSON_BYTES, MAX_TRACE_LINES, MAX_TRACE_VALUES
 from clearhead.errors import ClearheadError, ProblemError
-from clearhead.files import FilePath, why
+from clearhead.files import FilePath, open_regular, why
 from clearhead.line import Given, Line
 from clearhead.ops import Operation, as_parameters, operation_named
 from clearhead.show.data.archive import FLAGS, INDEX, SUFFIX
 from clearhead.show.data.plain import FORMAT
 from clearhead.trace import Trace
+from clearhead.untrusted.archives import MAX_AXES, STORED, Archive, array_of
 from clearhead.working import Working
-
-MAX_BYTES = 2**32
-"""The largest file that is read."""
-MAX_LINES = 100_000
-MAX_AXES = 16
-MAX_HEADER = 10_000
 
 DTYPES = frozenset(
     {"bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
@@ -73,20 +66,22 @@ def read_trace(path: FilePath) -> Trace:
     Raises:
         ProblemError: the file cannot be read or used; the message says where and why.
     """
-    with _naming(path), Path(path).open("rb") as file:
+    with _naming(path), open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > MAX_BYTES:
-            raise ProblemError(f"the file has {size} bytes, more than {MAX_BYTES}.")
+        if size > MAX_TRACE_BYTES:
+            raise ProblemError(f"the file has {size} bytes, more than {MAX_TRACE_BYTES}.")
         if file.read(4) == b"PK\x03\x04":
-            return _from_archive(file, size)
+            return _from_archive(Archive(file, max_bytes=size, packed=(STORED,)))
+        if size > MAX_TRACE_JSON_BYTES:
+            raise ProblemError(f"a trace in JSON has at most {MAX_TRACE_JSON_BYTES} bytes. Save it as .npz.")
         file.seek(0)
-        return _from_json(file.read())
+        return _from_json(file.read(size))
 
 
 @contextmanager
 def _naming(path: FilePath) -> Iterator[None]:
     """Says of which file an error speaks."""
-    shown = os.fspath(path)[:200].encode("utf-8", "backslashreplace").decode()
+    shown = os.fspath(path)[:200]
     try:
         yield
     except ClearheadError as error:
@@ -96,6 +91,8 @@ def _naming(path: FilePath) -> Iterator[None]:
 
 
 def _from_json(content: bytes) -> Trace:
+    if (values := content.count(b",") + content.count(b"[")) > MAX_TRACE_VALUES:
+        raise ProblemError(f"it has about {values} values; at most {MAX_TRACE_VALUES} are read. Save it as .npz.")
     data = _decode(content)
     working = _working(data)
     arrays = {line.name: _values(line.name, line, line.values) for line in data.lines if line.shape is not None}
@@ -103,63 +100,27 @@ def _from_json(content: bytes) -> Trace:
     return _trace(data, working, arrays, flags)
 
 
-def _from_archive(file: Any, size: int) -> Trace:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            entries = _entries(archive, size)
-            data = _decode(_read(archive, entries, INDEX))
-            working = _working(data)
-            kept = [line for line in data.lines if line.shape is not None]
-            arrays = {line.name: _array(archive, entries, line.name, line.dtype, line.shape) for line in kept}
-            flags = {name: _array(archive, entries, FLAGS + name, "bool", shape) for name, shape in data.flags.items()}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ProblemError(f"the archive is broken: {error}.") from None
+def _from_archive(archive: Archive) -> Trace:
+    data = _decode(archive.read(INDEX))
+    working = _working(data)
+    kept = [line for line in data.lines if line.shape is not None]
+    arrays = {line.name: _array(archive, line.name, line.dtype, line.shape) for line in kept}
+    flags = {name: _array(archive, FLAGS + name, "bool", shape) for name, shape in data.flags.items()}
     return _trace(data, working, arrays, flags)
 
 
-def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name, which together are no larger than the file: stored as they are, and none twice."""
-    entries = {info.filename: info for info in archive.infolist()}
-    if len(entries) != len(archive.infolist()):
-        raise ProblemError("the archive has two entries of one name.")
-    if any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
-        raise ProblemError("the archive is compressed. Save the trace anew with trace.save.")
-    if sum(info.file_size for info in entries.values()) > size:
-        raise ProblemError("the archive says that it holds more than the file does.")
-    return entries
-
-
-def _read(archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], name: str) -> bytes:
-    if name not in entries:
-        raise ProblemError(f"the archive has no {name[:100]!r}. Was it written by trace.save?")
-    return archive.read(entries[name])
-
-
-def _array(
-    archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], name: str, dtype: str | None, shape: Any
-) -> Array:
-    """An array of an archive, which must be what the index says it is; no more is set aside than there is."""
-    content = _read(archive, entries, name + SUFFIX)
-    start, said = _header(content)
-    sizes = tuple(shape) if isinstance(shape, list) and len(shape) <= MAX_AXES else None
-    wanted = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": sizes} if dtype in DTYPES else None
-    if said is None or said != wanted:
-        raise ProblemError(f"{name[:100]} is not the {str(dtype)[:20]} of shape {str(shape)[:60]} that the index says.")
-    rest = memoryview(content)[start:]
-    if len(rest) != math.prod(sizes or ()) * np.dtype(dtype).itemsize:
-        raise ProblemError(f"{name[:100]}: {len(rest)} bytes are not {dtype} of shape {sizes}.")
-    return np.frombuffer(rest, dtype).reshape(sizes or ()).copy()
-
-
-def _header(content: bytes) -> tuple[int, Any]:
-    """Where the numbers of a ``.npy`` file begin, and what its header says; None if it is no such file."""
-    if len(content) < 10 or content[:7] != b"\x93NUMPY\x01":
-        return 0, None
-    start = 10 + int.from_bytes(content[8:10], "little")
+def _array(archive: Archive, name: str, dtype: str | None, shape: Any) -> Array:
+    """An array of an archive, which must be what the index says it is."""
     try:
-        return start, ast.literal_eval(content[10:start][:MAX_HEADER].decode("latin-1"))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return 0, None
+        array = array_of(archive.read(name + SUFFIX))
+    except ValueError as error:
+        raise ProblemError(f"{name[:100]} is no plain array: {error}.") from None
+    if dtype not in DTYPES or str(array.dtype) != dtype or list(array.shape) != shape:
+        raise ProblemError(
+            f"{name[:100]} is {array.dtype} of shape {array.shape}, and the index says {str(dtype)[:20]} of shape "
+            f"{str(shape)[:60]}."
+        )
+    return array
 
 
 def _decode(content: bytes) -> TraceData:
@@ -169,8 +130,8 @@ def _decode(content: bytes) -> TraceData:
         raise ProblemError(f"this is no trace: {error}. Write one with trace.save.") from None
     if data.format != FORMAT:
         raise ProblemError(f"the format is {data.format}; this version of clearhead reads {FORMAT}.")
-    if len(data.lines) > MAX_LINES:
-        raise ProblemError(f"there are {len(data.lines)} lines, more than {MAX_LINES}.")
+    if len(data.lines) > MAX_TRACE_LINES:
+        raise ProblemError(f"there are {len(data.lines)} lines, more than {MAX_TRACE_LINES}.")
     return data
 
 
@@ -178,11 +139,7 @@ def _decode(content: bytes) -> TraceData:
 
 
 def _working(data: TraceData) -> Working:
-    names = [line.name for line in data.lines]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ProblemError(f"two lines are called {twice[:100]!r}.")
-    if any("@" in name for name in names):
+    if any("@" in line.name for line in data.lines):
         raise ProblemError("this is one head of a trace, not a whole trace.")
     givens = tuple(_given(line) for line in data.lines if line.operation == "given")
     lines = tuple(_line(line) for line in data.lines if line.operation != "given")
@@ -221,8 +178,10 @@ def _check_parameters(line: Line, operation: Operation) -> None:
     if {name for name, _ in line.parameters} != set(operation.parameters):
         raise ProblemError(f"{fault} takes the parameters {', '.join(operation.parameters) or 'none'}.")
     try:
+        for name, value in line.parameters:
+            msgspec.convert(value, operation.types[name])
         count = len(line.formula.roles)
-    except (ArithmeticError, TypeError, ValueError, AttributeError) as error:
+    except (ArithmeticError, TypeError, ValueError, AttributeError, msgspec.ValidationError) as error:
         raise ProblemError(f"{fault} cannot have these parameters: {error}.") from None
     if len(line.operands) != count:
         raise ProblemError(f"{fault} takes {count} operands, got {len(line.operands)}.")
