@@ -6,9 +6,10 @@ import anyio
 import httpx
 import pytest
 
+from clearhead.budgets import MAX_REQUEST_BYTES
 from clearhead.problems import format_problem, read_problem
 from clearhead.web import application
-from clearhead.web.guard import MAX_BYTES, hosts_of
+from clearhead.web.guard import hosts_of
 
 HOST = "127.0.0.1:8765"
 ORIGIN = f"http://{HOST}"
@@ -70,11 +71,11 @@ def test_another_page_may_not_ask(ask, origin):
 
 def test_a_request_is_bounded(ask):
     """What says that it is too large is refused unread, and what does not say so as soon as it is."""
-    assert post(ask, json={"problem": "x" * MAX_BYTES}).status_code == 413
+    assert post(ask, json={"problem": "x" * MAX_REQUEST_BYTES}).status_code == 413
 
     async def parts():
         for _ in range(8):
-            yield b'"' + b"x" * (MAX_BYTES // 4)
+            yield b'"' + b"x" * (MAX_REQUEST_BYTES // 4)
 
     assert ask("POST", "/work", content=parts(), headers={"origin": ORIGIN}).status_code == 413
 

@@ -9,8 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BYTES = 3 * 2**20
-"""The largest request: a problem file of the largest size, as text within JSON."""
+from clearhead.budgets import MAX_REQUEST_BYTES
 
 POLICY = "; ".join(
     [
@@ -66,8 +65,8 @@ class Guard:
         if headers.get("origin", "").removeprefix("http://") not in self.hosts:
             return 403, "Only the served page itself may ask this."
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BYTES:
-            return 413, f"A request has at most {MAX_BYTES} bytes."
+        if not length.isdecimal() or int(length) > MAX_REQUEST_BYTES:
+            return 413, f"A request has at most {MAX_REQUEST_BYTES} bytes."
         return None
 
 
@@ -83,7 +82,7 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal seen
         message: dict[str, Any] = dict(await receive())
         seen += len(message.get("body", b""))
-        if seen > MAX_BYTES:
+        if seen > MAX_REQUEST_BYTES:
             raise TooLarge
         return message
 

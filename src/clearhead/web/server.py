@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
-import anyio.to_process
-import anyio.to_thread
 import msgspec
+from anyio import BrokenWorkerProcess
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from clearhead.errors import ClearheadError
+from clearhead.budgets import MAX_ANSWER_SECONDS, MAX_BODY_SECONDS, MAX_DIAGNOSIS_SECONDS
+from clearhead.errors import ClearheadError, visible
 from clearhead.problems import bundled
 from clearhead.show import KINDS
 from clearhead.show.data.plain import as_json
 from clearhead.show.page.assemble import FOLDER, MODULES, styles
 from clearhead.web import work
 from clearhead.web.guard import Guard, TooLarge
-
-SECONDS = 30.0
-"""How long a diagnosis may take; it runs in a process of its own, which is ended then or when nobody waits any more."""
-
-Answer = TypeVar("Answer")
+from clearhead.web.workers import Workers
 
 SHELL = """<!DOCTYPE html>
 <html lang="en" class="clearhead scripted">
@@ -79,61 +75,88 @@ def _module(request: Request) -> Response:
     return Response((FOLDER / f"{name}.js").read_text("utf-8"), media_type="text/javascript")
 
 
-def _answering(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """The handler with errors told in words."""
+class TooSlow(Exception):
+    """A request that did not arrive in time."""
+
+
+REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    TooLarge: (413, "The request is too large."),
+    TooSlow: (408, "The request did not arrive in time."),
+    TimeoutError: (503, "This takes too long. Use fewer tokens, deviations or claims."),
+    BrokenWorkerProcess: (503, "The process that worked on this ended, perhaps for lack of memory."),
+}
+
+Handler = Callable[[work.Asked, Request], Awaitable[Response]]
+
+
+def _answering(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """The handler of requests that bring their problem along, with errors answered in words."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            return await handle(request)
-        except TooLarge:
-            return PlainTextResponse("The request is too large.", 413)
-        except (ClearheadError, msgspec.MsgspecError) as error:
-            return PlainTextResponse(str(error), 422)
+            asked = await _asked(request)
+            answer = await _while_awaited(request, lambda: handle(asked, request))
+        except ClientDisconnect:
+            answer = None
+        except tuple(REFUSALS) as error:
+            status, says = REFUSALS[type(error)]
+            return PlainTextResponse(says, status)
+        except (ClearheadError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return PlainTextResponse(visible(str(error)), 422)
+        except Exception as error:
+            return PlainTextResponse(f"A fault in clearhead: {type(error).__name__}: {visible(str(error))}", 500)
+        return answer or Response()  # whoever asked is gone
 
     return endpoint
 
 
 async def _asked(request: Request) -> work.Asked:
-    return msgspec.json.decode(await request.body(), type=work.Asked)
+    try:
+        with anyio.fail_after(MAX_BODY_SECONDS):
+            body = await request.body()
+    except TimeoutError:
+        raise TooSlow from None
+    return msgspec.json.decode(body, type=work.Asked)
 
 
-def _json(data: Any) -> Response:
-    return Response(as_json(data), media_type="application/json")
+ANSWERS = Workers(MAX_ANSWER_SECONDS)
+DIAGNOSES = Workers(MAX_DIAGNOSIS_SECONDS)
+"""Apart, so that diagnoses, which take long, do not keep a page from following what is typed."""
 
 
-async def _work(request: Request) -> Response:
-    asked = await _asked(request)
-    return _json(await anyio.to_thread.run_sync(work.answer, asked))
+def _json(content: str) -> Response:
+    return Response(content, media_type="application/json")
 
 
-async def _deviations(request: Request) -> Response:
-    asked = await _asked(request)
-    return _json(await anyio.to_thread.run_sync(lambda: work.choices(work.problem_of(asked.problem))))
+def _encoded(function: Callable[..., Any], *arguments: Any) -> str:
+    """What a function gives as JSON: made in the process that has it, since text is cheap to hand over."""
+    return as_json(function(*arguments))
 
 
-async def _diagnosis(request: Request) -> Response:
-    asked = await _asked(request)
-    found = await _while_awaited(request, lambda: _in_process(work.diagnosis, asked.problem))
-    return _json({"diagnosis": found})
+async def _work(asked: work.Asked, _: Request) -> Response:
+    return _json(await ANSWERS.call(_encoded, work.answer, asked))
 
 
-async def _export(request: Request) -> Response:
-    asked = await _asked(request)
-    ending = f".{request.path_params['ending']}"
-    content = await anyio.to_thread.run_sync(work.exported, asked.problem, ending)
+async def _deviations(asked: work.Asked, _: Request) -> Response:
+    return _json(await ANSWERS.call(_encoded, work.choices_for, asked.problem))
+
+
+async def _diagnosis(asked: work.Asked, _: Request) -> Response:
+    try:
+        found = await DIAGNOSES.call(work.diagnosis, asked.problem)
+    except TimeoutError:
+        found = None  # which the page says
+    return _json(as_json({"diagnosis": found}))
+
+
+async def _export(asked: work.Asked, request: Request) -> Response:
+    content = await ANSWERS.call(work.exported, asked.problem, f".{request.path_params['ending']}")
     return Response(content, media_type="application/octet-stream")
 
 
-async def _in_process(function: Callable[[str], str], text: str) -> str | None:
-    """What a function gives, worked out beside this process; None if it takes too long."""
-    with anyio.move_on_after(SECONDS):
-        return await anyio.to_process.run_sync(function, text, cancellable=True)
-    return None
-
-
-async def _while_awaited(request: Request, start: Callable[[], Awaitable[Answer]]) -> Answer | None:
+async def _while_awaited(request: Request, start: Callable[[], Awaitable[Response]]) -> Response | None:
     """What is awaited, or None as soon as whoever asked is gone."""
-    found: Answer | None = None
+    outcome: Response | Exception | None = None
 
     async def watch(scope: anyio.CancelScope) -> None:
         while not await request.is_disconnected():
@@ -142,6 +165,11 @@ async def _while_awaited(request: Request, start: Callable[[], Awaitable[Answer]
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch, group.cancel_scope)
-        found = await start()
+        try:
+            outcome = await start()
+        except Exception as error:  # a group would raise it in a group of errors
+            outcome = error
         group.cancel_scope.cancel()
-    return found
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from clearhead.axes import head_axis
+from clearhead.budgets import MAX_DEVIATIONS
 from clearhead.check import diagnose
 from clearhead.claim import UNCLAIMED, Claim, Written, leaves
 from clearhead.deviations import Applied, candidates, deviation, parse_deviation
@@ -48,7 +49,7 @@ class Asked(Struct, frozen=True, forbid_unknown_fields=True):
 
     problem: str
     change: Change | None = None
-    deviations: tuple[str, ...] | None = None
+    deviations: Annotated[tuple[str, ...], Meta(max_length=MAX_DEVIATIONS)] | None = None
 
 
 def problem_of(text: str) -> Problem:
@@ -191,6 +192,11 @@ def _nested(cells: dict[Cell, str], shape: tuple[int, ...], at: Cell) -> Written
     if len(at) == len(shape):
         return cells.get(at, UNCLAIMED)
     return tuple(_nested(cells, shape, (*at, n)) for n in range(shape[len(at)]))
+
+
+def choices_for(text: str) -> list[dict[str, Any]]:
+    """The deviations that apply to the problem that this text says."""
+    return choices(problem_of(text))
 
 
 def choices(problem: Problem) -> list[dict[str, Any]]:

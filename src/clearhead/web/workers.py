@@ -1,0 +1,54 @@
+"""Work done beside the server: in processes, a few at once, each ended when its time is up or when nobody waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_process
+
+from clearhead.errors import ClearheadError, ProblemError
+
+Answer = TypeVar("Answer")
+
+
+class Workers:
+    """So many processes at once, in each of which a call may take so many seconds from when its turn comes.
+
+    Threads would not do: one that computes cannot be ended.
+    """
+
+    def __init__(self, seconds: float, at_once: int | None = None) -> None:
+        self.seconds = seconds
+        self.turns = anyio.CapacityLimiter(at_once or max(2, os.cpu_count() or 2))
+
+    async def call(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
+        """What a function gives for these arguments.
+
+        Raises:
+            TimeoutError: it takes too long.
+            ClearheadError: what the function raised.
+        """
+        async with self.turns:
+            # The queue is here and not in the limiter of the pool, so that waiting costs no time of the call's own,
+            # and neither does starting a process: the call takes the one that was last ready.
+            pool = anyio.CapacityLimiter(1)
+            await anyio.to_process.run_sync(_prepared, cancellable=True, limiter=pool)
+            with anyio.fail_after(self.seconds):
+                return await anyio.to_process.run_sync(_called, function, arguments, cancellable=True, limiter=pool)
+
+
+def _prepared() -> None:
+    """In the process: has all imported that a call needs, and leaves Ctrl-C to the server, which ends its processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _called(function: Callable[..., Answer], arguments: tuple[Any, ...]) -> Answer:
+    """In the process: the function's value, or its error as one that every process can unpickle."""
+    try:
+        return function(*arguments)
+    except ClearheadError as error:
+        raise ProblemError(str(error)) from None
