@@ -133,7 +133,7 @@ def test_sound_archives_are_read(tmp_path):
         for save in (np.savez, np.savez_compressed):
             save(tmp_path / "mine.npz", **{"weights@1": array})
             (claim,) = read_submission(tmp_path / "mine.npz", TRACE)
-            np.testing.assert_array_equal(claim.values, array.astype(np.float64))
+            np.testing.assert_array_equal(claim.values.astype(array.dtype), array)
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (3, 3), }".ljust(100) + b"\n"
     (tmp_path / "mine.npz").write_bytes(archive(npy(header, weights.tobytes(), version=2)))
     (claim,) = read_submission(tmp_path / "mine.npz", TRACE)

@@ -114,7 +114,7 @@ def test_what_is_no_plain_array_is_not_unpacked(tmp_path, trace):
         read_submission(path, trace)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("head.npy", bomb())
-    with pytest.raises(ProblemError, match="bytes are not what .*1000000000000000"):
+    with pytest.raises(ProblemError, match=r"bytes are not what .*1000000000000000"):
         read_submission(path, trace)
 
 
