@@ -42,7 +42,7 @@ def measured(count: int) -> dict[str, float]:
     model.inspect(ids[:64])
     before, start, processor = _memory("VmRSS"), time.perf_counter(), time.process_time()
     survey = model.inspect(ids)
-    heads, layers = model.conventions.heads, model.conventions.layers
+    heads, layers = model.sizes.heads, model.sizes.layers
     layer = 4 * heads * count * count
     return {
         "seconds": time.perf_counter() - start,

@@ -17,6 +17,8 @@ LLAMA3 = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16, "rope_theta": 50.0,
 }  # fmt: skip
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 20, "rope_theta": 300.0}
+LONG = {"rope_type": "longrope", "original_max_position_embeddings": 7, "factor": 3.0, "rope_theta": 300.0}
 BERT = {**SIZES, "type_vocab_size": 3}
 GPT2 = {"n_embd": 24, "n_layer": 3, "n_head": 4, "vocab_size": 37, "n_positions": 41}
 IMAGE = {
@@ -36,6 +38,8 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "roberta, classes": (
         "RobertaForSequenceClassification", "RobertaConfig", {**BERT, "pad_token_id": 1, "num_labels": 4},
     ),
+    "roberta, padding within": ("RobertaModel", "RobertaConfig", {**BERT, "pad_token_id": 8}),
+    "camembert, questions": ("CamembertForQuestionAnswering", "CamembertConfig", {**BERT, "pad_token_id": 2}),
     "gpt2": ("GPT2LMHeadModel", "GPT2Config", GPT2),
     "gpt2, base, exact gelu": ("GPT2Model", "GPT2Config", {**GPT2, "activation_function": "gelu", "n_inner": 31}),
     "gpt2, untied": ("GPT2LMHeadModel", "GPT2Config", {**GPT2, "tie_word_embeddings": False}),
@@ -58,6 +62,27 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "llama, stretched": ("LlamaForCausalLM", "LlamaConfig", {**GROUPED, "rope_parameters": LLAMA3}),
     "llama, base": ("LlamaModel", "LlamaConfig", {**GROUPED, "hidden_act": "gelu"}),
     "mistral, window": ("MistralForCausalLM", "MistralConfig", {**WIDE_HEADS, "sliding_window": 4}),
+    "mistral, defaults": ("MistralForCausalLM", "MistralConfig", {**SIZES, "num_attention_heads": 8, "head_dim": 6}),
+    "ministral": (
+        "MinistralForCausalLM", "MinistralConfig",
+        {**WIDE_HEADS, "sliding_window": 4,
+         "layer_types": ["full_attention", "sliding_attention", "sliding_attention"]},
+    ),
+    "llama, yarn": ("LlamaForCausalLM", "LlamaConfig", {**GROUPED, "head_dim": 12, "rope_parameters": YARN}),
+    "llama, yarn, more of it": (
+        "LlamaModel", "LlamaConfig",
+        {**GROUPED, "head_dim": 12, "rope_parameters": {
+            **YARN, "mscale": 0.7, "mscale_all_dim": 0.3, "truncate": False, "beta_fast": 3, "beta_slow": 0.5}},
+    ),
+    "llama, dynamic": (
+        "LlamaForCausalLM", "LlamaConfig",
+        {**GROUPED, "head_dim": 12, "max_position_embeddings": 6,
+         "rope_parameters": {"rope_type": "dynamic", "factor": 3.0, "rope_theta": 60.0}},
+    ),
+    "qwen3, long": (
+        "Qwen3ForCausalLM", "Qwen3Config",
+        {**WIDE_HEADS, "rope_parameters": {**LONG, "short_factor": [1.0] * 5, "long_factor": [1, 2.0, 3, 4, 5]}},
+    ),
     "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", GROUPED),
     "qwen2, window above, tied": (
         "Qwen2ForCausalLM", "Qwen2Config",
@@ -66,6 +91,8 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", WIDE_HEADS),
     "qwen3, biases": ("Qwen3ForCausalLM", "Qwen3Config", {**GROUPED, "head_dim": 8, "attention_bias": True}),
+    "gemma": ("GemmaForCausalLM", "GemmaConfig", {**WIDE_HEADS, "hidden_act": "gelu"}),
+    "gemma, biases": ("GemmaModel", "GemmaConfig", {**GROUPED, "head_dim": 8, "attention_bias": True}),
     "gemma2": (
         "Gemma2ForCausalLM", "Gemma2Config", {**WIDE_HEADS, "sliding_window": 4, "query_pre_attn_scalar": 13},
     ),
@@ -85,6 +112,18 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
                              "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 500.0}}},
     ),
     "phi3": ("Phi3ForCausalLM", "Phi3Config", {**GROUPED, "pad_token_id": 0, "sliding_window": 5}),
+    "phi3, long": (
+        "Phi3ForCausalLM", "Phi3Config",
+        {**SIZES, "num_attention_heads": 3, "pad_token_id": 0, "original_max_position_embeddings": 8,
+         "rope_parameters": {"rope_type": "longrope", "rope_theta": 90.0, "short_factor": [1.0, 1.5, 2, 3],
+                             "long_factor": [1.0, 2.5, 4, 9]}},
+    ),
+    "phi3, short": (
+        "Phi3ForCausalLM", "Phi3Config",
+        {**SIZES, "num_attention_heads": 3, "pad_token_id": 0, "original_max_position_embeddings": 30,
+         "rope_parameters": {"rope_type": "longrope", "rope_theta": 90.0, "short_factor": [1.0, 1.5, 2, 3],
+                             "long_factor": [1.0, 2.5, 4, 9]}},
+    ),
     "phi3, part turned": (
         "Phi3ForCausalLM", "Phi3Config",
         {**SIZES, "num_attention_heads": 3, "num_key_value_heads": 3, "pad_token_id": 0, "tie_word_embeddings": True,

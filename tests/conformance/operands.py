@@ -27,7 +27,7 @@ OWN_SIZES: Mapping[str, Mapping[str, int]] = {
 }
 
 BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real")}
-INTEGERS = {("look_up", "token")}
+INTEGERS = {("look_up", "token"), ("rows_of_real", "token")}
 
 PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "split": ({"heads": 2},),
@@ -52,6 +52,9 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"base": 500.0, "width": None, "factor": 4.0, "context": 2},
         {"base": 500.0, "width": 4, "factor": 4.0, "context": 10**6},
     ),
+    "rows_of_real": ({"pad": 1}, {"pad": 4}),
+    "clip": ({"limit": 0.4},),
+    "rms_norm_of_heads": ({"eps": 1e-5}, {"eps": 0.0}),
     "first_rows": ({"offset": 0}, {"offset": 2}),
     "next_rows": ({"offset": 0}, {"offset": 1}),
     "instead_of_head": ({"head": 1},),

@@ -66,17 +66,19 @@ FAMILIES: tuple[Family, ...] = (ordinary, large, spread, denormal, ties, equal, 
 
 EXACT = (
     "concat", "split", "repeat", "append", "mask_boolean", "mask_padding", "mask_causal", "mask_window", "relu",
-    "look_up", "first_rows", "next_rows", "prepend", "first_token", "instead", "instead_of_head",
+    "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "first_token", "instead",
+    "instead_of_head",
 )  # fmt: skip
 ARITHMETIC = (
     "matmul", "matmul_transposed", "project", "weighted_sum", "add", "multiply", "bias", "head_bias", "scale",
     "scale_by_depth", "mask_additive", "alibi", "layer_norm", "rms_norm", "norm_over_matrix", "gain", "gain_and_bias",
     "count", "count_on", "rotate_half", "rotate_interleaved", "round_decimals", "round_head", "divide_positions",
     "angles", "divide_by_ramp", "divide_frequencies", "divide_by_length",
+    "relu_squared", "clip", "rms_norm_of_heads", "head_gain",
 )  # fmt: skip
 FUNCTIONS = (
-    "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "silu", "gelu", "gelu_tanh", "sinusoidal",
-    "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies", "cos", "sin", "tanh",
+    "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "silu", "gelu", "gelu_tanh", "gelu_sigmoid",
+    "sinusoidal", "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies", "cos", "sin", "tanh",
 )  # fmt: skip
 
 BOUNDS: Mapping[str, float] = {

@@ -38,7 +38,7 @@ def differences(model, trace, out):
     *inner, last = zip(model.hidden, out.hidden_states, strict=True)
     found |= {name: worst(trace[name], each[0]) for name, each in inner}
     found["last"] = worst(
-        trace["norm" if model.conventions.final_norm and not model.conventions.patches else last[0]], last[1][0]
+        trace["norm" if model.spec.norm is not None and not model.reads_images else last[0]], last[1][0]
     )
     for name in ("logits", "pooler_output"):
         if getattr(out, name, None) is not None:

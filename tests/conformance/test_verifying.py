@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from clearhead import diagnose, load
 from clearhead.claim import Claim
+from clearhead.models import Rope
 from clearhead.models.families.llama import LLAMA
 from clearhead.models.verifying import verify
 
@@ -34,7 +35,7 @@ def test_a_right_table_agrees(small):
 
 def test_a_wrong_table_is_found(small):
     """A table with the other layout of rotary positions differs first in layer 0's weights, and is diagnosed so."""
-    wrong = replace(LLAMA, conventions={**LLAMA.conventions, "rotary": "interleaved"})
+    wrong = replace(LLAMA, spec={**LLAMA.spec, "attention.rotary": Rope("interleaved")})
     verdict = verify(load(small, families=[wrong]), IDS)
     assert verdict.first.line == "layers.0.attention.weights"
     assert verdict.lines[0].agrees
@@ -46,7 +47,7 @@ def test_a_wrong_table_is_found(small):
 
 def test_a_wrong_eps_is_found_where_it_is(small):
     """A norm that is only slightly other shows in the first line it touches."""
-    wrong = replace(LLAMA, conventions={**LLAMA.conventions, "eps": 0.1})
+    wrong = replace(LLAMA, spec={**LLAMA.spec, "norm.eps": 0.1})
     verdict = verify(load(small, families=[wrong]), IDS)
     assert verdict.first.line == "layers.0.attention.weights"
     assert verdict.suspect.layer == 0

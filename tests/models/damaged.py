@@ -253,7 +253,7 @@ FOLDERS: dict[str, Spoil] = {
     "config: biases that are not there": config(attention_bias=True),
     "config: longrope": config(rope_scaling={"rope_type": "longrope"}),
     "config: llama3 without a factor": config(rope_scaling={"rope_type": "llama3"}),
-    "config: a window of 0": config(sliding_window=0),
+    "config: a head of no depth": config(head_dim=0),
 }
 
 

@@ -35,7 +35,7 @@ def test_a_name_in_the_cache(cache):
     """A model's name leads to the snapshot of its main branch, whose links lead into the blobs."""
     assert load("someone/small").trace(IDS)["logits"].shape == (3, 17)
     (cache / "refs" / "main").unlink()
-    assert load("someone/small").conventions.layers == 2
+    assert load("someone/small").sizes.layers == 2
 
 
 def test_the_cache_is_not_left(cache, tmp_path):

@@ -189,12 +189,12 @@ def test_an_unknown_family(small):
     """An architecture that no table serves is answered with the nearest; a table of one's own serves it."""
     config = small / "config.json"
     config.write_text(config.read_text().replace("LlamaForCausalLM", "LlamoForCausalLM"))
-    with pytest.raises(CheckpointError, match=r"no family .* 'LlamoForCausalLM'. Did you mean .*nearest is llama"):
+    with pytest.raises(CheckpointError, match=r"unknown family: .* 'LlamoForCausalLM'. .*nearest is llama"):
         load(small)
     table = next(
         each for each in __import__("clearhead.models", fromlist=["FAMILIES"]).FAMILIES if each.name == "llama"
     )
-    own = Family("llamo", ("LlamoForCausalLM",), table.conventions, table.arrays, table.prefixes)
+    own = Family("llamo", ("LlamoForCausalLM",), table.spec, table.arrays, table.prefixes)
     assert load(small, families=[own]).trace(IDS)["logits"].shape == (6, 17)
 
 

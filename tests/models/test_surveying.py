@@ -21,7 +21,7 @@ IDS = [3, 16, 0, 7, 7, 11, 2, 9, 14]
 def test_statistics_are_those_of_the_stored_weights(model, request):
     """Entropy, sinks, largest weights, distances and what is received: float64 arithmetic on stored weights agrees."""
     model = request.getfixturevalue(model)
-    layers = (0, model.conventions.layers - 1)
+    layers = (0, model.sizes.layers - 1)
     survey = model.inspect(TEXT, layers=layers, top=3, bands=(1, 5, 20))
     stored = model.trace(TEXT, keep=("hidden", *(f"layers.{layer}.attention.weights" for layer in layers)))
     assert survey.tokens == stored.tokens

@@ -158,7 +158,6 @@ VARIANTS = {
     "round_half_even_head": Case((WORKED_BY_HAND,), DECIMALS | HEAD),
     "truncate": Case((WORKED_BY_HAND,), DECIMALS),
     "truncate_head": Case((WORKED_BY_HAND,), DECIMALS | HEAD),
-    "gelu_sigmoid": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -1000.0, 1000.0])),)),
 }
 """What people do otherwise: the operations of deviations."""
 
@@ -193,6 +192,16 @@ CASES = {
     "gain": Case(),
     "gain_and_bias": Case(),
     "relu": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -np.inf, np.inf, np.nan])),)),
+    "relu_squared": Case((st.one_of(NUMBERS, st.just(0.0)),)),
+    "gelu_sigmoid": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -1000.0, 1000.0])),)),
+    "clip": Case(parameters={"limit": st.sampled_from([0.5, 3.0])}),
+    "rms_norm_of_heads": Case((SPREAD,), EPS),
+    "head_gain": Case(),
+    "rows_of_real": Case(
+        (NUMBERS, ROWS),
+        {"pad": st.integers(0, 3)},
+        sizes=lambda known: known | {"v": known["v"] + known["i"] + known["pad"]},
+    ),
     "silu": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -1000.0, 1000.0])),)),
     "gelu": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -40.0, 40.0])),)),
     "gelu_tanh": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -40.0, 40.0])),)),

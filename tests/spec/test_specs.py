@@ -30,11 +30,15 @@ REFUSED = [
     (lambda: Norm(eps=-1e-5), "norm eps expects 0 or more, got -1e-05."),
     (lambda: Norm(eps=float("nan")), "norm eps expects 0 or more, got nan."),
     (lambda: Norm(gain=False, bias=True), "norm bias comes with a gain."),
-    (lambda: Mlp("swish"), "Mlp activation expects 'gelu', 'gelu-tanh', 'relu' or 'silu', got 'swish'."),
+    (
+        lambda: Mlp("swish"),
+        "Mlp activation expects 'gelu', 'gelu-sigmoid', 'gelu-tanh', 'relu', 'relu-squared', 'silu' or 'tanh', "
+        "got 'swish'.",
+    ),
     (lambda: Positions("learned"), "Positions kind expects 'given' or 'sinusoidal', got 'learned'."),
     (
         lambda: Block(Attention(heads=1), placement="mid"),
-        "Block placement expects 'parallel', 'post', 'pre' or 'sandwich', got 'mid'.",
+        "Block placement expects 'after', 'parallel', 'post', 'pre' or 'sandwich', got 'mid'.",
     ),
 ]
 

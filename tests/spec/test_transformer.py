@@ -51,7 +51,7 @@ def test_an_embedding_adds_up():
         (lambda: Transformer(Embedding(), (BLOCK,), head=Head("pooled")), "there is no pooler"),
         (lambda: Transformer(Patches(), (BLOCK,), head=Head(tied=True)), "there are only patches"),
         (lambda: Head("last"), "Head reads expects 'first', 'pooled' or 'tokens'"),
-        (lambda: Head(transform="tanh"), "Head transform expects 'gelu', 'gelu-tanh', 'relu', 'silu' or None"),
+        (lambda: Head(transform="swish"), "Head transform expects 'gelu', 'gelu-sigmoid', 'gelu-tanh', 'relu', "),
     ],
 )
 def test_contradictions_are_refused(make, message):

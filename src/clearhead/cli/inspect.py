@@ -59,7 +59,7 @@ def inspect(
     """
     from clearhead.inspection.report.files import check
     from clearhead.inspection.report.summary import summary, told
-    from clearhead.models.model import load
+    from clearhead.models.loading import load
     from clearhead.models.surveying import Interrupted
 
     for path in outputs:

@@ -49,7 +49,8 @@ def trace(
     CHECKPOINT is a directory, a .safetensors or .gguf file, or a name in the local Hugging Face cache. Layers, heads
     and tokens count from 0. --replace layers.3.attention.head@5=0 takes a head out.
     """
-    from clearhead.models.model import USUAL, load
+    from clearhead.models.loading import load
+    from clearhead.models.model import USUAL
     from clearhead.show import View, render
     from clearhead.show.export import Export
 
@@ -72,7 +73,7 @@ def trace(
 
 
 def _results(model: Model) -> tuple[str, ...]:
-    return ("logits",) if model.conventions.head is not None else ()
+    return ("logits",) if model.spec.head is not None else ()
 
 
 def _summary(model: Model, worked: Trace, top: int) -> list[str]:
@@ -83,13 +84,13 @@ def _summary(model: Model, worked: Trace, top: int) -> list[str]:
     shown = " ".join(f"[{token}]" for token in tokens[:MAX_TOKENS_SHOWN])
     more = f" and {len(tokens) - MAX_TOKENS_SHOWN} more" if len(tokens) > MAX_TOKENS_SHOWN else ""
     size = sum(worked[name].nbytes for name in worked)
-    c = model.conventions
+    sizes, head = model.sizes, model.spec.head
     lines = [
-        f"{model.path.name}: {model.family.name}, {c.layers} layers, {c.heads} heads",
+        f"{model.path.name}: {model.family.name}, {sizes.layers} layers, {sizes.heads} heads",
         f"{len(tokens)} tokens: {shown}{more}",
         f"{len(worked)} arrays are kept, {told(size)}.",
     ]
-    if c.head == "tokens" and c.causal:
+    if head is not None and head.reads == "tokens" and model.causal:
         guesses = model.next(worked, max_tokens=top)
         lines.append("Next: " + ", ".join(f"[{each.token}] {each.probability:.3f}" for each in guesses))
     return lines
@@ -105,7 +106,7 @@ def verify(checkpoint: str, text: str, diagnose: bool) -> None:  # noqa: FBT001 
     Every hidden state, every head's attention weights and the logits are compared; the first that differs is told, and,
     if it lies in one block, why. The exit code is 0 if all agree, 1 if some differ. Transformers must be installed.
     """
-    from clearhead.models.model import load
+    from clearhead.models.loading import load
     from clearhead.models.verifying import BOUND
     from clearhead.models.verifying import verify as compare
 

@@ -11,7 +11,6 @@ from clearhead.line import Line
 from clearhead.ops import Parameters
 from clearhead.ops.textbook import linear, tokens
 from clearhead.ops.variants import heads as variants_heads
-from clearhead.ops.variants import tokens as variants_tokens
 from clearhead.working import Working
 
 _ACTIVATIONS = (tokens.gelu, tokens.gelu_tanh, tokens.silu, tokens.relu)
@@ -81,7 +80,7 @@ ROWS = (
         invisible="Where all values are 0 or large.",
         remedy="Follow the model: OpenAI's first CLIP calls it QuickGELU; others use the exact or the tanh form.",
         seen="Hendrycks and Gimpel 2016, section 2.",
-        rewrite=swap(dict.fromkeys((tokens.gelu, tokens.gelu_tanh), variants_tokens.gelu_sigmoid)),
+        rewrite=swap(dict.fromkeys((tokens.gelu, tokens.gelu_tanh), tokens.gelu_sigmoid)),
         catalogue=("G14",),
     ),
     Deviation(

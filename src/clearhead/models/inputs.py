@@ -37,7 +37,7 @@ def inputs_of(model: Model, source: Source) -> Inputs:
     Raises:
         ShapeError: numbers of tokens that the model does not have, or an image of another size.
     """
-    if model.conventions.patches:
+    if model.reads_images:
         return Inputs({"patch": patches(np.asarray(source, np.float32), *model.patch_size)})
     encoded = _encoded(model, source)
     if isinstance(encoded, Encoded):
@@ -46,7 +46,7 @@ def inputs_of(model: Model, source: Source) -> Inputs:
     else:
         arrays, tokens = _batch(encoded), None
     _check_ids(arrays["token"], model.vocabulary)
-    if not model.conventions.types:
+    if not model.has_types:
         del arrays["type"]
     return Inputs(arrays, tokens)
 

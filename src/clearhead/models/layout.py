@@ -25,17 +25,17 @@ from collections.abc import Callable
 import numpy as np
 
 from clearhead.errors import CheckpointError, suggest
-from clearhead.models.conventions import Conventions
+from clearhead.models.reading import Sizes
 from clearhead.models.tensors import Floats
 
-Turn = Callable[[Floats, Conventions], Floats]
+Turn = Callable[[Floats, Sizes], Floats]
 
 
 def _part(number: int) -> Turn:
     """The columns of query (0), key (1) or value (2) in a matrix that has the three in blocks."""
 
-    def cut(stored: Floats, model: Conventions) -> Floats:
-        depth, keys = model.head_depth, model.groups * model.head_depth
+    def cut(stored: Floats, model: Sizes) -> Floats:
+        depth, keys = model.depth, model.groups * model.depth
         edges = np.cumsum([0, model.heads * depth, keys, keys])
         return stored[..., edges[number] : edges[number + 1]]
 
@@ -43,23 +43,23 @@ def _part(number: int) -> Turn:
 
 
 def _part_of_head(number: int) -> Turn:
-    def cut(stored: Floats, model: Conventions) -> Floats:
-        apart = stored.reshape(*stored.shape[:-1], model.heads, 3, model.head_depth)[..., number, :]
+    def cut(stored: Floats, model: Sizes) -> Floats:
+        apart = stored.reshape(*stored.shape[:-1], model.heads, 3, model.depth)[..., number, :]
         return apart.reshape(*stored.shape[:-1], -1)
 
     return cut
 
 
 def _half(number: int) -> Turn:
-    def cut(stored: Floats, _model: Conventions) -> Floats:
+    def cut(stored: Floats, _model: Sizes) -> Floats:
         half = stored.shape[-1] // 2
         return stored[..., number * half : (number + 1) * half]
 
     return cut
 
 
-def _split(count: Callable[[Conventions], int]) -> Turn:
-    def split(stored: Floats, model: Conventions) -> Floats:
+def _split(count: Callable[[Sizes], int]) -> Turn:
+    def split(stored: Floats, model: Sizes) -> Floats:
         *rows, columns = stored.shape
         heads = count(model)
         apart = stored.reshape(*rows, heads, columns // heads)
@@ -68,14 +68,14 @@ def _split(count: Callable[[Conventions], int]) -> Turn:
     return split
 
 
-def _halves_again(stored: Floats, model: Conventions) -> Floats:
-    depth = model.head_depth
+def _halves_again(stored: Floats, model: Sizes) -> Floats:
+    depth = model.depth
     pairs = stored.reshape(-1, depth // 2, 2, *stored.shape[1:])
     return pairs.swapaxes(1, 2).reshape(stored.shape)
 
 
 def _flat(rank: int) -> Turn:
-    def flat(stored: Floats, _model: Conventions) -> Floats:
+    def flat(stored: Floats, _model: Sizes) -> Floats:
         return stored.reshape(stored.shape[len(stored.shape) - rank :])
 
     return flat
@@ -102,7 +102,7 @@ WORDS: dict[str, Turn] = {
 }
 
 
-def turned(name: str, stored: Floats, words: tuple[str, ...], model: Conventions) -> Floats:
+def turned(name: str, stored: Floats, words: tuple[str, ...], model: Sizes) -> Floats:
     """A stored array as the working wants it.
 
     Raises:
@@ -117,6 +117,6 @@ def turned(name: str, stored: Floats, words: tuple[str, ...], model: Conventions
         except ValueError:
             raise CheckpointError(
                 f"{name} of shape {stored.shape} does not lie as {' '.join(words)!r} says, with {model.heads} heads, "
-                f"{model.groups} key/value heads of depth {model.head_depth}. Are config and weights of one model?"
+                f"{model.groups} key/value heads of depth {model.depth}. Are config and weights of one model?"
             ) from None
     return out

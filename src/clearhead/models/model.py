@@ -8,24 +8,24 @@ from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace as with_fields
 
-from clearhead.axes import Shape, describe
+from clearhead.axes import Shape
 from clearhead.compiled.program import Engine, check_engine
 from clearhead.errors import CheckpointError, MissingPackage, ShapeError, UnknownName, suggest
-from clearhead.files import FilePath
 from clearhead.inspection.survey import Survey
-from clearhead.line import Given, select_names
+from clearhead.line import select_names
 from clearhead.models import budget as memory
-from clearhead.models.checkpoint import Checkpoint, open_checkpoint
-from clearhead.models.families import FAMILIES
+from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.family import Family
 from clearhead.models.inputs import Inputs, Source, inputs_of
+from clearhead.models.reading import Reading
 from clearhead.models.replacing import Arrays, Replacement, replaced
 from clearhead.models.tokenizer import Tokenizer
+from clearhead.models.weights import Place
+from clearhead.spec import Patches, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
-
-INPUTS = ("token", "type", "patch", "padding")
 
 USUAL = ("hidden", "*.attention.weights", "results")
 """What a trace keeps if it is not told."""
@@ -43,26 +43,33 @@ class Guess(Struct, frozen=True):
 
 
 class Model:
-    """A checkpoint, worked out line by line: `clearhead.load` makes it.
+    """A checkpoint, computed line by line: `clearhead.load` makes it.
 
-    ``family`` and ``conventions`` say what it is; ``model.working()`` has all lines. Numbers are read from the file
-    when they are first needed, and kept as float32. ``engine`` says what computes them.
+    ``family``, ``spec`` and ``sizes`` say what it is; ``model.working()`` has all lines; ``notes`` say what of the
+    checkpoint was left aside, and why. Numbers are read from the file when they are first needed, and kept as float32.
+    ``engine`` says what computes them.
     """
 
-    def __init__(self, checkpoint: Checkpoint, family: Family, *, engine: Engine = "auto") -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        family: Family,
+        reading: Reading,
+        places: Mapping[str, Place],
+        *,
+        engine: Engine = "auto",
+    ) -> None:
         self.checkpoint = checkpoint
         self.family = family
         self.engine: Engine = check_engine(engine)
-        try:
-            self.conventions = family.read(checkpoint.config, checkpoint.architecture, checkpoint.tensors)
-        except CheckpointError as error:
-            raise CheckpointError(f"{checkpoint.path}: {error}") from None
+        self.spec, self.sizes, self.notes = reading.spec, reading.sizes, reading.notes
+        self._places = places
         self._kept: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
         self._workings: dict[tuple[bool, bool], Working] = {}
 
     def __repr__(self) -> str:
-        c = self.conventions
-        return f"<Model {self.checkpoint.path.name}: {self.family.name}, {c.layers} layers, {c.heads} heads>"
+        s = self.sizes
+        return f"<Model {self.checkpoint.path.name}: {self.family.name}, {s.layers} layers, {s.heads} heads>"
 
     @property
     def path(self) -> Path:
@@ -85,7 +92,7 @@ class Model:
         """The lines of the model; with padding for batches, or with a cache to go on from."""
         kind = padding, cache
         if kind not in self._workings:
-            self._workings[kind] = self.conventions.spec(padding=padding, cache=cache).working()
+            self._workings[kind] = _extended(self.spec, padding=padding, cache=cache).working()
         return self._workings[kind]
 
     @cached_property
@@ -93,28 +100,27 @@ class Model:
         """The weights, as the working wants them.
 
         Raises:
-            CheckpointError: some are missing, or do not lie as the family's table says.
+            CheckpointError: one does not lie as the family's table says.
         """
-        tensors, conventions = self.checkpoint.tensors, self.conventions
-        wanted = [each for each in self.working().givens if each.name not in INPUTS]
         try:
-            arrays = {each.name: self.family.array(each.name, tensors, conventions) for each in wanted}
-            for each in wanted:
-                self._check_sizes(each, arrays[each.name].shape)
-            return arrays
+            return {name: place.array(self.sizes) for name, place in self._places.items()}
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 
-    def _check_sizes(self, given: Given, shape: Shape) -> None:
-        """Whether an array has the sizes that the config says."""
-        c = self.conventions
-        known = {"model": c.width, "depth": c.head_depth, "head": c.heads, "group": c.groups}
-        said = tuple(known.get(word) for word in given.axes)
-        if len(shape) != len(said) or any(n not in (None, size) for n, size in zip(said, shape, strict=True)):
-            raise CheckpointError(
-                f"by the config {given.name} has {describe(given.axes, said)}, in the checkpoint {shape}. "
-                f"Are config and weights of one model?"
-            )
+    @property
+    def causal(self) -> bool:
+        """Whether no token sees a later one."""
+        return all(block.attention.causal for block in self.spec.layers)
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether its tokens are patches of an image."""
+        return isinstance(self.spec.embedding, Patches)
+
+    @property
+    def has_types(self) -> bool:
+        """Whether each token has a type, such as the first or second text of a pair."""
+        return not isinstance(self.spec.embedding, Patches) and self.spec.embedding.types
 
     @property
     def vocabulary(self) -> int:
@@ -127,16 +133,15 @@ class Model:
         _, channels, side, _ = self._stored("embedding.patch.weight")
         return side, channels
 
-    def _stored(self, name: str) -> tuple[int, ...]:
-        found = self.family.find(name, self.checkpoint.tensors)
-        if found is None:
-            raise CheckpointError(f"{self.path}: the checkpoint has nothing for {name}.")
-        return found[0].shape
+    def _stored(self, name: str) -> Shape:
+        tensor = self._places[name].tensor
+        assert tensor is not None  # noqa: S101 - no config lists these
+        return tensor.shape
 
     @cached_property
     def hidden(self) -> tuple[str, ...]:
         """The lines between layers: the embedding, and what each layer passes on."""
-        blocks = ("norm" if self.conventions.placement == "post" else "residual",) * self.conventions.layers
+        blocks = ["norm" if block.placement == "post" else "residual" for block in self.spec.layers]
         return ("embedding", *(f"layers.{n}.mlp.{end}" for n, end in enumerate(blocks)))
 
     def cached(self, working: Working) -> dict[str, str]:
@@ -217,7 +222,7 @@ class Model:
         return ran.only((*inputs.arrays, *names))
 
     def _past(self, past: Trace) -> Arrays:
-        if not self.conventions.causal:
+        if not self.causal:
             raise CheckpointError(f"{self.path}: cannot go on from a cache: its tokens see later ones.")
         found = self.cached(past.working)
         if missing := [name for name in found.values() if name not in past]:
@@ -306,43 +311,10 @@ class Model:
         return tuple(Guess(int(id), name, float(shares[id])) for id, name in zip(best, names, strict=True))
 
 
-def load(path: FilePath, *, families: Sequence[Family] = (), engine: Engine = "auto") -> Model:
-    """Opens a checkpoint: a directory, a .safetensors or .gguf file, or a name in the local Hugging Face cache.
-
-    Nothing is downloaded, and the numbers stay in the file until they are needed.
-
-    Args:
-        path: where it lies, or its name.
-        families: tables of your own, tried before those that come with clearhead.
-        engine: ``"auto"`` computes texts of 64 tokens or more with compiled code, if Numba is installed: it takes 30
-            to 40 % less time, and a second or two to load when it is first needed. ``"array"`` does without, which is
-            faster for a single trace; ``"compiled"`` insists.
-
-    Raises:
-        CheckpointError: there is none, it is damaged or pickled, or of a family that is not known.
-    """
-    checkpoint = open_checkpoint(path)
-    return Model(checkpoint, _family(checkpoint, (*families, *FAMILIES)), engine=engine)
-
-
-def _family(checkpoint: Checkpoint, families: Sequence[Family]) -> Family:
-    for family in families:
-        if checkpoint.architecture in family.architectures:
-            return family
-    known = {architecture: family for family in families for architecture in family.architectures}
-    nearest, shared = _nearest(checkpoint, families)
-    raise CheckpointError(
-        f"{checkpoint.path}: no family is known for the architecture {checkpoint.architecture[:60]!r}. "
-        f"{suggest(checkpoint.architecture, known)} Its arrays are such as {', '.join(list(checkpoint.tensors)[:3])}; "
-        f"nearest is {nearest.name}, whose table finds {shared:.0%} of what it looks for. To add the family, copy that "
-        f"table, change what differs, and give it to load(..., families=[...]); see clearhead.Family."
+def _extended(spec: Transformer, *, padding: bool, cache: bool) -> Transformer:
+    """A spec with padding for batches, or with a cache to go on from, in all layers."""
+    layers = (
+        with_fields(block, attention=with_fields(block.attention, padding=padding, cache=cache))
+        for block in spec.layers
     )
-
-
-def _nearest(checkpoint: Checkpoint, families: Sequence[Family]) -> tuple[Family, float]:
-    def shared(family: Family) -> float:
-        names = [name.replace("{n}", "0") for name in family.arrays]
-        return sum(family.find(name, checkpoint.tensors) is not None for name in names) / len(names)
-
-    best = max(families, key=shared)
-    return best, shared(best)
+    return with_fields(spec, layers=tuple(layers))

@@ -76,7 +76,7 @@ def survey(
             layers=found,
             missing=tuple(missing),
             edges=edges,
-            causal=model.conventions.causal,
+            causal=model.causal,
             output=run.hidden,
             notes=notes_of(model, len(inputs.tokens or ())),
             kernel=run.kernel,
@@ -110,7 +110,7 @@ def notes_of(model: Model, tokens: int) -> tuple[str, ...]:
 
 
 def _inputs(model: Model, source: Source) -> Inputs:
-    if model.conventions.patches:
+    if model.reads_images:
         raise UnknownName(f"{model.path}: inspect reads texts, and this model reads images. Trace it instead.")
     inputs = inputs_of(model, source)
     if inputs.tokens is None:
@@ -119,7 +119,7 @@ def _inputs(model: Model, source: Source) -> Inputs:
 
 
 def _chosen(model: Model, layers: Iterable[int] | None) -> tuple[int, ...]:
-    count = model.conventions.layers
+    count = model.sizes.layers
     chosen = tuple(range(count)) if layers is None else tuple(sorted(set(layers)))
     if wrong := [layer for layer in chosen if not 0 <= layer < count]:
         raise UnknownName(f"layers: the model has layers 0 to {count - 1}, not {wrong[0]}.")
@@ -134,7 +134,7 @@ class _Run:
     def __init__(self, model: Model, inputs: Inputs, asked: Asked, progress: Progress | None) -> None:
         self.model, self.asked, self.progress = model, asked, progress
         self.working = model.working()
-        self.specs = model.conventions.spec().layers
+        self.specs = model.spec.layers
         self.weights = model.arrays
         self.kernel = ""
         model.check_length(inputs, self.weights)
@@ -186,9 +186,9 @@ class _Run:
 
     def _attention_share(self, number: int, tokens: int, asked: Asked) -> float:
         """Which part of a layer's work is attention, by counting multiplications: for telling what is left."""
-        c = self.model.conventions
-        pairs = tokens * tokens * (0.5 if c.causal else 1.0)
-        attention = pairs * c.heads * c.head_depth * (3 if asked.received else 2)
+        sizes = self.model.sizes
+        pairs = tokens * tokens * (0.5 if self.model.causal else 1.0)
+        attention = pairs * sizes.heads * sizes.depth * (3 if asked.received else 2)
         prefix = f"layers.{number}."
         rest = tokens * sum(array.size for name, array in self.weights.items() if name.startswith(prefix))
         return attention / (attention + rest)

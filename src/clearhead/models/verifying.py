@@ -111,9 +111,9 @@ def _run(model: Model, given: dict[str, Numbers]) -> Any:
 def _exposed(model: Model, theirs: Any) -> Iterator[tuple[str, Numbers]]:
     """What Transformers exposes, each under our name of the line, in the order of the lines."""
     hidden = list(model.hidden)
-    if model.conventions.final_norm and not model.conventions.patches:
+    if model.spec.norm is not None and not model.reads_images:
         hidden[-1] = "norm"  # the last state that it gives has passed the last norm
-    attention = (f"layers.{n}.attention.weights" for n in range(model.conventions.layers))
+    attention = (f"layers.{n}.attention.weights" for n in range(model.sizes.layers))
     states = list(zip(hidden, theirs.hidden_states, strict=True))
     yield states[0][0], _numbers(states[0][1])
     for (name, weights), state in zip(zip(attention, theirs.attentions, strict=True), states[1:], strict=True):
@@ -136,7 +136,7 @@ def _suspect(model: Model, compared: tuple[Compared, ...]) -> Suspect | None:
     layer = int(compared[first].line.split(".")[1])
     path = f"layers.{layer}."
     theirs = {each.line.removeprefix(path): each.theirs for each in compared if each.line.startswith(path)}
-    block = model.conventions.spec().layers[layer].working()
+    block = model.spec.layers[layer].working()
     before = next(each for each in compared if each.line == model.hidden[layer])
     given = {
         each.name: before.theirs if each.name == "input" else model.arrays[path + each.name] for each in block.givens

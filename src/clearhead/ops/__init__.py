@@ -9,7 +9,6 @@ from clearhead.ops.variants import norms as variants_norms
 from clearhead.ops.variants import positions as variants_positions
 from clearhead.ops.variants import rounding
 from clearhead.ops.variants import scores as variants_scores
-from clearhead.ops.variants import tokens as variants_tokens
 
 TEXTBOOK: dict[str, Operation] = {
     operation.name: operation
@@ -20,14 +19,15 @@ TEXTBOOK: dict[str, Operation] = {
         scores.mask_padding, scores.mask_causal, scores.mask_window, scores.alibi_slopes, scores.alibi,
         scores.softmax, scores.softmax_over_queries,
         tokens.layer_norm, tokens.rms_norm, tokens.norm_over_matrix, tokens.gain, tokens.gain_and_bias,
-        tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh, tokens.tanh,
+        tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh, tokens.tanh, tokens.relu_squared, tokens.gelu_sigmoid,
+        tokens.clip, tokens.rms_norm_of_heads, tokens.head_gain,
         positions.sinusoidal, positions.count, positions.count_on, positions.divide_positions,
         positions.rotary_angles, positions.rotary_frequencies, positions.angles,
         positions.cos, positions.sin, positions.rotate_half, positions.rotate_interleaved,
         rotary_scaling.stretch_slow, rotary_scaling.divide_by_ramp, rotary_scaling.divide_frequencies,
         rotary_scaling.divide_by_length, rotary_scaling.dynamic_frequencies,
-        tables.look_up, tables.first_rows, tables.next_rows, tables.prepend, tables.first_token, tables.instead,
-        tables.instead_of_head,
+        tables.look_up, tables.rows_of_real, tables.first_rows, tables.next_rows, tables.prepend, tables.first_token,
+        tables.instead, tables.instead_of_head,
         rounding.round_decimals, rounding.round_head,
     )
 }  # fmt: skip
@@ -64,7 +64,6 @@ VARIANTS: dict[str, Operation] = {
         variants_scores.mask_padding_of_new, variants_scores.fill_all,
         variants_batch.swap_batch, variants_batch.batch_as_heads, variants_batch.mask_padding_tiled,
         variants_batch.mask_padding_by_head,
-        variants_tokens.gelu_sigmoid,
         variants_norms.centred, variants_norms.centred_over_matrix, variants_norms.centred_over_tokens,
         variants_norms.centred_over_batch, variants_norms.centred_over_heads, variants_norms.mean_square,
         variants_norms.mean_square_over_matrix, variants_norms.mean_square_over_tokens,
@@ -96,5 +95,5 @@ __all__ = [
     "OPERATIONS", "TEXTBOOK", "VARIANTS", "Array", "Namespace", "Operation", "Parameters", "Remark", "as_parameters",
     "linear", "namespace", "operation_named", "positions", "quiet",
     "rotary_scaling", "rounding", "scores", "tables", "tokens",
-    "variants_batch", "variants_heads", "variants_norms", "variants_positions", "variants_scores", "variants_tokens",
+    "variants_batch", "variants_heads", "variants_norms", "variants_positions", "variants_scores",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from msgspec.structs import force_setattr
 
 from clearhead.errors import SpecError
 from clearhead.ops import Operation
-from clearhead.ops.textbook import linear, scores
+from clearhead.ops.textbook import linear, scores, tokens
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
 from clearhead.spec.norm import Norm
@@ -17,6 +17,7 @@ from clearhead.spec.rotary import Rotary
 from clearhead.working import Working
 
 Projection = Literal["query", "key", "value", "output"]
+NormedOver = Literal["depth", "depth-own", "heads"]
 PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value", "output")
 
 
@@ -39,11 +40,15 @@ class Attention(Spec, frozen=True):
         padding: adds ``padding`` (key), booleans: True for real tokens, False for those that fill up a batch.
         alibi: scores fall linearly with distance, at a slope of each head's own (Press et al. 2022).
         rotary: rotary positions of queries and keys.
-        qk_norm: a norm of each head's query and key over their depth, before rotary positions.
+        qk_norm: a norm of queries and keys, before rotary positions.
         bias: the projections that add a bias, ``query.bias`` (head, depth) ... ``output.bias`` (model); True for all.
         output: whether an output projection follows the concatenated heads.
         cache: adds ``past.key`` and ``past.value`` (group, past, depth), set before the new keys and values.
         memory: keys and values come from ``memory`` (key, model) instead of the input: cross-attention.
+        qk_norm_over: what that norm is over: ``"depth"`` of each head, with one gain for all heads (Qwen 3);
+            ``"depth-own"`` with a gain (head, depth) of each head's own (Cohere); ``"heads"``: all heads together, with
+            a gain (head, depth) (OLMo 2).
+        clip: queries, keys and values beyond -clip .. clip are set to these (OLMo); None for not.
     """
 
     heads: int
@@ -61,6 +66,8 @@ class Attention(Spec, frozen=True):
     output: bool = True
     cache: bool = False
     memory: bool = False
+    qk_norm_over: NormedOver = "depth"
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,9 +78,11 @@ class Attention(Spec, frozen=True):
                 f"kv_heads expects a divisor of heads={self.heads}, got {self.kv_heads}: "
                 f"every key/value head serves equally many query heads."
             )
-        for name, value in (("softcap", self.softcap), ("window", self.window)):
+        for name, value in (("softcap", self.softcap), ("window", self.window), ("clip", self.clip)):
             if value is not None and value <= 0:
                 raise SpecError(f"{name} expects a number above 0, got {value}. Leave it out for none.")
+        if self.qk_norm and self.qk_norm_over == "heads" and self.qk_norm.kind != "rms":
+            raise SpecError("qk_norm over all heads is an RMS norm. Set kind = rms.")
         force_setattr(self, "bias", self.biased)
         if "output" in self.biased and not self.output:
             raise SpecError("bias names output, but output is false. Drop one of the two.")
@@ -108,8 +117,8 @@ class Attention(Spec, frozen=True):
         key = self._project(draft, "key", memory, self._keys("token"))
         value = self._project(draft, "value", memory, self._keys("token"))
         if self.qk_norm:
-            query = self.qk_norm.write(draft, query, "head token depth", "query.norm")
-            key = self.qk_norm.write(draft, key, self._keys("token"), "key.norm")
+            query = self._normed(draft, self.qk_norm, query, "query.norm", "head token depth")
+            key = self._normed(draft, self.qk_norm, key, "key.norm", self._keys("token"))
         past = self._past(draft) if self.cache else []
         if self.rotary:
             query, key = self.rotary.write(draft, query, key, self._keys("token"), past[0] if past else None)
@@ -121,6 +130,16 @@ class Attention(Spec, frozen=True):
             key = draft.write("key.repeated", linear.repeat, key, "head key depth", times=times)
             value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
         return self._attend(draft, query, key, value, padding)
+
+    def _normed(self, draft: Draft, norm: Norm, source: str, name: str, axes: str) -> str:
+        if self.qk_norm_over == "depth":
+            return norm.write(draft, source, axes, name)
+        plain = tokens.layer_norm if norm.kind == "layer" else tokens.rms_norm
+        operation = tokens.rms_norm_of_heads if self.qk_norm_over == "heads" else plain
+        normalized = draft.write(f"{name}.normalized", operation, source, axes, eps=norm.eps)
+        head = axes.split()[0]
+        gain = draft.give(f"{name}.gain", f"{head} depth", sizes=self._sizes())
+        return draft.write(name, tokens.head_gain, f"{normalized} {gain}", axes)
 
     def _past(self, draft: Draft) -> list[str]:
         return [draft.give(f"past.{name}", self._keys("past"), sizes=self._sizes()) for name in ("key", "value")]
@@ -134,11 +153,14 @@ class Attention(Spec, frozen=True):
     def _project(self, draft: Draft, name: Projection, source: str, axes: str) -> str:
         head, _, depth = axes.split()
         weight = draft.give(f"{name}.weight", f"{head} model {depth}", sizes=self._sizes())
-        if name not in self.biased:
-            return draft.write(name, linear.project, f"{source} {weight}", axes)
-        product = draft.write(f"{name}.product", linear.project, f"{source} {weight}", axes)
-        bias = draft.give(f"{name}.bias", f"{head} {depth}", sizes=self._sizes())
-        return draft.write(name, linear.head_bias, f"{product} {bias}", axes)
+        clipped = self.clip is not None
+        last = f"{name}.unclipped" if clipped else name
+        biased = name in self.biased
+        out = draft.write(f"{name}.product" if biased else last, linear.project, f"{source} {weight}", axes)
+        if biased:
+            bias = draft.give(f"{name}.bias", f"{head} {depth}", sizes=self._sizes())
+            out = draft.write(last, linear.head_bias, f"{out} {bias}", axes)
+        return draft.write(name, tokens.clip, out, axes, limit=self.clip) if clipped else out
 
     def _attend(self, draft: Draft, query: str, key: str, value: str, padding: str | None) -> str:
         score = draft.write("scores", linear.matmul_transposed, f"{query} {key}", "head query key")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from clearhead.ops.textbook import linear, positions
+from clearhead.ops.textbook import linear, positions, scores
 from clearhead.spec.attention import Attention
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
@@ -14,7 +14,16 @@ from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.working import Working
 
-Placement = Literal["pre", "post", "sandwich", "parallel"]
+Placement = Literal["pre", "post", "sandwich", "after", "parallel"]
+
+PLACES: dict[Placement, tuple[bool, str | None]] = {
+    "pre": (True, None),
+    "post": (False, None),
+    "sandwich": (True, "outer.norm"),
+    "after": (False, "norm"),
+    "parallel": (True, None),
+}
+"""Whether a norm stands before a half, and what one is called that stands behind it, before the sum."""
 
 
 class Positions(Spec, frozen=True):
@@ -49,10 +58,12 @@ class Block(Spec, frozen=True):
         attention: the attention.
         norm: the norm of each half; None for none.
         placement: ``"post"``: norm(x + f(x)) (Vaswani et al. 2017); ``"pre"``: x + f(norm(x)) (Xiong et al. 2020);
-            ``"sandwich"``: x + norm(f(norm(x))) (Gemma 2), the outer one called ``outer.norm``; ``"parallel"``: both
-            halves read the block's input, x + attention(norm(x)) + mlp(norm(x)) (GPT-J, GPT-NeoX).
+            ``"sandwich"``: x + norm(f(norm(x))) (Gemma 2), the outer one called ``outer.norm``; ``"after"``:
+            x + norm(f(x)) (OLMo 2); ``"parallel"``: both halves read the block's input,
+            x + attention(norm(x)) + mlp(norm(x)) (GPT-J, GPT-NeoX).
         mlp: the MLP; None for a block of attention alone.
         positions: what is added to the embeddings; None where ``input`` is given as it is.
+        residual_scale: what each half gives is multiplied with this before it is added (Granite); None for not.
     """
 
     attention: Attention
@@ -60,6 +71,7 @@ class Block(Spec, frozen=True):
     placement: Placement = "post"
     mlp: Mlp | None = None
     positions: Positions | None = None
+    residual_scale: float | None = None
 
     def working(self) -> Working:
         """The lines that this block stands for."""
@@ -83,8 +95,11 @@ class Block(Spec, frozen=True):
     def _half(self, draft: Draft, tokens: str, reads: str, part: Callable[[Draft, str], str]) -> str:
         """Writes a part that reads one line and is added to another."""
         norm = self.norm
-        output = part(draft, norm.write(draft, reads) if norm and self.placement != "post" else reads)
-        if norm and self.placement == "sandwich":
-            output = norm.write(draft, output, name="outer.norm")
+        before, outer = PLACES[self.placement]
+        output = part(draft, norm.write(draft, reads) if norm and before else reads)
+        if norm and outer:
+            output = norm.write(draft, output, name=outer)
+        if self.residual_scale is not None:
+            output = draft.write("output.scaled", scores.scale, output, "token model", factor=self.residual_scale)
         residual = draft.write("residual", linear.add, f"{tokens} {output}", "token model")
         return norm.write(draft, residual) if norm and self.placement == "post" else residual

@@ -9,13 +9,16 @@ from clearhead.ops.textbook import linear, tokens
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
 
-Activation = Literal["gelu", "gelu-tanh", "silu", "relu"]
+Activation = Literal["gelu", "gelu-tanh", "gelu-sigmoid", "silu", "relu", "relu-squared", "tanh"]
 
 ACTIVATIONS: dict[Activation, Operation] = {
     "gelu": tokens.gelu,
     "gelu-tanh": tokens.gelu_tanh,
+    "gelu-sigmoid": tokens.gelu_sigmoid,
     "silu": tokens.silu,
     "relu": tokens.relu,
+    "relu-squared": tokens.relu_squared,
+    "tanh": tokens.tanh,
 }
 
 
@@ -26,7 +29,7 @@ class Mlp(Spec, frozen=True):
     hidden); with bias: ``up.bias``, ``gate.bias`` (hidden) and ``output.bias`` (model).
 
     Attributes:
-        activation: gelu (exact), gelu-tanh, silu or relu.
+        activation: gelu (exact), gelu-tanh, gelu-sigmoid (quick GELU), silu, relu, relu-squared or tanh.
         gated: the activation of a gate multiplies the other product: activation(x gate) * (x up).
         bias: every product adds a bias.
     """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from clearhead.errors import SpecError
-from clearhead.ops.textbook import linear, scores, tables, tokens
+from clearhead.ops import Operation
+from clearhead.ops.textbook import linear, scores, tables
 from clearhead.spec.block import Block
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
@@ -24,12 +25,14 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
         types: adds the row of ``embedding.type.weight`` (type, model) that ``type`` (token), whole numbers, names.
         positions: adds a learned row of ``embedding.position.weight`` (position, model) for each position (GPT-2).
         norm: a norm of the sum (BERT).
+        pad: positions count all tokens but this one, from the row behind its own (RoBERTa); None for all from row 0.
     """
 
     scale: float | None = None
     types: bool = False
     positions: bool = False
     norm: Norm | None = None
+    pad: int | None = None
 
     def write(self, draft: Draft, past: str | None = None) -> str:
         """Writes the lines onto a draft; returns the name of the last. ``past`` is a cache, for its length."""
@@ -44,8 +47,13 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
             row = draft.write("embedding.type", tables.look_up, types, TOKENS)
             out = draft.write(names["typed"], linear.add, f"{out} {row}", TOKENS)
         if self.positions:
-            out = draft.write(names["placed"], linear.add, f"{out} {_positions(draft, out, past)}", TOKENS)
+            row = _positions(draft, out, past) if self.pad is None else self._real_positions(draft)
+            out = draft.write(names["placed"], linear.add, f"{out} {row}", TOKENS)
         return out if self.norm is None else self.norm.write(draft, out, name="embedding")
+
+    def _real_positions(self, draft: Draft) -> str:
+        operands = f"{draft.give('embedding.position.weight', 'position model')} token"
+        return draft.write("embedding.position", tables.rows_of_real, operands, TOKENS, pad=self.pad)
 
     def _names(self) -> dict[str, str]:
         """The names of the sums on the way; the last is that of the whole, or of what the norm reads."""
@@ -93,6 +101,7 @@ class Head(Spec, frozen=True):
         tied: the products are with the rows of ``embedding.weight``.
         bias: adds a bias.
         softcap: bends logits into -softcap .. softcap with tanh (Gemma 2).
+        scale: logits are multiplied with this (Cohere, Granite); None for not.
         transform: a product, this activation and a norm stand before (BERT's masked language model).
         eps: of that norm.
     """
@@ -103,6 +112,7 @@ class Head(Spec, frozen=True):
     softcap: float | None = None
     transform: Activation | None = None
     eps: float = 1e-12
+    scale: float | None = None
 
     def write(self, draft: Draft, source: str) -> str:
         """Writes the lines onto a draft; returns the name of the last, ``logits``."""
@@ -111,18 +121,21 @@ class Head(Spec, frozen=True):
         if self.transform is not None:
             source = self._transformed(draft, source, self.transform)
         column = "vocabulary" if self.reads == "tokens" else "class"
-        names = ["logits"]
-        if self.softcap is not None:
-            names.insert(0, "logits.uncapped")
-        if self.bias:
-            names.insert(0, "logits.product")
         axes = f"token {column}"
         weight = "embedding.weight" if self.tied else draft.give("logits.weight", f"model {column}")
         product = linear.matmul_transposed if self.tied else linear.matmul
-        out = draft.write(names.pop(0), product, f"{source} {weight}", axes)
+        steps: list[tuple[str, Operation, str, dict[str, object]]] = [("product", product, f"{source} {weight}", {})]
         if self.bias:
-            out = draft.write(names.pop(0), linear.bias, f"{out} {draft.give('logits.bias', column)}", axes)
-        return out if self.softcap is None else draft.write(names.pop(0), scores.softcap, out, axes, cap=self.softcap)
+            steps.append(("biased", linear.bias, draft.give("logits.bias", column), {}))
+        if self.scale is not None:
+            steps.append(("scaled", scores.scale, "", {"factor": self.scale}))
+        if self.softcap is not None:
+            steps.append(("capped", scores.softcap, "", {"cap": self.softcap}))
+        out = ""
+        for number, (step, operation, operands, parameters) in enumerate(steps, start=1):
+            name = "logits" if number == len(steps) else f"logits.{step}"
+            out = draft.write(name, operation, f"{out} {operands}", axes, **parameters)
+        return out
 
     def _transformed(self, draft: Draft, source: str, activation: Activation) -> str:
         product = _affine(draft, "transform", source)
@@ -148,14 +161,15 @@ class Transformer(Spec, frozen=True):
         embedding: how tokens, or an image's patches, become rows.
         layers: the blocks in order. All share ``padding`` (key), booleans, if their attention asks for it.
         norm: the last norm; None for none.
-        pooler: adds ``pooled``, tanh of the first token's product with ``pooler.weight`` plus ``pooler.bias`` (BERT).
+        pooler: adds ``pooled``: this activation of the first token's product with ``pooler.weight`` plus
+            ``pooler.bias`` (BERT: tanh); None for not.
         head: what gives ``logits``; None for a model without.
     """
 
     embedding: Embedding | Patches
     layers: tuple[Block, ...]
     norm: Norm | None = None
-    pooler: bool = False
+    pooler: Activation | None = None
     head: Head | None = None
 
     def __post_init__(self) -> None:
@@ -163,7 +177,7 @@ class Transformer(Spec, frozen=True):
         if not self.layers:
             raise SpecError("layers expects one block or more, got none.")
         if self.head and self.head.reads == "pooled" and not self.pooler:
-            raise SpecError("the head reads what was pooled, and there is no pooler. Set pooler = true.")
+            raise SpecError("the head reads what was pooled, and there is no pooler. Set pooler = tanh.")
         if self.head and self.head.tied and isinstance(self.embedding, Patches):
             raise SpecError("the head is tied to embeddings of tokens, and there are only patches. Set tied = false.")
 
@@ -182,11 +196,11 @@ class Transformer(Spec, frozen=True):
             stream = block.write(draft.inside(f"layers.{number}"), stream, padding)
         if self.norm is not None:
             stream = self.norm.write(draft, stream)
-        pooled = self._pooled(draft, stream) if self.pooler else stream
+        pooled = stream if self.pooler is None else self._pooled(draft, stream, self.pooler)
         if self.head is not None:
             self.head.write(draft, pooled if self.head.reads == "pooled" else stream)
         return draft.working(label_base=0)
 
-    def _pooled(self, draft: Draft, stream: str) -> str:
+    def _pooled(self, draft: Draft, stream: str, activation: Activation) -> str:
         first = draft.write("pooler.first", tables.first_token, stream, TOKENS)
-        return draft.write("pooled", tokens.tanh, _affine(draft, "pooler", first), TOKENS)
+        return draft.write("pooled", ACTIVATIONS[activation], _affine(draft, "pooler", first), TOKENS)

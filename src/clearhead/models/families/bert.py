@@ -1,13 +1,34 @@
-"""Encoders of text: BERT, MiniLM, RoBERTa."""
+"""Encoders of text: BERT, MiniLM, RoBERTa, XLM-R, CamemBERT."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.models.families.parts import ACTIVATIONS, SIZES, affine, norm
-from clearhead.models.family import Family, key
+from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, sizes
+from clearhead.models.family import Family
+from clearhead.models.key import key
 
-_BERT_LAYER = "encoder.layer.{n}."
+LAYER = "encoder.layer.{n}."
+
+
+def _norm(ours: str, theirs: str) -> dict[str, tuple[str, str]]:
+    """The gain and the bias of a norm; the first checkpoints call them gamma and beta."""
+    return {
+        f"{ours}.gain": (f"{theirs}.weight", f"{theirs}.gamma"),
+        f"{ours}.bias": (f"{theirs}.bias", f"{theirs}.beta"),
+    }
+
+
+_EPS = key("layer_norm_eps", default=1e-12)
+_NORM = {"kind": "layer", "eps": _EPS}
+_HEAD = {"head.reads": "tokens", "head.bias": True}
+_MASKED = {
+    **_HEAD,
+    "head.eps": _EPS,
+    "head.transform": activation("hidden_act", default="gelu"),
+    "head.tied": key("tie_word_embeddings", default=True),
+    "pooler": None,
+}
 
 BERT = Family(
     name="bert",
@@ -15,38 +36,35 @@ BERT = Family(
         "BertModel", "BertForMaskedLM", "BertForSequenceClassification", "BertForTokenClassification",
         "BertForQuestionAnswering", "BertLMHeadModel",
     ),
-    conventions={
-        **SIZES,
-        "causal": key("is_decoder", default=False),
-        "norm": "layer",
-        "eps": key("layer_norm_eps", default=1e-12),
+    spec={
+        **sizes(),
+        **{f"{place}.{name}": value for place in ("norm", "embedding.norm") for name, value in _NORM.items()},
+        "final_norm": None,
         "placement": "post",
-        "final_norm": False,
-        "bias": True,
-        "activation": key("hidden_act", default="gelu", words=ACTIVATIONS),
-        "mlp_bias": True,
-        "positions": True,
-        "types": True,
-        "embedding_norm": True,
-        "head": None,
-        "pooler": False,
+        "attention.causal": key("is_decoder", default=False),
+        "attention.bias": EVERYWHERE,
+        "mlp.activation": activation("hidden_act", default="gelu"),
+        "mlp.bias": True,
+        "embedding.positions": True,
+        "embedding.types": True,
+        "pooler": None,
     },
     arrays={
         "embedding.weight": "embeddings.word_embeddings.weight",
         "embedding.position.weight": "embeddings.position_embeddings.weight",
         "embedding.type.weight": "embeddings.token_type_embeddings.weight",
-        **norm("embedding", "embeddings.LayerNorm"),
-        **affine("layers.{n}.attention.query", _BERT_LAYER + "attention.self.query", "linear heads"),
-        **affine("layers.{n}.attention.key", _BERT_LAYER + "attention.self.key", "linear heads"),
-        **affine("layers.{n}.attention.value", _BERT_LAYER + "attention.self.value", "linear heads"),
-        **affine("layers.{n}.attention.output", _BERT_LAYER + "attention.output.dense"),
-        **norm("layers.{n}.attention.norm", _BERT_LAYER + "attention.output.LayerNorm"),
-        **affine("layers.{n}.mlp.up", _BERT_LAYER + "intermediate.dense"),
-        **affine("layers.{n}.mlp.output", _BERT_LAYER + "output.dense"),
-        **norm("layers.{n}.mlp.norm", _BERT_LAYER + "output.LayerNorm"),
+        **_norm("embedding", "embeddings.LayerNorm"),
+        **affine("layers.{n}.attention.query", LAYER + "attention.self.query", "linear heads"),
+        **affine("layers.{n}.attention.key", LAYER + "attention.self.key", "linear heads"),
+        **affine("layers.{n}.attention.value", LAYER + "attention.self.value", "linear heads"),
+        **affine("layers.{n}.attention.output", LAYER + "attention.output.dense"),
+        **_norm("layers.{n}.attention.norm", LAYER + "attention.output.LayerNorm"),
+        **affine("layers.{n}.mlp.up", LAYER + "intermediate.dense"),
+        **affine("layers.{n}.mlp.output", LAYER + "output.dense"),
+        **_norm("layers.{n}.mlp.norm", LAYER + "output.LayerNorm"),
         **affine("pooler", "pooler.dense"),
         **affine("transform", "cls.predictions.transform.dense"),
-        **norm("transform.norm", "cls.predictions.transform.LayerNorm"),
+        **_norm("transform.norm", "cls.predictions.transform.LayerNorm"),
         "logits.weight": (
             "cls.predictions.decoder.weight: linear", "classifier.weight: linear", "qa_outputs.weight: linear",
         ),
@@ -54,46 +72,59 @@ BERT = Family(
     },
     prefixes=("", "bert."),
     by_architecture={
-        "BertModel": {"pooler": True},
-        "BertForMaskedLM": {
-            "head": "tokens", "head_bias": True, "transform": key("hidden_act", default="gelu", words=ACTIVATIONS),
-            "tied": key("tie_word_embeddings", default=True),
-        },
-        "BertLMHeadModel": {
-            "head": "tokens", "head_bias": True, "transform": key("hidden_act", default="gelu", words=ACTIVATIONS),
-            "tied": key("tie_word_embeddings", default=True),
-        },
-        "BertForSequenceClassification": {"head": "pooled", "head_bias": True, "pooler": True},
-        "BertForTokenClassification": {"head": "tokens", "head_bias": True},
-        "BertForQuestionAnswering": {"head": "tokens", "head_bias": True},
+        "BertModel": {**BASE, "pooler": "tanh"},
+        "BertForMaskedLM": _MASKED,
+        "BertLMHeadModel": _MASKED,
+        "BertForSequenceClassification": {"head.reads": "pooled", "head.bias": True, "pooler": "tanh"},
+        "BertForTokenClassification": _HEAD,
+        "BertForQuestionAnswering": _HEAD,
     },
-    refused={"position_embedding_type": "relative_key", "add_cross_attention": True},
+    fixed={"position_embedding_type": ("absolute", None)},
+    spare={
+        "*embeddings.position_ids": "the numbers 0, 1, 2 ...",
+        "cls.seq_relationship.*": "the head that judges whether one sentence follows another",
+    },
 )  # fmt: skip
+
+_ROBERTA = {
+    **{path: value for path, value in BERT.spec.items() if path != "attention.causal"},
+    "attention.causal": key("is_decoder", default=False),
+    "embedding.pad": key("pad_token_id", default=1),
+}
 
 ROBERTA = replace(
     BERT,
     name="roberta",
-    architectures=(
-        "RobertaModel", "RobertaForMaskedLM", "RobertaForSequenceClassification", "RobertaForTokenClassification",
-        "XLMRobertaModel", "XLMRobertaForMaskedLM", "XLMRobertaForSequenceClassification",
+    architectures=tuple(
+        prefix + ending
+        for prefix in ("Roberta", "XLMRoberta", "Camembert")
+        for ending in (
+            "Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
+        )
     ),
+    spec=_ROBERTA,
     arrays={
         **BERT.arrays,
-        "embedding.position.weight": "embeddings.position_embeddings.weight: skip-two",
         "pooler.weight": ("pooler.dense.weight: linear", "classifier.dense.weight: linear"),
         "pooler.bias": ("pooler.dense.bias", "classifier.dense.bias"),
         **affine("transform", "lm_head.dense"),
-        **norm("transform.norm", "lm_head.layer_norm"),
+        **_norm("transform.norm", "lm_head.layer_norm"),
         "logits.weight": (
             "lm_head.decoder.weight: linear", "classifier.out_proj.weight: linear", "classifier.weight: linear",
+            "qa_outputs.weight: linear",
         ),
-        "logits.bias": ("lm_head.decoder.bias", "lm_head.bias", "classifier.out_proj.bias", "classifier.bias"),
+        "logits.bias": (
+            "lm_head.decoder.bias", "lm_head.bias", "classifier.out_proj.bias", "classifier.bias", "qa_outputs.bias",
+        ),
     },
     prefixes=("", "roberta."),
     by_architecture={
-        prefix + architecture.removeprefix("Bert"): {**says, **({"transform": "gelu"} if "transform" in says else {})}
-        for prefix in ("Roberta", "XLMRoberta")
-        for architecture, says in BERT.by_architecture.items()
+        prefix + architecture.removeprefix("Bert"): {
+            **paths, **({"head.transform": "gelu"} if "head.transform" in paths else {}),
+        }
+        for prefix in ("Roberta", "XLMRoberta", "Camembert")
+        for architecture, paths in BERT.by_architecture.items()
+        if architecture != "BertLMHeadModel"
     },
 )  # fmt: skip
-"""As BERT, with two unused rows before the positions, and GELU in the masked language model whatever the MLPs have."""
+"""As BERT, with positions that pass over padding, and GELU in the masked language model whatever the MLPs have."""

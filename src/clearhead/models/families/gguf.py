@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.models.families.parts import affine
-from clearhead.models.family import Family, key, required
+from clearhead.models.families.parts import QKV, affine, norms, sizes
+from clearhead.models.family import Family
+from clearhead.models.key import key
+from clearhead.models.rope import GgufRope
 
 _BLOCK = "blk.{n}."
+_EPS = key("attention.layer_norm_rms_epsilon", default=1e-6)
 
 GGUF_LLAMA = Family(
     name="llama (GGUF)",
     architectures=("llama",),
-    conventions={
-        "layers": required("block_count"),
-        "width": required("embedding_length"),
-        "heads": required("attention.head_count"),
-        "kv_heads": key("attention.head_count_kv"),
+    spec={
+        **sizes(("block_count",), ("embedding_length",), ("attention.head_count",)),
+        **norms("rms", _EPS),
         "depth": key("attention.key_length"),
-        "window": key("attention.sliding_window"),
-        "rotary": "half",
-        "rotary_base": key("rope.freq_base", default=10000.0),
-        "norm": "rms",
-        "eps": key("attention.layer_norm_rms_epsilon", default=1e-6),
-        "activation": "silu",
-        "gated": True,
+        "placement": "pre",
+        "attention.kv_heads": key("attention.head_count_kv"),
+        "attention.causal": True,
+        "attention.rotary": GgufRope(),
+        "mlp.activation": "silu",
+        "mlp.gated": True,
+        "head.tied": True,
     },
     arrays={
         "embedding.weight": "token_embd.weight",
@@ -34,6 +35,7 @@ GGUF_LLAMA = Family(
         **affine("layers.{n}.attention.output", _BLOCK + "attn_output"),
         "layers.{n}.attention.query.norm.gain": _BLOCK + "attn_q_norm.weight",
         "layers.{n}.attention.key.norm.gain": _BLOCK + "attn_k_norm.weight",
+        "layers.{n}.attention.rotary.factors": "rope_freqs.weight",
         "layers.{n}.attention.norm.gain": _BLOCK + "attn_norm.weight",
         **affine("layers.{n}.mlp.gate", _BLOCK + "ffn_gate"),
         **affine("layers.{n}.mlp.up", _BLOCK + "ffn_up"),
@@ -42,12 +44,19 @@ GGUF_LLAMA = Family(
         "norm.gain": "output_norm.weight",
         "logits.weight": "output.weight: linear",
     },
-    refused={"rope.scaling.type": "yarn"},
-    refused_arrays=("rope_freqs.weight",),
+    fixed={"expert_count": (0,), "expert_used_count": (0,), "attention.causal": (True,)},
+    without_effect={
+        "feed_forward_length": "is a size that the arrays have",
+        "attention.value_length": "is a size that the arrays have",
+        "attention.sliding_window": "llama.cpp has no window in this architecture",
+        "general.*": "says what the model is called or meant for",
+        "quantize.*": "says how the file was made",
+    },
+    transformers=False,
 )
 """Llama as llama.cpp keeps it: the rows of queries and keys in the order of interleaved rotary positions."""
 
-_GGUF_QWEN = replace(
+_QWEN = replace(
     GGUF_LLAMA,
     arrays={
         **GGUF_LLAMA.arrays,
@@ -57,14 +66,11 @@ _GGUF_QWEN = replace(
 )
 
 GGUF_QWEN2 = replace(
-    _GGUF_QWEN,
-    name="qwen2 (GGUF)",
-    architectures=("qwen2",),
-    conventions={**GGUF_LLAMA.conventions, "bias": ("query", "key", "value")},
+    _QWEN, name="qwen2 (GGUF)", architectures=("qwen2",), spec={**GGUF_LLAMA.spec, "attention.bias": QKV}
 )
 GGUF_QWEN3 = replace(
-    _GGUF_QWEN,
+    _QWEN,
     name="qwen3 (GGUF)",
     architectures=("qwen3",),
-    conventions={**GGUF_LLAMA.conventions, "qk_norm": True},
+    spec={**GGUF_LLAMA.spec, "attention.qk_norm.kind": "rms", "attention.qk_norm.eps": _EPS},
 )

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from clearhead.models.families.parts import ACTIVATIONS, SIZES, affine, norm
-from clearhead.models.family import Family, key, required
+from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, biased, norm, norms, sizes
+from clearhead.models.family import Family
+from clearhead.models.key import choice, key
+from clearhead.models.rope import Rope
 
 _FUSED = "h.{n}.attn.c_attn"
+
+_SUMMARY = "belongs to a head for multiple choice"
 
 GPT2 = Family(
     name="gpt2",
     architectures=("GPT2LMHeadModel", "GPT2Model"),
-    conventions={
-        "layers": required("n_layer", "num_hidden_layers"),
-        "width": required("n_embd", "hidden_size"),
-        "heads": required("n_head", "num_attention_heads"),
-        "norm": "layer",
-        "eps": key("layer_norm_epsilon", default=1e-5),
-        "bias": True,
-        "activation": key("activation_function", default="gelu-tanh", words=ACTIVATIONS),
-        "mlp_bias": True,
-        "positions": True,
-        "tied": key("tie_word_embeddings", default=True),
+    spec={
+        **sizes(("num_hidden_layers", "n_layer"), ("hidden_size", "n_embd"), ("num_attention_heads", "n_head")),
+        **norms("layer", key("layer_norm_epsilon", default=1e-5)),
+        "placement": "pre",
+        "attention.causal": True,
+        "attention.bias": EVERYWHERE,
+        "mlp.activation": activation("activation_function", default="gelu-tanh"),
+        "mlp.bias": True,
+        "embedding.positions": True,
+        "head.tied": key("tie_word_embeddings", default=True),
     },
     arrays={
         "embedding.weight": "wte.weight",
         "embedding.position.weight": "wpe.weight",
-        "layers.{n}.attention.query.weight": _FUSED + ".weight: query heads",
-        "layers.{n}.attention.query.bias": _FUSED + ".bias: query heads",
-        "layers.{n}.attention.key.weight": _FUSED + ".weight: key heads",
-        "layers.{n}.attention.key.bias": _FUSED + ".bias: key heads",
-        "layers.{n}.attention.value.weight": _FUSED + ".weight: value heads",
-        "layers.{n}.attention.value.bias": _FUSED + ".bias: value heads",
+        **{
+            f"layers.{{n}}.attention.{part}.{end}": f"{_FUSED}.{end}: {part} heads"
+            for part in ("query", "key", "value")
+            for end in ("weight", "bias")
+        },
         **affine("layers.{n}.attention.output", "h.{n}.attn.c_proj", ""),
         **norm("layers.{n}.attention.norm", "h.{n}.ln_1"),
         **affine("layers.{n}.mlp.up", "h.{n}.mlp.c_fc", ""),
@@ -40,8 +42,16 @@ GPT2 = Family(
         "logits.weight": "lm_head.weight: linear",
     },
     prefixes=("", "transformer."),
-    by_architecture={"GPT2Model": {"head": None, "tied": False}},
-    refused={"scale_attn_by_inverse_layer_idx": True, "scale_attn_weights": False, "add_cross_attention": True},
+    by_architecture={"GPT2Model": BASE},
+    fixed={"scale_attn_by_inverse_layer_idx": (False,), "scale_attn_weights": (True,)},
+    without_effect={
+        "reorder_and_upcast_attn": "says how the same numbers are computed",
+        "summary_type": _SUMMARY,
+        "summary_use_proj": _SUMMARY,
+        "summary_activation": _SUMMARY,
+        "summary_proj_to_labels": _SUMMARY,
+    },
+    spare={"*h.*.attn.bias": "the causal mask", "*h.*.attn.masked_bias": "minus infinity, for the causal mask"},
 )
 
 _NEOX = "layers.{n}."
@@ -50,21 +60,16 @@ _NEOX_FUSED = _NEOX + "attention.query_key_value"
 NEOX = Family(
     name="gpt_neox",
     architectures=("GPTNeoXForCausalLM", "GPTNeoXModel"),
-    conventions={
-        **SIZES,
-        "norm": "layer",
-        "eps": key("layer_norm_eps", default=1e-5),
-        "parallel": key("use_parallel_residual", default=True),
-        "bias": key("attention_bias", default=True),
-        "rotary": "half",
-        "rotary_base": key("rotary_emb_base", "rope_theta", "rope_parameters.rope_theta", default=10000.0),
-        "rotary_share": key(
-            "rotary_pct", "partial_rotary_factor", "rope_parameters.partial_rotary_factor", default=0.25
-        ),
-        "rotary_scaling": key("rope_scaling", "rope_parameters"),
-        "activation": key("hidden_act", default="gelu", words=ACTIVATIONS),
-        "mlp_bias": True,
-        "tied": key("tie_word_embeddings", default=False),
+    spec={
+        **sizes(),
+        **norms("layer", key("layer_norm_eps", default=1e-5)),
+        "placement": choice(key("use_parallel_residual", default=True), {True: "parallel", False: "pre"}),
+        "attention.causal": True,
+        "attention.bias": biased("attention_bias", default=True),
+        "attention.rotary": Rope(theta_names=("rotary_emb_base",), share=0.25, share_names=("rotary_pct",)),
+        "mlp.activation": activation("hidden_act", default="gelu"),
+        "mlp.bias": True,
+        "head.tied": key("tie_word_embeddings", default=False),
     },
     arrays={
         "embedding.weight": "embed_in.weight",
@@ -73,6 +78,8 @@ NEOX = Family(
             for part in ("query", "key", "value")
             for end, words in (("weight", "linear"), ("bias", ""))
         },
+        "layers.{n}.attention.rotary.short": key("rope_scaling.short_factor", "rope_parameters.short_factor"),
+        "layers.{n}.attention.rotary.long": key("rope_scaling.long_factor", "rope_parameters.long_factor"),
         **affine("layers.{n}.attention.output", _NEOX + "attention.dense"),
         **norm("layers.{n}.attention.norm", _NEOX + "input_layernorm"),
         **affine("layers.{n}.mlp.up", _NEOX + "mlp.dense_h_to_4h"),
@@ -82,5 +89,13 @@ NEOX = Family(
         "logits.weight": ("embed_out.weight: linear", "lm_head.weight: linear"),
     },
     prefixes=("", "gpt_neox."),
-    by_architecture={"GPTNeoXModel": {"head": None}},
+    by_architecture={"GPTNeoXModel": BASE},
+    without_effect={
+        "is_decoder": "Transformers does not read it in this family",
+    },
+    spare={
+        "*.attention.bias": "the causal mask",
+        "*.attention.masked_bias": "minus infinity, for the causal mask",
+        "*rotary_emb.inv_freq": "rotary frequencies, which are computed from the config",
+    },
 )

@@ -2,21 +2,71 @@
 
 from __future__ import annotations
 
-from clearhead.models.family import required
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.models.key import Key, Layers, choice, key, required
 
 ACTIVATIONS = {
     "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh",
-    "gelu_fast": "gelu-tanh", "silu": "silu", "swish": "silu", "relu": "relu",
+    "gelu_python_tanh": "gelu-tanh", "gelu_fast": "gelu-tanh", "gelu_accurate": "gelu-tanh", "silu": "silu",
+    "swish": "silu", "relu": "relu", "relu2": "relu-squared", "quick_gelu": "gelu-sigmoid", "tanh": "tanh",
 }  # fmt: skip
 """Hugging Face's names of activations."""
 
-SIZES = {
-    "layers": required("num_hidden_layers"),
-    "width": required("hidden_size"),
-    "heads": required("num_attention_heads"),
-}
+EVERYWHERE = ("query", "key", "value", "output")
+QKV = ("query", "key", "value")
 
-ROPE_SHARE = "partial_rotary_factor", "rope_parameters.partial_rotary_factor"
+BASE = {"head": None}
+"""A model without logits."""
+
+SLIDING, FULL = "sliding_attention", "full_attention"
+
+
+def sizes(
+    layers: tuple[str, ...] = ("num_hidden_layers",),
+    width: tuple[str, ...] = ("hidden_size",),
+    heads: tuple[str, ...] = ("num_attention_heads",),
+) -> dict[str, Any]:
+    """The sizes that every config states, under these names."""
+    return {"layers": required(*layers), "width": required(*width), "attention.heads": required(*heads)}
+
+
+def norms(kind: str, eps: Any, **more: Any) -> dict[str, Any]:
+    """The norm of a block's halves and the last one, which are of one kind in most families."""
+    stated = {"kind": kind, "eps": eps, **more}
+    return {f"{place}.{name}": value for place in ("norm", "final_norm") for name, value in stated.items()}
+
+
+def activation(*names: str, default: str) -> Key:
+    """The activation of an MLP, by Hugging Face's names; the default as in our spec."""
+    return key(*names, default=default, words=ACTIVATIONS)
+
+
+def biased(*names: str, default: bool, projections: tuple[str, ...] = EVERYWHERE) -> Key:
+    """The projections that add a bias, if the config says so."""
+    return key(*names, default=projections if default else (), words={True: projections, False: (), None: ()})
+
+
+def windows(width: Key, kinds: Layers) -> Any:
+    """A window in the layers of one kind."""
+    return choice(kinds, {SLIDING: width, FULL: None})
+
+
+def every(layer: int, pattern: int) -> str:
+    """A full layer after each pattern - 1 with a window."""
+    return SLIDING if (layer + 1) % pattern else FULL
+
+
+def inverse_root(number: float) -> float:
+    """1 / sqrt(number)."""
+    return 1 / math.sqrt(number)
+
+
+def inverse(number: float) -> float:
+    """1 / number."""
+    return 1 / number
 
 
 def affine(ours: str, theirs: str, words: str = "linear", bias: str = "") -> dict[str, str]:
@@ -28,3 +78,8 @@ def affine(ours: str, theirs: str, words: str = "linear", bias: str = "") -> dic
 def norm(ours: str, theirs: str, words: str = "") -> dict[str, str]:
     """The gain and the bias of a norm; the words are for the gain."""
     return {f"{ours}.gain": f"{theirs}.weight: {words}", f"{ours}.bias": f"{theirs}.bias"}
+
+
+def without(table: Mapping[str, Any], *paths: str) -> dict[str, Any]:
+    """A table without some of its rows."""
+    return {path: value for path, value in table.items() if path not in paths}

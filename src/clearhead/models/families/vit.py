@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from clearhead.models.families.parts import ACTIVATIONS, SIZES, affine, norm
-from clearhead.models.family import Family, key
+from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, norm, norms, sizes
+from clearhead.models.family import Family
+from clearhead.models.key import key
+from clearhead.spec import Patches
 
 
 def _vit(ours: str, new: str, old: str, words: str = "linear") -> dict[str, tuple[str, ...]]:
@@ -12,20 +14,21 @@ def _vit(ours: str, new: str, old: str, words: str = "linear") -> dict[str, tupl
     return {name: (after[name], before[name]) for name in after}
 
 
+_BIASES = key("qkv_bias", default=EVERYWHERE, words={True: EVERYWHERE, False: ("output",)})
+
 VIT = Family(
     name="vit",
     architectures=("ViTModel", "ViTForImageClassification"),
-    conventions={
-        **SIZES,
-        "causal": False,
-        "patches": True,
-        "norm": "layer",
-        "eps": key("layer_norm_eps", default=1e-12),
-        "bias": key("qkv_bias", default=True),
-        "output_bias": True,
-        "activation": key("hidden_act", default="gelu", words=ACTIVATIONS),
-        "mlp_bias": True,
-        "head": None,
+    spec={
+        **sizes(),
+        **norms("layer", key("layer_norm_eps", default=1e-12)),
+        "placement": "pre",
+        "attention.causal": False,
+        "attention.bias": _BIASES,
+        "mlp.activation": activation("hidden_act", default="gelu"),
+        "mlp.bias": True,
+        "embedding": Patches(),
+        "pooler": None,
     },
     arrays={
         "embedding.class": "embeddings.cls_token: flat",
@@ -51,7 +54,15 @@ VIT = Family(
     },
     prefixes=("", "vit."),
     by_architecture={
-        "ViTModel": {"pooler": True},
-        "ViTForImageClassification": {"head": "first", "head_bias": True},
+        "ViTModel": {**BASE, "pooler": activation("pooler_act", default="tanh")},
+        "ViTForImageClassification": {"head.reads": "first", "head.bias": True},
     },
+    without_effect={
+        "image_size": "is a size that the arrays have",
+        "patch_size": "is a size that the arrays have",
+        "num_channels": "is a size that the arrays have",
+        "pooler_output_size": "is a size that the arrays have",
+        "encoder_stride": "belongs to a head that restores images",
+    },
+    spare={"*embeddings.mask_token": "stands for patches that training leaves out"},
 )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clearhead.expr import Size, formula, indices, same, where
-from clearhead.expr.formula import broadcast
+from clearhead.expr import Expr, Size, formula, indices, same, total, where
+from clearhead.expr.formula import Operand, broadcast
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting, operation
 
@@ -21,6 +21,20 @@ def look_up(xp: Namespace, table: Array, token: Array) -> Array:
     token = xp.reshape(token, (1,) * (rank - 1 - token.ndim) + tuple(token.shape))
     rows = xp.broadcast_to(token[..., None], (*token.shape, width))
     return xp.take_along_axis(table, rows, axis=-2)
+
+
+def _place(token: Operand, pad: int) -> Expr:
+    before = total(t, where(t < i + 1, where(same(token[t], pad), 0, 1), 0))
+    return where(same(token[i], pad), pad, pad + before)
+
+
+@operation(lambda pad: formula("v m, i -> i m", lambda table, token: table[_place(token, pad), m], t=Size("i")))
+def rows_of_real(xp: Namespace, table: Array, token: Array, *, pad: int) -> Array:
+    """The rows of a table for positions that count no padding, from the one behind its own (RoBERTa)."""
+    real = xp.astype(token != pad, token.dtype)
+    places = counting(xp, token.shape[-1], token)
+    so_far = xp.sum(xp.where(places <= places[:, None], real[..., None, :], 0), axis=-1)
+    return look_up.code(xp, table, so_far * real + pad)
 
 
 @operation(lambda offset: formula("v m, i c -> i m", lambda table, x: table[i + offset, m]))

@@ -14,7 +14,7 @@ from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, Remark, operation
 from clearhead.ops.textbook.erf import erfc
 
-i, m, k, t = indices("i m k t")
+d, h, i, m, k, n, t = indices("d h i m k n t")
 
 
 def _is_flat(xp: Namespace, out: Array, x: Array) -> Array:
@@ -175,3 +175,44 @@ def gelu_tanh(xp: Namespace, x: Array) -> Array:
 def tanh(xp: Namespace, x: Array) -> Array:
     """The hyperbolic tangent of the value."""
     return xp.tanh(x)
+
+
+@operation(lambda: formula("i m -> i m", lambda x: call("max", x[i, m], 0) ** 2))
+def relu_squared(xp: Namespace, x: Array) -> Array:
+    """The square of the value where it is positive, 0 elsewhere (So et al. 2021)."""
+    positive = xp.where(x <= 0, 0.0, x)
+    return positive * positive
+
+
+@operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -1.702 * x[i, m]))))
+def gelu_sigmoid(xp: Namespace, x: Array) -> Array:
+    """GELU by its sigmoid approximation (Hendrycks and Gimpel 2016, section 2), also called quick GELU."""
+    part = xp.exp(-1.702 * xp.abs(x))
+    return x * xp.where(x < 0, part, 1.0) / (1 + part)
+
+
+@operation(lambda limit: formula("h i d -> h i d", lambda x: -call("max", -call("max", x[h, i, d], -limit), -limit)))
+def clip(xp: Namespace, x: Array, *, limit: float) -> Array:
+    """Values beyond -limit .. limit set to these (OLMo's clip_qkv)."""
+    return xp.where(x < -limit, -limit, xp.where(x > limit, limit, x))
+
+
+@operation(
+    lambda eps: formula(
+        "h i d -> h i d",
+        lambda x: Let("square", mean((n, k), x[n, i, k] ** 2), x[h, i, d] / _root(Local("square"), eps)),
+        n=Size("h"),
+        k=Size("d"),
+    ),
+)
+def rms_norm_of_heads(xp: Namespace, x: Array, *, eps: float) -> Array:
+    """Each token of all heads together, divided by the root of its mean square (OLMo 2's queries and keys)."""
+    count = x.shape[-1] * x.shape[-3]
+    square = xp.sum(xp.sum(x * x, axis=-1, keepdims=True), axis=-3, keepdims=True) / count
+    return x / xp.sqrt(square + eps)
+
+
+@operation(lambda: formula("h i d, h d -> h i d", lambda x, gain: x[h, i, d] * gain[h, d]))
+def head_gain(xp: Namespace, x: Array, gain: Array) -> Array:
+    """Each column of each head times a number of its own."""
+    return x * gain[..., None, :]

@@ -1,0 +1,253 @@
+"""Rotary positions, as the configs of Transformers and the metadata of llama.cpp state them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from clearhead.errors import CheckpointError
+from clearhead.models.key import ABSENT, At, shown, within
+from clearhead.spec.rotary import Dynamic, Factors, Layout, Linear, Llama3Scaling, LongRope, Rotary, Scaling, Yarn
+
+OBJECTS = "rope_scaling", "rope_parameters"
+"""Where configs keep them: the older name counts, unless it is null or empty."""
+
+ENTRIES = {
+    "rope_theta", "rope_type", "type", "partial_rotary_factor", "factor", "original_max_position_embeddings",
+    "attention_factor", "beta_fast", "beta_slow", "short_factor", "long_factor", "low_freq_factor",
+    "high_freq_factor", "mscale", "mscale_all_dim", "truncate",
+}  # fmt: skip
+"""What may stand in such an object; what a kind of scaling does not use is without effect."""
+
+
+class Rope(Struct, frozen=True):
+    """The rotary positions of a family.
+
+    Attributes:
+        layout: which features turn together.
+        theta: the base where none is stated.
+        theta_names: where the base may stand beside the object of its own.
+        share: the share of a head's features that is turned, where none is stated; None for a family that turns all.
+        share_names: where the share may stand beside the object.
+        kind: the layers whose object within the object it is (Gemma 3); "" where all layers have one.
+        old: whether an older config's ``rope_scaling`` is meant for it.
+        words: other names of kinds of scaling.
+        context: the tokens of a text where the config does not say.
+        original: the tokens of training where the config does not say; None for ``context``.
+    """
+
+    layout: Layout = "half"
+    theta: float = 10000.0
+    theta_names: tuple[str, ...] = ("rope_theta",)
+    share: float | None = None
+    share_names: tuple[str, ...] = ("partial_rotary_factor",)
+    kind: str = ""
+    old: bool = True
+    words: Mapping[str, str] = {}
+    context: int = 2048
+    original: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All entries of a config that are read."""
+        contexts = "max_position_embeddings", "original_max_position_embeddings"
+        return (*OBJECTS, *self.theta_names, *self.share_names, *contexts)
+
+    def read(self, at: At) -> Rotary:
+        """The rotary positions of a layer.
+
+        Raises:
+            CheckpointError: a kind of scaling that is not known, or one that lacks something.
+        """
+        said = self._said(at.config)
+        word = said.get("rope_type", said.get("type", "default"))
+        kind = self.words.get(word, word) if isinstance(word, str) else word
+        base = said.get("rope_theta", _first(at.config, self.theta_names, self.theta))
+        turned = self._turned(at, said, kind)
+        try:
+            scaling, amplitude = self._scaling(kind, said, at, base=base, turned=turned)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise CheckpointError(
+                f"the config has rotary scaling of type {shown(kind)}, but lacks or garbles {str(error)[:60]}."
+            ) from None
+        width = None if turned == at.depth else turned
+        return Rotary(self.layout, base, width, scaling=scaling, amplitude=amplitude)
+
+    def _said(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The object that holds for this kind of layer."""
+        older, newer = (_object(config, name) for name in OBJECTS)
+        if not self.kind:
+            return _known(OBJECTS[0] if older else OBJECTS[1], older or newer)
+        _known(OBJECTS[1], newer, {"full_attention", "sliding_attention"})
+        own = _known(f"{OBJECTS[1]}.{self.kind}", _object(newer, self.kind))
+        return {**own, **_known(OBJECTS[0], older)} if self.old else own
+
+    def _turned(self, at: At, said: Mapping[str, Any], kind: Any) -> int:
+        """How many features of a head are turned."""
+        beside = _first(at.config, self.share_names, self.share)
+        share = said.get("partial_rotary_factor", beside)
+        if self.share is None and kind == "default":
+            return at.depth  # Transformers does not read the share in such a family
+        share = 1.0 if share is None else share
+        if self.share is None and share != 1:
+            raise CheckpointError(
+                f"the config has partial_rotary_factor = {shown(share)}, which the family does not have."
+            )
+        if not isinstance(share, (int, float)) or not 0 < share <= 1:
+            raise CheckpointError(f"the config has partial_rotary_factor = {shown(share)}; expects a share above 0.")
+        return int(at.depth * share)
+
+    def _scaling(
+        self, kind: Any, said: Mapping[str, Any], at: At, *, base: float, turned: int
+    ) -> tuple[Scaling | None, float | None]:
+        """How frequencies are scaled, and what cosines and sines are multiplied with."""
+        whole = _first(at.config, ("max_position_embeddings",), self.context)
+        trained = said.get("original_max_position_embeddings", whole)
+        if not self.kind:
+            own = trained if self.original is None else self.original
+            trained = _first(at.config, ("original_max_position_embeddings",), own)
+        factor = said.get("factor")
+        if kind == "default":
+            return None, None
+        if kind == "linear":
+            return Linear(float(said["factor"])), None
+        if kind == "dynamic":
+            return Dynamic(float(said["factor"]), int(whole)), None
+        if kind == "llama3":
+            fast, slow = float(said["high_freq_factor"]), float(said["low_freq_factor"])
+            return Llama3Scaling(float(said["factor"]), fast, slow, int(trained)), None
+        if kind == "yarn":
+            factor = said["factor"]
+        factor = float(whole / trained if factor is None else factor)
+        if kind == "yarn":
+            return _yarn(said, factor=factor, base=base, turned=turned, trained=trained), _mscale(said, factor)
+        if kind == "longrope":
+            stated = said.get("attention_factor")
+            usual = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
+            return LongRope(int(trained)), float(usual if stated is None else stated)
+        raise CheckpointError(
+            f"the config has rotary scaling of type {shown(kind)}; known are default, linear, dynamic, llama3, yarn "
+            f"and longrope. Checkpoints with another rotary scaling are not read."
+        )
+
+
+def _yarn(said: Mapping[str, Any], *, factor: float, base: float, turned: int, trained: int) -> Yarn:
+    """Where the ramp between kept and divided frequencies begins and ends (Peng et al. 2023, section 3.2)."""
+
+    def pair(turns: float) -> float:
+        return turned * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(base))
+
+    low, high = pair(said.get("beta_fast") or 32), pair(said.get("beta_slow") or 1)
+    if said.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, turned - 1)
+    return Yarn(factor, low, high if high != low else high + 0.001)
+
+
+def _mscale(said: Mapping[str, Any], factor: float) -> float:
+    """What cosines and sines are multiplied with under YaRN."""
+
+    def grown(by: float) -> float:
+        return 0.1 * by * math.log(factor) + 1 if factor > 1 else 1.0
+
+    if said.get("attention_factor") is not None:
+        return float(said["attention_factor"])
+    if said.get("mscale") and said.get("mscale_all_dim"):
+        return grown(said["mscale"]) / grown(said["mscale_all_dim"])
+    return grown(1.0)
+
+
+def _object(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = config.get(name)
+    if value is not None and not isinstance(value, Mapping):
+        raise CheckpointError(f"the config has {name} = {shown(value)}; expects an object with rope_type.")
+    return value or {}
+
+
+def _known(name: str, said: Mapping[str, Any], entries: set[str] = ENTRIES) -> Mapping[str, Any]:
+    """An object, all of whose entries are known.
+
+    Raises:
+        CheckpointError: one is not.
+    """
+    for each, value in said.items():
+        if each not in entries:
+            raise CheckpointError(
+                f"the config has {name}.{each[:60]} = {shown(value)}, and what such a rotary scaling is is not known."
+            )
+    return said
+
+
+def _first(config: Mapping[str, Any], names: tuple[str, ...], default: Any) -> Any:
+    found = (within(config, name) for name in names)
+    return next((value for value in found if value is not ABSENT), default)
+
+
+class GgufRope(Struct, frozen=True):
+    """The rotary positions of a family as llama.cpp reads them.
+
+    Attributes:
+        layout: which features turn together, once their rows are in our order.
+        factors: the array of numbers that frequencies are divided by (Llama 3.1), if a file has it.
+    """
+
+    layout: Layout = "half"
+    factors: str = "rope_freqs.weight"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All metadata that are read."""
+        scaling = (
+            "type", "factor", "original_context_length", "attn_factor", "yarn_attn_factor", "yarn_beta_fast",
+            "yarn_beta_slow", "finetuned",
+        )  # fmt: skip
+        return (
+            "context_length", "rope.freq_base", "rope.dimension_count", "rope.scale_linear",
+            *(f"rope.scaling.{name}" for name in scaling),
+        )  # fmt: skip
+
+    def read(self, at: At) -> Rotary:
+        """The rotary positions of a layer.
+
+        Raises:
+            CheckpointError: a kind of scaling that is not known, or one that lacks something.
+        """
+        base = at.config.get("rope.freq_base", 10000.0)
+        turned = at.config.get("rope.dimension_count", at.depth)
+        try:
+            scaling, amplitude = self._scaling(at, base=base, turned=turned)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise CheckpointError(
+                f"the metadata have rotary scaling that lacks or garbles {str(error)[:60]}."
+            ) from None
+        width = None if turned == at.depth else turned
+        return Rotary(self.layout, base, width, scaling=scaling, amplitude=amplitude)
+
+    def _scaling(self, at: At, *, base: float, turned: int) -> tuple[Scaling | None, float | None]:
+        said = {
+            name.removeprefix("rope.scaling."): v for name, v in at.config.items() if name.startswith("rope.scaling.")
+        }
+        plain = float(at.config.get("rope.scale_linear", 1.0))
+        kind = said.get("type", "none" if plain == 1 else "linear")
+        factor = float(said.get("factor", plain))
+        if self.factors in at.arrays:
+            if kind != "none" and factor != 1:
+                raise CheckpointError(f"the file has {self.factors} beside rotary scaling of type {shown(kind)}.")
+            return Factors(), None
+        if kind == "none" or (kind == "linear" and factor == 1):
+            return None, None
+        if kind == "linear":
+            return Linear(factor), None
+        if kind == "yarn":
+            trained: Any = said.get("original_context_length", at.config["context_length"])
+            beta = {"beta_fast": said.get("yarn_beta_fast"), "beta_slow": said.get("yarn_beta_slow")}
+            grown = float(said.get("yarn_attn_factor", said.get("attn_factor", 1.0)))
+            scaling = _yarn(beta, factor=factor, base=base, turned=turned, trained=trained)
+            return scaling, grown * (1 + 0.1 * math.log(factor))
+        raise CheckpointError(
+            f"the metadata have rotary scaling of type {shown(kind)}; known are none, linear and yarn, and the array "
+            f"{self.factors}. GGUF files with another rotary scaling are not read."
+        )

@@ -1,0 +1,170 @@
+"""Nothing of a checkpoint is passed over: what is not read is refused by name, or known to change no number."""
+
+import json
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from safetensors.numpy import load_file, save_file
+from tests.conformance.families import CONFIGURATIONS, made
+
+from clearhead.errors import CheckpointError
+from clearhead.models import FAMILIES, load
+from clearhead.models.checkpoint import Checkpoint, open_checkpoint
+from clearhead.models.loading import account_for
+from clearhead.models.tensors import Tensor, plain
+
+THINGS = ("attention", "rope", "mlp", "residual", "logit", "embedding", "norm", "head", "score", "layer")
+WORDS = ("warp", "twist", "sharpness", "tilt", "boost", "fold", "damping", "skew", "lift", "swirl")
+VALUES = (0.5, True, 3, "fancy", [1, 2], {"a": 1}, None, 1e-6, -1, False)
+FIELDS = {f"{thing}_{word}": value for thing in THINGS for word, value in zip(WORDS, VALUES, strict=True)}
+ARRAYS = [f"{thing}.{word}" for thing in THINGS for word in WORDS]
+
+
+def configuration(family):
+    """The first of the small configurations that is of a family."""
+    return next(name for name, (made_by, _, _) in CONFIGURATIONS.items() if made_by in family.architectures)
+
+
+@pytest.fixture(scope="module")
+def checkpoint_of(tmp_path_factory):
+    """A function that gives a small checkpoint of a family."""
+
+    def make(family):
+        if family.transformers:
+            folder = tmp_path_factory.mktemp("planted")
+            made(configuration(family)).save_pretrained(folder)
+            return open_checkpoint(folder)
+        return gguf_checkpoint(family)
+
+    return make
+
+
+def gguf_checkpoint(family):
+    """A small checkpoint as a GGUF file has it: metadata and arrays of ones."""
+    sizes = {"embedding_length": 12, "block_count": 1, "attention.head_count": 3, "context_length": 32}
+    names = {name: family.stored(name.replace("{n}", "0")) for name in family.arrays}
+    names = {given: next(stored) for given, stored in names.items()}
+    qk_norm, bias = "attention.qk_norm.kind" in family.spec, "attention.bias" in family.spec
+    shapes = {}
+    for given, stored in names.items():
+        if given.endswith("rotary.factors") or (given.endswith(("query.norm.gain", "key.norm.gain")) and not qk_norm):
+            continue
+        if given.endswith(".bias") and not (bias and given.split(".")[-2] in ("query", "key", "value")):
+            continue
+        per_head = given.endswith(("query.norm.gain", "key.norm.gain"))
+        shapes[stored] = (4,) if per_head else (12, 12) if given.endswith("weight") else (12,)
+    tensors = {
+        name: Tensor(name, plain("F32", "<f4"), shape, np.ones(shape, np.float32).view(np.uint8).reshape(-1))
+        for name, shape in shapes.items()
+    }
+    return Checkpoint("a.gguf", family.architectures[0], {**sizes, "general.name": "a"}, tensors)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_planted_entries_and_arrays_are_refused_by_name(family, checkpoint_of):
+    """Of 200 entries and arrays that nobody has heard of, planted one at a time, each is refused by its name."""
+    sound = checkpoint_of(family)
+    account_for(sound, family)
+    beside = list(sound.tensors)
+    for name, value in FIELDS.items():
+        planted = replace(sound, config={**sound.config, name: value})
+        with pytest.raises(CheckpointError, match=name):
+            account_for(planted, family)
+    account_for(planted, family, ignore=[name])
+    for number, name in enumerate(ARRAYS):
+        full = f"{beside[number % len(beside)].rpartition('.')[0]}.{name}".lstrip(".")
+        tensor = Tensor(full, plain("F32", "<f4"), (2,), np.zeros(8, np.uint8))
+        planted = replace(sound, tensors={**sound.tensors, full: tensor})
+        with pytest.raises(CheckpointError, match=name):
+            account_for(planted, family)
+    account_for(planted, family, ignore=[full])
+    assert len(FIELDS) + len(ARRAYS) == 200
+
+
+@pytest.fixture
+def edit(small):
+    """A function that changes the config of the small Llama, or adds arrays to it."""
+
+    def change(arrays=None, **entries):
+        path = small / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+        if arrays:
+            save_file(load_file(small / "model.safetensors") | arrays, small / "model.safetensors")
+        return small
+
+    return change
+
+
+Q = "model.layers.0.self_attn.q_proj"
+ONE = np.ones(1, np.float32)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        f"{Q}.weight_scale_inv", f"{Q}.weight_scale", f"{Q}.SCB", f"{Q}.qweight", f"{Q}.qzeros", f"{Q}.scales",
+        f"{Q}.weight.absmax", f"{Q}.weight.quant_map", f"{Q}.weight.quant_state.bitsandbytes__nf4",
+        f"{Q}.weight_packed", "model.layers.0.mlp.experts.gate_up_proj_blocks",
+        "model.layers.0.mlp.experts.gate_up_proj_scales",
+    ],
+)  # fmt: skip
+def test_quantised_weights_are_refused_when_loaded(edit, beside):
+    """Arrays that change the numbers of the weight beside them are named, and called quantised."""
+    with pytest.raises(CheckpointError, match=rf"quantised: {beside}"):
+        load(edit({beside: ONE}))
+
+
+def test_whole_numbers_are_no_weights(edit):
+    """A weight of whole numbers without scales is called quantised."""
+    with pytest.raises(CheckpointError, match=r"quantised: .*q_proj.weight holds I8 numbers"):
+        load(edit({f"{Q}.weight": np.ones((12, 12), np.int8)}))
+
+
+def test_a_stated_quantisation_is_refused(edit):
+    """What the config says of quantisation is believed, whatever the arrays are called."""
+    with pytest.raises(CheckpointError, match=r"quantised \(quantization_config: 'gptq'\)"):
+        load(edit(quantization_config={"quant_method": "gptq", "bits": 4}))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"rope_scaling": {"rope_type": "cosy", "factor": 2.0}}, "rotary scaling of type 'cosy'"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "rotary scaling of type 'yarn', but lacks"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0, "twist": 1}}, "rope_scaling.twist = 1"),
+        ({"rope_parameters": {"mrope_section": [1, 2, 3]}}, "rope_parameters.mrope_section"),
+        ({"architectures": ["LlamoForCausalLM"]}, "unknown family.*'LlamoForCausalLM'.*nearest is llama"),
+        ({"architectures": ["BertForTokenClassifying"]}, "unknown family.*nearest is llama"),
+        ({"architectures": None}, "unknown family"),
+        ({"hidden_act": "mish"}, "hidden_act = 'mish'"),
+        ({"rms_norm_eps": None}, "got `null` .*rms_norm_eps"),
+        ({"num_hidden_layers": 3}, "nothing for layers.2.*Expected model.layers.2"),
+        ({"num_hidden_layers": 1}, "model.layers.1.*does not read with 1 layers"),
+        ({"attention_bias": True}, "nothing for layers.0.attention.query.bias"),
+        ({"tie_word_embeddings": None}, "tie_word_embeddings"),
+    ],
+)
+def test_refusals_when_loaded(edit, entries, message):
+    """What cannot be read is refused by load, not when numbers are asked for, and says what and where."""
+    with pytest.raises(CheckpointError, match=message):
+        load(edit(**entries))
+
+
+def test_what_transformers_ignores_is_noted(edit):
+    """An entry that other families have and Llama has not is left aside, and the model says so."""
+    model = load(edit(sliding_window=3))
+    assert model.spec.layers[0].attention.window is None
+    assert [note for note in model.notes if "sliding_window" in note]
+
+
+def test_a_head_of_its_own_counts(edit):
+    """A config that ties, beside a file with a head of its own: the file's head is used."""
+    model = load(edit(tie_word_embeddings=True))
+    assert model.spec.head.tied is False
+
+
+def test_arrays_that_do_not_fit_each_other(edit):
+    """An MLP whose halves differ in size is refused when it is loaded."""
+    with pytest.raises(CheckpointError, match="do not fit each other"):
+        load(edit({"model.layers.0.mlp.up_proj.weight": np.ones((9, 12), np.float32)}))
