@@ -10,17 +10,19 @@ from typing import Any
 
 from msgspec import Struct
 
+from clearhead.budgets import MAX_HEADER_BYTES
 from clearhead.errors import CheckpointError, suggest
 from clearhead.files import FilePath
 from clearhead.models.gguf import read_gguf
-from clearhead.models.safetensors import MAX_HEADER, parse_json, read_safetensors, read_sharded, within
-from clearhead.models.tensors import Tensors, mapped
+from clearhead.models.safetensors import parse_json, read_safetensors, read_sharded, within
+from clearhead.models.tensors import Tensors, content
 from clearhead.models.tokenizer import Tokenizer, read_tokenizer, tokenizer_of
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
+MAX_REVISION_BYTES = 1000
 _REVISION = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -48,7 +50,7 @@ class Checkpoint(Struct, frozen=True):
         if isinstance(self.tokenizer, Path):
             return read_tokenizer(self.tokenizer)
         try:
-            return tokenizer_of(self.tokenizer)
+            return tokenizer_of(self.tokenizer, str(self.path))
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 
@@ -127,10 +129,7 @@ def _only_gguf(path: Path, inside: Path) -> Path | None:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    data = mapped(path)
-    if len(data) > MAX_HEADER:
-        raise CheckpointError(f"{path}: has {len(data)} bytes; more than {MAX_HEADER} are not read.")
-    return parse_json(path, data.tobytes())
+    return parse_json(path, content(path, MAX_HEADER_BYTES))
 
 
 def _gguf(path: Path) -> Checkpoint:
@@ -153,7 +152,7 @@ def _cached(name: str) -> Checkpoint:
             f"{_nearest(name)}Nothing is downloaded; fetch it first: hf download {name[:200]}"
         )
     main = folder / "refs" / "main"
-    revision = main.read_text("utf-8")[:64].strip() if main.is_file() else ""
+    revision = content(main, MAX_REVISION_BYTES).decode("ascii", "replace").strip() if main.exists() else ""
     snapshots = sorted(each for each in (folder / "snapshots").glob("*") if each.is_dir())
     chosen = [each for each in snapshots if _REVISION.fullmatch(revision) and each.name == revision] or snapshots[-1:]
     if not chosen:

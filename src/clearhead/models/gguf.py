@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from clearhead.axes import Shape
+from clearhead.budgets import MAX_METADATA_BYTES, MAX_METADATA_VALUES, Budget
 from clearhead.errors import CheckpointError
 from clearhead.models.quantised import KINDS
 from clearhead.models.tensors import MAX_AXES, Bytes, Tensor, mapped
@@ -66,6 +67,8 @@ class _Reader:
         self._data = data
         self._view = data.data
         self._at = 0
+        self._values = Budget(MAX_METADATA_VALUES, "values of metadata", CheckpointError)
+        self._characters = Budget(MAX_METADATA_BYTES, "bytes of text in metadata", CheckpointError)
 
     def read(self) -> Gguf:
         if self._data[:4].tobytes() != MAGIC:
@@ -81,6 +84,7 @@ class _Reader:
         metadata: dict[str, Any] = {}
         for _ in range(entries):
             name = self._name(metadata)
+            self._values.spend(1)
             metadata[name] = self._value(self._scalar("I"))
         said: dict[str, _Said] = {}
         for _ in range(arrays):
@@ -104,6 +108,7 @@ class _Reader:
     def _text(self) -> str:
         size = self._scalar("Q")
         start = self._take(size)
+        self._characters.spend(size)
         return str(self._view[start : start + size], "utf-8", "surrogateescape")
 
     def _name(self, taken: dict[str, Any]) -> str:
@@ -126,12 +131,14 @@ class _Reader:
             raise self._wrong("an array of strings or numbers", f"one of type {inner}")
         size = struct.calcsize("<" + SCALARS[inner])
         start = self._take(count * size)
+        self._values.spend(count)
         return list(struct.unpack_from(f"<{count}{SCALARS[inner]}", self._view, start))
 
     def _texts(self, count: int) -> list[str]:
         """Many strings: a vocabulary has a hundred thousand, so this loop is kept short."""
         if count > (len(self._data) - self._at) // 8:
             raise self._wrong("as many strings as the file has room for", f"{count}")
+        self._values.spend(count)
         view, at, end, length = self._view, self._at, len(self._data), struct.Struct("<Q").unpack_from
         found: list[str] = []
         for _ in range(count):
@@ -141,6 +148,7 @@ class _Reader:
                 raise self._wrong("a string", "the end of the file")
             found.append(str(view[at + 8 : stop], "utf-8", "surrogateescape"))
             at = stop
+        self._characters.spend(at - self._at)
         self._at = at
         return found
 

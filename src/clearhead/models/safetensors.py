@@ -7,7 +7,6 @@ which file. Everything a header says is checked before it is believed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ import msgspec
 from msgspec import Struct
 
 from clearhead.axes import Shape
+from clearhead.budgets import MAX_HEADER_BYTES, MAX_JSON_VALUES
 from clearhead.errors import CheckpointError, suggest
 from clearhead.models import floats8
-from clearhead.models.tensors import MAX_AXES, Bytes, Kind, Tensor, bfloat16, mapped, plain, table
-
-MAX_HEADER = 32 << 20
-"""Headers are a few hundred kilobytes; one beyond this is no header."""
+from clearhead.models.tensors import MAX_AXES, Bytes, Kind, Tensor, bfloat16, content, mapped, plain, table
+from clearhead.untrusted import strict_json
 
 MAX_NAME = 200
 """Characters in the name of a shard."""
@@ -75,8 +73,8 @@ def _split(path: Path, data: Bytes) -> tuple[dict[str, Any], Bytes]:
             f"{path}: the header is said to have {size} bytes, and {len(data) - 8} follow. The file is cut off, or no "
             f"safetensors file. Fetch it again."
         )
-    if size > MAX_HEADER:
-        raise CheckpointError(f"{path}: the header has {size} bytes; more than {MAX_HEADER} are not read.")
+    if size > MAX_HEADER_BYTES:
+        raise CheckpointError(f"{path}: the header has {size} bytes; at most {MAX_HEADER_BYTES} are read.")
     return parse_json(path, data[8 : 8 + size].tobytes()), data[8 + size :]
 
 
@@ -87,27 +85,18 @@ def parse_json(path: Path, text: bytes) -> dict[str, Any]:
         CheckpointError: it is none.
     """
     try:
-        found = json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise CheckpointError(f"{path}: the JSON in it cannot be read: {said}. Fetch it again.") from None
+        found = strict_json.loads(text, max_values=MAX_JSON_VALUES)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: the JSON in it cannot be read: {error}. Fetch it again.") from None
     if not isinstance(found, dict):
         raise CheckpointError(f"{path}: expects a JSON object, got {type(found).__name__}. Fetch it again.")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the name {next(n for n in names if names.count(n) > 1)[:80]!r} stands twice")
     return found
 
 
 def _entry(path: Path, name: str, raw: Any) -> _Entry:
     try:
         return msgspec.convert(raw, _Entry)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a character is no text for msgspec
         raise CheckpointError(f"{path}: what the header says of {name[:80]!r} is wrong: {error}.") from None
 
 
@@ -158,20 +147,18 @@ def read_sharded(path: Path, inside: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the index or a file of it is damaged, or lies elsewhere.
     """
-    data = mapped(path)
-    if len(data) > MAX_HEADER:
-        raise CheckpointError(f"{path}: the index has {len(data)} bytes; more than {MAX_HEADER} are not read.")
+    found = parse_json(path, content(path, MAX_HEADER_BYTES))
     try:
-        index = msgspec.convert(parse_json(path, data.tobytes()), _Index)
-    except msgspec.ValidationError as error:
+        index = msgspec.convert(found, _Index)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise CheckpointError(f"{path}: the index is wrong: {error}.") from None
     files = {name: read_safetensors(_shard(path, name, inside)) for name in _distinct(index.weight_map.values())}
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, file in index.weight_map.items():
         if name not in files[file]:
             raise CheckpointError(f"{path}: {name[:80]} is said to be in {file}, and is not. Fetch both again.")
-        found[name] = files[file][name]
-    return found
+        tensors[name] = files[file][name]
+    return tensors
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from msgspec import Struct
 
 from clearhead.axes import Shape
 from clearhead.errors import CheckpointError
-from clearhead.files import why
+from clearhead.files import open_regular, read_bounded, why
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, Any]
@@ -63,11 +64,25 @@ def mapped(path: Path) -> Bytes:
         CheckpointError: it cannot be opened, or is empty.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise CheckpointError(f"{path}: the file is empty. Fetch it again.")
             return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    except ValueError:
-        raise CheckpointError(f"{path}: the file is empty. Fetch it again.") from None
-    except OSError as error:
+    except CheckpointError:
+        raise
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: the file cannot be read: {why(error)}.") from None
+
+
+def content(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a file that is no larger than this.
+
+    Raises:
+        CheckpointError: it cannot be read, or is larger.
+    """
+    try:
+        return read_bounded(path, max_bytes)
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: the file cannot be read: {why(error)}.") from None
 
 

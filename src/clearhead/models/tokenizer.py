@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from clearhead.budgets import MAX_MERGE_STEPS, MAX_TOKENIZER_BYTES, Budget
 from clearhead.errors import CheckpointError, suggest
 from clearhead.extras import need
-
-MAX_BYTES = 256 << 20
-"""A tokenizer.json beyond this is not read."""
+from clearhead.models.tensors import content
+from clearhead.untrusted.foreign import failing_as
 
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LLAMA3_PATTERN = "|".join(
@@ -37,6 +37,8 @@ PATTERNS: Mapping[str, tuple[str, ...]] = {
 }
 """How text is cut into words before byte pairs are merged, by what GGUF calls it: patterns, applied in turn."""
 
+REMEDY = "Fetch it again, or give token numbers instead of text."
+
 MARK = "▁"
 """What SentencePiece writes for a space."""
 
@@ -59,19 +61,22 @@ class Tokenizer:
         MissingPackage: the package tokenizers is not installed.
     """
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, source: str = "the tokenizer") -> None:
         inner.no_truncation()
         inner.no_padding()
         self.inner = inner
+        self.source = source
 
     def encode(self, text: str, pair: str | None = None) -> Encoded:
         """The tokens of a text, or of a pair of texts, with what the model wants around them."""
-        found = self.inner.encode(text, pair)
+        with failing_as(CheckpointError, f"{self.source}: the tokenizer fails on this text", REMEDY):
+            found = self.inner.encode(text, pair)
         return Encoded(tuple(found.ids), tuple(found.type_ids), self.names(found.ids))
 
     def names(self, ids: Sequence[int]) -> tuple[str, ...]:
         """What each token stands for, to show: its text, or its name where it is a part of a character."""
-        return tuple(map(self._name, ids))
+        with failing_as(CheckpointError, f"{self.source}: the tokenizer cannot name its tokens", REMEDY):
+            return tuple(map(self._name, ids))
 
     def _name(self, id: int) -> str:
         piece = str(self.inner.id_to_token(id) or f"<{id}>")
@@ -84,7 +89,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of tokens, without what stands for no text."""
-        return str(self.inner.decode(list(ids)))
+        with failing_as(CheckpointError, f"{self.source}: the tokenizer fails on these tokens", REMEDY):
+            return str(self.inner.decode(list(ids)))
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -95,16 +101,13 @@ def read_tokenizer(path: Path) -> Tokenizer:
         MissingPackage: tokenizers is not installed.
     """
     tokenizers = need("tokenizers", "models")
-    if path.stat().st_size > MAX_BYTES:
-        raise CheckpointError(f"{path}: has {path.stat().st_size} bytes; more than {MAX_BYTES} are not read.")
-    try:
-        return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
-    except Exception as error:  # the package raises Exception itself
-        raise CheckpointError(f"{path}: the tokenizer cannot be read: {error}. Fetch it again.") from None
+    described = content(path, MAX_TOKENIZER_BYTES)
+    with failing_as(CheckpointError, f"{path}: the tokenizer cannot be read", "Fetch it again."):
+        return Tokenizer(tokenizers.Tokenizer.from_buffer(described), str(path))
 
 
-def tokenizer_of(metadata: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer that GGUF's metadata describe.
+def tokenizer_of(metadata: Mapping[str, Any], source: str = "the metadata") -> Tokenizer:
+    """The tokenizer that GGUF's metadata describe; ``source`` is what errors call where they come from.
 
     Raises:
         CheckpointError: the metadata lack something, or describe a kind that is not known.
@@ -115,15 +118,11 @@ def tokenizer_of(metadata: Mapping[str, Any]) -> Tokenizer:
         raise CheckpointError(f"the tokenizer is of kind {kind[:40]!r}. {suggest(kind, _KINDS)}")
     tokenizers = need("tokenizers", "models")
     words = _entry(metadata, "tokens", list)
-    try:
+    with failing_as(CheckpointError, "the tokenizer in the metadata cannot be built", REMEDY):
         inner = _KINDS[kind](tokenizers, metadata, words)
         _take_whole(tokenizers, inner, metadata, words)
         inner.post_processor = _around(tokenizers, inner.post_processor, metadata, words)
-    except (CheckpointError, ImportError):
-        raise
-    except Exception as error:  # the package raises Exception itself
-        raise CheckpointError(f"the tokenizer in the metadata cannot be built: {error}.") from None
-    return Tokenizer(inner)
+        return Tokenizer(inner, source)
 
 
 def _entry(metadata: Mapping[str, Any], name: str, kind: type) -> Any:
@@ -178,6 +177,9 @@ def _sentence_pieces(tokenizers: Any, metadata: Mapping[str, Any], words: list[s
 
 def _merges(numbered: Mapping[str, int], scores: Mapping[str, float]) -> list[tuple[str, str]]:
     """Every way to put a piece together from two, the best pieces first."""
+    Budget(MAX_MERGE_STEPS, "characters of long pieces", CheckpointError).spend(
+        sum(len(word) ** 2 for word in numbered)
+    )
     found = [
         (-scores[word], numbered[word], word[:cut], word[cut:])
         for word in numbered
