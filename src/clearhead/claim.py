@@ -244,9 +244,10 @@ def _units(numbers: Sequence[str]) -> Callable[[str], float]:
     def unit(number: str) -> float:
         if decimals_of(number) is None:
             return 0.0
-        if not scientific or not significant_of(number):
+        size = abs(float(number))
+        if not scientific or not significant_of(number) or size in (0.0, math.inf):  # beyond what a float64 can be
             return _half_unit(most)
-        return _half_unit(significant - 1 - math.floor(math.log10(abs(float(number)))))
+        return _half_unit(significant - 1 - math.floor(math.log10(size)))
 
     return unit
 

@@ -8,6 +8,11 @@ from clearhead.errors import SpecError
 from clearhead.spec import Attention, Block, Embedding, Head, Linear, Mlp, Norm, Positions, Rotary, Transformer
 
 REFUSED = [
+    (lambda: Attention(2, scale=float("nan")), "Attention scale expects a finite number, got nan."),
+    (lambda: Attention(2, softcap=float("inf")), "Attention softcap expects a finite number, got inf."),
+    (lambda: Attention(2, window=2**70), "Attention window expects a finite number, got 11805916207174"),
+    (lambda: Attention(2, scale=10**400), "Attention scale expects a number or None, got 1000000"),
+    (lambda: Rotary(scaling=Linear(0)), "Linear factor expects a number above 0, got 0."),
     (lambda: Attention(heads=0), "heads expects 1 or more, got 0."),
     (lambda: Attention(heads=4, kv_heads=3), "kv_heads expects a divisor of heads=4, got 3"),
     (lambda: Attention(heads=4, kv_heads=0), "kv_heads expects a divisor of heads=4, got 0"),
@@ -28,7 +33,7 @@ REFUSED = [
     (lambda: Rotary(width=0), "rotary width expects an even number of features, got 0."),
     (lambda: Norm("batch"), "Norm kind expects 'layer' or 'rms', got 'batch'."),
     (lambda: Norm(eps=-1e-5), "norm eps expects 0 or more, got -1e-05."),
-    (lambda: Norm(eps=float("nan")), "norm eps expects 0 or more, got nan."),
+    (lambda: Norm(eps=float("nan")), "Norm eps expects a finite number, got nan."),
     (lambda: Norm(gain=False, bias=True), "norm bias comes with a gain."),
     (
         lambda: Mlp("swish"),
@@ -60,7 +65,7 @@ OTHER_TYPES = [
     (lambda: Attention(2, scale="big"), "Attention scale expects a number or None, got 'big'."),
     (lambda: Attention(2, bias="query"), "Attention bias expects a tuple of"),
     (lambda: Rotary(scaling=8.0), "Rotary scaling expects Linear(...), Llama3Scaling(...), Yarn(...)"),
-    (lambda: Linear("2"), "Linear factor expects a number, got '2'."),
+    (lambda: Linear("2"), "Linear factor expects a number above 0, got '2'."),
     (lambda: Norm("rms", gain=1), "Norm gain expects True or False, got 1."),
     (lambda: Mlp(gated=None), "Mlp gated expects True or False, got None."),
     (lambda: Block(2), "Block attention expects Attention(...), got 2."),

@@ -99,12 +99,12 @@ class _Tree:
             return None
         try:
             return msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter for half a character in a GGUF file
             raise CheckpointError(
                 f"the config does not fit the family {self.family.name}: {self._where(error, name)}"
             ) from None
 
-    def _where(self, error: msgspec.ValidationError, name: str) -> str:
+    def _where(self, error: Exception, name: str) -> str:
         """An error of a spec, with the entry of the config that the value came from."""
         says, _, where = str(error).partition(" - at `$")
         path = ".".join(filter(None, [name, where.strip("`.")]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,19 @@ def _convert_fields(spec: Struct) -> None:
     given = tuple(_plain(value) for value in astuple(spec))
     try:
         values = msgspec.convert(given, _types(type(spec)))
-    except msgspec.ValidationError:
+    except _MISFITS:
         raise SpecError(_message(type(spec), given)) from None
     for name, value in zip(spec.__struct_fields__, values, strict=True):
+        if isinstance(value, (int, float)) and not abs(value) <= (MAX_COUNT if isinstance(value, int) else MAX_NUMBER):
+            raise SpecError(f"{type(spec).__name__} {name} expects a finite number, got {value!r:.40}.")
         force_setattr(spec, name, value)
+
+
+MAX_COUNT, MAX_NUMBER = 2**31 - 1, sys.float_info.max
+"""The largest whole number and the largest number of a spec: what counts or scales is finite."""
+
+_MISFITS = (msgspec.ValidationError, OverflowError, UnicodeEncodeError)
+"""What msgspec raises for another type, a number beyond float64, and half a character."""
 
 
 @lru_cache(maxsize=64)
@@ -53,8 +63,8 @@ def _message(kind: type[Struct], values: tuple[Any, ...]) -> str:
     for field, value in zip(fields(kind), values, strict=True):
         try:
             msgspec.convert(value, field.type)
-        except msgspec.ValidationError:
-            return f"{kind.__name__} {field.name} expects {_words(field.type)}, got {value!r}."
+        except _MISFITS:
+            return f"{kind.__name__} {field.name} expects {_words(field.type)}, got {repr(value)[:200]}."
     raise AssertionError("one of the fields must be of another type")
 
 
@@ -72,6 +82,8 @@ def _words(kind: Any) -> str:
                 return [f"{cls.__name__}(...)"]
             case inspect.VarTupleType(item):
                 return [f"a tuple of ({_either(words(item))})"]
+            case inspect.FloatType(gt=0) | inspect.IntType(gt=0):
+                return [f"{_WORDS[type(kind).__name__]} above 0"]
             case _:
                 return [_WORDS[type(kind).__name__]]
 

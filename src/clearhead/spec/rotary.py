@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Union
+from typing import Annotated, Literal, Union
 
+from msgspec import Meta
 from msgspec.structs import asdict
 
 from clearhead.errors import SpecError
@@ -12,6 +13,8 @@ from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
 
 Layout = Literal["half", "interleaved"]
+Above0 = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(gt=0)]
 
 
 class Linear(Spec, frozen=True, tag_field="kind", tag="linear"):
@@ -21,7 +24,7 @@ class Linear(Spec, frozen=True, tag_field="kind", tag="linear"):
         factor: by what.
     """
 
-    factor: float
+    factor: Above0
 
 
 class Llama3Scaling(Spec, frozen=True, tag_field="kind", tag="llama3"):
@@ -34,10 +37,10 @@ class Llama3Scaling(Spec, frozen=True, tag_field="kind", tag="llama3"):
         context: how many tokens the training saw.
     """
 
-    factor: float
-    fast: float
-    slow: float
-    context: int
+    factor: Above0
+    fast: Above0
+    slow: Above0
+    context: Count
 
 
 class Yarn(Spec, frozen=True, tag_field="kind", tag="yarn"):
@@ -49,7 +52,7 @@ class Yarn(Spec, frozen=True, tag_field="kind", tag="yarn"):
         high: pairs from this one on are divided.
     """
 
-    factor: float
+    factor: Above0
     low: float
     high: float
 
@@ -62,8 +65,8 @@ class Dynamic(Spec, frozen=True, tag_field="kind", tag="dynamic"):
         context: how many tokens the training saw.
     """
 
-    factor: float
-    context: int
+    factor: Above0
+    context: Count
 
 
 class LongRope(Spec, frozen=True, tag_field="kind", tag="longrope"):
@@ -75,7 +78,7 @@ class LongRope(Spec, frozen=True, tag_field="kind", tag="longrope"):
         context: how many tokens the training saw.
     """
 
-    context: int
+    context: Count
 
 
 class Factors(Spec, frozen=True, tag_field="kind", tag="factors"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,16 +26,26 @@ def loads(
         parse_constant: what makes a value of NaN, Infinity and -Infinity.
 
     Raises:
-        ValueError: it is no JSON, has a key twice, more values, or is nested too deeply; the message says which.
+        ValueError: it is no JSON, has a key twice, more values, half characters, or is nested too deeply; the message
+            says which.
     """
     # Each value but the first of a list or an object stands behind a comma, and the first behind a bracket.
     values = text.count(b",") + text.count(b"[") + text.count(b"{")
     if values > max_values:
         raise ValueError(f"it has about {values} values; at most {max_values} are read")
     try:
-        return json.loads(text, parse_float=parse_float, parse_constant=parse_constant, object_pairs_hook=_once)
+        found = json.loads(text, parse_float=parse_float, parse_constant=parse_constant, object_pairs_hook=_once)
+        if _HALF.search(text):
+            json.dumps(found, ensure_ascii=False, default=str).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a character, which no text can") from None
+    return found
+
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""What may be half of a character: the other half may stand behind it."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
