@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
+from itertools import chain, count
 from typing import Literal
 
 from msgspec import Struct
@@ -103,6 +104,29 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
 def matches(pattern: str, name: str) -> bool:
     """Whether a pattern, in which ``*`` stands for anything, is a name or an ending of its path."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
+
+
+def free_name(name: str, names: Collection[str]) -> str:
+    """The name, or with a number behind it the first that is not taken: a step may be taken twice."""
+    numbered = chain([name], (f"{name}{number}" for number in count(2)))
+    return next(free for free in numbered if free not in names)
+
+
+def steps_of(line: Line, names: Collection[str]) -> list[Line]:
+    """The lines of the steps that a line's operation stands for; the last bears the line's own name.
+
+    ``names`` are those that are taken.
+    """
+    made: dict[str, str] = {}
+    lines: list[Line] = []
+    for step in line.operation.steps:
+        name = free_name(f"{line.name}.{step.name}", names) if step.name else line.name
+        operands = tuple(made[each] if isinstance(each, str) else line.operands[each] for each in step.operands)
+        known = step.operation.parameters
+        parameters = tuple((key, value) for key, value in line.parameters if key in known)
+        lines.append(Line(name, step.operation, operands, line.axes, parameters))
+        made[step.name] = name
+    return lines
 
 
 def select_names(pattern: str, names: Iterable[str]) -> list[str]:

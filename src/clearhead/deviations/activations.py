@@ -9,7 +9,7 @@ from clearhead.deviations.rewrites import Nothing, belongs_to, leave_out, reread
 from clearhead.errors import SpecError
 from clearhead.line import Line
 from clearhead.ops import Parameters
-from clearhead.ops.textbook import linear, tokens
+from clearhead.ops.textbook import tokens
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.working import Working
 
@@ -32,7 +32,7 @@ def _try_kinds(working: Working) -> Iterable[Parameters]:
 def _gate_of(working: Working) -> tuple[Line, Line, str, str]:
     """The activation of a gated MLP, the product it goes into, and the names of its gate and of what that gates."""
     for line in working.lines:
-        if line.operation is linear.multiply and belongs_to(line, "gated"):
+        if line.operation.role == "gate" and belongs_to(line, "gated"):
             active = next(each for each in working.lines if each.name == line.operands[0])
             return active, line, active.operands[0], line.operands[1]
     raise Nothing("no line of this working is a gated product.")

@@ -12,27 +12,22 @@ from clearhead.deviations.rewrites import (
     belongs_to,
     change_lines,
     follow,
-    free_name,
     is_called,
     lines_called,
     reread,
     swap,
     with_operation,
 )
-from clearhead.line import Line
+from clearhead.line import Line, free_name
 from clearhead.ops import Operation
-from clearhead.ops.textbook import linear, positions
+from clearhead.ops.textbook import linear
 from clearhead.ops.variants import heads as variants_heads
-from clearhead.ops.variants import positions as variants_positions
 from clearhead.working import Working
 
-ROTATIONS = (
-    positions.rotate_half,
-    positions.rotate_interleaved,
-    variants_positions.rotate_half_other_table,
-    variants_positions.rotate_interleaved_other_table,
-)
-SUMS = (linear.weighted_sum, variants_heads.weighted_sum_transposed)
+
+def is_rotation(line: Line) -> bool:
+    """Whether a line turns queries or keys by rotary angles."""
+    return line.operation.role == "rotation"
 
 
 def _is_projected(line: Line) -> bool:
@@ -58,7 +53,7 @@ def _fused(operation: Operation) -> Rewrite:
         lines = [found[0] for role in projections.ROLES if (found := lines_called(working, role))]
         if len(lines) < len(projections.ROLES):
             raise Nothing("queries, keys and values are not all projected here.")
-        stored = [replace(line, name=free_name(f"{line.name}.stored", working)) for line in lines]
+        stored = [replace(line, name=free_name(f"{line.name}.stored", working.names)) for line in lines]
         names = tuple(line.name for line in stored)
         read = [Line(line.name, operation, names, line.axes, (("part", n),)) for n, line in enumerate(lines)]
 
@@ -79,7 +74,7 @@ def around_attention(into: str, operation: Operation) -> Rewrite:
         exchanged = each_projection(into, operation)(working)
         return change_lines(
             exchanged,
-            lambda line: line.operation in SUMS,
+            lambda line: line.operation.role == "weighted-sum",
             lambda line: follow(exchanged, line, "by-token", operation),
             "a weighted_sum",
         )
@@ -104,9 +99,7 @@ def _norm_after_rotary(working: Working) -> Working:
 
 def _exchange(working: Working, role: str) -> Working:
     """Rotates what the norm reads, and lets the norm's readers read the norm of that."""
-    turned = next(
-        (line for line in working.lines if line.operation in ROTATIONS and is_called(line, f"{role}.rotated")), None
-    )
+    turned = next((line for line in working.lines if is_rotation(line) and is_called(line, f"{role}.rotated")), None)
     steps = [line for line in working.lines if is_called(line, f"{role}.norm") or f"{role}.norm." in line.name]
     if turned is None or not steps:
         raise Nothing("queries and keys are not both normed and rotated here.")
@@ -158,19 +151,19 @@ def _cache_behind(working: Working) -> Working:
 
 
 def _is_joined(line: Line) -> bool:
-    return line.operation is linear.append
+    return line.operation.role == "join"
 
 
 def _joined(operation: Operation) -> Rewrite:
     """A rewrite that joins the heads into one as wide as a head. The output weight, which fits it not, is left out."""
 
     def rewrite(working: Working) -> Working:
-        joined = {line.name for line in working.lines if line.operation is linear.concat}
+        joined = {line.name for line in working.lines if line.operation.role == "concat"}
 
         def change(line: Line) -> list[Line]:
             if line.name in joined:
                 return [replace(line, operation=operation, axes=("token", "depth"))]
-            is_product = line.operation is linear.matmul and line.operands[0] in joined
+            is_product = line.operation.role == "product" and line.operands[0] in joined
             return [with_operation(line, variants_heads.unchanged) if is_product else line]
 
         return change_lines(working, lambda line: bool(joined), change, "a concat")

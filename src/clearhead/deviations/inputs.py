@@ -11,15 +11,14 @@ from clearhead.deviations.rewrites import (
     adjust,
     change_lines,
     follow,
-    free_name,
     is_called,
     reread,
     with_lines,
     with_operation,
 )
-from clearhead.line import Line
+from clearhead.line import Line, free_name
 from clearhead.ops import Operation
-from clearhead.ops.textbook import linear, positions
+from clearhead.ops.textbook import positions
 from clearhead.ops.variants import positions as variants_positions
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
@@ -36,7 +35,7 @@ _SINUSOIDS = (
 
 
 def _is_sum(line: Line) -> bool:
-    return line.operation is linear.add and is_called(line, "input")
+    return line.operation.role == "sum" and is_called(line, "input")
 
 
 def _embedding_scaled(working: Working) -> Working:
@@ -45,7 +44,7 @@ def _embedding_scaled(working: Working) -> Working:
     if name is None:
         raise Nothing("this working is given no embedding and no input.")
     scaled = Line(
-        free_name(f"{name}.scaled", working), variants_positions.scale_by_root_width, (name,), axes("token model")
+        free_name(f"{name}.scaled", working.names), variants_positions.scale_by_root_width, (name,), axes("token model")
     )
     return with_lines(working, [scaled, *(reread(line, {name: scaled.name}) for line in working.lines)])
 
@@ -81,7 +80,7 @@ def _residual_from_embedding(working: Working) -> Working:
         return [replace(line, operands=(sums[line.operands[0]], *line.operands[1:]))]
 
     def matches(line: Line) -> bool:
-        return line.operation is linear.add and is_called(line, "residual") and line.operands[0] in sums
+        return line.operation.role == "sum" and is_called(line, "residual") and line.operands[0] in sums
 
     return change_lines(working, matches, change, "a residual of a sum of embedding and position")
 

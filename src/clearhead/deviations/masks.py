@@ -5,13 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
-from clearhead.deviations.rewrites import Nothing, change_lines, free_name, leave_out, named, swap
+from clearhead.deviations.rewrites import Nothing, change_lines, leave_out, swap
 from clearhead.deviations.softmax import is_softmax
 from clearhead.errors import SpecError
-from clearhead.line import Line
+from clearhead.line import Line, free_name
 from clearhead.ops import Operation
 from clearhead.ops.operation import as_parameters
-from clearhead.ops.textbook import linear, scores
+from clearhead.ops.textbook import scores
 from clearhead.ops.variants import batch as variants_batch
 from clearhead.ops.variants import scores as variants_scores
 from clearhead.working import Working
@@ -31,11 +31,10 @@ _PADDING = (
     variants_batch.mask_padding_by_head,
 )
 _GIVEN = (scores.mask_boolean, scores.mask_additive, variants_scores.mask_inverted)
-MASKS = (*_GIVEN, *_CAUSAL, scores.mask_window, *_PADDING)
 
 
 def _is_mask(line: Line) -> bool:
-    return line.operation in MASKS
+    return line.operation.role == "mask"
 
 
 def _barring(operation: Operation) -> Rewrite:
@@ -43,14 +42,14 @@ def _barring(operation: Operation) -> Rewrite:
 
     def rewrite(working: Working, **parameters: float) -> Working:
         def change(line: Line) -> list[Line]:
-            masked = free_name(f"{line.name}.masked", working)
+            masked = free_name(f"{line.name}.masked", working.names)
             names = (line.operands[0], masked)
             return [
                 replace(line, name=masked),
                 Line(line.name, operation, names, line.axes, as_parameters(parameters)),
             ]
 
-        return change_lines(working, _is_mask, change, named(MASKS))
+        return change_lines(working, _is_mask, change, "a mask")
 
     return rewrite
 
@@ -71,12 +70,13 @@ def _after_softmax(working: Working) -> Working:
     """Lets softmax read what the first mask reads, and bars cells of the weights by what the last mask makes."""
     chain = [line for line in working.lines if _is_mask(line)]
     if not chain:
-        raise Nothing(f"no line of this working is {named(MASKS)}.")
+        raise Nothing("no line of this working is a mask.")
 
     def change(line: Line) -> list[Line]:
         if not (is_softmax(line) and line.operands[0] == chain[-1].name):
             return [line]
-        unmasked = replace(line, name=free_name(f"{line.name}.unmasked", working), operands=(chain[0].operands[0],))
+        operands = (chain[0].operands[0], *line.operands[1:])
+        unmasked = replace(line, name=free_name(f"{line.name}.unmasked", working.names), operands=operands)
         masked = Line(line.name, variants_scores.zero_masked, (unmasked.name, chain[-1].name), line.axes)
         return [unmasked, masked]
 
@@ -89,7 +89,7 @@ def _causal_added(working: Working) -> Working:
         raise Nothing("this working is causal already.")
 
     def change(line: Line) -> list[Line]:
-        name = free_name("masked.causal" if "masked" in working.names else "masked", working)
+        name = free_name("masked.causal" if "masked" in working.names else "masked", working.names)
         extra = Line(name, scores.mask_causal, line.operands[:1], line.axes)
         return [extra, replace(line, operands=(name, *line.operands[1:]))]
 
@@ -128,7 +128,7 @@ _LOW = as_parameters({"fill": -1e9})
 
 
 def _padding_of_new(working: Working) -> Working:
-    if not any(line.operation is linear.append for line in working.lines):
+    if not any(line.operation.role == "join" for line in working.lines):
         raise Nothing("this working has no cache.")
     return swap({scores.mask_padding: variants_scores.mask_padding_of_new})(working)
 

@@ -9,19 +9,9 @@ from msgspec.structs import replace
 
 from clearhead.axes import Axes
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
-from clearhead.deviations.rewrites import (
-    ALL,
-    Match,
-    Nothing,
-    change_lines,
-    free_name,
-    is_called,
-    leave_out,
-    swap,
-    with_operation,
-)
+from clearhead.deviations.rewrites import ALL, Match, Nothing, change_lines, is_called, leave_out, swap, with_operation
 from clearhead.errors import SpecError
-from clearhead.line import Line, find
+from clearhead.line import Line, find, free_name
 from clearhead.ops import Operation, Parameters
 from clearhead.ops.textbook import linear, tokens
 from clearhead.ops.variants import norms as variants_norms
@@ -77,13 +67,13 @@ def in_steps(working: Working) -> Working:
 def _steps(working: Working, line: Line) -> list[Line]:
     path = line.name.removesuffix(".normalized")
     less = CENTRED[line.operation]
-    centred = Line(free_name(f"{path}.centred", working), less, line.operands, line.axes) if less else None
+    centred = Line(free_name(f"{path}.centred", working.names), less, line.operands, line.axes) if less else None
     source = centred.name if centred else line.operands[0]
     variance = Line(
-        free_name(f"{path}.variance", working), SQUARED[line.operation], (source,), line.axes, (("ddof", 0),)
+        free_name(f"{path}.variance", working.names), SQUARED[line.operation], (source,), line.axes, (("ddof", 0),)
     )
     spread = Line(
-        free_name(f"{path}.spread", working), variants_norms.root, (variance.name,), line.axes, line.parameters
+        free_name(f"{path}.spread", working.names), variants_norms.root, (variance.name,), line.axes, line.parameters
     )
     last = Line(line.name, variants_norms.quotient, (source, spread.name), line.axes)
     return [*([centred] if centred else []), variance, spread, last]

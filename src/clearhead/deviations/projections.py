@@ -169,7 +169,7 @@ def _without_bias(working: Working, product: Line) -> Working:
     """Leaves out the bias that is added to a product."""
 
     def change(line: Line) -> list[Line]:
-        is_its = line.operation in BIASES and line.operands[0] == product.name
+        is_its = line.operation.role == "bias" and line.operands[0] == product.name
         return [with_operation(line, unchanged) if is_its else line]
 
     return working.rewrite(change)

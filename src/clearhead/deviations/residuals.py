@@ -8,16 +8,15 @@ from functools import partial
 from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter, Tries
-from clearhead.deviations.rewrites import ALL, Nothing, change_lines, free_name, is_called, reread, with_lines
-from clearhead.line import Line, find
+from clearhead.deviations.rewrites import ALL, Nothing, change_lines, is_called, reread, with_lines
+from clearhead.line import Line, find, free_name
 from clearhead.ops import Parameters
-from clearhead.ops.textbook import linear
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
 
 def _is_residual(line: Line) -> bool:
-    return line.operation is linear.add and is_called(line, "residual")
+    return line.operation.role == "sum" and is_called(line, "residual")
 
 
 def _chosen(working: Working, line: str) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ def _doubled(working: Working, line: str) -> Working:
     chosen = _chosen(working, line)
 
     def change(each: Line) -> list[Line]:
-        once = replace(each, name=free_name(f"{each.name}.once", working))
+        once = replace(each, name=free_name(f"{each.name}.once", working.names))
         return [once, replace(each, operands=(each.operands[0], once.name))]
 
     return change_lines(working, lambda each: each.name in chosen, change, "a residual")
@@ -92,7 +91,9 @@ def _norm_inside(working: Working) -> Working:
     if not behind:
         raise Nothing("no norm of this working stands behind a residual.")
     for half in behind:
-        working = working.rewrite(partial(_inside, half=half, inner=free_name(f"{half.output}.of-output", working)))
+        working = working.rewrite(
+            partial(_inside, half=half, inner=free_name(f"{half.output}.of-output", working.names))
+        )
     return working
 
 
@@ -125,7 +126,7 @@ def _norm_elsewhere(working: Working) -> Working:
 
 def _to_the_end(working: Working, half: _Half) -> Working:
     """Makes norm(x + f(x)) of x + f(norm(x)): the residual's name holds the normed sum, as what the half gives."""
-    total = replace(half.residual, name=free_name(f"{half.residual.name}.sum", working))
+    total = replace(half.residual, name=free_name(f"{half.residual.name}.sum", working.names))
     moved = [reread(line, {half.source: total.name}) for line in half.norm]
     given = Line(half.residual.name, unchanged, (half.output,), half.residual.axes)
 
@@ -139,7 +140,7 @@ def _to_the_end(working: Working, half: _Half) -> Working:
 
 def _to_the_front(working: Working, half: _Half) -> Working:
     """Makes x + f(norm(x)) of norm(x + f(x)): the norm's name holds the sum, as what the half gives."""
-    names = {line.name: free_name(_early(line.name, half.output), working) for line in half.norm}
+    names = {line.name: free_name(_early(line.name, half.output), working.names) for line in half.norm}
     front = names[half.output]
     early = [
         replace(reread(line, {half.residual.name: half.source, **names}), name=names[line.name]) for line in half.norm

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from itertools import chain, count
 from typing import Any
 
 from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Rewrite
 from clearhead.errors import SpecError
-from clearhead.line import Line
+from clearhead.line import Line, free_name, steps_of
 from clearhead.ops import Operation, as_parameters
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
@@ -47,6 +46,8 @@ def swap(table: Mapping[Operation, Operation], where: Match | None = None, **par
     """
 
     def rewrite(working: Working, **chosen: Any) -> Working:
+        working = apart(working, table)
+
         def matches(line: Line) -> bool:
             return line.operation in table and (where is None or where(line))
 
@@ -56,6 +57,16 @@ def swap(table: Mapping[Operation, Operation], where: Match | None = None, **par
         return change_lines(working, matches, change, named(table))
 
     return rewrite
+
+
+def apart(working: Working, operations: Collection[Operation]) -> Working:
+    """The working in which lines whose operation has one of these among its steps are written as these steps."""
+
+    def change(line: Line) -> list[Line]:
+        inside = any(step.operation in operations for step in line.operation.steps)
+        return steps_of(line, working.names) if inside and line.operation not in operations else [line]
+
+    return working.rewrite(change) if any(line.operation.steps for line in working.lines) else working
 
 
 def leave_out(*operations: Operation) -> Rewrite:
@@ -78,7 +89,7 @@ def with_operation(line: Line, operation: Operation, **parameters: Any) -> Line:
 
 def follow(working: Working, line: Line, step: str, operation: Operation, *more: str, **parameters: Any) -> list[Line]:
     """The line under the name of a step on the way, and behind it, under its own name, an operation on it."""
-    inner = free_name(f"{line.name}.{step}", working)
+    inner = free_name(f"{line.name}.{step}", working.names)
     last = Line(line.name, operation, (inner, *more), line.axes, as_parameters(parameters))
     return [replace(line, name=inner), last]
 
@@ -119,12 +130,6 @@ def reread(line: Line, renamed: Mapping[str, str]) -> Line:
 def with_lines(working: Working, lines: Iterable[Line]) -> Working:
     """The working with these lines in the place of its own."""
     return replace(working, lines=tuple(lines))
-
-
-def free_name(name: str, working: Working) -> str:
-    """The name, or with a number behind it the first that no line bears: a step may be taken twice."""
-    names = chain([name], (f"{name}{number}" for number in count(2)))
-    return next(free for free in names if free not in working.names)
 
 
 def named(operations: Iterable[Operation]) -> str:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clearhead.deviations.deviation import TINY, Deviation, Parameter, Rewrite, values
-from clearhead.deviations.heads import ROTATIONS
+from clearhead.deviations.heads import is_rotation
 from clearhead.deviations.rewrites import (
     Nothing,
     adjust,
     change_lines,
     follow,
-    free_name,
     is_called,
     lines_called,
     reread,
     swap,
     with_operation,
 )
-from clearhead.line import Line
+from clearhead.line import Line, free_name
 from clearhead.ops.textbook import positions, scores
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import positions as variants_positions
@@ -38,7 +37,7 @@ def _not_turned(*roles: str) -> Rewrite:
 
     def rewrite(working: Working) -> Working:
         def matches(line: Line) -> bool:
-            return line.operation in ROTATIONS and any(is_called(line, f"{role}.rotated") for role in roles)
+            return is_rotation(line) and any(is_called(line, f"{role}.rotated") for role in roles)
 
         def change(line: Line) -> list[Line]:
             return [with_operation(line, variants_heads.unchanged)]
@@ -50,11 +49,11 @@ def _not_turned(*roles: str) -> Rewrite:
 
 def _values_too(working: Working) -> Working:
     """Turns the values by the same angles as the keys."""
-    turned = next((line for line in lines_called(working, "key.rotated") if line.operation in ROTATIONS), None)
+    turned = next((line for line in lines_called(working, "key.rotated") if is_rotation(line)), None)
     value = next(iter(lines_called(working, "value")), None)
     if turned is None or value is None:
         raise Nothing("no keys are rotated here, or no values projected.")
-    name = free_name(f"{value.name}.rotated", working)
+    name = free_name(f"{value.name}.rotated", working.names)
     extra = replace(turned, name=name, operands=(value.name, *turned.operands[1:]), axes=value.axes)
     seen = False
 
@@ -71,12 +70,12 @@ def _values_too(working: Working) -> Working:
 def _over_heads(working: Working) -> Working:
     """Exchanges heads and tokens before the angles are worked out, and back behind the rotation."""
     swap_heads = variants_heads.swap_heads
-    turns = [line for line in working.lines if line.operation in ROTATIONS]
+    turns = [line for line in working.lines if is_rotation(line)]
     if not turns:
         raise Nothing("no line of this working is a rotation.")
     if not all(any(line.name == turn.operands[0] for line in working.lines) for turn in turns):
         raise Nothing("queries and keys are given here, so their heads are as they are.")
-    swapped = {line.operands[0]: free_name(f"{line.operands[0]}.by-token", working) for line in turns}
+    swapped = {line.operands[0]: free_name(f"{line.operands[0]}.by-token", working.names) for line in turns}
 
     def change(line: Line) -> list[Line]:
         if line in turns:

@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from clearhead.axes import head_axis
 from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, never
-from clearhead.deviations.rewrites import free_name, reread
+from clearhead.deviations.rewrites import reread
 from clearhead.errors import SpecError
-from clearhead.line import Line, find, head_position, split_head
+from clearhead.line import Line, find, free_name, head_position, split_head
 from clearhead.ops import Operation, as_parameters
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import rounding
@@ -54,7 +54,7 @@ def _shown_transposed(working: Working, line: str) -> Working:
     axes = working.axes[full]
     turned = (*axes[:-2], *axes[:-3:-1])
     return _seen_only(
-        working, full, Line(full, variants_heads.transposed, (free_name(f"{full}.as-rows", working),), turned)
+        working, full, Line(full, variants_heads.transposed, (free_name(f"{full}.as-rows", working.names),), turned)
     )
 
 
@@ -64,7 +64,7 @@ def _rounded(working: Working, line: str, decimals: int, ways: tuple[Operation, 
     full = find(short, [each.name for each in working.lines])
     whole, one_head = ways
     chosen = {} if label is None else {"head": _head_number(working, full, label)}
-    exact = free_name(f"{full}.unrounded", working)
+    exact = free_name(f"{full}.unrounded", working.names)
     parameters = as_parameters({"decimals": decimals, **chosen})
     return full, Line(full, one_head if chosen else whole, (exact,), working.axes[full], parameters)
 

@@ -6,10 +6,19 @@ from msgspec.structs import replace
 
 from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, values
 from clearhead.deviations.projections import PROJECTS
-from clearhead.deviations.rewrites import Nothing, belongs_to, change_lines, free_name, leave_out, line_of, move, swap
+from clearhead.deviations.rewrites import (
+    Nothing,
+    belongs_to,
+    change_lines,
+    leave_out,
+    line_of,
+    move,
+    swap,
+    with_operation,
+)
 from clearhead.deviations.softmax import is_softmax
 from clearhead.errors import SpecError
-from clearhead.line import Line
+from clearhead.line import Line, free_name
 from clearhead.ops import Operation
 from clearhead.ops.operation import as_parameters
 from clearhead.ops.textbook import linear
@@ -18,26 +27,15 @@ from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import scores as variants_scores
 from clearhead.working import Working
 
-SCALES = (
-    ops.scale_by_depth,
-    ops.scale,
-    variants_scores.divide_by_depth,
-    variants_scores.multiply_by_root_depth,
-    variants_scores.divide_by_fourth_root,
-    variants_scores.scale_by_all_heads,
-    variants_scores.scale_by_keys,
-    variants_scores.scale_by_rounded_root,
-    variants_heads.unchanged,
-)
-
 
 def is_scale(line: Line) -> bool:
     """Whether a line scales scores, wherever it stands."""
-    return line.operation in SCALES and line.axes[-2:] == ("query", "key") and not belongs_to(line, "capped")
+    scales = line.operation.role == "scale" or line.operation is variants_heads.unchanged
+    return scales and line.axes[-2:] == ("query", "key") and not belongs_to(line, "capped")
 
 
 def _is_softcap(line: Line) -> bool:
-    return line.operation is ops.softcap
+    return line.operation.role == "cap"
 
 
 def _scale_after_softmax(working: Working) -> Working:
@@ -56,7 +54,7 @@ def _scale_after_softmax(working: Working) -> Working:
             waiting.append(line)
             return []
         if is_softmax(line) and waiting:
-            unscaled = replace(line, name=free_name(f"{line.name}.unscaled", working))
+            unscaled = replace(line, name=free_name(f"{line.name}.unscaled", working.names))
             moved = waiting.pop()
             return [unscaled, replace(moved, name=line.name, operands=(unscaled.name, *moved.operands[1:]))]
         return [line]
@@ -88,7 +86,7 @@ def _softcap_not_restored(working: Working) -> Working:
 
     def change(line: Line) -> list[Line]:
         cap = dict(line.parameters)["cap"]
-        divided = replace(line, name=free_name(f"{line.name}.divided", working), operation=ops.scale)
+        divided = replace(line, name=free_name(f"{line.name}.divided", working.names), operation=ops.scale)
         return [
             replace(divided, parameters=(("factor", 1 / cap),)),
             replace(line, operands=(divided.name,), parameters=(("cap", 1.0),)),
@@ -98,7 +96,7 @@ def _softcap_not_restored(working: Working) -> Working:
 
 
 def _scale_missing(working: Working) -> Working:
-    return swap(dict.fromkeys(SCALES, variants_heads.unchanged), where=is_scale)(working)
+    return change_lines(working, is_scale, lambda line: [with_operation(line, variants_heads.unchanged)], "a scale")
 
 
 def _scale_by_model(working: Working) -> Working:
@@ -163,7 +161,7 @@ def _scale_factor(working: Working, factor: float) -> Working:
 def _product(working: Working) -> Line:
     """The line that multiplies queries with keys."""
     for line in working.lines:
-        if line.operation in (linear.matmul_transposed, linear.matmul) and line.axes[-2:] == ("query", "key"):
+        if line.operation.role == "product" and line.axes[-2:] == ("query", "key"):
             return line
     raise Nothing("no line of this working is a product of queries and keys.")
 

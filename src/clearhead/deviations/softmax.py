@@ -24,17 +24,16 @@ _OTHERS = (
     variants_scores.sigmoid,
     variants_scores.exponentials,
 )
-SOFTMAXES = (scores.softmax, scores.softmax_over_queries, *_OTHERS)
 
 
 def is_softmax(line: Line) -> bool:
     """Whether a line makes weights of scores, in whatever way."""
-    return line.operation in SOFTMAXES
+    return line.operation.role == "softmax"
 
 
 def _twice(working: Working) -> Working:
     def change(line: Line) -> list[Line]:
-        return follow(working, line, "once", line.operation, **dict(line.parameters))
+        return follow(working, line, "once", line.operation, *line.operands[1:], **dict(line.parameters))
 
     return change_lines(working, is_softmax, change, "a softmax")
 
@@ -194,7 +193,7 @@ ROWS = (
         invisible="Where a query sees one key whose score is 1.",
         remedy="weights = softmax(scores), then weights @ v.",
         seen="flexflow#467 (commented out).",
-        rewrite=leave_out(*SOFTMAXES),
+        rewrite=leave_out(scores.softmax, scores.softmax_over_queries, *_OTHERS),
         catalogue=("F7",),
     ),
     Deviation(

@@ -17,7 +17,6 @@ from clearhead.inspection import Inspection, inspect
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
 from clearhead.line import Line
 from clearhead.models.inputs import Inputs, Source, inputs_of
-from clearhead.ops.textbook import linear
 from clearhead.working import Working
 
 if TYPE_CHECKING:
@@ -209,7 +208,7 @@ def _cut(working: Working, layer: int) -> _Layer:
 def _shared(working: Working, name: str) -> str:
     """What is repeated for each head of a group, which the kernel need not have repeated."""
     line = working.line(name)
-    return line.operands[0] if isinstance(line, Line) and line.operation is linear.repeat else name
+    return line.operands[0] if isinstance(line, Line) and line.operation.role == "repeat" else name
 
 
 def _statistics(found: Inspection) -> LayerStatistics:

@@ -1,7 +1,19 @@
 """The operations, each stated twice: as a formula over indices and as array code."""
 
 from clearhead.errors import UnknownName, suggest
-from clearhead.ops.operation import Array, Namespace, Operation, Parameters, Remark, as_parameters, namespace, quiet
+from clearhead.ops.operation import (
+    Array,
+    Namespace,
+    Operation,
+    Parameters,
+    Remark,
+    Role,
+    Step,
+    as_parameters,
+    namespace,
+    operation,
+    quiet,
+)
 from clearhead.ops.textbook import linear, positions, rotary_scaling, scores, tables, tokens
 from clearhead.ops.variants import batch as variants_batch
 from clearhead.ops.variants import heads as variants_heads
@@ -92,8 +104,9 @@ def operation_named(name: str) -> Operation:
 
 
 __all__ = [
-    "OPERATIONS", "TEXTBOOK", "VARIANTS", "Array", "Namespace", "Operation", "Parameters", "Remark", "as_parameters",
-    "linear", "namespace", "operation_named", "positions", "quiet",
+    "OPERATIONS", "TEXTBOOK", "VARIANTS", "Array", "Namespace", "Operation", "Parameters", "Remark", "Role", "Step",
+    "as_parameters",
+    "linear", "namespace", "operation", "operation_named", "positions", "quiet",
     "rotary_scaling", "rounding", "scores", "tables", "tokens",
     "variants_batch", "variants_heads", "variants_norms", "variants_positions", "variants_scores",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any, Literal, NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -22,8 +22,20 @@ Parameters = tuple[tuple[str, Any], ...]
 """Named parameters in a fixed order, so that lines can be compared and hashed."""
 
 
+Role = Literal[
+    "activation", "bias", "cap", "concat", "distance", "gain", "gate", "join", "mask", "norm", "position", "product",
+    "repeat", "rotation", "rounding", "scale", "softmax", "split", "sum", "table", "weighted-sum",
+]  # fmt: skip
+"""What an operation is for in a transformer, whatever way it does it. Deviations, probes and media read roles.
+
+``product``: of tokens with weights, or of queries with keys. ``weighted-sum``: of values. ``distance``: a bias of
+scores by distance. ``gate``: the product of two branches, cell by cell. ``join``: with what a cache holds. ``table``:
+rows that are looked up.
+"""
+
+
 class Remark:
-    """Something a reader should be told about rows of a result: where, why, and what to do.
+    """Something a reader should know about rows of a result: where, why, and what to do.
 
     ``find`` is given the namespace, the result, and, unless it reads none, the operands.
     """
@@ -48,14 +60,32 @@ class Operation:
     ``formula(parameters)`` is the arithmetic of one cell; ``code(xp, *operands, **parameters)`` computes the whole
     result with the functions of the namespace ``xp``. A property test holds the two together. An operation knows
     nothing of lines, names or specs.
+
+    Attributes:
+        name: the name of its array code.
+        role: what it is for; None for what has no role in a transformer.
+        steps: simpler operations that it stands for, in order: what rewrites one of them takes it apart first.
+        remark: what a reader should know about rows of a result; None for nothing.
     """
 
-    def __init__(self, code: Callable[..., Array], stated: Callable[..., Formula], remark: Remark | None) -> None:
+    def __init__(
+        self,
+        code: Callable[..., Array],
+        stated: Callable[..., Formula],
+        remark: Remark | None = None,
+        *,
+        role: Role | None = None,
+        steps: tuple[Step, ...] = (),
+    ) -> None:
         self.name = code.__name__
         self.code = code
         self.remark = remark
+        self.role = role
+        self.steps = steps
         self._stated = stated
         self.__doc__ = code.__doc__
+        self.__module__ = code.__module__
+        self.__qualname__ = code.__qualname__
 
     @property
     def summary(self) -> str:
@@ -86,10 +116,21 @@ class Operation:
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        from clearhead.ops import operation_named
+    def __reduce__(self) -> str:
+        # As functions are pickled and copied: by the name under which their module has them.
+        return self.__qualname__
 
-        return operation_named, (self.name,)
+
+class Step(NamedTuple):
+    """One of the operations that another stands for.
+
+    ``operands`` are positions among the operands of the whole (0, 1 ...), or names of earlier steps; the last step has
+    no name, since its result is that of the whole.
+    """
+
+    name: str
+    operation: Operation
+    operands: tuple[int | str, ...]
 
 
 @lru_cache(maxsize=4096)
@@ -98,10 +139,24 @@ def _stated(operation: Operation, parameters: Parameters) -> Formula:
 
 
 def operation(
-    stated: Callable[..., Formula], remark: Remark | None = None
+    stated: Callable[..., Formula],
+    remark: Remark | None = None,
+    *,
+    role: Role | None = None,
+    steps: tuple[Step, ...] = (),
 ) -> Callable[[Callable[..., Array]], Operation]:
-    """Makes the decorated array code an `Operation` with this formula."""
-    return lambda code: Operation(code, stated, remark)
+    """Makes the decorated array code an `Operation` with this formula.
+
+    The code takes the array-API namespace, the operands in the order of the formula, and parameters by keyword. Its
+    name and docstring become those of the operation.
+
+    Args:
+        stated: makes the formula of one cell for given parameters; see `clearhead.expr.formula`.
+        remark: what a reader should know about rows of a result.
+        role: what it is for in a transformer; by it deviations, probes and media know it.
+        steps: simpler operations that it stands for.
+    """
+    return lambda code: Operation(code, stated, remark, role=role, steps=steps)
 
 
 def namespace(*arrays: Array) -> Namespace:

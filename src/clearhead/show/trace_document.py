@@ -188,7 +188,7 @@ def is_shares(line: Given | Line) -> bool:
     """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
     if isinstance(line, Given):
         return False
-    return line.operation.name.startswith("softmax") or line.name.rpartition(".")[2] == "weights"
+    return line.operation.role == "softmax" or line.name.rpartition(".")[2] == "weights"
 
 
 def title_of(axes: Axes, labels: tuple[tuple[str, ...], ...], lead: Cell) -> str:

@@ -30,14 +30,15 @@ from clearhead.check.probing.metamorphic import (
 from clearhead.check.probing.task import ASKED, Task, masks_of
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
-from clearhead.ops.textbook import linear, scores
+from clearhead.ops import Role
+from clearhead.ops.textbook import scores
 
 # What a query may not see
 
 
 def _masked(trial: Trial, inputs: Inputs) -> Array | None:
     """For each query and key (behind a batch, if any): whether the working bars it in all heads."""
-    softmax = next((line for line in trial.task.working.lines if line.operation is scores.softmax), None)
+    softmax = next(filter(_is_softmax, trial.task.working.lines), None)
     if softmax is None:
         return None
     try:
@@ -175,7 +176,7 @@ def _shares(trial: Trial, inputs: Inputs) -> Violation | None:
 
 
 def _is_softmax(line: Any) -> bool:
-    return isinstance(line, Line) and line.operation is scores.softmax
+    return isinstance(line, Line) and line.operation.role == "softmax"
 
 
 def _equal_values(trial: Trial, inputs: Inputs) -> Violation | None:
@@ -194,6 +195,9 @@ def _equal_values(trial: Trial, inputs: Inputs) -> Violation | None:
     if outputs is None:
         return None
     trace = trial.task.working.run(alike.given(trial.task))
+    shares = next(trace.numpy(line.name) for line in trial.task.working.lines if _is_softmax(line)).sum(axis=-1)
+    if not close(np.ones_like(shares), shares).all():
+        return None
     for line, out in zip(trial.task.returns, outputs, strict=True):
         if trial.task.working.line(line).axes[-1] not in ("depth", "head*depth"):
             continue
@@ -206,36 +210,29 @@ def _equal_values(trial: Trial, inputs: Inputs) -> Violation | None:
 
 def _values(task: Task) -> tuple[str, ...]:
     """The values, where the function takes them as they enter the weighted sum, and returns this sum."""
-    sums = [line for line in task.working.lines if line.operation is linear.weighted_sum]
-    if len(sums) != 1 or task.working.lines[-1].operation not in (linear.weighted_sum, linear.concat):
+    sums = [line for line in task.working.lines if line.operation.role == "weighted-sum"]
+    if len(sums) != 1 or task.working.lines[-1].operation.role not in ("weighted-sum", "concat"):
         return ()
     if not any(_is_softmax(task.working.line(operand)) for operand in sums[0].operands[:1]):
         return ()
-    name = _through(task, sums[0].operands[1], (linear.repeat,))
+    name = _through(task, sums[0].operands[1], ("repeat",))
     return (name,) if name in task.takes else ()
 
 
-def _through(task: Task, name: str, operations: tuple[Any, ...]) -> str:
-    """The line that another comes from, through these operations alone."""
+def _through(task: Task, name: str, roles: tuple[Role, ...]) -> str:
+    """The line that another comes from, through operations of these roles alone."""
     line = task.working.line(name)
-    while isinstance(line, Line) and line.operation in operations:
+    while isinstance(line, Line) and line.operation.role in roles:
         line = task.working.line(line.operands[0])
     return line.name
 
 
 # Constants that softmax does not see
 
-SHIFTED = (
-    scores.alibi,
-    scores.mask_boolean,
-    scores.mask_additive,
-    scores.mask_causal,
-    scores.mask_window,
-    scores.mask_padding,
-)
+SHIFTED: tuple[Role, ...] = ("distance", "mask")
 """What leaves a constant on a row of scores as it is."""
 
-SCALED = (*SHIFTED, scores.scale, scores.scale_by_depth)
+SCALED: tuple[Role, ...] = (*SHIFTED, "scale")
 
 
 def _row_shifts(trial: Trial, inputs: Inputs) -> Iterator[Change]:
@@ -246,14 +243,14 @@ def _row_shifts(trial: Trial, inputs: Inputs) -> Iterator[Change]:
 
 def _row_constant(task: Task) -> tuple[str, ...]:
     """What is taken and may be shifted by a constant without a change of the weights."""
-    softmax = next((line for line in task.working.lines if line.operation is scores.softmax), None)
+    softmax = next(filter(_is_softmax, task.working.lines), None)
     if softmax is None or any(_derived(task, name, softmax.name) for name in task.returns):
         return ()
     found = [_through(task, softmax.operands[0], SCALED)]
     found += [line.operands[1] for line in masks_of(task) if line.operation is scores.mask_additive]
     product = task.working.line(found[0])
-    if isinstance(product, Line) and product.operation is linear.matmul_transposed:
-        found.append(_through(task, product.operands[1], (linear.repeat,)))
+    if isinstance(product, Line) and product.operation.role == "product":
+        found.append(_through(task, product.operands[1], ("repeat",)))
     reads = [operand for line in task.working.lines for operand in line.operands]
     return tuple(name for name in dict.fromkeys(found) if name in task.takes and reads.count(name) == 1)
 
@@ -375,7 +372,7 @@ PROPERTIES: tuple[Property, ...] = (
     Property(
         "large",
         "Large scores do not overflow.",
-        lambda task: _has(task, scores.softmax) and bool(task.queries),
+        lambda task: any(map(_is_softmax, task.working.lines)) and bool(task.queries),
         _large_scores,
     ),
 )

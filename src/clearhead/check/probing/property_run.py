@@ -16,6 +16,7 @@ from clearhead.check.probing.report import Tested
 from clearhead.check.probing.shrink import smallest
 from clearhead.check.probing.starting import Start
 from clearhead.check.probing.task import Task, opened, with_open_sizes
+from clearhead.working import Working
 
 SEEDS = 2
 """On how many inputs each property is tried."""
@@ -38,12 +39,14 @@ class Tried(Struct, frozen=True, eq=False):
 
 
 def try_all(task: Task, begun: Start, report: Report) -> Tried:
-    """Tries the properties that the working says must hold."""
+    """Tries the properties that the working says must hold, and has itself."""
     task = opened(task)
     trial = Trial(replace(begun.caller, task=task))
     cause = _cause(task, begun, report)
     found = _tested(differs(task), trial, begun).violation if report.verdict != "agrees" else None
-    tested = tuple(_tested(each, trial, begun, cause) for each in PROPERTIES if each.applies(task))
+    right = _as_function(task.working, task, begun)
+    asked = [each for each in PROPERTIES if each.applies(task) and _first(each, right, begun) is None]
+    tested = tuple(_tested(each, trial, begun, cause) for each in asked)
     return Tried(tested, found)
 
 
@@ -51,21 +54,30 @@ def _cause(task: Task, begun: Start, report: Report) -> Trial | None:
     """The explanation as a function, to see what follows from it."""
     if not report.findings:
         return None
-    working = with_open_sizes(report.findings[0].working)
+    return _as_function(with_open_sizes(report.findings[0].working), task, begun)
 
-    def explained(*arrays: Any) -> Any:
+
+def _as_function(working: Working, task: Task, begun: Start) -> Trial:
+    """A working as a function that is tried."""
+
+    def computed(*arrays: Any) -> Any:
         given = {**task.fixed, **dict(zip(task.takes, arrays, strict=True))}
         trace = working.run({each.name: given[each.name] for each in working.givens})
         return tuple(trace[name] for name in task.returns)
 
-    return Trial(Caller(explained, task, Form("numpy", batch=begun.form.batch)))
+    return Trial(Caller(computed, task, Form("numpy", batch=begun.form.batch)))
 
 
 def _tested(prop: Property, trial: Trial, begun: Start, cause: Trial | None = None) -> Tested:
-    for seed in range(SEEDS):
-        found = prop.tried(trial, draw(trial.task, begun.sizes, seed, batch=trial.batch))
-        if found:
-            least = smallest(prop, trial, found, begun.tied)
-            follows = cause is not None and prop.tried(cause, least.inputs) is not None
-            return Tested(prop.id, prop.says, least, follows)
-    return Tested(prop.id, prop.says)
+    found = _first(prop, trial, begun)
+    if found is None:
+        return Tested(prop.id, prop.says)
+    least = smallest(prop, trial, found, begun.tied)
+    follows = cause is not None and prop.tried(cause, least.inputs) is not None
+    return Tested(prop.id, prop.says, least, follows)
+
+
+def _first(prop: Property, trial: Trial, begun: Start) -> Violation | None:
+    """The first violation on drawn inputs; None where the property holds."""
+    drawn = (draw(trial.task, begun.sizes, seed, batch=trial.batch) for seed in range(SEEDS))
+    return next(filter(None, (prop.tried(trial, inputs) for inputs in drawn)), None)

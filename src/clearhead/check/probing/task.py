@@ -15,7 +15,6 @@ from clearhead.errors import ShapeError, SpecError
 from clearhead.expr import Index
 from clearhead.expr.nodes import Number, replace_refs, walk
 from clearhead.line import Line, find
-from clearhead.ops.textbook import linear, scores
 from clearhead.trace import to_numpy
 from clearhead.working import Working
 
@@ -53,13 +52,13 @@ class Task(Struct, frozen=True, dict=True):
     @cached_property
     def keys(self) -> frozenset[str]:
         """What the function takes that makes keys or values."""
-        sums = [line.operands[1] for line in self.working.lines if line.operation is linear.weighted_sum]
+        sums = [line.operands[1] for line in self.working.lines if line.operation.role == "weighted-sum"]
         return self._above((*(self._product.operands[1:] if self._product else ()), *sums))
 
     @cached_property
     def _product(self) -> Line | None:
         """The line that multiplies queries with keys."""
-        products = (line for line in self.working.lines if line.operation is linear.matmul_transposed)
+        products = (line for line in self.working.lines if line.operation.role == "product")
         return next((line for line in products if line.axes[-2:] == ("query", "key")), None)
 
     def _above(self, names: Iterable[str]) -> frozenset[str]:
@@ -182,5 +181,4 @@ def _fixed(whole: Working, given: Mapping[str, Any], working: Working, taken: Se
 
 def masks_of(task: Task) -> tuple[Line, ...]:
     """The lines that bar keys."""
-    barring = {scores.mask_boolean, scores.mask_additive, scores.mask_causal, scores.mask_window, scores.mask_padding}
-    return tuple(line for line in task.working.lines if line.operation in barring)
+    return tuple(line for line in task.working.lines if line.operation.role == "mask")

@@ -13,25 +13,28 @@ from clearhead.ops.operation import Array, Namespace, operation
 c, d, g, h, i, j, m = indices("c d g h i j m")
 
 
-@operation(lambda: formula("i c, c m -> i m", lambda a, b: total(c, a[i, c] * b[c, m])))
+@operation(lambda: formula("i c, c m -> i m", lambda a, b: total(c, a[i, c] * b[c, m])), role="product")
 def matmul(xp: Namespace, a: Array, b: Array) -> Array:
     """The matrix product of tokens and a weight matrix."""
     return large.product(a, b) if xp is numpy_namespace else xp.matmul(a, b)
 
 
-@operation(lambda: formula("i d, j d -> i j", lambda a, b: total(d, a[i, d] * b[j, d])))
+@operation(lambda: formula("i d, j d -> i j", lambda a, b: total(d, a[i, d] * b[j, d])), role="product")
 def matmul_transposed(xp: Namespace, a: Array, b: Array) -> Array:
     """The product of every row of one matrix with every row of another."""
     return xp.matmul(a, xp.matrix_transpose(b))
 
 
-@operation(lambda: formula("i j, j d -> i d", lambda weights, values: total(j, weights[i, j] * values[j, d])))
+@operation(
+    lambda: formula("i j, j d -> i d", lambda weights, values: total(j, weights[i, j] * values[j, d])),
+    role="weighted-sum",
+)
 def weighted_sum(xp: Namespace, weights: Array, values: Array) -> Array:
     """The sum of the value rows, each times its weight."""
     return xp.matmul(weights, values)
 
 
-@operation(lambda: formula("i m, h m d -> h i d", lambda x, w: total(m, x[i, m] * w[h, m, d])))
+@operation(lambda: formula("i m, h m d -> h i d", lambda x, w: total(m, x[i, m] * w[h, m, d])), role="product")
 def project(xp: Namespace, x: Array, w: Array) -> Array:
     """The product of the tokens with each head's own weight matrix."""
     if xp is numpy_namespace and w.ndim == 3 and w.strides[0] == w.shape[2] * w.strides[2]:
@@ -46,25 +49,25 @@ def _side_by_side(x: Array, w: Array) -> Array:
     return columns.reshape(*columns.shape[:-1], heads, depth).swapaxes(-2, -3)
 
 
-@operation(lambda: formula("i m, i m -> i m", lambda a, b: a[i, m] + b[i, m]))
+@operation(lambda: formula("i m, i m -> i m", lambda a, b: a[i, m] + b[i, m]), role="sum")
 def add(xp: Namespace, a: Array, b: Array) -> Array:
     """The sum of two matrices, cell by cell."""
     return a + b
 
 
-@operation(lambda: formula("i m, i m -> i m", lambda a, b: a[i, m] * b[i, m]))
+@operation(lambda: formula("i m, i m -> i m", lambda a, b: a[i, m] * b[i, m]), role="gate")
 def multiply(xp: Namespace, a: Array, b: Array) -> Array:
     """The product of two matrices, cell by cell."""
     return a * b
 
 
-@operation(lambda: formula("i m, m -> i m", lambda x, b: x[i, m] + b[m]))
+@operation(lambda: formula("i m, m -> i m", lambda x, b: x[i, m] + b[m]), role="bias")
 def bias(xp: Namespace, x: Array, b: Array) -> Array:
     """A number of its own added to each column."""
     return x + b[..., None, :]
 
 
-@operation(lambda: formula("h i d, h d -> h i d", lambda x, b: x[h, i, d] + b[h, d]))
+@operation(lambda: formula("h i d, h d -> h i d", lambda x, b: x[h, i, d] + b[h, d]), role="bias")
 def head_bias(xp: Namespace, x: Array, b: Array) -> Array:
     """A number of its own added to each column of each head."""
     return x + b[..., None, :]
@@ -83,6 +86,7 @@ def _swapped(rank: int) -> tuple[int, ...]:
 
 @operation(
     lambda: formula("h i d -> i c", lambda x: x[c // Size("d"), i, c % Size("d")], c=Size("h") * Size("d")),
+    role="concat",
 )
 def concat(xp: Namespace, x: Array) -> Array:
     """The heads of each token side by side, the first head first."""
@@ -97,6 +101,7 @@ def concat(xp: Namespace, x: Array) -> Array:
         h=heads,
         d=Size("c") / heads,
     ),
+    role="split",
 )
 def split(xp: Namespace, x: Array, *, heads: int) -> Array:
     """The columns of each token dealt out to heads, the first columns to the first head: undoes `concat`."""
@@ -104,7 +109,7 @@ def split(xp: Namespace, x: Array, *, heads: int) -> Array:
     return _swap(xp, xp.reshape(x, (*lead, tokens, heads, columns // heads)))
 
 
-@operation(lambda times: formula("g j d -> h j d", lambda x: x[h // times, j, d], h=Size("g") * times))
+@operation(lambda times: formula("g j d -> h j d", lambda x: x[h // times, j, d], h=Size("g") * times), role="repeat")
 def repeat(xp: Namespace, x: Array, *, times: int) -> Array:
     """Each key/value head given to so many neighbouring query heads (grouped-query attention)."""
     return xp.repeat(x, times, axis=-3)
@@ -116,6 +121,7 @@ def repeat(xp: Namespace, x: Array, *, times: int) -> Array:
         lambda past, new: where(j < Size("p"), past[g, j, d], new[g, j - Size("p"), d]),
         j=Size("p") + Size("n"),
     ),
+    role="join",
 )
 def append(xp: Namespace, past: Array, new: Array) -> Array:
     """New tokens set behind those of a cache."""

@@ -19,6 +19,7 @@ c, d, h, i, m = indices("c d h i m")
             call("cos", i / base ** ((m - 1) / Size("m"))),
         ),
     ),
+    role="position",
 )
 def sinusoidal(xp: Namespace, x: Array, *, base: float) -> Array:
     """Sines and cosines of each token's position, for embeddings of this shape (Vaswani et al. 2017, section 3.5)."""
@@ -36,13 +37,15 @@ def _position_after(*before: Expr | float) -> Expr:
     return position
 
 
-@operation(lambda offset: formula("h i d -> i", lambda x: _position_after(offset)))
+@operation(lambda offset: formula("h i d -> i", lambda x: _position_after(offset)), role="position")
 def count(xp: Namespace, x: Array, *, offset: float) -> Array:
     """The position of each token, from an offset on."""
     return floats(xp, x.shape[-2], x) + offset
 
 
-@operation(lambda offset: formula("h i d, g p d -> i", lambda x, past: _position_after(Size("p"), offset)))
+@operation(
+    lambda offset: formula("h i d, g p d -> i", lambda x, past: _position_after(Size("p"), offset)), role="position"
+)
 def count_on(xp: Namespace, x: Array, past: Array, *, offset: float) -> Array:
     """The position of each token behind those of a cache."""
     return floats(xp, x.shape[-2], x) + (past.shape[-2] + offset)
@@ -79,7 +82,7 @@ def angles(xp: Namespace, position: Array, frequency: Array) -> Array:
     return position[..., None] * frequency[..., None, :]
 
 
-@operation(lambda factor: formula("i -> i", lambda position: position[i] / factor))
+@operation(lambda factor: formula("i -> i", lambda position: position[i] / factor), role="position")
 def divide_positions(xp: Namespace, position: Array, *, factor: float) -> Array:
     """Positions divided by a number: linear interpolation to a longer context (Chen et al. 2023)."""
     return position / factor
@@ -126,7 +129,7 @@ def _half() -> Formula:
     )
 
 
-@operation(_half)
+@operation(_half, role="rotation")
 def rotate_half(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
     """Rotary positions, feature d paired with feature d + half (GPT-NeoX, Hugging Face); features beyond stay."""
     pairs = cos.shape[-1]
@@ -154,7 +157,7 @@ def _interleaved() -> Formula:
     )
 
 
-@operation(_interleaved)
+@operation(_interleaved, role="rotation")
 def rotate_interleaved(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
     """Rotary positions, each even feature paired with the next (Su et al. 2021, GPT-J); features beyond stay."""
     pairs = cos.shape[-1]

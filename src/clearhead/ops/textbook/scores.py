@@ -18,43 +18,43 @@ MASKED = -math.inf
 POSITION = i + (Size("j") - Size("i"))
 
 
-@operation(lambda factor: formula("i j -> i j", lambda s: s[i, j] * factor))
+@operation(lambda factor: formula("i j -> i j", lambda s: s[i, j] * factor), role="scale")
 def scale(xp: Namespace, s: Array, *, factor: float) -> Array:
     """The scores times a number."""
     return s * factor
 
 
-@operation(lambda: formula("i j, i d -> i j", lambda s, q: s[i, j] / call("sqrt", Size("d"))))
+@operation(lambda: formula("i j, i d -> i j", lambda s, q: s[i, j] / call("sqrt", Size("d"))), role="scale")
 def scale_by_depth(xp: Namespace, s: Array, q: Array) -> Array:
     """The scores divided by the square root of the query's depth (Vaswani et al. 2017, equation 1)."""
     return s / math.sqrt(q.shape[-1])
 
 
-@operation(lambda cap: formula("i j -> i j", lambda s: cap * call("tanh", s[i, j] / cap)))
+@operation(lambda cap: formula("i j -> i j", lambda s: cap * call("tanh", s[i, j] / cap)), role="cap")
 def softcap(xp: Namespace, s: Array, *, cap: float) -> Array:
     """The scores bent smoothly into -cap .. cap (Gemma 2)."""
     return cap * xp.tanh(s / cap)
 
 
-@operation(lambda: formula("i j, i j -> i j", lambda s, mask: where(mask[i, j], s[i, j], MASKED)))
+@operation(lambda: formula("i j, i j -> i j", lambda s, mask: where(mask[i, j], s[i, j], MASKED)), role="mask")
 def mask_boolean(xp: Namespace, s: Array, mask: Array) -> Array:
     """The scores where the mask is True (may attend), minus infinity elsewhere."""
     return xp.where(mask, s, MASKED)
 
 
-@operation(lambda: formula("i j, i j -> i j", lambda s, mask: s[i, j] + mask[i, j]))
+@operation(lambda: formula("i j, i j -> i j", lambda s, mask: s[i, j] + mask[i, j]), role="mask")
 def mask_additive(xp: Namespace, s: Array, mask: Array) -> Array:
     """The scores plus a mask of numbers: 0 leaves a cell as it is, minus infinity bars it."""
     return s + mask
 
 
-@operation(lambda: formula("h i j, j -> h i j", lambda s, real: where(real[j], s[h, i, j], MASKED)))
+@operation(lambda: formula("h i j, j -> h i j", lambda s, real: where(real[j], s[h, i, j], MASKED)), role="mask")
 def mask_padding(xp: Namespace, s: Array, real: Array) -> Array:
     """The scores of real keys, minus infinity for keys that only fill up the batch."""
     return xp.where(real[..., None, None, :], s, MASKED)
 
 
-@operation(lambda: formula("i j -> i j", lambda s: where(j <= POSITION, s[i, j], MASKED)))
+@operation(lambda: formula("i j -> i j", lambda s: where(j <= POSITION, s[i, j], MASKED)), role="mask")
 def mask_causal(xp: Namespace, s: Array) -> Array:
     """The scores of keys that are not later than the query, minus infinity for later ones."""
     position, key = _positions(xp, s)
@@ -63,6 +63,7 @@ def mask_causal(xp: Namespace, s: Array) -> Array:
 
 @operation(
     lambda width: formula("i j -> i j", lambda s: where(call("abs", POSITION - j) < width, s[i, j], MASKED)),
+    role="mask",
 )
 def mask_window(xp: Namespace, s: Array, *, width: int) -> Array:
     """The scores of keys less than so many tokens away, minus infinity for others: a sliding window."""
@@ -100,6 +101,7 @@ def alibi_slopes(xp: Namespace, s: Array, *, heads: int) -> Array:
 
 @operation(
     lambda: formula("h i j, h -> h i j", lambda s, slope: s[h, i, j] - slope[h] * call("abs", POSITION - j)),
+    role="distance",
 )
 def alibi(xp: Namespace, s: Array, slope: Array) -> Array:
     """The scores less the head's slope times the distance (Press et al. 2022)."""
@@ -121,6 +123,7 @@ UNATTENDED = Remark(
         "i j -> i j", lambda s: call("share", call("exp", s[i, j]), total(k, call("exp", s[i, k]))), k=Size("j")
     ),
     UNATTENDED,
+    role="softmax",
 )
 def softmax(xp: Namespace, s: Array) -> Array:
     """Each query's scores as shares of one: the weights it gives to the keys."""
@@ -131,6 +134,7 @@ def softmax(xp: Namespace, s: Array) -> Array:
     lambda: formula(
         "i j -> i j", lambda s: call("share", call("exp", s[i, j]), total(k, call("exp", s[k, j]))), k=Size("i")
     ),
+    role="softmax",
 )
 def softmax_over_queries(xp: Namespace, s: Array) -> Array:
     """Softmax down the columns: shares among the queries of each key."""

@@ -10,7 +10,7 @@ from clearhead.ops.operation import Array, Namespace, counting, operation
 d, h, i, j, m, p, t = indices("d h i j m p t")
 
 
-@operation(lambda: formula("v m, i -> i m", lambda table, token: table[token[i], m]))
+@operation(lambda: formula("v m, i -> i m", lambda table, token: table[token[i], m]), role="table")
 def look_up(xp: Namespace, table: Array, token: Array) -> Array:
     """The row of a table that each token's number names: its embedding."""
     if xp is numpy_namespace and table.ndim == 2:
@@ -28,7 +28,9 @@ def _place(token: Operand, pad: int) -> Expr:
     return where(same(token[i], pad), pad, pad + before)
 
 
-@operation(lambda pad: formula("v m, i -> i m", lambda table, token: table[_place(token, pad), m], t=Size("i")))
+@operation(
+    lambda pad: formula("v m, i -> i m", lambda table, token: table[_place(token, pad), m], t=Size("i")), role="table"
+)
 def rows_of_real(xp: Namespace, table: Array, token: Array, *, pad: int) -> Array:
     """The rows of a table for positions that count no padding, from the one behind its own (RoBERTa)."""
     real = xp.astype(token != pad, token.dtype)
@@ -37,13 +39,16 @@ def rows_of_real(xp: Namespace, table: Array, token: Array, *, pad: int) -> Arra
     return look_up.code(xp, table, so_far * real + pad)
 
 
-@operation(lambda offset: formula("v m, i c -> i m", lambda table, x: table[i + offset, m]))
+@operation(lambda offset: formula("v m, i c -> i m", lambda table, x: table[i + offset, m]), role="table")
 def first_rows(xp: Namespace, table: Array, x: Array, *, offset: int) -> Array:
     """The rows of a table for the first positions, from an offset on."""
     return table[..., offset : offset + x.shape[-2], :]
 
 
-@operation(lambda offset: formula("v m, i c, p d -> i m", lambda table, x, past: table[i + Size("p") + offset, m]))
+@operation(
+    lambda offset: formula("v m, i c, p d -> i m", lambda table, x, past: table[i + Size("p") + offset, m]),
+    role="table",
+)
 def next_rows(xp: Namespace, table: Array, x: Array, past: Array, *, offset: int) -> Array:
     """The rows of a table for the positions behind those of a cache."""
     start = past.shape[-2] + offset

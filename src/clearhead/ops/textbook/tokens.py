@@ -55,6 +55,7 @@ def _root(spread: Expr, eps: float) -> Expr:
         k=Size("m"),
     ),
     FLAT,
+    role="norm",
 )
 def layer_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Each token less its mean, divided by its standard deviation (Ba et al. 2016; eps inside the root)."""
@@ -97,6 +98,7 @@ def _first_along(rank: int, axes: tuple[int, ...]) -> tuple[slice, ...]:
         reason="all values of the matrix are equal, so their spread is 0; with eps 0 the norm divides 0 by 0 (0/0)",
         remedy=FLAT.remedy,
     ),
+    role="norm",
 )
 def norm_over_matrix(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Layer norm with one mean and one standard deviation for all tokens together."""
@@ -118,31 +120,32 @@ def norm_over_matrix(xp: Namespace, x: Array, *, eps: float) -> Array:
         reason="all its values are 0, so its root mean square is 0 and, with eps 0, the norm divides 0 by 0 (0/0)",
         remedy=FLAT.remedy,
     ),
+    role="norm",
 )
 def rms_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Each token divided by the root of its mean square (Zhang and Sennrich 2019)."""
     return x / xp.sqrt(xp.vecdot(x, x)[..., None] / x.shape[-1] + eps)
 
 
-@operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * gain[m]))
+@operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * gain[m]), role="gain")
 def gain(xp: Namespace, x: Array, gain: Array) -> Array:
     """Each column times a number of its own."""
     return x * gain[..., None, :]
 
 
-@operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * gain[m] + bias[m]))
+@operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * gain[m] + bias[m]), role="gain")
 def gain_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
     """Each column times a number of its own, plus another."""
     return x * gain[..., None, :] + bias[..., None, :]
 
 
-@operation(lambda: formula("i m -> i m", lambda x: call("max", x[i, m], 0)))
+@operation(lambda: formula("i m -> i m", lambda x: call("max", x[i, m], 0)), role="activation")
 def relu(xp: Namespace, x: Array) -> Array:
     """The value where it is positive, 0 elsewhere."""
     return xp.where(x <= 0, 0.0, x)
 
 
-@operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -x[i, m]))))
+@operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -x[i, m]))), role="activation")
 def silu(xp: Namespace, x: Array) -> Array:
     """The value times its logistic sigmoid, also called swish."""
     if xp is numpy_namespace and large.is_large(x):
@@ -152,7 +155,10 @@ def silu(xp: Namespace, x: Array) -> Array:
     return x * xp.where(x < 0, part, 1.0) / (1 + part)
 
 
-@operation(lambda: formula("i m -> i m", lambda x: x[i, m] * (1 + call("erf", x[i, m] / call("sqrt", 2))) / 2))
+@operation(
+    lambda: formula("i m -> i m", lambda x: x[i, m] * (1 + call("erf", x[i, m] / call("sqrt", 2))) / 2),
+    role="activation",
+)
 def gelu(xp: Namespace, x: Array) -> Array:
     """The value times the normal distribution function at it (Hendrycks and Gimpel 2016), exactly."""
     if xp is numpy_namespace and x.dtype == np.float32:
@@ -165,26 +171,26 @@ def _tanh_gelu(x: Operand) -> Expr:
     return v * (1 + call("tanh", call("sqrt", 2 / call("pi")) * (v + 0.044715 * v**3))) / 2
 
 
-@operation(lambda: formula("i m -> i m", _tanh_gelu))
+@operation(lambda: formula("i m -> i m", _tanh_gelu), role="activation")
 def gelu_tanh(xp: Namespace, x: Array) -> Array:
     """GELU by its tanh approximation (Hendrycks and Gimpel 2016, section 2)."""
     return x * (1 + xp.tanh(TANH_SCALE * (x + 0.044715 * (x * x * x)))) / 2
 
 
-@operation(lambda: formula("i m -> i m", lambda x: call("tanh", x[i, m])))
+@operation(lambda: formula("i m -> i m", lambda x: call("tanh", x[i, m])), role="activation")
 def tanh(xp: Namespace, x: Array) -> Array:
     """The hyperbolic tangent of the value."""
     return xp.tanh(x)
 
 
-@operation(lambda: formula("i m -> i m", lambda x: call("max", x[i, m], 0) ** 2))
+@operation(lambda: formula("i m -> i m", lambda x: call("max", x[i, m], 0) ** 2), role="activation")
 def relu_squared(xp: Namespace, x: Array) -> Array:
     """The square of the value where it is positive, 0 elsewhere (So et al. 2021)."""
     positive = xp.where(x <= 0, 0.0, x)
     return positive * positive
 
 
-@operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -1.702 * x[i, m]))))
+@operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -1.702 * x[i, m]))), role="activation")
 def gelu_sigmoid(xp: Namespace, x: Array) -> Array:
     """GELU by its sigmoid approximation (Hendrycks and Gimpel 2016, section 2), also called quick GELU."""
     part = xp.exp(-1.702 * xp.abs(x))
@@ -212,7 +218,7 @@ def rms_norm_of_heads(xp: Namespace, x: Array, *, eps: float) -> Array:
     return x / xp.sqrt(square + eps)
 
 
-@operation(lambda: formula("h i d, h d -> h i d", lambda x, gain: x[h, i, d] * gain[h, d]))
+@operation(lambda: formula("h i d, h d -> h i d", lambda x, gain: x[h, i, d] * gain[h, d]), role="gain")
 def head_gain(xp: Namespace, x: Array, gain: Array) -> Array:
     """Each column of each head times a number of its own."""
     return x * gain[..., None, :]

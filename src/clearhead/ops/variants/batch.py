@@ -37,6 +37,7 @@ def _tiled(real: Expr, s: Expr) -> Expr:
     lambda: formula(
         "b h i j, b j -> b h i j", lambda s, real: _tiled(real[(b * Size("h") + h) % Size("b"), j], s[b, h, i, j])
     ),
+    role="mask",
 )
 def mask_padding_tiled(xp: Namespace, s: Array, real: Array) -> Array:
     """The scores of real keys, with the rows of padding dealt out in turn, 1 2 1 2, and not head by head, 1 1 2 2."""
@@ -45,7 +46,7 @@ def mask_padding_tiled(xp: Namespace, s: Array, real: Array) -> Array:
     return xp.where(tiled, s, MASKED)
 
 
-@operation(lambda: formula("h i j, h j -> h i j", lambda s, real: _tiled(real[h, j], s[h, i, j])))
+@operation(lambda: formula("h i j, h j -> h i j", lambda s, real: _tiled(real[h, j], s[h, i, j])), role="mask")
 def mask_padding_by_head(xp: Namespace, s: Array, real: Array) -> Array:
     """The scores of real keys, where each row of padding is taken for that of a head."""
     return xp.where(real[..., None, :], s, MASKED)

@@ -21,7 +21,10 @@ def transposed(xp: Namespace, x: Array) -> Array:
     return xp.matrix_transpose(x)
 
 
-@operation(lambda: formula("j i, j d -> i d", lambda weights, values: total(j, weights[j, i] * values[j, d])))
+@operation(
+    lambda: formula("j i, j d -> i d", lambda weights, values: total(j, weights[j, i] * values[j, d])),
+    role="weighted-sum",
+)
 def weighted_sum_transposed(xp: Namespace, weights: Array, values: Array) -> Array:
     """The sum of the value rows by the columns of the weights, where the rows are meant."""
     return xp.matmul(xp.matrix_transpose(weights), values)
@@ -37,7 +40,7 @@ def _project_transposed() -> Formula:
     )
 
 
-@operation(_project_transposed)
+@operation(_project_transposed, role="product")
 def project_transposed(xp: Namespace, x: Array, w: Array) -> Array:
     """The product of the tokens with the transpose of all heads' weights side by side, a square matrix."""
     heads, model, depth = w.shape[-3:]
@@ -130,7 +133,9 @@ def average_weights(xp: Namespace, w: Array) -> Array:
     return xp.broadcast_to(xp.sum(w, axis=-3, keepdims=True) / w.shape[-3], w.shape)
 
 
-@operation(lambda times: formula("g j d -> h j d", lambda x: x[h % Size("g"), j, d], h=Size("g") * times))
+@operation(
+    lambda times: formula("g j d -> h j d", lambda x: x[h % Size("g"), j, d], h=Size("g") * times), role="repeat"
+)
 def tile(xp: Namespace, x: Array, *, times: int) -> Array:
     """All key/value heads one after the other, so many times: 1 2 1 2, not 1 1 2 2."""
     return xp.concat([x] * times, axis=-3)
@@ -144,7 +149,7 @@ def _repeat_tokens(times: int) -> Formula:
     )
 
 
-@operation(_repeat_tokens)
+@operation(_repeat_tokens, role="repeat")
 def repeat_tokens(xp: Namespace, x: Array, *, times: int) -> Array:
     """The tokens of the key/value heads repeated where the heads are meant, and all cut into heads again."""
     *lead, groups, tokens, depth = x.shape

@@ -162,13 +162,13 @@ def quotient(xp: Namespace, x: Array, spread: Array) -> Array:
     return x / spread
 
 
-@operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * (1 + gain[m])))
+@operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * (1 + gain[m])), role="gain")
 def gain_plus_one(xp: Namespace, x: Array, gain: Array) -> Array:
     """Each column times one more than a number of its own (Gemma)."""
     return x * (1 + gain[..., None, :])
 
 
-@operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * (1 + gain[m]) + bias[m]))
+@operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * (1 + gain[m]) + bias[m]), role="gain")
 def gain_plus_one_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
     """Each column times one more than a number of its own, plus another."""
     return x * (1 + gain[..., None, :]) + bias[..., None, :]

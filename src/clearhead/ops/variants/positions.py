@@ -44,7 +44,7 @@ def _from(offset: float) -> Expr:
     return i + offset if offset else i
 
 
-@operation(_sinusoid(lambda base, offset: _from(offset) / base ** ((m - m % 2) / Size("m")), EVEN))
+@operation(_sinusoid(lambda base, offset: _from(offset) / base ** ((m - m % 2) / Size("m")), EVEN), role="position")
 def sinusoidal_shifted(xp: Namespace, x: Array, *, base: float, offset: float) -> Array:
     """Sines and cosines of positions that are counted from an offset."""
     token, column = _token_and_column(xp, x, offset)
@@ -56,6 +56,7 @@ HALF = (Size("m") + 1) // 2
 
 @operation(
     _sinusoid(lambda base, offset: _from(offset) / base ** (2 * (m % HALF) / Size("m")), m < HALF),
+    role="position",
 )
 def sinusoidal_concatenated(xp: Namespace, x: Array, *, base: float, offset: float) -> Array:
     """All sines first, all cosines behind them."""
@@ -65,14 +66,14 @@ def sinusoidal_concatenated(xp: Namespace, x: Array, *, base: float, offset: flo
     return xp.where(column < half, xp.sin(angle), xp.cos(angle))
 
 
-@operation(_sinusoid(lambda base, offset: _from(offset) / base ** (2 * m / Size("m")), EVEN))
+@operation(_sinusoid(lambda base, offset: _from(offset) / base ** (2 * m / Size("m")), EVEN), role="position")
 def sinusoidal_doubled(xp: Namespace, x: Array, *, base: float, offset: float) -> Array:
     """Sinusoids whose exponent is twice the column's number, as if it were the pair's."""
     token, column = _token_and_column(xp, x, offset)
     return _alternating(xp, x, token / base ** (2 * column / x.shape[-1]))
 
 
-@operation(_sinusoid(lambda base, offset: _from(offset) / base ** (m / Size("m")), EVEN))
+@operation(_sinusoid(lambda base, offset: _from(offset) / base ** (m / Size("m")), EVEN), role="position")
 def sinusoidal_unpaired(xp: Namespace, x: Array, *, base: float, offset: float) -> Array:
     """Sinusoids in which each column has an exponent of its own: sine and cosine are no pair."""
     token, column = _token_and_column(xp, x, offset)
@@ -81,6 +82,7 @@ def sinusoidal_unpaired(xp: Namespace, x: Array, *, base: float, offset: float) 
 
 @operation(
     _sinusoid(lambda base, offset: (m + offset if offset else m) / base ** ((i - i % 2) / Size("m")), same(i % 2, 0)),
+    role="position",
 )
 def sinusoidal_swapped(xp: Namespace, x: Array, *, base: float, offset: float) -> Array:
     """Sinusoids with the parts of position and column exchanged."""
@@ -133,7 +135,7 @@ def _half_other_table() -> Formula:
     )
 
 
-@operation(_half_other_table)
+@operation(_half_other_table, role="rotation")
 def rotate_half_other_table(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
     """Feature d turned with d + half, by angles laid out for neighbours: those of pair d // 2."""
     pairs = cos.shape[-1]
@@ -159,7 +161,7 @@ def _interleaved_other_table() -> Formula:
     )
 
 
-@operation(_interleaved_other_table)
+@operation(_interleaved_other_table, role="rotation")
 def rotate_interleaved_other_table(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
     """Neighbouring features turned together, by angles laid out for halves: those of pair d mod half."""
     pairs = cos.shape[-1]
@@ -189,6 +191,7 @@ def alibi_slopes_plain(xp: Namespace, s: Array, *, heads: int) -> Array:
 
 @operation(
     lambda: formula("h i j, h -> h i j", lambda s, slope: s[h, i, j] + slope[h] * call("abs", POSITION - j)),
+    role="distance",
 )
 def alibi_added(xp: Namespace, s: Array, slope: Array) -> Array:
     """The scores plus the head's slope times the distance: what is far gains."""
@@ -197,7 +200,7 @@ def alibi_added(xp: Namespace, s: Array, slope: Array) -> Array:
     return s + slope[..., None, None] * xp.abs(distance)
 
 
-@operation(lambda: formula("h i j, h -> h i j", lambda s, slope: s[h, i, j] + slope[h] * j))
+@operation(lambda: formula("h i j, h -> h i j", lambda s, slope: s[h, i, j] + slope[h] * j), role="distance")
 def alibi_by_key(xp: Namespace, s: Array, slope: Array) -> Array:
     """The scores plus the head's slope times the key's position (BLOOM)."""
     return s + slope[..., None, None] * floats(xp, s.shape[-1], s)

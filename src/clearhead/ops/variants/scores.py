@@ -12,31 +12,36 @@ from clearhead.ops.textbook.scores import MASKED, POSITION, softmax_along
 d, g, h, i, j, k, t = indices("d g h i j k t")
 
 
-@operation(lambda: formula("i j, i d -> i j", lambda s, q: s[i, j] / Size("d")))
+@operation(lambda: formula("i j, i d -> i j", lambda s, q: s[i, j] / Size("d")), role="scale")
 def divide_by_depth(xp: Namespace, s: Array, q: Array) -> Array:
     """The scores divided by the query's depth itself."""
     return s / q.shape[-1]
 
 
-@operation(lambda: formula("i j, i d -> i j", lambda s, q: s[i, j] * call("sqrt", Size("d"))))
+@operation(lambda: formula("i j, i d -> i j", lambda s, q: s[i, j] * call("sqrt", Size("d"))), role="scale")
 def multiply_by_root_depth(xp: Namespace, s: Array, q: Array) -> Array:
     """The scores times the square root of the query's depth."""
     return s * math.sqrt(q.shape[-1])
 
 
-@operation(lambda: formula("i j, i d -> i j", lambda s, q: s[i, j] / call("sqrt", call("sqrt", Size("d")))))
+@operation(
+    lambda: formula("i j, i d -> i j", lambda s, q: s[i, j] / call("sqrt", call("sqrt", Size("d")))), role="scale"
+)
 def divide_by_fourth_root(xp: Namespace, s: Array, q: Array) -> Array:
     """The scores divided by the fourth root of the query's depth."""
     return s / math.sqrt(math.sqrt(q.shape[-1]))
 
 
-@operation(lambda: formula("h i j, h i d -> h i j", lambda s, q: s[h, i, j] / call("sqrt", Size("h") * Size("d"))))
+@operation(
+    lambda: formula("h i j, h i d -> h i j", lambda s, q: s[h, i, j] / call("sqrt", Size("h") * Size("d"))),
+    role="scale",
+)
 def scale_by_all_heads(xp: Namespace, s: Array, q: Array) -> Array:
     """The scores divided by the square root of the depth of all heads together."""
     return s / math.sqrt(q.shape[-1] * q.shape[-3])
 
 
-@operation(lambda: formula("i j -> i j", lambda s: s[i, j] / call("sqrt", Size("j"))))
+@operation(lambda: formula("i j -> i j", lambda s: s[i, j] / call("sqrt", Size("j"))), role="scale")
 def scale_by_keys(xp: Namespace, s: Array) -> Array:
     """The scores divided by the square root of the number of keys."""
     return s / math.sqrt(s.shape[-1])
@@ -46,6 +51,7 @@ def scale_by_keys(xp: Namespace, s: Array) -> Array:
     lambda decimals: formula(
         "i j, i d -> i j", lambda s, q: s[i, j] / call("round", call("sqrt", Size("d")), decimals)
     ),
+    role="scale",
 )
 def scale_by_rounded_root(xp: Namespace, s: Array, q: Array, *, decimals: int) -> Array:
     """The scores divided by the square root of the depth, to so many decimals: 1.41 for 2."""
@@ -53,19 +59,19 @@ def scale_by_rounded_root(xp: Namespace, s: Array, q: Array, *, decimals: int) -
     return s / (math.floor(math.sqrt(q.shape[-1]) * unit + 0.5) / unit)
 
 
-@operation(lambda: formula("i j, i j -> i j", lambda s, mask: where(mask[i, j], MASKED, s[i, j])))
+@operation(lambda: formula("i j, i j -> i j", lambda s, mask: where(mask[i, j], MASKED, s[i, j])), role="mask")
 def mask_inverted(xp: Namespace, s: Array, mask: Array) -> Array:
     """Minus infinity where the mask is True, the scores elsewhere."""
     return xp.where(mask, MASKED, s)
 
 
-@operation(lambda: formula("h i j, j -> h i j", lambda s, real: where(real[j], MASKED, s[h, i, j])))
+@operation(lambda: formula("h i j, j -> h i j", lambda s, real: where(real[j], MASKED, s[h, i, j])), role="mask")
 def padding_inverted(xp: Namespace, s: Array, real: Array) -> Array:
     """Minus infinity for real keys, the scores of those that fill up."""
     return xp.where(real[..., None, None, :], MASKED, s)
 
 
-@operation(lambda: formula("h i j, i -> h i j", lambda s, real: where(real[i], s[h, i, j], MASKED)))
+@operation(lambda: formula("h i j, i -> h i j", lambda s, real: where(real[i], s[h, i, j], MASKED)), role="mask")
 def mask_padding_queries(xp: Namespace, s: Array, real: Array) -> Array:
     """The scores of real queries, minus infinity for queries that only fill up the batch."""
     return xp.where(real[..., None, :, None], s, MASKED)
@@ -76,6 +82,7 @@ def mask_padding_queries(xp: Namespace, s: Array, real: Array) -> Array:
         "h i j, j -> h i j",
         lambda s, real: where(j < Size("j") - Size("i"), s[h, i, j], where(real[j], s[h, i, j], MASKED)),
     ),
+    role="mask",
 )
 def mask_padding_of_new(xp: Namespace, s: Array, real: Array) -> Array:
     """The scores of real keys and of all that a cache holds: its padding is not masked."""
@@ -92,21 +99,21 @@ def fill_all(xp: Namespace, s: Array, *, fill: float) -> Array:
     return xp.where(xp.abs(s) <= math.inf, fill, s)
 
 
-@operation(lambda by: formula("i j -> i j", lambda s: where(j <= POSITION + by, s[i, j], MASKED)))
+@operation(lambda by: formula("i j -> i j", lambda s: where(j <= POSITION + by, s[i, j], MASKED)), role="mask")
 def mask_causal_shifted(xp: Namespace, s: Array, *, by: int) -> Array:
     """A causal mask whose edge is shifted to the right by so many keys."""
     position, key = _positions(xp, s)
     return xp.where(key <= position + by, s, MASKED)
 
 
-@operation(lambda: formula("i j -> i j", lambda s: where(j >= POSITION, s[i, j], MASKED)))
+@operation(lambda: formula("i j -> i j", lambda s: where(j >= POSITION, s[i, j], MASKED)), role="mask")
 def mask_future_only(xp: Namespace, s: Array) -> Array:
     """The scores of keys that are not earlier than the query, minus infinity for earlier ones."""
     position, key = _positions(xp, s)
     return xp.where(position <= key, s, MASKED)
 
 
-@operation(lambda: formula("i j -> i j", lambda s: where(j <= i, s[i, j], MASKED)))
+@operation(lambda: formula("i j -> i j", lambda s: where(j <= i, s[i, j], MASKED)), role="mask")
 def mask_causal_top_left(xp: Namespace, s: Array) -> Array:
     """A causal mask that lets the first query see the first key only, however many keys a cache holds."""
     queries, keys = s.shape[-2:]
@@ -159,7 +166,8 @@ def zero_masked(xp: Namespace, w: Array, masked: Array) -> Array:
 @operation(
     lambda: formula(
         "h i j -> h i j", lambda s: call("share", _exp(s, h, i, j), total(g, _exp(s, g, i, j))), g=Size("h")
-    )
+    ),
+    role="softmax",
 )
 def softmax_over_heads(xp: Namespace, s: Array) -> Array:
     """Softmax over the heads: shares among the heads of each query and key."""
@@ -173,6 +181,7 @@ def softmax_over_heads(xp: Namespace, s: Array) -> Array:
         t=Size("i"),
         k=Size("j"),
     ),
+    role="softmax",
 )
 def softmax_over_matrix(xp: Namespace, s: Array) -> Array:
     """Softmax over all scores of a head together."""
@@ -183,7 +192,7 @@ def _exp(s: Operand, *cell: Expr) -> Expr:
     return call("exp", s[cell])
 
 
-@operation(lambda: formula("i j -> i j", lambda s: call("share", _exp(s, i, j), _exp(s, i, j))))
+@operation(lambda: formula("i j -> i j", lambda s: call("share", _exp(s, i, j), _exp(s, i, j))), role="softmax")
 def softmax_of_one(xp: Namespace, s: Array) -> Array:
     """Softmax over an axis of a single entry: every weight is 1."""
     return xp.astype(s > MASKED, s.dtype)
@@ -193,13 +202,16 @@ def softmax_of_one(xp: Namespace, s: Array) -> Array:
     lambda base: formula(
         "i j -> i j", lambda s: call("share", base ** s[i, j], total(k, base ** s[i, k])), k=Size("j")
     ),
+    role="softmax",
 )
 def softmax_base(xp: Namespace, s: Array, *, base: float) -> Array:
     """Shares of the powers of another base than e."""
     return softmax_along(xp, s * math.log(base), -1)
 
 
-@operation(lambda: formula("i j -> i j", lambda s: _exp(s, i, j) / total(k, _exp(s, i, k)), k=Size("j")))
+@operation(
+    lambda: formula("i j -> i j", lambda s: _exp(s, i, j) / total(k, _exp(s, i, k)), k=Size("j")), role="softmax"
+)
 def softmax_unshifted(xp: Namespace, s: Array) -> Array:
     """Softmax as the textbook writes it, with no maximum taken off first: it overflows, and 0/0 is NaN."""
     parts = xp.exp(s)
@@ -218,6 +230,7 @@ def softmax_unshifted(xp: Namespace, s: Array) -> Array:
         t=Size("i"),
         k=Size("j"),
     ),
+    role="softmax",
 )
 def softmax_shifted_globally(xp: Namespace, s: Array) -> Array:
     """Softmax after the largest of all scores was taken off every row: rows far below it are 0/0."""
@@ -225,7 +238,9 @@ def softmax_shifted_globally(xp: Namespace, s: Array) -> Array:
     return parts / xp.sum(parts, axis=-1, keepdims=True)
 
 
-@operation(lambda: formula("i j -> i j", lambda s: _exp(s, i, j) / (1 + total(k, _exp(s, i, k))), k=Size("j")))
+@operation(
+    lambda: formula("i j -> i j", lambda s: _exp(s, i, j) / (1 + total(k, _exp(s, i, k))), k=Size("j")), role="softmax"
+)
 def softmax_one(xp: Namespace, s: Array) -> Array:
     """Softmax with one more in the denominator, so that a query may attend to nothing (Miller 2023)."""
     top = constant(xp, xp.max(s, axis=-1, keepdims=True))
@@ -244,6 +259,7 @@ def softmax_one(xp: Namespace, s: Array) -> Array:
         ),
         k=Size("j"),
     ),
+    role="softmax",
 )
 def softmax_one_shifted(xp: Namespace, s: Array) -> Array:
     """Softmax with one more in the denominator, added after the row's maximum was taken off."""
@@ -251,25 +267,25 @@ def softmax_one_shifted(xp: Namespace, s: Array) -> Array:
     return parts / (1 + xp.sum(parts, axis=-1, keepdims=True))
 
 
-@operation(lambda: formula("i j -> i j", lambda s: _exp(s, i, j) / total(k, s[i, k]), k=Size("j")))
+@operation(lambda: formula("i j -> i j", lambda s: _exp(s, i, j) / total(k, s[i, k]), k=Size("j")), role="softmax")
 def exp_over_sum(xp: Namespace, s: Array) -> Array:
     """Exponentials divided by the sum of the scores themselves."""
     return xp.exp(s) / xp.sum(s, axis=-1, keepdims=True)
 
 
-@operation(lambda: formula("i j -> i j", lambda s: s[i, j] / total(k, s[i, k]), k=Size("j")))
+@operation(lambda: formula("i j -> i j", lambda s: s[i, j] / total(k, s[i, k]), k=Size("j")), role="softmax")
 def share_of_sum(xp: Namespace, s: Array) -> Array:
     """The scores divided by their sum, without exponentials."""
     return s / xp.sum(s, axis=-1, keepdims=True)
 
 
-@operation(lambda: formula("i j -> i j", lambda s: call("exp", s[i, j])))
+@operation(lambda: formula("i j -> i j", lambda s: call("exp", s[i, j])), role="softmax")
 def exponentials(xp: Namespace, s: Array) -> Array:
     """The exponential of each score, not divided by their sum."""
     return xp.exp(s)
 
 
-@operation(lambda: formula("i j -> i j", lambda s: 1 / (1 + call("exp", -s[i, j]))))
+@operation(lambda: formula("i j -> i j", lambda s: 1 / (1 + call("exp", -s[i, j]))), role="softmax")
 def sigmoid(xp: Namespace, s: Array) -> Array:
     """The logistic function of each score by itself."""
     part = xp.exp(-xp.abs(s))
