@@ -20,6 +20,7 @@ OWN_SIZES: Mapping[str, Mapping[str, int]] = {
     "alibi_slopes": {"h": 12},
     "norm_over_matrix": {"m": 2},
     "next_rows": {"v": 11},
+    "drop_sink": {"k": 5},
     "stretch_slow": {"c": 4},
     "divide_by_ramp": {"c": 4},
     "divide_frequencies": {"c": 4},

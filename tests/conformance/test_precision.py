@@ -65,6 +65,7 @@ Family = Callable[[Random, Shape, np.dtype], np.ndarray]
 FAMILIES: tuple[Family, ...] = (ordinary, large, spread, denormal, ties, equal, offset, masked)
 
 EXACT = (
+    "append_sink", "drop_sink",
     "concat", "split", "repeat", "append", "mask_boolean", "mask_padding", "mask_causal", "mask_window", "relu",
     "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "first_token", "instead",
     "instead_of_head",
@@ -77,8 +78,9 @@ ARITHMETIC = (
     "relu_squared", "clip", "rms_norm_of_heads", "head_gain",
 )  # fmt: skip
 FUNCTIONS = (
-    "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "silu", "gelu", "gelu_tanh", "gelu_sigmoid",
-    "sinusoidal", "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies", "cos", "sin", "tanh",
+    "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "softmax_with_sink", "silu", "gelu", "gelu_tanh",
+    "gelu_sigmoid", "sinusoidal", "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies", "cos", "sin",
+    "tanh",
 )  # fmt: skip
 
 BOUNDS: Mapping[str, float] = {

@@ -83,9 +83,9 @@ def test_a_query_that_may_attend_to_nothing_is_noted(keep):
     assert note.line == "weights"
     assert note.rows == ((0, 1),)
     assert str(note) == (
-        "weights, head 1, query 2 (b): all weights are 0, because every key of this query is masked, "
-        "so softmax has nothing to share out. Let each query attend to at least one key, "
-        "or drop this query from what you read."
+        "weights, head 1, query 2 (b): all weights are 0, because no key of this query has a score "
+        "above minus infinity: all are masked, or their scores overflowed. Let each query attend to at least one key. "
+        "If no mask is meant to do this, look for infinities in the scores, and compute in a wider type."
     )
     if keep is None:
         np.testing.assert_array_equal(trace["weights@1"][1], [0, 0])

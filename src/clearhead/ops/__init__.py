@@ -29,7 +29,7 @@ TEXTBOOK: dict[str, Operation] = {
         linear.head_bias, linear.weighted_sum, linear.concat, linear.split, linear.repeat, linear.append,
         scores.scale, scores.scale_by_depth, scores.softcap, scores.mask_boolean, scores.mask_additive,
         scores.mask_padding, scores.mask_causal, scores.mask_window, scores.alibi_slopes, scores.alibi,
-        scores.softmax, scores.softmax_over_queries,
+        scores.softmax, scores.softmax_with_sink, scores.softmax_over_queries, scores.append_sink, scores.drop_sink,
         tokens.layer_norm, tokens.rms_norm, tokens.norm_over_matrix, tokens.gain, tokens.gain_and_bias,
         tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh, tokens.tanh, tokens.relu_squared, tokens.gelu_sigmoid,
         tokens.clip, tokens.rms_norm_of_heads, tokens.head_gain,

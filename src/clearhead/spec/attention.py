@@ -39,6 +39,8 @@ class Attention(Spec, frozen=True):
         mask: adds ``mask`` (query, key): ``"boolean"``, True = may attend, or ``"additive"``, added to the scores.
         padding: adds ``padding`` (key), booleans: True for real tokens, False for those that fill up a batch.
         alibi: scores fall linearly with distance, at a slope of each head's own (Press et al. 2022).
+        sink: adds ``sink`` (head), a learned score for each head: its exponential joins the denominator of the softmax,
+            so that a query need not attend to any key (gpt-oss).
         rotary: rotary positions of queries and keys.
         qk_norm: a norm of queries and keys, before rotary positions.
         bias: the projections that add a bias, ``query.bias`` (head, depth) ... ``output.bias`` (model); True for all.
@@ -60,6 +62,7 @@ class Attention(Spec, frozen=True):
     mask: Literal["boolean", "additive"] | None = None
     padding: bool = False
     alibi: bool = False
+    sink: bool = False
     rotary: Rotary | None = None
     qk_norm: Norm | None = None
     bias: tuple[Projection, ...] | bool = ()
@@ -174,10 +177,16 @@ class Attention(Spec, frozen=True):
             slope = draft.write("alibi.slope", scores.alibi_slopes, score, "head", heads=self.heads)
             score = draft.write("alibi", scores.alibi, f"{score} {slope}", "head query key")
         score = self._mask(draft, score, padding)
-        weights = draft.write("weights", scores.softmax, score, "head query key")
+        weights = self._weigh(draft, score)
         head = draft.write("head", linear.weighted_sum, f"{weights} {value}", "head token depth")
         concat = draft.write("concat", linear.concat, head, "token head*depth")
         return self._output(draft, concat) if self.output else concat
+
+    def _weigh(self, draft: Draft, score: str) -> str:
+        if not self.sink:
+            return draft.write("weights", scores.softmax, score, "head query key")
+        sink = draft.give("sink", "head", sizes=self._sizes())
+        return draft.write("weights", scores.softmax_with_sink, f"{score} {sink}", "head query key")
 
     def _mask(self, draft: Draft, score: str, padding: str | None) -> str:
         """Writes a line for each mask; the last is called ``masked``."""

@@ -32,6 +32,7 @@ from clearhead.errors import ClearheadError
 from clearhead.line import Line
 from clearhead.ops import Role
 from clearhead.ops.textbook import scores
+from clearhead.trace import Trace
 
 # What a query may not see
 
@@ -194,10 +195,7 @@ def _equal_values(trial: Trial, inputs: Inputs) -> Violation | None:
     outputs = trial.outputs(alike)
     if outputs is None:
         return None
-    trace = trial.task.working.run(alike.given(trial.task))
-    shares = next(trace.numpy(line.name) for line in trial.task.working.lines if _is_softmax(line)).sum(axis=-1)
-    if not close(np.ones_like(shares), shares).all():
-        return None
+    trace = _shared_evenly(trial.task, alike, name)
     for line, out in zip(trial.task.returns, outputs, strict=True):
         if trial.task.working.line(line).axes[-1] not in ("depth", "head*depth"):
             continue
@@ -206,6 +204,15 @@ def _equal_values(trial: Trial, inputs: Inputs) -> Violation | None:
             says = "All tokens have the same value, so each query must get this value."
             return violation(says, alike, line, off, (trace.numpy(line), out))
     return None
+
+
+def _shared_evenly(task: Task, inputs: Inputs, values: str) -> Trace:
+    """The lines behind the weights, where each query that sees a key gives all keys the same weight."""
+    softmax = next(line.name for line in task.working.lines if _is_softmax(line))
+    given = inputs.given(task)
+    weights = task.working.run(given, keep=[softmax]).numpy(softmax)
+    even = np.where(weights.any(axis=-1, keepdims=True), np.ones_like(weights) / weights.shape[-1], 0)
+    return task.working.starting_at(softmax, values).run({softmax: even, values: given[values]})
 
 
 def _values(task: Task) -> tuple[str, ...]:
@@ -229,10 +236,8 @@ def _through(task: Task, name: str, roles: tuple[Role, ...]) -> str:
 
 # Constants that softmax does not see
 
-SHIFTED: tuple[Role, ...] = ("distance", "mask")
-"""What leaves a constant on a row of scores as it is."""
-
-SCALED: tuple[Role, ...] = (*SHIFTED, "scale")
+SCALED: tuple[Role, ...] = ("distance", "mask", "scale")
+"""What leaves a constant on a row of scores a constant."""
 
 
 def _row_shifts(trial: Trial, inputs: Inputs) -> Iterator[Change]:

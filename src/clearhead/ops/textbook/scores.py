@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 
 from clearhead.expr import Expr, Formula, Size, call, formula, indices, total, where
-from clearhead.ops.operation import Array, Namespace, Remark, constant, counting, floats, operation
+from clearhead.expr.formula import broadcast
+from clearhead.ops.operation import Array, Namespace, Remark, Step, constant, counting, floats, operation
 
 d, h, i, j, k = indices("d h i j k")
 
@@ -112,8 +113,9 @@ def alibi(xp: Namespace, s: Array, slope: Array) -> Array:
 UNATTENDED = Remark(
     find=lambda xp, out, *operands: xp.max(out, axis=-1) == 0,
     says="all weights are 0",
-    reason="every key of this query is masked, so softmax has nothing to share out",
-    remedy="Let each query attend to at least one key, or drop this query from what you read.",
+    reason="no key of this query has a score above minus infinity: all are masked, or their scores overflowed",
+    remedy="Let each query attend to at least one key. If no mask is meant to do this, look for infinities in the "
+    "scores, and compute in a wider type.",
     reads_operands=False,
 )
 
@@ -151,3 +153,50 @@ def softmax_along(xp: Namespace, s: Array, axis: int | tuple[int, ...]) -> Array
     parts = xp.exp(s - xp.maximum(top, float(xp.finfo(s.dtype).min)))
     whole = xp.sum(parts, axis=axis, keepdims=True)
     return parts / xp.maximum(whole, 0.5)
+
+
+@operation(
+    lambda: formula("h i j, h -> h i k", lambda s, sink: where(k < Size("j"), s[h, i, k], sink[h]), k=Size("j") + 1),
+)
+def append_sink(xp: Namespace, s: Array, sink: Array) -> Array:
+    """The scores with one column more: the head's sink, as the score of a key that has no value."""
+    heads, queries, keys = s.shape[-3:]
+    lead = broadcast([s.shape[:-3], sink.shape[:-1]])
+    column = xp.broadcast_to(xp.astype(sink, s.dtype)[..., None, None], (*lead, heads, queries, 1))
+    return xp.concat([xp.broadcast_to(s, (*lead, heads, queries, keys)), column], axis=-1)
+
+
+@operation(lambda: formula("i k -> i j", lambda w: w[i, j], j=Size("k") - 1))
+def drop_sink(xp: Namespace, w: Array) -> Array:
+    """The weights without the last column, which is the share of the sink."""
+    return w[..., :-1]
+
+
+OUTWEIGHED = Remark(
+    find=lambda xp, out, *operands: xp.max(out, axis=-1) == 0,
+    says="all weights are 0",
+    reason="all keys of this query are masked, or their scores are so far below the sink that their weights round to 0",
+    remedy="Compare the scores with the sink. If no key is meant to be seen, drop this query from what you read.",
+    reads_operands=False,
+)
+
+
+@operation(
+    lambda: formula(
+        "h i j, h -> h i j",
+        lambda s, sink: call(
+            "share", call("exp", s[h, i, j]), total(k, call("exp", s[h, i, k])) + call("exp", sink[h])
+        ),
+        k=Size("j"),
+    ),
+    OUTWEIGHED,
+    role="softmax",
+    steps=(
+        Step("joined", append_sink, (0, 1)),
+        Step("shares", softmax, ("joined",)),
+        Step("", drop_sink, ("shares",)),
+    ),
+)
+def softmax_with_sink(xp: Namespace, s: Array, sink: Array) -> Array:
+    """Softmax with a learned sink for each head, which takes a share that goes to no key (gpt-oss, OpenAI 2025)."""
+    return drop_sink.code(xp, softmax_along(xp, append_sink.code(xp, s, sink), -1))

@@ -210,6 +210,7 @@ def clip(xp: Namespace, x: Array, *, limit: float) -> Array:
         n=Size("h"),
         k=Size("d"),
     ),
+    role="norm",
 )
 def rms_norm_of_heads(xp: Namespace, x: Array, *, eps: float) -> Array:
     """Each token of all heads together, divided by the root of its mean square (OLMo 2's queries and keys)."""
