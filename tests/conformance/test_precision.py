@@ -79,8 +79,8 @@ ARITHMETIC = (
 )  # fmt: skip
 FUNCTIONS = (
     "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "softmax_with_sink", "silu", "gelu", "gelu_tanh",
-    "gelu_sigmoid", "sinusoidal", "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies", "cos", "sin",
-    "tanh",
+    "gelu_sigmoid", "sinusoidal", "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
+    "cos", "sin", "tanh",
 )  # fmt: skip
 
 BOUNDS: Mapping[str, float] = {
