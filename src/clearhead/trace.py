@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead.axes import HEADS, TOKENS, Axes, head_axis, with_batch
+from clearhead.axes import HEADS, TOKENS, Axes, Shape, head_axis, with_batch
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.expr import Expr, Number, Ref, Scope, evaluate, number, substitute, text, walk
 from clearhead.expr.nodes import replace_refs
@@ -209,10 +209,11 @@ class Trace(Mapping[str, Array]):
             found = self._flags[line.name]
         else:
             out = self._arrays[line.name]
+            there = {**self._hidden_arrays, **self._arrays}
             operands = line.operands if remark.reads_operands else ()
-            if any(operand not in self._arrays for operand in operands):
+            if any(operand not in there for operand in operands):
                 return None
-            found = remark.find(namespace(out), out, *(self._arrays[operand] for operand in operands))
+            found = remark.find(namespace(out), out, *(there[operand] for operand in operands))
         rows = tuple(tuple(int(i) for i in row) for row in np.argwhere(to_numpy(found)))
         if not rows:
             return None
@@ -232,6 +233,14 @@ class Trace(Mapping[str, Array]):
         if missing := [each.name for each in self.working.givens if each.name not in known]:
             raise UnknownName(f"The trace lacks the given array {missing[0]}. Run the working on all its given arrays.")
         return {each.name: known[each.name] for each in self.working.givens}
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shapes of all arrays of the working, kept or not, as far as they follow from what is there."""
+        there = {**self._hidden_arrays, **self._arrays}
+        if any(given.name not in there for given in self.working.givens):
+            return {name: tuple(array.shape) for name, array in there.items()}
+        return self.working.shapes({given.name: tuple(there[given.name].shape) for given in self.working.givens})
 
     @property
     def flags(self) -> Mapping[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ from clearhead.cli.group import command
 from clearhead.cli.output import in_colour, print_document, print_text, say, width, wrote
 
 if TYPE_CHECKING:
-    from clearhead.models.model import Model
+    from clearhead.models.model import Guess, Model
     from clearhead.models.verifying import Suspect
     from clearhead.trace import Trace
 
@@ -67,7 +68,9 @@ def trace(
     else:
         for line in _summary(model, worked, top):
             say(line)
-    for each in [Export.of(worked, path, View(title, decimals=decimals)) for path in outputs]:
+    expected = tuple((each.token, each.probability) for each in _expected(model, worked, top))
+    view = View(title, decimals=decimals, next_tokens=expected)
+    for each in [Export.of(worked, path, view) for path in outputs]:
         each.write()
         wrote(each.path)
 
@@ -84,16 +87,21 @@ def _summary(model: Model, worked: Trace, top: int) -> list[str]:
     shown = " ".join(f"[{token}]" for token in tokens[:MAX_TOKENS_SHOWN])
     more = f" and {len(tokens) - MAX_TOKENS_SHOWN} more" if len(tokens) > MAX_TOKENS_SHOWN else ""
     size = sum(worked[name].nbytes for name in worked)
-    sizes, head = model.sizes, model.spec.head
+    sizes = model.sizes
     lines = [
         f"{model.path.name}: {model.family.name}, {sizes.layers} layers, {sizes.heads} heads",
         f"{len(tokens)} tokens: {shown}{more}",
         f"{len(worked)} arrays are kept, {told(size)}.",
     ]
-    if head is not None and head.reads == "tokens" and model.causal:
-        guesses = model.next(worked, max_tokens=top)
+    if guesses := _expected(model, worked, top):
         lines.append("Next: " + ", ".join(f"[{each.token}] {each.probability:.3f}" for each in guesses))
     return lines
+
+
+def _expected(model: Model, worked: Trace, top: int) -> Sequence[Guess]:
+    """What a language model expects to come next; nothing of another model."""
+    head = model.spec.head
+    return model.next(worked, max_tokens=top) if head is not None and head.reads == "tokens" and model.causal else ()
 
 
 @command('clearhead verify ./SmolLM2-135M --text "The capital of France is"')

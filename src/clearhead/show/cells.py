@@ -19,6 +19,21 @@ LARGE = 1e7
 NOISE = 1e-14
 """What may be missing, relative to a number, for it to have no more decimals: the last digits differ by machine."""
 
+SPACE = "\u2423"
+"""The sign for a space that would not be seen."""
+
+
+def token_label(token: str) -> str:
+    """A token as a label: spaces at its ends can be seen, since tokens differ by them.
+
+    >>> print(token_label(" the"), token_label("the"))
+    ␣the the
+    """
+    inner = token.strip(" ")
+    if not inner:
+        return SPACE * len(token)
+    return visible(token.replace(inner, "\0", 1).replace(" ", SPACE).replace("\0", inner, 1))
+
 
 def one_line(text: str) -> str:
     """A paragraph with each run of white space made one space, and all else that cannot be seen spelled out."""

@@ -11,20 +11,20 @@ from html import escape
 from math import prod
 
 from clearhead.axes import describe
-from clearhead.document import Document, Equation, Heading, Part, Prose
+from clearhead.document import Document, Equation, Heading, Part
 from clearhead.line import equation
 from clearhead.show.forms import lower
 from clearhead.show.page import page
 from clearhead.show.page.assemble import styles
 from clearhead.show.text.html import to_html
-from clearhead.show.trace_document import View, document_of
+from clearhead.show.trace_document import View, document_of, outline_of
 from clearhead.trace import Trace
 from clearhead.working import Working
 
 Bundle = dict[str, str]
 
 MAX_NUMBERS = 300_000
-"""A notebook keeps what it shows; a trace of more numbers than this is told in words."""
+"""A notebook keeps what it shows; a trace of more numbers than this is described in words."""
 
 TALL, LOW, EACH = 760, 120, 64
 """The height of a page, the least of a document, and what each of its parts may take."""
@@ -35,7 +35,7 @@ def trace_bundle(trace: Trace, view: View | None = None) -> Bundle:
     view = view or View()
     count = sum(prod(trace[name].shape) for name in trace)
     if count > MAX_NUMBERS:
-        return document_bundle(_too_large(trace, view.title, count))
+        return document_bundle(outline_of(trace, view))
     html = page(trace, view).decode()
     return {"text/plain": _text(document_of(trace, view)), "text/html": _frame(html, view.title, TALL)}
 
@@ -64,14 +64,6 @@ def _frame(html: str, title: str, height: int) -> str:
         f'<iframe sandbox="allow-scripts" title="{escape(title)}" srcdoc="{escape(html)}" '
         f'style="width: 100%; height: {height}px; border: 0; resize: vertical; overflow: auto"></iframe>'
     )
-
-
-def _too_large(trace: Trace, title: str, count: int) -> Document:
-    parts: list[Part] = [
-        Prose(f'{count:,} numbers in {len(trace)} arrays: too many to show here. Write a page of them: save("x.html").')
-    ]
-    parts += (Heading(name, trace.axes(name), tuple(trace[name].shape)) for name in trace)
-    return Document(title, parts)
 
 
 def _lines(working: Working) -> Iterator[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 from msgspec import Struct
@@ -38,6 +39,7 @@ class View(Struct, frozen=True):
             of a path will do, and ``*`` stands for anything. Given arrays are always shown.
         framework: what a program is written in: numpy or torch.
         textbook: the working without the deviations, for media that mark the lines that these change.
+        next_tokens: what a model expects to come next, with probabilities, for media that have room.
     """
 
     title: str = "Trace"
@@ -51,6 +53,7 @@ class View(Struct, frozen=True):
     blank: tuple[str, ...] = ()
     framework: str = "numpy"
     textbook: Working | None = None
+    next_tokens: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.cell is not None and self.address is None:
@@ -70,6 +73,14 @@ def document_of(trace: Trace, view: View) -> Document:
     """
     body = _all(trace, view) if view.address is None else _one(trace, view.address, view)
     return Document(view.title, (*beginning(view), *body), view.decimals)
+
+
+def outline_of(trace: Trace, view: View) -> Document:
+    """The names and sizes of a trace that has too many numbers to be shown in the place at hand."""
+    count = sum(prod(trace[name].shape) for name in trace)
+    words = f'{count:,} numbers in {len(trace)} arrays: too many to show here. The page has them: save("x.html").'
+    headings = (Heading(name, trace.axes(name), tuple(trace[name].shape)) for name in trace)
+    return Document(view.title, [*beginning(view), Prose(words), *headings])
 
 
 def beginning(view: View) -> list[Part]:

@@ -28,6 +28,7 @@ def test_a_long_trace_is_written_soon_and_small(sheet, tmp_path):
     sheet.wait_for_selector(".arithmetic", timeout=60_000)
     told = str(trace.explain("weights@1", 511, 0))
     assert sheet.locator(".arithmetic").get_attribute("data-text") == told
+    assert sheet.locator('.card[data-line="scores"]').count() == 1
     assert sheet.locator(".numbers td").count() < 200
     took = sheet.evaluate("""() => {
       const begun = performance.now();

@@ -3,8 +3,9 @@
 import { h, markup, set } from "./dom.js";
 import { Flow } from "./flow.js";
 import { Inspector } from "./inspector.js";
+import { Layers, hasLayers } from "./layers.js";
 import { plain } from "./text.js";
-import { Trace, fullCell, layout } from "./trace.js";
+import { Trace, fullCell, inMatrix, layout } from "./trace.js";
 
 /**
  * @typedef {import("./content.js").Content} Content
@@ -81,12 +82,15 @@ export class App {
   /** What does not depend on the cell. */
   async fill() {
     const { content } = this.trace;
-    const count = content.lines.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-    if (count <= LARGE) await Promise.all(content.lines.map(({ name }) => this.trace.load(name)));
+    const inFile = content.lines.filter(({ absent }) => !absent);
+    const count = inFile.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    if (count <= LARGE) await Promise.all(inFile.map(({ name }) => this.trace.load(name)));
     document.title = content.title;
     this.head.replaceChildren(this.header());
     const scrolled = this.flow?.element.scrollLeft ?? 0;
-    this.flow = new Flow(this.trace, (line) => void this.open(line));
+    /** @param {string} line @param {number} [matrix] */
+    const open = (line, matrix) => void this.open(line, matrix);
+    this.flow = hasLayers(content.lines) ? new Layers(this.trace, open) : new Flow(this.trace, content.lines, open);
     this.flowBox.replaceChildren(this.flow.element);
     this.flow.element.scrollTo({ left: scrolled, behavior: "instant" });
     this.flow.redraw();
@@ -98,13 +102,13 @@ export class App {
   /**
    * Unpacks a large trace bit by bit and draws each line in small as soon as it is there.
    * @param {Trace} trace
-   * @param {Flow} flow
+   * @param {Flow | Layers} flow
    */
   async fillIn(trace, flow) {
     for (const { name } of trace.content.lines) {
       await trace.load(name);
       if (flow !== this.flow) return;
-      flow.cards.get(name)?.draw();
+      flow.draw(name);
     }
   }
 
@@ -161,8 +165,9 @@ export class App {
   beginning() {
     const { lines } = this.trace.content;
     const wrong = lines.flatMap((line) => line.claims.filter((each) => !each.agrees).map((each) => ({ line: line.name, cell: each.cell })))[0];
-    const line = lines.find((each) => each.shares && !each.blank) ?? lines.at(-1);
-    return wrong ?? { line: line?.name ?? "", cell: line?.shape.map((size, axis) => (line.axes[axis] === "query" ? size - 1 : 0)) ?? [] };
+    const kept = lines.filter((each) => !each.absent);
+    const line = kept.find((each) => each.shares) ?? kept.at(-1) ?? lines.at(-1);
+    return wrong ?? { line: line?.name ?? "", cell: line ? fullCell(line, 0, startRow(line), 0) : [] };
   }
 
   /** @param {Place} place */
@@ -181,6 +186,7 @@ export class App {
         point: (to) => this.show(to ?? this.place),
         follow: (to) => void this.follow(to),
         open: (line) => void this.open(line),
+        hasHeads: (line) => this.flow instanceof Layers && this.flow.hasHeads(line),
         edit: this.live?.edit ?? null,
       });
       this.lineBox.replaceChildren(this.inspector.element);
@@ -204,14 +210,18 @@ export class App {
     this.status.textContent = told || this.trace.cellName(place.line, place.cell);
   }
 
-  /** @param {string} name */
-  async open(name) {
-    if (name === this.place.line) return;
+  /**
+   * @param {string} name
+   * @param {number} [matrix]
+   */
+  async open(name, matrix = 0) {
+    const { line, cell } = this.place;
+    const found = this.trace.line(name);
+    if (name === line && matrix === inMatrix(found, cell).matrix) return;
     this.trail = [];
-    const line = this.trace.line(name);
-    const last = layout(line);
-    const wrong = line.claims.find((each) => !each.agrees);
-    await this.look({ line: name, cell: wrong?.cell ?? fullCell(line, 0, Math.min(0, last.rows), 0) });
+    const wrong = found.claims.find((each) => !each.agrees);
+    const spot = name === line ? inMatrix(found, cell) : { row: startRow(found), column: 0 };
+    await this.look({ line: name, cell: wrong?.cell ?? fullCell(found, matrix, spot.row, spot.column) });
   }
 
   /** @param {Place} place */
@@ -238,6 +248,14 @@ export class App {
     set(this.way, { hidden: false });
     this.way.classList.toggle("empty", !steps.length);
   }
+}
+
+/**
+ * The row to begin at: of weights the last query, which sees all keys, else the first row.
+ * @param {import("./content.js").LineData} line
+ */
+function startRow(line) {
+  return line.shares && line.axes.at(-2) === "query" ? layout(line).rows - 1 : 0;
 }
 
 /**

@@ -16,13 +16,13 @@ from clearhead.show.page.content import Data, content_of
 from clearhead.show.page.font import font
 from clearhead.show.paper.worksheet import worksheet_of
 from clearhead.show.text.html import to_html
-from clearhead.show.trace_document import View, document_of
+from clearhead.show.trace_document import View, document_of, outline_of
 from clearhead.trace import Trace
 
 FOLDER = Path(__file__).parent
 
 MODULES = (
-    "dom", "number", "expr", "predict", "text", "content", "trace", "colour", "thumb", "grid", "flow", "tokens",
+    "dom", "number", "expr", "text", "content", "trace", "colour", "thumb", "grid", "flow", "layers", "tokens",
     "inspector", "app",
 )  # fmt: skip
 """The page's modules, each after those it imports."""
@@ -30,7 +30,10 @@ MODULES = (
 STYLES = ("page", "paper")
 
 MAX_REPORTED = 100_000
-"""Of a trace of more numbers than this no cells are told on paper: to find those that tell most would take long."""
+"""Of a trace of more numbers than this no cell's arithmetic is printed: to find the cells for it would take long."""
+
+MAX_PRINTED = 1_000_000
+"""Of a trace of more numbers than this the print has only names and sizes."""
 
 START = "$app.start(document);"
 
@@ -47,7 +50,8 @@ def page(trace: Trace, view: View) -> bytes:
         UnknownName: no such deviation, line or head.
         ClearheadError: a claim does not fit its line.
     """
-    paper = worksheet_of if sum(prod(trace[name].shape) for name in trace) <= MAX_REPORTED else document_of
+    count = sum(prod(trace[name].shape) for name in trace)
+    paper = worksheet_of if count <= MAX_REPORTED else document_of if count <= MAX_PRINTED else outline_of
     return page_of(*content_of(trace, view), paper(trace, view)).encode("utf-8", "backslashreplace")
 
 

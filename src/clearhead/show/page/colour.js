@@ -1,4 +1,4 @@
-// Shading: blue for what is above zero, orange for what is below, the deeper the further; shares from none to all.
+// Shading: blue for what is above zero, orange for what is below, the deeper the further; weights from 0 to 1.
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
@@ -11,19 +11,16 @@ const DEEPEST = 0.62;
 /** @type {WeakMap<object, number>} */
 const SPANS = new WeakMap();
 
-/** Shares among more keys than this are shaded more deeply: most of them are small. */
-const FEW_SHARES = 12;
-
 /**
- * How far from zero the numbers of a line go; for shares all of it, or where many share some times what each would get.
+ * How far from zero the numbers of a line go; for weights 1. Numbers that are computed cell by cell are not shaded.
  * @param {Trace} trace
  * @param {string} name
  */
 export function spanOf(trace, name) {
   const numbers = trace.numbers(name);
-  const { shares, shape } = trace.line(name);
-  if (!numbers) return 1;
-  if (shares) return Math.min(1, FEW_SHARES / Math.max(shape.at(-1) ?? 1, 1));
+  const { shares } = trace.line(name);
+  if (!numbers) return Infinity;
+  if (shares) return 1;
   let span = SPANS.get(numbers);
   if (span === undefined) {
     span = 0;

@@ -15,23 +15,24 @@
  * @property {number[]} core how many axes the formula speaks of, for each operand
  * @property {string[]} result
  * @property {Node_} body
- * @property {Record<string, number> | null} sizes null where an operand was not kept
+ * @property {Record<string, number> | null} sizes null where they are not known
  *
  * @typedef {object} LineData
  * @property {string} name
  * @property {string[]} axes
- * @property {number[]} shape
+ * @property {number[]} shape empty where it is not known
  * @property {number | null} head the axis that @ selects from
  * @property {boolean[]} named which axes run over the tokens
  * @property {boolean} shares
- * @property {boolean} blank
+ * @property {null | "blank" | "large" | "unkept"} absent why the page has no numbers of it
  * @property {boolean} changed whether a deviation made this line
  * @property {string[]} operands
+ * @property {boolean[]} reads whether the numbers of each operand are read, and not only its sizes
  * @property {Made | null} made null for what is given
  * @property {Claimed[]} claims
  * @property {string[]} notes
  *
- * @typedef {{kind: "f4" | "f8" | "u1", deflated?: string, predicted?: string}} ArrayKind
+ * @typedef {{kind: "f4" | "f8" | "u1", deflated?: string}} ArrayKind
  *
  * @typedef {object} Content
  * @property {string} title
@@ -40,6 +41,7 @@
  * @property {number | null} decimals
  * @property {string[] | null} tokens
  * @property {{name: string, does: string, unseen: string, remedy: string}[]} deviations
+ * @property {{token: string, probability: number}[]} next what a model expects to come next
  * @property {LineData[]} lines
  * @property {string | null} diagnosis
  * @property {Record<string, ArrayKind>} arrays
@@ -55,7 +57,7 @@ const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array };
  * @param {ArrayKind} about
  * @param {string} data
  */
-export async function bytesOf({ deflated }, data) {
+async function bytesOf({ deflated }, data) {
   const text = atob(data);
   const bytes = new Uint8Array(text.length);
   for (let n = 0; n < bytes.length; n += 1) bytes[n] = text.charCodeAt(n);
@@ -65,7 +67,7 @@ export async function bytesOf({ deflated }, data) {
 }
 
 /**
- * The numbers of an array that was packed whole.
+ * The numbers of an array that was packed.
  * @param {ArrayKind} about
  * @param {string} data
  * @returns {Promise<Numbers>}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from clearhead.axes import TOKENS, head_axis, with_batch
+from clearhead.axes import TOKENS, Shape, head_axis, with_batch
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.errors import visible
 from clearhead.expr import Expr
 from clearhead.line import Given, Line, equation
-from clearhead.show.cells import one_line
+from clearhead.show.cells import one_line, token_label
 from clearhead.show.formula.mathml import equation as in_mathml
 from clearhead.show.page.arrays import Packed, pack_lines
 from clearhead.show.text.html import to_html
@@ -25,9 +25,10 @@ Data = dict[str, Any]
 
 
 def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
-    """All that a page shows of a trace, and the packed numbers of each line.
+    """All that a page shows of a trace, and the packed numbers of each line that has some in the page.
 
-    Lines that the view leaves blank have no numbers, and then there are no claims and no diagnosis, which tell them.
+    Every line of the working has its formula. It has no numbers where it was not kept, where the page has no room for
+    it, or where the view leaves it blank; of blank sheets claims and diagnosis are left out, which give numbers away.
 
     Raises:
         UnknownName: no such deviation.
@@ -36,24 +37,35 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
     blank = blanks(trace, view)
     claims = {} if view.blank else _claims(trace, view.claims)
     notes = [note for note in trace.notes if note.line not in blank]
+    shapes = trace.shapes
+    arrays = pack_lines(trace, [name for name in trace if name not in blank])
     content = {
         "title": one_line(view.title),
         "about": [one_line(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()],
         "first": trace.working.label_base,
         "decimals": view.decimals,
-        "tokens": None if trace.tokens is None else [visible(token) for token in trace.tokens],
+        "tokens": None if trace.tokens is None else [token_label(token) for token in trace.tokens],
+        "next": [{"token": token_label(token), "probability": probability} for token, probability in view.next_tokens],
         "deviations": [_deviation(each) for each in view.deviations],
         "lines": [
             {
-                **_line(trace, name, view, blank=name in blank),
+                **_line(trace, name, view, shapes),
+                "absent": None if name in arrays else _absence(trace, name, blank),
                 "claims": claims.get(name, []),
                 "notes": [visible(str(note)) for note in notes if note.line == name],
             }
-            for name in trace
+            for name in trace.working.names
         ],
         "diagnosis": None if view.diagnosis is None or view.blank else to_html(view.diagnosis),
     }
-    return content, pack_lines(trace, [name for name in trace if name not in blank])
+    return content, arrays
+
+
+def _absence(trace: Trace, name: str, blank: Collection[str]) -> str:
+    """Why a line has no numbers in the page."""
+    if name in blank:
+        return "blank"
+    return "large" if name in set(trace) else "unkept"
 
 
 def _deviation(written: str | Applied) -> Data:
@@ -62,31 +74,34 @@ def _deviation(written: str | Applied) -> Data:
     return {"name": visible(str(applied)), "does": known.does, "unseen": known.invisible, "remedy": known.remedy}
 
 
-def _line(trace: Trace, name: str, view: View, *, blank: bool) -> Data:
-    part, array = trace.working.line(name), trace[name]
-    words = with_batch(part.axes, array.ndim)
+def _line(trace: Trace, name: str, view: View, shapes: Mapping[str, Shape]) -> Data:
+    part, shape = trace.working.line(name), shapes.get(name)
+    words = part.axes if shape is None else with_batch(part.axes, len(shape))
     axis = head_axis(part.axes)
     tokens = 0 if trace.tokens is None else len(trace.tokens)
     data: Data = {
         "name": name,
         "axes": list(words),
-        "shape": list(array.shape),
-        "head": None if axis is None else array.ndim + axis,
-        "named": [word in TOKENS and size == tokens for word, size in zip(words, array.shape, strict=True)],
+        "shape": list(shape or ()),
+        "head": None if axis is None else len(words) + axis,
+        "named": [word in TOKENS and size == tokens for word, size in zip(words, shape or (), strict=False)],
         "shares": is_shares(part),
-        "blank": blank,
     }
     if isinstance(part, Given):
-        return data | {"operands": [], "made": None, "changed": False}
-    changed = view.textbook is not None and part not in view.textbook.lines
-    return data | {"operands": list(part.operands), "made": _made(trace, part, view), "changed": changed}
+        return data | {"operands": [], "reads": [], "made": None, "changed": False}
+    read = part.formula.read
+    return data | {
+        "operands": list(part.operands),
+        "reads": [role in read for role in part.formula.roles],
+        "made": _made(trace, part, view, shapes),
+        "changed": view.textbook is not None and part not in view.textbook.lines,
+    }
 
 
-def _made(trace: Trace, line: Line, view: View) -> Data:
-    """How a line comes about: its formula to look at, and to work cells out with."""
+def _made(trace: Trace, line: Line, view: View, shapes: Mapping[str, Shape]) -> Data:
+    """How a line comes about: its formula to look at, and to compute cells with."""
     formula = line.formula
-    kept = all(operand in set(trace) for operand in line.operands)
-    shapes = [tuple(trace[operand].shape) for operand in line.operands] if kept else []
+    known = all(operand in shapes for operand in line.operands)
     return {
         "summary": line.operation.summary,
         "formula": in_mathml(*equation(line, trace.working.axes), view.decimals, trace.working.label_base),
@@ -94,7 +109,7 @@ def _made(trace: Trace, line: Line, view: View) -> Data:
         "core": [len(letters) for letters in formula.operands],
         "result": list(formula.result),
         "body": expr_data(formula.body),
-        "sizes": formula.bind(shapes) if kept else None,
+        "sizes": formula.bind([shapes[operand] for operand in line.operands]) if known else None,
     }
 
 

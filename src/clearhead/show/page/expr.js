@@ -38,8 +38,23 @@ export const FLOAT = {
   max: (a, b) => (b > a ? b : a),
   pi: () => Math.PI,
   round: (a, decimals) => (Math.sign(a) * Math.floor(Math.abs(a) * 10 ** decimals + 0.5)) / 10 ** decimals,
+  round_even: (a, decimals) => toEven(a * 10 ** decimals) / 10 ** decimals,
+  truncate: (a, decimals) => (Math.sign(a) * Math.floor(Math.abs(a) * 10 ** decimals + NEARLY)) / 10 ** decimals,
   share: (a, b) => (b === 0 ? 0 : a / b),
 };
+
+/** What a number may lack of the next, in units of the last decimal kept, and count as it. */
+const NEARLY = 1e-9;
+
+/**
+ * The nearest whole number, of two equally near the even one.
+ * @param {number} x
+ */
+function toEven(x) {
+  const low = Math.floor(x);
+  if (x - low !== 0.5) return Math.round(x);
+  return low % 2 === 0 ? low : low + 1;
+}
 
 /**
  * The error function: a series of positive terms near 0, a continued fraction beyond.
@@ -156,6 +171,33 @@ export function reduce(kind, values) {
   if (kind === "mean" && values.every((value) => value === values[0])) return values[0] ?? NaN;
   const whole = values.reduce((a, b) => a + b, 0);
   return kind === "mean" ? whole / values.length : whole;
+}
+
+/**
+ * How many numbers it takes to compute an expression, where each cell of an operand takes some of its own.
+ * @param {Node_} node
+ * @param {Record<string, number>} sizes
+ * @param {(role: string) => number} cost
+ * @returns {number}
+ */
+export function readsOf(node, sizes, cost) {
+  /** @param {Node_[]} nodes */
+  const all = (nodes) => nodes.reduce((sum, each) => sum + readsOf(each, sizes, cost), 0);
+  switch (node[0]) {
+    case "Ref":
+      return cost(node[1]) + all(node[2]);
+    case "Call":
+      return all(node[2]);
+    case "Binary":
+    case "Let":
+      return all([node[2], node[3]]);
+    case "Where":
+      return readsOf(node[1], sizes, cost) + Math.max(readsOf(node[2], sizes, cost), readsOf(node[3], sizes, cost));
+    case "Reduce":
+      return node[2].reduce((count, name) => count * known(sizes, name), readsOf(node[3], sizes, cost));
+    default:
+      return 0;
+  }
 }
 
 /**

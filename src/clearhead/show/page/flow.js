@@ -19,24 +19,60 @@ const MAX_LABELS = 6;
 const MAX_LABELLED = 2;
 
 /**
- * The lines by how many steps they are away from what is given; what is given stands just before its first use.
- * @param {LineData[]} lines
- * @returns {LineData[][]}
+ * A wire: the numbers of one line go into another, directly or through lines that are not shown.
+ * @typedef {{source: string, target: string, direct: boolean}} Edge
  */
-export function levels(lines) {
-  /** @type {Map<string, number>} */
-  const level = new Map();
-  for (const line of lines) {
-    if (line.made) level.set(line.name, Math.max(0, ...line.operands.map((each) => (level.get(each) ?? 0) + 1)));
-  }
-  const first = new Map(lines.filter((line) => !line.made).map((line) => [line.name, Infinity]));
-  for (const line of lines) {
-    for (const each of line.operands) {
-      const known = first.get(each);
-      if (known !== undefined) first.set(each, Math.min(known, (level.get(line.name) ?? 1) - 1));
+
+/**
+ * Whether a line has a card: what was kept, and what is left to be filled in.
+ * @param {LineData} line
+ */
+export function isShown({ absent }) {
+  return absent !== "unkept";
+}
+
+/**
+ * The wires between shown lines. An operand of which only a size is read has none.
+ * @param {Trace} trace
+ * @param {Set<string>} shown
+ * @returns {Edge[]}
+ */
+export function edgesOf(trace, shown) {
+  /** @type {Map<string, Set<string>>} */
+  const behind = new Map();
+  /** @type {Edge[]} */
+  const edges = [];
+  for (const { name } of trace.content.lines) {
+    const inputs = trace.inputs(name);
+    const hidden = inputs.filter((each) => !shown.has(each)).flatMap((each) => [...(behind.get(each) ?? [])]);
+    const direct = new Set(inputs.filter((each) => shown.has(each)));
+    if (!shown.has(name)) behind.set(name, new Set([...direct, ...hidden]));
+    else {
+      for (const source of direct) edges.push({ source, target: name, direct: true });
+      for (const source of new Set(hidden)) if (!direct.has(source)) edges.push({ source, target: name, direct: false });
     }
   }
-  for (const [name, at] of first) level.set(name, Number.isFinite(at) ? at : 0);
+  return edges;
+}
+
+/**
+ * The lines by how many steps they are away from what is given; what is given stands just before its first use.
+ * @param {LineData[]} lines
+ * @param {Edge[]} edges
+ * @returns {LineData[][]}
+ */
+export function levels(lines, edges) {
+  /** @type {Map<string, number>} */
+  const level = new Map();
+  const sources = new Map(lines.map(({ name }) => [name, edges.filter(({ target }) => target === name).map(({ source }) => source)]));
+  for (const { name, made } of lines) {
+    if (made) level.set(name, Math.max(0, ...(sources.get(name) ?? []).map((each) => (level.get(each) ?? 0) + 1)));
+  }
+  for (const { name, made } of lines) {
+    if (made) continue;
+    const users = edges.filter(({ source }) => source === name).map(({ target }) => (level.get(target) ?? 1) - 1);
+    level.set(name, users.length ? Math.min(...users) : 0);
+  }
   /** @type {LineData[][]} */
   const columns = [];
   for (const line of lines) (columns[level.get(line.name) ?? 0] ??= []).push(line);
@@ -46,14 +82,17 @@ export function levels(lines) {
 export class Flow {
   /**
    * @param {Trace} trace
+   * @param {LineData[]} all the lines of which those that were kept are shown
    * @param {(name: string) => void} choose
    */
-  constructor(trace, choose) {
+  constructor(trace, all, choose) {
     this.trace = trace;
+    const lines = all.filter(isShown);
     this.wires = svg("svg", { class: "wires", "aria-hidden": "true", focusable: "false" });
     /** @type {Map<string, Card>} */
-    this.cards = new Map(trace.content.lines.map((line) => [line.name, new Card(trace, line, choose)]));
-    const columns = levels(trace.content.lines).map((level) =>
+    this.cards = new Map(lines.map((line) => [line.name, new Card(trace, line, choose)]));
+    this.edges = edgesOf(trace, new Set(this.cards.keys()));
+    const columns = levels(lines, this.edges).map((level) =>
       h("li", { class: "level" }, h("ul", null, level.map((line) => h("li", null, this.cards.get(line.name)?.element)))),
     );
     this.board = h("div", { class: "board" }, this.wires, h("ol", { class: "levels" }, columns));
@@ -66,17 +105,15 @@ export class Flow {
     set(this.wires, { width: this.board.scrollWidth, height: this.board.scrollHeight });
     /** @param {string} name */
     const box = (name) => this.cards.get(name)?.element.getBoundingClientRect();
-    const paths = this.trace.content.lines.flatMap((line) =>
-      line.operands.map((operand) => {
-        const [from, to] = [box(operand), box(line.name)];
+    const paths = this.edges.map(({ source, target, direct }) => {
+        const [from, to] = [box(source), box(target)];
         if (!from || !to) return null;
         const [x1, y1] = [from.right - origin.left, from.top + from.height / 2 - origin.top];
         const [x2, y2] = [to.left - origin.left, to.top + to.height / 2 - origin.top];
         const bend = Math.max((x2 - x1) / 2, 12);
         const d = `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
-        return svg("path", { d, "data-from": operand, "data-to": line.name });
-      }),
-    );
+        return svg("path", { d, class: direct ? null : "indirect", "data-from": source, "data-to": target });
+    });
     this.wires.replaceChildren(...paths.filter((path) => path !== null));
     this.mark();
   }
@@ -95,7 +132,7 @@ export class Flow {
   show(place, reads) {
     const moved = this.chosen !== place.line;
     this.chosen = place.line;
-    const operands = new Set(this.trace.line(place.line).operands);
+    const operands = new Set(this.edges.filter(({ target }) => target === place.line).map(({ source }) => source));
     for (const [name, card] of this.cards) {
       const cells = name === place.line ? [place.cell] : reads.filter((each) => each.line === name).map((each) => each.cell);
       card.show(name === place.line, operands.has(name), cells);
@@ -106,6 +143,14 @@ export class Flow {
 
   redraw() {
     for (const card of this.cards.values()) card.draw();
+  }
+
+  /**
+   * Draws a line whose numbers have been unpacked.
+   * @param {string} name
+   */
+  draw(name) {
+    this.cards.get(name)?.draw();
   }
 }
 

@@ -70,8 +70,14 @@ export class Grid {
     const numbers = trace.numbers(line.name);
     const size = this.layout.rows * this.layout.columns;
     const start = this.matrix * size;
-    const sample = numbers ? Array.from(numbers.subarray(start, start + Math.min(size, 4096))) : [];
+    const sample = numbers ? Array.from(numbers.subarray(start, start + Math.min(size, 4096))) : this.computed();
     return digits(sample, trace.content.decimals, trace.content.arrays[line.name]?.kind ?? "f8");
+  }
+
+  /** The first numbers of a line that the page computes. */
+  computed() {
+    if (!this.trace.knows(this.line.name)) return [];
+    return span(0, this.window.rows).flatMap((row) => span(0, this.window.columns).map((column) => this.trace.value(this.line.name, this.full({ row, column }))));
   }
 
   /**
@@ -134,7 +140,7 @@ export class Grid {
   cell(row, column) {
     const cell = fullCell(this.line, this.matrix, row, column);
     const value = this.trace.value(this.line.name, cell);
-    const blank = !this.trace.numbers(this.line.name);
+    const blank = !this.trace.knows(this.line.name);
     const claimed = this.claims.get(cell.join());
     return h(
       "td",

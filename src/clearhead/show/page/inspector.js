@@ -22,6 +22,7 @@ import { fullCell, inMatrix, layout, unflat } from "./trace.js";
  * @property {(place: Place | null) => void} point the pointer is at a cell, or nowhere
  * @property {(place: Place) => void} follow an operand's cell is followed
  * @property {(line: string) => void} open another line is opened
+ * @property {(line: string) => boolean} hasHeads whether the heads of a line can be chosen elsewhere on the page
  * @property {((line: string, entries: import("./grid.js").Entry[]) => void) | null} edit numbers were typed
  */
 
@@ -41,7 +42,7 @@ export class Inspector {
     this.layout = layout(this.line);
     this.matrix = inMatrix(this.line, place.cell).matrix;
     this.cell = h("section", { class: "cell", "aria-label": "The cell" });
-    this.operands = this.line.operands.map((name) => new Operand(trace, name, doing));
+    this.operands = trace.inputs(place.line).map((name) => new Operand(trace, name, doing));
     this.left = h("div", { class: "numbers" });
     this.element = h(
       "section", { class: "inspector", id: "line", "aria-labelledby": "line-name", tabindex: -1 },
@@ -53,7 +54,7 @@ export class Inspector {
 
   heading() {
     const { line } = this;
-    const sizes = line.axes.map((word, n) => `${word} ${line.shape[n]}`).join(" × ");
+    const sizes = line.axes.map((word, n) => `${word} ${line.shape[n] ?? ""}`.trim()).join(" × ");
     return h(
       "header", { class: "line-head" },
       h("h2", { id: "line-name" }, ...pathParts(line.name)),
@@ -68,6 +69,11 @@ export class Inspector {
   /** Builds what depends on the matrix that is shown. */
   build() {
     const { trace, line, matrix, doing } = this;
+    this.fresh = true;
+    if (!this.isSeen()) {
+      this.left.replaceChildren(...[this.absence()].flatMap((each) => each ?? []));
+      return;
+    }
     const title = `${line.name}${this.layout.count > 1 ? `, ${matrixName(trace, line, matrix)}` : ""}`;
     /** @param {number[]} cell */
     const here = (cell) => ({ line: line.name, cell });
@@ -81,13 +87,25 @@ export class Inspector {
     this.tokens = isBetweenTokens(line)
       ? new Tokens(trace, line.name, matrix, (cell) => doing.look(here(cell)))
       : null;
-    const parts = [this.heads(), this.blank(), this.grid.element, this.hint(), this.overview, this.tokens?.element];
+    const parts = [this.heads(), this.absence(), this.grid.element, this.hint(), this.overview, this.tokens?.element];
     this.left.replaceChildren(...parts.flatMap((each) => each ?? []));
-    this.fresh = true;
   }
 
-  blank() {
-    return this.line.blank ? h("p", { class: "hint" }, "These numbers are left for you to fill in.") : null;
+  /** Whether there are cells to show: numbers, or boxes for them. */
+  isSeen() {
+    return this.trace.knows(this.line.name) || this.line.absent === "blank";
+  }
+
+  /** Why the file has no numbers of this line, and what to do. */
+  absence() {
+    const { name, absent, shape } = this.line;
+    if (!absent) return null;
+    if (absent === "blank") return h("p", { class: "hint" }, "These numbers are left for you to fill in.");
+    const count = shape.reduce((a, b) => a * b, 1).toLocaleString("en");
+    const why = absent === "large" ? `This page has no room for the ${count} numbers of this line.` : "The numbers of this line were not kept.";
+    const then = this.trace.knows(name) ? " Its cells are computed here, from lines that the page has."
+      : absent === "large" ? " Save the trace as .npz to have them." : ` Trace with --keep ${name} to have them.`;
+    return h("p", { class: "remark" }, why, then);
   }
 
   hint() {
@@ -102,7 +120,7 @@ export class Inspector {
   /** The matrices of the line in small, to choose from. */
   heads() {
     const { trace, line } = this;
-    if (this.layout.count < 2) return null;
+    if (this.layout.count < 2 || this.doing.hasHeads(line.name)) return null;
     const { rows, columns, count } = this.layout;
     const size = thumbSize(rows, columns, 12, 64);
     const group = `heads-${line.name}`;
@@ -199,13 +217,25 @@ export class Inspector {
       h("h3", { class: "cell-name" }, typeset(trace.cellName(line.name, place.cell))),
       h("p", { class: "where" }, ...where.flatMap((each, n) => (n ? [", ", ...each] : each))),
       h("div", { class: "arithmetic", "data-text": explanation?.rows.map(plain).join("\n") ?? null }, explanation ? explanation.rows.map((row) => this.written(row)) : h("p", null, this.untold())),
-      explanation ? h("p", { class: "exactly" }, h("span", null, "exactly "), String(trace.value(line.name, place.cell))) : null,
+      explanation && isShortened(explanation) ? this.allTerms(place) : null,
+      this.trace.knows(line.name) ? h("p", { class: "exactly" }, h("span", null, "exactly "), String(trace.value(line.name, place.cell))) : null,
     ];
   }
 
+  /**
+   * A button that writes every sum out to its last term.
+   * @param {Place} place
+   */
+  allTerms(place) {
+    const all = () => this.show(place, this.trace.explain(place.line, place.cell, Infinity));
+    return h("button", { type: "button", class: "link all-terms", onclick: all }, "Show every term");
+  }
+
   untold() {
-    if (this.line.blank) return "This is left for you to work out.";
-    return "The arithmetic is not shown: it takes numbers that are left blank or were not kept.";
+    if (this.line.absent === "blank") return "This is left for you to compute.";
+    const missing = this.trace.inputs(this.line.name).filter((each) => !this.trace.knows(each));
+    if (!missing.length) return "The arithmetic is not shown: it takes more numbers than the page computes at once.";
+    return `The arithmetic is not shown: it takes numbers of ${missing.join(" and ")}, which this page does not have.`;
   }
 
   /**
@@ -284,6 +314,10 @@ class Operand {
 
   /** @param {Place[]} reads */
   show(reads) {
+    if (!this.trace.knows(this.line.name) && this.line.absent !== "blank") {
+      this.caption.textContent = this.line.absent === "large" ? "not in this page" : "not kept";
+      return;
+    }
     const cells = reads.filter((each) => each.line === this.line.name).map((each) => each.cell);
     const matrix = cells[0] ? inMatrix(this.line, cells[0]).matrix : Math.max(this.matrix, 0);
     if (matrix !== this.matrix) {
@@ -306,6 +340,14 @@ class Operand {
       cell.classList.toggle("glow", spot !== null && cell.getAttribute("data-spot") === `${spot.row},${spot.column}`);
     }
   }
+}
+
+/**
+ * Whether terms of a sum are left out.
+ * @param {Explanation} explanation
+ */
+function isShortened({ rows }) {
+  return rows.some((row) => /\.\.\. \d+ more/.test(plain(row)));
 }
 
 /**

@@ -19,8 +19,8 @@ const WIDTH = 220;
  * Whether a line has weights between tokens.
  * @param {LineData} line
  */
-export function isBetweenTokens({ axes, shares, blank }) {
-  return shares && !blank && axes.at(-2) === "query" && axes.at(-1) === "key";
+export function isBetweenTokens({ axes, shares, absent }) {
+  return shares && !absent && axes.at(-2) === "query" && axes.at(-1) === "key";
 }
 
 export class Tokens {
@@ -89,19 +89,28 @@ export class Tokens {
     );
   }
 
+  /** The text twice: one to choose the query in, one shaded by what it gives to each key. */
   asText() {
-    this.keys = span(this.columns).map((column) => h("span", { "data-column": column }, label(this.label(-1, column)), " "));
+    const words = (/** @type {number} */ side, /** @type {number} */ count) =>
+      span(count).map((index) => h("span", { "data-index": index }, label(this.label(side, index)), " "));
+    this.asked = words(-2, this.rows);
+    this.keys = words(-1, this.columns);
     return h(
-      "p",
-      {
-        class: "text",
-        onclick: (/** @type {MouseEvent} */ event) => {
-          const found = event.target instanceof Element && event.target.closest("[data-column]");
-          if (found) this.choose(fullCell(this.line, this.matrix, this.row ?? 0, Number(found.getAttribute("data-column"))));
-        },
-      },
-      this.keys,
+      "div", null,
+      h("h3", null, "Choose the query"),
+      h("p", { class: "text", onclick: (/** @type {Event} */ event) => this.chose(event, (row) => [row, this.strongest(row)]) }, this.asked),
+      h("h3", null, "What it gives to each key"),
+      h("p", { class: "text keys-text", onclick: (/** @type {Event} */ event) => this.chose(event, (column) => [this.row ?? 0, column]) }, this.keys),
     );
+  }
+
+  /**
+   * @param {Event} event
+   * @param {(index: number) => [number, number]} spot
+   */
+  chose(event, spot) {
+    const found = event.target instanceof Element && event.target.closest("[data-index]");
+    if (found) this.choose(fullCell(this.line, this.matrix, ...spot(Number(found.getAttribute("data-index")))));
   }
 
   /** @param {number} row */
@@ -117,6 +126,7 @@ export class Tokens {
   show(row, column) {
     this.row = row;
     this.queries?.forEach((each, n) => set(each, { "aria-pressed": n === row ? "true" : "false" }));
+    this.asked?.forEach((each, n) => each.classList.toggle("current", n === row));
     this.paths?.forEach((path) => path.classList.toggle("lit", path.getAttribute("data-row") === String(row)));
     this.keys?.forEach((key, n) => {
       const weight = this.weight(row, n);
@@ -124,7 +134,7 @@ export class Tokens {
       key.classList.toggle("current", n === column);
     });
     const weight = typeset(number(this.weight(row, column), this.trace.content.decimals));
-    this.said.replaceChildren(label(this.label(-2, row)), " gives ", label(this.label(-1, column)), ` the weight ${weight}.`);
+    this.said.replaceChildren("“", label(this.label(-2, row)), "” gives “", label(this.label(-1, column)), `” the weight ${weight}.`);
   }
 }
 

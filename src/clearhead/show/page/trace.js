@@ -1,14 +1,14 @@
 // A trace in the browser: its numbers by name, and what made each cell.
 
-import { bytesOf, unpack } from "./content.js";
-import { substitute } from "./expr.js";
+import { unpack } from "./content.js";
+import { evaluate, readsOf, substitute } from "./expr.js";
 import { number } from "./number.js";
-import { corrected, predict } from "./predict.js";
 import { fragments, plain } from "./text.js";
 
 /**
  * @typedef {import("./content.js").Content} Content
  * @typedef {import("./content.js").LineData} LineData
+ * @typedef {import("./content.js").Made} Made
  * @typedef {import("./content.js").Numbers} Numbers
  * @typedef {import("./content.js").Source} Source
  * @typedef {import("./node.js").Node_} Node_
@@ -21,6 +21,9 @@ import { fragments, plain } from "./text.js";
 
 /** Sums of more terms than this show only their largest. */
 const MAX_TERMS = 6;
+
+/** A cell that takes more numbers than this is not computed here. */
+const MAX_READS = 300_000;
 
 export class Trace {
   /**
@@ -36,6 +39,10 @@ export class Trace {
     this.arrays = new Map();
     /** @type {Map<string, Promise<void>>} */
     this.loading = new Map();
+    /** @type {Map<string, number>} */
+    this.costs = new Map();
+    /** @type {Map<string, number>} */
+    this.computed = new Map();
   }
 
   /**
@@ -49,20 +56,67 @@ export class Trace {
   }
 
   /**
-   * Unpacks the numbers of lines, and of their operands, so that all else can be asked at once.
+   * Unpacks the numbers of lines, and those that their arithmetic takes, so that all else can be asked at once.
    * @param {...string} names
    */
   async ready(...names) {
-    const wanted = new Set(names.flatMap((name) => [name, ...this.line(name).operands]));
-    await Promise.all([...wanted].filter((each) => this.lines.has(each)).map((each) => this.load(each)));
+    const wanted = names.flatMap((name) => [name, ...this.sources(name)]);
+    await Promise.all(wanted.map((each) => this.load(each)));
   }
 
   /**
-   * Whether a line and its operands are unpacked, as far as there are numbers of them.
+   * Whether a line and what its arithmetic takes are unpacked.
    * @param {string} name
    */
   isReady(name) {
-    return [name, ...this.line(name).operands].every((each) => this.arrays.has(each) || !this.content.arrays[each]);
+    return [name, ...this.sources(name)].every((each) => this.arrays.has(each) || !this.content.arrays[each]);
+  }
+
+  /**
+   * The lines with numbers in the file that the cells of a line are made of, directly or through lines without.
+   * @param {string} name
+   * @returns {string[]}
+   */
+  sources(name) {
+    return this.inputs(name).flatMap((each) =>
+      this.content.arrays[each] ? [each] : this.cost(each) < Infinity ? this.sources(each) : [],
+    );
+  }
+
+  /**
+   * The operands whose numbers a line reads, not only their sizes.
+   * @param {string} name
+   */
+  inputs(name) {
+    const { operands, reads } = this.line(name);
+    return operands.filter((_, n) => reads[n]);
+  }
+
+  /**
+   * How many numbers of the file it takes to compute a cell of a line: infinitely many where the page cannot. Weights
+   * are never computed here: the exponentials of a softmax, taken as the formula has them, may overflow.
+   * @param {string} name
+   * @returns {number}
+   */
+  cost(name) {
+    if (this.content.arrays[name]) return 1;
+    let cost = this.costs.get(name);
+    if (cost === undefined) {
+      const { made, absent, shares, operands } = this.line(name);
+      const isOpen = made?.sizes && absent !== "blank" && !shares;
+      cost = isOpen && made.sizes ? readsOf(made.body, made.sizes, (role) => this.cost(operands[made.roles.indexOf(role)] ?? "")) : Infinity;
+      if (cost > MAX_READS) cost = Infinity;
+      this.costs.set(name, cost);
+    }
+    return cost;
+  }
+
+  /**
+   * Whether the page has the numbers of a line, or can compute them.
+   * @param {string} name
+   */
+  knows(name) {
+    return this.cost(name) < Infinity;
   }
 
   /**
@@ -74,51 +128,12 @@ export class Trace {
     const about = this.content.arrays[name];
     let loading = this.loading.get(name);
     if (!loading) {
-      const whole = !about ? Promise.resolve(null) : about.predicted ? this.predict(name) : unpack(about, this.source(name));
-      loading = whole.then((numbers) => void (numbers && this.arrays.set(name, numbers)));
+      loading = about
+        ? unpack(about, this.source(name)).then((numbers) => void this.arrays.set(name, numbers))
+        : Promise.resolve();
       this.loading.set(name, loading);
     }
     return loading;
-  }
-
-  /**
-   * The numbers of a line of which the file has only how they differ from what the formula gives.
-   * @param {string} name
-   */
-  async predict(name) {
-    const { shape, made, operands } = this.line(name);
-    const about = this.content.arrays[name];
-    await Promise.all(operands.map((each) => this.load(each)));
-    if (!made?.sizes || !about || about.kind === "u1") throw new Error(`${name} cannot be predicted`);
-    const { body, result, sizes } = made;
-    const out = new Float64Array(shape.reduce((a, b) => a * b, 1));
-    const leads = shape.slice(0, shape.length - result.length);
-    const count = leads.reduce((a, b) => a * b, 1);
-    const size = out.length / count;
-    const precise = operands.map((each) => new Float64Array(this.numbers(each) ?? []));
-    for (let lead = 0; lead < count; lead += 1) {
-      await pause();
-      predict(body, result, sizes, this.operandsAt(name, unflat(lead, leads), precise), out.subarray(lead * size, (lead + 1) * size));
-    }
-    return corrected(out, await bytesOf(about, this.source(name)), about.kind);
-  }
-
-  /**
-   * The operands of a line, where the leading indices of its result point.
-   * @param {string} name
-   * @param {number[]} lead
-   * @param {Float64Array[]} precise the numbers of each operand
-   */
-  operandsAt(name, lead, precise) {
-    const { made, operands } = this.line(name);
-    return Object.fromEntries(operands.map((operand, n) => {
-      const { shape } = this.line(operand);
-      const core = made?.core[n] ?? 0;
-      const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
-      const offset = leadOf(lead, shape, core).reduce((sum, index, axis) => sum + index * (strides[axis] ?? 0), 0);
-      const numbers = precise[n] ?? new Float64Array();
-      return [made?.roles[n] ?? "", { numbers, offset, strides: strides.slice(shape.length - core) }];
-    }));
   }
 
   /**
@@ -134,7 +149,25 @@ export class Trace {
    * @param {number[]} cell
    */
   value(name, cell) {
-    return this.numbers(name)?.[flat(cell, this.line(name).shape)] ?? NaN;
+    const numbers = this.numbers(name);
+    if (numbers) return numbers[flat(cell, this.line(name).shape)] ?? NaN;
+    return this.content.arrays[name] || !this.knows(name) ? NaN : this.compute(name, cell);
+  }
+
+  /**
+   * A cell that the file does not have, from those that it has.
+   * @param {string} name
+   * @param {number[]} cell
+   */
+  compute(name, cell) {
+    const key = `${name}[${cell}]`;
+    let value = this.computed.get(key);
+    if (value === undefined) {
+      const { made } = this.line(name);
+      value = made ? evaluate(made.body, this.scope(name, made, cell)) : NaN;
+      this.computed.set(key, value);
+    }
+    return value;
   }
 
   /**
@@ -161,27 +194,28 @@ export class Trace {
   }
 
   /**
-   * Whether the arithmetic of a line's cells can be told: all that it takes is here.
+   * Whether the arithmetic of a line's cells can be shown: all that it takes is here.
    * @param {string} name
    */
   explains(name) {
-    const { made, operands } = this.line(name);
-    return [name, ...operands].every((each) => this.numbers(each)) && (!made || made.sizes !== null);
+    if (!this.isReady(name)) return false;
+    return this.knows(name) && this.inputs(name).every((each) => this.knows(each));
   }
 
   /**
    * One cell, down to its arithmetic, as Python's `Trace.explain` has it.
    * @param {string} name
    * @param {number[]} cell
-   * @param {number | null} [decimals]
+   * @param {number} [terms] how many terms of a sum are written out
    * @returns {Explanation}
    */
-  explain(name, cell, decimals = this.content.decimals) {
+  explain(name, cell, terms = MAX_TERMS) {
+    const { decimals } = this.content;
     const value = this.value(name, cell);
     const target = this.cellName(name, cell);
     const { made } = this.line(name);
     if (!made) return { rows: [[`${target} = ${number(value, decimals)}`]], reads: [] };
-    const { filled, steps } = this.workOut(name, cell);
+    const { filled, steps } = this.substituted(name, cell, terms);
     /** @type {Side[]} */
     const sides = [...steps.map((step) => /** @type {Side} */ ([step.name, step.filled, step.value])), [target, filled, value]];
     const rows = sides.map((side) => equal(side, decimals));
@@ -191,38 +225,49 @@ export class Trace {
   /**
    * @param {string} name
    * @param {number[]} cell
+   * @param {number} terms
    */
-  workOut(name, cell) {
-    const { made, operands } = this.line(name);
-    if (!made?.sizes) throw new Error(`${name} cannot be explained: an operand was not kept`);
-    const { roles, core, result, body, sizes } = made;
-    const lead = cell.slice(0, cell.length - result.length);
-    const leads = operands.map((operand, n) => leadOf(lead, this.line(operand).shape, core[n] ?? 0));
-    /** @type {Scope} */
-    const scope = {
-      read: (role, inner) => {
-        const n = roles.indexOf(role);
-        return this.value(operands[n] ?? "", [...(leads[n] ?? []), ...inner]);
-      },
-      sizes,
-      indices: Object.fromEntries(result.map((letter, n) => [letter, cell[lead.length + n] ?? 0])),
-      locals: {},
-    };
-    const { filled, steps } = substitute(body, scope, MAX_TERMS);
-    /** @type {(node: Node_) => Node_} */
-    const placed = (node) => place(node, (role, inner) => {
-      const n = roles.indexOf(role);
-      return [operands[n] ?? "", [...(leads[n] ?? []), ...inner]];
-    });
-    return { filled: placed(filled), steps: steps.map((step) => ({ ...step, filled: placed(step.filled) })) };
+  substituted(name, cell, terms) {
+    const { made } = this.line(name);
+    if (!made) throw new Error(`${name} is given`);
+    const { filled, steps } = substitute(made.body, this.scope(name, made, cell), terms);
+    const find = this.finder(name, made, cell);
+    return { filled: place(filled, find), steps: steps.map((step) => ({ ...step, filled: place(step.filled, find) })) };
   }
 
   /**
-   * The lines that are made from this one.
+   * Where the formula of a line finds its values for one cell.
    * @param {string} name
+   * @param {Made} made
+   * @param {number[]} cell
+   * @returns {Scope}
    */
-  users(name) {
-    return this.content.lines.filter((line) => line.operands.includes(name)).map((line) => line.name);
+  scope(name, made, cell) {
+    const find = this.finder(name, made, cell);
+    const lead = cell.length - made.result.length;
+    return {
+      read: (role, inner) => this.value(...find(role, inner)),
+      sizes: made.sizes ?? {},
+      indices: Object.fromEntries(made.result.map((letter, n) => [letter, cell[lead + n] ?? 0])),
+      locals: {},
+    };
+  }
+
+  /**
+   * The line and full cell that a role of a formula and its indices mean.
+   * @param {string} name
+   * @param {Made} made
+   * @param {number[]} cell
+   * @returns {(role: string, inner: number[]) => [string, number[]]}
+   */
+  finder(name, { roles, core, result }, cell) {
+    const { operands } = this.line(name);
+    const lead = cell.slice(0, cell.length - result.length);
+    const leads = operands.map((operand, n) => leadOf(lead, this.line(operand).shape, core[n] ?? 0));
+    return (role, inner) => {
+      const n = roles.indexOf(role);
+      return [operands[n] ?? "", [...(leads[n] ?? []), ...inner]];
+    };
   }
 }
 
@@ -235,11 +280,6 @@ function equal([name, filled, value], decimals) {
   const written = fragments(filled, decimals);
   const last = number(value, decimals);
   return plain(written) === last ? [`${name} = `, ...written] : [`${name} = `, ...written, ` = ${last}`];
-}
-
-/** Lets the page draw and listen before work goes on. */
-function pause() {
-  return new Promise((go) => setTimeout(go, 0));
 }
 
 /**
