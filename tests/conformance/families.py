@@ -21,6 +21,12 @@ YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 
 LONG = {"rope_type": "longrope", "original_max_position_embeddings": 7, "factor": 3.0, "rope_theta": 300.0}
 BERT = {**SIZES, "type_vocab_size": 3}
 GPT2 = {"n_embd": 24, "n_layer": 3, "n_head": 4, "vocab_size": 37, "n_positions": 41}
+NEO = {
+    "hidden_size": 24, "num_layers": 3, "num_heads": 4, "intermediate_size": 22, "vocab_size": 37,
+    "max_position_embeddings": 41, "attention_types": [[["global", "local"], 1], [["global"], 1]],
+}  # fmt: skip
+BLOOM = {"hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 37}
+DISTIL = {"dim": 24, "n_layers": 3, "n_heads": 6, "hidden_dim": 22, "vocab_size": 37, "max_position_embeddings": 41}
 IMAGE = {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 22, "image_size": 12,
     "patch_size": 4,
@@ -129,6 +135,125 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {**SIZES, "num_attention_heads": 3, "num_key_value_heads": 3, "pad_token_id": 0, "tie_word_embeddings": True,
          "rope_parameters": {"rope_type": "default", "rope_theta": 60.0, "partial_rotary_factor": 0.5}},
     ),
+    "olmo": ("OlmoForCausalLM", "OlmoConfig", {**GROUPED, "clip_qkv": 0.3}),
+    "olmo, biases": ("OlmoModel", "OlmoConfig", {**SIZES, "attention_bias": True}),
+    "olmo2": ("Olmo2ForCausalLM", "Olmo2Config", GROUPED),
+    "olmo2, biases, tied": (
+        "Olmo2ForCausalLM", "Olmo2Config",
+        {**GROUPED, "attention_bias": True, "tie_word_embeddings": True, "rms_norm_eps": 1e-2, "hidden_act": "gelu"},
+    ),
+    "olmo3": ("Olmo3ForCausalLM", "Olmo3Config", {**GROUPED, "sliding_window": 4, "num_hidden_layers": 5}),
+    "olmo3, yarn": (
+        "Olmo3Model", "Olmo3Config",
+        {**GROUPED, "head_dim": 12, "sliding_window": 4,
+         "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+         "rope_parameters": {"full_attention": YARN, "sliding_attention": {"rope_type": "default"}}},
+    ),
+    "gptj": ("GPTJForCausalLM", "GPTJConfig", {**GPT2, "rotary_dim": 4}),
+    "gptj, relu, tied": (
+        "GPTJForCausalLM", "GPTJConfig",
+        {**GPT2, "rotary_dim": 2, "activation_function": "relu", "tie_word_embeddings": True, "n_inner": 31},
+    ),
+    "phi": ("PhiForCausalLM", "PhiConfig", GROUPED),
+    "phi, normed, all turned": (
+        "PhiForCausalLM", "PhiConfig",
+        {**GROUPED, "qk_layernorm": True,
+         "rope_parameters": {"rope_type": "linear", "factor": 3.0, "rope_theta": 60.0, "partial_rotary_factor": 1.0}},
+    ),
+    "cohere": ("CohereForCausalLM", "CohereConfig", GROUPED),
+    "cohere, normed": (
+        "CohereForCausalLM", "CohereConfig",
+        {**GROUPED, "use_qk_norm": True, "logit_scale": 0.3, "attention_bias": True, "tie_word_embeddings": False},
+    ),
+    "cohere2": ("Cohere2ForCausalLM", "Cohere2Config", {**GROUPED, "sliding_window": 4, "num_hidden_layers": 5}),
+    "cohere2, base": ("Cohere2Model", "Cohere2Config", {**SIZES, "sliding_window": 5, "sliding_window_pattern": 2}),
+    "falcon": ("FalconForCausalLM", "FalconConfig", SIZES),
+    "falcon, new": (
+        "FalconForCausalLM", "FalconConfig",
+        {**SIZES, "new_decoder_architecture": True, "num_kv_heads": 2, "bias": True, "activation": "gelu_new"},
+    ),
+    "falcon, one after the other": (
+        "FalconModel", "FalconConfig",
+        {**SIZES, "multi_query": False, "parallel_attn": False, "bias": True, "ffn_hidden_size": 31},
+    ),
+    "glm": ("GlmForCausalLM", "GlmConfig", {**GROUPED, "head_dim": 8, "pad_token_id": 0}),
+    "glm, no bias": (
+        "GlmModel", "GlmConfig",
+        {**GROUPED, "head_dim": 12, "attention_bias": False, "pad_token_id": 0,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 60.0, "partial_rotary_factor": 1.0}},
+    ),
+    "glm4": ("Glm4ForCausalLM", "Glm4Config", {**GROUPED, "head_dim": 8, "pad_token_id": 0}),
+    "glm4, tied": (
+        "Glm4ForCausalLM", "Glm4Config",
+        {**GROUPED, "head_dim": 6, "pad_token_id": 0, "tie_word_embeddings": True, "partial_rotary_factor": 0.67},
+    ),
+    "ernie": ("Ernie4_5ForCausalLM", "Ernie4_5Config", {**GROUPED, "head_dim": 8}),
+    "ernie, biases": ("Ernie4_5Model", "Ernie4_5Config", {**GROUPED, "head_dim": None, "use_bias": True}),
+    "seed": ("SeedOssForCausalLM", "SeedOssConfig", {**GROUPED, "head_dim": 8}),
+    "seed, output": (
+        "SeedOssForCausalLM", "SeedOssConfig",
+        {**GROUPED, "head_dim": 8, "attention_bias": False, "attention_out_bias": True, "mlp_bias": True},
+    ),
+    "smollm3": ("SmolLM3ForCausalLM", "SmolLM3Config", {**GROUPED, "pad_token_id": 0, "num_hidden_layers": 5}),
+    "smollm3, window": (
+        "SmolLM3ForCausalLM", "SmolLM3Config",
+        {**GROUPED, "pad_token_id": 0, "no_rope_layers": [0, 1, 0], "use_sliding_window": True, "sliding_window": 4,
+         "tie_word_embeddings": False},
+    ),
+    "granite": ("GraniteForCausalLM", "GraniteConfig", GROUPED),
+    "granite, multiplied": (
+        "GraniteForCausalLM", "GraniteConfig",
+        {**GROUPED, "embedding_multiplier": 3.0, "logits_scaling": 7.0, "residual_multiplier": 0.4,
+         "attention_multiplier": 0.2, "attention_bias": True},
+    ),
+    "helium": ("HeliumForCausalLM", "HeliumConfig", {**GROUPED, "head_dim": 4}),
+    "helium, biases": (
+        "HeliumForCausalLM", "HeliumConfig", {**GROUPED, "head_dim": 4, "attention_bias": True, "mlp_bias": True},
+    ),
+    "arcee": ("ArceeForCausalLM", "ArceeConfig", GROUPED),
+    "arcee, yarn": (
+        "ArceeModel", "ArceeConfig", {**GROUPED, "head_dim": 12, "mlp_bias": True, "rope_parameters": YARN},
+    ),
+    "exaone4": ("Exaone4ForCausalLM", "Exaone4Config", {**GROUPED, "sliding_window": 4, "num_hidden_layers": 5}),
+    "exaone4, no window": (
+        "Exaone4ForCausalLM", "Exaone4Config",
+        {**GROUPED, "sliding_window": None, "layer_types": ["full_attention"] * 3, "tie_word_embeddings": True},
+    ),
+    "nemotron": ("NemotronForCausalLM", "NemotronConfig", {**GROUPED, "head_dim": 8}),
+    "nemotron, biases": (
+        "NemotronForCausalLM", "NemotronConfig",
+        {**GROUPED, "attention_bias": True, "mlp_bias": True, "hidden_act": "silu", "norm_eps": 1e-2},
+    ),
+    "stablelm": (
+        "StableLmForCausalLM", "StableLmConfig", {**SIZES, "num_attention_heads": 3, "num_key_value_heads": 3},
+    ),
+    "stablelm, parallel": (
+        "StableLmForCausalLM", "StableLmConfig",
+        {**GROUPED, "use_parallel_residual": True, "use_qkv_bias": True, "partial_rotary_factor": 0.5},
+    ),
+    "starcoder2": ("Starcoder2ForCausalLM", "Starcoder2Config", GROUPED),
+    "starcoder2, window, no bias": (
+        "Starcoder2ForCausalLM", "Starcoder2Config",
+        {**GROUPED, "use_bias": False, "sliding_window": 4, "tie_word_embeddings": False},
+    ),
+    "eurobert": ("EuroBertForMaskedLM", "EuroBertConfig", {**GROUPED, "pad_token_id": 0}),
+    "eurobert, base": ("EuroBertModel", "EuroBertConfig", {**WIDE_HEADS, "pad_token_id": 0, "attention_bias": True}),
+    "gpt_neo": ("GPTNeoForCausalLM", "GPTNeoConfig", {**NEO, "window_size": 4}),
+    "gpt_neo, untied": (
+        "GPTNeoForCausalLM", "GPTNeoConfig",
+        {**NEO, "attention_types": [[["local"], 2], [["global"], 1]], "window_size": 3, "tie_word_embeddings": False},
+    ),
+    "opt": ("OPTForCausalLM", "OPTConfig", {**SIZES, "ffn_dim": 22}),
+    "opt, norms after": (
+        "OPTForCausalLM", "OPTConfig",
+        {**SIZES, "ffn_dim": 22, "do_layer_norm_before": False, "enable_bias": False, "activation_function": "gelu"},
+    ),
+    "bloom": ("BloomForCausalLM", "BloomConfig", BLOOM),
+    "bloom, base": ("BloomModel", "BloomConfig", {**BLOOM, "n_head": 3, "layer_norm_epsilon": 1e-2}),
+    "distilbert": ("DistilBertModel", "DistilBertConfig", DISTIL),
+    "distilbert, masked": ("DistilBertForMaskedLM", "DistilBertConfig", {**DISTIL, "activation": "relu"}),
+    "distilbert, classes": ("DistilBertForSequenceClassification", "DistilBertConfig", {**DISTIL, "num_labels": 5}),
+    "distilbert, questions": ("DistilBertForQuestionAnswering", "DistilBertConfig", DISTIL),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
     "vit, classes, no bias": (
         "ViTForImageClassification", "ViTConfig",

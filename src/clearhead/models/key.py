@@ -128,7 +128,7 @@ class Layers(Struct, frozen=True):
 
     names: tuple[str, ...]
     rule: Callable[..., Any]
-    keys: tuple[Key, ...] = ()
+    keys: tuple[Any, ...] = ()
 
     def read(self, at: At) -> Any:
         """What is listed for a layer, or what the rule says of it.

@@ -6,7 +6,7 @@ Our weights multiply from the right: (in, out), per head (head, in, depth). Word
 |---|---|
 | linear | (out, in), as torch.nn.Linear keeps it: transposed |
 | query, key, value | the columns (or, of a bias, the entries) of one of the three, which stand side by side in blocks |
-| query-of-head, key-of-head, value-of-head | the same where the three stand side by side within each head (GPT-NeoX) |
+| query-of-group, key-of-group, value-of-group | the same where each key/value head stands behind its query heads |
 | first-half, second-half | the first or the second half of the columns (Phi-3's gate and up) |
 | interleaved-rows | (out, in) with rows ordered for interleaved rotary positions (GGUF's llama): put back in halves |
 | heads, groups | (in, heads * depth) to (head, in, depth); (heads * depth) to (head, depth) |
@@ -42,10 +42,14 @@ def _part(number: int) -> Turn:
     return cut
 
 
-def _part_of_head(number: int) -> Turn:
+def _part_of_group(part: str) -> Turn:
+    """The columns of one of the three where each key/value head stands behind the query heads that it serves."""
+
     def cut(stored: Floats, model: Sizes) -> Floats:
-        apart = stored.reshape(*stored.shape[:-1], model.heads, 3, model.depth)[..., number, :]
-        return apart.reshape(*stored.shape[:-1], -1)
+        served = model.heads // model.groups
+        apart = stored.reshape(*stored.shape[:-1], model.groups, served + 2, model.depth)
+        kept = {"query": slice(0, served), "key": slice(served, served + 1), "value": slice(served + 1, None)}[part]
+        return apart[..., kept, :].reshape(*stored.shape[:-1], -1)
 
     return cut
 
@@ -86,9 +90,9 @@ WORDS: dict[str, Turn] = {
     "query": _part(0),
     "key": _part(1),
     "value": _part(2),
-    "query-of-head": _part_of_head(0),
-    "key-of-head": _part_of_head(1),
-    "value-of-head": _part_of_head(2),
+    "query-of-group": _part_of_group("query"),
+    "key-of-group": _part_of_group("key"),
+    "value-of-group": _part_of_group("value"),
     "first-half": _half(0),
     "second-half": _half(1),
     "interleaved-rows": _halves_again,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from clearhead.errors import CheckpointError
+from clearhead.errors import CheckpointError, SpecError
 from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.family import Family
 from clearhead.models.key import At, names_of, read
@@ -58,17 +58,25 @@ def read_spec(family: Family, checkpoint: Checkpoint) -> Reading:
     ats = [At(checkpoint.config, n, sizes.depth, checkpoint.tensors.keys()) for n in range(sizes.layers)]
     if sizes.groups == sizes.heads:
         paths = {**paths, "attention.kv_heads": None}
+    try:
+        spec = _spec(family, paths, ats)
+    except SpecError as error:
+        raise CheckpointError(f"the config does not fit the family {family.name}: {error}") from None
+    return _with_what_is_there(Reading(spec, sizes), family, checkpoint)
+
+
+def _spec(family: Family, paths: Mapping[str, Any], ats: Sequence[At]) -> Transformer:
+    """The spec that the values of a table stand for, read once for each layer."""
     layers = [_Tree(family, paths, at).part(Block, "") for at in ats]
     tree = _Tree(family, paths, ats[0])
     embedding = paths.get("embedding")
-    spec = Transformer(
+    return Transformer(
         embedding if isinstance(embedding, Patches) else tree.part(Embedding, "embedding"),
         tuple(layers),
         tree.part(Norm, "final_norm"),
         tree.values.get("pooler"),
         tree.part(Head, "head"),
     )
-    return _with_what_is_there(Reading(spec, sizes), family, checkpoint)
 
 
 class _Tree:
@@ -87,7 +95,7 @@ class _Tree:
             inside = inside.setdefault(part, {})
             if not isinstance(inside, dict):
                 return  # the whole is stated as one value, such as None for a model without
-        inside[path[-1]] = value
+        inside[path[-1]] = dict(value) if isinstance(value, dict) else value
 
     def part(self, kind: Any, name: str) -> Any:
         """A part of the spec, made of what stands under a path; with nothing there, one of defaults."""

@@ -82,7 +82,7 @@ class Rope(Struct, frozen=True):
         if not self.kind:
             return _known(OBJECTS[0] if older else OBJECTS[1], older or newer)
         _known(OBJECTS[1], newer, {"full_attention", "sliding_attention"})
-        own = _known(f"{OBJECTS[1]}.{self.kind}", _object(newer, self.kind))
+        own = _known(f"{OBJECTS[1]}.{self.kind}", _object(newer, self.kind)) or {"rope_type": "default"}
         return {**own, **_known(OBJECTS[0], older)} if self.old else own
 
     def _turned(self, at: At, said: Mapping[str, Any], kind: Any) -> int:

@@ -1,17 +1,22 @@
-"""The table of families. To add one, copy the nearest and read `clearhead.models.family.Family`."""
+"""The tables of families: every `Family` that a module of this folder defines under a public name.
+
+To add one, copy the nearest into a module of its own and read `clearhead.models.family.Family`.
+"""
 
 from __future__ import annotations
 
-from clearhead.models.families.bert import BERT, ROBERTA
-from clearhead.models.families.gemma import GEMMA, GEMMA2, GEMMA3
-from clearhead.models.families.gguf import GGUF_LLAMA, GGUF_QWEN2, GGUF_QWEN3
-from clearhead.models.families.gpt import GPT2, NEOX
-from clearhead.models.families.llama import LLAMA, MINISTRAL, MISTRAL, PHI3, QWEN2, QWEN3
-from clearhead.models.families.vit import VIT
+from importlib import import_module
+from pkgutil import iter_modules
+
 from clearhead.models.family import Family
 
-FAMILIES: tuple[Family, ...] = (
-    BERT, ROBERTA, GPT2, NEOX, LLAMA, MISTRAL, MINISTRAL, QWEN2, QWEN3, GEMMA, GEMMA2, GEMMA3, PHI3, VIT, GGUF_LLAMA,
-    GGUF_QWEN2, GGUF_QWEN3,
-)  # fmt: skip
+
+def _tables() -> dict[str, Family]:
+    """All tables by their names; one that a module imports from another is the same table."""
+    modules = (import_module(f"{__name__}.{each.name}") for each in sorted(iter_modules(__path__)))
+    public = (value for module in modules for name, value in vars(module).items() if not name.startswith("_"))
+    return {value.name: value for value in public if isinstance(value, Family)}
+
+
+FAMILIES: tuple[Family, ...] = tuple(_tables().values())
 """All families that are known."""

@@ -74,7 +74,7 @@ NEOX = Family(
     arrays={
         "embedding.weight": "embed_in.weight",
         **{
-            f"layers.{{n}}.attention.{part}.{end}": f"{_NEOX_FUSED}.{end}: {words} {part}-of-head heads"
+            f"layers.{{n}}.attention.{part}.{end}": f"{_NEOX_FUSED}.{end}: {words} {part}-of-group heads"
             for part in ("query", "key", "value")
             for end, words in (("weight", "linear"), ("bias", ""))
         },
