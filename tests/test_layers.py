@@ -3,17 +3,22 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import clearhead
+from clearhead.doors import DOORS
 
 SOURCE = Path(clearhead.__file__).parent
 
 CORE = (
     "errors",
+    "doors",
     "axes",
     "budgets",
     "files",
@@ -37,22 +42,21 @@ CORE = (
 CONSUMERS = ("show", "check", "problems", "models")
 """What uses the core; these do not import each other."""
 
-DOORS = {
-    "clearhead.trace": {"show"},
-    "clearhead.working": {"show"},
-    "clearhead.problems.problem": {"show"},
-    "clearhead.check.diagnosis": {"show"},
-    "clearhead.inspection.survey": {"inspection.report"},
-}
-"""Modules whose methods call a consumer at the moment they are used, so that things can save and show themselves."""
-
 ABOVE = ("exercises", "inspection.report")
 """What joins several consumers; these do not import each other either."""
 
 EDGES = ("web", "cli", "__main__")
 """What nothing imports but the edge itself."""
 
+BY_NAME = {"clearhead", "clearhead.doors", "clearhead.inspection.choice"}
+"""What imports parts of the package by the text of their names, when they are used; the last from its own folder."""
+
+OTHER_PACKAGES = {"clearhead.extras", "clearhead.check.probing.calling"}
+"""What imports other packages so."""
+
 HEAVY = ("torch", "jax", "rich", "array_api_compat", "click", "mpmath", "importlib.metadata", "pydantic")
+
+Graph = dict[str, set[str]]
 
 
 def part_of(module: str) -> str:
@@ -70,14 +74,18 @@ class AtRunTime(ast.NodeTransformer):
         return node.orelse if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING") else node
 
 
-def imports(text: str) -> Iterator[str]:
-    """The modules that a module imports anywhere, in functions too, but not for type checkers only."""
+@cache
+def imports(text: str) -> tuple[str, ...]:
+    """What a module imports anywhere, in functions too, but not for type checkers only: modules, or names in them."""
+    return tuple(_imports(text))
+
+
+def _imports(text: str) -> Iterator[str]:
     for node in ast.walk(AtRunTime().visit(ast.parse(text))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -92,18 +100,64 @@ def allowed(part: str) -> frozenset[str]:
     return frozenset((*CORE, *CONSUMERS, *ABOVE, *EDGES))
 
 
-def violations(sources: dict[str, str]) -> list[str]:
+def violations(sources: Mapping[str, str]) -> list[str]:
     """Every import that goes against the layers, for modules by their name with their text."""
     parts = {part_of(name) for name in sources}
     return [
         f"{name} imports {imported}"
-        for name, text in sources.items()
-        for imported in sorted(set(imports(text)))
-        if imported.startswith("clearhead.")
-        and part_of(imported) in parts - allowed(part_of(name))
-        and part_of(name) != ""
-        and part_of(imported) not in DOORS.get(name, ())
+        for name, imports in graph(sources).items()
+        for imported in sorted(imports)
+        if part_of(imported) in parts - {""} - allowed(part_of(name)) and part_of(name) != ""
     ]
+
+
+def graph(sources: Mapping[str, str]) -> Graph:
+    """Which modules of the package each of them imports, in functions too."""
+    return {name: {_module(each, sources) for each in imports(text)} - {"", name} for name, text in sources.items()}
+
+
+def _module(imported: str, sources: Mapping[str, str]) -> str:
+    """The module that an import means: itself, or the one that holds the imported name; "" for other packages."""
+    while imported and imported not in sources:
+        imported = imported.rpartition(".")[0]
+    return imported
+
+
+def circle(edges: Mapping[str, Iterable[str]]) -> list[str]:
+    """Modules that import each other in a circle; none if there is no circle."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def siblings(edges: Graph, folder: str) -> Graph:
+    """What the files and folders of a folder import of each other; its own ``__init__`` is one of them."""
+
+    def child(module: str) -> str:
+        return module[len(folder) + 1 :].partition(".")[0] or "__init__"
+
+    def inside(module: str) -> bool:
+        return module == folder or module.startswith(f"{folder}.")
+
+    found: Graph = {}
+    for module in filter(inside, edges):
+        others = {child(each) for each in edges[module] if inside(each)}
+        found.setdefault(child(module), set()).update(others - {child(module)})
+    return found
+
+
+def folders(modules: Iterable[str]) -> list[str]:
+    """The packages among the modules, from the outermost on."""
+    return sorted({module.rpartition(".")[0] for module in modules} - {""})
+
+
+def circles(sources: Mapping[str, str]) -> list[str]:
+    """Every folder in which files or folders import each other in a circle, and the first circle of modules."""
+    edges = graph(sources)
+    found = [f"{each}: {' -> '.join(way)}" for each in folders(edges) if (way := circle(siblings(edges, each)))]
+    return [*found, *filter(None, [" -> ".join(circle(edges))])]
 
 
 def module_name(path: Path) -> str:
@@ -127,6 +181,54 @@ def test_imports_go_one_way():
     assert violations(package()) == []
 
 
+def test_nothing_imports_itself_by_way_of_others():
+    """No modules, files of a folder or folders import each other in a circle, imports inside functions included."""
+    assert circles(package()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        (
+            "clearhead.ops.operation",
+            "def f():\n    from clearhead.ops import operation_named",
+            "clearhead.ops.operation",
+        ),
+        ("clearhead.trace", "def f():\n    import clearhead.working", "clearhead.working"),
+        ("clearhead.compiled.simd", "from clearhead.compiled.program import emit", "clearhead.compiled: "),
+    ],
+)
+def test_a_planted_circle_is_found(name, text, found):
+    """Circles between modules, and between folders whose modules make none, are reported with their members."""
+    planted = {**package(), name: f"{package()[name]}\n{text}"}
+    assert any(found in each for each in circles(planted))
+
+
+def test_imports_by_the_text_of_a_name_are_known():
+    """Nothing else imports by a string, which readers of imports cannot see."""
+    found = {name for name, text in package().items() if "import_module(" in text or "__import__(" in text}
+    assert found == BY_NAME | OTHER_PACKAGES
+
+
+def test_doors_are_what_type_checkers_see():
+    """Each door opens to the name that the imports for type checkers state, and there is no other."""
+    import clearhead.doors as doors
+
+    tree = ast.parse(package()["clearhead.doors"])
+    typed = next(node for node in tree.body if isinstance(node, ast.If))
+    stated = {
+        alias.asname or alias.name: f"{node.module}:{alias.name}"
+        for node in typed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert stated == DOORS
+    for name, (module, _, attribute) in ((name, each.partition(":")) for name, each in DOORS.items()):
+        assert getattr(doors, name) is getattr(import_module(module), attribute)
+    with pytest.raises(AttributeError, match=r"'clearhead\.doors' has no attribute 'window'"):
+        doors.window  # noqa: B018
+
+
 @pytest.mark.parametrize(
     ("name", "text", "found"),
     [
@@ -136,7 +238,7 @@ def test_imports_go_one_way():
         ("clearhead.errors", "from clearhead import axes", "axes"),
         ("clearhead.show.text.plain", "import clearhead.check.compare.slips", "check.compare.slips"),
         ("clearhead.deviations", "import clearhead.cli.main as main", "cli.main"),
-        ("clearhead.problems", "if True:\n    from clearhead.cli import main", "cli"),
+        ("clearhead.problems", "if True:\n    from clearhead.cli import main", "cli.main"),
         ("clearhead.trace", "if TYPE_CHECKING:\n    pass\nelse:\n    import clearhead.working", "working"),
     ],
 )

@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clearhead.check import Comparison, Report, adapt, assert_agrees, compare, diagnose, probe
+    from clearhead.check import Comparison, Report, adapt, assert_agrees, diagnose, probe
+    from clearhead.check.compare.comparison import compare
     from clearhead.claim import Claim
     from clearhead.deviations import DEVIATIONS, Deviation, deviate
     from clearhead.errors import (
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         UnknownName,
         WrongType,
     )
-    from clearhead.exercises import generate
+    from clearhead.exercises.generate import generate
     from clearhead.inspection import Inspection, inspect
     from clearhead.line import Given, Line
     from clearhead.models import Family, Model, load

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from msgspec import Struct
 
+import clearhead.doors as doors
 from clearhead.axes import HEADS, TOKENS, Axes, Shape, head_axis, with_batch
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.expr import Expr, Number, Ref, Scope, evaluate, number, substitute, text, walk
@@ -251,7 +252,7 @@ class Trace(Mapping[str, Array]):
         """An array as a NumPy array on the CPU, whatever library it is of."""
         return to_numpy(self[address])
 
-    def save(self, path: FilePath, **view: Any) -> None:
+    def save(self, path: FilePath, **view: Unpack[doors.ViewOptions]) -> None:
         """Writes the trace to a file of the kind that its ending says, such as ``"mine.md"``.
 
         Args:
@@ -263,11 +264,9 @@ class Trace(Mapping[str, Array]):
             FileError: the file cannot be written.
             MissingPackage: the kind needs a package that is not installed.
         """
-        from clearhead.show import View, save
+        doors.save_trace(self, path, doors.View(**view))
 
-        save(self, path, View(**view))
-
-    def plot(self, address: str, kind: str = "heatmap") -> Any:
+    def plot(self, address: str, kind: doors.PlotKind = "heatmap") -> Any:
         """A matplotlib figure of a line, or of one head of it: save it with ``.savefig("weights.png")``.
 
         Args:
@@ -279,15 +278,11 @@ class Trace(Mapping[str, Array]):
             ClearheadError: entropy is asked of a line that does not hold shares of one.
             MissingPackage: matplotlib is not installed.
         """
-        from clearhead.show.plot.picture import plot
-
-        return plot(self, address, kind)
+        return doors.plot(self, address, kind)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """What a notebook shows: the page, or text."""
-        from clearhead.show.display import trace_bundle
-
-        return trace_bundle(self)
+        return doors.trace_bundle(self)
 
     def explain(self, address: str, *cell: int, decimals: int | None = 3, max_terms: int = MAX_TERMS) -> Explanation:
         """What made one cell: formula, numbers and value.

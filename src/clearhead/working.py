@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+import clearhead.doors as doors
 from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.compiled.program import Engine, check_engine, planned, run_planned
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
@@ -223,9 +224,7 @@ class Working(Struct, frozen=True, dict=True):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """What a notebook shows: the lines with their formulas."""
-        from clearhead.show.display import working_bundle
-
-        return working_bundle(self)
+        return doors.working_bundle(self)
 
     def work_out(self, names: Iterable[str], arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Lines worked out from others that are known, by full names: from no more of them than it takes.

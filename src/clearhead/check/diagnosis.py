@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+import clearhead.doors as doors
 from clearhead.check.compare.comparison import Comparison, claims_by_line, claims_of, compare, trace_of
-from clearhead.check.compare.first_wrong import judge_with_causes
 from clearhead.check.compare.slips import are_slips, slips_of
+from clearhead.check.judge.first_wrong import judge_with_causes
 from clearhead.check.report.diagnosis import diagnosis_data, diagnosis_document, plain_text
 from clearhead.check.results import Finding, NearMiss, Outcome
 from clearhead.check.search.chance import fit_of
@@ -55,9 +56,7 @@ class Report(Outcome, frozen=True, eq=False):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """What a notebook shows: the report to read."""
-        from clearhead.show.display import document_bundle
-
-        return document_bundle(self.document())
+        return doors.document_bundle(self.document())
 
     def __str__(self) -> str:
         return plain_text(self)

@@ -7,8 +7,8 @@ from typing import Literal
 from msgspec import Struct
 
 from clearhead.check.compare.comparison import Comparison
-from clearhead.check.compare.first_wrong import Judged
 from clearhead.check.compare.slips import Slip
+from clearhead.check.judge.first_wrong import Judged
 from clearhead.check.search.chance import Fit
 from clearhead.check.search.separation import Indistinguishable, Separation
 from clearhead.trace import Trace

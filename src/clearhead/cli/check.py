@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from clearhead.cli import options, typed
 from clearhead.cli.ending import DISAGREE
 from clearhead.cli.group import command
 from clearhead.cli.output import print_document, print_json, print_text, say, width
+
+if TYPE_CHECKING:
+    from clearhead.show import FormOfTrace
 
 
 @command("clearhead check soccer")
@@ -16,7 +21,7 @@ from clearhead.cli.output import print_document, print_json, print_text, say, wi
 @options.deviate
 @click.option("--diagnose/--no-diagnose", default=True, help="Say why they differ, or only where.  [default: say why]")
 @click.option("--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text")
-def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: bool, form: str) -> None:  # noqa: FBT001 - an option is passed by name
+def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: bool, form: FormOfTrace) -> None:  # noqa: FBT001 - an option is passed by name
     """Compare the claims of a problem with its working, and say why they differ.
 
     The first line that differs comes first, with its arithmetic; then the smallest sets of deviations that would give

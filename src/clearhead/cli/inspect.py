@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from clearhead.cli.output import say, wrote
 from clearhead.cli.progress import progress_bar
 from clearhead.errors import FileError
 from clearhead.files import read_bounded, why
+
+if TYPE_CHECKING:
+    from clearhead.inspection.report.table import TableRows
 
 MAX_LAYERS = 10_000
 """More than any model has."""
@@ -48,7 +52,7 @@ def inspect(
     outputs: tuple[str, ...],
     layers: tuple[int, ...] | None,
     first: int | None,
-    by: str,
+    by: TableRows,
 ) -> None:
     """Tell what every head of a CHECKPOINT does on a text of any length.
 

@@ -17,6 +17,7 @@ from clearhead.files import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from clearhead.document import Document
+    from clearhead.show import Form
 
 
 def in_colour() -> bool:
@@ -52,7 +53,7 @@ def print_json(data: Any) -> None:
     print_text(as_json(data))
 
 
-def print_document(document: Document, form: str) -> None:
+def print_document(document: Document, form: Form) -> None:
     """Prints a document as text, markdown or latex."""
     from clearhead.show import lower
 

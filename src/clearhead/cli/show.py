@@ -14,7 +14,9 @@ from clearhead.cli.output import in_colour, print_text, width, wrote
 
 if TYPE_CHECKING:
     from clearhead.problems import Problem
-    from clearhead.show import View
+    from clearhead.show import FormOfTrace, View
+    from clearhead.show.plot.picture import PlotKind
+    from clearhead.show.trace_document import Framework
     from clearhead.trace import Trace
 
 
@@ -28,7 +30,12 @@ if TYPE_CHECKING:
     "--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text", show_default=True
 )
 def show(
-    problem: str, line: str | None, cell: tuple[int, ...] | None, decimals: int, deviate: tuple[str, ...], form: str
+    problem: str,
+    line: str | None,
+    cell: tuple[int, ...] | None,
+    decimals: int,
+    deviate: tuple[str, ...],
+    form: FormOfTrace,
 ) -> None:
     """Show a problem worked out: lines, formulas, numbers.
 
@@ -69,7 +76,7 @@ def export(
     decimals: int,
     deviate: tuple[str, ...],
     blank: tuple[str, ...],
-    framework: str,
+    framework: Framework,
     key: bool,  # noqa: FBT001
 ) -> None:
     """Write a problem worked out to files.
@@ -101,7 +108,7 @@ def export(
 @click.option("-o", "--output", type=click.Path(), required=True, help="A file that ends in .png, .svg or .pdf.")
 @click.option("--kind", type=click.Choice(["heatmap", "entropy"]), default="heatmap", show_default=True)
 @options.deviate
-def plot(problem: str, line: str, output: str, kind: str, deviate: tuple[str, ...]) -> None:
+def plot(problem: str, line: str, output: str, kind: PlotKind, deviate: tuple[str, ...]) -> None:
     """Draw a line of a problem: heat maps of its heads, or how evenly each head spreads its weights.
 
     LINE is a line, such as weights, or one head of it, such as weights@2.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+import clearhead.doors as doors
 from clearhead.errors import UnknownName
 from clearhead.files import FilePath
 
@@ -100,7 +101,7 @@ class Survey(Struct, frozen=True, eq=False):
             largest=_by_head(each.top_weights[..., 0].mean(-1, dtype=np.float64) for each in layers),
         )
 
-    def save(self, path: FilePath, *, by: str = "head") -> None:
+    def save(self, path: FilePath, *, by: doors.TableRows = "head") -> None:
         """Writes a report (``.html``), or a table of the numbers (``.csv``, ``.parquet``).
 
         Args:
@@ -112,9 +113,7 @@ class Survey(Struct, frozen=True, eq=False):
             FileError: the file cannot be written.
             MissingPackage: pyarrow, for parquet, is not installed.
         """
-        from clearhead.inspection.report import save
-
-        save(self, path, by=by)
+        doors.save_survey(self, path, by=by)
 
 
 def _by_head(rows: Any) -> Numbers:

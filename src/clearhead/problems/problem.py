@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+import clearhead.doors as doors
 from clearhead.axes import Axes, Shape, describe, head_axis
 from clearhead.budgets import MAX_PROBLEM_CELLS
 from clearhead.claim import Claim, Misfit
@@ -114,12 +115,9 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """What a notebook shows: the page of the worked problem, with its claims, or text."""
-        from clearhead.show import View
-        from clearhead.show.display import trace_bundle
-
         applied = tuple(map(str, self.deviations))
-        view = View(self.title, self.about, applied, claims=self.claims, textbook=self.textbook())
-        return trace_bundle(self.trace(), view)
+        view = doors.View(self.title, self.about, applied, claims=self.claims, textbook=self.textbook())
+        return doors.trace_bundle(self.trace(), view)
 
 
 Lines = dict[str, tuple[Axes, Shape]]

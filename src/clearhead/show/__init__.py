@@ -5,13 +5,20 @@ from __future__ import annotations
 from clearhead.show.data.plain import as_json, to_data
 from clearhead.show.data.reading import read_trace
 from clearhead.show.export import KINDS, save
-from clearhead.show.forms import FORMS, lower
+from clearhead.show.forms import FORMS, Form, FormOfTrace, lower
 from clearhead.show.paper.worksheet import worksheet_of
 from clearhead.show.trace_document import View, document_of
 from clearhead.trace import Trace
 
 
-def render(trace: Trace, form: str = "text", view: View | None = None, *, width: int = 80, colour: bool = False) -> str:
+def render(
+    trace: Trace,
+    form: FormOfTrace = "text",
+    view: View | None = None,
+    *,
+    width: int = 80,
+    colour: bool = False,
+) -> str:
     """A trace as text, markdown, latex or json.
 
     Args:
@@ -34,6 +41,8 @@ def render(trace: Trace, form: str = "text", view: View | None = None, *, width:
 __all__ = [
     "FORMS",
     "KINDS",
+    "Form",
+    "FormOfTrace",
     "View",
     "as_json",
     "document_of",

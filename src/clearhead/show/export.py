@@ -11,7 +11,7 @@ from msgspec import Struct
 from clearhead.errors import UnknownName, suggest
 from clearhead.files import FilePath, replacing
 from clearhead.show.data.plain import as_json, to_data
-from clearhead.show.forms import lower
+from clearhead.show.forms import Form, lower
 from clearhead.show.paper.worksheet import worksheet_of
 from clearhead.show.trace_document import View
 from clearhead.trace import Trace
@@ -19,7 +19,7 @@ from clearhead.trace import Trace
 Exporter = Callable[[Trace, View], bytes | memoryview]
 
 
-def _lowered(form: str) -> Exporter:
+def _lowered(form: Form) -> Exporter:
     def export(trace: Trace, view: View) -> bytes:
         return (lower(worksheet_of(trace, view), form) + "\n").encode("utf-8", "replace")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from clearhead.document import Document
 from clearhead.errors import UnknownName, suggest
@@ -26,10 +27,13 @@ def _latex(document: Document, *_: int) -> str:
     return to_latex(document)
 
 
-FORMS: dict[str, Callable[[Document, int, bool], str]] = {"text": _text, "markdown": _markdown, "latex": _latex}
+Form = Literal["text", "markdown", "latex"]
+FormOfTrace = Literal["text", "markdown", "latex", "json"]
+
+FORMS: dict[Form, Callable[[Document, int, bool], str]] = {"text": _text, "markdown": _markdown, "latex": _latex}
 
 
-def lower(document: Document, form: str, *, width: int = 80, colour: bool = False) -> str:
+def lower(document: Document, form: Form, *, width: int = 80, colour: bool = False) -> str:
     """A document as text, markdown or latex. ``width`` and ``colour`` are for text alone.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import Literal, TypedDict
 
 import numpy as np
 from msgspec import Struct
@@ -17,6 +18,8 @@ from clearhead.expr import Call, Expr, Number, Ref, Where
 from clearhead.line import Given, Line, equation, matches
 from clearhead.trace import Cell, Trace
 from clearhead.working import Working
+
+Framework = Literal["numpy", "torch"]
 
 MAX_PANELS = 16
 """Of more heads than this the first are shown."""
@@ -51,7 +54,7 @@ class View(Struct, frozen=True):
     claims: tuple[Claim, ...] = ()
     diagnosis: Document | None = None
     blank: tuple[str, ...] = ()
-    framework: str = "numpy"
+    framework: Framework = "numpy"
     textbook: Working | None = None
     next_tokens: tuple[tuple[str, float], ...] = ()
 
@@ -62,6 +65,23 @@ class View(Struct, frozen=True):
     def leaves_blank(self, name: str) -> bool:
         """Whether the numbers of a line are left for the reader to fill in."""
         return any(matches(pattern, name) for pattern in self.blank)
+
+
+class ViewOptions(TypedDict, total=False):
+    """The attributes of a `View` as keyword arguments, for type checkers."""
+
+    title: str
+    about: str
+    deviations: tuple[str | Applied, ...]
+    address: str | None
+    cell: Cell | None
+    decimals: int | None
+    claims: tuple[Claim, ...]
+    diagnosis: Document | None
+    blank: tuple[str, ...]
+    framework: Framework
+    textbook: Working | None
+    next_tokens: tuple[tuple[str, float], ...]
 
 
 def document_of(trace: Trace, view: View) -> Document:

@@ -13,8 +13,8 @@ from typing import Literal
 from msgspec import Struct
 
 from clearhead.check.compare.comparison import expected_of
-from clearhead.check.compare.first_wrong import Arrays, Judged, judge
 from clearhead.check.compare.slips import are_slips
+from clearhead.check.judge.first_wrong import Arrays, Judged, judge
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
 from clearhead.check.search.plans import plans_for
 from clearhead.check.search.roundings import USUAL, roundings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clearhead.errors import UnknownName, suggest
 from clearhead.files import FilePath, replacing
-from clearhead.inspection.report.table import ROWS, write_csv, write_parquet
+from clearhead.inspection.report.table import ROWS, TableRows, write_csv, write_parquet
 from clearhead.inspection.survey import Survey
 
 FORMS = (".html", ".csv", ".parquet")
@@ -16,7 +16,7 @@ BY = tuple(ROWS)
 """What a row of a table can stand for."""
 
 
-def save(survey: Survey, path: FilePath, *, by: str = "head") -> None:
+def save(survey: Survey, path: FilePath, *, by: TableRows = "head") -> None:
     """Writes a survey; see `clearhead.inspection.survey.Survey.save`."""
     check(path, by)
     ending = Path(path).suffix.lower()
@@ -31,7 +31,7 @@ def save(survey: Survey, path: FilePath, *, by: str = "head") -> None:
             write_parquet(survey, file, by)
 
 
-def check(path: FilePath, by: str = "head") -> None:
+def check(path: FilePath, by: TableRows = "head") -> None:
     """Whether such a file can be written, before hours are spent on what goes into it.
 
     Raises:

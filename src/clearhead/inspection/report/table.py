@@ -6,13 +6,15 @@ import csv
 from collections.abc import Callable, Iterator, Mapping
 from io import TextIOWrapper
 from itertools import pairwise
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from clearhead.errors import visible
 from clearhead.extras import need
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
+
+TableRows = Literal["head", "token"]
 
 Columns = dict[str, Any]
 """Columns by name: arrays or lists of one length."""
@@ -61,7 +63,7 @@ def _of_tokens(found: LayerStatistics, head: int) -> dict[str, Numbers]:
     return columns
 
 
-ROWS: Mapping[str, Callable[[Survey], Iterator[Columns]]] = {"head": by_head, "token": by_token}
+ROWS: Mapping[TableRows, Callable[[Survey], Iterator[Columns]]] = {"head": by_head, "token": by_token}
 
 
 def bands(edges: tuple[int, ...]) -> list[str]:
@@ -70,7 +72,7 @@ def bands(edges: tuple[int, ...]) -> list[str]:
     return [*names, f"{edges[-1]}_on"] if edges else ["all"]
 
 
-def write_csv(survey: Survey, file: BinaryIO, by: str) -> None:
+def write_csv(survey: Survey, file: BinaryIO, by: TableRows) -> None:
     """Writes a table in UTF-8, with a heading. Texts that a spreadsheet would take for formulas begin with ``'``."""
     text = TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -90,7 +92,7 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def write_parquet(survey: Survey, file: BinaryIO, by: str) -> None:
+def write_parquet(survey: Survey, file: BinaryIO, by: TableRows) -> None:
     """Writes a table as Apache Parquet.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from clearhead.show.formula.typst import number_for_paper
 from clearhead.show.plot.labels import Labels
 from clearhead.show.trace_document import MAX_PANELS, is_shares, title_of
 from clearhead.trace import Trace
+
+PlotKind = Literal["heatmap", "entropy"]
 
 Figure = Any
 """A ``matplotlib.figure.Figure``."""
@@ -41,7 +43,7 @@ ONE, SEVERAL = 7.6, 3.2
 SMALLEST, CELL = 1.6, 0.55
 
 
-def plot(trace: Trace, address: str, kind: str = "heatmap") -> Figure:
+def plot(trace: Trace, address: str, kind: PlotKind = "heatmap") -> Figure:
     """A figure of a line, or of one head of it.
 
     Args:
@@ -164,7 +166,7 @@ def _draw_spread(panel: Any, place: int, bits: Array) -> None:
         panel.vlines(bits.mean(), place - 0.36, place + 0.36, color="#d55e00", linewidth=2)
 
 
-def save_plot(trace: Trace, address: str, path: FilePath, kind: str = "heatmap") -> None:
+def save_plot(trace: Trace, address: str, path: FilePath, kind: PlotKind = "heatmap") -> None:
     """Writes a figure to a PNG, SVG or PDF, as the ending says; the same trace gives the same bytes.
 
     Raises:
@@ -186,5 +188,5 @@ def save_plot(trace: Trace, address: str, path: FilePath, kind: str = "heatmap")
 DATES: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
 """The endings of pictures, and the dates that are left out of each."""
 
-KINDS: dict[str, Callable[[Trace, str], Figure]] = {"heatmap": heatmap, "entropy": entropy}
+KINDS: dict[PlotKind, Callable[[Trace, str], Figure]] = {"heatmap": heatmap, "entropy": entropy}
 """What a line can be drawn as."""

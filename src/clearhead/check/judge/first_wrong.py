@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from clearhead.axes import head_axis
 from clearhead.check.compare.comparison import claims_by_line, expected_of
-from clearhead.check.compare.propagation import as_slack, part_of, reach
 from clearhead.check.compare.slips import Slip, are_slips, slips_of
+from clearhead.check.judge.propagation import as_slack, part_of, reach
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
 from clearhead.check.search.plans import plans_for
 from clearhead.check.search.roundings import roundings

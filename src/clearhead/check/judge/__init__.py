@@ -1,0 +1,1 @@
+"""Each claimed line judged from the lines claimed before it."""
