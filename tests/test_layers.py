@@ -48,8 +48,8 @@ ABOVE = ("exercises", "inspection.report")
 EDGES = ("web", "cli", "__main__")
 """What nothing imports but the edge itself."""
 
-BY_NAME = {"clearhead", "clearhead.doors", "clearhead.inspection.choice"}
-"""What imports parts of the package by the text of their names, when they are used; the last from its own folder."""
+BY_NAME = {"clearhead", "clearhead.doors", "clearhead.inspection.choice", "clearhead.models.families"}
+"""What imports parts of the package by the text of their names; the last two from their own folders."""
 
 OTHER_PACKAGES = {"clearhead.extras", "clearhead.check.probing.calling"}
 """What imports other packages so."""
