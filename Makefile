@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format bench docs pictures deviations clean
+.PHONY: demo test fuzz lint format bench docs pictures deviations clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -45,6 +45,11 @@ pictures: $(VENV)/test $(VENV)/debian $(CACHE)/checkpoints
 # Slower than the rest: it diagnoses more than a thousand planted deviations.
 deviations: $(VENV)/core
 	$(BIN)/python docs/deviations.py
+
+# Spoils inputs of all readers for so many seconds; what is found is kept in out/fuzz.
+SECONDS ?= 600
+fuzz: $(VENV)/test
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) --seed $$(date +%s)
 
 bench: $(VENV)/test
 	$(BIN)/python -m bench
