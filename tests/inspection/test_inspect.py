@@ -66,7 +66,7 @@ def test_the_batch_is_any_number_of_axes():
         ({"padding": np.ones(6, bool)}, ShapeError, r"padding expects \(\*batch, key\) = \(7,\), got \(6,\)"),
         ({"bands": (8, 1)}, SpecError, r"bands expects whole numbers above 0 that rise, .* got \(8, 1\)"),
         ({"bands": (0.5,)}, SpecError, "bands expects whole numbers"),
-        ({"top": -1}, SpecError, "top expects how many weights to tell, got -1"),
+        ({"top": -1}, SpecError, "top expects a whole number of weights, .* got -1"),
         ({"window": 0}, SpecError, "window expects a number above 0"),
         ({"spec": Attention(4, 2), "causal": True}, SpecError, "spec says how to attend, and so does causal"),
         ({"spec": Attention(2)}, SpecError, "spec expects heads=2 and kv_heads=2, got arrays of 4 and 2"),
@@ -157,3 +157,32 @@ print(peak() - before, run(6000) - own, peak() - before)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     _, arrays_grew, grew = map(int, done.stdout.split())
     assert grew < arrays_grew + 6e6
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spoiled", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", ["key", "value"])
+def test_what_is_not_finite_reaches_the_queries_that_see_it_alone(dtype, spoiled, place):
+    """NaN or infinity at the last token spoils the last query of 200, whichever kernel works it out."""
+    query, key, value = arrays(queries=200, keys=200, dtype=dtype)
+    sound = clearhead.inspect(query, key, value, causal=True)
+    {"key": key, "value": value}[place][0, -1, 0] = spoiled
+    found = clearhead.inspect(query, key, value, causal=True)
+    np.testing.assert_allclose(found.output[:, :-1], sound.output[:, :-1], rtol=1e-4, atol=1e-6)
+    if place == "value":
+        assert not np.isfinite(found.output[:2, -1, 0]).any()
+        np.testing.assert_allclose(found.output[2:], sound.output[2:], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"top": 1e9}, {"top": 2.5}, {"top": True}, {"top": 2**70}, {"top": "8"}, {"bands": (2**70,)}, {"bands": (1.5,)},
+        {"bands": (True,)}, {"bands": (2, float("nan"))}, {"bands": ("a",)}, {"scale": float("nan")},
+        {"softcap": float("inf")}, {"window": 2**70},
+    ],
+)  # fmt: skip
+def test_numbers_that_are_none_are_refused(options):
+    """An option that counts takes whole numbers of a size that can be, and one that scales a finite number."""
+    with pytest.raises(SpecError, match=next(iter(options))):
+        clearhead.inspect(*arrays(), **options)

@@ -105,3 +105,14 @@ def test_many_masked_rows_are_counted():
     (note,) = working.run(arrays).notes
     assert note.where == "head 1, query 1; head 1, query 2; head 1, query 3 and 2 more rows"
     assert len(note.rows) == 5
+
+
+def test_scores_that_overflow_are_not_called_masked():
+    """Where no key is masked the note says what else makes every score minus infinity."""
+    working = Attention(heads=1, output=False).working().starting_at("query", "key", "value")
+    vast = np.float32(1e30)
+    arrays = {"query": [[[vast]]], "key": [[[-vast], [-vast]]], "value": [[[1.0], [2.0]]]}
+    trace = working.run({name: np.asarray(array, np.float32) for name, array in arrays.items()})
+    (note,) = trace.notes
+    assert "all are masked, or their scores overflowed" in str(note)
+    np.testing.assert_array_equal(trace["weights"], [[[0, 0]]])

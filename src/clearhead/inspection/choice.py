@@ -11,7 +11,7 @@ from typing import Any
 from array_api_compat import device, is_jax_array, is_numpy_array, is_torch_array
 from msgspec import Struct
 
-from clearhead.inspection.request import Request
+from clearhead.inspection.request import Request, is_traced
 from clearhead.inspection.result import Inspection
 
 MODULES = {"numba": "cpu", "triton": "gpu", "plain": "plain"}
@@ -59,7 +59,7 @@ def _against_float32(request: Request) -> str:
     query = request.query
     if not (is_numpy_array(query) or is_torch_array(query) or is_jax_array(query)):
         return f"The arrays are of {type(query).__module__.partition('.')[0]}"
-    if _traced(query):
+    if is_traced(query):
         return "JAX traces the arrays"
     if (where := _device(query)) != "cpu" and not (where == "cuda" and is_torch_array(query)):
         return f"The arrays are on {where}"
@@ -69,6 +69,8 @@ def _against_float32(request: Request) -> str:
         return f"The arrays are {query.dtype}, and the compiled kernels are for float32"
     if request.key.shape[2] > MAX_KEYS:
         return f"There are more than {MAX_KEYS:,} keys"
+    if not all(request.all_finite(array) for array in (query, request.key, request.value)):
+        return "Some numbers are not finite, and must not reach queries that do not see them"
     return ""
 
 
@@ -82,10 +84,6 @@ def _against_triton(request: Request) -> str:
     if max(request.top, request.bands) > MAX_LISTED:
         return f"The Triton kernel tells up to {MAX_LISTED} largest weights and bands"
     return "" if find_spec("triton") else "Triton is not installed (pip install 'clearhead[gpu]')"
-
-
-def _traced(array: Any) -> bool:
-    return is_jax_array(array) and isinstance(array, sys.modules["jax"].core.Tracer)
 
 
 def _device(array: Any) -> str:

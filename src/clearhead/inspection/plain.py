@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import device
 
-from clearhead.inspection.request import Request
+from clearhead.inspection.request import Request, is_traced
 from clearhead.inspection.result import SINKS, Inspection, Received
 from clearhead.ops import Namespace
 from clearhead.ops.textbook import scores
@@ -40,7 +40,7 @@ def _inspect(request: Request) -> Inspection:
         statistics, weights = _weigh(xp, score)
         found.append(
             statistics
-            | {"output": _weighted_sum(request, weights)}
+            | {"output": _weighted_sum(request, score, weights)}
             | _top(xp, score, weights, request.top)
             | {"sink": _padded(xp, weights[..., : min(SINKS, weights.shape[-1])], SINKS, 0)}
             | _bands(request, position, weights)
@@ -107,12 +107,25 @@ def _weigh(xp: Namespace, score: Array) -> tuple[dict[str, Array], Array]:
     }, weights
 
 
-def _weighted_sum(request: Request, weights: Array) -> Array:
-    xp = request.xp
+def _weighted_sum(request: Request, score: Array, weights: Array) -> Array:
+    """The values by their weights. What is not finite reaches the queries that see its key, and no others."""
+    xp, value = request.xp, request.value
     batch, heads, queries, keys = weights.shape
-    groups = request.value.shape[1]
-    shared = xp.reshape(weights, (batch, groups, heads // groups, queries, keys))
-    return xp.reshape(xp.matmul(shared, request.value[:, :, None, :, :]), (batch, heads, queries, -1))
+    groups = value.shape[1]
+
+    def shared(left: Array, right: Array) -> Array:
+        left = xp.reshape(xp.astype(left, value.dtype), (batch, groups, heads // groups, queries, keys))
+        right = xp.astype(right, value.dtype)[:, :, None, :, :]
+        return xp.reshape(xp.matmul(left, right), (batch, heads, queries, -1))
+
+    if is_traced(value) or request.all_finite(value):
+        return shared(weights, value)
+    seen = score != -math.inf
+    plus, minus = (shared(weights > 0, value == infinity) > 0 for infinity in (math.inf, -math.inf))
+    nowhere = shared(seen, xp.isnan(value)) + shared(seen & (weights == 0), xp.isinf(value)) > 0
+    finite = shared(weights, xp.where(xp.isfinite(value), value, 0.0))
+    infinite = xp.where(plus, math.inf, finite) + xp.where(minus, -math.inf, 0.0)
+    return xp.where(nowhere, math.nan, infinite)
 
 
 def _top(xp: Namespace, score: Array, weights: Array, top: int) -> dict[str, Array]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, is_jax_array
 from msgspec import Struct
 
 from clearhead.errors import ShapeError, SpecError
@@ -14,6 +16,11 @@ from clearhead.ops import Namespace
 from clearhead.spec import Attention
 
 Array = Any
+
+MAX_TOP = 1 << 20
+"""The largest weights of a query that are listed: a list of each query is stored."""
+
+MAX_EDGE = 2**31 - 1
 
 Progress = Callable[[int, int], object]
 """Is told how much of how much is done."""
@@ -58,9 +65,23 @@ class Request(Struct, frozen=True, eq=False):
         """How many bands of distance were asked for."""
         return 0 if self.edges is None else len(self.edges) + 1
 
+    def all_finite(self, array: Array) -> bool:
+        """Whether an array holds neither NaN nor infinities."""
+        return bool(self.xp.all(self.xp.isfinite(array)))
+
     def unflatten(self, array: Array) -> Array:
         """An array whose first axis is the batch, with the axes of the batch as they were given."""
         return self.xp.reshape(array, (*self.batch, *array.shape[1:]))
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or NumPy."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_traced(array: Array) -> bool:
+    """Whether JAX follows what is done to an array, which has no numbers yet."""
+    return is_jax_array(array) and isinstance(array, sys.modules["jax"].core.Tracer)
 
 
 def request_of(
@@ -90,10 +111,10 @@ def request_of(
         spec = Attention(heads, groups, mask=kind, padding=padding is not None, **options)
     else:
         must_suit(spec, options, (heads, groups), kind, padding is not None)
-    if wanted.top < 0:
-        raise SpecError(f"top expects how many weights to tell, got {wanted.top}.")
+    if not is_whole(wanted.top) or not 0 <= wanted.top <= MAX_TOP:
+        raise SpecError(f"top expects a whole number of weights, 0 to {MAX_TOP}, got {wanted.top!r}.")
     return Request(
-        xp, query, key, value, mask, padding, spec, batch, wanted.top, wanted.received, edges_of(wanted.bands),
+        xp, query, key, value, mask, padding, spec, batch, int(wanted.top), wanted.received, edges_of(wanted.bands),
         wanted.progress,
     )  # fmt: skip
 
@@ -229,7 +250,10 @@ def edges_of(bands: Sequence[int] | None) -> tuple[int, ...] | None:
     """
     if bands is None:
         return None
-    edges = tuple(int(edge) for edge in bands)
-    if list(edges) != list(bands) or any(b <= a for a, b in zip((0, *edges), edges, strict=False)):
-        raise SpecError(f"bands expects whole numbers above 0 that rise, such as (1, 8, 64), got {tuple(bands)}.")
-    return edges
+    edges = tuple(bands)
+    whole = all(map(is_whole, edges))
+    if not whole or any(b <= a for a, b in zip((0, *edges), edges, strict=False)) or max(edges, default=0) > MAX_EDGE:
+        raise SpecError(
+            f"bands expects whole numbers above 0 that rise, such as (1, 8, 64), up to {MAX_EDGE}, got {edges!r:.100}."
+        )
+    return tuple(map(int, edges))

@@ -107,7 +107,9 @@ def _quantised(name: str, values: int, size: int, unpack: Callable[[Blocks], Flo
         out = np.empty((len(blocks), values), np.float32)
 
         def some(span: slice) -> None:
-            out[span] = unpack(blocks[span]).reshape(-1, values)
+            # Whatever a damaged scale comes to is not finite, which the lines that are worked out with it show.
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[span] = unpack(blocks[span]).reshape(-1, values)
 
         step = CACHED // values
         threads.share(some, [slice(at, at + step) for at in range(0, len(blocks), step)], out.size)

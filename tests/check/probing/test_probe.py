@@ -55,6 +55,11 @@ def test_a_function_that_raises_is_told_in_words():
         (lambda _: "text", "returns-nothing", "returns a str that holds no such arrays, where head is expected"),
         (lambda out: out.astype(int), "dtype", "It returns whole numbers (int64) for head."),
         (lambda out: out[:, 0], "shape", "shape (3, 5, 4), which looks like (batch, token, depth)"),
+        (
+            lambda out: np.broadcast_to(out.sum(), (2**20, 2**10)),
+            "returns-nothing",
+            "It returns an array of 1073741824 numbers",
+        ),
         (lambda out: out.sum(), "shape", "expected is (batch=3, head=2, token=5, depth=4)"),
         (
             lambda out: np.moveaxis(out, 1, 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,7 +124,10 @@ class Caller(Struct, frozen=True):
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 returned = self.function(*handed)
-                outputs = _arrays(returned, self.task.returns)
+                values = _picked(returned, self.task.returns)
+                if (size := max(map(_size, values), default=0)) > MAX_RETURNED:
+                    return Call(failed=_oversized(size))
+                outputs = _arrays(values)
         except Exception as error:
             return Call(failed=_raised(error, self, given))
         written = tuple(name for name, array in zip(given, handed, strict=True) if not _same(given[name], array))
@@ -156,16 +160,36 @@ def _same(before: Array, after: Any) -> bool:
     return bool(np.array_equal(before.astype(now.dtype), now, equal_nan=now.dtype.kind == "f"))
 
 
-def _arrays(returned: Any, names: Sequence[str]) -> tuple[Array, ...]:
-    """The arrays that were returned, one for each name; () if there are too few or other things."""
+MAX_RETURNED = 1 << 24
+"""Numbers of an output that are looked at: what is probed returns thousands, and a view may promise any number."""
+
+
+def _size(value: Any) -> int:
+    """The numbers of an array, before anything copies it."""
+    return math.prod(value.shape) if _is_array(value) else 0
+
+
+def _oversized(size: int) -> Symptom:
+    return Symptom(
+        "returns-nothing",
+        f"It returns an array of {size} numbers, of which at most {MAX_RETURNED} are looked at.",
+        "Check what broadcasts.",
+    )
+
+
+def _picked(returned: Any, names: Sequence[str]) -> list[Any]:
+    """What was returned for each name; nothing if there are too few."""
     if isinstance(returned, Mapping):
         values = [returned.get(name, returned.get(name.rpartition(".")[2])) for name in names]
     elif isinstance(returned, tuple | list) and (len(names) > 1 or _is_array(next(iter(returned), None))):
         values = list(returned)[: len(names)]
     else:
         values = [returned]
-    if len(values) < len(names) or any(value is None for value in values):
-        return ()
+    return [] if len(values) < len(names) or any(value is None for value in values) else values
+
+
+def _arrays(values: Sequence[Any]) -> tuple[Array, ...]:
+    """What was returned as arrays; () if it is other things."""
     arrays = tuple(_numbers(value) for value in values)
     return arrays if all(array.dtype.kind in "fiub" or "float" in str(array.dtype) for array in arrays) else ()
 
