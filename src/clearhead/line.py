@@ -17,6 +17,7 @@ from clearhead.axes import HEADS, Axes, head_axis
 from clearhead.axes import axes as words
 from clearhead.errors import UnknownName, suggest
 from clearhead.expr import Expr, Formula, Index, Ref
+from clearhead.expr.labels import counted_from
 from clearhead.expr.nodes import replace_refs
 from clearhead.ops import Operation, Parameters, as_parameters
 
@@ -60,10 +61,13 @@ def line(name: str, operation: Operation, operands: str, axes: str, **parameters
     return Line(name, operation, tuple(operands.split()), words(axes), as_parameters(parameters))
 
 
-def equation(line: Line, axes: Mapping[str, Axes]) -> tuple[Ref, Expr]:
+def equation(line: Line, axes: Mapping[str, Axes], first: int = 0) -> tuple[Ref, Expr]:
     """The formula of a line in the line's own terms, as left and right side.
 
-    ``axes`` has the axis words of every operand; the index of a head stands behind ``@``.
+    Args:
+        line: the line.
+        axes: the axis words of every operand; the index of a head stands behind ``@``.
+        first: what labels of cells count from, so that the formula fits the labels that it stands beside.
     """
     formula = line.formula
     operands = dict(zip(formula.roles, line.operands, strict=True))
@@ -73,7 +77,7 @@ def equation(line: Line, axes: Mapping[str, Axes]) -> tuple[Ref, Expr]:
         name = operands[ref.operand]
         return _head_apart(Ref(name, ref.indices), axes[name])
 
-    return _head_apart(left, line.axes), replace_refs(formula.body, rename)
+    return _head_apart(left, line.axes), counted_from(replace_refs(formula.body, rename), first)
 
 
 def _head_apart(ref: Ref, axes: Axes) -> Ref:

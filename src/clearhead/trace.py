@@ -359,7 +359,7 @@ class Trace(Mapping[str, Array]):
         reads = [full_ref(node) for expr in written for node in walk(expr) if isinstance(node, Ref)]
         return Explanation(
             target,
-            equation(line, self.working.axes),
+            equation(line, self.working.axes, self.working.label_base),
             tuple(Step(name, replace_refs(expr, rename), value) for name, expr, value in steps),
             replace_refs(filled, rename),
             _float(self._arrays[line.name][full]),

@@ -207,18 +207,23 @@ def children(expr: Expr) -> Iterator[Expr]:
             yield from (item for item in value if isinstance(item, Expr))
 
 
-def replace_refs(expr: Expr, change: Callable[[Ref], Expr]) -> Expr:
-    """The same expression with every `Ref` in it changed; the indices of a reference are not entered."""
-    if isinstance(expr, Ref):
-        return change(expr)
+def map_children(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The same node with every node directly below it changed."""
     changed: dict[str, object] = {}
     for name in expr.__struct_fields__:
         value = getattr(expr, name)
         if isinstance(value, Expr):
-            changed[name] = replace_refs(value, change)
+            changed[name] = change(value)
         elif isinstance(value, tuple) and any(isinstance(item, Expr) for item in value):
-            changed[name] = tuple(replace_refs(item, change) for item in value)
+            changed[name] = tuple(change(item) for item in value)
     return replace(expr, **changed) if changed else expr
+
+
+def replace_refs(expr: Expr, change: Callable[[Ref], Expr]) -> Expr:
+    """The same expression with every `Ref` in it changed; the indices of a reference are not entered."""
+    if isinstance(expr, Ref):
+        return change(expr)
+    return map_children(expr, lambda child: replace_refs(child, change))
 
 
 def walk(expr: Expr) -> Iterator[Expr]:

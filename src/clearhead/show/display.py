@@ -71,4 +71,4 @@ def _lines(working: Working) -> Iterator[Part]:
         yield Heading(given.name, aside=f"{describe(given.axes, given.known_sizes())} given")
     for line in working.lines:
         yield Heading(line.name, aside=describe(line.axes, [None] * len(line.axes)))
-        yield Equation(*equation(line, working.axes), working.label_base)
+        yield Equation(*equation(line, working.axes, working.label_base), working.label_base)

@@ -190,7 +190,7 @@ def _heading(trace: Trace, address: str) -> Iterator[Part]:
 def _formula(trace: Trace, name: str) -> Iterator[Part]:
     line = trace.working.line(name)
     if isinstance(line, Line):
-        yield Equation(*equation(line, trace.working.axes), trace.working.label_base)
+        yield Equation(*equation(line, trace.working.axes, trace.working.label_base), trace.working.label_base)
 
 
 def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool = False) -> Iterator[Part]:

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import clearhead.show.page
@@ -242,3 +243,77 @@ def test_names_stand_as_they_are_and_run_as_nothing(sheet, hostile, tmp_path):
     assert sheet.locator(".numbers tbody th").nth(3).inner_text() == "<script>alert('1')</script>"
     assert sheet.evaluate("document.querySelectorAll('img, iframe, object, a:not(.skip)').length") == 0
     assert sheet.evaluate("document.scripts.length") == 2 + len(trace)
+
+
+PAINTED = """([selector, style]) => {
+  const pen = new OffscreenCanvas(1, 1).getContext("2d");
+  pen.fillStyle = getComputedStyle(document.querySelector(selector))[style];
+  pen.fillRect(0, 0, 1, 1);
+  return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+
+
+def painted(page, selector, style):
+    """A computed colour as red, green and blue, however the style sheet mixes it."""
+    return page.evaluate(PAINTED, [selector, style])
+
+
+def luminance(colour):
+    parts = [x / 255 / 12.92 if x / 255 <= 0.04045 else ((x / 255 + 0.055) / 1.055) ** 2.4 for x in colour]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def test_cells_have_the_colour_of_their_sign(opened):
+    """Computed styles: above zero bluer than red, below zero redder than blue, deeper the further; zero has none."""
+    page = opened("soccer")
+    choose(page, "scores")
+    values = read_problem("soccer").trace()["scores@1"]
+    page.locator(".head", has_text="head 1").click()
+    cells = page.evaluate("[...document.querySelectorAll('.numbers td[data-spot]')].map((each) => each.dataset.spot)")
+    shades = {spot: painted(page, f'.numbers td[data-spot="{spot}"]', "backgroundColor") for spot in cells}
+    assert len({float(value) > 0 for value in values.flat}) == 2
+    for (row, column), value in np.ndenumerate(values):
+        red, _, blue = shades[f"{row},{column}"]
+        assert (blue - red > 12) == (value > 0), (row, column, value)
+        assert (red - blue > 12) == (value < 0), (row, column, value)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_wires_and_cards_can_be_seen(opened, theme):
+    """Wires and the edges of cards have a contrast of at least 3 to their ground."""
+    page = opened("encoder-block")
+    page.emulate_media(color_scheme=theme)
+    ground = luminance(painted(page, ".flow", "backgroundColor"))
+    for selector, style in ((".wires path", "stroke"), (".card", "borderTopColor")):
+        ink = luminance(painted(page, selector, style))
+        assert (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05) >= 3, selector
+
+
+def test_wires_lead_from_what_is_read(opened):
+    """Each wire is an operand whose numbers the formula reads; one of which only a size is read has none."""
+    page = opened("encoder-block")
+    wires = page.evaluate(
+        "[...document.querySelectorAll('.wires path')].map((each) => [each.dataset.from, each.dataset.to])"
+    )
+    working = read_problem("encoder-block").trace().working
+    expected = {
+        (operand, line.name)
+        for line in working.lines
+        for role, operand in zip(line.formula.roles, line.operands, strict=True)
+        if role in line.formula.read
+    }
+    assert set(map(tuple, wires)) == expected
+    assert sum(len(line.operands) for line in working.lines) > len(expected)
+
+
+def test_symbols_are_introduced_and_conditions_are_set_apart(opened):
+    """A line's letter stands beside its name, and its operands' letters beside theirs; a space follows "if"."""
+    page = opened("encoder-block")
+    choose(page, "attention.query")
+    assert page.locator(".line-head .symbol mi").first.text_content() == "Q"
+    assert page.locator(".operand .symbol").count() == len(
+        read_problem("encoder-block").trace().working.line("attention.query").operands
+    )
+    choose(page, "position")
+    assert "if\u00a0" in page.locator("#line .formula").inner_text().replace(" ", "\u00a0")
+    assert "if\u00a0" in page.locator("#line .formula mtext").first.text_content()

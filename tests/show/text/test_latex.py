@@ -52,7 +52,7 @@ def test_characters_beyond_a_font_are_declared(work_out):
 def test_weights_are_shaded_and_cells_boxed(trace):
     """A weight's cell is coloured by its share, and the cell that is worked out stands in a box."""
     written = render(trace, "latex", View(address="weights@2", cell=(3, 2)))
-    assert r"\cellcolor{blue!43}\boxed{0.787}" in written
+    assert r"\cellcolor[HTML]{9FC1E2}\boxed{0.787}" in written
 
 
 def test_a_worksheet_is_whole(work_out, hostile):

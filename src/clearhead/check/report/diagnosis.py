@@ -152,7 +152,8 @@ def formulas(working: Working, written: str) -> Iterator[Part]:
     for said, lines, source in (("The working has", old, working), ("The numbers follow", new, rewritten)):
         if lines:
             yield Prose(f"{said}:")
-            yield from (Equation(*equation(line, source.axes), working.label_base) for line in lines[:MAX_SHOWN])
+            first = working.label_base
+            yield from (Equation(*equation(line, source.axes, first), first) for line in lines[:MAX_SHOWN])
 
 
 def _evidence(report: Outcome, finding: Finding, line: str) -> list[Part]:

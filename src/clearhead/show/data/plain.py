@@ -93,8 +93,8 @@ def _parameter(value: Any) -> Any:
 
 
 def _formula(trace: Trace, line: Line) -> str:
-    left, right = equation(line, trace.working.axes)
     first = trace.working.label_base
+    left, right = equation(line, trace.working.axes, first)
     return f"{text(left, first=first)} = {text(right, decimals=None, first=first)}"
 
 

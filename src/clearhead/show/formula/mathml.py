@@ -174,13 +174,16 @@ class _Printer(Setter[str]):
         return _row(factor, f"<munder><mo>∑</mo>{below}</munder>", self.inside(body, MULTIPLIED)), ADDED
 
     def cases(self, rows: Sequence[tuple[str, str]], otherwise: str) -> str:
-        pairs = [*((then, f"<mtext>if </mtext>{when}") for then, when in rows), (otherwise, "<mtext>otherwise</mtext>")]
+        pairs = [
+            *((then, f"<mtext>if\u00a0</mtext>{when}") for then, when in rows),
+            (otherwise, "<mtext>otherwise</mtext>"),
+        ]
         cells = "".join(f"<mtr><mtd>{then}</mtd><mtd>{when}</mtd></mtr>" for then, when in pairs)
         return _row(_op("{", ' fence="true"'), f'<mtable class="cases">{cells}</mtable>')
 
     def named(self, body: str, values: Sequence[tuple[str, str]]) -> str:
         where = _op(",").join(f"{name}{_op('=')}{value}" for name, value in values)
-        return _row(body, "<mtext> where </mtext>", where)
+        return _row(body, "<mtext>\u00a0where\u00a0</mtext>", where)
 
     def terms(self, expr: Terms) -> Piece:
         more = expr.count - len(expr.terms)

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 
 from clearhead.expr import Binary, Call, Expr, Index, Let, Local, Number, Reduce, Ref, Where, walk
+from clearhead.expr.nodes import map_children
 from clearhead.line import Given, Line
 from clearhead.trace import Trace
 
@@ -54,14 +54,7 @@ def _indices(expr: Expr) -> tuple[str, ...]:
 
 def rewritten(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
     """The expression with every node changed, innermost first."""
-    changed: dict[str, object] = {}
-    for field in expr.__struct_fields__:
-        value = getattr(expr, field)
-        if isinstance(value, Expr):
-            changed[field] = rewritten(value, change)
-        elif isinstance(value, tuple) and any(isinstance(item, Expr) for item in value):
-            changed[field] = tuple(rewritten(item, change) for item in value)
-    return change(replace(expr, **changed) if changed else expr)
+    return change(map_children(expr, lambda child: rewritten(child, change)))
 
 
 def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:

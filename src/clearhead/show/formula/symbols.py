@@ -35,6 +35,11 @@ SYMBOLS: dict[str, Symbol] = {
 """The field's symbols for lines, by the ending of their path."""
 
 
+def has_symbol(name: str) -> bool:
+    """Whether formulas write a letter for a line, which then stands beside its name once."""
+    return symbol_of(name)[0] is not None
+
+
 def symbol_of(name: str) -> tuple[Symbol | None, list[str]]:
     """The symbol of a line, and what stands in front of and behind the part of its name that it is for.
 

@@ -36,6 +36,11 @@ def formula(left: Ref, right: Expr, decimals: int | None, first: int) -> list[No
     return [_row(printer.whole(one), _sign("="), printer.whole(other)) for one, other in sides]
 
 
+def letter(name: str) -> Node:
+    """The symbol of a line."""
+    return _Printer(None, 0).whole(Ref(name, ()))
+
+
 def arithmetic(explanation: Explanation) -> Iterator[Node]:
     """The arithmetic of a cell, an equation for each step."""
     steps: list[tuple[Expr, Expr, float]] = [(Local(s.name), s.filled, s.value) for s in explanation.steps]

@@ -23,6 +23,7 @@
  * @property {number[]} shape empty where it is not known
  * @property {number | null} head the axis that @ selects from
  * @property {boolean[]} named which axes run over the tokens
+ * @property {string | null} symbol the letter that formulas have for it, in MathML
  * @property {boolean} shares
  * @property {null | "blank" | "large" | "unkept"} absent why the page has no numbers of it
  * @property {boolean} changed whether a deviation made this line

@@ -12,10 +12,12 @@ from clearhead.axes import TOKENS, Shape, head_axis, with_batch
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.errors import visible
-from clearhead.expr import Expr
+from clearhead.expr import Expr, Ref
 from clearhead.line import Given, Line, equation
 from clearhead.show.cells import one_line, token_label
 from clearhead.show.formula.mathml import equation as in_mathml
+from clearhead.show.formula.mathml import mathml
+from clearhead.show.formula.symbols import has_symbol
 from clearhead.show.page.arrays import Packed, pack_lines
 from clearhead.show.text.html import to_html
 from clearhead.show.trace_document import View, blanks, is_shares
@@ -85,6 +87,7 @@ def _line(trace: Trace, name: str, view: View, shapes: Mapping[str, Shape]) -> D
         "shape": list(shape or ()),
         "head": None if axis is None else len(words) + axis,
         "named": [word in TOKENS and size == tokens for word, size in zip(words, shape or (), strict=False)],
+        "symbol": f"<math>{mathml(Ref(name, ()))}</math>" if has_symbol(name) else None,
         "shares": is_shares(part),
     }
     if isinstance(part, Given):
@@ -101,10 +104,10 @@ def _line(trace: Trace, name: str, view: View, shapes: Mapping[str, Shape]) -> D
 def _made(trace: Trace, line: Line, view: View, shapes: Mapping[str, Shape]) -> Data:
     """How a line comes about: its formula to look at, and to compute cells with."""
     formula = line.formula
-    known = all(operand in shapes for operand in line.operands)
+    known, first = all(operand in shapes for operand in line.operands), trace.working.label_base
     return {
         "summary": line.operation.summary,
-        "formula": in_mathml(*equation(line, trace.working.axes), view.decimals, trace.working.label_base),
+        "formula": in_mathml(*equation(line, trace.working.axes, first), view.decimals, first),
         "roles": list(formula.roles),
         "core": [len(letters) for letters in formula.operands],
         "result": list(formula.result),

@@ -57,7 +57,7 @@ export class Inspector {
     const sizes = line.axes.map((word, n) => `${word} ${line.shape[n] ?? ""}`.trim()).join(" × ");
     return h(
       "header", { class: "line-head" },
-      h("h2", { id: "line-name" }, ...pathParts(line.name)),
+      h("h2", { id: "line-name" }, ...pathParts(line.name)), line.symbol ? h("span", { class: "symbol" }, markup(line.symbol)) : null,
       h("p", { class: "sizes" }, `${line.made ? "" : "given, "}${sizes}`),
       line.made ? h("p", { class: "summary" }, line.made.summary) : null,
       line.made ? h("div", { class: "formula", tabindex: 0, role: "group", "aria-label": "Formula" }, markup(line.made.formula)) : null,
@@ -305,6 +305,7 @@ class Operand {
       h(
         "figcaption", null,
         h("button", { type: "button", class: "link", onclick: () => doing.open(name) }, ...pathParts(name)),
+        this.line.symbol ? h("span", { class: "symbol" }, markup(this.line.symbol)) : null,
         this.caption,
       ),
       this.body,

@@ -11,7 +11,8 @@ from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, 
 from clearhead.errors import visible
 from clearhead.expr import text
 from clearhead.show.cells import gap, one_line, positions, shown, writer
-from clearhead.show.formula.typst import arithmetic, formula, number_for_paper
+from clearhead.show.formula.symbols import has_symbol
+from clearhead.show.formula.typst import arithmetic, formula, letter, number_for_paper
 
 Data = dict[str, Any]
 
@@ -48,7 +49,8 @@ def _lower(part: Part, decimals: int | None) -> Data:
             return {"kind": "remark", "tone": tone, "text": one_line(words)}
         case Heading(words, axes, shape, aside):
             sizes = describe(axes, shape) if axes else ""
-            return {"kind": "heading", "text": one_line(words), "axes": sizes, "aside": aside}
+            heading: Data = {"kind": "heading", "text": one_line(words), "axes": sizes, "aside": aside}
+            return heading | ({"symbol": letter(words)} if axes and has_symbol(words) else {})
         case Equation(left, right, first):
             alt = f"{text(left, first=first)} = {text(right, decimals=decimals, first=first)}"
             return {"kind": "equation", "formulas": formula(left, right, decimals, first), "alt": visible(alt)}

@@ -19,6 +19,7 @@ from clearhead.extras import need
 from clearhead.files import FilePath, replacing
 from clearhead.ops import Array
 from clearhead.show.cells import digits
+from clearhead.show.colours import ABOVE, BELOW, MASKED, ZERO
 from clearhead.show.formula.typst import number_for_paper
 from clearhead.show.plot.labels import Labels
 from clearhead.show.trace_document import MAX_PANELS, is_shares, title_of
@@ -28,12 +29,6 @@ PlotKind = Literal["heatmap", "entropy"]
 
 Figure = Any
 """A ``matplotlib.figure.Figure``."""
-
-SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"
-"""Colours that people of every colour vision tell apart, and that stay in order in grey."""
-
-MASKED = "#d9d9d9"
-"""For what is no number: masked by a mask, or NaN."""
 
 MAX_WRITTEN = 144
 """Up to so many cells of a panel have their number written in them."""
@@ -49,7 +44,7 @@ def plot(trace: Trace, address: str, kind: PlotKind = "heatmap") -> Figure:
     Args:
         trace: where the numbers are from.
         address: the line, such as ``"weights"``, or a head of it, ``"weights@2"``.
-        kind: ``"heatmap"``, a panel for each head; or ``"entropy"``: in bits, for each head and query.
+        kind: ``"heatmap"``, a panel for each head; or ``"entropy"``: in nats, for each head and query.
 
     Raises:
         UnknownName: no such line, head or kind.
@@ -110,10 +105,13 @@ def _inches(cells: int, most: float) -> float:
 
 
 def _colours(values: Array, *, shares: bool) -> dict[str, Any]:
-    """From 0 up for shares; otherwise the same to both sides of 0, so that what is 0 is white."""
+    """From 0 to 1 for weights; otherwise equally far to both sides of 0."""
+    colour_map = need("matplotlib.colors", "plot").LinearSegmentedColormap.from_list
+    if shares:
+        return {"cmap": colour_map("weights", [ZERO, ABOVE]), "vmin": 0.0, "vmax": 1.0}
     finite = values[np.isfinite(values)]
     largest = float(np.max(np.abs(finite), initial=0.0)) or 1.0
-    return {"cmap": SEQUENTIAL if shares else DIVERGING, "vmin": 0.0 if shares else -largest, "vmax": largest}
+    return {"cmap": colour_map("signed", [BELOW, ZERO, ABOVE], N=257), "vmin": -largest, "vmax": largest}
 
 
 def _write_numbers(panel: Any, image: Any, values: Array, names: Labels) -> None:
@@ -127,22 +125,22 @@ def _write_numbers(panel: Any, image: Any, values: Array, names: Labels) -> None
 def entropy(trace: Trace, address: str) -> Figure:
     """How evenly each query spreads its weights: a dot for each query, a line for each head's mean.
 
-    At 0 bits all weight is on one key; at the dashed line every key has the same.
+    In nats, as everywhere: at 0 all weight is on one key; at the dashed line every key has the same.
     """
     if not is_shares(trace.working.line(trace.locate(address)[0])):
         raise ClearheadError(f"{address} has no entropy: its rows are no shares of one. Ask for weights.")
     weights, axes, labels = trace.numpy(address).astype(np.float64), trace.left_axes(address), trace.labels(address)
-    bits = _bits(weights)
-    leads = list(np.ndindex(bits.shape[:-1]))
+    nats = _entropy(weights)
+    leads = list(np.ndindex(nats.shape[:-1]))
     figure = _figure(6.4, 1.3 + 0.28 * max(len(leads), 3))
     panel = figure.subplots()
     for place, lead in enumerate(leads):
-        _draw_spread(panel, place, bits[lead][np.isfinite(bits[lead])])
-    even = float(np.log2(weights.shape[-1]))
+        _draw_spread(panel, place, nats[lead][np.isfinite(nats[lead])])
+    even = float(np.log(weights.shape[-1]))
     panel.axvline(even, color="0.4", linestyle="--", linewidth=1)
     panel.set_xlim(-0.03 * max(even, 1), max(even, 1) * 1.03)
     panel.set_ylim(len(leads) - 0.5, -0.5)
-    said = f"entropy in bits; a dot for each {axes[-2]}, dashed: {weights.shape[-1]} {axes[-1]}s alike"
+    said = f"entropy in nats; a dot for each {axes[-2]}, dashed: {weights.shape[-1]} {axes[-1]}s alike"
     panel.set_xlabel(said, fontsize=9)
     panel.tick_params(labelsize=8)
     panel.spines[["top", "right"]].set_visible(False)
@@ -151,19 +149,19 @@ def entropy(trace: Trace, address: str) -> Figure:
     return figure
 
 
-def _bits(weights: Array) -> Array:
+def _entropy(weights: Array) -> Array:
     """The entropy of each row; NaN for one that has no weight to spread."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        bits = -np.where(weights > 0, weights * np.log2(weights), 0.0).sum(axis=-1)
-    return np.where(weights.sum(axis=-1) > 0, bits, np.nan)
+        nats = -np.where(weights > 0, weights * np.log(weights), 0.0).sum(axis=-1)
+    return np.where(weights.sum(axis=-1) > 0, nats, np.nan)
 
 
-def _draw_spread(panel: Any, place: int, bits: Array) -> None:
+def _draw_spread(panel: Any, place: int, nats: Array) -> None:
     """The entropies of a head as dots beside each other, and their mean."""
-    if bits.size:
-        spread = np.linspace(-0.22, 0.22, bits.size) if bits.size > 1 else np.zeros(1)
-        panel.scatter(bits, place + spread, s=14, color="#1f77b4", alpha=0.6, linewidths=0)
-        panel.vlines(bits.mean(), place - 0.36, place + 0.36, color="#d55e00", linewidth=2)
+    if nats.size:
+        spread = np.linspace(-0.22, 0.22, nats.size) if nats.size > 1 else np.zeros(1)
+        panel.scatter(nats, place + spread, s=14, color=ABOVE, alpha=0.6, linewidths=0)
+        panel.vlines(nats.mean(), place - 0.36, place + 0.36, color=BELOW, linewidth=2)
 
 
 def save_plot(trace: Trace, address: str, path: FilePath, kind: PlotKind = "heatmap") -> None:

@@ -16,6 +16,7 @@ from clearhead.expr import text
 from clearhead.extras import need
 from clearhead.line import Given, Line, equation
 from clearhead.show.cells import one_line
+from clearhead.show.colours import ABOVE
 from clearhead.show.formula.patterns import masked_lines, masked_roles
 from clearhead.show.sheet.excel import LOWEST, MASKED, Operand, Printer
 from clearhead.show.sheet.places import (
@@ -34,7 +35,6 @@ LONGEST_TEXT = 30_000
 WIDEST_LABEL = 28
 
 INK, FAINT, RULE, TYPED, TO_FILL = "#1F2933", "#6B7280", "#B8C0CC", "#EAF2FB", "#FFF8E1"
-LIGHT, DARK = "#FFFFFF", "#4C9BE8"
 
 LEGEND = (
     ("typed", "A number that is given. Type another, and everything follows."),
@@ -154,7 +154,7 @@ class _Writer:
         line = self.trace.working.line(name)
         if isinstance(line, Given):
             return ""
-        left, right = equation(line, self.trace.working.axes)
+        left, right = equation(line, self.trace.working.axes, self.trace.working.label_base)
         first = self.trace.working.label_base
         return _words(f"{text(left, first=first)} = {text(right, decimals=None, first=first)}")
 
@@ -277,7 +277,7 @@ class _Writer:
                 sheet.conditional_format(*place, low)
             if is_shares(line):
                 scale = {"type": "2_color_scale", "min_type": "num", "max_type": "num", "min_value": 0, "max_value": 1}
-                sheet.conditional_format(*place, {**scale, "min_color": LIGHT, "max_color": DARK})
+                sheet.conditional_format(*place, {**scale, "min_color": "#FFFFFF", "max_color": ABOVE.upper()})
 
 
 def _waiting(trace: Trace, view: View) -> frozenset[str]:

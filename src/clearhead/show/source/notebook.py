@@ -77,7 +77,7 @@ def _about(trace: Trace, name: str) -> Iterator[str]:
     yield f"## {escape(name)} {escape(sizes)}{' given' if isinstance(line, Given) else ''}"
     if not isinstance(line, Given):
         yield escape(line.operation.summary)
-        left, right = equation(line, trace.working.axes)
+        left, right = equation(line, trace.working.axes, trace.working.label_base)
         yield f"$$\n{latex_equation(left, right, None, trace.working.label_base)}\n$$"
 
 

@@ -42,8 +42,8 @@ def _formula(trace: Trace, name: str) -> Iterator[str]:
     if isinstance(line, Given):
         return
     yield from _comment(line.operation.summary)
-    left, right = equation(line, trace.working.axes)
     first = trace.working.label_base
+    left, right = equation(line, trace.working.axes, first)
     yield from _comment(f"{text(left, first=first)} = {text(right, decimals=None, first=first)}")
 
 

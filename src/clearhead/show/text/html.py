@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
+from clearhead.expr import Ref
 from clearhead.show.cells import gap, one_line, positions, shown, writer
-from clearhead.show.formula.mathml import arithmetic, equation, escape
+from clearhead.show.formula.mathml import arithmetic, equation, escape, mathml
+from clearhead.show.formula.symbols import has_symbol
 
 MAX_ROWS, MAX_COLUMNS = 16, 12
 SHADES = 9
@@ -41,7 +43,8 @@ def _lower(part: Part, decimals: int | None, level: int) -> Iterator[str]:
             yield f'<p class="remark {tone}"><b>{TONES[tone]}:</b> {escape(one_line(words))}</p>'
         case Heading(words, axes, shape, aside):
             small = " ".join(filter(None, [describe(axes, shape) if axes else "", aside]))
-            yield f"<h{level}>{escape(words)} <small>{escape(small)}</small></h{level}>"
+            letter = f" <math>{mathml(Ref(words, ()))}</math>" if axes and has_symbol(words) else ""
+            yield f"<h{level}>{escape(words)}{letter} <small>{escape(small)}</small></h{level}>"
         case Equation():
             yield _formula(equation(part.left, part.right, decimals, part.first))
         case Panels(matrices):

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
+from clearhead.expr import Ref
 from clearhead.show.cells import gap, one_line, positions, shown, writer
-from clearhead.show.formula.latex import arithmetic, equation, escape, number_in_latex
+from clearhead.show.colours import shade
+from clearhead.show.formula.latex import arithmetic, equation, escape, latex, number_in_latex
+from clearhead.show.formula.symbols import has_symbol
 
 MAX_ROWS, MAX_COLUMNS, LINE = 24, 12, 14
 """Rows and columns of a matrix, and columns of matrices side by side."""
@@ -70,7 +73,8 @@ def _lower(part: Part, decimals: int | None) -> Iterator[str]:
             yield rf"\textbf{{{TONES[tone]}:}} {escape(one_line(words))}"
         case Heading(words, axes, shape, aside):
             sizes = _light(describe(axes, shape)) if axes else ""
-            yield rf"\subsection*{{{escape(words)}{sizes}{_light(aside)}}}"
+            letter = f" ${latex(Ref(words, ()))}$" if axes and has_symbol(words) else ""
+            yield rf"\subsection*{{{escape(words)}{letter}{sizes}{_light(aside)}}}"
         case Equation():
             yield _display(equation(part.left, part.right, decimals, part.first))
         case Panels(matrices):
@@ -127,7 +131,7 @@ def _matrix(matrix: Matrix, decimals: int | None) -> str:
 
 
 def _shade(share: float) -> str:
-    return rf"\cellcolor{{blue!{round(55 * min(max(share, 0), 1))}}}" if math.isfinite(share) else ""
+    return rf"\cellcolor[HTML]{{{shade(share)}}}" if math.isfinite(share) else ""
 
 
 def _label(words: str) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.errors import visible
+from clearhead.expr import Ref
 from clearhead.show.cells import gap, one_line, positions, shown, writer
-from clearhead.show.formula.latex import arithmetic, equation
+from clearhead.show.formula.latex import arithmetic, equation, latex
+from clearhead.show.formula.symbols import has_symbol
 
 MAX_ROWS, MAX_COLUMNS = 24, 12
 BLANK = "&emsp;&emsp;"
@@ -54,7 +56,8 @@ def _lower(part: Part, decimals: int | None, level: int) -> Iterator[str]:
             yield f"> **{TONES[tone]}:** {escape(one_line(words))}"
         case Heading(words, axes, shape, aside):
             sizes = f" {escape(describe(axes, shape))}" if axes else ""
-            yield f"{'#' * level} {escape(words)}{sizes}{aside and f' {escape(aside)}'}"
+            letter = f" ${latex(Ref(words, ()))}$" if axes and has_symbol(words) else ""
+            yield f"{'#' * level} {escape(words)}{letter}{sizes}{aside and f' {escape(aside)}'}"
         case Equation():
             yield _display(equation(part.left, part.right, decimals, part.first))
         case Panels(matrices):
