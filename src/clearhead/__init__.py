@@ -14,10 +14,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clearhead.check import Comparison, Report, adapt, assert_agrees, diagnose, probe
+    from clearhead.check import (
+        Adapted,
+        Compared,
+        Comparison,
+        Finding,
+        Indistinguishable,
+        Judged,
+        NearMiss,
+        Probe,
+        Report,
+        Separation,
+        adapt,
+        assert_agrees,
+        diagnose,
+        probe,
+    )
     from clearhead.check.compare.comparison import compare
     from clearhead.claim import Claim
-    from clearhead.deviations import DEVIATIONS, Deviation, deviate
+    from clearhead.deviations import DEVIATIONS, Applied, Deviation, Parameter, deviate
+    from clearhead.document import Document
     from clearhead.errors import (
         CheckpointError,
         ClearheadError,
@@ -30,52 +46,82 @@ if TYPE_CHECKING:
         WrongType,
     )
     from clearhead.exercises.generate import generate
-    from clearhead.inspection import Inspection, inspect
+    from clearhead.expr import Expr, Formula, Index, Ref, call, formula, indices, mean, total, where
+    from clearhead.inspection import Inspection, Received, inspect
+    from clearhead.inspection.survey import Survey
     from clearhead.line import Given, Line
-    from clearhead.models import Family, Model, load
-    from clearhead.ops import OPERATIONS, Operation
+    from clearhead.models import Encoded, Family, Guess, Inputs, Key, Model, Tensor, Tokenizer, load
+    from clearhead.ops import OPERATIONS, Operation, Remark, Step, operation
     from clearhead.problems import Problem, read_problem, write_problem
-    from clearhead.show import read_trace, render
-    from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
-    from clearhead.trace import Explanation, Note, Trace
+    from clearhead.show import View, ViewOptions, read_trace, render
+    from clearhead.spec import (
+        Attention,
+        Block,
+        Draft,
+        Dynamic,
+        Embedding,
+        Factors,
+        Head,
+        Linear,
+        Llama3Scaling,
+        LongRope,
+        Mlp,
+        Norm,
+        Patches,
+        Positions,
+        Rotary,
+        Transformer,
+        Yarn,
+    )
+    from clearhead.trace import Explanation, Intermediate, Note, Trace
     from clearhead.working import Working
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "clearhead.check": ("Comparison", "Report", "adapt", "assert_agrees", "compare", "diagnose", "probe"),
-    "clearhead.claim": ("Claim",),
-    "clearhead.deviations": ("DEVIATIONS", "Deviation", "deviate"),
-    "clearhead.errors": (
-        "CheckpointError",
-        "ClearheadError",
-        "FileError",
-        "MissingPackage",
-        "ProblemError",
-        "ShapeError",
-        "SpecError",
-        "UnknownName",
-        "WrongType",
+    "clearhead.check": (
+        "Adapted Compared Comparison Finding Indistinguishable Judged NearMiss Probe Report Separation adapt "
+        "assert_agrees diagnose probe"
     ),
-    "clearhead.exercises": ("generate",),
-    "clearhead.inspection": ("Inspection", "inspect"),
-    "clearhead.line": ("Given", "Line"),
-    "clearhead.models": ("Family", "Model", "load"),
-    "clearhead.ops": ("OPERATIONS", "Operation"),
-    "clearhead.problems": ("Problem", "read_problem", "write_problem"),
-    "clearhead.show": ("read_trace", "render"),
-    "clearhead.spec": ("Attention", "Block", "Mlp", "Norm", "Positions", "Rotary"),
-    "clearhead.trace": ("Explanation", "Note", "Trace"),
-    "clearhead.working": ("Working",),
+    "clearhead.check.compare.comparison": "compare",
+    "clearhead.claim": "Claim",
+    "clearhead.deviations": "DEVIATIONS Applied Deviation Parameter deviate",
+    "clearhead.document": "Document",
+    "clearhead.errors": (
+        "CheckpointError ClearheadError FileError MissingPackage ProblemError ShapeError SpecError UnknownName "
+        "WrongType"
+    ),
+    "clearhead.exercises.generate": "generate",
+    "clearhead.expr": "Expr Formula Index Ref call formula indices mean total where",
+    "clearhead.inspection": "Inspection Received inspect",
+    "clearhead.inspection.survey": "Survey",
+    "clearhead.line": "Given Line",
+    "clearhead.models": "Encoded Family Guess Inputs Key Model Tensor Tokenizer load",
+    "clearhead.ops": "OPERATIONS Operation Remark Step operation",
+    "clearhead.problems": "Problem read_problem write_problem",
+    "clearhead.show": "View ViewOptions read_trace render",
+    "clearhead.spec": (
+        "Attention Block Draft Dynamic Embedding Factors Head Linear Llama3Scaling LongRope Mlp Norm Patches Positions "
+        "Rotary Transformer Yarn"
+    ),
+    "clearhead.trace": "Explanation Intermediate Note Trace",
+    "clearhead.working": "Working",
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+"""Where each public name is defined, several of a module in one text."""
+
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "DEVIATIONS", "OPERATIONS", "Attention", "Block", "CheckpointError", "Claim", "ClearheadError", "Comparison",
-    "Deviation", "Explanation", "Family", "FileError", "Given", "Inspection", "Line", "MissingPackage", "Mlp",
-    "Model", "Norm", "Note", "Operation", "Positions", "Problem", "ProblemError", "Report", "Rotary", "ShapeError",
-    "SpecError", "Trace", "UnknownName", "Working", "WrongType", "adapt", "assert_agrees", "compare", "deviate",
-    "diagnose", "generate", "inspect", "load", "probe", "read_problem", "read_trace", "render", "write_problem",
+    "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Block", "CheckpointError", "Claim",
+    "ClearheadError", "Compared", "Comparison", "Deviation", "Document", "Draft", "Dynamic", "Embedding", "Encoded",
+    "Explanation", "Expr", "Factors", "Family", "FileError", "Finding", "Formula", "Given", "Guess", "Head", "Index",
+    "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Line", "Linear", "Llama3Scaling",
+    "LongRope", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note", "Operation", "Parameter", "Patches",
+    "Positions", "Probe", "Problem", "ProblemError", "Received", "Ref", "Remark", "Report", "Rotary", "Separation",
+    "ShapeError", "SpecError", "Step", "Survey", "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View",
+    "ViewOptions", "Working", "WrongType", "Yarn", "adapt", "assert_agrees", "call", "compare", "deviate", "diagnose",
+    "formula", "generate", "indices", "inspect", "load", "mean", "operation", "probe", "read_problem", "read_trace",
+    "render", "total", "where", "write_problem",
 ]  # fmt: skip
 
 

@@ -43,7 +43,7 @@ class Note(Struct, frozen=True):
         return f"{self.line}, {self.where}: {self.says}, because {self.reason}. {self.remedy}"
 
 
-class Step(Struct, frozen=True):
+class Intermediate(Struct, frozen=True):
     """A value that a formula names on the way, such as the mean inside a norm, with its numbers filled in."""
 
     name: str
@@ -60,7 +60,7 @@ class Explanation(Struct, frozen=True):
 
     target: Ref
     stated: tuple[Ref, Expr]
-    steps: tuple[Step, ...]
+    steps: tuple[Intermediate, ...]
     filled: Expr
     value: float
     reads: tuple[tuple[str, Cell], ...]
@@ -360,7 +360,7 @@ class Trace(Mapping[str, Array]):
         return Explanation(
             target,
             equation(line, self.working.axes, self.working.label_base),
-            tuple(Step(name, replace_refs(expr, rename), value) for name, expr, value in steps),
+            tuple(Intermediate(name, replace_refs(expr, rename), value) for name, expr, value in steps),
             replace_refs(filled, rename),
             _float(self._arrays[line.name][full]),
             tuple(dict.fromkeys(reads)),

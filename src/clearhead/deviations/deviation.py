@@ -40,11 +40,14 @@ TINY = 1e-9
 """The least of a parameter that must be above 0."""
 
 
+ParameterType = type[int] | type[float] | type[str]
+
+
 class Parameter(Struct, frozen=True):
     """A parameter of a deviation: its name, its type, and what it says; numbers with their least and most."""
 
     name: str
-    type: type[int] | type[float] | type[str]
+    type: ParameterType
     about: str
     least: float = -math.inf
     most: float = math.inf

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from clearhead.inspection.result import Inspection, Received
+from clearhead.inspection.survey import LayerStatistics, Summary, Survey
 
 if TYPE_CHECKING:
     from clearhead.spec import Attention
 
 Array = Any
 
-__all__ = ["Inspection", "Received", "inspect"]
+__all__ = ["Inspection", "LayerStatistics", "Received", "Summary", "Survey", "inspect"]
 
 
 def inspect(

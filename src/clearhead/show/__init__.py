@@ -7,7 +7,7 @@ from clearhead.show.data.reading import read_trace
 from clearhead.show.export import KINDS, save
 from clearhead.show.forms import FORMS, Form, FormOfTrace, lower
 from clearhead.show.paper.worksheet import worksheet_of
-from clearhead.show.trace_document import View, document_of
+from clearhead.show.trace_document import View, ViewOptions, document_of
 from clearhead.trace import Trace
 
 
@@ -44,6 +44,7 @@ __all__ = [
     "Form",
     "FormOfTrace",
     "View",
+    "ViewOptions",
     "as_json",
     "document_of",
     "lower",

@@ -2,6 +2,7 @@
 
 from clearhead.spec.attention import Attention
 from clearhead.spec.block import Block, Positions
+from clearhead.spec.draft import Draft
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.spec.rotary import Dynamic, Factors, Linear, Llama3Scaling, LongRope, Rotary, Yarn
@@ -10,6 +11,7 @@ from clearhead.spec.transformer import Embedding, Head, Patches, Transformer
 __all__ = [
     "Attention",
     "Block",
+    "Draft",
     "Dynamic",
     "Embedding",
     "Factors",
