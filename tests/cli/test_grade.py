@@ -1,17 +1,20 @@
 """The command grade: a folder of submissions becomes a table and a summary."""
 
 import csv
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from clearhead import read_problem
+from clearhead.check.grading.grade import Grader
 from clearhead.cli import main
 
 LINES = ("weights@1", "weights@2", "head@1", "head@2", "residual")
@@ -76,3 +79,34 @@ def test_a_terminal_gets_a_progress_bar(folder, tmp_path):
     assert "Grading" in drawn
     assert "Grading" not in done.stdout
     assert "Of 4 submissions" in done.stdout
+
+
+def test_whatever_is_wrong_with_one_the_others_are_graded(folder, tmp_path, monkeypatch):
+    """Archives of any make, pipes and faults of our own are rows with an error; the names in them are harmless."""
+    np.savez(folder / "object.npz", head=np.array([{}], dtype=object))
+    (folder / "header.npz").write_bytes(archive_of(b"\x93NUMPY\x01\x00\x01\x00{"))
+    (folder / "a\x1b[31m.json").write_text("{")
+    os.mkfifo(folder / "pipe.csv")
+    grade = Grader.grade
+
+    def faulty(self, claims):
+        if any(claim.values.size == 1 for claim in claims):
+            raise ZeroDivisionError("planted")
+        return grade(self, claims)
+
+    monkeypatch.setattr(Grader, "grade", faulty)
+    (folder / "fault.json").write_text('{"head@1[1,1]": 1}')
+    run("grade", "two-heads", folder, "-o", tmp_path / "grades.csv")
+    with (tmp_path / "grades.csv").open(newline="") as file:
+        rows = {row["submission"]: row for row in csv.DictReader(file)}
+    wrong = {name for name, row in rows.items() if row["verdict"] == "error"}
+    assert wrong == {"cut.json", "object.npz", "header.npz", "a\\x1b[31m.json", "pipe.csv", "fault.json"}
+    assert "ZeroDivisionError: planted" in str(rows["fault.json"])
+    assert rows["anna.json"]["verdict"] == "agrees"
+
+
+def archive_of(content):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("head.npy", content)
+    return file.getvalue()

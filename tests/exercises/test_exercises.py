@@ -1,5 +1,7 @@
 """Fresh exercises: small numbers, the same for the same seed, and no common mistake that hides."""
 
+import sys
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -8,7 +10,7 @@ from clearhead.check import compare, diagnose
 from clearhead.claim import Claim
 from clearhead.cli import main
 from clearhead.deviations import candidates, deviate
-from clearhead.errors import SpecError, UnknownName
+from clearhead.errors import MissingPackage, SpecError, UnknownName
 from clearhead.exercises import DIFFICULTIES, PARTS, Recipe, exercises, generate, variants, write_set
 from clearhead.exercises.acceptance import COMMON, common_mistakes
 from clearhead.exercises.draw import SENTENCES
@@ -187,3 +189,12 @@ def test_the_command_says_what_is_wrong(tmp_path):
     assert ".pdf" in run("--variants", "--sheet", "pfd", "-o", tmp_path / "x", code=2)
     (tmp_path / "file").write_text("")
     run("--count", 2, "-o", tmp_path / "file", code=2)
+
+
+def test_a_set_that_cannot_be_made_leaves_nothing(tmp_path, monkeypatch):
+    """Without the package that the sheets need, no folder and no file is written."""
+    monkeypatch.setitem(sys.modules, "typst", None)
+    made = variants(Recipe(), 7, 2)
+    with pytest.raises(MissingPackage):
+        write_set(made, tmp_path / "set", 2, sheets=".pdf", decimals=2)
+    assert list(tmp_path.iterdir()) == []

@@ -34,45 +34,62 @@ CONFIG: dict[str, Any] = {
 GEMMA = {
     **CONFIG, "architectures": ["Gemma2ForCausalLM"], "query_pre_attn_scalar": 4, "attn_logit_softcapping": 50.0,
     "final_logit_softcapping": 30.0, "layer_types": ["sliding_attention", "full_attention"], "rope_scaling": None,
+    "tie_word_embeddings": True,
 }  # fmt: skip
 PHI = {
     **CONFIG,
     "architectures": ["Phi3ForCausalLM"],
-    "partial_rotary_factor": 0.5,
+    "partial_rotary_factor": 1.0,
     "rope_scaling": {"type": "linear", "factor": 2.0},
 }
 QWEN = {**CONFIG, "architectures": ["Qwen3ForCausalLM"], "use_sliding_window": True, "max_window_layers": 1}
 
 
-def _weights() -> dict[str, np.ndarray[Any, Any]]:
-    """Random weights with the names of Llama, Gemma 2, Qwen 3 and Phi-3 together."""
+ROWS = {"q_proj": 12, "k_proj": 6, "v_proj": 6, "o_proj": 12}
+OWN: dict[str, tuple[dict[str, tuple[int, ...]], tuple[str, ...]]] = {
+    "Llama": ({"mlp.gate_proj": (10, 12), "mlp.up_proj": (10, 12)}, ()),
+    "Gemma2": (
+        {"mlp.gate_proj": (10, 12), "mlp.up_proj": (10, 12)},
+        ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
+    ),
+    "Phi3": ({"self_attn.qkv_proj": (24, 12), "mlp.gate_up_proj": (20, 12)}, ()),
+    "Qwen3": (
+        {"mlp.gate_proj": (10, 12), "mlp.up_proj": (10, 12), "self_attn.q_norm": (2,), "self_attn.k_norm": (2,)},
+        (),
+    ),
+}
+"""What the layers of a family have beside an output and two norms: shapes by name, and further norms."""
+
+
+def _weights(family: str) -> bytes:
+    """Random weights of a small model of a family, as a safetensors file."""
     rng = np.random.default_rng(0)
+    own, norms = OWN[family]
     shapes: dict[str, tuple[int, ...]] = {"embed_tokens": (17, 12), "norm": (12,)}
     for layer in ("layers.0.", "layers.1."):
-        rows = {"q_proj": 12, "k_proj": 6, "v_proj": 6, "qkv_proj": 24, "o_proj": 12}
+        rows = {"o_proj": 12} if "self_attn.qkv_proj" in own else ROWS
         shapes |= {f"{layer}self_attn.{name}": (size, 12) for name, size in rows.items()}
-        shapes |= {f"{layer}self_attn.{name}": (2,) for name in ("q_norm", "k_norm")}
-        shapes |= {
-            f"{layer}mlp.{name}": (size, 12)
-            for name, size in (("gate_proj", 10), ("up_proj", 10), ("gate_up_proj", 20))
-        }
-        shapes[f"{layer}mlp.down_proj"] = (12, 10)
-        norms = ("input", "post_attention", "pre_feedforward", "post_feedforward")
-        shapes |= {f"{layer}{name}_layernorm": (12,) for name in norms}
+        shapes |= {f"{layer}{name}": shape for name, shape in own.items()} | {f"{layer}mlp.down_proj": (12, 10)}
+        for name in ("input_layernorm", "post_attention_layernorm", *norms):
+            shapes[f"{layer}{name}"] = (12,)
     drawn = {f"model.{name}.weight": rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    return drawn | {"lm_head.weight": rng.normal(size=(17, 12)).astype(np.float32)}
+    if family != "Gemma2":  # whose logits are tied to its embedding
+        drawn["lm_head.weight"] = rng.normal(size=(17, 12)).astype(np.float32)
+    return save(drawn)
 
 
-WEIGHTS = save(_weights())
+WEIGHTS = {family: _weights(family) for family in OWN}
 
 
 def use_config(data: bytes, folder: Path) -> None:
-    """Loads a small model with this config.json, and works three tokens out."""
-    (folder / "config.json").write_bytes(data)
-    weights = folder / "model.safetensors"
-    if not weights.exists():
-        weights.write_bytes(WEIGHTS)
-    list(map(str, load(folder).trace([1, 2, 3]).notes))
+    """Loads a small model of the family that the config names with this config.json, and works three tokens out."""
+    family = next((each for each in OWN if each.encode() in data), "Llama")
+    own = folder / family
+    own.mkdir(exist_ok=True)
+    (own / "config.json").write_bytes(data)
+    if not (own / "model.safetensors").exists():
+        (own / "model.safetensors").write_bytes(WEIGHTS[family])
+    list(map(str, load(own).trace([1, 2, 3]).notes))
 
 
 def use_safetensors(data: bytes, folder: Path) -> None:
@@ -103,6 +120,7 @@ def use_gguf(data: bytes, folder: Path) -> None:
             tensor.array()
     if "tokenizer.ggml.model" in file.metadata:
         use_words(file.metadata)
+    load(path)
 
 
 TEXT = "Hello wörld, 12 + 3 = 15\n\t😀 </s>"
@@ -220,7 +238,7 @@ def checkpoints() -> tuple[Reader, ...]:
     sound = save({"a": np.ones((2, 3), np.float16), "b": np.ones(4, np.int8)})
     return (
         Reader("config.json", use_config, tuple(map(mutations.as_json, (CONFIG, GEMMA, PHI, QWEN))), JSON),
-        Reader("safetensors", use_safetensors, (WEIGHTS, sound), _safetensors),
+        Reader("safetensors", use_safetensors, (WEIGHTS["Llama"], sound), _safetensors),
         Reader("gguf", use_gguf, _gguf_seeds()),
         Reader("gguf words", use_metadata, (mutations.as_json(GPT2), mutations.as_json(LLAMA)), JSON),
         Reader("tokenizer.json", use_tokenizer, _tokenizer_seeds(), JSON),

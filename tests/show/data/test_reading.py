@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import struct
+import tracemalloc
 import zipfile
 from contextlib import suppress
 
@@ -199,3 +201,42 @@ def test_no_damage_does_more_than_an_error(at, new, cut, ending, tmp_path_factor
     (folder / "y").write_bytes(content[:place] + new + (b"" if cut else content[place + len(new) :]))
     with suppress(ProblemError):
         read_trace(folder / "y")
+
+
+def test_what_is_no_file_is_not_read(tmp_path):
+    """A device without end and a pipe into which nobody writes are refused at once."""
+    os.mkfifo(tmp_path / "pipe.npz")
+    for path in ("/dev/zero", "/dev/null", tmp_path / "pipe.npz", tmp_path):
+        with pytest.raises(ProblemError, match=r"the file cannot be read: it is a (device|pipe|folder)"):
+            read_trace(path)
+
+
+def test_a_note_that_reads_what_was_not_kept_is_left_out(data, tmp_path):
+    """A trace without the operand of a line that has a remark can be used, notes and all."""
+    changed = json.loads(json.dumps(data))
+    residual = lines(changed, "residual")
+    for key in ("shape", "dtype", "values"):
+        residual.pop(key)
+    (tmp_path / "x.json").write_text(json.dumps(changed))
+    trace = read_trace(tmp_path / "x.json")
+    assert "residual" not in trace
+    assert all(note.line != "norm" for note in trace.notes)
+
+
+@pytest.mark.parametrize("value", ["</script>", "1e-5", True, None])
+def test_parameters_have_the_types_of_their_operation(value, data, tmp_path):
+    """A parameter of another type is refused when the trace is read, and not first when a cell is explained."""
+    changed = json.loads(json.dumps(data))
+    lines(changed, "norm")["parameters"]["eps"] = value
+    assert "cannot have these parameters" in refused(tmp_path, json.dumps(changed).encode())
+
+
+def test_values_are_counted_before_they_are_made(tmp_path):
+    """A text of many empty lists is refused before it becomes many lists."""
+    content = b'{"format": 1, "lines": [{"name": "a", "values": [' + b"[]," * 5_000_000 + b"[]]}]}"
+    tracemalloc.start()
+    try:
+        assert "at most 4000000" in refused(tmp_path, content)
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
