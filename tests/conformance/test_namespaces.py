@@ -20,6 +20,7 @@ from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
 from clearhead.trace import Trace, to_numpy
 from clearhead.working import Working
 
+from .. import rounding
 from .operands import Array, examples, operands_for
 
 Arrays = dict[str, Any]
@@ -128,14 +129,17 @@ def test_workings(library: Library, name: str, dtype: str) -> None:
     working, arrays = WORKINGS[name], given_arrays(WORKINGS[name])
     arrays = {key: array if array.dtype == bool else array.astype(dtype) for key, array in arrays.items()}
     expected = working.run({key: array.astype(array.dtype) for key, array in arrays.items()})
+    bounds = rounding.expected(working, arrays)
     made = {key: library.make(array) for key, array in arrays.items()}
     trace = library.run(working, made)
     assert trace.keys() == expected.keys()
     for line in working.lines:
         assert isinstance(trace[line.name], library.array), line.name
         assert trace.numpy(line.name).dtype == dtype, line.name
-        tolerance = 1e-13 if dtype == "float64" else 2e-5
-        np.testing.assert_allclose(trace.numpy(line.name), expected[line.name], tolerance, tolerance, err_msg=line.name)
+        if dtype == "float64":
+            np.testing.assert_allclose(trace.numpy(line.name), expected[line.name], 1e-13, 1e-13, err_msg=line.name)
+        else:
+            rounding.assert_rounded(trace.numpy(line.name), bounds[line.name], line.name)
     assert trace.notes == expected.notes
     for key, array in arrays.items():
         assert_unchanged(made[key], array)

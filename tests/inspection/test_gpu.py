@@ -11,6 +11,7 @@ import torch
 import clearhead
 
 from .cases import DEVICE
+from .reference import EPS, rounding
 
 RNG = np.random.default_rng(0)
 
@@ -81,8 +82,10 @@ def test_a_spec_says_how_to_attend():
         found = clearhead.inspect(query, key, value, spec=spec, bands=(5, 30))
     other = clearhead.inspect(query.double(), key.double(), value.double(), spec=spec, bands=(5, 30))
     assert (found.kernel, other.kernel) == ("triton", "plain")
+    largest = 1 + 0.4 * float(query.norm(dim=-1).max() * key.norm(dim=-1).max())  # no score is larger
+    near = EPS * rounding(key.shape[-2]) * largest
     for name in ("output", "entropy", "logsumexp", "top_weights", "sink", "bands"):
-        torch.testing.assert_close(getattr(found, name).double(), getattr(other, name), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(getattr(found, name).double(), getattr(other, name), rtol=near, atol=near)
     assert torch.equal(found.top_keys, other.top_keys)
 
 

@@ -8,7 +8,14 @@ from clearhead.errors import CheckpointError, ShapeError
 from clearhead.models.budget import told
 from clearhead.models.inputs import patches
 
+from ..rounding import assert_rounded, expected
+
 IDS = [3, 16, 8, 2, 11, 8]
+
+
+def exactly(model, ids):
+    """Every line of a text in float64, and how far float32 may be from it."""
+    return expected(model.working(), {**model.arrays, "token": np.array(ids)})
 
 
 @pytest.fixture
@@ -49,10 +56,12 @@ def test_keep(tiny):
 def test_every_line_is_explained(tiny):
     """A cell of any line is explained, kept or not, and its value is the line's own to the last digits of float32."""
     light, whole = tiny.trace(IDS, keep="results"), tiny.trace(IDS, keep="*")
+    exact = exactly(tiny, IDS)
     for line in tiny.working().lines:
         cell = tuple(size - 1 for size in whole[line.name].shape)
         explained = light.explain(line.name, *cell, decimals=None)
-        assert explained.value == pytest.approx(float(whole[line.name][cell]), rel=1e-4, abs=1e-5), line.name
+        assert_rounded(np.float64(explained.value), exact[line.name].at(cell), line.name)
+        assert_rounded(whole[line.name], exact[line.name], line.name)
     text = str(light.explain("layers.1.attention.weights@5", 3, 0))
     assert text.startswith("layers.1.attention.weights@5[3,0] = exp(")
 
@@ -76,12 +85,12 @@ def test_replace_by_other_things(tiny):
     own = tiny.trace(IDS, keep="*")[name]
     by_array = tiny.trace(IDS, replace={name: 2 * own})
     by_function = tiny.trace(IDS, replace={name: lambda numbers: 2 * numbers})
-    np.testing.assert_allclose(by_array["logits"], by_function["logits"], rtol=1e-6)
+    np.testing.assert_array_equal(by_array["logits"], by_function["logits"])
     by_trace = tiny.trace(IDS, keep="*", replace={name: other})
     np.testing.assert_array_equal(by_trace[name], other[name])
     np.testing.assert_array_equal(by_trace[f"{name}.own"], own)
     whole = tiny.trace(IDS, replace={"embedding": other["embedding"]})
-    np.testing.assert_allclose(whole["logits"], other["logits"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(whole["logits"], other["logits"])
 
 
 @pytest.mark.parametrize(
@@ -106,10 +115,10 @@ def test_a_batch_is_its_texts(tiny, minilm):
     batch = tiny.trace(texts)
     assert batch["layers.1.attention.weights"].shape == (3, 6, 5, 5)
     for row, text in enumerate(texts):
-        alone = tiny.trace(text)
-        np.testing.assert_allclose(batch["logits"][row, : len(text)], alone["logits"], rtol=1e-4, atol=1e-5)
-    pair = minilm.trace(["A cat.", "Two dogs ran away."])
-    np.testing.assert_allclose(pair["pooled"][0], minilm.trace("A cat.")["pooled"], rtol=1e-4, atol=1e-5)
+        assert_rounded(batch["logits"][row, : len(text)], exactly(tiny, text)["logits"])
+        assert_rounded(tiny.trace(text)["logits"], exactly(tiny, text)["logits"])
+    pair, alone = minilm.trace(["A cat.", "Two dogs ran away."])["pooled"], minilm.trace("A cat.")["pooled"]
+    np.testing.assert_allclose(pair[0], alone, rtol=0, atol=64 * 2.0**-23 * np.abs(alone).max())
 
 
 def test_a_cache_goes_on(tiny, smollm):
@@ -119,7 +128,8 @@ def test_a_cache_goes_on(tiny, smollm):
     second = tiny.trace(IDS[3:5], keep=["results", "cache"], past=first)
     third = tiny.trace(IDS[5:], past=second)
     parts = np.concatenate([first["logits"], second["logits"], third["logits"]])
-    np.testing.assert_allclose(parts, whole["logits"], rtol=1e-4, atol=1e-5)
+    assert_rounded(parts, exactly(tiny, IDS)["logits"])
+    assert_rounded(whole["logits"], exactly(tiny, IDS)["logits"])
     assert third["layers.0.attention.weights"].shape == (6, 1, 6)
     with pytest.raises(UnknownName, match=r"was not kept. Trace the beginning with keep"):
         tiny.trace(IDS[3:], past=whole)

@@ -14,6 +14,8 @@ from clearhead.ops.textbook import linear, positions, tokens
 from clearhead.plan import steps_of
 from clearhead.working import Working
 
+from ...rounding import assert_rounded, expected
+
 SIGNATURES = {
     linear.matmul: ("token model, model hidden", "token hidden", {}),
     linear.matmul_transposed: ("token model, hidden model", "token hidden", {}),
@@ -128,9 +130,9 @@ def test_endings_join_the_instruction_before():
     values = dict(arrays)
     run_planned(plan, values, {})
     assert values.keys() == {*arrays, "out"}
-    np.testing.assert_allclose(values["out"], working.run(arrays)["out"], rtol=1e-5, atol=1e-6)
-    every = by_program(working, arrays)
-    np.testing.assert_allclose(every["gated"], working.run(arrays)["gated"], rtol=1e-5, atol=1e-6)
+    exact, every = expected(working, arrays), by_program(working, arrays)
+    assert_rounded(values["out"], exact["out"])
+    assert_rounded(every["gated"], exact["gated"])
 
 
 def test_memory_is_used_again_only_when_it_is_free():

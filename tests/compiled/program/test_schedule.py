@@ -17,6 +17,8 @@ from clearhead.line import line
 from clearhead.ops.textbook import tables
 from clearhead.working import Working
 
+from ...rounding import assert_rounded, expected
+
 SIZES = {"model": 24, "depth": 8, "head*depth": 48, "hidden": 40, "past": 5}
 
 
@@ -80,11 +82,13 @@ def test_blocks_come_out_the_same(block, tokens, keep):
     arrays = drawn(working, tokens)
     names = None if keep is None else [n for n in working.names if any(n.endswith(each) for each in keep)]
     plain, compiled = (working.run(arrays, keep=names, engine=each) for each in ("array", "auto"))
+    exact = expected(working, arrays)
     assert list(plain.working.names) == list(compiled.working.names)
     assert list(plain) == list(compiled)
     for name in plain:
         assert compiled[name].dtype == plain[name].dtype
-        np.testing.assert_allclose(compiled[name], plain[name], rtol=2e-4, atol=2e-5, err_msg=name)
+        for found in (plain, compiled):
+            assert_rounded(found[name], exact[name], name)
     assert [str(note) for note in compiled.notes] == [str(note) for note in plain.notes]
 
 
@@ -105,7 +109,8 @@ def test_what_array_code_makes_of_a_program_is_its_own():
     working = Working(block.givens, (*block.lines, line("first", tables.first_token, "norm", "token model")))
     arrays = drawn(working, 40)
     plain, compiled = (working.run(arrays, keep=["first"], engine=each)["first"] for each in ("array", "auto"))
-    np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
+    for found in (plain, compiled):
+        assert_rounded(found, expected(working, arrays)["first"])
     assert compiled.base is None
 
 
@@ -153,8 +158,8 @@ def test_several_threads_may_run_at_once():
     alone = [working.run(arrays, engine="auto")["mlp.norm"] for arrays in inputs]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda arrays: working.run(arrays, engine="auto")["mlp.norm"], inputs * 4))
-    for found, expected in zip(together, alone * 4, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for found, by_itself in zip(together, alone * 4, strict=True):
+        np.testing.assert_array_equal(found, by_itself)
     assert [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"] == before
 
 

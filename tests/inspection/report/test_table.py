@@ -8,6 +8,8 @@ from pyarrow import parquet
 
 from clearhead.errors import UnknownName
 
+from ..reference import EPS, rounding
+
 
 def read(path):
     with path.open(newline="", encoding="utf-8") as file:
@@ -43,7 +45,7 @@ def test_parquet_is_the_same_table(hostile, tmp_path):
     for column, values in table.items():
         np.testing.assert_array_equal(np.array([row[column] for row in rows], dtype=np.float32), np.float32(values))
     shares = sum(np.array(table[column]) for column in list(table)[6:])
-    np.testing.assert_allclose(shares, 1, rtol=1e-6)
+    np.testing.assert_allclose(shares, 1, rtol=EPS * rounding(9))
 
 
 @pytest.mark.parametrize(
