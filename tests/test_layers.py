@@ -19,6 +19,7 @@ SOURCE = Path(clearhead.__file__).parent
 CORE = (
     "errors",
     "doors",
+    "brief",
     "axes",
     "budgets",
     "files",

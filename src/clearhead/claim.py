@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any, Union
 
 import numpy as np
-from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import Axes, Shape, describe
+from clearhead.brief import Brief
 from clearhead.errors import ProblemError
 from clearhead.trace import to_numpy
 
@@ -55,7 +55,7 @@ class Misfit(ProblemError):
         self.says = says
 
 
-class Claim(Struct, frozen=True, dict=True):
+class Claim(Brief, frozen=True, dict=True):
     """What somebody got for a line, for one head of it (``"weights@2"``), or for one cell.
 
     Attributes:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clearhead.inspection.report.files import save as save_survey
     from clearhead.inspection.report.table import TableRows
-    from clearhead.show.display import document_bundle, trace_bundle, working_bundle
+    from clearhead.show.display import document_bundle, explanation_bundle, trace_bundle, working_bundle
     from clearhead.show.export import save as save_trace
     from clearhead.show.plot.picture import PlotKind, plot
     from clearhead.show.trace_document import View, ViewOptions
 
     __all__ = [
-        "PlotKind", "TableRows", "View", "ViewOptions", "document_bundle", "plot", "save_survey", "save_trace",
-        "trace_bundle", "working_bundle",
+        "PlotKind", "TableRows", "View", "ViewOptions", "document_bundle", "explanation_bundle", "plot", "save_survey",
+        "save_trace", "trace_bundle", "working_bundle",
     ]  # fmt: skip
 
 DOORS = {
@@ -29,6 +29,7 @@ DOORS = {
     "View": "clearhead.show.trace_document:View",
     "ViewOptions": "clearhead.show.trace_document:ViewOptions",
     "document_bundle": "clearhead.show.display:document_bundle",
+    "explanation_bundle": "clearhead.show.display:explanation_bundle",
     "plot": "clearhead.show.plot.picture:plot",
     "save_survey": "clearhead.inspection.report.files:save",
     "save_trace": "clearhead.show.export:save",

@@ -6,22 +6,25 @@ A name is a path (``layers.3.attention.weights``); any ending of it, cut at a do
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain, count
 from typing import Literal
 
 from msgspec import Struct
 
-from clearhead.axes import HEADS, Axes, head_axis
+from clearhead.axes import HEADS, Axes, describe, head_axis
 from clearhead.axes import axes as words
 from clearhead.errors import UnknownName, suggest
-from clearhead.expr import Expr, Formula, Index, Ref
+from clearhead.expr import Expr, Formula, Index, Ref, text
 from clearhead.expr.labels import counted_from
 from clearhead.expr.nodes import replace_refs
 from clearhead.ops import Operation, Parameters, as_parameters
 
 Holds = Literal["numbers", "booleans", "integers"]
+
+MAX_LISTED = 40
+"""A listing has no more lines, and no more given arrays."""
 
 
 class Given(Struct, frozen=True):
@@ -78,6 +81,20 @@ def equation(line: Line, axes: Mapping[str, Axes], first: int = 0) -> tuple[Ref,
         return _head_apart(Ref(name, ref.indices), axes[name])
 
     return _head_apart(left, line.axes), counted_from(replace_refs(formula.body, rename), first)
+
+
+def listing(givens: Sequence[Given], lines: Sequence[Line], axes: Mapping[str, Axes], first: int) -> str:
+    """Given arrays with their axes and lines with their formulas, one a row; of very many the first."""
+    rows = [f"{each.name} {describe(each.axes, each.known_sizes())} given" for each in givens[:MAX_LISTED]]
+    rows += _more(len(givens), "given arrays")
+    for each in lines[:MAX_LISTED]:
+        left, right = equation(each, axes, first)
+        rows.append(f"{text(left)} = {text(right)}")
+    return "\n".join([*rows, *_more(len(lines), "lines")])
+
+
+def _more(count: int, of: str) -> list[str]:
+    return [f"... and {count - MAX_LISTED} more {of}"] if count > MAX_LISTED else []
 
 
 def _head_apart(ref: Ref, axes: Axes) -> Ref:

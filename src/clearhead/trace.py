@@ -93,6 +93,13 @@ class Explanation(Struct, frozen=True):
         lines = [self._equal(step.name, step.filled, step.value) for step in self.steps]
         return "\n".join([*lines, self._equal(self.name, self.filled, self.value)])
 
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows: the formula, and the same with the numbers filled in."""
+        return doors.explanation_bundle(self)
+
 
 class Trace(Mapping[str, Array]):
     """The arrays of a working by name.
@@ -138,7 +145,7 @@ class Trace(Mapping[str, Array]):
         return True
 
     def __repr__(self) -> str:
-        return f"<Trace of {len(self._arrays)} arrays: {', '.join(self._arrays)}>"
+        return f"<Trace of {len(self._arrays)} arrays: {self._kept}>"
 
     def locate(self, address: str) -> tuple[str, int | None]:
         """The full name of a line and the position of a head, counted from 0, that an address means.

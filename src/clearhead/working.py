@@ -16,7 +16,7 @@ from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.compiled.program import Engine, check_engine, planned, run_planned
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
-from clearhead.line import Given, Line, find, select_names
+from clearhead.line import Given, Line, find, listing, select_names
 from clearhead.ops import Array, Namespace, namespace, quiet
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.plan import Step, steps_of
@@ -221,6 +221,13 @@ class Working(Struct, frozen=True, dict=True):
                     for past in after.done:
                         del values[past]
         return Trace(self, values, tokens=tokens, flags=flags)
+
+    def __str__(self) -> str:
+        return listing(self.givens, self.lines, self.axes, self.label_base)
+
+    def __repr__(self) -> str:
+        ends = f", from {self.lines[0].name} to {self.lines[-1].name}" if self.lines else ""
+        return f"<Working of {len(self.lines)} lines{ends}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """What a notebook shows: the lines with their formulas."""

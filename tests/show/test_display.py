@@ -1,5 +1,7 @@
 """What a notebook shows of a trace, a working, a problem and a report."""
 
+from html import unescape
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,16 @@ def test_each_has_text_for_where_there_is_no_page(shown):
     assert "weights[i,j] = exp(scaled[i,j])/(sum_k exp(scaled[i,k]))" in text["working"]
     assert text["problem"].startswith("Two heads, a residual and a norm")
     assert text["report"].startswith("Diagnosis")
+
+
+def test_an_explanation_shows_its_formula_and_numbers():
+    """A cell last in a notebook shows formula and arithmetic; at a prompt its repr is the arithmetic."""
+    explained = read_problem("two-heads").trace().explain("weights@1", 0, 0)
+    bundle = explained._repr_mimebundle_(include=None, exclude=None)
+    assert "weights[i,j] = exp(scaled[i,j])/(sum_k exp(scaled[i,k]))" in bundle["text/plain"]
+    assert str(explained) in bundle["text/plain"]
+    assert "<math" in unescape(bundle["text/html"])
+    assert repr(explained) == str(explained)
 
 
 def test_several_stand_in_one_notebook(sheet, shown, tmp_path):

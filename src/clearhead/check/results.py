@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
-
+from clearhead.brief import Brief
 from clearhead.check.compare.comparison import Comparison
 from clearhead.check.compare.slips import Slip
 from clearhead.check.judge.first_wrong import Judged
@@ -15,7 +14,7 @@ from clearhead.trace import Trace
 from clearhead.working import Working
 
 
-class Finding(Struct, frozen=True):
+class Finding(Brief, frozen=True):
     """A smallest set of deviations that explains all claims.
 
     Attributes:
@@ -36,7 +35,7 @@ class Finding(Struct, frozen=True):
         return tuple(each.partition(":")[0] for each in self.deviations)
 
 
-class NearMiss(Struct, frozen=True):
+class NearMiss(Brief, frozen=True):
     """A set of deviations that explains some claims.
 
     Attributes:
@@ -56,7 +55,7 @@ class NearMiss(Struct, frozen=True):
     slips: tuple[Slip, ...] = ()
 
 
-class Outcome(Struct, frozen=True, eq=False):
+class Outcome(Brief, frozen=True, eq=False):
     """What a diagnosis found.
 
     Attributes:

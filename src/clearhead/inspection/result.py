@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+from clearhead.brief import Brief
 
 Array = Any
 
@@ -12,7 +12,7 @@ SINKS = 4
 """Keys counted as the first tokens."""
 
 
-class Received(Struct, frozen=True, eq=False):
+class Received(Brief, frozen=True, eq=False):
     """What each key gets from all queries, in arrays of (*batch, head, key).
 
     Attributes:
@@ -24,7 +24,7 @@ class Received(Struct, frozen=True, eq=False):
     max: Array
 
 
-class Inspection(Struct, frozen=True, eq=False):
+class Inspection(Brief, frozen=True, eq=False):
     """Exact statistics of attention weights, worked out without keeping the weights.
 
     Arrays are of the library and, but for keys, of the type of the query. A query that may attend to nothing has

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 from msgspec.structs import replace
 
+from clearhead.brief import Brief
 from clearhead.errors import CheckpointError
 from clearhead.extras import need
 from clearhead.models.inputs import Source, inputs_of
@@ -22,7 +22,7 @@ BOUND = 5e-5
 Numbers = np.ndarray[Any, Any]
 
 
-class Compared(Struct, frozen=True, eq=False):
+class Compared(Brief, frozen=True, eq=False):
     """A line, what Transformers has for it, and the largest difference: in rows with numbers above 1 relative to these.
 
     ``size`` is the largest number.
@@ -39,7 +39,7 @@ class Compared(Struct, frozen=True, eq=False):
         return self.difference <= BOUND
 
 
-class Suspect(Struct, frozen=True, eq=False):
+class Suspect(Brief, frozen=True, eq=False):
     """A block that gives other numbers than Transformers on the same input: its working, its arrays, what they got."""
 
     layer: int
@@ -48,7 +48,7 @@ class Suspect(Struct, frozen=True, eq=False):
     theirs: dict[str, Numbers]
 
 
-class Verdict(Struct, frozen=True, eq=False):
+class Verdict(Brief, frozen=True, eq=False):
     """What a comparison found: every line that both have, in order."""
 
     trace: Trace

@@ -11,14 +11,14 @@ from html import escape
 from math import prod
 
 from clearhead.axes import describe
-from clearhead.document import Document, Equation, Heading, Part
+from clearhead.document import Arithmetic, Document, Equation, Heading, Part
 from clearhead.line import equation
 from clearhead.show.forms import lower
 from clearhead.show.page import page
 from clearhead.show.page.assemble import styles
 from clearhead.show.text.html import to_html
 from clearhead.show.trace_document import View, document_of, outline_of
-from clearhead.trace import Trace
+from clearhead.trace import Explanation, Trace
 from clearhead.working import Working
 
 Bundle = dict[str, str]
@@ -43,6 +43,12 @@ def trace_bundle(trace: Trace, view: View | None = None) -> Bundle:
 def working_bundle(working: Working) -> Bundle:
     """A working as its lines with their formulas."""
     return document_bundle(Document("Working", tuple(_lines(working)), None))
+
+
+def explanation_bundle(explanation: Explanation) -> Bundle:
+    """A cell as its formula and its arithmetic."""
+    parts = (Equation(*explanation.stated), Arithmetic(explanation))
+    return document_bundle(Document(explanation.name, parts, explanation.decimals))
 
 
 def document_bundle(document: Document) -> Bundle:

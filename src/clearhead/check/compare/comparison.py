@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from clearhead.axes import head_axis
+from clearhead.brief import Brief
 from clearhead.claim import Claim, differing
 from clearhead.errors import UnknownName, WrongType, require
 from clearhead.line import find, split_head
@@ -16,7 +16,7 @@ from clearhead.trace import Cell, Explanation, Trace
 from clearhead.working import Working
 
 
-class Compared(Struct, frozen=True):
+class Compared(Brief, frozen=True):
     """One claim held against the trace.
 
     ``claimed`` and ``expected`` have the axes ``axes``, labelled with ``labels``; for a claim of one cell they have
@@ -44,7 +44,7 @@ class Compared(Struct, frozen=True):
         return not self.wrong
 
 
-class Comparison(Struct, frozen=True):
+class Comparison(Brief, frozen=True):
     """All claims held against a trace: those that differ first, each part in the order of the working."""
 
     lines: tuple[Compared, ...]

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from msgspec import Struct
-
+from clearhead.brief import Brief
 from clearhead.check.compare.comparison import expected_of
 from clearhead.check.compare.slips import are_slips
 from clearhead.check.judge.first_wrong import Arrays, Judged, judge
@@ -36,7 +35,7 @@ MAX_CONFIRMED = 40
 """Sets that fit beyond these are not run once more as a whole."""
 
 
-class Grade(Struct, frozen=True):
+class Grade(Brief, frozen=True):
     """What one person's claims are worth.
 
     Attributes:

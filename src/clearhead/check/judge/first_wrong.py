@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import head_axis
+from clearhead.brief import Brief
 from clearhead.check.compare.comparison import claims_by_line, expected_of
 from clearhead.check.compare.slips import Slip, are_slips, slips_of
 from clearhead.check.judge.propagation import as_slack, part_of, reach
@@ -33,7 +34,7 @@ MAX_CAUSES, MAX_CONFIRMED = 5, 40
 """How many sets are reported for a line, and how many of those that the search finds are looked at."""
 
 
-class Judged(Struct, frozen=True):
+class Judged(Brief, frozen=True):
     """A claimed line by itself: whether it follows from the lines claimed before it, and if not, by which deviations.
 
     It also follows if it agrees with the working as it is: who made a slip in writing a line down may have gone on with

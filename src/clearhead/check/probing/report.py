@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Axes, describe, with_batch
+from clearhead.brief import Brief
 from clearhead.check.diagnosis import Report
 from clearhead.check.probing.calling import Form, Symptom
 from clearhead.check.probing.metamorphic import Violation
@@ -37,7 +38,7 @@ MAX_CELLS = 120
 """Arrays of more numbers than this are told by their shape."""
 
 
-class Tested(Struct, frozen=True, eq=False):
+class Tested(Brief, frozen=True, eq=False):
     """A property that was tried: whether it holds, and if not the smallest input that was found to show it.
 
     ``follows`` tells, where the numbers are explained, that the property fails of the explanation too.

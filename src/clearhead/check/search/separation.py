@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from clearhead.axes import Shape
+from clearhead.brief import Brief
 from clearhead.claim import Claim
 from clearhead.errors import ClearheadError
 from clearhead.line import find, split_head
@@ -25,7 +25,7 @@ APART = 1e-3
 """How far predictions must lie apart, relative to the largest, to be told apart on paper."""
 
 
-class Separation(Struct, frozen=True, eq=False):
+class Separation(Brief, frozen=True, eq=False):
     """An input on which sets of deviations give different numbers.
 
     Attributes:
@@ -43,7 +43,7 @@ class Separation(Struct, frozen=True, eq=False):
     together: tuple[Set, ...] = ()
 
 
-class Indistinguishable(Struct, frozen=True, eq=False):
+class Indistinguishable(Brief, frozen=True, eq=False):
     """Sets that give the same numbers for all that is claimed. The first ``smallest`` have the smallest size."""
 
     claims: tuple[Claim, ...]
