@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import clearhead
-from clearhead import Attention, ShapeError, SpecError
+from clearhead import Attention, Norm, Rotary, ShapeError, SpecError, Working, deviate
 
 from ..rounding import assert_rounded, expected
 from .reference import Case, statistics
@@ -64,7 +64,7 @@ def test_the_batch_is_any_number_of_axes():
         ({"query": np.zeros((3, 5, 6), np.float32)}, SpecError, "kv_heads expects a divisor of heads=3, got 2"),
         ({"query": np.ones((2, 4, 5, 6), "f4"), "key": np.ones((3, 2, 7, 6), "f4")}, ShapeError, "The batch axes do"),
         ({"mask": np.ones((5, 6), bool)}, ShapeError, r"mask expects .* = \(4, 5, 7\), or 1 for any of them"),
-        ({"padding": np.ones(7)}, ShapeError, "padding expects booleans, True for real keys, got float64"),
+        ({"padding": np.ones(7)}, ShapeError, "padding expects booleans, got float64"),
         ({"padding": np.ones(6, bool)}, ShapeError, r"padding expects \(\*batch, key\) = \(7,\), got \(6,\)"),
         ({"bands": (8, 1)}, SpecError, r"bands expects whole numbers above 0 that rise, .* got \(8, 1\)"),
         ({"bands": (0.5,)}, SpecError, "bands expects whole numbers"),
@@ -72,8 +72,15 @@ def test_the_batch_is_any_number_of_axes():
         ({"window": 0}, SpecError, "window expects a number above 0"),
         ({"spec": Attention(4, 2), "causal": True}, SpecError, "spec says how to attend, and so does causal"),
         ({"spec": Attention(2)}, SpecError, "spec expects heads=2 and kv_heads=2, got arrays of 4 and 2"),
-        ({"spec": Attention(4, 2, mask="boolean")}, SpecError, "spec expects mask=boolean, got no mask"),
-        ({"spec": Attention(4, 2, padding=True)}, SpecError, "spec expects padding=True, got none"),
+        ({"spec": Attention(8, 4).working()}, ShapeError, "query expects .*head=8"),
+        ({"spec": Attention(4, 2), "padding": np.ones(7, bool)}, SpecError, "the lines read no array besides query"),
+        ({"spec": Attention(4, 2, rotary=Rotary(), qk_norm=Norm("rms"))}, SpecError,
+         "spec changes them before: query.norm.normalized, .*query.rotated, key.rotated"),
+        ({"spec": deviate(Attention(4, 2).working(), "softmax-sigmoid")}, SpecError, "sum of exponentials that sigmoid"),
+        ({"spec": deviate(Attention(4, 2, causal=True).working(), "causal-top-left")}, SpecError,
+         "mask_causal_top_left reads other queries, or counts their positions"),
+        ({"spec": Attention(4, 2, mask="boolean")}, SpecError, "the lines read mask, which was not given"),
+        ({"spec": Attention(4, 2, padding=True)}, SpecError, "the lines read padding, which was not given"),
     ],
 )  # fmt: skip
 def test_bad_input_is_told(change, error, says):
@@ -190,3 +197,34 @@ def test_numbers_that_are_none_are_refused(options):
     """An option that counts takes whole numbers of a size that can be, and one that scales a finite number."""
     with pytest.raises(SpecError, match=next(iter(options))):
         clearhead.inspect(*arrays(), **options)
+
+
+SINK = np.array([0.5, -1.0, 2.0, 30.0])
+LINES = {
+    "sink": (Attention(4, 2, causal=True, sink=True), {"sink": SINK}),
+    "sink and window": (Attention(4, 2, window=3, alibi=True, sink=True, softcap=2.0), {"sink": SINK}),
+    "scale after mask": (deviate(Attention(4, 2, mask="additive", alibi=True).working(), "scale-after-mask"),
+                         {"mask": RNG.normal(size=(5, 7))}),
+    "scale by keys": (deviate(Attention(4, 2, causal=True).working(), "scale-by-keys"), {}),
+    "softmax taken apart": (Attention(4, 2, scale=0.3, sink=True), {"sink": SINK}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_any_lines_are_inspected_as_they_are_traced(name, monkeypatch):
+    """Steps that no compiled kernel knows are computed by array code, in chunks, and are those of the trace."""
+    spec, given = LINES[name]
+    query, key, value = arrays(dtype=np.float64)
+    working = spec if isinstance(spec, Working) else spec.working()
+    trace = working.starting_at("query", "key", "value").run({"query": query, "key": key, "value": value, **given})
+    monkeypatch.setattr("clearhead.inspection.plain.CELLS", 4 * 7 * 2)
+    found = clearhead.inspect(query, key, value, spec=spec, given=given, top=7, received=True)
+    assert found.kernel == "plain"
+    weights = trace["weights"]
+    np.testing.assert_allclose(found.output, trace["head"], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(found.received.total, weights.sum(-2), rtol=1e-12)
+    np.testing.assert_allclose(found.top_weights, -np.sort(-weights, -1), rtol=1e-12)
+    score = trace[working.line("weights").operands[0]]
+    np.testing.assert_allclose(np.exp(score - found.logsumexp[..., None]), weights, rtol=1e-12, atol=1e-300)
+    entropy = -(weights * np.log(np.where(weights == 0, 1, weights))).sum(-1)
+    np.testing.assert_allclose(found.entropy, entropy, rtol=1e-12, atol=1e-15)

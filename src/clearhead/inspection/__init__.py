@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -11,7 +11,10 @@ from clearhead.inspection.result import Inspection, Received
 from clearhead.inspection.survey import LayerStatistics, Summary, Survey
 
 if TYPE_CHECKING:
+    from clearhead.inspection.core import Core
+    from clearhead.inspection.request import Wanted
     from clearhead.spec import Attention
+    from clearhead.working import Working
 
 Array = Any
 
@@ -23,10 +26,11 @@ def inspect(
     key: Array,
     value: Array,
     *,
-    spec: Attention | None = None,
+    spec: Attention | Working | None = None,
     causal: bool = False,
     mask: Array | None = None,
     padding: Array | None = None,
+    given: Mapping[str, Array] | None = None,
     window: int | None = None,
     softcap: float | None = None,
     scale: float | None = None,
@@ -35,9 +39,9 @@ def inspect(
     bands: Sequence[int] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Inspection:
-    """Works out attention, and what its weights are like, without ever holding all of the weights.
+    """Computes attention and statistics of its weights, without ever holding all of the weights.
 
-    The arrays are of one library (NumPy, PyTorch, JAX ...) and type; half precisions are worked out in float32. On
+    The arrays are of one library (NumPy, PyTorch, JAX ...) and type; half precisions are computed in float32. On
     float32 arrays in main memory a compiled kernel runs (``pip install 'clearhead[kernels]'``), on CUDA tensors one in
     Triton (``clearhead[gpu]``), elsewhere plain array code; the inspection says which, and why. An interruption
     (Ctrl-C) stops all threads, then is raised.
@@ -46,27 +50,45 @@ def inspect(
         query: (*batch, head, query, depth), as it meets the keys: after any norm and rotary positions.
         key: (*batch, group, key, depth); each group serves head / group neighbouring query heads.
         value: (*batch, group, key, features).
-        spec: how to attend; of it count scale, softcap, causal, window, mask, padding and alibi. Instead of it:
+        spec: how to attend: a spec, or a working. Its lines from ``scores`` to ``head`` are computed. A spec that
+            changes queries or keys before (rotary, qk_norm) is refused. Instead of it:
         causal: no query sees a later key; with more keys than queries the last query sees all keys.
         mask: (*batch, head, query, key), or 1 for any of them: booleans (True = may attend), or numbers to be added.
         padding: (*batch, key), booleans: True for real keys.
+        given: what the lines read besides, by name, such as ``{"sink": sinks}``.
         window: a query sees keys less than so many tokens away.
         softcap: bends scores into -softcap .. softcap with tanh, before masks.
         scale: what scores are multiplied with; None for 1 / sqrt(depth).
-        top: how many of the largest weights of each query to tell.
-        received: whether to tell what each key gets; a second pass over the scores.
+        top: how many of the largest weights of each query to report.
+        received: whether to report what each key gets; a second pass over the scores.
         bands: where bands of distance part, in tokens, such as (1, 8, 64).
         progress: is called with how much of how much is done, about ten times a second.
 
     Raises:
         ShapeError: the arrays do not fit each other.
-        SpecError: the options contradict each other or the spec.
+        SpecError: the options contradict each other or the spec, or lines mix queries in a way that is not known.
+
+    NaN and infinities of keys and values reach only the queries that see them.
     """
-    from clearhead.inspection.choice import choose
-    from clearhead.inspection.request import Wanted, request_of
+    from clearhead.inspection.request import Wanted
 
     options = {"causal": causal, "window": window, "softcap": softcap, "scale": scale}
-    wanted = Wanted(top, received, bands, progress)
-    request = request_of((query, key, value), (mask, padding), spec, options, wanted)
+    named = {"mask": mask, "padding": padding}
+    arrays = {**{name: array for name, array in named.items() if array is not None}, **(given or {})}
+    return inspect_lines((query, key, value), arrays, spec, options, Wanted(top, received, bands, progress))
+
+
+def inspect_lines(
+    arrays: tuple[Array, Array, Array],
+    given: Mapping[str, Array],
+    lines: Attention | Working | Core | None,
+    options: dict[str, Any],
+    wanted: Wanted,
+) -> Inspection:
+    """Inspects lines from scores to heads; the arguments are those of `clearhead.inspection.request.request_of`."""
+    from clearhead.inspection.choice import choose
+    from clearhead.inspection.request import request_of
+
+    request = request_of(arrays, given, lines, options, wanted)
     choice = choose(request)
     return replace(choice.inspect(request), kernel=choice.kernel, reason=choice.reason)

@@ -1,4 +1,4 @@
-"""Which kernel works a request out, and why."""
+"""Which kernel computes a request, and why."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def choose(request: Request) -> Choice:
     on_gpu = is_torch_array(query) and _device(query) == "cuda"
     against = _against_float32(request) or (_against_triton(request) if on_gpu else _against_numba())
     if against:
-        return Choice("plain", f"{against}, so plain array code works it out, a chunk of queries at a time.")
+        return Choice("plain", f"{against}, so plain array code computes it, a chunk of queries at a time.")
     if on_gpu:
         return Choice("triton", "float32 tensors on a GPU: the Triton kernel keeps no scores in its memory.")
     return Choice("numba", "float32 arrays in this machine's memory: the compiled kernel is the fastest.")
@@ -57,13 +57,15 @@ def choose(request: Request) -> Choice:
 def _against_float32(request: Request) -> str:
     """What stands against any kernel but array code."""
     query = request.query
+    if isinstance(request.known, str):
+        return request.known
     if not (is_numpy_array(query) or is_torch_array(query) or is_jax_array(query)):
         return f"The arrays are of {type(query).__module__.partition('.')[0]}"
     if is_traced(query):
         return "JAX traces the arrays"
     if (where := _device(query)) != "cpu" and not (where == "cuda" and is_torch_array(query)):
         return f"The arrays are on {where}"
-    if any(_wants_gradient(each) for each in (query, request.key, request.value, request.mask)):
+    if any(_wants_gradient(each) for each in (query, request.key, request.value, *request.given.values())):
         return "The arrays want gradients"
     if not str(query.dtype).endswith("float32"):
         return f"The arrays are {query.dtype}, and the compiled kernels are for float32"
@@ -81,8 +83,8 @@ def _against_numba() -> str:
 def _against_triton(request: Request) -> str:
     if (depth := max(request.query.shape[3], request.value.shape[3])) > MAX_DEPTH:
         return f"The heads are {depth} deep, and the Triton kernel is for up to {MAX_DEPTH}"
-    if max(request.top, request.bands) > MAX_LISTED:
-        return f"The Triton kernel tells up to {MAX_LISTED} largest weights and bands"
+    if max(request.wanted.top, request.bands) > MAX_LISTED:
+        return f"The Triton kernel reports up to {MAX_LISTED} largest weights and bands"
     return "" if find_spec("triton") else "Triton is not installed (pip install 'clearhead[gpu]')"
 
 

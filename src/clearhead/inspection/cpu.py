@@ -66,7 +66,7 @@ def inspect(request: Request) -> Inspection:
     # The memory is named so that it stays as long as its addresses are used.
     memory, spaces = zip(*(_space(plan) for _ in range(threads)), strict=True)
     steps = [(attend, _tasks(plan, heads, -1), 2)]
-    if request.received:
+    if request.wanted.received:
         steps.append((receive, _tasks(plan, heads, 1), 1))
     whole, before = sum(task.cost * weight for _, tasks, weight in steps for task in tasks), 0
     for run, tasks, weight in steps:
@@ -74,7 +74,7 @@ def inspect(request: Request) -> Inspection:
             lambda task, run=run, space=space: run(plan, where[task.head], there[task.head], space, task.block)
             for space in spaces
         ]
-        report = None if request.progress is None else _onwards(request.progress, before, weight, whole)
+        report = None if request.wanted.progress is None else _onwards(request.wanted.progress, before, weight, whole)
         share_out(tasks, workers, report)
         before += sum(task.cost * weight for task in tasks)
     del memory
@@ -91,7 +91,7 @@ def _arrays(request: Request) -> dict[str, Array]:
     for name, array in found.items():
         if array.strides[-1] != array.itemsize and array.shape[-1] > 1:
             found[name] = np.ascontiguousarray(array)
-    found["edges"] = np.minimum(np.asarray(request.edges or (), dtype=np.int64), 2**31 - 1).astype(np.int32)
+    found["edges"] = np.minimum(np.asarray(request.wanted.edges, dtype=np.int64), 2**31 - 1).astype(np.int32)
     if request.mask is not None:
         mask = _numpy(request.mask)
         found["mask"] = mask if mask.dtype == bool else mask.astype(np.float32, copy=False)
@@ -113,7 +113,7 @@ def _strides(array: Array | None, axes: int) -> tuple[int, ...]:
 
 def _plan(request: Request, arrays: dict[str, Array]) -> Plan:
     query, key, value = arrays["query"], arrays["key"], arrays["value"]
-    mask, padding, spec = arrays.get("mask"), arrays.get("padding"), request.spec
+    mask, padding, form = arrays.get("mask"), arrays.get("padding"), request.form
     _, _, mask_query, mask_key = _strides(mask, 4)
     kind = NO_MASK if mask is None else BOOLEAN if mask.dtype == bool else ADDITIVE
     return Plan(
@@ -121,8 +121,8 @@ def _plan(request: Request, arrays: dict[str, Array]) -> Plan:
         query_row=query.strides[2] // 4, key_row=key.strides[2] // 4, value_row=value.strides[2] // 4,
         mask_kind=kind, mask_bytes=0 if mask is None else mask.itemsize, mask_query=mask_query, mask_key=mask_key,
         padded=int(padding is not None), padding_key=_strides(padding, 2)[1],
-        causal=int(spec.causal), window=spec.window or 0, cap=float(spec.softcap or 0), scale=float(request.scale),
-        top=request.top, bands=request.bands, edges=arrays["edges"].ctypes.data,
+        causal=int(form.causal), window=form.window or 0, cap=float(form.softcap or 0), scale=float(request.scale),
+        top=request.wanted.top, bands=request.bands, edges=arrays["edges"].ctypes.data,
         block=_block(query.shape[0] * query.shape[1], query.shape[2]),
     )  # fmt: skip
 
@@ -140,8 +140,9 @@ def _head(request: Request, arrays: dict[str, Array], index: int) -> Head:
     group = head // (arrays["query"].shape[1] // arrays["key"].shape[1])
     mask, padding = arrays.get("mask"), arrays.get("padding")
     slope = 0.0
-    if request.spec.alibi:
-        slope = float(alibi_slopes(np.zeros((request.spec.heads, 1, 1)), heads=request.spec.heads)[head])
+    if request.form.alibi:
+        heads = arrays["query"].shape[1]
+        slope = float(alibi_slopes(np.zeros((heads, 1, 1)), heads=heads)[head])
     return Head(
         query=_address(arrays["query"], batch, head),
         key=_address(arrays["key"], batch, group),
@@ -167,11 +168,11 @@ def _results(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
     """The arrays to be filled; the first axis counts the heads of all examples."""
     batch, heads, queries, _ = arrays["query"].shape
     each = (batch * heads, queries)
-    received = (batch * heads, arrays["key"].shape[2]) if request.received else (0, 0)
+    received = (batch * heads, arrays["key"].shape[2]) if request.wanted.received else (0, 0)
     shapes = {
         "output": (*each, arrays["value"].shape[3]),
-        "top_weights": (*each, request.top),
-        "top_keys": (*each, request.top),
+        "top_weights": (*each, request.wanted.top),
+        "top_keys": (*each, request.wanted.top),
         "sink": (*each, SINKS),
         "bands": (*each, request.bands),
         "received_total": received,
@@ -220,11 +221,11 @@ def _inspection(request: Request, results: dict[str, Array]) -> Inspection:
         for name, array in results.items()
         if array.shape[0]
     }
-    received = Received(told["received_total"], told["received_max"]) if request.received else None
+    received = Received(told["received_total"], told["received_max"]) if request.wanted.received else None
     names = ("output", "logsumexp", "entropy", "max", "top_weights", "top_keys", "sink", "bands")
     found = {name: told[name] for name in names}
     return Inspection(
-        **{**found, "bands": None if request.edges is None else found["bands"]},
-        edges=request.edges or (),
+        **{**found, "bands": None if request.wanted.bands is None else found["bands"]},
+        edges=request.wanted.edges,
         received=received,
     )

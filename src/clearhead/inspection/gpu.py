@@ -34,20 +34,20 @@ def inspect(request: Request) -> Inspection:
     (batch, heads, queries, _), keys = request.query.shape, request.key.shape[2]
     told = _told(request)
     passes = [(triton_blocks.attend, batch * heads * -(-queries // triton_blocks.ROWS.value))]
-    if request.received:
+    if request.wanted.received:
         passes.append((triton_blocks.receive, batch * heads * -(-keys // triton_blocks.COLUMNS.value)))
     whole, done = sum(programs for _, programs in passes), 0
     # Triton starts kernels on the current device, which need not be that of the tensors.
     with torch.cuda.device_of(request.query):  # type: ignore[no-untyped-call]
         for run, programs in passes:
-            part = programs if request.progress is None else -(-programs // GRIDS)
+            part = programs if request.wanted.progress is None else -(-programs // GRIDS)
             for before in range(0, programs, part):
                 count = min(part, programs - before)
                 run[(count,)](work, told, before, how, **triton_blocks.OPTIONS)
                 done += count
-                if request.progress is not None:
+                if request.wanted.progress is not None:
                     _wait_for(request.query)
-                    request.progress(done, whole)
+                    request.wanted.progress(done, whole)
     return _inspection(request, told)
 
 
@@ -59,22 +59,24 @@ def _wait_for(tensor: Tensor) -> None:
 def _work(request: Request) -> Work:
     _, heads, queries, depth = request.query.shape
     _, groups, keys, features = request.value.shape
-    given, spec = _given(request), request.spec
+    given, form = _given(request), request.form
     return Work(
         given,
         Steps(*(_strides(getattr(given, name)) for name in Steps._fields)),
-        Sizes(heads, groups, queries, keys, depth, features, request.top, request.bands),
-        Numbers(float(request.scale), float(spec.softcap or 0), spec.window or 0),
+        Sizes(heads, groups, queries, keys, depth, features, request.wanted.top, request.bands),
+        Numbers(float(request.scale), float(form.softcap or 0), form.window or 0),
     )
 
 
 def _given(request: Request) -> Given:
     query, mask, padding = request.query, request.mask, request.padding
     edges = slopes = None
-    if request.edges is not None:
-        edges = torch.tensor([0, *(min(e, FAR) for e in request.edges), FAR], dtype=torch.int32, device=query.device)
-    if request.spec.alibi:
-        slopes = alibi_slopes(query[0, :, :1, :1], heads=request.spec.heads)
+    if request.wanted.bands is not None:
+        edges = torch.tensor(
+            [0, *(min(e, FAR) for e in request.wanted.edges), FAR], dtype=torch.int32, device=query.device
+        )
+    if request.form.alibi:
+        slopes = alibi_slopes(query[0, :, :1, :1], heads=request.query.shape[1])
     if mask is not None and mask.dtype == torch.bool:
         mask = mask.view(torch.uint8)
     return Given(
@@ -96,20 +98,20 @@ def _mask_kind(mask: Tensor | None) -> int:
 
 
 def _how(request: Request) -> How:
-    mask, spec = request.mask, request.spec
+    mask, form = request.mask, request.form
     return How(
         depth=_width(request.query.shape[3], LEAST_WIDTH),
         features=_width(request.value.shape[3], LEAST_WIDTH),
-        top=_width(request.top, 0),
+        top=_width(request.wanted.top, 0),
         bands=_width(request.bands, 0),
         mask=0
         if mask is None
         else (triton_blocks.BOOLEAN if mask.dtype == torch.bool else triton_blocks.ADDITIVE).value,
         padded=request.padding is not None,
-        capped=spec.softcap is not None,
-        alibi=spec.alibi,
-        causal=spec.causal,
-        windowed=spec.window is not None,
+        capped=form.softcap is not None,
+        alibi=form.alibi,
+        causal=form.causal,
+        windowed=form.window is not None,
     )
 
 
@@ -122,11 +124,11 @@ def _told(request: Request) -> Told:
     """The tensors to be filled."""
     batch, heads, queries, _ = request.query.shape
     each = (batch, heads, queries)
-    received = (batch, heads, request.key.shape[2]) if request.received else (0,)
+    received = (batch, heads, request.key.shape[2]) if request.wanted.received else (0,)
     shapes = {
         "output": (*each, request.value.shape[3]),
-        "top_weights": (*each, request.top),
-        "top_keys": (*each, request.top),
+        "top_weights": (*each, request.wanted.top),
+        "top_keys": (*each, request.wanted.top),
         "sink": (*each, SINKS),
         "bands": (*each, request.bands),
         "received_total": received,
@@ -142,11 +144,11 @@ def _told(request: Request) -> Told:
 def _inspection(request: Request, told: Told) -> Inspection:
     names = ("output", "logsumexp", "entropy", "max", "top_weights", "top_keys", "sink")
     received = None
-    if request.received:
+    if request.wanted.received:
         received = Received(request.unflatten(told.received_total), request.unflatten(told.received_max))
     return Inspection(
         **{name: request.unflatten(getattr(told, name)) for name in names},
-        bands=None if request.edges is None else request.unflatten(told.bands),
-        edges=request.edges or (),
+        bands=None if request.wanted.bands is None else request.unflatten(told.bands),
+        edges=request.wanted.edges,
         received=received,
     )

@@ -1,20 +1,24 @@
 """The kernel in plain array code: for any library and device, a chunk of queries at a time, all their keys at once.
 
-It is what the others are held against, and it is read before them: every statistic is a line or two.
+It computes the lines themselves, of any operations, and is what the others are compared with.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from array_api_compat import device
 
+from clearhead.errors import SpecError
+from clearhead.inspection.core import Core, apart
 from clearhead.inspection.request import Request, is_traced
 from clearhead.inspection.result import SINKS, Inspection, Received
+from clearhead.inspection.rows import Rows, compute, rows_of
+from clearhead.line import steps_of
 from clearhead.ops import Namespace
 from clearhead.ops.textbook import scores
 
@@ -25,34 +29,57 @@ CELLS = 1 << 20
 
 
 def inspect(request: Request) -> Inspection:
-    """Works out a request."""
-    # NumPy alone would warn of infinities and NaN, which show in what is told.
+    """Computes a request."""
+    # NumPy alone would warn of infinities and NaN, which show in the results.
     with np.errstate(all="ignore"):
         return _inspect(request)
 
 
 def _inspect(request: Request) -> Inspection:
-    xp, queries = request.xp, request.query.shape[2]
+    xp, queries, wanted = request.xp, request.query.shape[2], request.wanted
     found: list[dict[str, Array]] = []
     received: tuple[Array, Array] | None = None
+    core, shares = _with_plain_softmax(request.core)
+    rows = rows_of(core)
+    given = {core.query: request.query, core.key: request.key, core.value: request.value, **request.given}
+    for line in rows.once:
+        given[line.name] = compute(xp, line, given)
     for chunk in _chunks(request):
-        position, score = _scores(request, chunk)
-        statistics, weights = _weigh(xp, score)
+        positions = _positions(request, chunk)
+        score, weights, output, logsumexp = _attend(request, core, shares, rows, given, chunk)
         found.append(
-            statistics
-            | {"output": _weighted_sum(request, score, weights)}
-            | _top(xp, score, weights, request.top)
-            | {"sink": _padded(xp, weights[..., : min(SINKS, weights.shape[-1])], SINKS, 0)}
-            | _bands(request, position, weights)
+            {
+                "output": output,
+                "logsumexp": logsumexp,
+                "entropy": _entropy(xp, weights),
+                "max": xp.max(score, axis=-1),
+                "sink": _padded(xp, weights[..., : min(SINKS, weights.shape[-1])], SINKS, 0),
+            }
+            | _top(xp, score, weights, wanted.top)
+            | _bands(request, positions["position"], weights)
         )
-        if request.received:
+        if wanted.received:
             total, largest = xp.sum(weights, axis=-2), xp.max(weights, axis=-2)
             received = (total, largest) if received is None else (received[0] + total, xp.maximum(received[1], largest))
-        if request.progress:
-            request.progress(chunk.stop, queries)
+        if wanted.progress:
+            wanted.progress(chunk.stop, queries)
     joined = {name: request.unflatten(xp.concat([each[name] for each in found], axis=2)) for name in found[0]}
     per_key = None if received is None else Received(*map(request.unflatten, received))
-    return Inspection(**{"bands": None, **joined}, edges=request.edges or (), received=per_key)
+    return Inspection(**{"bands": None, **joined}, edges=wanted.edges, received=per_key)
+
+
+def _with_plain_softmax(core: Core) -> tuple[Core, str]:
+    """The lines with the softmax of the textbook among them, and its name: another is taken apart to find it."""
+    if core.softmax.operation is scores.softmax:
+        return core, core.softmax.name
+    inner = steps_of(core.softmax, core.working.names)
+    found = [line.name for line in inner if line.operation is scores.softmax]
+    if len(found) != 1:
+        raise SpecError(
+            f"inspect does not know the sum of exponentials that {core.softmax.operation.name} "
+            f"({core.softmax.name}) divides by. Trace the working instead."
+        )
+    return apart(core, inner), found[0]
 
 
 def _chunks(request: Request) -> Iterator[slice]:
@@ -61,71 +88,67 @@ def _chunks(request: Request) -> Iterator[slice]:
     yield from (slice(start, min(start + size, queries)) for start in range(0, queries, size))
 
 
-def _scores(request: Request, chunk: slice) -> tuple[Array, Array]:
-    """The positions of some queries among the keys, and their scores, with all that is done to scores."""
-    xp, spec = request.xp, request.spec
-    batch, heads, queries, depth = request.query.shape
-    groups, keys = request.key.shape[1:3]
-    query = xp.reshape(request.query[:, :, chunk, :], (batch, groups, heads // groups, -1, depth))
-    score = xp.matmul(query, xp.matrix_transpose(request.key)[:, :, None, :, :]) * request.scale
-    score = xp.reshape(score, (batch, heads, -1, keys))
-    key = xp.arange(keys, device=device(score))
-    position = xp.arange(chunk.start, chunk.stop, device=device(score))[:, None] + (keys - queries)
-    if spec.softcap is not None:
-        score = scores.softcap.code(xp, score, cap=spec.softcap)
-    if spec.alibi:
-        slope = scores.alibi_slopes.code(xp, score, heads=heads)
-        score = score - slope[:, None, None] * xp.astype(xp.abs(position - key), score.dtype)
-    if request.mask is not None:
-        rows = chunk if request.mask.shape[2] > 1 else slice(None)
-        add = scores.mask_boolean if xp.isdtype(request.mask.dtype, "bool") else scores.mask_additive
-        score = add.code(xp, score, request.mask[:, :, rows, :])
-    if spec.causal:
-        score = scores.mask_boolean.code(xp, score, key <= position)
-    if spec.window is not None:
-        score = scores.mask_boolean.code(xp, score, xp.abs(position - key) < spec.window)
-    if request.padding is not None:
-        score = scores.mask_padding.code(xp, score, request.padding)
-    return position, score
+def _positions(request: Request, chunk: slice) -> dict[str, Array]:
+    """The positions of some queries among the keys, as a column, and of all keys."""
+    xp, queries, keys = request.xp, request.query.shape[2], request.key.shape[2]
+    place = device(request.query)
+    position = xp.arange(chunk.start, chunk.stop, device=place)[:, None] + (keys - queries)
+    return {"position": position, "key": xp.arange(keys, device=place)}
 
 
-def _weigh(xp: Namespace, score: Array) -> tuple[dict[str, Array], Array]:
-    """What is told of each query's weights, and the weights; as `clearhead.ops.textbook.scores.softmax` has them."""
-    largest = xp.max(score, axis=-1, keepdims=True)
-    below = score - xp.maximum(largest, float(xp.finfo(score.dtype).min))
-    parts = xp.exp(below)
-    total = xp.sum(parts, axis=-1, keepdims=True)
-    weights = parts / xp.where(total == 0, 1.0, total)
-    # 0 where the weight is, so that 0 times minus infinity is 0.
-    mean = xp.sum(weights * xp.where(parts == 0, 0.0, below), axis=-1)
-    logarithm, unattended = xp.log(xp.where(total == 0, 1.0, total))[..., 0], total[..., 0] == 0
-    largest = largest[..., 0]
-    return {
-        "logsumexp": xp.where(unattended, -math.inf, largest + logarithm),
-        "entropy": xp.where(unattended, 0.0, logarithm - mean),
-        "max": largest,
-    }, weights
+def _attend(
+    request: Request, core: Core, shares: str, rows: Rows, given: Mapping[str, Array], chunk: slice
+) -> tuple[Array, Array, Array, Array]:
+    """Scores, weights and outputs of some queries, and the logarithms of what their softmax divides by."""
+    xp = request.xp
+    values = {name: _cut(array, rows.axis.get(name), chunk) for name, array in given.items()}
+    logsumexp: Array = None
+    last = {name: line.name for line in rows.each for name in line.operands}
+    keep = {core.softmax.operands[0], core.head.operands[0]}
+    for line in rows.each:
+        values[line.name] = compute(xp, line, values, **_positions(request, chunk))
+        if line.name == shares:
+            logsumexp = _logsumexp(xp, values[line.operands[0]])
+        for name in line.operands:
+            if last[name] == line.name and name not in keep:
+                del values[name]
+    score, weights = values[core.softmax.operands[0]], values[core.head.operands[0]]
+    if is_traced(request.value) or request.all_finite(request.value):
+        return score, weights, values[core.head.name], logsumexp
+    return score, weights, _weighted_sum(xp, score, weights, given[core.head.operands[1]]), logsumexp
 
 
-def _weighted_sum(request: Request, score: Array, weights: Array) -> Array:
+def _weighted_sum(xp: Namespace, score: Array, weights: Array, value: Array) -> Array:
     """The values by their weights. What is not finite reaches the queries that see its key, and no others."""
-    xp, value = request.xp, request.value
-    batch, heads, queries, keys = weights.shape
-    groups = value.shape[1]
 
-    def shared(left: Array, right: Array) -> Array:
-        left = xp.reshape(xp.astype(left, value.dtype), (batch, groups, heads // groups, queries, keys))
-        right = xp.astype(right, value.dtype)[:, :, None, :, :]
-        return xp.reshape(xp.matmul(left, right), (batch, heads, queries, -1))
+    def summed(left: Array, right: Array) -> Array:
+        return xp.matmul(xp.astype(left, value.dtype), xp.astype(right, value.dtype))
 
-    if is_traced(value) or request.all_finite(value):
-        return shared(weights, value)
     seen = score != -math.inf
-    plus, minus = (shared(weights > 0, value == infinity) > 0 for infinity in (math.inf, -math.inf))
-    nowhere = shared(seen, xp.isnan(value)) + shared(seen & (weights == 0), xp.isinf(value)) > 0
-    finite = shared(weights, xp.where(xp.isfinite(value), value, 0.0))
+    plus, minus = (summed(weights > 0, value == infinity) > 0 for infinity in (math.inf, -math.inf))
+    nowhere = summed(seen, xp.isnan(value)) + summed(seen & (weights == 0), xp.isinf(value)) > 0
+    finite = summed(weights, xp.where(xp.isfinite(value), value, 0.0))
     infinite = xp.where(plus, math.inf, finite) + xp.where(minus, -math.inf, 0.0)
     return xp.where(nowhere, math.nan, infinite)
+
+
+def _cut(array: Array, axis: int | None, chunk: slice) -> Array:
+    """The rows of some queries, where an array has one for each."""
+    if axis is None or array.shape[axis] == 1:
+        return array
+    return array[(..., chunk, *[slice(None)] * (-1 - axis))]
+
+
+def _logsumexp(xp: Namespace, score: Array) -> Array:
+    """The logarithm of the sum of the exponentials of each row."""
+    largest = xp.max(score, axis=-1, keepdims=True)
+    total = xp.sum(xp.exp(score - xp.maximum(largest, float(xp.finfo(score.dtype).min))), axis=-1)
+    return xp.where(total == 0, -math.inf, largest[..., 0] + xp.log(xp.where(total == 0, 1.0, total)))
+
+
+def _entropy(xp: Namespace, weights: Array) -> Array:
+    """The entropy of each row of weights, in nats; a weight of 0 adds 0."""
+    return -xp.sum(weights * xp.log(xp.where(weights == 0, 1.0, weights)), axis=-1)
 
 
 def _top(xp: Namespace, score: Array, weights: Array, top: int) -> dict[str, Array]:
@@ -143,10 +166,10 @@ def _padded(xp: Namespace, array: Array, length: int, value: float) -> Array:
 
 
 def _bands(request: Request, position: Array, weights: Array) -> dict[str, Array]:
-    if request.edges is None:
+    if request.wanted.bands is None:
         return {}
     xp = request.xp
     distance = xp.abs(position - xp.arange(weights.shape[-1], device=device(weights)))
-    edges = (0, *request.edges, weights.shape[-1] + weights.shape[-2] + int(xp.max(distance)))
+    edges = (0, *request.wanted.edges, weights.shape[-1] + weights.shape[-2] + int(xp.max(distance)))
     within = [(low <= distance) & (distance < high) for low, high in pairwise(edges)]
     return {"bands": xp.stack([xp.sum(xp.where(each, weights, 0.0), axis=-1) for each in within], axis=-1)}

@@ -4,66 +4,88 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_jax_array
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clearhead.errors import ShapeError, SpecError
+from clearhead.inspection.core import Core, core_of, core_of_spec
+from clearhead.inspection.known import Known, known_of
+from clearhead.line import Given, find
 from clearhead.ops import Namespace
 from clearhead.spec import Attention
+from clearhead.working import Working
 
 Array = Any
 
-MAX_TOP = 1 << 20
-"""The largest weights of a query that are listed: a list of each query is stored."""
-
-MAX_EDGE = 2**31 - 1
-
 Progress = Callable[[int, int], object]
-"""Is told how much of how much is done."""
+"""Called with how much of how much is done."""
 
 
 class Wanted(Struct, frozen=True):
-    """What is to be told beside the output: the options of `clearhead.inspect` of the same names."""
+    """What is to be reported beside the output: the options of `clearhead.inspect` of the same names."""
 
     top: int = 8
     received: bool = False
     bands: Sequence[int] | None = None
     progress: Progress | None = None
 
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Where bands of distance part; none if no bands are asked for."""
+        return tuple(self.bands or ())
+
 
 class Request(Struct, frozen=True, eq=False):
-    """Arrays of one library with all their axes: (batch, head, token, depth), and what to work out.
+    """Arrays of one library with all their axes: (batch, head, token, depth), and what to compute.
 
-    ``mask`` is None or (batch or 1, head or 1, query or 1, key or 1); ``padding`` is None or (batch, key). Key and
-    value have a head for each group of query heads. ``batch`` is the batch as it was given, of any number of axes.
+    ``given`` has what the lines read besides, by name: a mask as (batch or 1, head or 1, query or 1, key or 1),
+    padding as (batch, key). Key and value have a head for each group of query heads. ``known`` is what the lines are
+    in the terms of the compiled kernels, or why they are not known to them. ``batch`` is the batch as it was given, of
+    any number of axes.
     """
 
     xp: Namespace
     query: Array
     key: Array
     value: Array
-    mask: Array | None
-    padding: Array | None
-    spec: Attention
+    core: Core
+    given: Mapping[str, Array]
+    known: Known | str
     batch: tuple[int, ...]
-    top: int
-    received: bool
-    edges: tuple[int, ...] | None
-    progress: Progress | None
+    wanted: Wanted
+
+    @property
+    def form(self) -> Known:
+        """What the lines are in the terms of the compiled kernels."""
+        if isinstance(self.known, str):
+            raise SpecError(self.known)
+        return self.known
 
     @property
     def scale(self) -> float:
-        """What scores are multiplied with."""
-        return 1 / math.sqrt(self.query.shape[-1]) if self.spec.scale is None else self.spec.scale
+        """What the compiled kernels multiply scores with."""
+        return 1 / math.sqrt(self.query.shape[-1]) if self.form.scale is None else self.form.scale
+
+    @property
+    def mask(self) -> Array | None:
+        """The mask, where the compiled kernels know one."""
+        return None if self.form.mask is None else self.given[self.form.mask]
+
+    @property
+    def padding(self) -> Array | None:
+        """Which keys are real, where the compiled kernels know it."""
+        return None if self.form.padding is None else self.given[self.form.padding]
 
     @property
     def bands(self) -> int:
         """How many bands of distance were asked for."""
-        return 0 if self.edges is None else len(self.edges) + 1
+        return 0 if self.wanted.bands is None else len(self.wanted.bands) + 1
 
     def all_finite(self, array: Array) -> bool:
         """Whether an array holds neither NaN nor infinities."""
@@ -86,37 +108,111 @@ def is_traced(array: Array) -> bool:
 
 def request_of(
     arrays: tuple[Array, Array, Array],
-    masks: tuple[Array | None, Array | None],
-    spec: Attention | None,
+    given: Mapping[str, Array],
+    lines: Attention | Working | Core | None,
     options: dict[str, Any],
     wanted: Wanted,
 ) -> Request:
-    """A request, checked: query, key, value; mask and padding; the spec, or the single options that make one.
+    """A request, checked.
+
+    Args:
+        arrays: query, key and value.
+        given: what the lines read besides, by name or an ending of it.
+        lines: what to compute, as a spec or as lines; None for what the single options say.
+        options: scale, softcap, causal and window of a spec.
+        wanted: what to report.
 
     Raises:
         ShapeError: arrays do not fit each other.
-        SpecError: options contradict each other or the spec.
+        SpecError: options contradict each other or the lines.
     """
-    xp = array_namespace(*(array for array in (*arrays, *masks) if array is not None))
+    xp = array_namespace(*arrays, *given.values())
     batch, (query, key, value) = arrays_of(xp, *arrays)
-    (heads, queries), (groups, keys) = query.shape[1:3], key.shape[1:3]
-    mask, padding = masks
-    if mask is not None:
-        mask = mask_of(xp, mask, batch, (heads, queries, keys), query.dtype)
-    if padding is not None:
-        padding = padding_of(xp, padding, batch, keys)
-    boolean = mask is not None and xp.isdtype(mask.dtype, "bool")
-    kind: Literal["boolean", "additive"] | None = None if mask is None else "boolean" if boolean else "additive"
-    if spec is None:
-        spec = Attention(heads, groups, mask=kind, padding=padding is not None, **options)
-    else:
-        must_suit(spec, options, (heads, groups), kind, padding is not None)
-    if not is_whole(wanted.top) or not 0 <= wanted.top <= MAX_TOP:
-        raise SpecError(f"top expects a whole number of weights, 0 to {MAX_TOP}, got {wanted.top!r}.")
-    return Request(
-        xp, query, key, value, mask, padding, spec, batch, int(wanted.top), wanted.received, edges_of(wanted.bands),
-        wanted.progress,
-    )  # fmt: skip
+    sizes = {
+        "head": query.shape[1], "group": key.shape[1], "query": query.shape[2], "key": key.shape[2],
+        "depth": query.shape[3],
+    }  # fmt: skip
+    core = _core(xp, lines, options, given, sizes)
+    names = [each.name for each in core.others]
+    full = {_named(name, names): array for name, array in given.items()}
+    if missing := [name for name in names if name not in full]:
+        raise SpecError(f"the lines read {', '.join(missing)}, which was not given. Give mask=, padding= or given=.")
+    fitted = {each.name: _fitted(xp, each, full[each.name], batch, sizes) for each in core.others}
+    _check_shapes(core, sizes, value.shape[-1])
+    known = known_of(core)
+    return Request(xp, query, key, value, core, _of_dtype(xp, fitted, query.dtype), known, batch, checked(wanted))
+
+
+def _core(
+    xp: Namespace,
+    lines: Attention | Working | Core | None,
+    options: dict[str, Any],
+    given: Mapping[str, Array],
+    sizes: Mapping[str, int],
+) -> Core:
+    """The lines, and whether they are of as many heads as the arrays."""
+    if lines is None:
+        kinds = {name: "boolean" if xp.isdtype(array.dtype, "bool") else "additive" for name, array in given.items()}
+        kind: Any = kinds.get("mask")
+        lines = Attention(sizes["head"], sizes["group"], mask=kind, padding="padding" in given, **options)
+    elif single := [name for name, value in options.items() if value not in (None, False)]:
+        raise SpecError(f"spec says how to attend, and so does {', '.join(single)}. Give one of the two.")
+    if isinstance(lines, Attention):
+        if (lines.heads, lines.groups) != (sizes["head"], sizes["group"]):
+            raise SpecError(
+                f"spec expects heads={lines.heads} and kv_heads={lines.groups}, "
+                f"got arrays of {sizes['head']} and {sizes['group']}."
+            )
+        return core_of_spec(lines)
+    return core_of(lines) if isinstance(lines, Working) else lines
+
+
+def _check_shapes(core: Core, sizes: Mapping[str, int], features: int) -> None:
+    """Makes sure that the lines take arrays of these sizes.
+
+    Raises:
+        ShapeError: they do not.
+    """
+    shapes = {each.name: tuple(sizes.get(word, 0) for word in each.axes) for each in core.others}
+    shapes[core.query] = tuple(sizes[word] for word in ("head", "query", "depth"))
+    shapes[core.key] = tuple(sizes[word] for word in ("group", "key", "depth"))
+    shapes[core.value] = sizes["group"], sizes["key"], features
+    core.working.shapes(shapes)
+
+
+def _named(name: str, names: Sequence[str]) -> str:
+    if not names:
+        raise SpecError(f"the lines read no array besides query, key and value, and {name} was given. Leave it out.")
+    return find(name, names, what="array that the lines read called")
+
+
+def _fitted(xp: Namespace, each: Given, array: Array, batch: tuple[int, ...], sizes: Mapping[str, int]) -> Array:
+    """An array that the lines read, as the kernels take it.
+
+    Raises:
+        ShapeError: it does not fit.
+    """
+    if each.holds == "booleans" and not xp.isdtype(array.dtype, "bool"):
+        raise ShapeError(f"{each.name} expects booleans, got {array.dtype}. Convert it: {each.name} != 0.")
+    if each.holds == "numbers" and not xp.isdtype(array.dtype, "real floating"):
+        raise ShapeError(f"{each.name} expects floating-point numbers, got {array.dtype}. Convert it first.")
+    if each.axes == ("query", "key"):
+        return mask_of(xp, array, batch, (sizes["head"], sizes["query"], sizes["key"]))
+    wanted = tuple(sizes.get(word, 0) for word in each.axes)
+    try:
+        return xp.reshape(xp.broadcast_to(array, (*batch, *wanted)), (math.prod(batch), *wanted))
+    except (ValueError, RuntimeError):
+        words = ", ".join(each.axes)
+        raise ShapeError(
+            f"{each.name} expects (*batch, {words}) = {(*batch, *wanted)}, got {tuple(array.shape)}."
+        ) from None
+
+
+def _of_dtype(xp: Namespace, given: Mapping[str, Array], dtype: Any) -> dict[str, Array]:
+    return {
+        name: array if xp.isdtype(array.dtype, "bool") else xp.astype(array, dtype, copy=False)
+        for name, array in given.items()
+    }
 
 
 def arrays_of(xp: Namespace, query: Array, key: Array, value: Array) -> tuple[tuple[int, ...], list[Array]]:
@@ -140,9 +236,9 @@ def arrays_of(xp: Namespace, query: Array, key: Array, value: Array) -> tuple[tu
     try:
         batch = tuple(_broadcast(*(array.shape[:-3] for array in arrays.values())))
     except ValueError:
-        told = ", ".join(f"{name} {tuple(array.shape[:-3])}" for name, array in arrays.items())
+        given = ", ".join(f"{name} {tuple(array.shape[:-3])}" for name, array in arrays.items())
         raise ShapeError(
-            f"The batch axes do not fit each other: {told}. Give each the same, or leave them out."
+            f"The batch axes do not fit each other: {given}. Give each the same, or leave them out."
         ) from None
     rows, wide = math.prod(batch), _wide(xp, query.dtype)
     arrays = {name: xp.astype(array, wide, copy=False) for name, array in arrays.items()}
@@ -154,8 +250,8 @@ def arrays_of(xp: Namespace, query: Array, key: Array, value: Array) -> tuple[tu
 def _must_fit(arrays: dict[str, Array]) -> None:
     query, key, value = arrays.values()
     if len({str(each.dtype) for each in arrays.values()}) > 1:
-        told = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
-        raise ShapeError(f"query, key and value expect one dtype, got {told}. Convert two of them.")
+        given = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
+        raise ShapeError(f"query, key and value expect one dtype, got {given}. Convert two of them.")
     if query.shape[-1] != key.shape[-1]:
         raise ShapeError(f"key expects the query's depth={query.shape[-1]}, got depth={key.shape[-1]}.")
     if key.shape[-3:-1] != value.shape[-3:-1]:
@@ -182,8 +278,8 @@ def _broadcast(*shapes: Sequence[int]) -> list[int]:
     return sizes
 
 
-def mask_of(xp: Namespace, mask: Array, batch: tuple[int, ...], sizes: tuple[int, int, int], dtype: Any) -> Array:
-    """A mask with all its axes, booleans or of this dtype; ``sizes`` are (head, query, key).
+def mask_of(xp: Namespace, mask: Array, batch: tuple[int, ...], sizes: tuple[int, int, int]) -> Array:
+    """A mask with all its axes; ``sizes`` are (head, query, key).
 
     Raises:
         ShapeError: it does not fit.
@@ -195,64 +291,41 @@ def mask_of(xp: Namespace, mask: Array, batch: tuple[int, ...], sizes: tuple[int
         raise ShapeError(
             f"mask expects (*batch, head, query, key) = {wanted}, or 1 for any of them, got {tuple(mask.shape)}."
         )
-    mask = xp.reshape(mask if xp.isdtype(mask.dtype, "bool") else xp.astype(mask, dtype), shape)
+    mask = xp.reshape(mask, shape)
     if any(size != 1 for size in shape[:-3]):
         mask = xp.broadcast_to(mask, (*batch, *shape[-3:]))
     return xp.reshape(mask, (math.prod(mask.shape[:-3]), *shape[-3:]))
 
 
-def padding_of(xp: Namespace, padding: Array, batch: tuple[int, ...], keys: int) -> Array:
-    """Which keys are real, as (batch, key).
+MAX_TOP = 1 << 20
+"""The largest weights of a query that are listed: a list of each query is stored."""
+
+MAX_EDGE = 2**31 - 1
+"""No edge of a band of distance lies farther."""
+
+
+def checked(wanted: Wanted) -> Wanted:
+    """What is to be reported, checked.
 
     Raises:
-        ShapeError: it does not fit.
+        SpecError: ``top`` or ``bands`` are no numbers of their kind.
     """
-    if not xp.isdtype(padding.dtype, "bool"):
-        raise ShapeError(
-            f"padding expects booleans, True for real keys, got {padding.dtype}. Convert it: padding != 0."
-        )
-    try:
-        return xp.reshape(xp.broadcast_to(padding, (*batch, keys)), (math.prod(batch), keys))
-    except (ValueError, RuntimeError):
-        raise ShapeError(f"padding expects (*batch, key) = {(*batch, keys)}, got {tuple(padding.shape)}.") from None
-
-
-def must_suit(
-    spec: Attention,
-    options: dict[str, Any],
-    heads: tuple[int, int],
-    mask: str | None,
-    padding: bool,  # noqa: FBT001
-) -> None:
-    """Holds a spec against what was given beside it.
-
-    Raises:
-        SpecError: it is of other heads or masks than the arrays, or single options say how to attend, too.
-    """
-    single = [name for name, value in options.items() if value not in (None, False)]
-    if single:
-        raise SpecError(f"spec says how to attend, and so does {', '.join(single)}. Give one of the two.")
-    if (spec.heads, spec.groups) != heads:
-        raise SpecError(
-            f"spec expects heads={spec.heads} and kv_heads={spec.groups}, got arrays of {heads[0]} and {heads[1]}."
-        )
-    if spec.mask != mask:
-        raise SpecError(f"spec expects mask={spec.mask}, got {mask or 'no'} mask.")
-    if spec.padding != padding:
-        raise SpecError(f"spec expects padding={spec.padding}, got {'padding' if padding else 'none'}.")
+    if not is_whole(wanted.top) or not 0 <= wanted.top <= MAX_TOP:
+        raise SpecError(f"top expects a whole number of weights, 0 to {MAX_TOP}, got {wanted.top!r}.")
+    return replace(wanted, top=int(wanted.top), bands=edges_of(wanted.bands))
 
 
 def edges_of(bands: Sequence[int] | None) -> tuple[int, ...] | None:
     """The edges of bands of distance, checked.
 
     Raises:
-        SpecError: they are not whole numbers above 0 that rise.
+        SpecError: they are not whole numbers above 0, and not above `MAX_EDGE`, that rise.
     """
     if bands is None:
         return None
     edges = tuple(bands)
     whole = all(map(is_whole, edges))
-    if not whole or any(b <= a for a, b in zip((0, *edges), edges, strict=False)) or max(edges, default=0) > MAX_EDGE:
+    if not whole or any(b <= a for a, b in pairwise((0, *edges))) or max(edges, default=0) > MAX_EDGE:
         raise SpecError(
             f"bands expects whole numbers above 0 that rise, such as (1, 8, 64), up to {MAX_EDGE}, got {edges!r:.100}."
         )

@@ -1,7 +1,7 @@
 """A model worked out layer by layer, its attention by the fused kernel: statistics of all weights, none of them stored.
 
 The lines up to queries, keys and values, and those behind the heads, are the working's own; in the place of the lines
-from ``scores`` to ``head`` stands `clearhead.inspect`.
+from ``scores`` to ``head`` stands `clearhead.inspection`, which is given these lines.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.errors import ShapeError, UnknownName
-from clearhead.inspection import Inspection, inspect
+from clearhead.inspection import Inspection, inspect_lines
+from clearhead.inspection.core import Core, core_of
+from clearhead.inspection.request import Wanted
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
-from clearhead.line import Line
 from clearhead.models.inputs import Inputs, Source, inputs_of
 from clearhead.working import Working
 
@@ -43,15 +44,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, partial: Survey) -> None:
         super().__init__("the inspection was interrupted")
         self.partial = partial
-
-
-class _Layer(Struct, frozen=True):
-    """The names of the lines where a layer's attention is cut out."""
-
-    query: str
-    key: str
-    value: str
-    head: str
 
 
 def survey(
@@ -133,7 +125,6 @@ class _Run:
     def __init__(self, model: Model, inputs: Inputs, asked: Asked, progress: Progress | None) -> None:
         self.model, self.asked, self.progress = model, asked, progress
         self.working = model.working()
-        self.specs = model.spec.layers
         self.weights = model.arrays
         self.kernel = ""
         model.check_length(inputs, self.weights)
@@ -147,7 +138,7 @@ class _Run:
         return arrays[stream]
 
     def layer(self, number: int, *, count: int, tell: bool) -> LayerStatistics | None:
-        """Works a layer out, up to what the next one's attention reads, and tells of it."""
+        """Computes a layer, up to what the next one's attention reads, and its statistics."""
         cut = _cut(self.working, number)
         asked = self.asked if tell else Asked(0, (), received=False)
         found = self._attend(number, cut, asked, count)
@@ -156,12 +147,12 @@ class _Run:
         if number + 1 < count:
             ahead = _cut(self.working, number + 1)
             wanted = ahead.query, ahead.key, ahead.value
-        before = {self.model.hidden[number]: self.hidden, cut.head: found.output}
+        before = {self.model.hidden[number]: self.hidden, cut.head.name: found.output}
         self.at = after, self._between(before, after, *wanted)
         self._report((number + 1) / count)
         return _statistics(found) if tell else None
 
-    def _attend(self, number: int, cut: _Layer, asked: Asked, count: int) -> Inspection:
+    def _attend(self, number: int, cut: Core, asked: Asked, count: int) -> Inspection:
         _, arrays = self.at
         query, key, value = (arrays[name] for name in (cut.query, cut.key, cut.value))
         share = self._attention_share(number, query.shape[-2], asked)
@@ -169,10 +160,9 @@ class _Run:
         def progress(done: int, whole: int) -> None:
             self._report((number + share * done / max(whole, 1)) / count)
 
-        found = inspect(
-            query, key, value, spec=self.specs[number].attention, top=asked.top, received=asked.received,
-            bands=asked.bands or None, progress=progress,
-        )  # fmt: skip
+        given = {each.name: self.weights[each.name] for each in cut.others}
+        wanted = Wanted(asked.top, asked.received, asked.bands or None, progress)
+        found = inspect_lines((query, key, value), given, cut, {}, wanted)
         self.kernel = f"{found.kernel}: {found.reason}"
         return found
 
@@ -197,18 +187,9 @@ class _Run:
             self.progress(share)
 
 
-def _cut(working: Working, layer: int) -> _Layer:
-    """Where the attention of a layer begins and ends."""
-    lines = {line.name: line for line in working.lines}
-    scores, head = (lines[f"layers.{layer}.attention.{name}"] for name in ("scores", "head"))
-    query, key = scores.operands
-    return _Layer(query, _shared(working, key), _shared(working, head.operands[1]), head.name)
-
-
-def _shared(working: Working, name: str) -> str:
-    """What is repeated for each head of a group, which the kernel need not have repeated."""
-    line = working.line(name)
-    return line.operands[0] if isinstance(line, Line) and line.operation.role == "repeat" else name
+def _cut(working: Working, layer: int) -> Core:
+    """The lines of a layer's attention, from scores to heads."""
+    return core_of(working, f"layers.{layer}.attention.")
 
 
 def _statistics(found: Inspection) -> LayerStatistics:
