@@ -35,7 +35,7 @@ def gpu(monkeypatch):
         ({"dtype": torch.bfloat16}, "triton", "float32 tensors on a GPU"),
         ({"dtype": torch.float64}, "plain", "The arrays are torch.float64"),
         ({"depth": 129}, "plain", "The heads are 129 deep, and the Triton kernel is for up to 128"),
-        ({"top": 65}, "plain", "The Triton kernel tells up to 64 largest weights and bands"),
+        ({"top": 65}, "plain", "The Triton kernel reports up to 64 largest weights and bands"),
     ],
 )
 @pytest.mark.usefixtures("gpu")
@@ -95,7 +95,8 @@ from pathlib import Path
 import torch, triton
 from triton.backends.compiler import GPUTarget
 from clearhead import Attention
-from clearhead.inspection import blocks, gpu
+from clearhead.compiled.attention import triton_blocks as blocks
+from clearhead.inspection import gpu
 from clearhead.inspection.request import Wanted, request_of
 
 class Pretended:
@@ -106,7 +107,7 @@ class Pretended:
 
 triton.runtime.driver.set_active(Pretended)
 arrays = [torch.zeros(4, 100, 128), torch.zeros(2, 130, 128), torch.zeros(2, 130, 128)]
-masks = (torch.zeros(100, 130), torch.ones(130, dtype=bool))
+masks = {"mask": torch.zeros(100, 130), "padding": torch.ones(130, dtype=bool)}
 spec = Attention(4, 2, mask="additive", padding=True, causal=True, window=70, softcap=3.0, alibi=True)
 request = request_of(arrays, masks, spec, {}, Wanted(8, True, (1, 16, 64)))
 for run in (blocks.attend, blocks.receive):

@@ -76,7 +76,7 @@ def test_the_batch_is_any_number_of_axes():
         ({"spec": Attention(4, 2), "padding": np.ones(7, bool)}, SpecError, "the lines read no array besides query"),
         ({"spec": Attention(4, 2, rotary=Rotary(), qk_norm=Norm("rms"))}, SpecError,
          "spec changes them before: query.norm.normalized, .*query.rotated, key.rotated"),
-        ({"spec": deviate(Attention(4, 2).working(), "softmax-sigmoid")}, SpecError, "sum of exponentials that sigmoid"),
+        ({"spec": deviate(Attention(4, 2).working(), "softmax-sigmoid")}, SpecError, "exponentials that sigmoid"),
         ({"spec": deviate(Attention(4, 2, causal=True).working(), "causal-top-left")}, SpecError,
          "mask_causal_top_left reads other queries, or counts their positions"),
         ({"spec": Attention(4, 2, mask="boolean")}, SpecError, "the lines read mask, which was not given"),
@@ -216,7 +216,8 @@ def test_any_lines_are_inspected_as_they_are_traced(name, monkeypatch):
     spec, given = LINES[name]
     query, key, value = arrays(dtype=np.float64)
     working = spec if isinstance(spec, Working) else spec.working()
-    trace = working.starting_at("query", "key", "value").run({"query": query, "key": key, "value": value, **given})
+    lines = working.starting_at("query", "key", "value").ending_at("head")
+    trace = lines.run({"query": query, "key": key, "value": value, **given})
     monkeypatch.setattr("clearhead.inspection.plain.CELLS", 4 * 7 * 2)
     found = clearhead.inspect(query, key, value, spec=spec, given=given, top=7, received=True)
     assert found.kernel == "plain"

@@ -42,8 +42,8 @@ def inspect(name, case, *, top=8, received=True):
     """An inspection of NumPy arrays by one kernel, in that kernel's library."""
     kernel, convert, _ = KERNELS[name]
     arrays = {key: convert(each) if isinstance(each, np.ndarray) else each for key, each in case.options.items()}
-    masks, bands = (arrays.pop("mask", None), arrays.pop("padding", None)), arrays.pop("bands", None)
-    request = request_of(tuple(map(convert, case[:3])), masks, None, arrays, Wanted(top, received, bands))
+    given, bands = {key: arrays.pop(key) for key in ("mask", "padding") if key in arrays}, arrays.pop("bands", None)
+    request = request_of(tuple(map(convert, case[:3])), given, None, arrays, Wanted(top, received, bands))
     with np.errstate(all="ignore"):  # Triton's interpreter works in NumPy, and NumPy alone would warn
         return Choice(kernel, "").inspect(request)
 
