@@ -84,5 +84,64 @@ def test_what_is_wrong_is_said(arguments, message):
 
 def test_verify_agrees():
     """MiniLM agrees with Transformers, which is told with the largest difference."""
-    output = run("verify", MINILM, "--text", "A cat sat.")
+    output = run("verify", MINILM, "A cat sat.")
     assert output.startswith("6 tokens, 14 lines compared; a difference up to 5e-05 is rounding.\nAll agree. ")
+
+
+FAMILY = """
+from msgspec.structs import replace
+from clearhead.models import Rope
+from clearhead.models.families.llama import LLAMA
+
+WRONG = replace(LLAMA, spec={**LLAMA.spec, PATH: VALUE})
+"""
+
+
+@pytest.fixture
+def wrong(tmp_path):
+    """A function that verifies a small Llama by a table with one wrong row."""
+    from tests.conformance.families import made
+
+    made("llama").save_pretrained(tmp_path / "small")
+
+    def verify(path, value, tokens):
+        table = tmp_path / "table.py"
+        table.write_text(FAMILY.replace("PATH", repr(path)).replace("VALUE", value))
+        return run("verify", tmp_path / "small", "--tokens", tokens, "--family", table, code=1)
+
+    return verify
+
+
+def test_verify_says_why(wrong):
+    """A table with the other layout of rotary positions is diagnosed so, from numbers of tokens and a file."""
+    output = wrong("attention.rotary", 'Rope("interleaved")', "3,16,8,2,11,8")
+    assert "The first that differs is layers.0.attention.weights" in output
+    assert "rotary-other-layout" in output
+
+
+@pytest.mark.parametrize("eps", [1e-1, 1e-4, 3e-6])
+def test_verify_never_says_that_what_differs_agrees(wrong, eps):
+    """Below a line that differs, by however little, nothing is said to agree."""
+    output = wrong("norm.eps", str(eps), "3,16,8,2,11,8")
+    _, _, why = output.partition("The first that differs")
+    assert why
+    assert "agree" not in why.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("verify", MINILM, "text", "--tokens", "1,2"), "one of the two"),
+        (("trace", MINILM), "expects a TEXT, or --tokens"),
+        (("trace", MINILM, "--tokens", "1,b"), "expects whole numbers with commas between"),
+        (("trace", MINILM, "a", "--family", __file__), "defines no clearhead.Family"),
+    ],
+)
+def test_what_is_read_is_one_thing(arguments, message):
+    """A text or numbers, and a file with tables; what is missing or both there is said."""
+    assert message in run(*arguments, code=2)
+
+
+def test_numbers_in_the_place_of_a_text():
+    """Numbers of tokens need no tokenizer, and give what the text gives that they stand for."""
+    assert "[The] [ capital]" in run("trace", SMOLLM, "--tokens", "504,3575")

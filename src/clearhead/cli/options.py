@@ -19,3 +19,18 @@ deviate = click.option(
 decimals = click.option(
     "--decimals", type=click.IntRange(0, 15), default=3, show_default=True, help="How many to show."
 )
+
+tokens = click.option(
+    "--tokens",
+    metavar="1,2,3",
+    callback=typed.token_ids,
+    help="The numbers of the tokens, in the place of a text; needs no tokenizer.",
+)
+
+family = click.option(
+    "--family",
+    "families",
+    metavar="FILE.py",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Try the tables of this file first. The file is run.",
+)

@@ -18,6 +18,18 @@ def cell(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple
         ) from None
 
 
+def token_ids(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    """The numbers of tokens, from ``1,2,3``."""
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"expects whole numbers with commas between, such as 1,2,3; got {value!r}.", ctx, param
+        ) from None
+
+
 def replacement(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, float]:
     """Lines and the numbers to put in their place, from ``layers.3.attention.head@5=0``."""
     found = {}

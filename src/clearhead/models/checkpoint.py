@@ -46,7 +46,10 @@ class Checkpoint(Struct, frozen=True):
             MissingPackage: tokenizers is not installed.
         """
         if self.tokenizer is None:
-            raise CheckpointError(f"{self.path}: there is no tokenizer.json. Put one there, or give token numbers.")
+            raise CheckpointError(
+                f"{self.path}: there is no tokenizer.json. Put one there, or give numbers of tokens: "
+                f"model.trace([1, 2, 3]), on the command line --tokens 1,2,3."
+            )
         if isinstance(self.tokenizer, Path):
             return read_tokenizer(self.tokenizer)
         try:

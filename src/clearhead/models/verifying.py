@@ -13,6 +13,7 @@ from clearhead.errors import CheckpointError
 from clearhead.extras import need
 from clearhead.models.inputs import Source, inputs_of
 from clearhead.models.model import Model
+from clearhead.spec import Dynamic, LongRope
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -40,12 +41,36 @@ class Compared(Brief, frozen=True, eq=False):
 
 
 class Suspect(Brief, frozen=True, eq=False):
-    """A block that gives other numbers than Transformers on the same input: its working, its arrays, what they got."""
+    """A block that gives other numbers than Transformers on the same input.
+
+    Attributes:
+        layer: its number, from 0.
+        line: the first of its lines that differs.
+        working: its lines.
+        given: its input as Transformers has it, and its weights.
+        theirs: what Transformers has for its lines, by name.
+        ahead: whether later tokens change what earlier ones give.
+    """
 
     layer: int
+    line: str
     working: Working
     given: dict[str, Numbers]
     theirs: dict[str, Numbers]
+    ahead: bool
+
+    def first_tokens(self, count: int) -> Suspect | None:
+        """The same block on the first tokens alone; None where what they give depends on those behind."""
+        if len(self.given["input"]) <= count:
+            return self
+        if self.ahead:
+            return None
+        theirs = {name: self._cut(name, numbers, count) for name, numbers in self.theirs.items()}
+        return replace(self, given={**self.given, "input": self.given["input"][:count]}, theirs=theirs)
+
+    def _cut(self, name: str, numbers: Numbers, count: int) -> Numbers:
+        tokens = {"token", "query", "key"}
+        return numbers[tuple(slice(count) if word in tokens else slice(None) for word in self.working.axes[name])]
 
 
 class Verdict(Brief, frozen=True, eq=False):
@@ -67,7 +92,14 @@ class Verdict(Brief, frozen=True, eq=False):
 
 
 def verify(model: Model, source: Source) -> Verdict:
-    """Works a text out here and in Transformers, eager and in float32, and compares line by line.
+    """Computes a text here and in Transformers, eager and in float32, and compares line by line.
+
+    Args:
+        model: the model, whose checkpoint Transformers loads too.
+        source: a text, or numbers of tokens.
+
+    Returns:
+        Every line that both have, and, where one differs within a block, the block.
 
     Raises:
         MissingPackage: transformers or torch is not installed.
@@ -136,9 +168,13 @@ def _suspect(model: Model, compared: tuple[Compared, ...]) -> Suspect | None:
     layer = int(compared[first].line.split(".")[1])
     path = f"layers.{layer}."
     theirs = {each.line.removeprefix(path): each.theirs for each in compared if each.line.startswith(path)}
-    block = model.spec.layers[layer].working()
+    spec = model.spec.layers[layer]
+    block = spec.working()
     before = next(each for each in compared if each.line == model.hidden[layer])
     given = {
         each.name: before.theirs if each.name == "input" else model.arrays[path + each.name] for each in block.givens
     }
-    return Suspect(layer, replace(block, label_base=0), given, theirs)
+    rotary = spec.attention.rotary
+    ahead = not spec.attention.causal or (rotary is not None and isinstance(rotary.scaling, (Dynamic, LongRope)))
+    line = compared[first].line.removeprefix(path)
+    return Suspect(layer, line, replace(block, label_base=0), given, theirs, ahead)
