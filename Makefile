@@ -51,6 +51,12 @@ SECONDS ?= 600
 fuzz: $(VENV)/test
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) --seed $$(date +%s)
 
+# Random configurations of every family against Transformers: DRAWS of them, from the seed FIRST on.
+FIRST ?= 1000
+DRAWS ?= 300
+families: $(VENV)/test $(VENV)/python
+	$(BIN)/python -m tests.conformance.draws $(FIRST) $(DRAWS)
+
 bench: $(VENV)/test
 	$(BIN)/python -m bench
 

@@ -266,8 +266,12 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 def made(name: str) -> Any:
     """A model of a configuration, with weights large enough that every convention shows."""
-    model_class, config_class, options = CONFIGURATIONS[name]
-    torch.manual_seed(sum(map(ord, name)))
+    return made_of(*CONFIGURATIONS[name], sum(map(ord, name)))
+
+
+def made_of(model_class: str, config_class: str, options: dict[str, Any], seed: int) -> Any:
+    """A model of these classes and options."""
+    torch.manual_seed(seed)
     config = getattr(transformers, config_class)(**options)
     model = getattr(transformers, model_class)._from_config(config, attn_implementation="eager").eval().float()
     with torch.no_grad():

@@ -9,6 +9,7 @@ from clearhead.models import FAMILIES, load
 from clearhead.models.inputs import inputs_of
 
 from ..rounding import assert_rounded, expected
+from .draws import outcome
 from .families import CONFIGURATIONS, exposed, made, theirs
 
 IDS = [3, 17, 8, 30, 2, 25, 11, 8, 19]
@@ -62,3 +63,10 @@ def test_every_family_is_tried():
     """No table of Hugging Face's names goes without a configuration."""
     tried = {architecture for architecture, _, _ in CONFIGURATIONS.values()}
     assert [each.name for each in FAMILIES if "GGUF" not in each.name and not tried & set(each.architectures)] == []
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_drawn_configurations_agree(seed):
+    """Of configurations with several entries away from their defaults none is silently wrong, at 19 and 83 tokens."""
+    found = outcome(seed)
+    assert not found.startswith("wrong"), found
