@@ -63,7 +63,8 @@ VARIED: dict[str, tuple[Any, ...]] = {
 def draw(seed: int) -> tuple[str, str, dict[str, Any]]:
     """A class, its config's class, and a configuration with some entries away from the defaults."""
     choose = random.Random(seed)
-    architecture, config_class, options = CONFIGURATIONS[choose.choice([n for n in CONFIGURATIONS if n[:3] != "vit"])]
+    name = choose.choice([name for name in CONFIGURATIONS if not name.startswith("vit")])
+    architecture, config_class, options = CONFIGURATIONS[name]
     fields = getattr(transformers, config_class).__dataclass_fields__
     there = [name for name in VARIED if name in fields]
     changed = {name: choose.choice(VARIED[name]) for name in choose.sample(there, min(len(there), 4))}
@@ -71,11 +72,12 @@ def draw(seed: int) -> tuple[str, str, dict[str, Any]]:
         changed["max_position_embeddings"] = choose.choice((90, 130))
     if "n_positions" in options:
         changed["n_positions"] = 90
-    return architecture, config_class, copy.deepcopy({**options, **changed})  # configs write into what they are given
+    # Copied, since configs write into what they are given.
+    return architecture, config_class, copy.deepcopy({**options, **changed})
 
 
 def outcome(seed: int) -> str:
-    """What becomes of one draw: ``right``, ``wrong ...``, ``refused ...`` or, if Transformers cannot, ``impossible``."""
+    """What becomes of a draw: ``right``, ``wrong ...``, ``refused ...``, or ``impossible`` if Transformers cannot."""
     architecture, config_class, options = draw(seed)
     said = f"seed {seed}: {architecture} {options}"
     try:
@@ -120,8 +122,8 @@ def main(first: int, count: int) -> int:
         word = said.partition(" ")[0]
         found[word] = found.get(word, 0) + 1
         if word in ("wrong", "refused"):
-            print(said, flush=True)
-    print(found)
+            sys.stdout.write(f"{said}\n")
+    sys.stdout.write(f"{found}\n")
     return int("wrong" in found)
 
 
