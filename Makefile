@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test fuzz lint format bench docs pictures deviations clean
+.PHONY: demo test fuzz lint format bench docs pictures deviations families clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
