@@ -85,8 +85,8 @@ $(VENV)/debian: $(VENV)/python Makefile
 	  { echo "The tests need these Debian packages; install them as root: apt-get install $(DEBIAN)"; exit 1; }
 	@touch $@
 
-# What looks at the page's modules and at how well it can be used: a type checker, and rules of accessibility.
-NODE_PACKAGES := typescript@5.9.3 axe-core@4.11.0
+# What looks at the page's modules and at how well it can be used: a type checker, and rules of accessibility. Pyright is for scripts of users, in tests/conformance/typing.
+NODE_PACKAGES := typescript@5.9.3 axe-core@4.11.0 pyright@1.1.407
 $(CACHE)/node/node_modules: $(VENV)/debian Makefile
 	@mkdir -p $(CACHE)/node
 	npm install --prefix $(CACHE)/node --silent --no-audit --no-fund --no-save $(NODE_PACKAGES)

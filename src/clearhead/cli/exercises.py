@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clearhead.cli.group import command
 from clearhead.cli.output import print_text, say
 from clearhead.files import STANDARD_OUTPUT
+
+if TYPE_CHECKING:
+    from clearhead.exercises.recipe import DifficultyName, PartName
 
 
 def _parts(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:  # noqa: ARG001 - click's signature
@@ -31,8 +35,8 @@ def generate(
     tokens: int,
     heads: int,
     width: int,
-    parts: tuple[str, ...],
-    difficulty: str,
+    parts: tuple[PartName, ...],
+    difficulty: DifficultyName,
     seed: int,
     count: int,
     variants: bool,  # noqa: FBT001 - an option is passed by name

@@ -8,7 +8,7 @@ from random import Random
 from clearhead.errors import SpecError
 from clearhead.exercises.acceptance import Array, bearable, common_mistakes, shows
 from clearhead.exercises.draw import array, seeded, sentence
-from clearhead.exercises.recipe import PARTS, Recipe
+from clearhead.exercises.recipe import PARTS, DifficultyName, PartName, Recipe
 from clearhead.problems import Problem
 
 MAX_TRIES = 10_000
@@ -20,8 +20,8 @@ def generate(
     tokens: int = 3,
     heads: int = 2,
     width: int = 4,
-    parts: Iterable[str] = (),
-    difficulty: str = "easy",
+    parts: Iterable[PartName] = (),
+    difficulty: DifficultyName = "easy",
     seed: int | str = 1,
 ) -> Problem:
     """A fresh exercise to be worked by hand, in which every common mistake changes the answer.

@@ -9,7 +9,10 @@ from msgspec import Struct
 from clearhead.errors import SpecError, UnknownName, suggest
 from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
 
-PARTS: dict[str, str] = {
+PartName = Literal["causal", "rotary", "positions", "bias", "grouped", "output", "residual", "norm", "rms", "mlp"]
+DifficultyName = Literal["easy", "medium", "hard"]
+
+PARTS: dict[PartName, str] = {
     "causal": "no token sees a later one",
     "rotary": "rotary positions turn queries and keys",
     "positions": "given positions are added to the embeddings",
@@ -42,7 +45,7 @@ class Difficulty(Struct, frozen=True):
     decimals: int
 
 
-DIFFICULTIES: dict[str, Difficulty] = {
+DIFFICULTIES: dict[DifficultyName, Difficulty] = {
     "easy": Difficulty((1, 1, 2), (1, 1, -1), 4, 5, 2),
     "medium": Difficulty((1, 1, 2, -1), (1, 1, -1), 6, 7, 3),
     "hard": Difficulty((1, 2, -1, -2, 0.5, 1.5), (1, -1, 0.5, 2), 6, 12, 3),
@@ -62,8 +65,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     tokens: int = 3
     heads: int = 2
     width: int = 4
-    parts: tuple[str, ...] = ()
-    difficulty: str = "easy"
+    parts: tuple[PartName, ...] = ()
+    difficulty: DifficultyName = "easy"
 
     def __post_init__(self) -> None:
         for part in self.parts:
