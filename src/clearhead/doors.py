@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clearhead.show.display import document_bundle, explanation_bundle, trace_bundle, working_bundle
     from clearhead.show.export import save as save_trace
     from clearhead.show.plot.picture import PlotKind, plot
-    from clearhead.show.trace_document import View, ViewOptions
+    from clearhead.show.view import View, ViewOptions
 
     __all__ = [
         "PlotKind", "TableRows", "View", "ViewOptions", "document_bundle", "explanation_bundle", "plot", "save_survey",
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 DOORS = {
     "PlotKind": "clearhead.show.plot.picture:PlotKind",
     "TableRows": "clearhead.inspection.report.table:TableRows",
-    "View": "clearhead.show.trace_document:View",
-    "ViewOptions": "clearhead.show.trace_document:ViewOptions",
+    "View": "clearhead.show.view:View",
+    "ViewOptions": "clearhead.show.view:ViewOptions",
     "document_bundle": "clearhead.show.display:document_bundle",
     "explanation_bundle": "clearhead.show.display:explanation_bundle",
     "plot": "clearhead.show.plot.picture:plot",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clearhead.problems import Problem
     from clearhead.show import FormOfTrace, View
     from clearhead.show.plot.picture import PlotKind
-    from clearhead.show.trace_document import Framework
+    from clearhead.show.view import Framework
     from clearhead.trace import Trace
 
 

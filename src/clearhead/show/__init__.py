@@ -7,7 +7,8 @@ from clearhead.show.data.reading import read_trace
 from clearhead.show.export import KINDS, save
 from clearhead.show.forms import FORMS, Form, FormOfTrace, lower
 from clearhead.show.paper.worksheet import worksheet_of
-from clearhead.show.trace_document import View, ViewOptions, document_of
+from clearhead.show.trace_document import document_of
+from clearhead.show.view import View, ViewOptions
 from clearhead.trace import Trace
 
 

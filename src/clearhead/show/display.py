@@ -17,7 +17,8 @@ from clearhead.show.forms import lower
 from clearhead.show.page import page
 from clearhead.show.page.assemble import styles
 from clearhead.show.text.html import to_html
-from clearhead.show.trace_document import View, document_of, outline_of
+from clearhead.show.trace_document import document_of, outline_of
+from clearhead.show.view import View
 from clearhead.trace import Explanation, Trace
 from clearhead.working import Working
 

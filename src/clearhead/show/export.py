@@ -13,7 +13,7 @@ from clearhead.files import FilePath, replacing
 from clearhead.show.data.plain import as_json, to_data
 from clearhead.show.forms import Form, lower
 from clearhead.show.paper.worksheet import worksheet_of
-from clearhead.show.trace_document import View
+from clearhead.show.view import View
 from clearhead.trace import Trace
 
 Exporter = Callable[[Trace, View], bytes | memoryview]

@@ -4,84 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Literal, TypedDict
 
 import numpy as np
-from msgspec import Struct
 
 from clearhead.axes import Axes
-from clearhead.claim import Claim
 from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
-from clearhead.errors import UnknownName
-from clearhead.expr import Call, Expr, Number, Ref, Where
-from clearhead.line import Given, Line, equation, matches
+from clearhead.line import Given, Line, equation
+from clearhead.show.blank import about_of, blanks
+from clearhead.show.view import View, is_shares
 from clearhead.trace import Cell, Trace
-from clearhead.working import Working
-
-Framework = Literal["numpy", "torch"]
 
 MAX_PANELS = 16
 """Of more heads than this the first are shown."""
-
-
-class View(Struct, frozen=True):
-    """What of a trace is shown, and how.
-
-    Attributes:
-        title: the document's title.
-        about: paragraphs for its beginning, separated by blank lines.
-        deviations: the deviations that are in the trace's working, to be announced.
-        address: show only this line, or this head of one (``"weights@2"``); None for the whole trace.
-        cell: show also how this cell of it came about; an index for each axis that the address leaves, counted as the
-            labels are (from 1 on paper), like the head in the address.
-        decimals: how precisely numbers are shown; None for all digits.
-        claims: what somebody got, to be marked beside the numbers by media that can.
-        diagnosis: why the claims differ, for media that have room beside the numbers.
-        blank: patterns of the lines whose numbers are left for the reader to fill in; as for `Working.run` any ending
-            of a path will do, and ``*`` stands for anything. Given arrays are always shown.
-        framework: what a program is written in: numpy or torch.
-        textbook: the working without the deviations, for media that mark the lines that these change.
-        next_tokens: what a model expects to come next, with probabilities, for media that have room.
-    """
-
-    title: str = "Trace"
-    about: str = ""
-    deviations: tuple[str | Applied, ...] = ()
-    address: str | None = None
-    cell: Cell | None = None
-    decimals: int | None = 3
-    claims: tuple[Claim, ...] = ()
-    diagnosis: Document | None = None
-    blank: tuple[str, ...] = ()
-    framework: Framework = "numpy"
-    textbook: Working | None = None
-    next_tokens: tuple[tuple[str, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.cell is not None and self.address is None:
-            raise UnknownName("A cell needs the line it is a cell of. Give an address too, such as weights@2.")
-
-    def leaves_blank(self, name: str) -> bool:
-        """Whether the numbers of a line are left for the reader to fill in."""
-        return any(matches(pattern, name) for pattern in self.blank)
-
-
-class ViewOptions(TypedDict, total=False):
-    """The attributes of a `View` as keyword arguments, for type checkers."""
-
-    title: str
-    about: str
-    deviations: tuple[str | Applied, ...]
-    address: str | None
-    cell: Cell | None
-    decimals: int | None
-    claims: tuple[Claim, ...]
-    diagnosis: Document | None
-    blank: tuple[str, ...]
-    framework: Framework
-    textbook: Working | None
-    next_tokens: tuple[tuple[str, float], ...]
 
 
 def document_of(trace: Trace, view: View) -> Document:
@@ -92,7 +27,7 @@ def document_of(trace: Trace, view: View) -> Document:
         ShapeError: no such cell.
     """
     body = _all(trace, view) if view.address is None else _one(trace, view.address, view)
-    return Document(view.title, (*beginning(view), *body), view.decimals)
+    return Document(view.title, (*beginning(trace, view), *body), view.decimals)
 
 
 def outline_of(trace: Trace, view: View) -> Document:
@@ -100,38 +35,17 @@ def outline_of(trace: Trace, view: View) -> Document:
     count = sum(prod(trace[name].shape) for name in trace)
     words = f'{count:,} numbers in {len(trace)} arrays: too many to show here. The page has them: save("x.html").'
     headings = (Heading(name, trace.axes(name), tuple(trace[name].shape)) for name in trace)
-    return Document(view.title, [*beginning(view), Prose(words), *headings])
+    return Document(view.title, [*beginning(trace, view), Prose(words), *headings])
 
 
-def beginning(view: View) -> list[Part]:
+def beginning(trace: Trace, view: View) -> list[Part]:
     """What a document says before the first line: what it is about, and by what it deviates."""
-    about: list[Part] = [Prose(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()]
-    return [*about, *announcements(view)]
+    return [*map(Prose, about_of(trace, view)), *announcements(view)]
 
 
 def announcements(view: View) -> list[Remark]:
     """A remark on each deviation that is in the trace's working: what it does, and how to mend it."""
     return [_announcement(each) for each in view.deviations]
-
-
-def blanks(trace: Trace, view: View) -> frozenset[str]:
-    """The lines that are left blank: those that the view names, and those that only repeat their numbers."""
-    blank: set[str] = set()
-    for line in trace.working.lines:
-        repeated = _repeats(line.formula.body) and blank.intersection(line.operands)
-        if view.leaves_blank(line.name) or repeated:
-            blank.add(line.name)
-    return frozenset(blank)
-
-
-def _repeats(body: Expr) -> bool:
-    """Whether a formula says only where its numbers stand already, or that they are rounded."""
-    match body:
-        case Ref() | Number() | Call("round" | "round_even" | "truncate"):
-            return True
-        case Where(_, then, otherwise):
-            return _repeats(then) and _repeats(otherwise)
-    return False
 
 
 def _announcement(applied: str | Applied) -> Remark:
@@ -167,7 +81,8 @@ def _one(trace: Trace, address: str, view: View) -> Iterator[Part]:
         yield Prose(f"{line.operation.summary}{operands}")
     yield from _formula(trace, name)
     yield from numbers(trace, address, cell, blank=name in blanks(trace, view))
-    yield from (Remark(str(note), "warning") for note in trace.notes if note.line == name)
+    if name not in blanks(trace, view):
+        yield from (Remark(str(note), "warning") for note in trace.notes if note.line == name)
     if explained is not None:
         yield Arithmetic(explained)
 
@@ -213,13 +128,6 @@ def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool
     yield Panels(tuple(map(matrix, leads[:MAX_PANELS])))
     if rest := leads[MAX_PANELS:]:
         yield Prose(f"{title_of(axes, labels, rest[0])} to {title_of(axes, labels, rest[-1])} are not shown.")
-
-
-def is_shares(line: Given | Line) -> bool:
-    """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
-    if isinstance(line, Given):
-        return False
-    return line.operation.role == "softmax" or line.name.rpartition(".")[2] == "weights"
 
 
 def title_of(axes: Axes, labels: tuple[tuple[str, ...], ...], lead: Cell) -> str:

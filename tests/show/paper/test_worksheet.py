@@ -8,7 +8,7 @@ import pytest
 from clearhead.claim import Claim
 from clearhead.document import Arithmetic, Document, Heading, Panels, Prose, Remark
 from clearhead.show import View, document_of, lower, worksheet_of
-from clearhead.show.trace_document import blanks
+from clearhead.show.blank import blanks
 from clearhead.spec import Attention
 
 
@@ -104,14 +104,14 @@ def test_a_students_sheet_gives_nothing_away(trace):
     assert worked
     for part in worked:
         names = {part.explanation.target.operand, *(name for name, _ in part.explanation.reads)}
-        assert names.isdisjoint({"weights", "head", "concat"})
+        assert names.isdisjoint({"weights", "head", "concat", "output", "residual"})
     shown = {heading.text: panels for heading, panels in zip(of(sheet, Heading), of(sheet, Panels), strict=True)}
-    for name in ("weights", "head", "concat"):
+    for name in ("weights", "head", "concat", "output", "residual"):
         for matrix in shown[name].matrices:
             assert {cell for row in matrix.written for cell in row} == {""}
             assert np.isnan(matrix.values).all()
     assert [each.values.shape for each in shown["head"].matrices] == [(3, 1), (3, 1)]
-    assert shown["output"].matrices[0].written is None
+    assert shown["norm"].matrices[0].written is None
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "latex"])

@@ -142,7 +142,9 @@ def test_blank_lines_are_left_to_the_reader():
     trace = read_problem("soccer").trace()
     content = notebook(trace, View(blank=("weights",)))
     found = dict(zip(trace, cells(content)[1:], strict=True))
-    assert found["weights"].source == "weights = ...  # your turn: (head=2, query=3, key=3)"
+    first, *check = found["weights"].source.splitlines()
+    assert first == "weights = ...  # your turn: (head=2, query=3, key=3)"
+    assert check == ["if weights is ...:", '    raise SystemExit("Left to do: weights.")']
     assert found["scaled"].outputs
     assert not any(found[name].outputs for name in ("weights", "head", "norm"))
     code = "\n".join(cell.source for cell in cells(content))

@@ -10,7 +10,7 @@ from msgspec import json
 
 from clearhead.errors import FileError
 from clearhead.show.data.plain import FORMAT, line_of, sound
-from clearhead.show.trace_document import View
+from clearhead.show.view import View
 from clearhead.trace import Trace, to_numpy
 
 INDEX = "trace.json"

@@ -12,7 +12,8 @@ from msgspec import json
 from clearhead.errors import JOINERS
 from clearhead.expr import text
 from clearhead.line import Line, equation
-from clearhead.show.trace_document import View, address_of, cell_of
+from clearhead.show.trace_document import address_of, cell_of
+from clearhead.show.view import View
 from clearhead.trace import Explanation, Trace, to_numpy
 
 FORMAT = 1

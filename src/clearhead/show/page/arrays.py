@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.show.trace_document import is_shares
+from clearhead.show.view import is_shares
 from clearhead.trace import Trace
 
 NumpyArray = np.ndarray[Any, Any]

@@ -16,7 +16,8 @@ from clearhead.show.page.content import Data, content_of
 from clearhead.show.page.font import font
 from clearhead.show.paper.worksheet import worksheet_of
 from clearhead.show.text.html import to_html
-from clearhead.show.trace_document import View, document_of, outline_of
+from clearhead.show.trace_document import document_of, outline_of
+from clearhead.show.view import View
 from clearhead.trace import Trace
 
 FOLDER = Path(__file__).parent

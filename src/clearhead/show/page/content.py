@@ -14,13 +14,14 @@ from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.errors import visible
 from clearhead.expr import Expr, Ref
 from clearhead.line import Given, Line, equation
+from clearhead.show.blank import about_of, blanks
 from clearhead.show.cells import one_line, token_label
 from clearhead.show.formula.mathml import equation as in_mathml
 from clearhead.show.formula.mathml import mathml
 from clearhead.show.formula.symbols import has_symbol
 from clearhead.show.page.arrays import Packed, pack_lines
 from clearhead.show.text.html import to_html
-from clearhead.show.trace_document import View, blanks, is_shares
+from clearhead.show.view import View, is_shares
 from clearhead.trace import Trace
 
 Data = dict[str, Any]
@@ -43,7 +44,7 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
     arrays = pack_lines(trace, [name for name in trace if name not in blank])
     content = {
         "title": one_line(view.title),
-        "about": [one_line(paragraph) for paragraph in view.about.split("\n\n") if paragraph.strip()],
+        "about": [one_line(paragraph) for paragraph in about_of(trace, view)],
         "first": trace.working.label_base,
         "decimals": view.decimals,
         "tokens": None if trace.tokens is None else [token_label(token) for token in trace.tokens],

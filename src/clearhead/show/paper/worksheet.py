@@ -13,7 +13,9 @@ from clearhead.document import Arithmetic, Document, Heading, Matrix, Panels, Pa
 from clearhead.expr import Ref
 from clearhead.line import Given
 from clearhead.ops import Array
-from clearhead.show.trace_document import MAX_PANELS, View, beginning, blanks, document_of, line_of, title_of
+from clearhead.show.blank import blanks
+from clearhead.show.trace_document import MAX_PANELS, beginning, document_of, line_of, title_of
+from clearhead.show.view import View
 from clearhead.trace import Cell, Explanation, Trace
 
 LONGEST_NAME = 30
@@ -41,7 +43,7 @@ def worksheet_of(trace: Trace, view: View) -> Document:
     blank = blanks(trace, view)
     given = [name for name in trace if isinstance(trace.working.line(name), Given)]
     lines = [name for name in trace if name not in given]
-    parts: list[Part] = [*beginning(view), *_names_in_full(trace)]
+    parts: list[Part] = [*beginning(trace, view), *_names_in_full(trace)]
     parts.append(Document("Given", [part for name in given for part in _given(trace, name)], view.decimals))
     working = [part for name in lines for part in _line(trace, name, view, blank)]
     working += [Remark(str(note), "warning") for note in trace.notes if note.line not in {*trace, *blank}]

@@ -22,7 +22,8 @@ from clearhead.show.cells import digits
 from clearhead.show.colours import ABOVE, BELOW, MASKED, ZERO
 from clearhead.show.formula.typst import number_for_paper
 from clearhead.show.plot.labels import Labels
-from clearhead.show.trace_document import MAX_PANELS, is_shares, title_of
+from clearhead.show.trace_document import MAX_PANELS, title_of
+from clearhead.show.view import is_shares
 from clearhead.trace import Trace
 
 PlotKind = Literal["heatmap", "entropy"]

@@ -15,6 +15,7 @@ from clearhead.errors import ShapeError
 from clearhead.expr import text
 from clearhead.extras import need
 from clearhead.line import Given, Line, equation
+from clearhead.show.blank import about_of
 from clearhead.show.cells import one_line
 from clearhead.show.colours import ABOVE
 from clearhead.show.formula.patterns import masked_lines, masked_roles
@@ -28,7 +29,8 @@ from clearhead.show.sheet.places import (
     defined_names,
     quoted,
 )  # fmt: skip
-from clearhead.show.trace_document import View, announcements, is_shares
+from clearhead.show.trace_document import announcements
+from clearhead.show.view import View, is_shares
 from clearhead.trace import Cell, Trace, to_numpy
 
 LONGEST_TEXT = 30_000
@@ -117,7 +119,7 @@ class _Writer:
         sheet.fit_to_pages(1, 0)
 
     def _paragraphs(self) -> Iterator[tuple[str, str]]:
-        yield from ((_words(words), "prose") for words in self.view.about.split("\n\n") if words.strip())
+        yield from ((_words(words), "prose") for words in about_of(self.trace, self.view))
         yield from ((_words(remark.text), "warning") for remark in announcements(self.view))
         yield from ((_words(str(note)), "note") for note in self.trace.notes if note.line not in self.waiting)
 

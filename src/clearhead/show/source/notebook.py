@@ -10,12 +10,14 @@ import numpy as np
 from clearhead.axes import describe
 from clearhead.extras import need
 from clearhead.line import Given, equation
+from clearhead.show.blank import about_of
 from clearhead.show.cells import one_line
 from clearhead.show.formula.latex import equation as latex_equation
 from clearhead.show.source.dialect import DIALECTS
 from clearhead.show.source.program import Step, program_of
 from clearhead.show.text.markdown import escape
-from clearhead.show.trace_document import View, announcements
+from clearhead.show.trace_document import announcements
+from clearhead.show.view import View
 from clearhead.trace import Trace
 
 Cell = Any
@@ -40,7 +42,7 @@ def notebook(trace: Trace, view: View) -> bytes:
 
 def _cells(trace: Trace, view: View, make: Any) -> Iterator[Cell]:
     program = program_of(trace, view)
-    yield make.new_markdown_cell("\n\n".join(_beginning(view)))
+    yield make.new_markdown_cell("\n\n".join(_beginning(trace, view)))
     yield make.new_code_cell("\n".join([program.head, "", *_settings(trace, view)]), execution_count=1)
     ready = True
     for number, step in enumerate(program.steps, start=2):
@@ -57,9 +59,9 @@ def _cells(trace: Trace, view: View, make: Any) -> Iterator[Cell]:
         yield cell
 
 
-def _beginning(view: View) -> Iterator[str]:
+def _beginning(trace: Trace, view: View) -> Iterator[str]:
     yield f"# {escape(one_line(view.title))}"
-    yield from (escape(one_line(words)) for words in view.about.split("\n\n") if words.strip())
+    yield from (escape(one_line(words)) for words in about_of(trace, view))
     yield from (f"> **Warning:** {escape(one_line(remark.text))}" for remark in announcements(view))
 
 

@@ -20,7 +20,7 @@ from clearhead.show.formula.patterns import masked_lines, masked_roles
 from clearhead.show.source.cells import Variable
 from clearhead.show.source.compiler import Compiler
 from clearhead.show.source.dialect import DIALECTS, Dialect
-from clearhead.show.trace_document import View
+from clearhead.show.view import View
 from clearhead.trace import Trace
 
 MAX_NUMBERS = 100_000
@@ -66,7 +66,8 @@ def program_of(trace: Trace, view: View) -> Program:
     for line in trace.working.lines:
         blank = view.leaves_blank(line.name)
         code = _blank(trace, line) if blank else _code(trace, line, names, dialect, masked)
-        steps.append(Step(line.name, names[line.name], f"{code[0]}{names[line.name]} = {code[1]}"))
+        made = f"{code[0]}{names[line.name]} = {code[1]}"
+        steps.append(Step(line.name, names[line.name], made + (_left_to_do(names[line.name]) if blank else "")))
     return Program("\n".join(_head(dialect, steps)), tuple(steps))
 
 
@@ -149,6 +150,11 @@ def _number(value: Any, constants: str) -> str:
 
 def _blank(trace: Trace, line: Line) -> tuple[str, str]:
     return "", f"...  # your turn: {one_line(describe(trace.axes(line.name), trace[line.name].shape))}"
+
+
+def _left_to_do(variable: str) -> str:
+    """What stops a program at a line that is still blank, in words."""
+    return f'\nif {variable} is ...:\n    raise SystemExit("Left to do: {variable}.")'
 
 
 def _code(

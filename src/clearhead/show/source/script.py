@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from clearhead.expr import text
 from clearhead.line import Given, equation
+from clearhead.show.blank import about_of
 from clearhead.show.cells import one_line
 from clearhead.show.source.program import Step, program_of
-from clearhead.show.trace_document import View, announcements
+from clearhead.show.trace_document import announcements
+from clearhead.show.view import View
 from clearhead.trace import Trace
 
 WIDTH = 100
@@ -18,7 +20,7 @@ WIDTH = 100
 def script(trace: Trace, view: View) -> bytes:
     """A trace as a Python script; see `clearhead.show.source.program.program_of` for what it raises."""
     program = program_of(trace, view)
-    lines = [*_comment(view.title), *_about(view), "", program.head]
+    lines = [*_comment(view.title), *_about(trace, view), "", program.head]
     if trace.tokens is not None:
         lines += ["", f"tokens = {list(trace.tokens)!r}"]
     for step in program.steps:
@@ -26,11 +28,10 @@ def script(trace: Trace, view: View) -> bytes:
     return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
 
-def _about(view: View) -> Iterator[str]:
-    for paragraph in [*view.about.split("\n\n"), *(remark.text for remark in announcements(view))]:
-        if paragraph.strip():
-            yield "#"
-            yield from _comment(paragraph)
+def _about(trace: Trace, view: View) -> Iterator[str]:
+    for paragraph in [*about_of(trace, view), *(remark.text for remark in announcements(view))]:
+        yield "#"
+        yield from _comment(paragraph)
 
 
 def _comment(words: str) -> list[str]:

@@ -1,0 +1,83 @@
+"""What of a trace is shown, and how: the one argument that every medium takes beside the trace."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from msgspec import Struct
+
+from clearhead.claim import Claim
+from clearhead.deviations import Applied
+from clearhead.document import Document
+from clearhead.errors import UnknownName
+from clearhead.line import Given, Line, matches
+from clearhead.trace import Cell
+from clearhead.working import Working
+
+Framework = Literal["numpy", "torch"]
+
+
+class View(Struct, frozen=True):
+    """What of a trace is shown, and how.
+
+    Attributes:
+        title: the document's title.
+        about: paragraphs for its beginning, separated by blank lines.
+        deviations: the deviations that are in the trace's working, to be announced.
+        address: show only this line, or this head of one (``"weights@2"``); None for the whole trace.
+        cell: show also how this cell of it came about; an index for each axis that the address leaves, counted as the
+            labels are (from 1 on paper), like the head in the address.
+        decimals: how precisely numbers are shown; None for all digits.
+        claims: what somebody got, to be marked beside the numbers by media that can.
+        diagnosis: why the claims differ, for media that have room beside the numbers.
+        blank: patterns of the lines whose numbers are left for the reader to fill in; as for `Working.run` any ending
+            of a path will do, and ``*`` stands for anything. Given arrays are always shown.
+        framework: what a program is written in: numpy or torch.
+        textbook: the working without the deviations, for media that mark the lines that these change.
+        next_tokens: what a model expects to come next, with probabilities, for media that have room.
+    """
+
+    title: str = "Trace"
+    about: str = ""
+    deviations: tuple[str | Applied, ...] = ()
+    address: str | None = None
+    cell: Cell | None = None
+    decimals: int | None = 3
+    claims: tuple[Claim, ...] = ()
+    diagnosis: Document | None = None
+    blank: tuple[str, ...] = ()
+    framework: Framework = "numpy"
+    textbook: Working | None = None
+    next_tokens: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.cell is not None and self.address is None:
+            raise UnknownName("A cell needs the line it is a cell of. Give an address too, such as weights@2.")
+
+    def leaves_blank(self, name: str) -> bool:
+        """Whether the numbers of a line are left for the reader to fill in."""
+        return any(matches(pattern, name) for pattern in self.blank)
+
+
+class ViewOptions(TypedDict, total=False):
+    """The attributes of a `View` as keyword arguments, for type checkers."""
+
+    title: str
+    about: str
+    deviations: tuple[str | Applied, ...]
+    address: str | None
+    cell: Cell | None
+    decimals: int | None
+    claims: tuple[Claim, ...]
+    diagnosis: Document | None
+    blank: tuple[str, ...]
+    framework: Framework
+    textbook: Working | None
+    next_tokens: tuple[tuple[str, float], ...]
+
+
+def is_shares(line: Given | Line) -> bool:
+    """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
+    if isinstance(line, Given):
+        return False
+    return line.operation.role == "softmax" or line.name.rpartition(".")[2] == "weights"
