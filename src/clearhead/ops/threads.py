@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 MAX_THREADS = 8
 """Threads at most: what they work on comes through one memory."""
@@ -30,7 +32,9 @@ def pool() -> ThreadPoolExecutor:
 
 @cache
 def _pool(_process: int) -> ThreadPoolExecutor:
-    # The threads of a process that forks are not in its child.
+    # The threads of a process that forks are not in its child. Few runs need any, and importing them takes a while.
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(cores(), thread_name_prefix="clearhead")
 
 
