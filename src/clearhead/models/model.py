@@ -18,7 +18,8 @@ from clearhead.line import select_names
 from clearhead.models import budget as memory
 from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.family import Family
-from clearhead.models.inputs import Inputs, Source, inputs_of
+from clearhead.models.inputs import Source, inputs_of
+from clearhead.models.lengths import check_lengths
 from clearhead.models.reading import Reading
 from clearhead.models.replacing import Arrays, Replacement, replaced
 from clearhead.models.tokenizer import Tokenizer
@@ -213,7 +214,7 @@ class Model:
         inputs = inputs_of(self, source)
         working = self.working(padding=inputs.padded, cache=past is not None)
         arrays = {**self.arrays, **inputs.arrays, **({} if past is None else self._past(past))}
-        self.check_length(inputs, arrays)
+        check_lengths(self.spec, arrays)
         if replace:
             working, arrays = replaced(working, arrays, replace, engine=self.engine)
         names = self.kept(keep, working)
@@ -228,23 +229,6 @@ class Model:
         if missing := [name for name in found.values() if name not in past]:
             raise UnknownName(f"past: {missing[0]} was not kept. Trace the beginning with keep=[..., 'cache'].")
         return {given: past[name] for given, name in found.items()}
-
-    def check_length(self, inputs: Inputs, arrays: Arrays) -> None:
-        """Whether the model has a position for each token.
-
-        Raises:
-            ShapeError: it has a table of positions, and the text is longer.
-        """
-        table = arrays.get("embedding.position.weight")
-        if table is None:
-            return
-        before = next((array.shape[-2] for name, array in arrays.items() if name.endswith("past.key")), 0)
-        tokens = inputs.arrays["token"].shape[-1] if "token" in inputs.arrays else inputs.arrays["patch"].shape[-2] + 1
-        if tokens + before > table.shape[0]:
-            max_tokens = table.shape[0]
-            raise ShapeError(
-                f"the model has positions for {max_tokens} tokens, got {tokens + before}. Read the first {max_tokens}."
-            )
 
     def _check_memory(self, working: Working, arrays: Arrays, names: tuple[str, ...], budget: int | None) -> None:
         shapes = working.shapes({each.name: arrays[each.name].shape for each in working.givens})

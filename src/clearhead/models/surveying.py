@@ -18,6 +18,7 @@ from clearhead.inspection.core import Core, core_of
 from clearhead.inspection.request import Wanted
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
 from clearhead.models.inputs import Inputs, Source, inputs_of
+from clearhead.models.lengths import check_lengths
 from clearhead.working import Working
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class _Run:
         self.working = model.working()
         self.weights = model.arrays
         self.kernel = ""
-        model.check_length(inputs, self.weights)
+        check_lengths(model.spec, {**self.weights, **inputs.arrays})
         cut = _cut(self.working, 0)
         self.at = model.hidden[0], self._between(inputs.arrays, model.hidden[0], cut.query, cut.key, cut.value)
 

@@ -1,0 +1,52 @@
+"""How long the texts may be that a model reads: positions that there are, frequencies that hang on the length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from clearhead.errors import ShapeError
+from clearhead.spec import Dynamic, LongRope, Patches, Transformer
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+def check_lengths(spec: Transformer, arrays: Arrays) -> None:
+    """Whether a model has a position for each token, and the same frequencies for all texts of a batch.
+
+    Args:
+        spec: of the model.
+        arrays: its weights, the tokens or patches, and perhaps ``padding`` and a cache.
+
+    Raises:
+        ShapeError: the text is too long, or texts of several lengths would change each other's numbers.
+    """
+    before = next((array.shape[-2] for name, array in arrays.items() if name.endswith("past.key")), 0)
+    tokens = arrays["token"].shape[-1] if "token" in arrays else arrays["patch"].shape[-2] + 1
+    _check_positions(spec, arrays, tokens + before)
+    for block in spec.layers:
+        scaling = None if block.attention.rotary is None else block.attention.rotary.scaling
+        if isinstance(scaling, (Dynamic, LongRope)) and tokens + before > scaling.context:
+            _check_one_length(arrays, scaling, before)
+
+
+def _check_positions(spec: Transformer, arrays: Arrays, tokens: int) -> None:
+    table = arrays.get("embedding.position.weight")
+    if table is None:
+        return
+    embedding = spec.embedding
+    unused = 0 if isinstance(embedding, Patches) or embedding.pad is None else embedding.pad + 1
+    max_tokens = table.shape[0] - unused
+    if tokens > max_tokens:
+        raise ShapeError(f"the model has positions for {max_tokens} tokens, got {tokens}. Read the first {max_tokens}.")
+
+
+def _check_one_length(arrays: Arrays, scaling: Dynamic | LongRope, before: int) -> None:
+    """The frequencies of a text longer than the context of training hang on its length, in Transformers too."""
+    hangs = f"rotary frequencies of this model hang on a text's length beyond {scaling.context} tokens"
+    if "padding" in arrays and len(set(arrays["padding"].sum(-1).tolist())) > 1:
+        raise ShapeError(f"{hangs}, so texts of several lengths are not read as a batch. Read them one by one.")
+    if before and (isinstance(scaling, Dynamic) or before <= scaling.context):
+        raise ShapeError(f"{hangs}, so it cannot go on from a cache of {before}. Read the whole text at once.")
