@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from msgspec.structs import replace
+
 from clearhead.compiled.program import Engine
 from clearhead.errors import CheckpointError
 from clearhead.files import FilePath
@@ -14,6 +16,7 @@ from clearhead.models.families.common import COMMON, FIXED
 from clearhead.models.family import Family
 from clearhead.models.model import Model
 from clearhead.models.reading import Reading, read_spec
+from clearhead.models.scaled import with_scales
 from clearhead.models.weights import Place, locate
 
 
@@ -40,7 +43,9 @@ def load(
     checkpoint = open_checkpoint(path)
     try:
         family = _family(checkpoint, (*families, *FAMILIES))
+        checkpoint, scaled = with_scales(checkpoint, ignore)
         reading, places = account_for(checkpoint, family, ignore)
+        reading = replace(reading, notes=(*scaled, *reading.notes))
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from None
     return Model(checkpoint, family, reading, places, engine=engine)

@@ -16,6 +16,7 @@ from clearhead.models.family import Family
 from clearhead.models.key import At, shown
 from clearhead.models.layout import turned
 from clearhead.models.reading import Reading, Sizes
+from clearhead.models.scaled import Scaled
 from clearhead.models.tensors import Floats, Tensor
 from clearhead.working import Working
 
@@ -70,7 +71,7 @@ def _place(family: Family, checkpoint: Checkpoint, reading: Reading, given: Give
         numbers = _numbers(entry.names[-1], entry.read(At(checkpoint.config)))
         return Place(given, _checked(given, numbers.shape, reading), numbers=numbers)
     tensor, words = found
-    if tensor.kind.name.startswith(("I", "U", "BOOL")):
+    if tensor.kind.name.startswith(("I", "U", "BOOL")) and not isinstance(tensor, Scaled):
         raise CheckpointError(
             f"the checkpoint is quantised: {tensor.name} holds {tensor.kind.name} numbers, which are no weights "
             f"without their scales. Save the checkpoint dequantised, and read that."

@@ -1,0 +1,170 @@
+"""Weights that a checkpoint holds as small numbers with scales beside them, where the scales alone define the weights.
+
+Block fp8 (``weight_scale_inv``), fp8 and int8 of compressed-tensors (``weight_scale``), int8 of bitsandbytes (``SCB``).
+What such checkpoints say of activations is for kernels that multiply small numbers; here products are of the weights
+that the numbers stand for, in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.errors import CheckpointError
+from clearhead.models.checkpoint import Checkpoint
+from clearhead.models.key import shown
+from clearhead.models.tensors import Floats, Tensor
+
+EIGHT = ("F8_E4M3", "F8_E5M2", "I8")
+"""The types of numbers that are read with scales."""
+
+
+class Scheme(Struct, frozen=True):
+    """How one kind of quantisation is stored.
+
+    Attributes:
+        scale: how the name of the array with the scales ends, in the place of ``weight``.
+        divide: what the scales are divided by.
+        entries: what ``quantization_config`` may say: of entries with values, only these.
+        idle: how the names of arrays end that change no weight.
+    """
+
+    scale: str
+    divide: float
+    entries: Mapping[str, tuple[Any, ...] | None]
+    idle: tuple[str, ...] = ()
+
+
+SCHEMES: dict[str, Scheme] = {
+    "fp8": Scheme(
+        "weight_scale_inv",
+        1.0,
+        {
+            "activation_scheme": ("dynamic",), "fmt": ("e4m3", None), "weight_block_size": None, "scale_fmt": None,
+            "modules_to_not_convert": None, "dequantize": (False, None),
+        },
+    ),
+    "compressed-tensors": Scheme(
+        "weight_scale",
+        1.0,
+        {
+            "format": ("float-quantized", "int-quantized", "naive-quantized"), "config_groups": None, "ignore": None,
+            "quantization_status": None, "global_compression_ratio": None, "kv_cache_scheme": (None,),
+            "sparsity_config": ({}, None), "transform_config": ({}, None), "version": None,
+        },
+        ("input_scale", "weight_zero_point"),
+    ),
+    "bitsandbytes": Scheme(
+        "SCB",
+        127.0,
+        {
+            "load_in_8bit": (True,), "load_in_4bit": (False, None), "_load_in_8bit": None, "_load_in_4bit": None,
+            "llm_int8_threshold": None, "llm_int8_skip_modules": None, "llm_int8_has_fp16_weight": None,
+            "llm_int8_enable_fp32_cpu_offload": None, "bnb_4bit_compute_dtype": None, "bnb_4bit_quant_storage": None,
+            "bnb_4bit_quant_type": None, "bnb_4bit_use_double_quant": None,
+        },
+        ("weight_format",),
+    ),
+}  # fmt: skip
+"""The kinds that are read, by ``quant_method``."""
+
+
+class Scaled(Tensor, frozen=True, eq=False):
+    """An array of small numbers (row, column), each block of which has a scale in another array.
+
+    Attributes:
+        scales: one for each block, along rows and columns.
+        block: rows and columns of a block; the last ones may be smaller.
+        divide: what scales are divided by.
+    """
+
+    scales: Tensor
+    block: tuple[int, int]
+    divide: float = 1.0
+
+    def array(self) -> Floats:
+        """The numbers times their scales."""
+        (rows, columns), (height, width) = self.shape, self.block
+        numbers = self.kind.widen(self.stored).reshape(self.shape).astype(np.float32)
+        scales = self.scales.array().astype(np.float32).reshape(-(-rows // height), -(-columns // width))
+        scales = scales / np.float32(self.divide)
+        return numbers * np.repeat(np.repeat(scales, height, 0)[:rows], width, 1)[:, :columns]
+
+
+def with_scales(checkpoint: Checkpoint, ignore: Collection[str] = ()) -> tuple[Checkpoint, tuple[str, ...]]:
+    """A checkpoint whose quantised weights are read with their scales, and notes on it; others as they are.
+
+    Raises:
+        CheckpointError: the quantisation is of a kind that is read, and says or holds something that is not known.
+    """
+    stated = checkpoint.config.get("quantization_config")
+    method = stated.get("quant_method") if isinstance(stated, Mapping) else None
+    scheme = SCHEMES.get(method) if isinstance(method, str) else None
+    if scheme is None or not isinstance(stated, Mapping) or "quantization_config" in ignore:
+        return checkpoint, ()
+    _check_stated(stated, scheme)
+    tensors = dict(checkpoint.tensors)
+    for name in checkpoint.tensors:
+        if not name.endswith(f".{scheme.scale}"):
+            continue
+        stem = name.removesuffix(scheme.scale)
+        weight = tensors.get(f"{stem}weight")
+        if weight is None or weight.kind.name not in EIGHT or len(weight.shape) != 2:
+            raise CheckpointError(f"the checkpoint is quantised, and {name[:120]} has no weight of 8 bits beside it.")
+        tensors[weight.name] = _scaled(weight, tensors.pop(name), stated.get("weight_block_size"), scheme)
+        for idle in scheme.idle:
+            _check_idle(tensors.pop(f"{stem}{idle}", None))
+    config = {name: value for name, value in checkpoint.config.items() if name != "quantization_config"}
+    note = f"Weights are quantised ({method}) and read with their scales, as float32; activations are not quantised."
+    return replace(checkpoint, config=config, tensors=tensors), (note,)
+
+
+def _scaled(weight: Tensor, scales: Tensor, block: Any, scheme: Scheme) -> Scaled:
+    """A weight with its scales: one for each block, row, group within a row, or for all."""
+    rows, columns = weight.shape
+    groups = scales.shape[1] if len(scales.shape) == 2 and scales.shape[0] == rows else 1
+    if isinstance(block, Sequence) and len(block) == 2 and all(isinstance(each, int) and each > 0 for each in block):
+        size = block[0], block[1]
+        fits = scales.shape == (-(-rows // size[0]), -(-columns // size[1]))
+    elif scales.shape in ((), (1,), (1, 1)):
+        size, fits = (rows, columns), block is None
+    else:
+        size = 1, columns // max(groups, 1)
+        fits = block is None and scales.shape in ((rows,), (rows, groups)) and groups * size[1] == columns
+    if not fits:
+        raise CheckpointError(
+            f"the checkpoint is quantised, and {scales.name[:120]} of shape {scales.shape} does not scale a weight of "
+            f"({rows}, {columns}) in blocks of {shown(block)}."
+        )
+    return Scaled(
+        weight.name, weight.kind, weight.shape, weight.stored, scales=scales, block=size, divide=scheme.divide
+    )
+
+
+def _check_stated(stated: Mapping[str, Any], scheme: Scheme) -> None:
+    for name, value in stated.items():
+        allowed = scheme.entries.get(name, ())
+        if name != "quant_method" and allowed is not None and value not in allowed:
+            raise CheckpointError(
+                f"the checkpoint is quantised, and quantization_config.{name[:60]} = {shown(value)} is not known."
+            )
+    groups = stated.get("config_groups")
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if not isinstance(weights, Mapping) or weights.get("num_bits") != 8 or weights.get("symmetric") is not True:
+            raise CheckpointError(
+                f"the checkpoint is quantised, and of config_groups only symmetric weights of 8 bits are read, not "
+                f"{shown(weights)}."
+            )
+
+
+def _check_idle(tensor: Tensor | None) -> None:
+    """Of zero points only zeros change nothing."""
+    if tensor is not None and tensor.name.endswith("zero_point") and np.any(tensor.array()):
+        raise CheckpointError(
+            f"the checkpoint is quantised, and {tensor.name[:120]} has zero points, which are not read."
+        )
