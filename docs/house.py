@@ -6,12 +6,15 @@ import ast
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from textwrap import wrap
+from textwrap import shorten, wrap
 from typing import NamedTuple
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "clearhead"
 
-BOX, GAP, LINE, ROW = 176, 18, 13, 40
+DOOR = "doors"
+"""The one file that reaches upward, when a method is called; it has no place in the order."""
+
+BOX, GAP, LINE, ROW = 190, 16, 13, 40
 """The width of a room, the space beside it, the height of a line of its text, and the space below a row."""
 
 STYLE = """
@@ -35,7 +38,7 @@ class Room(NamedTuple):
     def lines(self) -> list[tuple[str, str]]:
         """The lines of text in its box, each with its style."""
         inside = wrap(", ".join(self.inside), 34)
-        return [("name", self.name), *(("", each) for each in wrap(self.purpose, 31)), *(("inside", x) for x in inside)]
+        return [("name", self.name), *(("", each) for each in wrap(self.purpose, 29)), *(("inside", x) for x in inside)]
 
 
 def rooms() -> dict[str, Room]:
@@ -45,19 +48,22 @@ def rooms() -> dict[str, Room]:
         if path.is_dir() and (path / "__init__.py").exists():
             folders = sorted(each.name for each in path.iterdir() if each.is_dir() and list(each.glob("*.py")))
             found[path.name] = Room(path.name, _purpose(path / "__init__.py"), tuple(folders))
-        elif path.suffix == ".py" and not path.stem.startswith("__"):
+        elif path.suffix == ".py" and not path.stem.startswith("__") and path.stem != DOOR:
             found[path.stem] = Room(path.stem, _purpose(path), ())
     return found
 
 
 def _purpose(path: Path) -> str:
-    """The first sentence of a module's docstring, up to a colon."""
+    """The first sentence of a module's docstring, without the name that a colon may end."""
     text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-    return text.split("\n\n")[0].replace("\n", " ").split(":")[0].split(". ")[0].rstrip(".")
+    sentence = text.split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".")
+    name, colon, rest = sentence.partition(": ")
+    purpose = rest if colon and len(name.split()) <= 3 else sentence
+    return shorten(purpose[:1].upper() + purpose[1:], 84, placeholder=" ...")
 
 
 def imports(names: Iterable[str]) -> dict[str, set[str]]:
-    """Which rooms each room imports when it is loaded."""
+    """Which rooms each room imports, in functions too."""
     found: dict[str, set[str]] = {name: set() for name in names}
     for path in SOURCE.rglob("*.py"):
         room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
@@ -67,13 +73,19 @@ def imports(names: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _imported(path: Path) -> set[str]:
-    """The rooms that a module imports at its top."""
+    """The rooms that a module imports, but for those that only type checkers read."""
     found = set()
-    for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("clearhead"):
+    tree = ast.parse(path.read_text("utf-8"))
+    unread = {id(each) for node in ast.walk(tree) if _is_for_types(node) for each in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in unread and (node.module or "").startswith("clearhead"):
             parts = str(node.module).split(".")[1:]
             found |= {parts[0]} if parts else {alias.name for alias in node.names}
     return found
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def nearest(imported: Mapping[str, set[str]]) -> dict[str, set[str]]:

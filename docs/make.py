@@ -18,9 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def documents() -> dict[str, str]:
     """The generated documents by their path; tests compare them."""
+    from house import picture
+
     return {
         "docs/reference/cli.md": cli_reference(),
         "docs/pictures/weights.svg": terminal("show", "soccer", "weights"),
+        "docs/pictures/house.svg": picture(),
     }
 
 
@@ -91,6 +94,5 @@ def pictures() -> dict[str, str | bytes]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     for path, content in (pictures() if "--pictures" in sys.argv else documents()).items():
         (ROOT / path).write_bytes(content if isinstance(content, bytes) else content.encode())
