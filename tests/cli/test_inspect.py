@@ -54,7 +54,7 @@ def test_an_interruption_is_told(tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_done_is_said(arguments, said):
-    """Before anything is worked out."""
+    """Before anything is computed."""
     assert said in run(*arguments, typed="A cat.", code=2).output
 
 

@@ -108,7 +108,7 @@ def test_check_exits_1_at_a_difference_and_0_without():
 
 
 def test_check_says_why_numbers_differ():
-    """The notebook's two visible faults are named below the differences, in text and JSON, unless told not to."""
+    """The notebook's two visible faults are named below the differences, in text and JSON, unless turned off."""
     assert "with softmax-over-queries and norm-over-matrix" in " ".join(run("check", "soccer", code=1).output.split())
     data = json.loads(run("check", "soccer", "--as", "json", code=1).output, parse_constant=pytest.fail)
     assert data["diagnosis"]["verdict"] == "explained"
@@ -118,7 +118,7 @@ def test_check_says_why_numbers_differ():
 
 
 def test_check_takes_claims_from_another_file(mine, tmp_path):
-    """--claims replaces the problem's own, and the difference is told in JSON too."""
+    """--claims replaces the problem's own, and the difference is in the JSON too."""
     claims = tmp_path / "claims.toml"
     claims.write_text('format = 1\n[[claims]]\nline = "head@1"\nvalues = [[2.0], ["?"], [2.5]]\n')
     data = json.loads(run("check", mine, "--claims", claims, "--as", "json", code=1).output)
@@ -139,14 +139,14 @@ def test_deviations_are_listed_and_told():
     listed = [line.split()[0] for line in run("deviations").output.splitlines() if line.startswith("  ")]
     assert listed == list(DEVIATIONS)
     for id, each in DEVIATIONS.items():
-        told = " ".join(run("deviations", id, env={"COLUMNS": "2000"}).output.split())
+        shown = " ".join(run("deviations", id, env={"COLUMNS": "2000"}).output.split())
         for said in (each.does, each.invisible, each.remedy, each.seen):
-            assert " ".join(said.split()) in told
+            assert " ".join(said.split()) in shown
     assert "Did you mean" in run("deviations", "softmax-over-query", code=2).stderr
 
 
 def test_new_writes_a_problem_that_runs(tmp_path):
-    """The starter can be read, shown and checked as it is; it is not overwritten unless told."""
+    """The starter can be read, shown and checked as it is; it is not overwritten without --force."""
     path = tmp_path / "fresh.toml"
     run("new", path)
     assert isinstance(read_problem(path), Problem)

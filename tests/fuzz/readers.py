@@ -116,7 +116,7 @@ DEVIATED = tuple(map(read_problem, ("soccer", "grouped-query", "decoder-block"))
 
 
 def use_deviations(data: bytes, folder: Path) -> None:
-    """Deviations as the command line takes them, one a line: the problem of the first letter, worked out with them."""
+    """Deviations as the command line takes them, one a line, applied to the problem that the first byte chooses."""
     problem = DEVIATED[data[0] % len(DEVIATED)] if data else DEVIATED[0]
     working = deviate(problem.textbook(), *data[1:].decode("utf-8", "surrogateescape").split("\n"))
     list(map(str, working.run({given.name: problem.arrays[given.name] for given in working.givens}).notes))

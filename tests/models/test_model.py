@@ -5,7 +5,7 @@ import pytest
 
 from clearhead import Family, UnknownName, load
 from clearhead.errors import CheckpointError, ShapeError
-from clearhead.models.budget import told
+from clearhead.models.budget import in_words
 from clearhead.models.inputs import patches
 
 from ..rounding import assert_rounded, expected
@@ -163,7 +163,7 @@ def test_memory_is_told_before_it_is_spent(tiny):
         tiny.trace(IDS * 2, keep="*", budget=60_000)
     with pytest.raises(CheckpointError, match="Nothing smaller fits"):
         tiny.trace(IDS, budget=10)
-    assert (told(5), told(1_500_000_000)) == ("5 bytes", "1.5 GB")
+    assert (in_words(5), in_words(1_500_000_000)) == ("5 bytes", "1.5 GB")
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def wrong_types():
         "block.attention.bias": ('bias = ["query"]', (a_text, '["q"]', "[1]")),
         "block.attention.rotary.layout": ('layout = "half"', (a_number, "true", '"whole"')),
         "block.norm.gain": ("gain = true", (a_text, "1", a_list)),
-        "block.mlp.activation": ('activation = "relu"', (a_number, "true", '"tanh"')),
+        "block.mlp.activation": ('activation = "relu"', (a_number, "true", '"softsign"')),
         "block.positions.kind": ('kind = "given"', (a_number, '"learned"')),
         "claims[0].line": ('line = "weights@2"', (a_number, "true", a_list)),
         "claims[1].cell": ("cell = [1, 3]", (a_number, a_text, "[1.0, 3.0]", '["1", "3"]', "[true, true]", "{ }")),
@@ -155,7 +155,7 @@ def wrong_specs():
         ("heads = 2\nmemory = true", "memory"),
         ("heads = 2\noutput = false", r"arrays has no use for 'attention.output.weight'"),
         ("heads = 3", "arrays: attention.query.weight expects"),
-        ("heads = 4611686018427387904", "attention.query.weight expects"),
+        ("heads = 4611686018427387904", "Attention heads expects a finite number"),
         ("heads = 9223372036854775808", "block.attention.heads expects a whole number of at most 64 bits"),
         (f"heads = 0x{'f' * 5000}", "block.attention.heads"),
         ("heads = 2\nkv_heads = 1", "arrays: attention.key.weight expects"),
@@ -209,7 +209,7 @@ def wrong_parts():
         (put(tokens, f"{tokens}\ngiven = [1]"), r"given\[0\] expects a text, got 1"),
         (put(tokens, f'{tokens}\ngiven = "query"'), "given expects a list"),
         (put(tokens, f'{tokens}\ngiven = ["attention.weights"]'), "arrays has no use for"),
-        (put(tokens, f'{tokens}\ngiven = ["mlp.norm"]'), "given leaves nothing to work out"),
+        (put(tokens, f'{tokens}\ngiven = ["mlp.norm"]'), "given leaves nothing to compute"),
         (put(tokens, f'{tokens}\ngiven = ["output"]'), "attention.output or mlp.output"),
     ]  # fmt: skip
 

@@ -110,7 +110,7 @@ def test_a_working_can_be_entered():
 
 
 def test_masked_scores_may_be_given():
-    """Where scores are given, minus infinity is a number like any other: it bars a cell."""
+    """Where scores are given, minus infinity is a number like any other: it masks a cell."""
     arrays = {"scaled": [[[0, -np.inf], [0, 0]]], "value": [[[1, 2, 3], [5, 4, 9]]]}
     entered = problem(given=("scaled", "value"), arrays=arrays)
     assert entered.trace().numpy("head@1").tolist() == [[1, 2, 3], [3, 3, 6]]

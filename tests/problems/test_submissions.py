@@ -89,7 +89,7 @@ BROKEN = {
     "other.csv": ("a,b\n1,2\n", "expects columns with the headings line, row, column, value"),
     "row.csv": ("line,row,column,value\nhead@1,0,1,2.0\n", "row 2: row expects a whole number from 1, got '0'"),
     "far.csv": ("line,row,column,value\nhead@1,9,1,2.0\n", "'head@1': has 3 x 2 numbers, none at [9, 1]"),
-    "nohead.csv": ("line,row,column,value\nhead,1,1,2.0\n", "tell head, row and column of each"),
+    "nohead.csv": ("line,row,column,value\nhead,1,1,2.0\n", "give head, row and column of each"),
     "latin.csv": ("line;row;column;value\nhéad;1;1;2\n".encode("latin-1"), "is not UTF-8 text"),
     "noise.npz": (b"PK\x03\x04noise", "this is not an .npz file of plain arrays"),
     "bare.toml": ("[[claims]]", "format is missing"),

@@ -82,7 +82,7 @@ def test_a_body_that_does_not_arrive_is_given_up(app, monkeypatch):
     ids=["before", "within", "after"],
 )
 def test_a_client_that_leaves_is_no_error(app, messages):
-    """Whether it leaves before its request has arrived, within it, or while it is worked on."""
+    """Whether it leaves before its request has arrived, within it, or while its answer is computed."""
     anyio.run(ask, app, "/diagnosis", *messages)
 
 

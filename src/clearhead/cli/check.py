@@ -54,7 +54,7 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
 @command("clearhead deviations softmax-over-queries")
 @click.argument("id", shell_complete=typed.complete_deviation, required=False)
 def deviations(id: str | None) -> None:
-    """List the deviations, or tell all about one.
+    """List the deviations, or show all that is known of one.
 
     A deviation is a known way to get other numbers: a mistake, a convention that others follow, or rounding. What
     --deviate takes, and what check looks for.
@@ -69,8 +69,8 @@ def deviations(id: str | None) -> None:
                 say(f"  {each.id:<34}{each.kind}")
         return
     each = deviation(id)
-    told = [("", f"{each.id} ({each.kind})"), ("", each.does), ("Cannot be seen: ", each.invisible)]
-    told += [("To mend it: ", each.remedy), ("Seen: ", each.seen)]
-    told += [(f"Parameter {each.name}: ", f"{each.about}.") for each in each.parameters]
-    for lead, text in told:
+    known = [("", f"{each.id} ({each.kind})"), ("", each.does), ("Cannot be seen: ", each.invisible)]
+    known += [("To mend it: ", each.remedy), ("Seen: ", each.seen)]
+    known += [(f"Parameter {each.name}: ", f"{each.about}.") for each in each.parameters]
+    for lead, text in known:
         print_text(click.wrap_text(lead + text, width(), subsequent_indent="  " if lead else ""))

@@ -44,7 +44,7 @@ def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 @click.argument("text_file", metavar="TEXT-FILE", type=click.Path(allow_dash=True))
 @click.option("-o", "--output", "outputs", type=click.Path(), multiple=True, help=".html, .csv, .parquet; repeatable.")
 @click.option("--layers", metavar="LAYERS", callback=_layers, help="Only these, counted from 0: 0,4-7.")
-@click.option("--first", type=click.IntRange(1), help="Read only so many of the first tokens.")
+@click.option("--first", type=click.IntRange(1), help="Read only this many of the first tokens.")
 @click.option("--by", type=click.Choice(["head", "token"]), default="head", show_default=True, help="A row of a table.")
 def inspect(
     checkpoint: str,
@@ -59,7 +59,7 @@ def inspect(
     TEXT-FILE is a file in UTF-8, or - for what comes in. No weights are stored: memory grows linearly with the tokens.
     The report (.html) shows entropy, sinks, distances and the strongest pairs of each head, and what each token
     receives; tables (.csv, .parquet) have the numbers. Ctrl-C ends it: what is done is written, and what is missing is
-    told; the exit code is then 130.
+    listed; the exit code is then 130.
     """
     from clearhead.inspection.report.files import check
     from clearhead.inspection.report.summary import summary, told

@@ -35,7 +35,7 @@ PANGRAM = "The quick brown fox jumps over the lazy dog."
 @click.option("--cell", metavar="I,J", callback=typed.cell, help="Work out one cell of what is shown, counted from 0.")
 @options.decimals
 @click.option("-o", "--output", "outputs", type=click.Path(), multiple=True, help="Write it to a file; repeatable.")
-@click.option("--top", type=click.IntRange(1, 50), default=5, show_default=True, help="How many next tokens to tell.")
+@click.option("--top", type=click.IntRange(1, 50), default=5, show_default=True, help="How many next tokens to show.")
 def trace(
     checkpoint: str,
     text: str | None,
@@ -100,7 +100,7 @@ def _results(model: Model) -> tuple[str, ...]:
 
 def _summary(model: Model, worked: Trace, top: int) -> list[str]:
     """What was read, what is kept, and what would come next."""
-    from clearhead.models.budget import told
+    from clearhead.models.budget import in_words
 
     tokens = worked.tokens or ()
     shown = " ".join(f"[{token}]" for token in tokens[:MAX_TOKENS_SHOWN])
@@ -110,7 +110,7 @@ def _summary(model: Model, worked: Trace, top: int) -> list[str]:
     lines = [
         f"{model.path.name}: {model.family.name}, {sizes.layers} layers, {sizes.heads} heads",
         f"{len(tokens)} tokens: {shown}{more}",
-        f"{len(worked)} arrays are kept, {told(size)}.",
+        f"{len(worked)} arrays are kept, {in_words(size)}.",
         *model.notes,
     ]
     if guesses := _expected(model, worked, top):

@@ -12,20 +12,20 @@ WIDTH = 30
 
 @contextmanager
 def progress_bar(label: str, file: TextIO) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, gone when it ends; elsewhere nothing. Gives what is told the share that is done, 0 to 1."""
+    """A bar on a terminal, gone when it ends; elsewhere nothing. Yields what takes the share that is done, 0 to 1."""
     if not file.isatty():
         yield lambda _: None
         return
     left = TimeLeft(time.monotonic)
 
-    def tell(share: float) -> None:
+    def report(share: float) -> None:
         full = round(share * WIDTH)
         file.write(f"\r{label}  [{'#' * full}{'-' * (WIDTH - full)}]  {share:4.0%}  {left(share):<16}")
         file.flush()
 
     try:
-        tell(0.0)
-        yield tell
+        report(0.0)
+        yield report
     finally:
         file.write("\r\x1b[K")
         file.flush()

@@ -10,7 +10,7 @@ from clearhead.axes import Shape
 from clearhead.errors import CheckpointError
 
 BYTES = 4
-"""Of a number: all is worked out in float32."""
+"""Of a number: models compute in float32."""
 
 
 def free_memory() -> int:
@@ -30,7 +30,7 @@ def size_of(names: Iterable[str], shapes: Mapping[str, Shape]) -> int:
     return sum(BYTES * math.prod(shapes[name]) for name in names)
 
 
-def told(size: int) -> str:
+def in_words(size: int) -> str:
     """A size to read: ``1.5 GB``."""
     for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
         if size >= 10**power:
@@ -48,5 +48,5 @@ def check(needed: int, budget: int, fits: str | None) -> None:
         return
     remedy = f"This would fit: keep={fits}." if fits else "Nothing smaller fits; read fewer tokens."
     raise CheckpointError(
-        f"This trace would take {told(needed)}, and {told(budget)} may be spent. {remedy} Or raise budget=."
+        f"This trace would take {in_words(needed)}, and {in_words(budget)} may be spent. {remedy} Or raise budget=."
     )

@@ -96,7 +96,7 @@ class _Reader:
         return CheckpointError(f"{self._path}: at byte {self._at}: expects {expected}, got {got}. Fetch it again.")
 
     def _take(self, size: int) -> int:
-        """Moves on by so many bytes; returns where they begin."""
+        """Moves on by ``size`` bytes; returns where they begin."""
         if size > len(self._data) - self._at:
             raise self._wrong(f"{size} more bytes", f"the end of the file after {len(self._data) - self._at}")
         start, self._at = self._at, self._at + size

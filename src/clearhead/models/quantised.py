@@ -107,7 +107,7 @@ def _quantised(name: str, values: int, size: int, unpack: Callable[[Blocks], Flo
         out = np.empty((len(blocks), values), np.float32)
 
         def some(span: slice) -> None:
-            # Whatever a damaged scale comes to is not finite, which the lines that are worked out with it show.
+            # A damaged scale gives NaN or infinity, which the lines computed with it show.
             with np.errstate(over="ignore", invalid="ignore"):
                 out[span] = unpack(blocks[span]).reshape(-1, values)
 

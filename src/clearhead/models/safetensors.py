@@ -106,9 +106,9 @@ def _check_cover(path: Path, entries: dict[str, _Entry], size: int) -> None:
     for name, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):
         start, stop = entry.data_offsets
         if start != end or stop < start:
-            told = "overlaps" if start < end else "leaves a gap behind"
+            fault = "overlaps" if start < end else "leaves a gap behind"
             raise CheckpointError(
-                f"{path}: {name[:80]} at bytes {start} to {stop} {told} {before}, which ends at {end}."
+                f"{path}: {name[:80]} at bytes {start} to {stop} {fault} {before}, which ends at {end}."
             )
         end, before = stop, name[:80]
     if end != size:

@@ -23,7 +23,7 @@ MAX_AXES = 8
 
 
 class Kind(Struct, frozen=True):
-    """A type of number as it is stored: so many values in so many bytes, and how they are widened.
+    """A type of number as it is stored: ``values`` numbers in ``bytes`` bytes, and how they are widened.
 
     ``widen`` takes the bytes of whole blocks and gives their values in order, one axis.
     """

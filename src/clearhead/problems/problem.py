@@ -59,7 +59,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         with part("given"):
             textbook = self.textbook()
         if not textbook.lines:
-            raise ProblemError("given leaves nothing to work out. Enter the working at earlier lines.")
+            raise ProblemError("given leaves nothing to compute. Enter the working at earlier lines.")
         force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays))
         lines = _shapes("arrays", textbook, self.arrays)
         _check_tokens(self.tokens, lines)
@@ -176,18 +176,18 @@ _KIND_REMEDIES = {
 
 
 def _check_finite(path: str, given: Given, array: NumpyArray) -> None:
-    """Minus infinity may stand where scores do, and bars a cell; no other number may be anything but finite."""
+    """Minus infinity may stand where scores do, and masks a cell; no other number may be anything but finite."""
     masked = given.axes[-2:] == ("query", "key")
     wrong = ~np.isfinite(array) & ~((array == -np.inf) & masked)
     if wrong.any():
         cell = tuple(np.argwhere(wrong)[0])
         place = path + "".join(f"[{index}]" for index in cell)
-        also = " or -inf, which bars a cell" if masked else ""
+        also = " or -inf, which masks a cell" if masked else ""
         raise ProblemError(f"{place} expects a finite number{also}; got {array[cell]}. Change this number.")
 
 
 def _check_tokens(tokens: tuple[str, ...], lines: Lines) -> None:
-    """Makes sure that there is a name for each token that asks; the last line that has these tells how many."""
+    """Makes sure that there is a name for each query token; the last line that has these says how many."""
     if not tokens:
         return
     found = [

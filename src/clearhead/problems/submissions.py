@@ -139,7 +139,7 @@ _CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 
 
 def _of_npz(content: bytes, shape: Shapes) -> Iterator[Claim]:
-    """A claim for each array, as precise as its type can tell."""
+    """A claim for each array, as precise as its type is."""
     try:
         archive = Archive(BytesIO(content), max_bytes=MAX_ARCHIVE_BYTES)
     except ValueError as error:
@@ -168,7 +168,7 @@ def _as_claimed(got: Shape, wanted: Shape) -> Shape:
 
 
 def _of_csv(content: bytes, shape: Shapes) -> Iterator[Claim]:
-    """A claim for each line, and for each head where these are told."""
+    """A claim for each line, and for each head where heads are given."""
     rows = rows_of(content)
     if not _is_long(rows):
         raise ProblemError(
@@ -197,15 +197,15 @@ def _long(rows: Rows, shape: Shapes) -> Iterator[Claim]:
     cells: dict[str, dict[tuple[int, ...], str]] = {}
     for number, row in enumerate(rows[1:], start=2):
         with part(f"row {number}"):
-            told = {name: text.strip() for name, text in zip(headings, row, strict=False) if name in _COLUMNS}
-            if not any(told.values()):
+            given = {name: text.strip() for name, text in zip(headings, row, strict=False) if name in _COLUMNS}
+            if not any(given.values()):
                 continue
-            address = told.get("line", "") + (f"@{told['head']}" if told.get("head") else "")
-            place = tuple(_whole(name, told[name]) for name in ("row", "column") if told.get(name))
+            address = given.get("line", "") + (f"@{given['head']}" if given.get("head") else "")
+            place = tuple(_whole(name, given[name]) for name in ("row", "column") if given.get(name))
             mine = cells.setdefault(address, {})
             if place in mine:
                 raise ProblemError(f"{address} {list(place)} is there twice. Keep one.")
-            mine[place] = told.get("value", "") or UNCLAIMED
+            mine[place] = given.get("value", "") or UNCLAIMED
     for address, mine in cells.items():
         with part(quote(address)):
             yield Claim(address, _filled(mine, shape(address)))
@@ -223,7 +223,7 @@ def _filled(cells: Mapping[tuple[int, ...], str], shape: Shape) -> Written:
     for place, number in cells.items():
         at = (1,) * (len(shape) - len(place)) + place if shape[:1] == (1,) else place
         if len(at) != len(shape):
-            raise ProblemError(f"has {_sizes(shape)} numbers; tell head, row and column of each, not {list(place)}.")
+            raise ProblemError(f"has {_sizes(shape)} numbers; give head, row and column of each, not {list(place)}.")
         if any(index > size for index, size in zip(at, shape, strict=True)):
             raise ProblemError(f"has {_sizes(shape)} numbers, none at {list(place)}.")
         whole[tuple(index - 1 for index in at)] = number

@@ -52,7 +52,7 @@ class Archive:
     @staticmethod
     def _check_directory(file: IO[bytes]) -> None:
         """Bounds what the archive says of its entries, all of which zipfile reads at once."""
-        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # noqa: SLF001 - no public name tells it before
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # noqa: SLF001 - no public name has it before
         if end and end[5] > MAX_DIRECTORY_BYTES:
             raise ValueError(f"what it says of its entries has {end[5]} bytes; at most {MAX_DIRECTORY_BYTES} are read")
 

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 class Workers:
-    """So many processes at once, in each of which a call may take so many seconds from when its turn comes.
+    """Up to ``at_once`` processes, in each of which a call may take ``seconds`` from when its turn comes.
 
     Threads would not do: one that computes cannot be ended.
     """

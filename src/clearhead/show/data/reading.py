@@ -173,7 +173,7 @@ def _parameter(value: Parameter) -> Any:
 
 
 def _check_parameters(line: Line, operation: Operation) -> None:
-    """Makes sure that the operation can be stated with these parameters, for so many operands."""
+    """Makes sure that the operation can be stated with these parameters and this number of operands."""
     fault = f"{line.name[:100]}: {operation.name}"
     if {name for name, _ in line.parameters} != set(operation.parameters):
         raise ProblemError(f"{fault} takes the parameters {', '.join(operation.parameters) or 'none'}.")
@@ -204,7 +204,7 @@ def _trace(data: TraceData, working: Working, arrays: Mapping[str, Array], flags
 
 
 def _shapes(working: Working, known: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The shape of every line by the shapes of the given arrays; where some are not there, of all that can be told."""
+    """The shape of every line by those of the given arrays; where some are missing, those that follow."""
     given = [each.name for each in working.givens]
     try:
         if all(name in known for name in given):
