@@ -44,8 +44,8 @@ def test_a_link_in_the_draft_s_place_is_not_followed(tmp_path, monkeypatch):
     """Whoever guesses the name of a draft and plants a link there gets an error, and the link's target stays."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"old")
-    monkeypatch.setattr("clearhead.files.secrets.token_hex", lambda _: "guessed")
-    (tmp_path / ".clearhead-guessed.tmp").symlink_to(victim)
+    monkeypatch.setattr("clearhead.files.os.urandom", lambda _: b"guessed")
+    (tmp_path / f".clearhead-{b'guessed'.hex()}.tmp").symlink_to(victim)
     with pytest.raises(FileError, match=r"mine\.bin: the file cannot be written"):
         put(tmp_path / "mine.bin")
     assert victim.read_bytes() == b"old"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
@@ -116,7 +115,7 @@ def _draft(path: FilePath) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     before = _replaceable(target)
     # A name that nobody can guess, so that nobody can put a link there and no two writers meet.
-    draft = target.with_name(f".clearhead-{secrets.token_hex(8)}.tmp")
+    draft = target.with_name(f".clearhead-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _PRIVATE | _BINARY
     descriptor = os.open(draft, flags, 0o666 if before is None else 0o600)
     try:
