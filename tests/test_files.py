@@ -1,6 +1,7 @@
 """Files are read only where they are files, and are there in whole or not at all."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import clearhead
 from clearhead.errors import FileError
 from clearhead.files import open_regular, read_bounded, replacing
 
@@ -176,3 +178,28 @@ def test_a_full_disk_is_reported(tmp_path):
         fill_the_disk(tmp_path / "mine.bin")
     assert isinstance(caught.value, OSError)
     assert list(tmp_path.iterdir()) == []
+
+
+OWN = {
+    "files.py": "the one place",
+    "cli/ending.py": "standard streams",
+    "cli/problems.py": "a function of problems/files.py",
+    "compiled/simd.py": "the package's own code",
+    "inspection/report/page/assemble.py": "the package's own files",
+    "models/budget.py": "what Linux says of memory",
+    "problems/files.py": "the package's own files, and a function of its own",
+    "show/data/archive.py": "an entry of an archive in memory",
+    "show/page/assemble.py": "the package's own files",
+    "web/server.py": "the package's own files",
+}
+"""The modules that open files or have a name like it, and what they open."""
+
+
+def test_files_are_opened_in_one_place():
+    """No other module opens what a user names, to read or to write."""
+    package = Path(clearhead.__file__).parent
+    opens = re.compile(r"\b(open|read_text|read_bytes|write_text|write_bytes|fdopen)\(")
+    found = {
+        path.relative_to(package).as_posix() for path in package.rglob("*.py") if opens.search(path.read_text("utf-8"))
+    }
+    assert found <= OWN.keys()
