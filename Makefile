@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test fuzz lint format bench docs pictures deviations families clean
+.PHONY: demo test dist-check fuzz lint format bench docs pictures deviations families clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -23,6 +23,22 @@ demo: $(VENV)/core
 
 test: $(VENV)/test $(VENV)/debian $(CACHE)/node/node_modules $(CACHE)/checkpoints
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+# Wheel and sdist: built, looked into, installed in a clean environment; the sdist passes those of its own tests that
+# need nothing but Python packages.
+DIST := out/dist
+DIST_TESTS := tests/expr tests/spec tests/problems tests/check/compare tests/cli/test_show.py \
+  $(addprefix tests/test_,axes.py brief.py claim.py errors.py extras.py files.py line.py public_names.py trace.py working.py)
+dist-check: $(VENV)/test
+	rm -rf $(DIST)
+	$(BIN)/python -m build --outdir $(DIST) .
+	$(BIN)/python .ci/look_into.py $(DIST)
+	$(PYTHON) -m venv $(DIST)/clean
+	$(DIST)/clean/bin/python -m pip install --quiet --disable-pip-version-check $(DIST)/*.whl
+	cd $(DIST) && clean/bin/clearhead check soccer > soccer.txt; [ $$? = 1 ]
+	cd $(DIST) && clean/bin/python -W error -c "import clearhead as c; [getattr(c, name) for name in c.__all__]"
+	tar -xzf $(DIST)/*.tar.gz -C $(DIST)
+	cd $(DIST)/clearhead-*/ && PYTHONPATH=src ../../../$(BIN)/python -m pytest -q -n auto $(DIST_TESTS)
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check
@@ -70,7 +86,7 @@ $(VENV)/core: $(VENV)/python pyproject.toml
 	@touch $@
 
 $(VENV)/test: $(VENV)/python pyproject.toml
-	$(PIP) install --editable '.[test]' --group docs
+	$(PIP) install --editable '.[all,gpu]' --group test --group docs
 	@touch $@
 
 $(VENV)/docs: $(VENV)/python pyproject.toml
@@ -102,7 +118,7 @@ $(CACHE)/checkpoints: $(VENV)/python
 	@rm -f $@.new/*.whl $@.new/*.tar.gz && rm -rf $@ && mv $@.new $@
 
 $(VENV)/lint: $(VENV)/python pyproject.toml
-	$(PIP) install --editable '.[lint]'
+	$(PIP) install --editable '.[all]' --group lint
 	@touch $@
 
 clean:

@@ -65,7 +65,7 @@ def test_the_table_is_written_in_whole_or_not_at_all(folder, tmp_path):
     assert "cannot be written" in said
     (tmp_path / "old.csv").write_text("old")
     assert "no such folder" in run("grade", "two-heads", tmp_path / "nobody", "-o", tmp_path / "old.csv", code=2)
-    assert (tmp_path / "old.csv").read_text() == "old"
+    assert (tmp_path / "old.csv").read_text("utf-8") == "old"
 
 
 def test_a_terminal_gets_a_progress_bar(folder, tmp_path):

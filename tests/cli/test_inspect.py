@@ -25,7 +25,9 @@ def test_inspect_tells_and_writes(tmp_path):
     found = run("-", "--layers", "1,3-4", "-o", table, "-o", report, typed="A cat sat on a mat.").stdout.splitlines()
     assert found[0] == "model: bert, 6 layers, 12 heads; 9 tokens"
     assert found[-2:] == [f"Wrote {table}", f"Wrote {report}"]
-    assert [line.split(",")[0] for line in table.read_text().splitlines()[1:]] == ["1"] * 12 + ["3"] * 12 + ["4"] * 12
+    assert [line.split(",")[0] for line in table.read_text("utf-8").splitlines()[1:]] == ["1"] * 12 + ["3"] * 12 + [
+        "4"
+    ] * 12
 
 
 def test_an_interruption_is_told(tmp_path, monkeypatch):
@@ -42,7 +44,7 @@ def test_an_interruption_is_told(tmp_path, monkeypatch):
     table = tmp_path / "x.csv"
     done = run("-", "-o", table, typed="A cat sat on a mat.", code=130)
     assert done.stderr.splitlines()[-1] == "Interrupted. Missing: layers 2, 3, 4, 5."
-    assert len(table.read_text().splitlines()) == 1 + 2 * 12
+    assert len(table.read_text("utf-8").splitlines()) == 1 + 2 * 12
 
 
 @pytest.mark.parametrize(

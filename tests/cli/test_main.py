@@ -154,9 +154,9 @@ def test_new_writes_a_problem_that_runs(tmp_path):
     assert "agree" in run("check", path).output
     path.write_text("mine now")
     assert "exists" in run("new", path, code=2).output
-    assert path.read_text() == "mine now"
+    assert path.read_text("utf-8") == "mine now"
     run("new", path, "--force")
-    assert path.read_text() == run("new", "-").output
+    assert path.read_text("utf-8") == run("new", "-").output
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_trace_writes_files(tmp_path):
     assert "exp(" in found.explain("layers.5.attention.weights@11", 1, 2).numbers
     with pytest.raises(UnknownName, match="was not kept"):
         found.explain("layers.5.attention.query", 0, 1, 2)
-    lines = {each["name"]: each for each in json.loads(data.read_text())["lines"]}
+    lines = {each["name"]: each for each in json.loads(data.read_text("utf-8"))["lines"]}
     assert set(lines) >= {"token", "layers.5.attention.weights", "layers.5.mlp.norm"}
     np.testing.assert_allclose(lines["layers.5.attention.weights"]["values"], weights)
 

@@ -16,10 +16,10 @@ def test_a_sheet_for_students_comes_with_its_key(tmp_path):
     """--blank leaves lines empty, and --key writes the solution beside it, with what was claimed and why it differs."""
     run("export", "soccer", "-o", tmp_path / "sheet.md", "--blank", "weights", "--key")
     sheet, key = (tmp_path / name for name in ("sheet.md", "sheet-key.md"))
-    assert "0.787" not in sheet.read_text()
-    assert "softmax-over-queries" not in sheet.read_text()
-    assert "0.787" in key.read_text()
-    assert "softmax-over-queries" in key.read_text()
+    assert "0.787" not in sheet.read_text("utf-8")
+    assert "softmax-over-queries" not in sheet.read_text("utf-8")
+    assert "0.787" in key.read_text("utf-8")
+    assert "softmax-over-queries" in key.read_text("utf-8")
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])

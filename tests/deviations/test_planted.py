@@ -29,7 +29,7 @@ planted, deviations = of_docs("planted"), of_docs("deviations")
 @cache
 def table():
     """The table on the page: for each deviation, what stands in the column of each kind."""
-    lines = deviations.PAGE.read_text().splitlines()
+    lines = deviations.PAGE.read_text("utf-8").splitlines()
     rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
     return {row[0].strip(): [each.strip() for each in row[1:]] for row in rows if row[0].strip() in DEVIATIONS}
 
@@ -89,7 +89,7 @@ def test_planted_pairs_are_found(kind, seed, pair):
 
 def test_the_rows_on_the_page_are_those_of_the_table():
     """All that the page says of each row is what the row says."""
-    text = deviations.PAGE.read_text()
+    text = deviations.PAGE.read_text("utf-8")
     before, _, _ = text.partition("## Planted and found again")
     written = deviations.page({kind: dict.fromkeys(DEVIATIONS, ()) for kind in planted.KINDS})
     assert before == written.partition("## Planted and found again")[0], "run make deviations"

@@ -157,7 +157,7 @@ def test_a_set_has_sheets_and_keys(tmp_path):
     names = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
     assert names == ["01-key.md", "01.md", "01.toml", "02-key.md", "02.md", "02.toml"]
     answer = read_problem(tmp_path / "a/b/01.toml").trace()["concat"]
-    sheet, key = (tmp_path.joinpath("a", "b", name).read_text() for name in ("01.md", "01-key.md"))
+    sheet, key = (tmp_path.joinpath("a", "b", name).read_text("utf-8") for name in ("01.md", "01-key.md"))
     for number in answer.flat:
         assert f"{number:.2f}" in key
         assert f"{number:.2f}" not in sheet or number == round(number)

@@ -121,7 +121,7 @@ def _skeleton(message: str) -> str:
 def _megabytes() -> int:
     """The most memory that this process ever had."""
     if PEAK.exists():  # Linux's ru_maxrss begins with what the parent had
-        return int(re.search(r"VmHWM:\s*(\d+)", PEAK.read_text())[1]) // 1024
+        return int(re.search(r"VmHWM:\s*(\d+)", PEAK.read_text("utf-8"))[1]) // 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

@@ -67,7 +67,7 @@ def config(**changes: object) -> Spoil:
     """Other entries in config.json; None takes one out."""
 
     def spoil(folder: Path) -> None:
-        found = json.loads((folder / "config.json").read_text()) | changes
+        found = json.loads((folder / "config.json").read_text("utf-8")) | changes
         (folder / "config.json").write_text(json.dumps({k: v for k, v in found.items() if v is not None}))
 
     return spoil

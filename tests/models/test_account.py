@@ -88,7 +88,7 @@ def edit(small):
 
     def change(arrays=None, **entries):
         path = small / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | entries))
         if arrays:
             save_file(load_file(small / "model.safetensors") | arrays, small / "model.safetensors")
         return small

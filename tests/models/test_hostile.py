@@ -177,7 +177,7 @@ def test_pipes_and_devices_are_not_waited_for(kind, name, small):
 )  # fmt: skip
 def test_numbers_of_a_config(change, small):
     """A number with which no model can be computed is refused, wherever it stands."""
-    config = json.loads((small / "config.json").read_text())
+    config = json.loads((small / "config.json").read_text("utf-8"))
     (small / "config.json").write_text(json.dumps(config | change))
     refused(lambda: load(small).trace([1, 2, 3]))
 

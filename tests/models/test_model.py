@@ -198,7 +198,7 @@ def test_text_without_a_tokenizer(tiny):
 def test_an_unknown_family(small):
     """An architecture that no table serves is answered with the nearest; a table of one's own serves it."""
     config = small / "config.json"
-    config.write_text(config.read_text().replace("LlamaForCausalLM", "LlamoForCausalLM"))
+    config.write_text(config.read_text("utf-8").replace("LlamaForCausalLM", "LlamoForCausalLM"))
     with pytest.raises(CheckpointError, match=r"unknown family: .* 'LlamoForCausalLM'. .*nearest is llama"):
         load(small)
     table = next(

@@ -105,7 +105,7 @@ def test_only_what_is_asked_for_is_told(small):
 
 def test_a_text_beyond_the_training_is_remarked(small):
     """Rotary positions go on for ever, the training did not."""
-    config = json.loads((small / "config.json").read_text()) | {"max_position_embeddings": 8}
+    config = json.loads((small / "config.json").read_text("utf-8")) | {"max_position_embeddings": 8}
     (small / "config.json").write_text(json.dumps(config))
     (note,) = load(small).inspect(IDS, layers=[0]).notes
     assert note.startswith("The text has 9 tokens, and the model was trained on at most 8 at once")

@@ -313,7 +313,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(FileError, match=r"mine\.toml: the file cannot be written: No space left on device"):
         write_problem(read_problem("soccer"), file)
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("mine.toml", "old")]
+    assert [(path.name, path.read_text("utf-8")) for path in tmp_path.iterdir()] == [("mine.toml", "old")]
 
 
 @pytest.mark.parametrize(

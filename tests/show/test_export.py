@@ -17,7 +17,7 @@ def test_a_worksheet_is_saved_in_every_form_of_text(trace, tmp_path, ending, for
     """The file holds the whole worksheet in this form, with a line's end behind it."""
     view = View("Chaky", decimals=5)
     save(trace, tmp_path / f"x{ending}", view)
-    assert (tmp_path / f"x{ending}").read_text() == lower(worksheet_of(trace, view), form) + "\n"
+    assert (tmp_path / f"x{ending}").read_text("utf-8") == lower(worksheet_of(trace, view), form) + "\n"
 
 
 def test_a_trace_saves_itself(trace, tmp_path):
@@ -30,7 +30,7 @@ def test_a_trace_saves_itself(trace, tmp_path):
 def test_endings_count_in_capitals_too(trace, tmp_path):
     """A.MD is Markdown."""
     save(trace, tmp_path / "A.MD")
-    assert (tmp_path / "A.MD").read_text().startswith("# Trace")
+    assert (tmp_path / "A.MD").read_text("utf-8").startswith("# Trace")
 
 
 @pytest.mark.parametrize("name", ["x.mdd", "x", "x.docx"])

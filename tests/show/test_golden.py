@@ -66,7 +66,7 @@ def test_the_numbers_in_the_text_are_those_of_the_trace(trace):
 
 def test_the_numbers_in_the_json_are_those_of_the_notebook():
     """The kept JSON has what the notebook printed where it follows the textbook: queries, keys, values, scores."""
-    lines = {line["name"]: line["values"] for line in json.loads((FOLDER / "trace.json").read_text())["lines"]}
+    lines = {line["name"]: line["values"] for line in json.loads((FOLDER / "trace.json").read_text("utf-8"))["lines"]}
     assert lines["query"] == [[[0], [1], [-1]], [[1], [-1], [2]]]
     assert lines["key"] == [[[1], [1], [0]], [[-1], [0], [-1]]]
     assert lines["value"] == [[[0], [-1], [1]], [[-1], [1], [-2]]]

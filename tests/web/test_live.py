@@ -105,7 +105,7 @@ def test_the_problem_can_be_taken_away_and_opened_again(live, tmp_path):
         live.get_by_role("button", name="Download").click()
     loading.value.save_as(tmp_path / "mine.toml")
     assert read_problem(tmp_path / "mine.toml") == read_problem("two-heads")
-    changed = (tmp_path / "mine.toml").read_text().replace("Two heads, a residual and a norm", "Mine <b>now</b>")
+    changed = (tmp_path / "mine.toml").read_text("utf-8").replace("Two heads, a residual and a norm", "Mine <b>now</b>")
     (tmp_path / "mine.toml").write_text(changed)
     live.locator("input[type=file]").set_input_files(tmp_path / "mine.toml")
     live.get_by_role("heading", name="Mine <b>now</b>").wait_for()

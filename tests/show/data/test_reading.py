@@ -99,7 +99,7 @@ def test_numpy_reads_the_archive_by_itself(tmp_path):
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "x.json"
     read_problem("soccer").trace().save(path)
-    return json.loads(path.read_text())
+    return json.loads(path.read_text("utf-8"))
 
 
 def lines(data, name):

@@ -222,7 +222,7 @@ def test_blank_lines_have_no_numbers_in_the_file(opened, tmp_path):
     assert "left for you" in page.locator(".arithmetic").inner_text()
     choose(page, "head")
     assert arithmetic(page) is None
-    assert 'data-line="weights"' not in (tmp_path / "page.html").read_text()
+    assert 'data-line="weights"' not in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_names_stand_as_they_are_and_run_as_nothing(sheet, hostile, tmp_path):

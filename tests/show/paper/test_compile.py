@@ -101,7 +101,7 @@ def test_names_appear_as_themselves_and_do_nothing(work_out, hostile, tmp_path):
 def test_the_compiler_can_read_nothing_but_its_template():
     """The folder that is its root holds one file, and that file reads no other and evaluates nothing."""
     assert [path.name for path in TEMPLATE.parent.iterdir()] == [TEMPLATE.name]
-    source = TEMPLATE.read_text()
+    source = TEMPLATE.read_text("utf-8")
     assert not re.search(r"\b(eval|read|plugin|include|import|csv|yaml|toml|xml)\s*\(", source)
     assert not re.search(r"#?\b(import|include)\s", source)
 
