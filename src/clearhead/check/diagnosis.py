@@ -13,6 +13,7 @@ from clearhead.check.compare.comparison import Comparison, claims_by_line, claim
 from clearhead.check.compare.slips import are_slips, slips_of
 from clearhead.check.judge.first_wrong import judge_with_causes
 from clearhead.check.report.diagnosis import diagnosis_data, diagnosis_document, plain_text
+from clearhead.check.report.summary import summary_document
 from clearhead.check.results import Finding, NearMiss, Outcome
 from clearhead.check.search.chance import fit_of
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
@@ -45,6 +46,10 @@ MAX_PAIRS = 2
 
 class Report(Outcome, frozen=True, eq=False):
     """What a diagnosis found, which tells itself: as a document, as data for JSON, and as text."""
+
+    def summary(self, *, title: str = "Diagnosis") -> Document:
+        """What matters first, on one screen: verdict, cause, claimed beside expected, what to change, how sure."""
+        return summary_document(self, title=title)
 
     def document(self, *, title: str = "Diagnosis") -> Document:
         """The report to read: render it with `clearhead.show.lower`."""

@@ -20,13 +20,22 @@ if TYPE_CHECKING:
 @click.option("--claims", type=click.Path(), help="Take the claims from this file instead.")
 @options.deviate
 @click.option("--diagnose/--no-diagnose", default=True, help="Say why they differ, or only where.  [default: say why]")
+@click.option("--more", is_flag=True, help="Show all: every line, formula, alternative, and data that would tell.")
 @click.option("--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text")
-def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: bool, form: FormOfTrace) -> None:  # noqa: FBT001 - an option is passed by name
+def check(
+    problem: str,
+    claims: str | None,
+    deviate: tuple[str, ...],
+    diagnose: bool,  # noqa: FBT001 - an option is passed by name
+    more: bool,  # noqa: FBT001 - an option is passed by name
+    form: FormOfTrace,
+) -> None:
     """Compare the claims of a problem with its working, and say why they differ.
 
-    The first line that differs comes first, with its arithmetic; then the smallest sets of deviations that would give
-    the claimed numbers. Numbers are compared at the precision they were written in: 2.425 has three decimals. The exit
-    code is 0 if all agree, 1 if some differ, 2 if the input is bad.
+    The verdict comes first, with the smallest set of deviations that would give the claimed numbers; then what is
+    claimed beside what is expected, what to change, and how sure this is. --more shows the rest. Numbers are compared
+    at the precision they were written in: 2.425 has three decimals. The exit code is 0 if all agree, 1 if some differ,
+    2 if the input is bad.
     """
     from clearhead.check import compare, data_of, document_of
     from clearhead.check import diagnose as why
@@ -43,6 +52,11 @@ def check(problem: str, claims: str | None, deviate: tuple[str, ...], diagnose: 
     else:
         if report is None:
             print_document(document_of(found, title=worked.title), form)
+        elif not more:
+            print_document(report.summary(title=worked.title), form)
+            if form == "text":
+                say()
+                say("--more shows the formulas, what agrees, and what cannot be seen on this data.")
         else:
             # Where they part; the evidence for what comes of it stands below, with its causes.
             print_document(document_of(found, title=worked.title, max_lines=1), form)

@@ -142,7 +142,7 @@ def test_the_report_has_a_verdict_evidence_and_what_agrees(trace):
     assert "weights@1[1,1] is claimed to be 0.2; the working gives 0.14286" in prose.text
     assert isinstance(arithmetic, Arithmetic)
     assert isinstance(panels, Panels)
-    assert [matrix.title for matrix in panels.matrices] == ["claimed", "worked out"]
+    assert [matrix.title for matrix in panels.matrices] == ["claimed", "the working"]
     assert panels.matrices[0].rows == TOKENS
     assert panels.matrices[0].marked == {(0, 0)}
     assert panels.matrices[0].unknown == {(row, column) for row in (1, 2) for column in range(3)}

@@ -15,6 +15,9 @@ from clearhead.trace import Cell
 DECIMALS = 3
 """How precisely numbers are shown, unless claims are more precise."""
 
+MAX_DECIMALS = 17
+"""More decimals than these say nothing of a number near 1 in double precision."""
+
 MAX_SHOWN = 3
 """Lines that differ beyond these are only named: what differs later mostly follows from what differs first."""
 
@@ -25,9 +28,9 @@ def document_of(comparison: Comparison, *, title: str, max_lines: int = MAX_SHOW
     for each in comparison.differing[:max_lines]:
         parts += _difference(each)
     if more := comparison.differing[max_lines:]:
-        parts.append(Prose("These differ too, perhaps only because earlier lines do: " + _listed(more)))
+        parts.append(Prose("These differ too, perhaps only because earlier lines do: " + listed(more)))
     if comparison.agreeing:
-        parts.append(Prose("These agree: " + _listed(comparison.agreeing)))
+        parts.append(Prose("These agree: " + listed(comparison.agreeing)))
     precise = max((each.claim.precision or 0 for each in comparison.differing[:max_lines]), default=0)
     return Document(title, parts, max(DECIMALS, precise))
 
@@ -43,7 +46,8 @@ def _verdict(comparison: Comparison) -> Part:
     return Remark(f"{wrong} of {total} claims differ from the working. The first to differ is {name}.", "warning")
 
 
-def _listed(lines: Sequence[Compared]) -> str:
+def listed(lines: Sequence[Compared]) -> str:
+    """Claims by name, each with its precision."""
     return ", ".join(f"{each.claim.line} ({precision_of(each)})" for each in lines) + "."
 
 
@@ -56,15 +60,15 @@ def precision_of(each: Compared) -> str:
 
 
 def _difference(each: Compared) -> list[Part]:
-    claimed, expected = _at(each, each.wrong[0])
+    claimed, expected, largest = apart(each)
     cells = int(each.claim.claimed.sum())
     said = f"{len(each.wrong)} of {cells} cells differ" if cells > 1 else "The cell differs"
     assert each.explanation is not None  # noqa: S101 - `compare` gives one wherever a cell is wrong
     parts: list[Part] = [
         Heading(each.claim.line, each.axes, each.expected.shape),
         Prose(
-            f"{said}, compared {precision_of(each)}. {each.explanation.name} is claimed to be {claimed}; "
-            f"the working gives {expected}:"
+            f"{said}, compared {precision_of(each)}, by {largest} at most. {each.explanation.name} is claimed to be "
+            f"{claimed}; the working gives {expected}:"
         ),
         Arithmetic(each.explanation),
     ]
@@ -73,12 +77,31 @@ def _difference(each: Compared) -> list[Part]:
     return parts
 
 
-def _at(each: Compared, cell: Cell) -> tuple[str, str]:
+def apart(each: Compared) -> tuple[str, str, str]:
+    """The first differing cell as claimed and as the working has it, and the largest difference of the line."""
+    cell = each.wrong[0]
+    _, expected = until_they_differ(float(each.claimed[cell]), float(each.expected[cell]), each.claim.precision)
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(each.claimed - each.expected)[each.where_wrong]
+    largest = f"{gaps.max():.3g}" if np.isfinite(gaps).all() else "inf or nan"
+    return _written(each, cell), expected, largest
+
+
+def _written(each: Compared, cell: Cell) -> str:
+    """A cell in the words in which it was claimed."""
     claimed: Any = each.claim.written
     for index in cell:
         claimed = claimed[index]
-    decimals = None if each.claim.precision is None else each.claim.precision + 2
-    return claimed, number(float(each.expected[cell]), decimals)
+    return str(claimed)
+
+
+def until_they_differ(one: float, other: float, decimals: int | None = None) -> tuple[str, str]:
+    """Two numbers with as many decimals as show that they differ: two more than are claimed at least."""
+    for places in range(DECIMALS if decimals is None else decimals + 2, MAX_DECIMALS):
+        first, second = number(one, places), number(other, places)
+        if first != second:
+            return first, second
+    return number(one, None), number(other, None)
 
 
 def _side_by_side(each: Compared) -> Panels:
@@ -88,7 +111,7 @@ def _side_by_side(each: Compared) -> Panels:
     return Panels(
         (
             Matrix("claimed", rows, columns, each.claimed, marked=marked, unknown=unknown),
-            Matrix("worked out", rows, columns, each.expected, marked=marked),
+            Matrix("the working", rows, columns, each.expected, marked=marked),
         )
     )
 
@@ -112,7 +135,7 @@ def _line_data(each: Compared, first: int) -> dict[str, Any]:
         "differing": [
             {
                 "cell": list(each.claim.cell or (index + first for index in cell)),
-                "claimed": _at(each, cell)[0],
+                "claimed": _written(each, cell),
                 "expected": _plain(each.expected[cell]),
             }
             for cell in each.wrong

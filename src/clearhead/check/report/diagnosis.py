@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import to_builtins
 
 from clearhead.check.compare.comparison import Compared, compare
-from clearhead.check.report.comparison import precision_of
+from clearhead.check.report.comparison import precision_of, until_they_differ
 from clearhead.check.results import Finding, NearMiss, Outcome
 from clearhead.check.search.separation import Indistinguishable, Separation
 from clearhead.deviations import Deviation, deviation, parse_deviation
@@ -44,8 +44,8 @@ def diagnosis_document(report: Outcome, *, title: str) -> Document:
 
 def _told(report: Outcome) -> Iterator[Part]:
     """All but the data that would tell apart."""
-    yield from _verdict(report)
-    for finding in _different(report)[:MAX_SHOWN]:
+    yield from verdict_of(report)
+    for finding in different(report)[:MAX_SHOWN]:
         yield from _finding(report, finding)
     for group in report.indistinguishable:
         yield from _alike(group)
@@ -55,7 +55,8 @@ def _told(report: Outcome) -> Iterator[Part]:
         yield Prose(_ruled_out(report))
 
 
-def _verdict(report: Outcome) -> Iterator[Part]:
+def verdict_of(report: Outcome) -> Iterator[Part]:
+    """The verdict, with the cause in a sentence, and a warning where it may be chance."""
     count = len(report.comparison.lines)
     if not count:
         yield Remark("Nothing is claimed, so there is nothing to explain.", "note")
@@ -70,10 +71,10 @@ def _verdict(report: Outcome) -> Iterator[Part]:
 
 
 def _explained_verdict(report: Outcome) -> str:
-    different = _different(report)
-    if len(different) > 1:
+    distinct = different(report)
+    if len(distinct) > 1:
         return f"{report.fitting} sets of deviations of the smallest size would explain the numbers."
-    finding = different[0]
+    finding = distinct[0]
     lines = "the one claim" if len(report.comparison.lines) == 1 else f"all {len(report.comparison.lines)} claims"
     told = _KINDS_TOLD.get(frozenset(finding.kinds), "")
     return f"The numbers are explained{told}: with {' and '.join(finding.deviations)} the working gives {lines}."
@@ -97,7 +98,7 @@ def _doubt(report: Outcome) -> str:
 
 
 def _unexplained_verdict(report: Outcome) -> str:
-    slip = _slipped(report)
+    slip = slipped(report)
     if slip is not None:
         agree = f"all but {slip.off} of the {slip.claimed} claimed cells agree with {_named(slip.deviations)}"
         return f"The numbers are not explained as a whole, but nearly: {agree}."
@@ -108,7 +109,7 @@ def _unexplained_verdict(report: Outcome) -> str:
     return f"The numbers are not explained: {sets}. The first line that does not follow from those before is {where}."
 
 
-def _slipped(report: Outcome) -> NearMiss | None:
+def slipped(report: Outcome) -> NearMiss | None:
     """The near miss that misses only what may be slips of the pen."""
     return next((each for each in report.near_misses if each.slips), None)
 
@@ -117,7 +118,7 @@ def _named(deviations: Sequence[str]) -> str:
     return " and ".join(deviations) or "the working as it is"
 
 
-def _different(report: Outcome) -> list[Finding]:
+def different(report: Outcome) -> list[Finding]:
     """The findings without those that give the same numbers as an earlier one."""
     same = {each for group in report.indistinguishable for each in group.sets[1 : group.smallest]}
     return [finding for finding in report.findings if finding.deviations not in same]
@@ -140,7 +141,7 @@ def _finding(report: Outcome, finding: Finding) -> list[Part]:
 def remedy_of(about: Deviation) -> str:
     """How to mend it, in a sentence; of a convention, how to follow the working."""
     if about.kind == "convention":
-        return f"This is a convention, not a mistake. To follow the working here: {about.remedy}"
+        return f"Others do this on purpose; your spec does not. To follow the spec: {about.remedy}"
     return f"To mend it: {about.remedy}"
 
 
@@ -164,7 +165,7 @@ def _evidence(report: Outcome, finding: Finding, line: str) -> list[Part]:
     parts: list[Part] = []
     for one, other in zip(differing, found.lines, strict=True):
         if one.expected.ndim < 2:
-            parts.append(Prose(_cells(one, other)))
+            parts.append(Prose(cells_beside(one, other)))
         else:
             lead = (one.wrong or ((0,) * one.expected.ndim,))[0][:-2]
             name = f"{line}@{','.join(str(each + one.first) for each in lead)}" if lead else line
@@ -191,11 +192,11 @@ def _readable(one: Compared, values: np.ndarray[Any, Any]) -> np.ndarray[Any, An
     return values if one.claim.precision is None else np.round(values, one.claim.precision + 2)
 
 
-def _cells(one: Compared, other: Compared) -> str:
+def cells_beside(one: Compared, other: Compared) -> str:
+    """The first differing cell as it is claimed, as the working has it, and as the explanation has it."""
     cell = one.wrong[0] if one.wrong else tuple(int(i) for i in np.argwhere(one.claim.claimed)[0])
-    decimals = None if one.claim.precision is None else one.claim.precision + 2
-    values = [float(each[cell]) for each in (one.claimed, one.expected, other.expected)]
-    claimed, expected, explained = (number(value, decimals) for value in values)
+    claimed, expected = until_they_differ(float(one.claimed[cell]), float(one.expected[cell]), one.claim.precision)
+    explained = number(float(other.expected[cell]), None if one.claim.precision is None else one.claim.precision + 2)
     labels = one.claim.cell or tuple(index + one.first for index in cell)
     where = f"{one.claim.line}[{','.join(map(str, labels))}]"
     return f"{where} is claimed to be {claimed}; the working gives {expected}, and with the deviation {explained}."
@@ -243,7 +244,7 @@ def _uncapital(sentence: str) -> str:
 
 def _separation(separation: Separation, first: int) -> Iterator[Part]:
     """Data that tells sets apart: the arrays, and what each set predicts."""
-    yield Heading("What would tell", aside=f"({separation.line}, worked out for these numbers)")
+    yield Heading("What would tell", aside=f"({separation.line}, computed for these numbers)")
     yield from (_as_panels(name, array, first) for name, array in separation.arrays.items())
     known, *others = separation.predictions
     for chosen in [known, *others][:MAX_PREDICTED]:
@@ -252,7 +253,7 @@ def _separation(separation: Separation, first: int) -> Iterator[Part]:
         yield Prose(f"With {_named(more)} besides:" if besides else f"With {_named(chosen)}:")
         yield _as_panels(separation.line, np.round(separation.predictions[chosen], DECIMALS), first)
     if len(others) >= MAX_PREDICTED:
-        yield Prose("What the others would give is in report.separate().")
+        yield Prose(f"{len(others) - MAX_PREDICTED + 1} more sets predict other numbers.")
 
 
 def _as_panels(name: str, array: np.ndarray[Any, Any], first: int) -> Panels:
@@ -272,7 +273,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _unexplained(report: Outcome) -> Iterator[Part]:
-    slip = _slipped(report)
+    slip = slipped(report)
     if slip is not None:
         yield from (Prose(f"{each}.") for each in slip.slips)
     for judged in report.judged:
@@ -289,10 +290,11 @@ def _unexplained(report: Outcome) -> Iterator[Part]:
     if slip is None:
         yield from (Arithmetic(each.explanation) for each in _first_wrong(report) if each.explanation is not None)
     if report.near_misses and slip is None:
-        yield Prose(f"What came nearest: {'; '.join(map(_missed, report.near_misses[:MAX_SHOWN]))}.")
+        yield Prose(f"What came nearest: {'; '.join(map(missed, report.near_misses[:MAX_SHOWN]))}.")
 
 
-def _missed(miss: NearMiss) -> str:
+def missed(miss: NearMiss) -> str:
+    """A near miss in words: its deviations, and how many cells it leaves unexplained."""
     return f"{_named(miss.deviations)}, which misses {miss.off} of {miss.claimed} cells, first in {miss.line}"
 
 
@@ -305,7 +307,7 @@ def _first_wrong(report: Outcome) -> list[Compared]:
 
 def _ruled_out(report: Outcome) -> str:
     if report.verdict == "unexplained":
-        if _slipped(report) is not None:
+        if slipped(report) is not None:
             return f"None of the {report.tried:,} sets of up to {report.largest} known deviations gives all of them."
         return "The cause is none that clearhead knows, or more of them than were tried together."
     size = report.largest - 1
@@ -313,7 +315,7 @@ def _ruled_out(report: Outcome) -> str:
     tried = f"{report.tried:,} sets of up to {report.largest} were tried; {fit}."
     if not size:
         return f"Ruled out: the working as it is. {tried}"
-    nearest = f" The nearest is {_missed(report.near_misses[0])}." if report.near_misses else ""
+    nearest = f" The nearest is {missed(report.near_misses[0])}." if report.near_misses else ""
     smaller = "every deviation alone" if size == 1 else f"every set of up to {size}"
     return f"Ruled out: the working as it is, and {smaller}.{nearest} {tried}"
 

@@ -1,0 +1,147 @@
+"""The summary of a check on one screen: verdict, cause, claimed beside expected, what to change, how sure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from clearhead.check.compare.comparison import Compared, compare
+from clearhead.check.report.comparison import apart, listed, precision_of
+from clearhead.check.report.diagnosis import (
+    KINDS,
+    cells_beside,
+    different,
+    missed,
+    remedy_of,
+    slipped,
+    verdict_of,
+)
+from clearhead.check.results import Finding, Outcome
+from clearhead.deviations import deviation
+from clearhead.document import Arithmetic, Document, Heading, Part, Prose
+
+DECIMALS = 3
+
+MAX_ALTERNATIVES = 3
+"""Other sets beyond these are only counted."""
+
+
+def summary_document(report: Outcome, *, title: str) -> Document:
+    """What a check found, in the order in which somebody needs it; what it leaves out is in the full report.
+
+    Args:
+        report: the diagnosis.
+        title: the title of the document.
+
+    Returns:
+        The verdict; for each deviation of the first finding what it does, one claimed cell beside the expected one, and
+        the remedy; how sure this is. Without a finding: slips of the pen; or the suspect line, the size of the
+        difference, what agrees, and what to claim next.
+    """
+    parts: list[Part] = list(verdict_of(report))
+    if report.findings:
+        parts += _cause(report, report.findings[0])
+        parts += _alternatives(report)
+        parts.append(Prose(_how_sure(report)))
+    elif slip := slipped(report):
+        parts += [Prose(f"{each}.") for each in slip.slips]
+    elif report.comparison.differing:
+        parts += _suspect(report)
+    precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
+    return Document(title, parts, max(DECIMALS, min(precise, 8)))
+
+
+def _cause(report: Outcome, finding: Finding) -> Iterator[Part]:
+    for written, kind, evidence in zip(finding.deviations, finding.kinds, finding.fit.evidence, strict=True):
+        about = deviation(written.partition(":")[0])
+        yield Heading(written, aside=f"({KINDS[kind]})")
+        yield Prose(about.does)
+        if evidence.line:
+            yield Prose(_beside(report, finding, evidence.line))
+        yield Prose(remedy_of(about))
+
+
+def _beside(report: Outcome, finding: Finding, line: str) -> str:
+    """One cell of a line as it is claimed, as the working has it, and as the finding has it."""
+    claims = [each for each in report.comparison.lines if each.claim.line == line]
+    one = next((each for each in claims if each.wrong), claims[0])
+    arrays = {given.name: report.trace.numpy(given.name) for given in finding.working.givens}
+    other = compare([one.claim], finding.working.run(arrays, tokens=report.trace.tokens)).lines[0]
+    return cells_beside(one, other)
+
+
+def _alternatives(report: Outcome) -> Iterator[Part]:
+    """Other sets that explain the claims too: those with equal numbers, then those with other ones."""
+    chosen = report.findings[0].deviations
+    groups = [group for group in report.indistinguishable if chosen in group.sets]
+    equal = [each for group in groups for each in group.sets[: group.smallest] if each != chosen]
+    others = [each.deviations for each in different(report) if each.deviations not in (chosen, *equal)]
+    if equal:
+        yield Prose(f"The same numbers come of {_either(equal)}.")
+    if others:
+        yield Prose(f"These claims would be explained as well by {_either(others)}.")
+
+
+def _either(sets: Sequence[Sequence[str]]) -> str:
+    names = [" with ".join(each) for each in sets[:MAX_ALTERNATIVES]]
+    more = len(sets) - len(names)
+    return " or ".join(names) + (f" ({more} more)" if more else "")
+
+
+def _how_sure(report: Outcome) -> str:
+    """On how many claims, cells and digits the finding stands, and what is left open."""
+    wrong, lines = report.comparison.differing, report.comparison.lines
+    cells = sum(len(each.wrong) for each in wrong)
+    digits = sum(each.digits for each in report.findings[0].fit.evidence)
+    said = (
+        f"How sure: {len(wrong)} of {_count(len(lines), 'claim')} differ, in {_count(cells, 'cell')}; the cause gives "
+        f"all of them ({digits:.0f} digits). {report.tried:,} sets of up to {report.largest} were tried."
+    )
+    hidden = {name for group in report.indistinguishable for each in group.sets[group.smallest :] for name in each}
+    hidden -= set(report.findings[0].deviations)
+    if hidden:
+        said += f" {_count(len(hidden), 'deviation')} cannot be seen on this data."
+    return said
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _suspect(report: Outcome) -> Iterator[Part]:
+    """The line to look at, how far off it is, what agrees, and what to claim next."""
+    one = _first_to_look_at(report)
+    claimed, expected, largest = apart(one)
+    cells = int(one.claim.claimed.sum())
+    yield Prose(
+        f"Look at {one.claim.line}: {len(one.wrong)} of {_count(cells, 'cell')} differ, {precision_of(one)}, by "
+        f"{largest} at most. {one.explanation.name if one.explanation else one.claim.line} is claimed to be {claimed}; "
+        f"the working gives {expected}:"
+    )
+    if one.explanation is not None:
+        yield Arithmetic(one.explanation)
+    if agreeing := report.comparison.agreeing:
+        yield Prose(f"These agree: {listed(agreeing)}")
+    follow = [each.line for each in report.judged if each.follows]
+    if 0 < len(follow) < len(report.judged):
+        yield Prose(f"These follow from the lines before them: {', '.join(follow)}.")
+    by_itself = [each for each in report.judged if each.explained_by]
+    for judged in by_itself[:MAX_ALTERNATIVES]:
+        yield Prose(f"{judged.line} by itself follows with {' and '.join(judged.explained_by[0])}.")
+    if report.near_misses:
+        yield Prose(f"The nearest known set is {missed(report.near_misses[0])}.")
+    if before := _next_to_claim(report, one):
+        yield Prose(f"To narrow it down, claim {' and '.join(before)} too.")
+
+
+def _first_to_look_at(report: Outcome) -> Compared:
+    """The first claim that differs, on the first line that does not follow from those before."""
+    differing = report.comparison.differing
+    return next((each for each in differing if each.claim.line == report.first_wrong_line), differing[0])
+
+
+def _next_to_claim(report: Outcome, one: Compared) -> list[str]:
+    """The operands of the suspect line that nobody has claimed: the fault is there or in the line itself."""
+    claimed = {each.claim.line.partition("@")[0] for each in report.comparison.lines}
+    made = {line.name: line for line in report.trace.working.lines}
+    suspect = made.get(one.claim.line.partition("@")[0])
+    return [name for name in suspect.operands if name in made and name not in claimed] if suspect else []
