@@ -93,8 +93,9 @@ def _how_sure(report: Outcome) -> str:
     cells = sum(len(each.wrong) for each in wrong)
     digits = sum(each.digits for each in report.findings[0].fit.evidence)
     said = (
-        f"How sure: {len(wrong)} of {_count(len(lines), 'claim')} differ, in {_count(cells, 'cell')}; the cause gives "
-        f"all of them ({digits:.0f} digits). {report.tried:,} sets of up to {report.largest} were tried."
+        f"How sure: {len(wrong)} of {_count(len(lines), 'claim')} differ, in {_count(cells, 'cell')}. "
+        f"The first to differ is {wrong[0].claim.line}. The cause gives all of them ({digits:.0f} digits). "
+        f"{report.tried:,} sets of up to {report.largest} were tried."
     )
     hidden = {name for group in report.indistinguishable for each in group.sets[group.smallest :] for name in each}
     hidden -= set(report.findings[0].deviations)
