@@ -209,6 +209,15 @@ def test_what_was_not_kept(two_heads):
     assert repr(trace) == f"<Trace of 6 arrays: {kept}>"
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_tokens_label_only_as_many_rows_as_they_are(count):
+    """An axis of fewer or more tokens than there are names, such as keys of another text, has numbers."""
+    working = Attention(1, scale=1.0, memory=True, output=False).working().starting_at("scores", "value")
+    given = {"scores": np.zeros((1, 3, count)), "value": np.ones((1, count, 2))}
+    trace = working.run(given, tokens=("a", "b", "c"))
+    assert trace.labels("weights@1") == (("a", "b", "c"), tuple(map(str, range(1, count + 1))))
+
+
 def test_labels(trace):
     """Axes of tokens are labelled with the tokens, others with numbers."""
     assert trace.left_axes("weights@2") == ("query", "key")

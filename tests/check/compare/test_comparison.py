@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from clearhead import Attention, Claim, ProblemError, UnknownName, compare
 from clearhead.check import data_of, document_of
+from clearhead.check.compare.comparison import wrong_cells
 from clearhead.document import Arithmetic, Panels, Remark
 
 TOKENS = ("Chaky", "loves", "soccer")
@@ -168,3 +169,19 @@ def test_the_data_says_the_same_in_json(trace):
     assert line["decimals"] == 2
     assert line["arithmetic"].startswith("weights@1[2,1] = exp(0)/(")
     assert data["lines"][1]["agrees"] is True
+
+
+def test_a_claim_misses_arrays_that_lack_its_cell_or_head():
+    """Of stacked arrays each is compared at the claimed head and cell; one of another shape misses all."""
+    working = Attention(heads=2, scale=1.0, output=False).working()
+    stacked = np.arange(2 * 2 * 3 * 4.0).reshape(2, 2, 3, 4)
+
+    def missed(line, written, cell=None):
+        return list(wrong_cells(Claim(line, written, cell=cell), working, "weights", stacked))
+
+    assert missed("weights@2", "17", (2, 2)) == [0, 1]
+    assert missed("weights", "17", (2, 2, 2)) == [0, 1]
+    assert missed("weights", "17", (2, 2, 5)) == [1, 1]
+    assert missed("weights", "17", (2, 2)) == [1, 1]
+    assert missed("weights@2", (("12", "13", "14", "16"),) * 3) == [9, 12]
+    assert missed("weights@2", ("12", "13")) == [2, 2]
