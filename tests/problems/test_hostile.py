@@ -54,6 +54,14 @@ def damaged(data):
     return data[:60] + bytes(len(data) - 400) + data[-340:]
 
 
+def understated():
+    """An entry of 80 MB that says it has 200 bytes."""
+    data = bytearray(archive(bytes(80_000_000), compression=zipfile.ZIP_DEFLATED))
+    for place, field in ((0, 22), (data.index(b"PK\x01\x02"), 24)):
+        data[place + field : place + field + 4] = struct.pack("<I", 200)
+    return bytes(data)
+
+
 SQUARE = saved(np.eye(3))
 HOSTILE = {
     "an encrypted entry": archive(SQUARE, change=flagged_as_encrypted),
@@ -79,6 +87,7 @@ HOSTILE = {
     "many arrays under bzip2": archive(*[saved(np.zeros(100_000))] * 40, compression=zipfile.ZIP_BZIP2),
     "many arrays deflated": archive(*[saved(np.zeros(100_000))] * 40, compression=zipfile.ZIP_DEFLATED),
     "one name twice": None,
+    "an entry that understates its size": understated(),
     "no archive": b"PK\x03\x04" + bytes(100),
     "only an end": b"PK\x05\x06" + bytes(18),
     "an end that says much": b"PK\x05\x06" + struct.pack("<4H2IH", 0, 0, 65535, 65535, 2**31, 0, 0),

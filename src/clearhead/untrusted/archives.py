@@ -69,8 +69,11 @@ class Archive:
         """
         if name not in self._entries:
             raise ValueError(f"it has no {name[:100]!r}")
+        info = self._entries[name]
         try:
-            return self._zip.read(self._entries[name])
+            # With a size, since without one all that there is would be unpacked, whatever the entry says of its size.
+            with self._zip.open(info) as file:
+                return file.read(info.file_size + 1)
         except Exception as error:  # zipfile and what unpacks raise a dozen kinds
             raise ValueError(f"{name[:100]!r} is damaged: {error}") from None
 
