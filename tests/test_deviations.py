@@ -1,6 +1,8 @@
 """Deviations: rewrites that give the numbers somebody else got."""
 
+import re
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,3 +200,11 @@ def test_parameters_have_types(value):
 def test_ids_are_found():
     """deviation() gives the entry of the table."""
     assert deviation("round") is DEVIATIONS["round"]
+
+
+def test_the_catalogue_of_faults_has_every_row_that_is_cited():
+    """Each deviation cites rows of docs/reference/faults.md, and every row there has a number of its own."""
+    page = Path(__file__).parents[1] / "docs" / "reference" / "faults.md"
+    rows = re.findall(r"^\| ([A-H]\d+) \|", page.read_text("utf-8"), re.MULTILINE)
+    assert len(set(rows)) == len(rows)
+    assert sorted({each for row in DEVIATIONS.values() for each in row.catalogue} - set(rows)) == []

@@ -83,7 +83,7 @@ class Deviation(Struct, frozen=True):
         rewrite: the working with the deviation in it; raises SpecError where there is nothing to rewrite.
         parameters: what ``rewrite`` needs beside the working.
         tries: the values of these that people use, for a search through them.
-        catalogue: the rows of the fault catalogue that it stands for.
+        catalogue: the rows that it stands for in the catalogue of faults, docs/reference/faults.md.
     """
 
     id: str
