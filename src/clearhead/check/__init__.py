@@ -4,11 +4,15 @@ from clearhead.check.compare.comparison import Compared, Comparison, compare
 from clearhead.check.compare.slips import Slip
 from clearhead.check.diagnosis import Report, assert_agrees, diagnose
 from clearhead.check.judge.first_wrong import Judged
-from clearhead.check.probing import Adapted, Probe, adapt, probe
+from clearhead.check.measure.laws import Law
+from clearhead.check.measure.measure import measure
+from clearhead.check.measure.parts import Measurement, Part, Premise
+from clearhead.check.probing.adapt import Adapted, adapt
 from clearhead.check.probing.calling import Form, Symptom
 from clearhead.check.probing.drawing import Inputs
 from clearhead.check.probing.metamorphic import Violation
-from clearhead.check.probing.report import Drawn, Tested
+from clearhead.check.probing.probe import probe
+from clearhead.check.probing.report import Drawn, Probe, Tested
 from clearhead.check.probing.task import Task
 from clearhead.check.report.comparison import data_of, document_of
 from clearhead.check.results import Finding, NearMiss
@@ -17,6 +21,6 @@ from clearhead.check.search.separation import Indistinguishable, Separation
 
 __all__ = [
     "Adapted", "Compared", "Comparison", "Drawn", "Evidence", "Finding", "Fit", "Form", "Indistinguishable", "Inputs",
-    "Judged", "NearMiss", "Probe", "Report", "Separation", "Slip", "Symptom", "Task", "Tested", "Violation", "adapt",
-    "assert_agrees", "compare", "data_of", "diagnose", "document_of", "probe",
+    "Judged", "Law", "Measurement", "NearMiss", "Part", "Premise", "Probe", "Report", "Separation", "Slip", "Symptom", "Task", "Tested", "Violation", "adapt",
+    "assert_agrees", "compare", "data_of", "diagnose", "document_of", "measure", "probe",
 ]  # fmt: skip

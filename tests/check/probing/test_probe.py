@@ -166,8 +166,8 @@ def test_more_keys_show_what_square_inputs_hide():
         return softmax(q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-2] * q.shape[-1] / k.shape[-2])) @ v
 
     report = probe(by_queries, PLAIN)
-    assert report.verdict == "unexplained"
-    assert report.drawn.sizes["keys"] == 7
+    assert report.measured.names == ("scale",)
+    assert all(size["key"] != size["token"] for size in report.measured.differs)
 
 
 # Properties

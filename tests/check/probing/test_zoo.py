@@ -21,5 +21,6 @@ def test_each_animal_is_told_for_what_it_is(name):
     else:
         assert report.verdict == "explained", str(report)
         causes = {*(id for each in report.findings[:1] for id in each.ids), *(each.kind for each in report.symptoms)}
+        causes |= set(report.measured.names) if report.measured else set()
         assert animal.expects in causes, str(report)
     assert failing >= set(animal.fails), str(report)

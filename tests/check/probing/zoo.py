@@ -433,7 +433,7 @@ def mixes_the_heads(q, k, v):
     return softmax(s + 0.3 * np.roll(s, 1, axis=1)) @ v
 
 
-@animal(PLAIN, "unexplained", fails=["order"])
+@animal(PLAIN, "bias", fails=["order"])
 def prefers_the_first(q, k, v):
     s = scores(q, k) / sqrt(q.shape[-1])
     s[..., 0] += 0.5

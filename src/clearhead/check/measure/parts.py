@@ -54,6 +54,7 @@ class Premise(Struct, frozen=True):
         fails: the sizes at which it fails.
         tried: all sizes at which it was tried.
         stops: whether nothing behind it could be measured.
+        explains: whether it says why the numbers differ.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Premise(Struct, frozen=True):
     fails: tuple[Sizes, ...] = ()
     tried: tuple[Sizes, ...] = ()
     stops: bool = True
+    explains: bool = False
 
 
 class Measurement(Struct, frozen=True, eq=False):
@@ -98,10 +100,12 @@ class Measurement(Struct, frozen=True, eq=False):
     @property
     def verdict(self) -> Literal["agrees", "explained", "unexplained"]:
         """Whether nothing differs, or the parts that differ explain all that was measured, or something remains."""
+        if self.premise and self.premise.explains and not self.parts:
+            return "explained"
         if (self.premise and self.premise.stops) or (self.differs and not self.parts):
             return "unexplained"
         if not self.parts:
-            return "explained" if self.premise else "agrees"
+            return "agrees"
         return "unexplained" if self.rest is not None and self.rest > self.tolerance else "explained"
 
     def part(self, name: str) -> Part | None:

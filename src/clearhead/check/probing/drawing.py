@@ -67,6 +67,8 @@ def _own(axes: Axes, shape: Shape) -> Sizes:
 def sizes_of(task: Task, chosen: Mapping[str, int] | None = None) -> Sizes:
     """A size for each axis word: those that are known, those that are chosen, and others, all different."""
     sizes = {**(chosen or {}), **known_sizes(task)}
+    if "query" in sizes and not {"token", "query"} <= (chosen or {}).keys():
+        sizes["token"] = sizes["query"]
     least = {"token": _widest_window(task) + 2}
     words = {"batch", "head", "depth", "token", *(word for axes in task.whole.axes.values() for word in axes)}
     for word, preferred in PREFERRED.items():
@@ -85,6 +87,8 @@ def _completed(task: Task, sizes: Sizes) -> Sizes:
     if not _memory(task) and "key" not in sizes:
         past = any("past" in task.axes(given.name) for given in task.working.givens)
         sizes["key"] = sizes["token"] + (sizes["past"] if past else 0)
+    elif not _memory(task) and sizes["key"] != sizes["token"] and "past" not in sizes:
+        sizes.setdefault("apart", sizes["key"])
     sizes["head*depth"] = sizes["head"] * sizes["depth"]
     return sizes
 

@@ -9,11 +9,14 @@ from msgspec.structs import replace
 
 from clearhead.check.compare.comparison import compare
 from clearhead.check.diagnosis import Report, diagnose
+from clearhead.check.measure.naming import Named
 from clearhead.check.probing.calling import Symptom
 from clearhead.check.probing.observing import Seen
 from clearhead.check.probing.task import Task
-from clearhead.check.results import NearMiss
+from clearhead.check.results import Finding, NearMiss
+from clearhead.check.search.chance import Evidence, Fit
 from clearhead.check.search.separation import Indistinguishable
+from clearhead.deviations import deviation
 from clearhead.errors import ClearheadError
 from clearhead.working import Working
 
@@ -29,7 +32,7 @@ def explain(
 ) -> tuple[Report, tuple[Symptom, ...]]:
     """The report on all inputs together, from sets of up to so many deviations; and how precise the numbers are."""
     seen = [each for each in seen if each.outputs]
-    if all(_agrees(task.working, task, each) for each in seen):
+    if agree(task, seen):
         return _diagnosed(task, seen[0], 1), ()
     if all(_agrees(task.working, task, each, single=True) for each in seen):
         # Something differs by less than single precision tells: a small eps, or a step in single precision.
@@ -46,6 +49,12 @@ def explain(
             return rough, (_SINGLE,)
     largest = min(max_deviations, MAX_LONG) if len(task.working.lines) > LONG else max_deviations
     return (_fitting(task, seen, largest) if largest > 1 else report), ()
+
+
+def agree(task: Task, seen: Sequence[Seen]) -> bool:
+    """Whether the working gives what the function gave, on every input on which it gave something."""
+    full = [each for each in seen if each.outputs]
+    return bool(full) and all(_agrees(task.working, task, each) for each in full)
 
 
 _SINGLE = Symptom(
@@ -94,6 +103,23 @@ def _fitting(task: Task, seen: Sequence[Seen], max_deviations: int, *, single: b
         indistinguishable=tuple(each for each in groups if each is not None),
         fitting=len(holding),
     )
+
+
+def reported(report: Report, named: Sequence[Named]) -> Report:
+    """The report with sets of deviations that give the function's numbers at every size, all alike."""
+    findings = tuple(
+        Finding(
+            tuple(map(str, each.deviations)),
+            each.working,
+            Fit(tuple(Evidence(str(applied), "", 0, 0.0) for applied in each.deviations), 0.0),
+            tuple(deviation(applied.id).kind for applied in each.deviations),
+        )
+        for each in named
+    )
+    claims = tuple(line.claim for line in report.comparison.lines)
+    workings = {each.deviations: each.working for each in findings}
+    alike = (Indistinguishable(claims, workings, len(findings)),) if len(findings) > 1 else ()
+    return replace(report, verdict="explained", findings=findings, indistinguishable=alike, fitting=len(findings))
 
 
 def unconfirmed(report: Report) -> Report:

@@ -19,6 +19,10 @@ CLOSE = {8: 2e-6, 4: 1e-4, 2: 3e-2}
 """How far numbers of so many bytes may differ, relative to the largest, and still count as the same."""
 
 
+UNITS = 30
+"""How many units of the least precise number two outputs may be apart and count as the same."""
+
+
 class Change(Struct, frozen=True, eq=False):
     """Inputs that are changed, and the outputs to expect then from those before.
 
@@ -48,6 +52,8 @@ class Trial(Struct, frozen=True):
     """A function that is tried: how it is called, and what it should compute."""
 
     caller: Caller
+    eps: float = 0.0
+    """The relative precision of the function's numbers, where it is known."""
 
     @property
     def task(self) -> Task:
@@ -114,17 +120,17 @@ def _moved(
     for name, one, other in zip(trial.task.returns, before, after, strict=True):
         words = trial.words(name, one)
         expected = change.expected(words, one)
-        off = ~close(expected, other) & change.where(words, one)
+        off = ~close(expected, other, trial.eps) & change.where(words, one)
         if off.any():
             return violation(change.says, inputs, name, off, (expected, other), change.arrays)
     return None
 
 
-def close(one: Array, other: Array) -> Array:
-    """Which numbers are the same but for rounding."""
+def close(one: Array, other: Array, eps: float = 0.0) -> Array:
+    """Which numbers are the same but for rounding, with this relative precision or that of their type."""
     finite = np.abs(one[np.isfinite(one)])
     size = float(max(np.max(finite, initial=0.0), 1.0))
-    bound = CLOSE.get(other.dtype.itemsize if other.dtype.kind == "f" else 8, 1e-7) * size
+    bound = max(CLOSE.get(other.dtype.itemsize if other.dtype.kind == "f" else 8, 1e-7), UNITS * eps) * size
     with np.errstate(invalid="ignore"):
         near = np.abs(one - other) <= bound
     return np.asarray(near | (one == other) | (np.isnan(one) & np.isnan(other)))

@@ -8,12 +8,16 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clearhead.check.compare.comparison import Comparison
+from clearhead.check.compare.comparison import Comparison, compare
 from clearhead.check.diagnosis import Report
+from clearhead.check.measure.access import roles_of
+from clearhead.check.measure.measure import measure_from
+from clearhead.check.measure.naming import NEVER, Evidence, names_of
+from clearhead.check.measure.parts import Measurement
 from clearhead.check.probing.adapt import Adapted
 from clearhead.check.probing.calling import Function, Symptom, libraries
 from clearhead.check.probing.drawing import draw, fits
-from clearhead.check.probing.explaining import explain, unconfirmed
+from clearhead.check.probing.explaining import MAX_DEVIATIONS, agree, explain, reported, unconfirmed
 from clearhead.check.probing.observing import Seen, lines_of_shape, odd_numbers, varies
 from clearhead.check.probing.property_run import try_all
 from clearhead.check.probing.report import Drawn, Probe
@@ -25,6 +29,10 @@ from clearhead.working import Working
 
 MORE_KEYS = 2
 """How many keys more than queries there are where the two are told apart."""
+
+
+MAX_SEARCHED = 2
+"""The largest sets of deviations that are searched where parts were measured and do not explain all."""
 
 
 def probe(
@@ -72,6 +80,7 @@ class _Outcome(Struct, frozen=True):
     report: Report
     symptoms: tuple[Symptom, ...] = ()
     notes: tuple[str, ...] = ()
+    measured: Measurement | None = None
 
 
 class _Probing:
@@ -95,7 +104,7 @@ class _Probing:
             )
         if random := varies(begun.caller, begun.seen):
             return self._without_numbers(random)
-        return self._finished(self._compared())
+        return self._finished(self._measured() or self._compared())
 
     def _of_other_line(self) -> Probe | None:
         """The probe for another line that has the shape of what is returned, if the function is right for that."""
@@ -117,18 +126,20 @@ class _Probing:
         report = of_another_shape(self.start.caller, seen)
         return self._bare(report, seen) if report else None
 
-    def _in_layout(self, other: Start) -> _Outcome | None:
-        """The outcome in another layout, if there the numbers agree or can be explained."""
+    def _in_layout(self, other: Start, largest: int = 1) -> _Outcome | None:
+        """The outcome in another layout, if there the numbers agree or can be explained by up to so many deviations."""
         seen = other.look()
+        if not largest and not agree(self.task, seen):
+            return None
         report, symptoms = explain(self.task, seen, max_deviations=1)
         if report.verdict == "unexplained":
             return None
         layout = form_symptom(self.start, other)
         return _Outcome(other, seen, report, (*symptoms, *([layout] if layout else [])))
 
-    def _compared(self) -> _Outcome:
+    def _compared(self, max_deviations: int = MAX_DEVIATIONS) -> _Outcome:
         seen = self.start.look()
-        report, symptoms = explain(self.task, seen)
+        report, symptoms = explain(self.task, seen, max_deviations=max_deviations)
         outcome = _Outcome(self.start, seen, report, (*self.odd, *symptoms))
         if report.verdict == "agrees":
             return self._with_more_keys(outcome)
@@ -140,6 +151,34 @@ class _Probing:
         agreeing = next((each for each in layouts if each and each.report.verdict == "agrees"), None)
         layout = agreeing and form_symptom(self.start, agreeing.start)
         return replace(outcome, notes=(f"Or: {layout.says}",)) if layout else outcome
+
+    def _measured(self) -> _Outcome | None:
+        """The outcome of measuring, or of another layout in which the numbers agree; None for tasks without parts."""
+        seen = self.start.look()
+        if roles_of(self.task) is None or self.start.rank:
+            return None
+        if not agree(self.task, seen):
+            if layout := next((found for each in others(self.start) if (found := self._in_layout(each, 0))), None):
+                return layout
+        evidence = measure_from(self.start)
+        return evidence and self._judged(evidence, seen)
+
+    def _judged(self, evidence: Evidence, seen: Sequence[Seen]) -> _Outcome:
+        measurement = evidence.measurement
+        trace = self.task.working.run(seen[0].inputs.given(self.task))
+        report = Report(measurement.verdict, compare(seen[0].claims(), trace), trace, tried=1)
+        outcome = _Outcome(self.start, tuple(seen), report, self.odd, measured=measurement)
+        if measurement.verdict == "agrees":
+            return self._with_more_keys(outcome)
+        if named := names_of(evidence):
+            return replace(outcome, report=reported(report, named))
+        degenerate = measurement.premise and measurement.premise.name in NEVER
+        return outcome if degenerate or measurement.verdict == "explained" else self._searched(outcome)
+
+    def _searched(self, outcome: _Outcome) -> _Outcome:
+        """What a search through sets of deviations, other layouts and other lines finds, beside what was measured."""
+        found = self._compared(MAX_SEARCHED)
+        return replace(found, measured=outcome.measured) if found.report.verdict == "explained" else outcome
 
     def _with_more_keys(self, outcome: _Outcome) -> _Outcome:
         """The outcome on as many keys as queries, and what is different on more keys."""
@@ -172,7 +211,7 @@ class _Probing:
         report = outcome.report
         if report.verdict == "agrees" and _elsewhere(outcome, symptoms):
             report = replace(report, verdict="explained")
-        tried = try_all(self.task, outcome.start, report)
+        tried = try_all(self.task, outcome.start, report, outcome.measured.eps if outcome.measured else 0.0)
         if report.findings and tried.contradicts:
             report, tried = unconfirmed(report), tried.without_cause()
         return Probe(
@@ -182,6 +221,7 @@ class _Probing:
             properties=tried.properties,
             smallest=tried.smallest,
             notes=outcome.notes,
+            measured=outcome.measured,
         )
 
     def _without_numbers(self, *more: Symptom) -> Probe:

@@ -170,7 +170,7 @@ def _shares(trial: Trial, inputs: Inputs) -> Violation | None:
             sees = along(trial.words(name, out)[:-1], sums.shape, seen, ("batch",) * (seen.ndim - 1) + ("query",))
         if (out < 0).any():
             return violation("A weight is negative.", inputs, name, out < 0, (np.zeros_like(out), out))
-        off = ~close(np.ones_like(sums), sums) & sees
+        off = ~close(np.ones_like(sums), sums, trial.eps) & sees
         if off.any():
             return violation("The weights of a query do not sum to one.", inputs, name, off, (np.ones_like(sums), sums))
     return None
@@ -199,7 +199,7 @@ def _equal_values(trial: Trial, inputs: Inputs) -> Violation | None:
     for line, out in zip(trial.task.returns, outputs, strict=True):
         if trial.task.working.line(line).axes[-1] not in ("depth", "head*depth"):
             continue
-        off = ~close(trace.numpy(line), out)
+        off = ~close(trace.numpy(line), out, trial.eps)
         if off.any():
             says = "All tokens have the same value, so each query must get this value."
             return violation(says, alike, line, off, (trace.numpy(line), out))
@@ -393,7 +393,7 @@ def differs(task: Task) -> Property:
             return None
         trace = task.working.run(inputs.given(task), keep=task.returns)
         for name, out in zip(task.returns, outputs, strict=True):
-            off = ~close(trace.numpy(name), out)
+            off = ~close(trace.numpy(name), out, trial.eps)
             if off.any():
                 return violation("", inputs, name, off, (trace.numpy(name), out))
         return None

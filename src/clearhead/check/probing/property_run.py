@@ -38,10 +38,10 @@ class Tried(Struct, frozen=True, eq=False):
         return replace(self, properties=tuple(replace(each, follows=False) for each in self.properties))
 
 
-def try_all(task: Task, begun: Start, report: Report) -> Tried:
-    """Tries the properties that the working says must hold, and has itself."""
+def try_all(task: Task, begun: Start, report: Report, eps: float = 0.0) -> Tried:
+    """Tries the properties that the working says must hold, and has itself, of numbers of this relative precision."""
     task = opened(task)
-    trial = Trial(replace(begun.caller, task=task))
+    trial = Trial(replace(begun.caller, task=task), eps)
     cause = _cause(task, begun, report)
     found = _tested(differs(task), trial, begun).violation if report.verdict != "agrees" else None
     right = _as_function(task.working, task, begun)

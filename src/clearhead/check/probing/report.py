@@ -11,6 +11,8 @@ from msgspec import Struct
 from clearhead.axes import Axes, describe, with_batch
 from clearhead.brief import Brief
 from clearhead.check.diagnosis import Report
+from clearhead.check.measure.parts import Measurement
+from clearhead.check.measure.wording import headline, like, lines
 from clearhead.check.probing.calling import Form, Symptom
 from clearhead.check.probing.metamorphic import Violation
 from clearhead.check.report.diagnosis import KINDS, formulas, lines_of, remedy_of
@@ -78,6 +80,7 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
         properties: what must hold of any attention of this kind, each with the smallest input on which it fails.
         smallest: the smallest input that was found on which the numbers differ from the working's.
         notes: what a reader should know besides.
+        measured: what was measured part by part, where the function takes queries, keys and values; else None.
     """
 
     drawn: Drawn
@@ -85,6 +88,7 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
     properties: tuple[Tested, ...] = ()
     smallest: Violation | None = None
     notes: tuple[str, ...] = ()
+    measured: Measurement | None = None
 
     @property
     def failing(self) -> tuple[Tested, ...]:
@@ -120,11 +124,20 @@ def _parts(probe: Probe) -> Iterator[Part]:
     for symptom in probe.symptoms:
         yield Remark(" ".join(filter(None, (symptom.says, symptom.remedy))), "warning")
     yield from (Prose(note) for note in probe.notes)
+    yield from _measured(probe)
     if probe.smallest and probe.verdict != "agrees":
         yield from _smallest(probe, probe.smallest)
     yield from _cause(probe)
     yield from _properties(probe)
     yield Prose(_drawn(probe.drawn))
+
+
+def _measured(probe: Probe) -> Iterator[Part]:
+    """What was measured; what the verdict has said already is not said again."""
+    if probe.measured and (probe.measured.parts or probe.measured.premise or probe.verdict == "unexplained"):
+        if probe.findings:
+            yield Prose(headline(probe.measured))
+        yield from (Prose(line) for line in lines(probe.measured))
 
 
 def _bad(probe: Probe) -> bool:
@@ -136,14 +149,19 @@ def _verdict(probe: Probe) -> str:
     on = f"{probe.drawn.count} input{'s' if probe.drawn.count != 1 else ''}"
     kinds = {each.kind for each in probe.symptoms}
     if probe.verdict == "agrees":
-        return f"It agrees with the working: {returns} on {on}{', but see below' if _bad(probe) else ''}."
+        precise = like(probe.measured) if probe.measured else ""
+        return f"It agrees with the working: {returns} on {on}{precise}{', but see below' if _bad(probe) else ''}."
+    if probe.measured and not probe.findings and not kinds & EXPLAINING.keys():
+        return headline(probe.measured)
     if probe.verdict == "explained" and not probe.findings:
         return next(says for kind, says in EXPLAINING.items() if kind in kinds)
     if probe.verdict == "explained":
         fresh = probe.drawn.count - 1
+        sizes = len(probe.measured.differs) + len(probe.measured.agrees) if probe.measured else 0
         sets = [" and ".join(each.deviations) for each in probe.findings]
         names = sets[0] if len(sets) == 1 else f"one of {len(sets)} sets that cannot be told apart, such as {sets[0]},"
-        found = f"with {names} the working gives {returns}, on {fresh} fresh inputs too"
+        where = f"at all {sizes} sizes that were tried" if sizes else f"on {fresh} fresh inputs too"
+        found = f"with {names} the working gives {returns}, {where}"
         return f"It differs, and the cause is found: {found}."
     if {"raises", "returns-nothing", "shape", "dtype"} & kinds and not probe.comparison.lines:
         return "It could not be compared with the working."
@@ -176,7 +194,7 @@ def _cause(probe: Probe) -> Iterator[Part]:
             yield Prose(f"The same numbers on all inputs come from {'; '.join(alike)}, which may be the cause instead.")
         if hidden:
             yield Prose(f"Not to be seen on such inputs, and perhaps there besides: {', '.join(hidden)}.")
-    if probe.findings:
+    if probe.findings and not probe.measured:
         what = f"the working as it is{', and every smaller set' if probe.largest > 1 else ''}"
         hold = "1 holds" if probe.fitting == 1 else f"{probe.fitting} hold"
         yield Prose(f"Ruled out: {what}. {probe.tried:,} sets were tried; {hold} on all inputs.")

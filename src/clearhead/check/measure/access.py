@@ -1,0 +1,188 @@
+"""A function as attention that can be measured: called with any queries, keys and values, its calls counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.check.measure.parts import Array, Sizes
+from clearhead.check.probing.calling import Caller, Form, Symptom
+from clearhead.check.probing.task import Task
+from clearhead.working import Working
+
+MAX_NUMBERS = 1_000_000
+"""A batch is split so that the largest array of a call has no more numbers than about this."""
+
+PROJECTED = ("query", "key", "value")
+
+
+class Refused(Exception):  # noqa: N818 - not an error of ours: the function does not run on such arrays
+    """The function raised, or returned something else than numbers of the right shape."""
+
+    def __init__(self, symptom: Symptom | None, shape: tuple[int, ...] = ()) -> None:
+        super().__init__(symptom.says if symptom else f"returns shape {shape}")
+        self.symptom = symptom
+        self.shape = shape
+
+
+class Roles(Struct, frozen=True):
+    """Which of what a function takes has which part in attention: names by role, and the masks beside them."""
+
+    query: str
+    key: str
+    value: str
+    past: tuple[str, str] | None
+    masks: tuple[str, ...]
+    returned: int
+    """The place of the line that is measured among those that are returned: the heads, or the weights."""
+
+    weights: bool
+    """Whether that line has the weights and not the heads."""
+
+
+def roles_of(task: Task) -> Roles | None:
+    """The roles in a task that can be measured: heads or weights from queries, keys and values; None in others."""
+    found: dict[str, str] = {}
+    masks = []
+    for name in task.takes:
+        axes, words = task.axes(name), name.split(".")
+        role = next((each for each in PROJECTED if each in words), None)
+        if role and axes[-1:] == ("depth",) and len(axes) == 3:
+            role = f"past.{role}" if "past" in axes else role
+            if role in found:
+                return None
+            found[role] = name
+        elif set(axes) <= {"query", "key"} and axes:
+            masks.append(name)
+        else:
+            return None
+    if not {"query", "key"} <= found.keys() or ("past.key" in found) != ("past.value" in found):
+        return None
+    returned = [task.axes(name) for name in task.returns]
+    heads = [place for place, axes in enumerate(returned) if axes == ("head", "token", "depth") and "value" in found]
+    weights = [place for place, name in enumerate(task.returns) if name.split(".")[-1] == "weights"]
+    if not heads and (not weights or "past.key" in found):
+        return None
+    past = (found["past.key"], found["past.value"]) if "past.key" in found else None
+    place = heads[0] if heads else weights[0]
+    return Roles(found["query"], found["key"], found.get("value", ""), past, tuple(masks), place, not heads)
+
+
+class Attend:
+    """Attention on q (batch, head, query, depth), k and v (batch, group, key, depth), the first ``past`` keys cached.
+
+    Attributes:
+        calls: how often the function was called.
+        swaps: for each of query, key, value whose arrays the function is given there; other than in order only where
+            its arguments have other roles.
+        wide: whether values may be wider than queries.
+        columns: where each column of the values stands in the output; None for in its place.
+        written: the arguments that it has written into.
+    """
+
+    def __init__(self, caller: Caller, roles: Roles) -> None:
+        self.caller = caller
+        self.roles = roles
+        self.calls = 0
+        self.swaps = (0, 1, 2)
+        self.wide = not roles.weights
+        self.written: set[str] = set()
+        self.columns: Array | None = None
+
+    @property
+    def task(self) -> Task:
+        """What is asked of the function."""
+        return self.caller.task
+
+    def __call__(self, q: Array, k: Array, v: Array, past: int = 0, masks: dict[str, Array] | None = None) -> Array:
+        """The heads (batch, head, query, depth) in double precision.
+
+        Raises:
+            Refused: the function does not run on such arrays, or returns another shape.
+        """
+        q, k, v = ((q, k, v)[place] for place in self.swaps)
+        largest = max(q.size, k.size, v.size, q[..., 0].size * max(k.shape[-2], v.shape[-1])) // len(q) or 1
+        step = max(1, MAX_NUMBERS // largest) if self.caller.form.batch else 1
+        pieces = []
+        for at in range(0, len(q), step):
+            piece = slice(at, at + step)
+            pieces.append(self._called(q[piece], k[piece], v[piece], past, masks or {}))
+        return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+
+    def _called(self, q: Array, k: Array, v: Array, past: int, masks: dict[str, Array]) -> Array:
+        arrays = self._arrays(q, k, v, past, masks)
+        if not self.caller.form.batch:
+            arrays = {name: array[0] if array.ndim > len(self.task.axes(name)) else array
+                      for name, array in arrays.items()}  # fmt: skip
+        self.calls += 1
+        call = self.caller(arrays)
+        if call.failed:
+            raise Refused(call.failed)
+        self.written |= set(call.writes)
+        words = self.task.axes(self.task.returns[self.roles.returned])
+        out = call.outputs[self.roles.returned]
+        form = self.caller.form
+        if out.ndim < len(form.axes(words)):
+            raise Refused(None, out.shape)
+        out = form.back(words, out).astype(np.float64)
+        out = out if form.batch else out[None]
+        last = k.shape[-2] if self.roles.weights else v.shape[-1]
+        if out.shape != (*q.shape[:-1], last):
+            raise Refused(None, out.shape)
+        return out if self.columns is None else out[..., self.columns]
+
+    def _arrays(self, q: Array, k: Array, v: Array, past: int, masks: dict[str, Array]) -> dict[str, Array]:
+        """What the function is called with, by name; masks that are not given hide nothing."""
+        roles = self.roles
+        arrays = {roles.query: q, roles.key: k[:, :, past:]}
+        if roles.value:
+            arrays[roles.value] = v[:, :, past:]
+        if roles.past:
+            arrays |= {roles.past[0]: k[:, :, :past], roles.past[1]: v[:, :, :past]}
+        for name in roles.masks:
+            arrays[name] = masks[name] if name in masks else self._open(name, len(q), q.shape[-2], k.shape[-2])
+        return arrays
+
+    def _open(self, name: str, batch: int, queries: int, keys: int) -> Array:
+        sizes = {"query": queries, "key": keys}
+        shape = tuple(sizes[word] for word in self.task.axes(name))
+        lead = (batch,) if self.task.takes_batch(name) else ()
+        holds = next(each.holds for each in self.task.working.givens if each.name == name)
+        return np.ones(lead + shape, dtype=bool) if holds == "booleans" else np.zeros(lead + shape)
+
+
+def reference(task: Task, roles: Roles) -> Attend:
+    """The working itself as attention, to be measured by the same code."""
+    return Attend(Caller(running(task, task.working), task, Form("numpy")), roles)
+
+
+def running(task: Task, working: Working) -> Callable[..., Any]:
+    """A working as a function of what a task takes, which returns what the task returns."""
+
+    def run(*arrays: Any) -> Any:
+        given = {**task.fixed, **dict(zip(task.takes, arrays, strict=True))}
+        trace = working.run({each.name: given[each.name] for each in working.givens}, keep=task.returns)
+        return tuple(trace[name] for name in task.returns)
+
+    return run
+
+
+class Size(Struct, frozen=True):
+    """A size to measure at: new tokens, tokens in the cache, keys, features of a head; query and key/value heads."""
+
+    tokens: int
+    past: int
+    keys: int
+    depth: int
+    heads: int
+    groups: int
+
+    @property
+    def words(self) -> Sizes:
+        """The size by axis words."""
+        cached = {"past": self.past} if self.past else {}
+        return {"token": self.tokens, **cached, "key": self.keys, "head": self.heads, "group": self.groups,
+                "depth": self.depth}  # fmt: skip

@@ -1,0 +1,307 @@
+"""What was measured of a function beside what was measured of its working, part by part, over several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.axes import Axes
+from clearhead.check.measure.compare_forms import forms
+from clearhead.check.measure.observe import Observed
+from clearhead.check.measure.parts import Array, Part
+from clearhead.check.measure.precision import EXPONENTS, LIMITS, step_of
+from clearhead.check.measure.seen import Row, Seen, part_of
+from clearhead.check.measure.weights import median
+
+LEAST_FILL = 0.01
+"""Scores this near to those of other keys are no fill of a mask."""
+
+# Which entry follows which
+
+
+def columns(row: Row) -> Seen:
+    """Which column of the values each column of the output follows."""
+    return _map(row.a.columns, row.b.columns, ("depth", "depth"))
+
+
+def output_heads(row: Row) -> Seen | None:
+    """Whether heads come out in another order: their queries, keys and values then fit each other."""
+    order = _order(row.a.query_heads)
+    if order is None:
+        return None
+    moved = order != tuple(range(len(order))) and all(
+        (mine == due[list(order)]).all()
+        for mine, due in ((row.a.key_heads, row.b.key_heads), (row.a.value_heads, row.b.value_heads))
+    )
+    return Seen(np.array(order), np.arange(len(order)), moved, ("head",))
+
+
+def query_heads(row: Row) -> Seen | None:
+    """Which query heads each head of the output follows."""
+    return _map(row.a.query_heads, row.b.query_heads, ("head", "head"))
+
+
+def query_rows(row: Row) -> Seen | None:
+    """Which rows of the queries each row of the output follows."""
+    return _map(row.a.query_rows, row.b.query_rows, ("query", "query"))
+
+
+def key_heads(row: Row) -> Seen | None:
+    """Which key heads each head's scores follow."""
+    return _map(row.a.key_heads, row.b.key_heads, ("head", "group"))
+
+
+def key_columns(row: Row) -> Seen | None:
+    """Which keys the scores of each key follow."""
+    return _map(row.a.key_columns, row.b.key_columns, ("key", "key"))
+
+
+def value_heads(row: Row) -> Seen | None:
+    """Which value heads each head reads."""
+    return _map(row.a.value_heads, row.b.value_heads, ("head", "group"))
+
+
+def _map(mine: Array, due: Array, axes: Axes) -> Seen:
+    """A map beside the one that is due; rows that follow nothing, in either, say nothing."""
+    known = mine.any(-1) & due.any(-1)
+    off = known & (mine != due).any(-1)
+    return Seen(mine, due, bool(off.any()), axes, {axes[0]: tuple(np.nonzero(off)[0].tolist())})
+
+
+def _order(follows: Array) -> tuple[int, ...] | None:
+    """The one that each follows, if each follows one and none two."""
+    if not (follows.sum(-1) == 1).all() or not (follows.sum(0) == 1).all():
+        return None
+    return tuple(int(place) for place in follows.argmax(-1))
+
+
+# Masks, sums, biases
+
+
+def keys_seen(row: Row) -> Seen:
+    """Which keys each query sees."""
+    off = row.a.visible != row.b.visible
+    more = row.a.visible & ~row.b.visible
+    details = {"more": bool(more.any()), "fewer": bool((row.b.visible & ~row.a.visible).any())}
+    details["fill"] = _fill(row, more)
+    where = {word: tuple(np.nonzero(off.any(axis))[0].tolist()) for word, axis in (("head", (1, 2)), ("query", (0, 2)))}
+    return Seen(row.a.visible, row.b.visible, bool(off.any()), ("head", "query", "key"), where, details)
+
+
+def _fill(row: Row, more: Array) -> float | None:
+    """The score that keys have which should be hidden, beside those that are seen rightly; None if it is none."""
+    level = median(np.where(row.a.visible & row.b.visible, row.a.bias, np.nan))
+    fills = (row.a.bias - level[..., None])[more]
+    fills = fills[np.isfinite(fills)]
+    if not len(fills) or np.ptp(fills) > 1e-3 * max(1.0, np.abs(fills).max()) or abs(np.median(fills)) < LEAST_FILL:
+        return None
+    return float(np.median(fills))
+
+
+def mass(row: Row) -> Seen:
+    """What the weights of a query sum to, where scores are zero and where they are random."""
+    a, b = row.a, row.b
+    near = row.tolerance * 4
+    off = (np.abs(a.sums - b.sums) > near) | (np.abs(a.random_sums - b.random_sums) > near)
+    seen = a.visible.sum(-1)
+    slots = a.visible.sum(-1) * (1 / np.maximum(a.sums, 1e-30) - 1)
+    scaled = bool(np.abs(a.sums - a.random_sums).max() <= near)
+    details: dict[str, Any] = {"scaled": scaled, "slots": slots, "random": a.random_sums}
+    where = {"head": tuple(np.nonzero(off.any(1))[0].tolist()), "query": tuple(np.nonzero(off.any(0))[0].tolist())}
+    return Seen(a.sums, b.sums, bool(off.any()), ("head", "query"), where, details)
+
+
+def bias(row: Row) -> Seen | None:
+    """What is added to the scores of keys that are rightly seen, but for a constant of each query."""
+    both = row.a.visible & row.b.visible & np.isfinite(row.a.bias) & np.isfinite(row.b.bias)
+    if not (both.sum(-1) > 1).any():
+        return None
+    mine, due = (_centred(each.bias, both) for each in (row.a, row.b))
+    gap = np.nan_to_num(mine - due)
+    off = np.abs(gap) > row.tolerance * 4 * np.maximum(1.0, np.abs(np.nan_to_num(due)))
+    by = [_by_distance(each, row.a.size.past) for each in (mine, due)]
+    details = {"distance": by, "gap": mine - due}
+    return Seen(mine, due, bool(off.any()), ("head", "query", "key"),
+                {"head": tuple(np.nonzero(off.any((1, 2)))[0].tolist())}, details)  # fmt: skip
+
+
+def _centred(x: Array, both: Array) -> Array:
+    """Numbers less the mean of their row, where they count."""
+    count = np.maximum(both.sum(-1, keepdims=True), 1)
+    return np.where(both, x - np.where(both, x, 0.0).sum(-1, keepdims=True) / count, np.nan)
+
+
+def _by_distance(x: Array, past: int) -> list[dict[int, float] | None]:
+    """By head, the bias by distance key - query, 0 for a token itself; None where it does not follow the distance."""
+    heads, queries, keys = x.shape
+    distance = np.arange(keys) - np.arange(queries)[:, None] - past
+    return [_table(x[head], distance) for head in range(heads)]
+
+
+def _table(x: Array, distance: Array) -> dict[int, float] | None:
+    i, j = np.nonzero(np.isfinite(x))
+    if not len(i):
+        return None
+    r = distance[i, j]
+    known = np.unique(r)
+    columns = np.zeros((len(i), len(x) + len(known)))
+    columns[np.arange(len(i)), i] = 1
+    columns[np.arange(len(i)), len(x) + np.searchsorted(known, r)] = 1
+    fit, *_ = np.linalg.lstsq(columns, x[i, j], rcond=None)
+    if np.abs(columns @ fit - x[i, j]).max() > 1e-3 * max(1.0, np.abs(x[i, j]).max()):
+        return None
+    table = fit[len(x) :]
+    base = table[np.argmin(np.abs(known))]
+    return {int(at): float(value - base) for at, value in zip(known, table, strict=True)}
+
+
+# Curves and precision
+
+
+def score_curve(row: Row) -> Seen | None:
+    """How scores grow with their query: straight, up to a soft-cap, or not at all."""
+    a, b = row.a.curve, row.b.curve
+    if a is None or b is None:
+        return None
+    unlike = []
+    for head in range(len(a.shape)):
+        same = a.shape[head] == b.shape[head] and _same_cap(a.cap[head], b.cap[head], row.tolerance)
+        same &= a.key_counts[head] == b.key_counts[head]
+        unseen = {"unknown", "flat"} & {a.shape[head], b.shape[head]}
+        if not same and not unseen and not (a.shape[head] == b.shape[head] == "bent" and _alike(row, head)):
+            unlike.append(head)
+    details = {"cap": (a.cap, b.cap), "keys": (a.key_counts, b.key_counts)}
+    return Seen(a.shape, b.shape, bool(unlike), ("head",), {"head": tuple(unlike)}, details)
+
+
+def _same_cap(mine: float, due: float, tolerance: float) -> bool:
+    return bool(np.isnan(mine) and np.isnan(due)) or bool(np.isclose(mine, due, rtol=5e-3 + 10 * tolerance))
+
+
+def _alike(row: Row, head: int) -> bool:
+    """Whether two bent curves are one."""
+    assert row.a.curve and row.b.curve  # noqa: S101 - `score_curve` has looked
+    mine, due = row.a.curve.scores[head], row.b.curve.scores[head]
+    both = np.isfinite(mine) & np.isfinite(due)
+    return bool(np.allclose(mine[both], due[both], rtol=1e-2, atol=10 * row.tolerance))
+
+
+def overflows(row: Row) -> Seen | None:
+    """Where outputs are no longer finite, as queries and keys grow.
+
+    What lies beyond all ordinary scores, or is the limit of the type, is told and is no difference.
+    """
+    a, b = row.a, row.b
+    if a.bits is None or b.bits is None:
+        return None
+    gain = float(np.nanmax(np.abs(np.nan_to_num(b.form)), initial=0.0)) or 1.0
+    cause = _cause(a.overflow, gain) if a.overflow else ""
+    limit = cause.partition(":")[0]
+    own = limit == "scaled" or (limit == "exponential" and a.bits.type != "float16")
+    differs = a.overflow is not None and b.overflow is None and not own
+    return Seen(a.overflow, b.overflow, differs, (), {}, {"cause": cause, "type": a.bits.type})
+
+
+def _cause(at: tuple[float, float], gain: float) -> str:
+    """The limit of a floating-point type that lies where outputs stop being finite, before or behind the scale."""
+    low, high = at
+    slack = 1.06
+    for name, limit in EXPONENTS.items():
+        if low * gain / slack <= limit <= high * gain * slack:
+            return f"exponential:{name}"
+    for name, limit in LIMITS.items():
+        if low / slack <= limit <= high * slack:
+            return f"product:{name}"
+        if low * gain / slack <= limit <= high * gain * slack:
+            return f"scaled:{name}"
+    return ""
+
+
+def rounding(row: Row) -> Seen | None:
+    """The steps to which scores, weights or outputs are rounded; 0 for none."""
+    steps = []
+    for each in (row.a, row.b):
+        steps.append((each.step, step_of(each.random, max(each.eps, 2.0**-46))))
+    where = tuple(name for name, mine, due in zip(("scores", "weights"), *steps, strict=True) if mine != due)
+    return Seen(tuple(steps[0]), tuple(steps[1]), bool(where), (), {}, {"of": where})
+
+
+def precision(row: Row) -> Seen | None:
+    """How many bits are kept. Fewer than the working keeps are no fault: what is right to so many bits is right."""
+    if row.a.bits is None or row.b.bits is None:
+        return None
+    return Seen(row.a.bits, row.b.bits, False, (), {}, {"type": row.a.bits.type})
+
+
+AT: dict[str, Callable[[Row], Seen | None]] = {
+    "output columns": columns,
+    "output heads": output_heads,
+    "query heads": query_heads,
+    "query rows": query_rows,
+    "key heads": key_heads,
+    "key columns": key_columns,
+    "value heads": value_heads,
+    "keys seen": keys_seen,
+    "mass": mass,
+    "bias": bias,
+    "score curve": score_curve,
+    "overflow": overflows,
+    "rounding": rounding,
+    "precision": precision,
+}
+"""The parts that are compared one by one, the most basic first; those of the form of scores come from `forms`."""
+
+MAPS = ("query heads", "query rows", "key columns")
+"""Where these differ, scores are of other tokens or heads than they should be, and are not compared."""
+
+
+class Compared(Struct, frozen=True):
+    """All parts, those that differ and those that do not."""
+
+    differing: tuple[Part, ...]
+    right: tuple[Part, ...]
+
+
+def compare_parts(rows: Sequence[tuple[Observed, Observed]]) -> Compared:
+    """Compares what was measured at several sizes."""
+    pairs = [Row(a, b) for a, b in rows]
+    seen = {"output heads": [output_heads(row) for row in pairs]}
+    pairs = [_reordered(row, each) for row, each in zip(pairs, seen["output heads"], strict=True)]
+    for name, compared in AT.items():
+        if name not in seen:
+            seen[name] = [compared(row) for row in pairs]
+    parts = [part for name in AT if (part := _part(name, pairs, seen[name]))]
+    names = {each.name for each in parts if each.differs}
+    if not names & set(MAPS):
+        parts += forms(pairs)
+    order = {name: place for place, name in enumerate(ORDER)}
+    parts.sort(key=lambda each: order.get(each.name, len(order)))
+    return Compared(tuple(p for p in parts if p.differs), tuple(p for p in parts if not p.differs))
+
+
+ORDER = (
+    "output columns", "output heads", "query heads", "query rows", "key heads", "key columns", "value heads",
+    "keys seen", "mass", "pairs", "frequencies", "positions", "turn", "features", "form", "scale", "bias",
+    "score curve", "rounding", "overflow", "precision",
+)  # fmt: skip
+
+
+def _reordered(row: Row, heads: Seen | None) -> Row:
+    """The row with the working's heads in the order in which the function returns them."""
+    if heads is None or not heads.differs:
+        return row
+    order = list(heads.measured)
+    names = ("zero", "random", "query_heads", "key_heads", "form")
+    moved = {name: getattr(row.b, name)[order] for name in names}
+    return Row(row.a, replace(row.b, **moved))
+
+
+def _part(name: str, rows: Sequence[Row], seen: Sequence[Seen | None]) -> Part | None:
+    """One part over all sizes: what it is at the first size at which it differs."""
+    known = [(row, each) for row, each in zip(rows, seen, strict=True) if each is not None]
+    return part_of(name, known) if known else None
+

@@ -1,0 +1,58 @@
+"""The weights behind the heads, exactly: outputs are linear in the values, which are one-hot here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clearhead.check.measure.access import Attend, Refused
+from clearhead.check.measure.parts import Array
+
+
+def weights(f: Attend, q: Array, k: Array, past: int = 0, masks: dict[str, Array] | None = None) -> Array:
+    """The weights (batch, head, query, key) that each query gives to each key, of all key/value heads together."""
+    batch, groups, keys = k.shape[:3]
+    if f.roles.weights:
+        return f(q, k, np.zeros_like(k), past, masks)
+    hot = np.broadcast_to(np.eye(keys), (batch, groups, keys, keys))
+    return _through(f, q, k, hot, past, masks)
+
+
+def weights_by_group(f: Attend, q: Array, k: Array, past: int = 0) -> Array:
+    """The same by the key/value head whose values are read: (batch, head, query, group, key)."""
+    batch, groups, keys = k.shape[:3]
+    if f.roles.weights:
+        return weights(f, q, k, past)[..., None, :] / groups * np.ones((groups, 1))
+    hot = np.eye(groups * keys).reshape(1, groups, keys, groups * keys)
+    out = _through(f, q, k, np.broadcast_to(hot, (batch, *hot.shape[1:])), past, None)
+    return out.reshape(*out.shape[:3], groups, keys)
+
+
+def _through(f: Attend, q: Array, k: Array, hot: Array, past: int, masks: dict[str, Array] | None) -> Array:
+    """The outputs for values of any width, in slices of the queries' where the function takes no other."""
+    width, depth = hot.shape[-1], q.shape[-1]
+    if f.wide and width != depth:
+        try:
+            return f(q, k, hot, past, masks)
+        except Refused:
+            f.wide = False
+    padded = np.concatenate([hot, np.zeros((*hot.shape[:-1], -width % depth))], -1)
+    slices = np.split(padded, padded.shape[-1] // depth, axis=-1)
+    times = len(slices)
+    many = {name: np.repeat(array[None], times, 0).reshape(-1, *array.shape[1:]) if array.ndim == 2 and len(array) == len(q)
+            and f.task.takes_batch(name) else array for name, array in (masks or {}).items()}  # fmt: skip
+    out = f(np.concatenate([q] * times), np.concatenate([k] * times), np.concatenate(slices), past, many)
+    return np.concatenate(np.split(out, times), -1)[..., :width]
+
+
+def log(w: Array) -> Array:
+    """The logarithm of weights; NaN where one is 0 or no number."""
+    with np.errstate(all="ignore"):
+        return np.where(w > 0, np.log(np.where(w > 0, w, 1.0)), np.nan)
+
+
+def median(x: Array) -> Array:
+    """The median along the last axis of what is no NaN; NaN where all are."""
+    ordered = np.sort(x, axis=-1)
+    count = np.isfinite(ordered).sum(-1)
+    place = np.maximum(count - 1, 0) // 2
+    return np.where(count > 0, np.take_along_axis(ordered, place[..., None], -1)[..., 0], np.nan)
