@@ -1,7 +1,7 @@
 """Wrong attention, each with its true cause, written before the code that is to name it.
 
-The kinds are those of public bug reports: constants that are on no list, one side only, one head only, one way only, maps of
-heads and tokens, edges of windows, arithmetic turned round, parts of a size that only shows elsewhere.
+The kinds are those of public bug reports: constants on no list, one side only, one head only, one way only, maps of
+heads and tokens, edges of windows, arithmetic turned round, parts that only show at another size.
 """
 
 from __future__ import annotations
@@ -13,10 +13,22 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead import Attention, Rotary
-from clearhead.spec.attention import Llama3Scaling
+from clearhead.spec.rotary import Linear, Llama3Scaling
 from clearhead.working import Working
 
-from .pieces import banded, causal, frequencies, joined, product, repeated, rotary, rows_and_columns, scaled, softmax, turned
+from .pieces import (
+    banded,
+    causal,
+    frequencies,
+    joined,
+    product,
+    repeated,
+    rotary,
+    rows_and_columns,
+    scaled,
+    softmax,
+    turned,
+)
 
 rng = np.random.default_rng(11)
 CACHED = ("query", "key", "value", "past.key", "past.value")
@@ -118,9 +130,7 @@ def window_one_too_wide(q, k, v):
     return softmax(banded(scaled(q, k), 5)) @ v
 
 
-@fault(
-    Attention(heads=2, causal=True, window=3, cache=True).working(), "keys seen", says="query", takes=CACHED
-)
+@fault(Attention(heads=2, causal=True, window=3, cache=True).working(), "keys seen", says="query", takes=CACHED)
 def window_edge_by_new_row(q, k, v, pk, pv):
     k, v = joined(pk, k), joined(pv, v)
     s = scaled(q, k)
@@ -211,7 +221,7 @@ def base_of_no_list(q, k, v):
     return softmax(causal(scaled(q, k))) @ v
 
 
-@fault(Attention(heads=2, causal=True, rotary=Rotary(divide=4.0)).working(), "frequencies", says="4")
+@fault(Attention(heads=2, causal=True, rotary=Rotary(scaling=Linear(4.0))).working(), "frequencies", says="4")
 def linear_scaling_forgotten(q, k, v):
     q, k = rotary(q, k)
     return softmax(causal(scaled(q, k))) @ v
@@ -226,7 +236,7 @@ def linear_scaling_added(q, k, v):
 STRETCH = Llama3Scaling(factor=8.0, fast=4.0, slow=1.0, context=32)
 
 
-@fault(Attention(heads=2, causal=True, rotary=Rotary(stretch=STRETCH)).working(), "frequencies")
+@fault(Attention(heads=2, causal=True, rotary=Rotary(scaling=STRETCH)).working(), "frequencies")
 def stretch_forgotten(q, k, v):
     q, k = rotary(q, k)
     return softmax(causal(scaled(q, k))) @ v
@@ -322,8 +332,12 @@ def slopes_of_eight_heads(q, k, v):
 TABLE = rng.normal(size=(2, 21))
 
 
-@fault(Attention(heads=2, scale=1.0, mask="additive").working(), "bias", says="opposite",
-       given={"mask": np.stack([row[np.arange(7)[None] - np.arange(5)[:, None] + 10] for row in TABLE])})
+@fault(
+    Attention(heads=2, scale=1.0, mask="additive").working(),
+    "bias",
+    says="opposite",
+    given={"mask": np.stack([row[np.arange(7)[None] - np.arange(5)[:, None] + 10] for row in TABLE])},
+)
 def distances_negated(q, k, v):
     back = np.arange(5)[:, None] - np.arange(7)[None]
     return softmax(product(q, k) + TABLE[:, back + 10]) @ v
@@ -385,7 +399,13 @@ def late_and_hot(q, k, v):
     return softmax(np.where(j <= i + 1, s, -np.inf)) @ v
 
 
-@fault(Attention(heads=4, kv_heads=2, causal=True, rotary=Rotary()).working(), "frequencies", "key heads", "value heads", "keys seen")
+@fault(
+    Attention(heads=4, kv_heads=2, causal=True, rotary=Rotary()).working(),
+    "frequencies",
+    "key heads",
+    "value heads",
+    "keys seen",
+)
 def three_at_once(q, k, v):
     q, k = rotary(q, k, frequencies(q.shape[-1], 77000.0))
     pick = np.arange(4) % 2

@@ -47,7 +47,9 @@ def turned(x, positions, f, layout="half", factor=1.0):
     c, s = factor * np.cos(angle), factor * np.sin(angle)
     head, rest = x[..., : 2 * len(f)], x[..., 2 * len(f) :]
     out = np.empty_like(head)
-    first, second = (slice(0, len(f)), slice(len(f), None)) if layout == "half" else (slice(0, None, 2), slice(1, None, 2))
+    first, second = (
+        (slice(0, len(f)), slice(len(f), None)) if layout == "half" else (slice(0, None, 2), slice(1, None, 2))
+    )
     a, b = head[..., first], head[..., second]
     out[..., first], out[..., second] = a * c - b * s, b * c + a * s
     return np.concatenate([out, rest], -1)

@@ -124,7 +124,9 @@ def turned_halves(q, k, v):
 @right(TURNED, "float16")
 def turned_in_half(q, k, v):
     q, k = (x.astype(np.float16) for x in rotary(q, k))
-    return softmax(causal(product(q * np.float16(q.shape[-1] ** -0.5), repeated(k, 4)))) @ repeated(v.astype(np.float16), 4)
+    return softmax(causal(product(q * np.float16(q.shape[-1] ** -0.5), repeated(k, 4)))) @ repeated(
+        v.astype(np.float16), 4
+    )
 
 
 @right(Attention(heads=2, causal=True, rotary=Rotary(layout="interleaved", base=5e5, width=2)).working())

@@ -1,4 +1,4 @@
-"""Attention that breaks a premise: each must be said, and none may get a cause."""
+"""Attention that breaks a premise: each must be said."""
 
 import numpy as np
 
@@ -34,13 +34,13 @@ def writes(q, k, v):
 
 
 SYMPTOMS = {
-    "nan": (lambda q, k, v: q * np.nan, "finite", "NaN"),
-    "nan_at_one_token": (at(lambda n, d: n == 1), "finite", "1"),
-    "nan_at_eleven_tokens": (at(lambda n, d: n == 11), "finite", "11"),
-    "nan_from_nine": (at(lambda n, d: n > 8), "finite", "9"),
-    "nan_at_odd_depth": (at(lambda n, d: d % 2), "finite", "odd"),
-    "zeros": (lambda q, k, v: np.zeros_like(q), "follows inputs", "0"),
-    "ones": (lambda q, k, v: np.ones_like(q), "follows inputs", "1"),
+    "nan": (lambda q, *_: q * np.nan, "finite", "NaN"),
+    "nan_at_one_token": (at(lambda n, _: n == 1), "finite", "1"),
+    "nan_at_eleven_tokens": (at(lambda n, _: n == 11), "finite", "11"),
+    "nan_from_nine": (at(lambda n, _: n > 8), "finite", "9"),
+    "nan_at_odd_depth": (at(lambda _, d: d % 2), "finite", "odd"),
+    "zeros": (lambda q, *_: np.zeros_like(q), "follows inputs", "0"),
+    "ones": (lambda q, *_: np.ones_like(q), "follows inputs", "1"),
     "noise_of_dropout": (drops, "repeatable", "differ"),
     "state": (counts, "repeatable", "differ"),
     "keys_and_values_exchanged": (lambda q, k, v: softmax(scaled(q, v)) @ k, "argument roles", "value"),

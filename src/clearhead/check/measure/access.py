@@ -19,7 +19,7 @@ MAX_NUMBERS = 1_000_000
 PROJECTED = ("query", "key", "value")
 
 
-class Refused(Exception):  # noqa: N818 - not an error of ours: the function does not run on such arrays
+class Refused(Exception):
     """The function raised, or returned something else than numbers of the right shape."""
 
     def __init__(self, symptom: Symptom | None, shape: tuple[int, ...] = ()) -> None:

@@ -86,7 +86,7 @@ def keys_seen(row: Row) -> Seen:
     """Which keys each query sees."""
     off = row.a.visible != row.b.visible
     more = row.a.visible & ~row.b.visible
-    details = {"more": bool(more.any()), "fewer": bool((row.b.visible & ~row.a.visible).any())}
+    details: dict[str, Any] = {"more": bool(more.any()), "fewer": bool((row.b.visible & ~row.a.visible).any())}
     details["fill"] = _fill(row, more)
     where = {word: tuple(np.nonzero(off.any(axis))[0].tolist()) for word, axis in (("head", (1, 2)), ("query", (0, 2)))}
     return Seen(row.a.visible, row.b.visible, bool(off.any()), ("head", "query", "key"), where, details)
@@ -107,7 +107,6 @@ def mass(row: Row) -> Seen:
     a, b = row.a, row.b
     near = row.tolerance * 4
     off = (np.abs(a.sums - b.sums) > near) | (np.abs(a.random_sums - b.random_sums) > near)
-    seen = a.visible.sum(-1)
     slots = a.visible.sum(-1) * (1 / np.maximum(a.sums, 1e-30) - 1)
     scaled = bool(np.abs(a.sums - a.random_sums).max() <= near)
     details: dict[str, Any] = {"scaled": scaled, "slots": slots, "random": a.random_sums}
@@ -184,7 +183,8 @@ def _same_cap(mine: float, due: float, tolerance: float) -> bool:
 
 def _alike(row: Row, head: int) -> bool:
     """Whether two bent curves are one."""
-    assert row.a.curve and row.b.curve  # noqa: S101 - `score_curve` has looked
+    assert row.a.curve is not None  # noqa: S101 - `score_curve` has looked
+    assert row.b.curve is not None  # noqa: S101
     mine, due = row.a.curve.scores[head], row.b.curve.scores[head]
     both = np.isfinite(mine) & np.isfinite(due)
     return bool(np.allclose(mine[both], due[both], rtol=1e-2, atol=10 * row.tolerance))
@@ -223,9 +223,7 @@ def _cause(at: tuple[float, float], gain: float) -> str:
 
 def rounding(row: Row) -> Seen | None:
     """The steps to which scores, weights or outputs are rounded; 0 for none."""
-    steps = []
-    for each in (row.a, row.b):
-        steps.append((each.step, step_of(each.random, max(each.eps, 2.0**-46))))
+    steps = [(each.step, step_of(each.random, max(each.eps, 2.0**-46))) for each in (row.a, row.b)]
     where = tuple(name for name, mine, due in zip(("scores", "weights"), *steps, strict=True) if mine != due)
     return Seen(tuple(steps[0]), tuple(steps[1]), bool(where), (), {}, {"of": where})
 
@@ -234,7 +232,7 @@ def precision(row: Row) -> Seen | None:
     """How many bits are kept. Fewer than the working keeps are no fault: what is right to so many bits is right."""
     if row.a.bits is None or row.b.bits is None:
         return None
-    return Seen(row.a.bits, row.b.bits, False, (), {}, {"type": row.a.bits.type})
+    return Seen(row.a.bits, row.b.bits, differs=False, details={"type": row.a.bits.type})
 
 
 AT: dict[str, Callable[[Row], Seen | None]] = {
@@ -304,4 +302,3 @@ def _part(name: str, rows: Sequence[Row], seen: Sequence[Seen | None]) -> Part |
     """One part over all sizes: what it is at the first size at which it differs."""
     known = [(row, each) for row, each in zip(rows, seen, strict=True) if each is not None]
     return part_of(name, known) if known else None
-

@@ -13,6 +13,8 @@ from clearhead.check.measure.seen import Row, Seen, part_of
 from clearhead.check.measure.turn import STILL, Motion, Pairs, Turn, coupling, motion_of, pairs_of, turn_of, wrap
 from clearhead.check.measure.weights import median
 
+FORM = ("head", "query", "key", "depth", "depth")
+
 LOOSE = 4
 """How many tolerances two cells of a form may differ."""
 
@@ -75,7 +77,7 @@ def _mixed(row: Row, mine: Array, due: Array, off: Sequence[int]) -> dict[str, S
     ratios = np.array([_ratio(a, b, row.tolerance) for a, b in zip(mine, due, strict=True)])
     where = {"head": tuple(off)}
     if off and np.isnan(ratios[list(off)]).any():
-        return {"form": Seen(mine, due, True, ("head", "query", "key", "depth", "depth"), where)}
+        return {"form": Seen(mine, due, differs=True, axes=FORM, where=where)}
     gain = np.array([np.nanmax(np.abs(np.nan_to_num(each))) for each in due])
     return {"scale": Seen(gain * np.nan_to_num(ratios, nan=1.0), gain, bool(off), ("head",), where)}
 
@@ -103,8 +105,9 @@ def _turned(row: Row, mine: Array, due: Array, off: Sequence[int], lenses: tuple
     elif len(lens) == len(asked) and asked and any(turn.turned.any() for turn in a):
         parts |= _speeds_alone(row, a, b)
     if unlike := [h for h in off if not a[h].rotates and b[h].rotates]:
-        parts["turn"] = Seen(mine, due, True, ("head", "query", "key", "depth", "depth"), {"head": tuple(unlike)},
-                             {"why": "pairs", "pairs": lens})  # fmt: skip
+        parts["turn"] = Seen(
+            mine, due, differs=True, axes=FORM, where={"head": tuple(unlike)}, details={"why": "pairs", "pairs": lens}
+        )
         parts = {name: each for name, each in parts.items() if name in ("turn", "pairs")}
     return parts
 
@@ -134,7 +137,9 @@ def _gains(row: Row, a: Sequence[Turn], b: Sequence[Turn], off: Sequence[int]) -
     parts = {"scale": Seen(median(mine), median(due), bool(scaled), ("head",), {"head": tuple(scaled)},
                            {"ratio": ratio[scaled[0], 0] if scaled else 1.0})}  # fmt: skip
     if uneven:
-        parts["features"] = Seen(mine, due, True, ("head", "depth"), {"head": tuple(uneven)}, {"ratio": ratio})
+        parts["features"] = Seen(
+            mine, due, differs=True, axes=("head", "depth"), where={"head": tuple(uneven)}, details={"ratio": ratio}
+        )
     return parts
 
 
@@ -167,10 +172,10 @@ def _motions(row: Row, a: Sequence[Turn], b: Sequence[Turn], off: Sequence[int])
     if not moved:
         speeds = due.query_speeds
         place = _places(due, due, speeds)
-        return {"frequencies": _frequencies(speeds, speeds, row, ()), "positions": Seen(place, place, False)}
+        return {"frequencies": _frequencies(speeds, speeds, row, ()), "positions": Seen(place, place, differs=False)}
     if not mine.separable:
         details = {"why": "positions", "theta": (a[head].theta, b[head].theta)}
-        return {"turn": Seen(a[head].theta, b[head].theta, True, ("pair", "query", "key"), heads, details)}
+        return {"turn": Seen(a[head].theta, b[head].theta, differs=True, where=heads, details=details)}
     return _of_motion(row, mine, due, heads)
 
 
@@ -187,7 +192,7 @@ def _of_motion(row: Row, mine: Motion, due: Motion, heads: dict[str, tuple[int, 
     speeds = asked if all(still) else key if still[0] else query
     if not any(still) and (np.abs(query - key) > near + 1e-6 * np.abs(query)).any():
         details = {"why": "tables", "frequencies": (query, key), "due": asked}
-        return {"turn": Seen(query, key, True, ("pair",), heads, details)}
+        return {"turn": Seen(query, key, differs=True, axes=("pair",), where=heads, details=details)}
     parts = {"frequencies": _frequencies(speeds, asked, row, heads["head"])}
     found, wanted = _places(mine, due, speeds), _places(due, due, asked)
     if found and wanted:

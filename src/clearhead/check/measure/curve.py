@@ -13,6 +13,13 @@ STRAIGHT = 2e-3
 """How far from a line, relative to it, scores may be and count as straight."""
 
 
+FAR = 50
+"""Soft-caps this many times beyond the largest score that was seen are none."""
+
+EXACT, ROUGHLY = 1e-6, 0.15
+"""Numbers less precise than the first give the slope by scores up to this share of the largest."""
+
+
 class Curve(Struct, frozen=True, eq=False):
     """Scores of one key along queries of growing length.
 
@@ -43,7 +50,8 @@ class Curve(Struct, frozen=True, eq=False):
 
 def curve_of(f: Attend, size: Size, form: Array, bias: Array, eps: float) -> Curve | None:
     """The curve of the last query's score of one key, against another key of zeros; None where there is none."""
-    seen = np.isfinite(form[..., 0, 0]).all(0)
+    seen = np.asarray(np.isfinite(form[..., 0, 0])).all(axis=0, keepdims=False)
+    seen = np.asarray(seen)
     rows = [row for row in range(size.tokens) if seen[row].sum() > 1]
     if not rows:
         return None
@@ -59,7 +67,7 @@ def curve_of(f: Attend, size: Size, form: Array, bias: Array, eps: float) -> Cur
     q[..., a] = pairs[:, :1, None]
     k[:, :, key, b] = pairs[:, 1:]
     l = log(weights(f, q, k, size.past)) - bias
-    *scores, shorter = (l[:, :, row, key] - l[:, :, row, zero])
+    *scores, shorter = l[:, :, row, key] - l[:, :, row, zero]
     scores, at_one = np.array(scores).T, form[:, row, key, a, b]
     counts = tuple(bool(abs(half / one - 1) > 0.05) if one else True for half, one in zip(shorter, at_one, strict=True))
     scores[np.abs(scores) > _deepest(eps)] = np.nan
@@ -77,8 +85,7 @@ def _judged(lengths: Array, scores: Array, form: Array, counts: tuple[bool, ...]
     shapes, slopes, caps = [], [], []
     for row, at_one in zip(scores, form, strict=True):
         ok = np.isfinite(row)
-        low = ok & (np.abs(row) <= max(0.1 * np.abs(row[ok]).max(initial=0.0), np.abs(row[ok]).min(initial=np.inf)))
-        slope = float(np.median(row[low] / lengths[low])) if low.any() else 0.0
+        slope = _slope(lengths[ok], row[ok], eps)
         shape, cap = _shape(lengths[ok], row[ok], slope, 40 * eps)
         shapes.append(shape if abs(at_one) > 1e-9 else "flat")
         slopes.append(slope)
@@ -86,11 +93,20 @@ def _judged(lengths: Array, scores: Array, form: Array, counts: tuple[bool, ...]
     return Curve(lengths, scores, np.array(slopes), tuple(shapes), np.array(caps), counts)
 
 
+def _slope(t: Array, s: Array, eps: float) -> float:
+    """How steep scores are for short queries: of the shortest, or of several where numbers are rough."""
+    if not len(s):
+        return 0.0
+    low = np.abs(s) <= ROUGHLY * np.abs(s).max() if eps > EXACT else np.arange(len(s)) == 0
+    return float(np.median(s[low] / t[low])) if low.any() else float(s[0] / t[0])
+
+
 def _shape(t: Array, s: Array, slope: float, loose: float) -> tuple[str, float]:
     near = STRAIGHT + loose
     if len(s) < 6 or slope == 0 or t[-1] < 8 * t[0]:
         return "unknown", np.nan
-    if np.abs(s / (slope * t) - 1).max() < near:
+    large = np.abs(s) > (0.05 * np.abs(s).max() if loose > STRAIGHT else 0.0)
+    if np.abs(s[large] / (slope * t[large]) - 1).max() < near:
         return "line", np.nan
     if np.ptp(s) < near * np.abs(s).max():
         return "direction", np.nan
@@ -100,4 +116,6 @@ def _shape(t: Array, s: Array, slope: float, loose: float) -> tuple[str, float]:
         below = middle * np.tanh(abs(slope) * t[-1] / middle) < abs(s[-1])
         low, high = (middle, high) if below else (low, middle)
     fits = np.allclose(s, np.sign(slope) * middle * np.tanh(abs(slope) * t / middle), rtol=near, atol=loose)
-    return ("tanh", float(middle)) if fits else ("bent", np.nan)
+    if not fits:
+        return "bent", np.nan
+    return ("tanh", float(middle)) if middle < FAR * np.abs(s).max() else ("line", np.nan)

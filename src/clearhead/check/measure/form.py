@@ -61,4 +61,3 @@ def _patterns(visible: Array) -> Iterator[Array]:
             if told.any():
                 yield zero
                 left = left & ~told
-

@@ -59,7 +59,7 @@ class Law(Struct, frozen=True):
 
 def written(value: float) -> str:
     """A number in six digits, without those that are noise."""
-    snapped = round(value)
+    snapped = round(value) if np.isfinite(value) else 0
     return str(snapped) if snapped and isclose(value, snapped, rel_tol=1e-6) else f"{value:.6g}"
 
 

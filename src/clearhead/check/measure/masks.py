@@ -24,9 +24,9 @@ def masked(f: Attend, due: Attend, rows: list[tuple[Observed, Observed]]) -> tup
         masks = drawn_masks(f, a.size, made.rng, batch=1)
         twice = {name: np.repeat(mask, 2, 0) if f.task.takes_batch(name) else mask for name, mask in masks.items()}
         seen = []
-        for each, whole in ((f, a), (due, b)):
+        for attend, whole in ((f, a), (due, b)):
             q, k = (np.concatenate([0 * x, x]) for x in (made.q, made.k))
-            w = weights(each, q, k, a.size.past, twice)
+            w = weights(attend, q, k, a.size.past, twice)
             seen.append(_with(whole, w))
         pairs.append(Row(*seen))
     parts = []
@@ -57,4 +57,3 @@ def _with(seen: Observed, w: Array) -> Observed:
     share = seen.zero.shape[2]
     zero, random = (np.repeat(x[:, :, None], share, 2) / share for x in w)
     return replace(seen, zero=zero, random=random)
-

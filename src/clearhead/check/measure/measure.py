@@ -7,7 +7,6 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
 
 from clearhead.check.measure.access import Attend, Refused, Size, reference, roles_of
@@ -54,7 +53,7 @@ REBUILT = 30
 
 def measure(
     function: Function,
-    working: Working,
+    working: Working | None,
     takes: str | Sequence[str] = ("query", "key", "value"),
     returns: str | Sequence[str] = "head",
     given: Mapping[str, Any] | None = None,
@@ -173,8 +172,9 @@ class _Measuring:
         if order is None:
             return self._stopped(Premise("linear in values", None, (size.words,), (size.words,)))
         exchanged = None
-        if order != tuple(range(len(order))):
-            self.f.swaps = tuple(int(place) for place in np.argsort(order))
+        if order != (0, 1, 2):
+            query, key, value = (order.index(place) for place in range(3))
+            self.f.swaps = (query, key, value)
             exchanged = Premise("argument roles", order, (size.words,), (size.words,), stops=False, explains=True)
             self.swept = sweep(self.f, self.due, self.plan.swept())
         first = self._observed(size)
@@ -194,7 +194,7 @@ class _Measuring:
         planned = [each for each in self.plan.measured() if each != first]
         if not off:
             return planned[: FEW - 1]
-        tall = [each for each in off if LARGE >= each.keys and min(each.tokens, each.keys) > 1]
+        tall = [each for each in off if each.keys <= LARGE and min(each.tokens, each.keys) > 1]
         hidden = tall[:FEW] if not any(each in off or each not in ran for each in planned) else []
         return [*hidden, *planned]
 

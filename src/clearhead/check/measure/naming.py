@@ -1,7 +1,7 @@
 """Names for what was measured: deviations whose rewrite of the working gives the function's numbers at every size.
 
-No list of what each deviation does is needed: a working that is rewritten by one is measured by the same code, so it shows
-itself which parts change. What a deviation takes as parameters follows from the parts.
+No list of what each deviation does is needed: a working that is rewritten by one is measured by the same code, so it
+shows itself which parts change. What a deviation takes as parameters follows from the parts.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Evidence(Struct, frozen=True, eq=False):
 def _factor(part: Part) -> Iterator[Applied]:
     if part.law and not part.law.of:
         yield from _applied("scale-factor", factor=part.law.factor)
-    ratio = part.details.get("ratio", 0.0)
-    if np.isscalar(ratio) and 0 < ratio != 1:
+    ratio = float(part.details.get("ratio", 0.0))
+    if 0 < ratio != 1:
         yield from _applied("softmax-base", base=float(_rounded(exp(ratio))))
 
 
@@ -95,9 +95,9 @@ def _edges(part: Part) -> Iterator[Applied]:
     mine, due = (np.argwhere(each[0]) for each in (part.measured, part.expected))
     if not len(mine) or not len(due) or part.sizes[0]["key"] > LARGE:
         return
-    ahead, behind = ((lambda cells: cells[:, 1] - cells[:, 0]), (lambda cells: cells[:, 0] - cells[:, 1]))
-    for id, reach in (("causal-off-by-one", ahead), ("window-off-by-one", behind)):
-        by = int(reach(mine).max() - reach(due).max())
+    for id, sign in (("causal-off-by-one", 1), ("window-off-by-one", -1)):
+        reach, wanted = (sign * (cells[:, 1] - cells[:, 0]) for cells in (mine, due))
+        by = int(reach.max() - wanted.max())
         if by:
             yield from _applied(id, by=by)
     if part.details.get("fill"):
@@ -155,8 +155,8 @@ def names_of(evidence: Evidence) -> tuple[Named, ...]:
     found = [each for each in _tries(parts, evidence.task.working) if confirm.holds((each,))]
     if not found and len(parts) > 1 and not premise:
         kept = [confirm.showing(part) for part in parts]
-        sets = list(product(*(each or [None] for each in kept)))[:MAX_SETS]
-        smaller = {tuple(dict.fromkeys(each for each in chosen if each)) for chosen in sets}
+        sets = list(product(*(each for each in kept if each)))[:MAX_SETS]
+        smaller = {tuple(dict.fromkeys(chosen)) for chosen in sets}
         held = [chosen for chosen in sorted(smaller, key=len) if len(chosen) > 1 and confirm.holds(chosen)]
         return tuple(confirm.named(chosen) for chosen in held if len(chosen) == len(held[0]))
     return tuple(confirm.named((each,)) for each in _distinct(found))
@@ -166,13 +166,14 @@ def _tries(parts: Iterable[Part], working: Working, themes: Collection[str] = GR
     """The deviations of these themes that apply, those without parameters first, then those with fitted ones."""
     ids = {row.id for theme in themes for row in GROUPS.get(theme, ())}
     known = [each for each in candidates(working) if each.id in ids]
-    fitted = [each for part in parts for each in FITS.get(part.name, _none)(part)]
+    fitted = [each for part in parts for each in _fitted(part)]
     plain = [each for each in known if not each.parameters]
     yield from dict.fromkeys((*plain, *fitted, *known))
 
 
-def _none(part: Part) -> Iterator[Applied]:
-    return iter(())
+def _fitted(part: Part) -> Iterator[Applied]:
+    """The deviations whose parameters follow from a part."""
+    yield from FITS[part.name](part) if part.name in FITS else ()
 
 
 def _distinct(found: Sequence[Applied]) -> Iterator[Applied]:
@@ -235,7 +236,13 @@ class _Confirming:
 
     def _drawn(self, size: Size) -> tuple[Array, Array, Array, int, dict[str, Array]]:
         made = drawn(size, batch=2)
-        return made.q, made.k, made.v, size.past, drawn_masks(self._attend(self.evidence.task.working), size, made.rng, batch=2)
+        return (
+            made.q,
+            made.k,
+            made.v,
+            size.past,
+            drawn_masks(self._attend(self.evidence.task.working), size, made.rng, batch=2),
+        )
 
     def showing(self, part: Part) -> list[Applied]:
         """The deviations with which the working, measured by the same code, shows a part as the function has it."""

@@ -152,8 +152,8 @@ def _columns(f: Attend, size: Size, made: Drawn) -> Array:
     """Which columns of the output follow which columns of the values."""
     d = size.depth
     only = np.eye(d)[:, None, None, :] * made.v
-    same = (np.broadcast_to(x, (d, *x.shape[1:])) for x in (made.q, made.k))
-    return np.asarray(np.abs(f(*same, only, size.past)).max((1, 2)).T > SEEN)
+    q, k = (np.broadcast_to(x, (d, *x.shape[1:])) for x in (made.q, made.k))
+    return np.asarray(np.abs(f(q, k, only, size.past)).max((1, 2)).T > SEEN)
 
 
 def _takes_wide(f: Attend, size: Size, made: Drawn, y: Array) -> bool:
@@ -185,7 +185,7 @@ def _weights(f: Attend, size: Size, made: Drawn) -> tuple[Array, Array, Array]:
 
 def _maps(size: Size, base: Array, moved: Array, near: float) -> tuple[Array, Array, Array, Array]:
     """Heads and rows by those of the queries, heads by those of the keys, columns by keys."""
-    h, n, g, m = size.heads, size.tokens, size.groups, size.keys
+    h, n, g = size.heads, size.tokens, size.groups
     off = np.abs(moved - base)
     rows = (off[: h * n].max(-1) > near).reshape(h, n, h, n)
     heads = (off[h * n : h * n + g].max((-2, -1)) > near).T

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 
-from clearhead.check.measure.access import PROJECTED, Attend, Refused, Size
+from clearhead.check.measure.access import Attend, Refused, Size
 from clearhead.check.measure.parts import Array
 
 ALL_BITS = tuple(range(53))
@@ -48,10 +48,11 @@ def bits_of(f: Attend, size: Size, rng: np.random.Generator, y: Array) -> Bits:
     steps = (1 + 2.0 ** -tried.astype(float))[:, None, None, None]
     ones = np.ones_like(steps)
     factors = [np.concatenate([ones[:1], *(steps if at == place else ones for at in range(3))]) for place in range(3)]
-    out = f(*(sign * factor for sign, factor in zip(signs, factors, strict=True)), size.past)
+    q, k, v = (sign * factor for sign, factor in zip(signs, factors, strict=True))
+    out = f(q, k, v, size.past)
     moved = (out[1:] != out[:1]).reshape(3, len(tried), -1).any(-1)
-    kept = [int(tried[row].max()) if row.any() else None for row in moved]
-    return Bits(*kept, _output_bits(y))
+    query, key, value = (int(tried[row].max()) if row.any() else None for row in moved)
+    return Bits(query, key, value, _output_bits(y))
 
 
 def _output_bits(y: Array) -> int:
@@ -91,7 +92,6 @@ def step_of(numbers: Array, least: float) -> float:
     if len(np.unique(np.round(good / least))) < 4:
         return 0.0
     steps = sorted([10.0**-n for n in range(8)] + [0.5, 0.25, 0.125, 0.0625], reverse=True)
-    return next((s for s in steps if s > 50 * least and np.abs(good / s - np.round(good / s)).max() < 20 * least / s), 0.0)
-
-
-__all__ = ["FLOATS", "PROJECTED", "Bits", "bits_of", "overflow", "step_of"]
+    return next(
+        (s for s in steps if s > 50 * least and np.abs(good / s - np.round(good / s)).max() < 20 * least / s), 0.0
+    )

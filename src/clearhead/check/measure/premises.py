@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead.check.measure.access import PROJECTED, Attend, Refused, Size
+from clearhead.check.measure.access import Attend, Refused, Size
 from clearhead.check.measure.observe import SEEN, Observed, drawn
 from clearhead.check.measure.parts import Array, Premise
 from clearhead.check.probing.calling import Symptom
@@ -93,7 +93,8 @@ def finite(f: Attend, swept: Sequence[Swept]) -> Premise | None:
         return None
     found = _not_finite(f, bad)
     infinite = bool(np.isinf(found.get("signs", ())).sum() == 2)
-    return Premise("finite", found, *(tuple(each.size.words for each in some) for some in (bad, ran)), explains=infinite)
+    fails, tried = tuple(each.size.words for each in bad), tuple(each.size.words for each in ran)
+    return Premise("finite", found, fails, tried, explains=infinite)
 
 
 def _not_finite(f: Attend, bad: Sequence[Swept]) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def roles(f: Attend, size: Size) -> tuple[int, int, int] | None:
     y = f(q, k, v, size.past)
     linear = [np.allclose(y[1 + at], 2 * y[0], rtol=2e-2, atol=2e-2 * np.abs(y[0]).max()) for at in range(3)]
     few = [int((np.abs(y[4 + at] - y[0]).max((0, 2)) > 1e-6 * np.abs(y[0]).max()).sum()) <= 1 for at in range(3)]
-    if linear[2] and not few[2] or sum(linear) > 1 and linear[2]:
+    if (linear[2] and not few[2]) or (sum(linear) > 1 and linear[2]):
         value = 2
     elif True in linear:
         value = linear.index(True)
@@ -165,7 +166,8 @@ def _linear(f: Attend, size: Size) -> tuple[int, int, int] | None:
     if f.roles.weights:
         return 0, 1, 2
     made = drawn(size)
-    y = f(*(np.concatenate([x, x]) for x in (made.q, made.k)), np.concatenate([made.v, 2 * made.v]), size.past)
+    q, k = (np.concatenate([x, x]) for x in (made.q, made.k))
+    y = f(q, k, np.concatenate([made.v, 2 * made.v]), size.past)
     linear = np.allclose(y[1], 2 * y[0], rtol=2e-2, atol=2e-2 * np.abs(y[0]).max())
     return (0, 1, 2) if linear else None
 
@@ -184,8 +186,3 @@ def normalised_axis(seen: Observed, size: Size) -> Premise | None:
         return None
     found = next((word for word, total in sums.items() if total.size and np.abs(total - 1).max() < near), None)
     return Premise("normalised axis", found, (size.words,), (size.words,)) if found else None
-
-
-__all__ = [
-    "PROJECTED", "Swept", "finite", "follows_inputs", "normalised_axis", "repeatable", "roles", "same", "sweep",
-]  # fmt: skip

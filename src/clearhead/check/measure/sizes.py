@@ -27,7 +27,7 @@ SWEPT_CACHED: tuple[Shape, ...] = (
 )  # fmt: skip
 
 BRIEF: tuple[Shape, ...] = ((1, 0, 4), (2, 0, 8), (5, 0, 4), (9, 0, 4), (13, 0, 4), (5, 0, 5))
-"""The sizes at which functions are tried that take long on arrays of a new size, as those that are compiled for each."""
+"""The sizes for functions that take long on arrays of a new size, as those that are compiled for each."""
 
 MAX_SCORES = 8_000_000
 """Sizes with more scores than this in all heads are not tried."""
@@ -46,7 +46,11 @@ class Plan:
         self.tied = tied
         self.paired = any("pair" in line.axes for line in task.working.lines)
         self.widest = max(
-            (int(dict(line.parameters)["width"]) for line in task.working.lines if line.operation is scores.mask_window),
+            (
+                int(dict(line.parameters)["width"])
+                for line in task.working.lines
+                if line.operation is scores.mask_window
+            ),
             default=0,
         )
 

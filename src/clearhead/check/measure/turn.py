@@ -81,7 +81,7 @@ class Motion(Struct, frozen=True, eq=False):
     """Angles as those of queries less those of keys.
 
     Attributes:
-        query, key: the angle of each token, less that of the first key (pair, token); NaN of queries that are not known.
+        query, key: the angle of each token, less that of the first key (pair, token); NaN where it is not known.
         separable: whether all angles are such differences.
     """
 
@@ -101,7 +101,9 @@ class Motion(Struct, frozen=True, eq=False):
 
     def neighbours(self, speeds: Array) -> Array:
         """Which keys and their next are as far apart as these speeds say."""
-        return np.asarray((np.abs(np.diff(self.key, axis=-1) - speeds[:, None]) < NEAR + NEAR * np.abs(speeds[:, None])).all(0))
+        return np.asarray(
+            (np.abs(np.diff(self.key, axis=-1) - speeds[:, None]) < NEAR + NEAR * np.abs(speeds[:, None])).all(0)
+        )
 
 
 NEAR = 0.02

@@ -21,7 +21,7 @@ def weights_by_group(f: Attend, q: Array, k: Array, past: int = 0) -> Array:
     """The same by the key/value head whose values are read: (batch, head, query, group, key)."""
     batch, groups, keys = k.shape[:3]
     if f.roles.weights:
-        return weights(f, q, k, past)[..., None, :] / groups * np.ones((groups, 1))
+        return np.asarray(weights(f, q, k, past)[..., None, :] / groups * np.ones((groups, 1)))
     hot = np.eye(groups * keys).reshape(1, groups, keys, groups * keys)
     out = _through(f, q, k, np.broadcast_to(hot, (batch, *hot.shape[1:])), past, None)
     return out.reshape(*out.shape[:3], groups, keys)
@@ -38,8 +38,10 @@ def _through(f: Attend, q: Array, k: Array, hot: Array, past: int, masks: dict[s
     padded = np.concatenate([hot, np.zeros((*hot.shape[:-1], -width % depth))], -1)
     slices = np.split(padded, padded.shape[-1] // depth, axis=-1)
     times = len(slices)
-    many = {name: np.repeat(array[None], times, 0).reshape(-1, *array.shape[1:]) if array.ndim == 2 and len(array) == len(q)
-            and f.task.takes_batch(name) else array for name, array in (masks or {}).items()}  # fmt: skip
+    many = dict(masks or {})
+    for name in many:
+        if f.task.takes_batch(name):
+            many[name] = np.concatenate([many[name]] * times)
     out = f(np.concatenate([q] * times), np.concatenate([k] * times), np.concatenate(slices), past, many)
     return np.concatenate(np.split(out, times), -1)[..., :width]
 

@@ -1,5 +1,7 @@
 """What was measured, in words: the only module of measuring that writes sentences."""
 
+# ruff: noqa: E501 - sentences are kept whole
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -135,7 +137,9 @@ ROLES = ("query", "key", "value")
 
 
 def _roles(failed: Premise) -> str:
-    used = ", ".join(f"{ROLES[given]} as {role}" for role, given in zip(ROLES, failed.found, strict=True) if role != ROLES[given])
+    used = ", ".join(
+        f"{ROLES[given]} as {role}" for role, given in zip(ROLES, failed.found, strict=True) if role != ROLES[given]
+    )
     return f"It uses its arguments in other roles: {used}. Look at the order of arguments, and of what is unpacked."
 
 
@@ -147,18 +151,26 @@ def _axis(failed: Premise) -> str:
 
 
 def _follows(failed: Premise) -> str:
-    what = f"it is {written(failed.found) if failed.found else '0'} everywhere" if failed.found is not None else "it is the same"
+    what = (
+        f"it is {written(failed.found) if failed.found else '0'} everywhere"
+        if failed.found is not None
+        else "it is the same"
+    )
     return f"The output does not follow the inputs: {what}, whatever queries, keys and values are. Nothing else can be said of it."
 
 
 PREMISES: dict[str, Callable[[Premise], str]] = {
     "finite": _finite,
-    "repeatable": lambda each: f"Two calls with the same inputs give numbers that differ by {each.found:.2g}. Turn dropout off, "
-    "or look for state that calls leave.",
+    "repeatable": lambda each: (
+        f"Two calls with the same inputs give numbers that differ by {each.found:.2g}. Turn dropout off, "
+        "or look for state that calls leave."
+    ),
     "follows inputs": _follows,
     "argument roles": _roles,
-    "linear in values": lambda _: "The output is not linear in the values: twice the values do not give twice the output. "
-    "Attention is a weighted mean of values, so something else is done with them.",
+    "linear in values": lambda _: (
+        "The output is not linear in the values: twice the values do not give twice the output. "
+        "Attention is a weighted mean of values, so something else is done with them."
+    ),
     "normalised axis": _axis,
 }
 
@@ -219,7 +231,9 @@ def _features(part: Part) -> Iterator[str]:
     head = (part.where.get("head") or (0,))[0]
     ratio = part.details["ratio"][head]
     odd = {written(float(each)): [at for at, x in enumerate(ratio) if abs(x - each) < 1e-6] for each in ratio}
-    said = "; ".join(f"features {_list(at)} count {factor} times what is due" for factor, at in odd.items() if factor != "1")
+    said = "; ".join(
+        f"features {_list(at)} count {factor} times what is due" for factor, at in odd.items() if factor != "1"
+    )
     yield f"Only some features of queries and keys are scaled{_in(part)}: {said}."
     factors = [float(each) for each in ratio if abs(each - 1) > 1e-6]
     if factors and min(factors) > 0 and np.ptp(factors) < 1e-6:
@@ -231,7 +245,9 @@ def _features(part: Part) -> Iterator[str]:
 
 def _keys_seen(part: Part) -> Iterator[str]:
     more, fewer = part.details["more"], part.details["fewer"]
-    what = "other keys than" if more and fewer else "keys that they should not see, beside" if more else "fewer keys than"
+    what = (
+        "other keys than" if more and fewer else "keys that they should not see, beside" if more else "fewer keys than"
+    )
     due = "those due" if more and not fewer else "they should"
     masks = f" with {' and '.join(part.details['masks'])}" if "masks" in part.details else ""
     rows = part.where.get("query", ())
@@ -345,7 +361,10 @@ def _table(table: dict[int, float]) -> str:
 
 def _curve(part: Part) -> Iterator[str]:
     head = (part.where.get("head") or (0,))[0]
-    mine, due = (_bent(shape[head], cap[head]) for shape, cap in zip((part.measured, part.expected), part.details["cap"], strict=True))
+    mine, due = (
+        _bent(shape[head], cap[head])
+        for shape, cap in zip((part.measured, part.expected), part.details["cap"], strict=True)
+    )
     yield f"Scores{_in(part)} {mine}, where they should {due}."
     keys = [each[head] for each in part.details["keys"]]
     if keys[0] != keys[1]:
@@ -412,7 +431,10 @@ def _positions(part: Part) -> Iterator[str]:
 
 
 def _places(places: Array) -> str:
-    return ", ".join("?" if np.isnan(each) else written(round(float(each), 2)) if round(float(each), 2) else "0" for each in places[: 2 * MAX_NAMED])
+    return ", ".join(
+        "?" if np.isnan(each) else written(round(float(each), 2)) if round(float(each), 2) else "0"
+        for each in places[: 2 * MAX_NAMED]
+    )
 
 
 def _turn(part: Part) -> Iterator[str]:
@@ -452,7 +474,11 @@ def _overflow(part: Part) -> Iterator[str]:
 def _rounding(part: Part) -> Iterator[str]:
     for name, mine, due in zip(("scores", "weights"), part.measured, part.expected, strict=True):
         if mine != due:
-            yield f"{name.capitalize()} come in steps of {written(mine)}: they are rounded." if mine else f"{name.capitalize()} are not rounded to {written(due)}."
+            yield (
+                f"{name.capitalize()} come in steps of {written(mine)}: they are rounded."
+                if mine
+                else f"{name.capitalize()} are not rounded to {written(due)}."
+            )
 
 
 SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
@@ -485,7 +511,9 @@ def picture(part: Part) -> list[str]:
     if part.name != "keys seen" or max(np.shape(part.measured)[1:]) > MAX_GRID:
         return []
     head = (part.where.get("head") or (0,))[0]
-    grids = [["".join("x" if seen else "." for seen in row) for row in each[head]] for each in (part.measured, part.expected)]
+    grids = [
+        ["".join("x" if seen else "." for seen in row) for row in each[head]] for each in (part.measured, part.expected)
+    ]
     width = max(len("measured"), len(grids[0][0]))
     rows = [f"{mine:<{width}}   {due}" for mine, due in zip(*grids, strict=True)]
     return [f"{'measured':<{width}}   expected   (rows are queries, x a key that is seen; head {head})", *rows]

@@ -31,6 +31,9 @@ MORE_KEYS = 2
 """How many keys more than queries there are where the two are told apart."""
 
 
+PRECISE = 2.0**-40
+"""Numbers less precise than this are not searched for deviations."""
+
 MAX_SEARCHED = 2
 """The largest sets of deviations that are searched where parts were measured and do not explain all."""
 
@@ -157,11 +160,11 @@ class _Probing:
         seen = self.start.look()
         if roles_of(self.task) is None or self.start.rank:
             return None
-        if not agree(self.task, seen):
-            if layout := next((found for each in others(self.start) if (found := self._in_layout(each, 0))), None):
-                return layout
+        other = iter(()) if agree(self.task, seen) else others(self.start)
+        if layout := next((found for each in other if (found := self._in_layout(each, 0))), None):
+            return layout
         evidence = measure_from(self.start)
-        return evidence and self._judged(evidence, seen)
+        return self._judged(evidence, seen) if evidence else None
 
     def _judged(self, evidence: Evidence, seen: Sequence[Seen]) -> _Outcome:
         measurement = evidence.measurement
@@ -169,7 +172,7 @@ class _Probing:
         report = Report(measurement.verdict, compare(seen[0].claims(), trace), trace, tried=1)
         outcome = _Outcome(self.start, tuple(seen), report, self.odd, measured=measurement)
         if measurement.verdict == "agrees":
-            return self._with_more_keys(outcome)
+            return outcome if measurement.eps > PRECISE else self._with_more_keys(outcome)
         if named := names_of(evidence):
             return replace(outcome, report=reported(report, named))
         degenerate = measurement.premise and measurement.premise.name in NEVER
