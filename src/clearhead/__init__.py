@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         probe,
     )
     from clearhead.check.compare.comparison import compare
+    from clearhead.check.measure.laws import Law
+    from clearhead.check.measure.measure import measure
+    from clearhead.check.measure.parts import Measurement, Part, Premise
     from clearhead.claim import Claim
     from clearhead.deviations import DEVIATIONS, Applied, Deviation, Parameter, deviate
     from clearhead.document import Document
@@ -84,6 +87,9 @@ _HOMES = {
         "assert_agrees diagnose probe"
     ),
     "clearhead.check.compare.comparison": "compare",
+    "clearhead.check.measure.laws": "Law",
+    "clearhead.check.measure.measure": "measure",
+    "clearhead.check.measure.parts": "Measurement Part Premise",
     "clearhead.claim": "Claim",
     "clearhead.deviations": "DEVIATIONS Applied Deviation Parameter deviate",
     "clearhead.document": "Document",
@@ -115,13 +121,14 @@ __all__ = [
     "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Block", "CheckpointError", "Claim",
     "ClearheadError", "Compared", "Comparison", "Deviation", "Document", "Draft", "Dynamic", "Embedding", "Encoded",
     "Explanation", "Expr", "Factors", "Family", "FileError", "Finding", "Formula", "Given", "Guess", "Head", "Index",
-    "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Line", "Linear", "Llama3Scaling",
-    "LongRope", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note", "Operation", "Parameter", "Patches",
-    "Positions", "Probe", "Problem", "ProblemError", "Received", "Ref", "Remark", "Report", "Rotary", "Separation",
-    "ShapeError", "SpecError", "Step", "Survey", "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View",
-    "ViewOptions", "Working", "WrongType", "Yarn", "adapt", "assert_agrees", "call", "compare", "deviate", "diagnose",
-    "formula", "generate", "indices", "inspect", "load", "mean", "operation", "probe", "read_problem", "read_trace",
-    "render", "total", "where", "write_problem",
+    "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Law", "Line", "Linear",
+    "Llama3Scaling", "LongRope", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note",
+    "Operation", "Parameter", "Part", "Patches", "Positions", "Premise", "Probe", "Problem", "ProblemError",
+    "Received", "Ref", "Remark", "Report", "Rotary", "Separation", "ShapeError", "SpecError", "Step", "Survey",
+    "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View", "ViewOptions", "Working", "WrongType",
+    "Yarn", "adapt", "assert_agrees", "call", "compare", "deviate", "diagnose", "formula", "generate", "indices",
+    "inspect", "load", "mean", "measure", "operation", "probe", "read_problem", "read_trace", "render", "total",
+    "where", "write_problem",
 ]  # fmt: skip
 
 

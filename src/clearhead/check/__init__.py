@@ -21,6 +21,7 @@ from clearhead.check.search.separation import Indistinguishable, Separation
 
 __all__ = [
     "Adapted", "Compared", "Comparison", "Drawn", "Evidence", "Finding", "Fit", "Form", "Indistinguishable", "Inputs",
-    "Judged", "Law", "Measurement", "NearMiss", "Part", "Premise", "Probe", "Report", "Separation", "Slip", "Symptom", "Task", "Tested", "Violation", "adapt",
-    "assert_agrees", "compare", "data_of", "diagnose", "document_of", "measure", "probe",
+    "Judged", "Law", "Measurement", "NearMiss", "Part", "Premise", "Probe", "Report", "Separation", "Slip", "Symptom",
+    "Task", "Tested", "Violation", "adapt", "assert_agrees", "compare", "data_of", "diagnose", "document_of",
+    "measure", "probe",
 ]  # fmt: skip
