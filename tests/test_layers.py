@@ -52,7 +52,7 @@ EDGES = ("web", "cli", "__main__")
 BY_NAME = {"clearhead", "clearhead.doors", "clearhead.inspection.choice", "clearhead.models.families"}
 """What imports parts of the package by the text of their names; the last two from their own folders."""
 
-OTHER_PACKAGES = {"clearhead.extras", "clearhead.check.probing.calling"}
+OTHER_PACKAGES = {"clearhead.extras", "clearhead.check.calls.calling"}
 """What imports other packages so."""
 
 HEAVY = ("torch", "jax", "rich", "array_api_compat", "click", "mpmath", "importlib.metadata", "pydantic")

@@ -1,5 +1,8 @@
 """Numbers that somebody got, or that code gives, held against the working."""
 
+from clearhead.check.calls.calling import Form, Symptom
+from clearhead.check.calls.drawing import Inputs
+from clearhead.check.calls.task import Task
 from clearhead.check.compare.comparison import Compared, Comparison, compare
 from clearhead.check.compare.slips import Slip
 from clearhead.check.diagnosis import Report, assert_agrees, diagnose
@@ -8,12 +11,9 @@ from clearhead.check.measure.laws import Law
 from clearhead.check.measure.measure import measure
 from clearhead.check.measure.parts import Measurement, Part, Premise
 from clearhead.check.probing.adapt import Adapted, adapt
-from clearhead.check.probing.calling import Form, Symptom
-from clearhead.check.probing.drawing import Inputs
 from clearhead.check.probing.metamorphic import Violation
 from clearhead.check.probing.probe import probe
 from clearhead.check.probing.report import Drawn, Probe, Tested
-from clearhead.check.probing.task import Task
 from clearhead.check.report.comparison import data_of, document_of
 from clearhead.check.results import Finding, NearMiss
 from clearhead.check.search.chance import Evidence, Fit

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from clearhead import Attention, Block, Mlp, Norm, Positions, Rotary, ShapeError, SpecError, UnknownName, deviate, probe
-from clearhead.check.probing.drawing import draw, sizes_of
-from clearhead.check.probing.task import task_of
+from clearhead.check.calls.drawing import draw, sizes_of
+from clearhead.check.calls.task import task_of
 from clearhead.show import lower
 
 PLAIN = Attention(heads=2).working()

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from clearhead.check.calls.calling import Caller, Form, Symptom
+from clearhead.check.calls.task import Task
 from clearhead.check.measure.parts import Array, Sizes
-from clearhead.check.probing.calling import Caller, Form, Symptom
-from clearhead.check.probing.task import Task
 from clearhead.working import Working
 
 MAX_NUMBERS = 1_000_000

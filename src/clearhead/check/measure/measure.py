@@ -9,6 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clearhead.check.calls.calling import Function, libraries
+from clearhead.check.calls.starting import Start, start
+from clearhead.check.calls.task import task_of
 from clearhead.check.measure.access import Attend, Refused, Size, reference, roles_of
 from clearhead.check.measure.compare import compare_parts
 from clearhead.check.measure.masks import far_seen, masked
@@ -26,9 +29,6 @@ from clearhead.check.measure.premises import (
 )
 from clearhead.check.measure.rebuild import rebuild
 from clearhead.check.measure.sizes import Plan
-from clearhead.check.probing.calling import Function, libraries
-from clearhead.check.probing.starting import Start, start
-from clearhead.check.probing.task import task_of
 from clearhead.errors import SpecError
 from clearhead.working import Working
 

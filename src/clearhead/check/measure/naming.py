@@ -13,13 +13,13 @@ from math import exp, log
 import numpy as np
 from msgspec import Struct
 
+from clearhead.check.calls.calling import Caller, Form
+from clearhead.check.calls.task import Task
 from clearhead.check.measure.access import Attend, Refused, Roles, Size, running
 from clearhead.check.measure.compare import compare_parts
 from clearhead.check.measure.observe import Observed, drawn, observe
 from clearhead.check.measure.parts import Array, Measurement, Part
 from clearhead.check.measure.premises import Swept, drawn_masks, same
-from clearhead.check.probing.calling import Caller, Form
-from clearhead.check.probing.task import Task
 from clearhead.deviations import DEVIATIONS, Applied, candidates
 from clearhead.deviations.table import GROUPS
 from clearhead.errors import ClearheadError

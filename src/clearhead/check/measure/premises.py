@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from clearhead.check.calls.calling import Symptom
 from clearhead.check.measure.access import Attend, Refused, Size
 from clearhead.check.measure.observe import SEEN, Observed, drawn
 from clearhead.check.measure.parts import Array, Premise
-from clearhead.check.probing.calling import Symptom
 
 SAME = 10
 """Outputs may differ by this many units of their precision and are the same."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from clearhead.check.calls.drawing import Sizes, known_sizes
+from clearhead.check.calls.task import Task
 from clearhead.check.measure.access import Roles, Size
-from clearhead.check.probing.drawing import Sizes, known_sizes
-from clearhead.check.probing.task import Task
 from clearhead.ops.textbook import scores
 
 Shape = tuple[int, int, int]

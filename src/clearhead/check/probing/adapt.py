@@ -11,9 +11,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from clearhead.check.calls.task import Task, task_of
 from clearhead.check.probing.kinds import KINDS, Kind
 from clearhead.check.probing.layouts import laid_out
-from clearhead.check.probing.task import Task, task_of
 from clearhead.errors import SpecError
 from clearhead.line import find
 from clearhead.working import Working

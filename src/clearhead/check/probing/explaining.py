@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec.structs import replace
 
+from clearhead.check.calls.calling import Symptom
+from clearhead.check.calls.observing import Seen
+from clearhead.check.calls.task import Task
 from clearhead.check.compare.comparison import compare
 from clearhead.check.diagnosis import Report, diagnose
 from clearhead.check.measure.naming import Named
-from clearhead.check.probing.calling import Symptom
-from clearhead.check.probing.observing import Seen
-from clearhead.check.probing.task import Task
 from clearhead.check.results import Finding, NearMiss
 from clearhead.check.search.chance import Evidence, Fit
 from clearhead.check.search.separation import Indistinguishable

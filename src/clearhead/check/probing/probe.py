@@ -8,6 +8,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clearhead.check.calls.calling import Function, Symptom, libraries
+from clearhead.check.calls.drawing import draw, fits
+from clearhead.check.calls.observing import Seen, lines_of_shape, odd_numbers, varies
+from clearhead.check.calls.starting import Start, attempt, form_symptom, others, start
+from clearhead.check.calls.task import Task, retold, task_of
 from clearhead.check.compare.comparison import Comparison, compare
 from clearhead.check.diagnosis import Report
 from clearhead.check.measure.access import roles_of
@@ -15,15 +20,10 @@ from clearhead.check.measure.measure import measure_from
 from clearhead.check.measure.naming import NEVER, Evidence, names_of
 from clearhead.check.measure.parts import Measurement
 from clearhead.check.probing.adapt import Adapted
-from clearhead.check.probing.calling import Function, Symptom, libraries
-from clearhead.check.probing.drawing import draw, fits
 from clearhead.check.probing.explaining import MAX_DEVIATIONS, agree, explain, reported, unconfirmed
-from clearhead.check.probing.observing import Seen, lines_of_shape, odd_numbers, varies
 from clearhead.check.probing.property_run import try_all
 from clearhead.check.probing.report import Drawn, Probe
-from clearhead.check.probing.starting import Start, attempt, form_symptom, others, start
 from clearhead.check.probing.swapped_arguments import of_another_shape, other_arguments, other_line
-from clearhead.check.probing.task import Task, retold, task_of
 from clearhead.errors import SpecError
 from clearhead.working import Working
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.check.probing.drawing import Inputs
+from clearhead.check.calls.drawing import Inputs
+from clearhead.check.calls.observing import close
+from clearhead.check.calls.task import ASKED, Task, masks_of
 from clearhead.check.probing.metamorphic import (
     QUERY_WORDS,
     Array,
@@ -22,12 +24,10 @@ from clearhead.check.probing.metamorphic import (
     along,
     at,
     by_changes,
-    close,
     query_word,
     shifted,
     violation,
 )
-from clearhead.check.probing.task import ASKED, Task, masks_of
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
 from clearhead.ops import Role

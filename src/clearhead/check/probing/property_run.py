@@ -7,15 +7,15 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clearhead.check.calls.calling import Caller, Form
+from clearhead.check.calls.drawing import draw
+from clearhead.check.calls.starting import Start
+from clearhead.check.calls.task import Task, opened, with_open_sizes
 from clearhead.check.diagnosis import Report
-from clearhead.check.probing.calling import Caller, Form
-from clearhead.check.probing.drawing import draw
 from clearhead.check.probing.metamorphic import Property, Trial, Violation
 from clearhead.check.probing.properties import PROPERTIES, differs
 from clearhead.check.probing.report import Tested
 from clearhead.check.probing.shrink import smallest
-from clearhead.check.probing.starting import Start
-from clearhead.check.probing.task import Task, opened, with_open_sizes
 from clearhead.working import Working
 
 SEEDS = 2

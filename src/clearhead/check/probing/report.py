@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from clearhead.axes import Axes, describe, with_batch
 from clearhead.brief import Brief
+from clearhead.check.calls.calling import Form, Symptom
 from clearhead.check.diagnosis import Report
 from clearhead.check.measure.parts import Measurement
 from clearhead.check.measure.wording import headline, like, lines
-from clearhead.check.probing.calling import Form, Symptom
 from clearhead.check.probing.metamorphic import Violation
 from clearhead.check.report.diagnosis import KINDS, formulas, lines_of, remedy_of
 from clearhead.check.results import Finding

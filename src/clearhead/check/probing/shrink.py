@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.check.probing.drawing import Inputs, Sizes, draw, known_sizes, sizes_of
+from clearhead.check.calls.drawing import Inputs, Sizes, draw, known_sizes, sizes_of
 from clearhead.check.probing.metamorphic import Array, Property, Trial, Violation
 
 MAX_CALLS = 150

@@ -7,11 +7,11 @@ from itertools import product
 
 from msgspec.structs import replace
 
+from clearhead.check.calls.calling import Caller, Symptom
+from clearhead.check.calls.observing import Seen
+from clearhead.check.calls.task import Arrays, Task
 from clearhead.check.compare.comparison import Comparison, compare
 from clearhead.check.diagnosis import Report
-from clearhead.check.probing.calling import Caller, Symptom
-from clearhead.check.probing.observing import Seen
-from clearhead.check.probing.task import Arrays, Task
 from clearhead.check.results import Finding
 from clearhead.check.search.chance import Evidence, Fit
 from clearhead.claim import Claim

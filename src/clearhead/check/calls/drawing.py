@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Axes, Shape
-from clearhead.check.probing.task import Arrays, Task
+from clearhead.check.calls.task import Arrays, Task
 from clearhead.errors import ClearheadError, ShapeError
 from clearhead.ops.textbook import scores
 

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import HEADS, Axes, Shape, describe
-from clearhead.check.probing.task import Arrays, Task
+from clearhead.check.calls.task import Arrays, Task
 from clearhead.errors import SpecError, suggest
 from clearhead.trace import to_numpy
 

@@ -10,15 +10,32 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Axes, Shape, describe, with_batch
+from clearhead.check.calls.calling import Call, Caller, Symptom
+from clearhead.check.calls.drawing import Inputs
+from clearhead.check.calls.task import Task
 from clearhead.check.diagnosis import claim_of
-from clearhead.check.probing.calling import Call, Caller, Symptom
-from clearhead.check.probing.drawing import Inputs
-from clearhead.check.probing.metamorphic import close
-from clearhead.check.probing.task import Task
 from clearhead.claim import Claim
 from clearhead.trace import Trace
 
 Array = np.ndarray[Any, Any]
+
+
+CLOSE = {8: 2e-6, 4: 1e-4, 2: 3e-2}
+"""How far numbers of so many bytes may differ, relative to the largest, and still count as the same."""
+
+
+UNITS = 30
+"""How many units of the least precise number two outputs may be apart and count as the same."""
+
+
+def close(one: Array, other: Array, eps: float = 0.0) -> Array:
+    """Which numbers are the same but for rounding, with this relative precision or that of their type."""
+    finite = np.abs(one[np.isfinite(one)])
+    size = float(max(np.max(finite, initial=0.0), 1.0))
+    bound = max(CLOSE.get(other.dtype.itemsize if other.dtype.kind == "f" else 8, 1e-7), UNITS * eps) * size
+    with np.errstate(invalid="ignore"):
+        near = np.abs(one - other) <= bound
+    return np.asarray(near | (one == other) | (np.isnan(one) & np.isnan(other)))
 
 
 class Seen(Struct, frozen=True, eq=False):

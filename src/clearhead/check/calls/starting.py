@@ -8,10 +8,10 @@ from typing import get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clearhead.check.probing.calling import Caller, Form, Function, Order, Symptom, forms
-from clearhead.check.probing.drawing import Sizes, draw, sizes_of
-from clearhead.check.probing.observing import Seen, look
-from clearhead.check.probing.task import Task
+from clearhead.check.calls.calling import Caller, Form, Function, Order, Symptom, forms
+from clearhead.check.calls.drawing import Sizes, draw, sizes_of
+from clearhead.check.calls.observing import Seen, look
+from clearhead.check.calls.task import Task
 
 NOTHING = 3
 """The rank of a form in which a function gives nothing."""
