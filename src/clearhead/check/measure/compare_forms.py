@@ -99,8 +99,10 @@ def _turned(row: Row, mine: Array, due: Array, off: Sequence[int], lenses: tuple
     a = [_signed(turn_of(mine[h], lens, tolerance), turn_of(due[h], lens, tolerance)) for h in range(len(mine))]
     b = [turn_of(due[h], asked, tolerance) for h in range(len(due))]
     parts = _gains(row, a, b, off)
-    parts["pairs"] = _which_pairs(a, b, lens, asked)
-    if not parts["pairs"].differs and asked:
+    pairs = _which_pairs(a, b, lens, asked)
+    if pairs.measured or pairs.expected:
+        parts["pairs"] = pairs
+    if not pairs.differs and asked:
         parts |= _motions(row, a, b, off)
     elif len(lens) == len(asked) and asked and any(turn.turned.any() for turn in a):
         parts |= _speeds_alone(row, a, b)
