@@ -113,6 +113,7 @@ def statistics(case: Case, top: int) -> dict[str, Expected]:
         "max": Expected(largest, worst),
         "top_weights": Expected(_best(w, top), error.max(-1, keepdims=True)),
         "sink": Expected(first(w), first(error)),
+        "self_weight": Expected(np.where(distance == 0, w, 0).sum(-1), np.where(distance == 0, error, 0).sum(-1)),
         "received.total": Expected(w.sum(-2), error.sum(-2) + EPS * rounding(s.shape[-2]) * w.sum(-2)),
         "received.max": Expected(w.max(-2), error.max(-2)),
     }

@@ -50,7 +50,7 @@ def inspect(name, case, *, top=8, received=True):
 
 def told(inspection):
     """The numbers of an inspection by name."""
-    names = ("output", "logsumexp", "entropy", "max", "top_weights", "sink", "bands")
+    names = ("output", "logsumexp", "entropy", "max", "top_weights", "sink", "self_weight", "bands")
     found = {name: getattr(inspection, name) for name in names}
     found |= {f"received.{name}": getattr(inspection.received, name) for name in ("total", "max")}
     return {name: local(each) for name, each in found.items() if each is not None}

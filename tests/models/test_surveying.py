@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clearhead.errors import ShapeError, UnknownName
-from clearhead.inspection.survey import half_distance
+from clearhead.inspection.statistics import half_distance
 from clearhead.models import load
 from clearhead.models.surveying import Interrupted
 

@@ -15,14 +15,15 @@ from numba import config, njit
 
 from clearhead.compiled import products
 from clearhead.compiled.attention import layout, lists, passes, tiles
-from clearhead.compiled.attention.layout import Head, Plan, Results, Space
+from clearhead.compiled.attention.layout import BETWEEN, Head, Plan, Results, Space
 from clearhead.compiled.attention.lists import GROUPS, WORDS, room
 from clearhead.compiled.attention.passes import visible
 from clearhead.compiled.attention.tiles import ADDITIVE, BOOLEAN, MAX_PANELS, NO_MASK, TILE, rounded_up
 from clearhead.compiled.attention.workers import Task, share_out
 from clearhead.compiled.simd import LANES, ROWS, WIDTH, digest
 from clearhead.inspection.request import Request
-from clearhead.inspection.result import SINKS, Inspection, Received
+from clearhead.inspection.result import Inspection
+from clearhead.inspection.statistics import SINKS, STATISTICS
 from clearhead.ops.textbook.scores import alibi_slopes
 
 LINE, NUMBERS_IN_LINE = 64, 16
@@ -167,19 +168,11 @@ def _row(array: Array, index: int) -> int:
 def _results(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
     """The arrays to be filled; the first axis counts the heads of all examples."""
     batch, heads, queries, _ = arrays["query"].shape
-    each = (batch * heads, queries)
-    received = (batch * heads, arrays["key"].shape[2]) if request.wanted.received else (0, 0)
-    shapes = {
-        "output": (*each, arrays["value"].shape[3]),
-        "top_weights": (*each, request.wanted.top),
-        "top_keys": (*each, request.wanted.top),
-        "sink": (*each, SINKS),
-        "bands": (*each, request.bands),
-        "received_total": received,
-        "received_max": received,
-    }
-    types = {"top_keys": np.int64}
-    return {name: np.empty(shapes.get(name, each), dtype=types.get(name, np.float32)) for name in Results._fields}
+    between = dict.fromkeys(BETWEEN, (queries,))
+    shapes = {name: (batch * heads, *shape) for name, shape in (request.shapes() | between).items()}
+    types = {name: np.int64 if name in STATISTICS and STATISTICS[name].integer else np.float32 for name in shapes}
+    missing = np.empty((0, 0), np.float32)
+    return {name: np.empty(shapes[name], dtype=types[name]) if name in shapes else missing for name in Results._fields}
 
 
 def _space(plan: Plan) -> tuple[Array, Space]:
@@ -190,7 +183,7 @@ def _space(plan: Plan) -> tuple[Array, Space]:
         scores=TILE * WIDTH, largest=TILE // ROWS * WIDTH, mask=TILE * WIDTH,
         output=block * filled, peak=block, total=block, moment=block, kept=WIDTH,
         least=block, best=block * listed, best_key=block * listed, band=block * plan.bands, sink=block * SINKS,
-        columns=WIDTH, ladder=LANES * plan.top, groups=GROUPS, words=2 * WORDS, word_at=WORDS,
+        own=block, columns=WIDTH, ladder=LANES * plan.top, groups=GROUPS, words=2 * WORDS, word_at=WORDS,
     )  # fmt: skip
     lines = [-(-size // NUMBERS_IN_LINE) for size in sizes]
     memory = np.zeros((sum(lines) + 1) * NUMBERS_IN_LINE, dtype=np.float32)
@@ -216,16 +209,6 @@ def _tasks(plan: Plan, heads: int, ahead: int) -> list[Task]:
 
 def _inspection(request: Request, results: dict[str, Array]) -> Inspection:
     batch, heads = request.query.shape[:2]
-    told = {
-        name: request.unflatten(request.xp.asarray(array.reshape(batch, heads, *array.shape[1:])))
-        for name, array in results.items()
-        if array.shape[0]
-    }
-    received = Received(told["received_total"], told["received_max"]) if request.wanted.received else None
-    names = ("output", "logsumexp", "entropy", "max", "top_weights", "top_keys", "sink", "bands")
-    found = {name: told[name] for name in names}
-    return Inspection(
-        **{**found, "bands": None if request.wanted.bands is None else found["bands"]},
-        edges=request.wanted.edges,
-        received=received,
-    )
+    found = {name: results[name].reshape(batch, heads, *shape) for name, shape in request.shapes().items()}
+    numbers = {name: request.unflatten(request.xp.asarray(array)) for name, array in found.items()}
+    return Inspection(numbers, edges=request.wanted.edges)

@@ -13,7 +13,8 @@ import torch
 from clearhead.compiled.attention import triton_blocks
 from clearhead.compiled.attention.triton_blocks import Given, How, Numbers, Sizes, Steps, Told, Work
 from clearhead.inspection.request import Request
-from clearhead.inspection.result import SINKS, Inspection, Received
+from clearhead.inspection.result import Inspection
+from clearhead.inspection.statistics import STATISTICS
 from clearhead.ops.textbook.scores import alibi_slopes
 
 Tensor = Any
@@ -122,33 +123,19 @@ def _width(size: int, least: int) -> int:
 
 def _told(request: Request) -> Told:
     """The tensors to be filled."""
-    batch, heads, queries, _ = request.query.shape
-    each = (batch, heads, queries)
-    received = (batch, heads, request.key.shape[2]) if request.wanted.received else (0,)
-    shapes = {
-        "output": (*each, request.value.shape[3]),
-        "top_weights": (*each, request.wanted.top),
-        "top_keys": (*each, request.wanted.top),
-        "sink": (*each, SINKS),
-        "bands": (*each, request.bands),
-        "received_total": received,
-        "received_max": received,
-    }
-    types = {"top_keys": torch.int64}
+    lead = request.query.shape[:2]
+    shapes = {"inverse": (request.query.shape[2],), **request.shapes()}
+    integer = {name for name, row in STATISTICS.items() if row.integer}
     return Told(**{
-        name: torch.empty(shapes.get(name, each), dtype=types.get(name, torch.float32), device=request.query.device)
+        name: torch.empty(
+            (*lead, *shapes[name]) if name in shapes else (0,),
+            dtype=torch.int64 if name in integer else torch.float32,
+            device=request.query.device,
+        )
         for name in Told._fields
     })  # fmt: skip
 
 
 def _inspection(request: Request, told: Told) -> Inspection:
-    names = ("output", "logsumexp", "entropy", "max", "top_weights", "top_keys", "sink")
-    received = None
-    if request.wanted.received:
-        received = Received(request.unflatten(told.received_total), request.unflatten(told.received_max))
-    return Inspection(
-        **{name: request.unflatten(getattr(told, name)) for name in names},
-        bands=None if request.wanted.bands is None else request.unflatten(told.bands),
-        edges=request.wanted.edges,
-        received=received,
-    )
+    numbers = {name: request.unflatten(getattr(told, name)) for name in request.shapes()}
+    return Inspection(numbers, edges=request.wanted.edges)

@@ -16,8 +16,9 @@ from array_api_compat import device
 from clearhead.errors import SpecError
 from clearhead.inspection.core import Core, apart
 from clearhead.inspection.request import Request, is_traced
-from clearhead.inspection.result import SINKS, Inspection, Received
+from clearhead.inspection.result import Inspection
 from clearhead.inspection.rows import Rows, compute, rows_of
+from clearhead.inspection.statistics import SINKS
 from clearhead.line import steps_of
 from clearhead.ops import Namespace
 from clearhead.ops.textbook import scores
@@ -38,7 +39,7 @@ def inspect(request: Request) -> Inspection:
 def _inspect(request: Request) -> Inspection:
     xp, queries, wanted = request.xp, request.query.shape[2], request.wanted
     found: list[dict[str, Array]] = []
-    received: tuple[Array, Array] | None = None
+    received: dict[str, Array] = {}
     core, shares = _with_plain_softmax(request.core)
     rows = rows_of(core)
     given = {core.query: request.query, core.key: request.key, core.value: request.value, **request.given}
@@ -53,19 +54,27 @@ def _inspect(request: Request) -> Inspection:
                 "logsumexp": logsumexp,
                 "entropy": _entropy(xp, weights),
                 "max": xp.max(score, axis=-1),
+                "self_weight": xp.sum(xp.where(positions["position"] == positions["key"], weights, 0.0), axis=-1),
                 "sink": _padded(xp, weights[..., : min(SINKS, weights.shape[-1])], SINKS, 0),
             }
             | _top(xp, score, weights, wanted.top)
             | _bands(request, positions["position"], weights)
         )
         if wanted.received:
-            total, largest = xp.sum(weights, axis=-2), xp.max(weights, axis=-2)
-            received = (total, largest) if received is None else (received[0] + total, xp.maximum(received[1], largest))
+            received = _received(xp, received, weights)
         if wanted.progress:
             wanted.progress(chunk.stop, queries)
     joined = {name: request.unflatten(xp.concat([each[name] for each in found], axis=2)) for name in found[0]}
-    per_key = None if received is None else Received(*map(request.unflatten, received))
-    return Inspection(**{"bands": None, **joined}, edges=wanted.edges, received=per_key)
+    per_key = {name: request.unflatten(array) for name, array in received.items()}
+    return Inspection({**joined, **per_key}, edges=wanted.edges)
+
+
+def _received(xp: Namespace, before: Mapping[str, Array], weights: Array) -> dict[str, Array]:
+    """What each key gets, from some queries more."""
+    total, largest = xp.sum(weights, axis=-2), xp.max(weights, axis=-2)
+    if before:
+        total, largest = before["received_total"] + total, xp.maximum(before["received_max"], largest)
+    return {"received_total": total, "received_max": largest}
 
 
 def _with_plain_softmax(core: Core) -> tuple[Core, str]:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from clearhead.errors import ShapeError, SpecError
 from clearhead.inspection.core import Core, core_of, core_of_spec
 from clearhead.inspection.known import Known, known_of
+from clearhead.inspection.statistics import SINKS, STATISTICS
 from clearhead.line import Given, find
 from clearhead.ops import Namespace
 from clearhead.spec import Attention
@@ -86,6 +87,15 @@ class Request(Struct, frozen=True, eq=False):
     def bands(self) -> int:
         """How many bands of distance were asked for."""
         return 0 if self.wanted.bands is None else len(self.wanted.bands) + 1
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each statistic that is asked for, behind (batch, head)."""
+        sizes = {
+            "query": self.query.shape[2], "key": self.key.shape[2], "feature": self.value.shape[3],
+            "top": self.wanted.top, "first": SINKS, "band": self.bands,
+        }  # fmt: skip
+        asked = {"": True, "received": self.wanted.received, "bands": self.wanted.bands is not None}
+        return {row.name: tuple(sizes[axis] for axis in row.axes) for row in STATISTICS.values() if asked[row.option]}
 
     def all_finite(self, array: Array) -> bool:
         """Whether an array holds neither NaN nor infinities."""

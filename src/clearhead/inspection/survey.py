@@ -1,7 +1,8 @@
-"""What an inspection of a whole model tells: exact statistics of every head's weights, none of which were stored."""
+"""The results of an inspection of a whole model: exact statistics of weights that were never stored."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,46 +11,39 @@ from msgspec import Struct
 import clearhead.doors as doors
 from clearhead.errors import UnknownName
 from clearhead.files import FilePath
+from clearhead.inspection.result import Inspection
+from clearhead.inspection.statistics import STATISTICS, SUMMARIES, Head, Statistic, Table, documented
 
 Numbers = np.ndarray[Any, Any]
 
 
-class LayerStatistics(Struct, frozen=True, eq=False):
+KEPT: Mapping[str, Statistic] = {name: row for name, row in STATISTICS.items() if row.kept}
+"""What an inspection of a model keeps of each layer."""
+
+
+class LayerStatistics(Table, frozen=True, eq=False):
     """Statistics of one layer's weights, float32, exact to rounding. A query that may attend to nothing has zeros.
 
-    Attributes:
-        entropy: of each query's weights, in nats (head, query).
-        sink: the weight on each of the first four tokens (head, query, 4).
-        top_weights: each query's largest weights, the largest first (head, query, top).
-        top_keys: their keys (int32); -1 where there is none.
-        bands: the mean over queries of the weight at each distance (head, band); see `Survey.edges`.
-        received_total: the weight that each token gets from all queries (head, key); None if it was not asked for.
-        received_max: the largest weight that it gets from one.
+    Each is an attribute, (head) and then as below; ``bands`` is the mean over queries (head, band), see `Survey.edges`,
+    ``top_keys`` int32.
     """
 
-    entropy: Numbers
-    sink: Numbers
-    top_weights: Numbers
-    top_keys: Numbers
-    bands: Numbers
-    received_total: Numbers | None
-    received_max: Numbers | None
+
+LayerStatistics.__doc__ = f"{LayerStatistics.__doc__}{documented(KEPT)}"
 
 
-class Summary(Struct, frozen=True, eq=False):
-    """One number for each head of each layer (layer, head), in the order of `Survey.layers`.
+def kept(found: Inspection) -> LayerStatistics:
+    """What is kept of an inspection: less than 60 bytes for each token of each head, in float32."""
+    numbers: dict[str, Numbers] = {}
+    for name, row in KEPT.items():
+        if name in found.numbers:
+            array = np.asarray(found.numbers[name], np.int32 if row.integer else None)
+            numbers[name] = np.asarray(array.mean(-2, dtype=np.float64)) if row.kept == "mean" else array
+    return LayerStatistics(numbers)
 
-    Attributes:
-        entropy: mean over queries, in nats.
-        sink: mean weight on the first four tokens.
-        distance: half of the weight lies nearer than this many tokens; between the edges of a band by proportion.
-        largest: mean over queries of the largest weight.
-    """
 
-    entropy: Numbers
-    sink: Numbers
-    distance: Numbers
-    largest: Numbers
+class Summary(Table, frozen=True, eq=False):
+    """One number for each head of each layer (layer, head), in the order of `Survey.layers`: see `SUMMARIES`."""
 
 
 class Survey(Struct, frozen=True, eq=False):
@@ -93,13 +87,11 @@ class Survey(Struct, frozen=True, eq=False):
 
     def summary(self) -> Summary:
         """One number for each layer and head, of each kind."""
-        layers = self.layers.values()
-        return Summary(
-            entropy=_by_head(each.entropy.mean(-1, dtype=np.float64) for each in layers),
-            sink=_by_head(each.sink.sum(-1).mean(-1, dtype=np.float64) for each in layers),
-            distance=_by_head(half_distance(each.bands, self.edges, len(self.tokens)) for each in layers),
-            largest=_by_head(each.top_weights[..., 0].mean(-1, dtype=np.float64) for each in layers),
-        )
+        return Summary({row.name: _by_head(self._reduced(row)) for row in SUMMARIES.values()})
+
+    def _reduced(self, row: Head) -> Iterator[Numbers]:
+        for each in self.layers.values():
+            yield row.reduce(each.numbers[row.source], self.edges, len(self.tokens))
 
     def save(self, path: FilePath, *, by: doors.TableRows = "head") -> None:
         """Writes a report (``.html``), or a table of the numbers (``.csv``, ``.parquet``).
@@ -116,19 +108,6 @@ class Survey(Struct, frozen=True, eq=False):
         doors.save_survey(self, path, by=by)
 
 
-def _by_head(rows: Any) -> Numbers:
+def _by_head(rows: Iterable[Numbers]) -> Numbers:
     found = [np.asarray(row, dtype=np.float32) for row in rows]
     return np.stack(found) if found else np.empty((0, 0), np.float32)
-
-
-def half_distance(bands: Numbers, edges: tuple[int, ...], tokens: int) -> Numbers:
-    """The distance within which half of the weight lies (head), from the weight in bands (head, band)."""
-    borders = np.array([0, *edges, max(tokens, edges[-1] + 1)], dtype=np.float64)
-    share = np.cumsum(bands, axis=-1, dtype=np.float64)
-    share /= np.maximum(share[:, -1:], np.finfo(np.float64).tiny)
-    band = np.argmax(share >= 0.5, axis=-1)
-    below = np.where(band > 0, np.take_along_axis(share, np.maximum(band - 1, 0)[:, None], -1)[:, 0], 0.0)
-    inside = np.take_along_axis(share, band[:, None], -1)[:, 0] - below
-    part = np.divide(0.5 - below, inside, out=np.zeros_like(inside), where=inside > 0)
-    distance: Numbers = borders[band] + part * (borders[band + 1] - borders[band])
-    return distance

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
 
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.inspection import Inspection, inspect_lines
 from clearhead.inspection.core import Core, core_of
 from clearhead.inspection.request import Wanted
-from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
+from clearhead.inspection.survey import LayerStatistics, Numbers, Survey, kept
 from clearhead.models.inputs import Inputs, Source, inputs_of
 from clearhead.models.lengths import check_lengths
 from clearhead.working import Working
@@ -151,7 +150,7 @@ class _Run:
         before = {self.model.hidden[number]: self.hidden, cut.head.name: found.output}
         self.at = after, self._between(before, after, *wanted)
         self._report((number + 1) / count)
-        return _statistics(found) if tell else None
+        return kept(found) if tell else None
 
     def _attend(self, number: int, cut: Core, asked: Asked, count: int) -> Inspection:
         _, arrays = self.at
@@ -191,17 +190,3 @@ class _Run:
 def _cut(working: Working, layer: int) -> Core:
     """The lines of a layer's attention, from scores to heads."""
     return core_of(working, f"layers.{layer}.attention.")
-
-
-def _statistics(found: Inspection) -> LayerStatistics:
-    """What is kept of an inspection: less than 60 bytes for each token of each head, in float32."""
-    received = found.received
-    return LayerStatistics(
-        entropy=found.entropy,
-        sink=found.sink,
-        top_weights=found.top_weights,
-        top_keys=np.asarray(found.top_keys, dtype=np.int32),
-        bands=np.asarray(np.asarray(found.bands).mean(-2, dtype=np.float64)),
-        received_total=None if received is None else received.total,
-        received_max=None if received is None else received.max,
-    )

@@ -64,9 +64,14 @@ class Results(NamedTuple):
     top_weights: int
     top_keys: int
     sink: int
+    self_weight: int
     bands: int
     received_total: int
     received_max: int
+
+
+BETWEEN = ("shift", "inverse")
+"""What the first pass leaves to the second: no statistics."""
 
 
 class Space(NamedTuple):
@@ -88,6 +93,7 @@ class Space(NamedTuple):
     best_key: int
     band: int
     sink: int
+    own: int
     columns: int
     ladder: int
     groups: int

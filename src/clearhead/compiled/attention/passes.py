@@ -29,6 +29,7 @@ from clearhead.compiled.attention.tiles import (
     fill,
     find_largest,
     find_peaks,
+    keep_own,
     lay_rows,
     receive_rows,
     rounded_up,
@@ -155,6 +156,7 @@ def gather(plan: Plan, part: Part, filled: int, space: Space) -> None:
     if part.key == 0:
         for at in range(part.first * WIDTH, min(part.last, SINKS) * WIDTH):
             put_float(space.sink, part.panel * SINKS * WIDTH + at, get_float(space.scores, at))
+    keep_own(part, part.query + plan.keys - plan.queries - part.key, space)
     find_peaks(rows, space)
     if plan.top:
         rank(part.panel, part.key, plan.top, rows, space)
@@ -187,6 +189,7 @@ def start(plan: Plan, head: Head, first: int, count: int, space: Space) -> None:
     fill(space.moment, plan.block, 0.0)
     clear_lists(plan.block, plan.top, space)
     fill(space.sink, SINKS * plan.block, MASKED)
+    fill(space.own, plan.block, MASKED)
     fill(space.band, plan.bands * plan.block, 0.0)
 
 
@@ -219,8 +222,10 @@ def finish(plan: Plan, first: int, count: int, results: Results, space: Space) -
             store(space.columns, v * LANES, where_greater(splat(1e-30), total, splat(1.0), total))
         output, sink = panel * filled * WIDTH, panel * SINKS * WIDTH
         exponentials(space.sink, sink, SINKS, panel, space)
+        exponentials(space.own, panel * WIDTH, 1, panel, space)
         divide_rows(space.output, output, filled, space)
         divide_rows(space.sink, sink, SINKS, space)
+        divide_rows(space.own, panel * WIDTH, 1, space)
         divide_rows(space.band, panel * plan.bands * WIDTH, plan.bands, space)
         divide_rows(space.moment, panel * WIDTH, 1, space)
         for lane in range(min(WIDTH, count - panel * WIDTH)):
@@ -251,6 +256,7 @@ def finish_query(plan: Plan, results: Results, i: int, panel: int, lane: int, sp
     )
     copy_column(space.sink, panel * SINKS * WIDTH + lane, SINKS, results.sink, i * SINKS)
     copy_column(space.band, panel * plan.bands * WIDTH + lane, plan.bands, results.bands, i * plan.bands)
+    put_float(results.self_weight, i, get_float(space.own, at))
     finish_list(at, plan.top, (peak, total), results, i, space)
 
 

@@ -265,3 +265,14 @@ def receive_rows(results: Results, part: Part, space: Space) -> None:
             largest = maximum(largest, weight)
         store(space.peak, state, largest)
         store(space.total, state, load(space.total, state) + total)
+
+
+@njit(nogil=True, forceinline=True)
+def keep_own(part: Part, distance: int, space: Space) -> None:
+    """Keeps each lane's score of the key at its own position, if it is in the tile; ``distance`` is as in `bend`."""
+    if distance >= part.last or distance + part.lanes <= part.first:
+        return
+    for lane in range(part.lanes):
+        row = distance + lane
+        if part.first <= row < part.last:
+            put_float(space.own, part.panel * WIDTH + lane, get_float(space.scores, row * WIDTH + lane))

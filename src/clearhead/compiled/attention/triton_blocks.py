@@ -136,6 +136,7 @@ class Told(NamedTuple):
     top_weights: tl.tensor
     top_keys: tl.tensor
     sink: tl.tensor
+    self_weight: tl.tensor
     bands: tl.tensor
     received_total: tl.tensor
     received_max: tl.tensor
@@ -378,6 +379,7 @@ def attend(work: Work, told: Told, before: tl.tensor, how: tl.constexpr) -> None
     if how.bands > 0:
         band = tl.zeros((ROWS, bands), tl.float32)
 
+    own = tl.full((ROWS,), MASKED, tl.float32)
     begin, end = visible_keys(first, work, how)
     for start in range(begin, end, COLUMNS):
         columns = start + tl.arange(0, COLUMNS)
@@ -386,6 +388,7 @@ def attend(work: Work, told: Told, before: tl.tensor, how: tl.constexpr) -> None
             best, best_key = keep_best(score, columns, best, best_key)
         if start == 0:
             sink = first_of(score, columns, sink)
+        own = tl.maximum(own, tl.max(tl.where(distances(rows, columns, sizes) == 0, score, MASKED), 1))
         higher = tl.maximum(peak, tl.max(score, 1))
         shift = shift_of(higher)
         kept, rise = tl.exp(peak - shift), tl.where(peak == MASKED, 0.0, shift - peak)
@@ -410,6 +413,7 @@ def attend(work: Work, told: Told, before: tl.tensor, how: tl.constexpr) -> None
     tl.store(told.logsumexp + at, tl.where(unattended, MASKED, peak + logarithm), mask=there)
     tl.store(told.entropy + at, tl.where(unattended, 0.0, logarithm - moment / total), mask=there)
     tell_rows(told.output, output / total[:, None], at, sizes.features, there, how.features)
+    tl.store(told.self_weight + at, tl.exp(own - shift) / total, mask=there)
     tell_rows(told.sink, tl.exp(sink - shift[:, None]) / total[:, None], at, SINKS, there, SINKS)
     if how.bands > 0:
         tell_rows(told.bands, band / total[:, None], at, sizes.bands, there, how.bands)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearhead.inspection.statistics import SUMMARIES, Head
 from clearhead.inspection.survey import Numbers, Survey
 
 SHOWN = 8
@@ -26,18 +27,10 @@ def summary(survey: Survey) -> str:
         layer, head = divmod(place, numbers.shape[1])
         return f"layer {layers[layer]}, head {head} ({numbers.flat[place]:.3g})"
 
-    def most(numbers: Numbers) -> str:
-        return where(numbers, int(numbers.argmax()))
+    def line(row: Head) -> str:
+        numbers = found.numbers[row.name]
+        ends = {"least": where(numbers, int(numbers.argmin())), "most": where(numbers, int(numbers.argmax()))}
+        return f"{row.title + ':':<25} {row.extremes.format(**ends)}"
 
-    def least(numbers: Numbers) -> str:
-        return where(numbers, int(numbers.argmin()))
-
-    return "\n".join(
-        [
-            f"{survey.model}; {len(survey.tokens):,} tokens",
-            f"Entropy, in nats:         from {least(found.entropy)} to {most(found.entropy)}",
-            f"On the first four tokens: the most in {most(found.sink)}",
-            f"Distance, in tokens:      the farthest in {most(found.distance)}",
-            f"Largest weight:           the most in {most(found.largest)}",
-        ]
-    )
+    heading = f"{survey.model}; {len(survey.tokens):,} tokens"
+    return "\n".join([heading, *map(line, SUMMARIES.values())])

@@ -12,6 +12,7 @@ import numpy as np
 
 from clearhead.errors import visible
 from clearhead.extras import need
+from clearhead.inspection.statistics import STATISTICS
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
 
 TableRows = Literal["head", "token"]
@@ -28,10 +29,7 @@ def by_head(survey: Survey) -> Iterator[Columns]:
         yield {
             "layer": np.full(len(heads), layer),
             "head": heads,
-            "entropy": summary.entropy[row],
-            "sink": summary.sink[row],
-            "distance": summary.distance[row],
-            "largest": summary.largest[row],
+            **{name: numbers[row] for name, numbers in summary.numbers.items()},
             **{
                 f"weight_{name}": found.bands[:, band].astype(np.float32)
                 for band, name in enumerate(bands(survey.edges))
@@ -54,12 +52,13 @@ def by_token(survey: Survey) -> Iterator[Columns]:
 
 
 def _of_tokens(found: LayerStatistics, head: int) -> dict[str, Numbers]:
-    columns = {"entropy": found.entropy[head], "sink": found.sink[head].sum(-1)}
+    columns: dict[str, Numbers] = {}
+    for name, numbers in found.numbers.items():
+        if column := STATISTICS[name].column:
+            columns[name] = numbers[head].sum(-1) if column == "sum" else numbers[head]
     for rank in range(found.top_keys.shape[-1]):
         columns[f"top{rank + 1}_token"] = found.top_keys[head, :, rank]
         columns[f"top{rank + 1}_weight"] = found.top_weights[head, :, rank]
-    if found.received_total is not None and found.received_max is not None:
-        columns |= {"received_total": found.received_total[head], "received_max": found.received_max[head]}
     return columns
 
 

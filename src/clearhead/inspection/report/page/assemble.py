@@ -46,10 +46,10 @@ def _paper(survey: Survey) -> Iterator[str]:
     """The summary as a table."""
     summary = survey.summary()
     yield f"<h1>{escape(survey.model)}</h1><p>{len(survey.tokens):,} tokens.</p>"
-    yield "<table><thead><tr><th>layer<th>head<th>entropy<th>sink<th>distance<th>largest</tr></thead><tbody>"
+    names = "".join(f"<th>{name}" for name in summary.numbers)
+    yield f"<table><thead><tr><th>layer<th>head{names}</tr></thead><tbody>"
     for row, layer in enumerate(survey.layers):
         for head in range(summary.entropy.shape[1]):
-            found = (summary.entropy, summary.sink, summary.distance, summary.largest)
-            numbers = "".join(f"<td>{each[row, head]:.3g}" for each in found)
+            numbers = "".join(f"<td>{each[row, head]:.3g}" for each in summary.numbers.values())
             yield f"<tr><td>{layer}<td>{head}{numbers}</tr>"
     yield "</tbody></table>"

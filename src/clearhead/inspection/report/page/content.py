@@ -10,6 +10,7 @@ import numpy as np
 from clearhead.errors import visible
 from clearhead.inspection.report.pairs import Pairs, strongest
 from clearhead.inspection.report.summary import told
+from clearhead.inspection.statistics import SUMMARIES
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
 from clearhead.show.page.arrays import Packed, pack
 
@@ -36,6 +37,7 @@ def content_of(survey: Survey) -> tuple[Data, dict[str, Packed]]:
         "heads": 0 if first is None else first.entropy.shape[0],
         "edges": list(survey.edges),
         "causal": survey.causal,
+        "statistics": [{"name": row.name, "title": row.title} for row in SUMMARIES.values()],
         "along": (["received_total", "received_max"] if received else []) + ["entropy", "sink"],
         "pairs": MAX_PAIRS,
     }
@@ -63,7 +65,7 @@ def pieces(tokens: Sequence[str]) -> list[str]:
 
 def _numbers(survey: Survey) -> dict[str, Packed]:
     summary = survey.summary()
-    numbers = {f"summary.{name}": pack(getattr(summary, name)) for name in summary.__struct_fields__}
+    numbers = {f"summary.{name}": pack(each) for name, each in summary.numbers.items()}
     for layer, found in survey.layers.items():
         numbers |= {f"{layer}.{name}": packed for name, packed in _of_layer(found).items()}
     return numbers

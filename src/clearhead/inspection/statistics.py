@@ -1,0 +1,162 @@
+"""The statistics of an inspection, one row each: result types, arrays, columns and reports are made from this table.
+
+A new statistic is a row here, and the code in each kernel that computes it. One number of it for each head is a row of
+`SUMMARIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct
+
+Numbers = np.ndarray[Any, Any]
+
+SINKS = 4
+"""Keys counted as the first tokens."""
+
+
+class Statistic(Struct, frozen=True):
+    """A statistic of attention weights.
+
+    Attributes:
+        name: its name among the results.
+        axes: behind the batch and the heads: query, key, feature, top (of the largest weights), first (of the first
+            tokens), band (of distance).
+        sentence: what it is.
+        unit: what it is measured in.
+        integer: whether it holds whole numbers (int64), not numbers of the query's type.
+        option: the option that asks for it; none for what is always computed.
+        kept: what an inspection of a model keeps of it: nothing, all, or the mean over queries.
+        column: how it is one number for each token in a table: not, as it is, or summed over its last axis.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    sentence: str
+    unit: str = "weight"
+    integer: bool = False
+    option: Literal["", "bands", "received"] = ""
+    kept: Literal["", "all", "mean"] = ""
+    column: Literal["", "value", "sum"] = ""
+
+
+STATISTICS: Mapping[str, Statistic] = {
+    row.name: row
+    for row in (
+        Statistic("output", ("query", "feature"), "The weighted sums of the values.", "value"),
+        Statistic(
+            "logsumexp", ("query",), "The logarithm of what a query's exponentials are divided by, sinks included.",
+            "score",
+        ),
+        Statistic("entropy", ("query",), "The entropy of a query's weights.", "nats", kept="all", column="value"),
+        Statistic("max", ("query",), "A query's largest score, scaled, capped and masked.", "score"),
+        Statistic(
+            "sink", ("query", "first"),
+            f"The weights of the first {SINKS} keys: attention sinks (Xiao et al. 2024).", kept="all", column="sum",
+        ),
+        Statistic(
+            "self_weight", ("query",), "The weight of the key at the query's own position.", kept="all",
+            column="value",
+        ),
+        Statistic(
+            "top_weights", ("query", "top"),
+            "A query's largest weights, the largest first. Fewer allowed keys leave zeros at the end.", kept="all",
+        ),
+        Statistic(
+            "top_keys", ("query", "top"),
+            "The keys of the largest weights; of equal scores the first keys come first; -1 where there is none.",
+            "key", integer=True, kept="all",
+        ),
+        Statistic(
+            "bands", ("query", "band"),
+            "The weight by distance from the query's own position: nearer than the first edge, from each edge to the "
+            "next, and from the last on.", option="bands", kept="mean",
+        ),
+        Statistic(
+            "received_total", ("key",), "The sum of the weights that a key gets from all queries.",
+            option="received", kept="all", column="value",
+        ),
+        Statistic(
+            "received_max", ("key",), "The largest weight that a key gets from one query.", option="received",
+            kept="all", column="value",
+        ),
+    )
+}  # fmt: skip
+"""All statistics by name."""
+
+
+class Head(Struct, frozen=True):
+    """One number for each head, made of a statistic.
+
+    Attributes:
+        name: its name in summaries and tables.
+        source: the statistic that it is made of, as an inspection of a model keeps it.
+        reduce: makes a number for each head of it, of the edges of bands and of the number of tokens.
+        title: what it is called, with its unit.
+        extremes: what the text of a summary says of it: the range, or where it is largest.
+    """
+
+    name: str
+    source: str
+    reduce: Callable[[Numbers, tuple[int, ...], int], Numbers]
+    title: str
+    extremes: str = "the most in {most}"
+
+
+def half_distance(bands: Numbers, edges: tuple[int, ...], tokens: int) -> Numbers:
+    """The distance within which half of the weight lies (head), from the weight in bands (head, band)."""
+    borders = np.array([0, *edges, max(tokens, edges[-1] + 1)], dtype=np.float64)
+    share = np.cumsum(bands, axis=-1, dtype=np.float64)
+    share /= np.maximum(share[:, -1:], np.finfo(np.float64).tiny)
+    band = np.argmax(share >= 0.5, axis=-1)
+    below = np.where(band > 0, np.take_along_axis(share, np.maximum(band - 1, 0)[:, None], -1)[:, 0], 0.0)
+    inside = np.take_along_axis(share, band[:, None], -1)[:, 0] - below
+    part = np.divide(0.5 - below, inside, out=np.zeros_like(inside), where=inside > 0)
+    distance: Numbers = borders[band] + part * (borders[band + 1] - borders[band])
+    return distance
+
+
+def _mean(numbers: Numbers, *_: Any) -> Numbers:
+    return np.asarray(numbers.mean(-1, dtype=np.float64))
+
+
+SUMMARIES: Mapping[str, Head] = {
+    row.name: row
+    for row in (
+        Head("entropy", "entropy", _mean, "Entropy, in nats", "from {least} to {most}"),
+        Head("sink", "sink", lambda numbers, *_: _mean(numbers.sum(-1)), "On the first four tokens"),
+        Head("distance", "bands", half_distance, "Distance, in tokens", "the farthest in {most}"),
+        Head("largest", "top_weights", lambda numbers, *_: _mean(numbers[..., 0]), "Largest weight"),
+        Head("self_weight", "self_weight", _mean, "On the token itself"),
+    )
+}
+"""What a summary has of each head, by name: means over queries; and the distance within which half the weight lies."""
+
+
+class Table(Struct, frozen=True, eq=False):
+    """Arrays by the names of statistics. Each is an attribute as well; None where it was not asked for."""
+
+    numbers: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.numbers[name]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in STATISTICS and name not in SUMMARIES:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+        return self.numbers.get(name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.numbers]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {', '.join(self.numbers)}>"
+
+
+def documented(rows: Mapping[str, Statistic]) -> str:
+    """The rows as lines of a docstring."""
+    lines = (f"{row.name}: ({', '.join(row.axes)}), in {row.unit}. {row.sentence}" for row in rows.values())
+    return "".join(f"\n        {line}" for line in lines)
