@@ -44,7 +44,7 @@ def test_parquet_is_the_same_table(hostile, tmp_path):
     assert list(table)[6:] == ["self_weight", "weight_0", "weight_1", "weight_2_3", "weight_4_7", "weight_8_on"]
     for column, values in table.items():
         np.testing.assert_array_equal(np.array([row[column] for row in rows], dtype=np.float32), np.float32(values))
-    shares = sum(np.array(table[column]) for column in list(table)[6:])
+    shares = sum(np.array(table[column]) for column in list(table)[7:])
     np.testing.assert_allclose(shares, 1, rtol=EPS * rounding(9))
 
 
