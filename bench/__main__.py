@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import block, diagnosis, grade, kernels, models, startup, survey
+from bench import block, diagnosis, grade, kernels, models, probing, startup, survey
 
 BENCHMARKS = {
     "block": block.run,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "grade": grade.run,
     "kernels": kernels.run,
     "models": models.run,
+    "probing": probing.run,
     "startup": startup.run,
     "survey": survey.run,
 }
