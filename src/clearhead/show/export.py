@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -60,8 +61,16 @@ def _sheet(trace: Trace, view: View) -> memoryview:
     return xlsx(trace, view)
 
 
+MAX_WORKSHEET = 20_000
+"""A trace of more numbers than this is drawn on paper, and not written out in tables."""
+
+
 def _paper(form: Literal["pdf", "svg", "png"]) -> Exporter:
     def export(trace: Trace, view: View) -> bytes:
+        if sum(prod(trace[name].shape) for name in trace) > MAX_WORKSHEET:
+            from clearhead.show.plot.multiples import picture
+
+            return picture(trace, view, form)
         from clearhead.show.paper.compile import compiled
 
         return compiled(worksheet_of(trace, view), form)

@@ -40,6 +40,7 @@ export class App {
     this.lineBox = h("div", { class: "line-box" });
     this.diagnosis = h("div", { class: "diagnosis-box" });
     this.head = h("div");
+    this.verdict = h("p", { class: "verdict" });
     this.frame = h(
       "div", { class: "page" },
       h("a", { class: "skip", href: "#line" }, "Skip to the numbers"),
@@ -114,7 +115,9 @@ export class App {
 
   /** @param {string | null} diagnosis */
   tell(diagnosis) {
-    this.diagnosis.replaceChildren(...(diagnosis !== null ? [h("aside", { class: "diagnosis", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
+    const found = diagnosis ? markup(diagnosis).querySelector(".remark") : null;
+    this.verdict.replaceChildren(...(found ? [found.textContent ?? "", " ", h("button", { type: "button", class: "link", onclick: () => this.diagnosis.scrollIntoView() }, "Why")] : []));
+    this.diagnosis.replaceChildren(...(diagnosis !== null ? [h("aside", { class: "diagnosis", id: "why", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
   }
 
   /** Says that a diagnosis is on its way. */
@@ -127,8 +130,10 @@ export class App {
     const { content } = this.trace;
     return h(
       "header", { class: "top" },
-      h("div", null, h("h1", null, h("bdi", null, content.title)), content.about.map((text) => h("p", { class: "about" }, text))),
+      h("h1", null, h("bdi", null, content.title)),
+      content.about.length ? h("details", { class: "about-box" }, h("summary", null, "About"), content.about.map((text) => h("p", { class: "about" }, text))) : null,
       this.themes(),
+      this.verdict,
       content.deviations.length ? h("ul", { class: "deviations" }, content.deviations.map((each) =>
         h("li", { class: "remark warning" }, h("b", null, `Deviates by ${each.name}. `), each.does, " To mend it: ", each.remedy),
       )) : null,

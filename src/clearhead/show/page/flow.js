@@ -18,6 +18,17 @@ const MAX_THUMBS = 12;
 const MAX_LABELS = 6;
 const MAX_LABELLED = 2;
 
+/** The flow leaves room for the numbers below it. */
+const MAX_HEIGHT = 310;
+
+/** Cards are not made smaller than this part of their size. */
+const SMALLEST = 0.6;
+
+/** How far from a card a wire turns. */
+const GAP = 7;
+
+const TOKENS = new Set(["token", "query", "key", "past"]);
+
 /**
  * A wire: the numbers of one line go into another, directly or through lines that are not shown.
  * @typedef {{source: string, target: string, direct: boolean}} Edge
@@ -79,6 +90,44 @@ export function levels(lines, edges) {
   return columns.filter(Boolean);
 }
 
+/**
+ * The weights, biases and gains that only one line reads, and that line: they have no place of their own in the flow.
+ * @param {LineData[]} lines
+ * @param {Edge[]} edges
+ * @returns {Map<string, string>}
+ */
+function foldedOf(lines, edges) {
+  /** @type {Map<string, string>} */
+  const folded = new Map();
+  for (const { name, made, axes } of lines) {
+    const users = edges.filter(({ source }) => source === name);
+    const [only] = users;
+    if (!made && only && users.length === 1 && !axes.some((word) => TOKENS.has(word))) folded.set(name, only.target);
+  }
+  return folded;
+}
+
+/**
+ * The lines as rows: those of an MLP below the others, where there are both.
+ * @param {LineData[]} lines
+ */
+function rowsOf(lines) {
+  const below = lines.filter(({ name }) => /(^|\.)mlp\./.test(name));
+  const above = lines.filter((line) => !below.includes(line));
+  return [above, below].filter((row) => row.length);
+}
+
+/** @type {(x1: number, y1: number, x2: number, y2: number) => string} */
+function curve(x1, y1, x2, y2) {
+  const bend = Math.max((x2 - x1) / 2, 6);
+  return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
+}
+
+/** @type {(x1: number, y1: number, x2: number, y2: number, between: number) => string} */
+function backward(x1, y1, x2, y2, between) {
+  return `M${x1} ${y1}h${GAP}V${between}H${x2 - GAP}V${y2}H${x2}`;
+}
+
 export class Flow {
   /**
    * @param {Trace} trace
@@ -92,26 +141,56 @@ export class Flow {
     /** @type {Map<string, Card>} */
     this.cards = new Map(lines.map((line) => [line.name, new Card(trace, line, choose)]));
     this.edges = edgesOf(trace, new Set(this.cards.keys()));
-    const columns = levels(lines, this.edges).map((level) =>
-      h("li", { class: "level" }, h("ul", null, level.map((line) => h("li", null, this.cards.get(line.name)?.element)))),
+    const folded = foldedOf(lines, this.edges);
+    const rows = rowsOf(lines.filter((line) => !folded.has(line.name))).map((row) =>
+      h("ol", { class: "levels" }, levels(row, this.edges).map((level) =>
+        h("li", { class: "level" }, h("ul", null, level.map((line) => h("li", null, this.box(line, folded))))),
+      )),
     );
-    this.board = h("div", { class: "board" }, this.wires, h("ol", { class: "levels" }, columns));
+    this.board = h("div", { class: "board" }, this.wires, rows);
     this.element = h("nav", { class: "flow", id: "flow", "aria-label": "The lines, in the order they are worked out" }, this.board);
-    new ResizeObserver(() => this.wire()).observe(this.board);
+    /** @type {number | undefined} */
+    this.scale = undefined;
+    new ResizeObserver(() => this.wire()).observe(this.element);
+  }
+
+  /**
+   * The card of a line, and below it the weights and biases that only this line reads.
+   * @param {LineData} line
+   * @param {Map<string, string>} folded
+   */
+  box(line, folded) {
+    const own = [...folded].filter(([, user]) => user === line.name).map(([name]) => name);
+    for (const name of own) this.cards.get(name)?.fold();
+    const inside = own.map((name) => this.cards.get(name)?.element);
+    return h("div", { class: "box" }, this.cards.get(line.name)?.element, inside.length ? h("div", { class: "folds" }, inside) : null);
+  }
+
+  /** Makes a flow that is wider or higher than its place smaller, as far as it can still be read. */
+  fit() {
+    this.scale = 1;
+    this.board.style.setProperty("zoom", "1");
+    const room = this.element.clientWidth;
+    const fits = Math.min(room / this.board.scrollWidth, MAX_HEIGHT / this.board.scrollHeight, 1);
+    if (room) this.scale = Math.max(fits, SMALLEST);
+    this.board.style.setProperty("zoom", String(this.scale));
   }
 
   wire() {
+    this.fit();
+    const scale = this.scale ?? 1;
     const origin = this.board.getBoundingClientRect();
     set(this.wires, { width: this.board.scrollWidth, height: this.board.scrollHeight });
+    /** @param {number} length */
+    const own = (length) => length / scale;
     /** @param {string} name */
     const box = (name) => this.cards.get(name)?.element.getBoundingClientRect();
-    const paths = this.edges.map(({ source, target, direct }) => {
+    const paths = this.edges.filter(({ source }) => !this.cards.get(source)?.folded).map(({ source, target, direct }) => {
         const [from, to] = [box(source), box(target)];
         if (!from || !to) return null;
-        const [x1, y1] = [from.right - origin.left, from.top + from.height / 2 - origin.top];
-        const [x2, y2] = [to.left - origin.left, to.top + to.height / 2 - origin.top];
-        const bend = Math.max((x2 - x1) / 2, 12);
-        const d = `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
+        const [x1, y1] = [own(from.right - origin.left), own(from.top + from.height / 2 - origin.top)];
+        const [x2, y2] = [own(to.left - origin.left), own(to.top + to.height / 2 - origin.top)];
+        const d = x2 > x1 ? curve(x1, y1, x2, y2) : backward(x1, y1, x2, y2, own(Math.max(from.bottom, to.top) - origin.top) - GAP);
         return svg("path", { d, class: direct ? null : "indirect", "data-from": source, "data-to": target });
     });
     this.wires.replaceChildren(...paths.filter((path) => path !== null));
@@ -165,6 +244,7 @@ class Card {
     this.line = line;
     this.layout = layout(line);
     this.size = thumbSize(this.layout.rows, this.layout.columns, UNIT, this.layout.count > 4 ? 44 : MAX_SIDE);
+    this.folded = false;
     /** @type {number[][]} */
     this.lit = [];
     this.canvases = Array.from({ length: Math.min(this.layout.count, MAX_THUMBS) }, () => this.canvas());
@@ -176,6 +256,16 @@ class Card {
       h("span", { class: "badges" }, badges(line)),
     );
     this.draw();
+  }
+
+  /** Shows the line as a letter on the card of the line that reads it. */
+  fold() {
+    this.folded = true;
+    const ending = this.line.name.slice(this.line.name.lastIndexOf(".") + 1);
+    const letter = { weight: "W", bias: "b", gain: "g" }[ending] ?? ending;
+    this.element.className = "card given fold";
+    set(this.element, { title: this.line.name, "aria-label": this.line.name });
+    this.element.replaceChildren(letter);
   }
 
   /** How many small matrices stand side by side. */

@@ -46,8 +46,7 @@ export class Inspector {
     this.left = h("div", { class: "numbers" });
     this.element = h(
       "section", { class: "inspector", id: "line", "aria-labelledby": "line-name", tabindex: -1 },
-      this.heading(),
-      h("div", { class: "columns-2" }, this.left, h("div", { class: "making" }, this.cell, this.sources())),
+      h("div", { class: "columns-2" }, h("div", { class: "line" }, this.heading(), this.left), h("div", { class: "making" }, this.cell, this.sources())),
     );
     this.build();
   }
@@ -62,7 +61,6 @@ export class Inspector {
       line.made ? h("p", { class: "summary" }, line.made.summary) : null,
       line.made ? h("div", { class: "formula", tabindex: 0, role: "group", "aria-label": "Formula" }, markup(line.made.formula)) : null,
       line.changed ? h("p", { class: "remark warning" }, h("b", null, "Deviates: "), "a deviation made this line what it is.") : null,
-      line.notes.map((note) => h("p", { class: "remark warning" }, h("b", null, "Note: "), note)),
     );
   }
 
@@ -87,8 +85,12 @@ export class Inspector {
     this.tokens = isBetweenTokens(line)
       ? new Tokens(trace, line.name, matrix, (cell) => doing.look(here(cell)))
       : null;
-    const parts = [this.heads(), this.absence(), this.grid.element, this.hint(), this.overview, this.tokens?.element];
+    const parts = [this.heads(), this.absence(), this.grid.element, this.hint(), this.notes(), this.overview, this.tokens?.element];
     this.left.replaceChildren(...parts.flatMap((each) => each ?? []));
+  }
+
+  notes() {
+    return this.line.notes.map((note) => h("p", { class: "remark warning" }, h("b", null, "Note: "), note));
   }
 
   /** Whether there are cells to show: numbers, or boxes for them. */

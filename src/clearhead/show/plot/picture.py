@@ -57,8 +57,9 @@ def plot(trace: Trace, address: str, kind: PlotKind = "heatmap") -> Figure:
     return KINDS[kind](trace, address)
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = need("matplotlib.figure", "plot").Figure((width, height), layout="constrained")
+def figure_of(width: float, height: float, layout: str = "constrained") -> Figure:
+    """An empty figure of this size in inches, made without pyplot."""
+    figure = need("matplotlib.figure", "plot").Figure((width, height), layout=layout)
     need("matplotlib.backends.backend_agg", "plot").FigureCanvasAgg(figure)
     return figure
 
@@ -72,7 +73,7 @@ def heatmap(trace: Trace, address: str) -> Figure:
     shown = leads[:MAX_PANELS]
     across = min(len(shown), 4 if len(shown) > 6 else 3)
     figure, panels = _grid(array.shape, len(shown), across)
-    colours = _colours(array.astype(np.float64), shares=is_shares(trace.working.line(trace.locate(address)[0])))
+    colours = colours_of(array.astype(np.float64), shares=is_shares(trace.working.line(trace.locate(address)[0])))
     names = Labels(labels[-2], labels[-1])
     for number, (panel, lead) in enumerate(zip(panels, shown, strict=True)):
         image = panel.imshow(np.ma.masked_invalid(array[lead].astype(np.float64)), aspect="auto", **colours)
@@ -94,7 +95,7 @@ def _grid(shape: Shape, count: int, across: int) -> tuple[Figure, list[Any]]:
     """A figure with so many panels, each as large as its cells ask for."""
     down = -(-count // across)
     width, height = (_inches(size, ONE if count == 1 else SEVERAL) for size in shape[:-3:-1])
-    figure = _figure(across * width + 1.6, down * height + 1.0)
+    figure = figure_of(across * width + 1.6, down * height + 1.0)
     panels = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
     for panel in panels[count:]:
         panel.set_axis_off()
@@ -105,7 +106,7 @@ def _inches(cells: int, most: float) -> float:
     return float(min(max(cells * CELL, SMALLEST), most))
 
 
-def _colours(values: Array, *, shares: bool) -> dict[str, Any]:
+def colours_of(values: Array, *, shares: bool) -> dict[str, Any]:
     """From 0 to 1 for weights; otherwise equally far to both sides of 0."""
     colour_map = need("matplotlib.colors", "plot").LinearSegmentedColormap.from_list
     if shares:
@@ -133,7 +134,7 @@ def entropy(trace: Trace, address: str) -> Figure:
     weights, axes, labels = trace.numpy(address).astype(np.float64), trace.left_axes(address), trace.labels(address)
     nats = _entropy(weights)
     leads = list(np.ndindex(nats.shape[:-1]))
-    figure = _figure(6.4, 1.3 + 0.28 * max(len(leads), 3))
+    figure = figure_of(6.4, 1.3 + 0.28 * max(len(leads), 3))
     panel = figure.subplots()
     for place, lead in enumerate(leads):
         _draw_spread(panel, place, nats[lead][np.isfinite(nats[lead])])
