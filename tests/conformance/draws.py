@@ -113,7 +113,7 @@ def _difference(array: Any, expected: Any) -> float:
 
 
 def main(first: int, count: int) -> int:
-    """Draws so many, says what became of them, and ends with 1 if one is wrong."""
+    """Draws ``count`` configurations, says what became of them, and ends with 1 if one is wrong."""
     transformers.logging.disable_progress_bar()
     transformers.logging.set_verbosity_error()
     found: dict[str, int] = {}

@@ -284,7 +284,7 @@ def patched(*changes: tuple[int, str, object]) -> Spoil:
 
 
 def beside(name: str, shift: int, code: str, value: object) -> Spoil:
-    """A number written so many bytes behind a name."""
+    """A number written some bytes behind a name."""
 
     def spoil(path: Path) -> None:
         place = path.read_bytes().index(name.encode()) + len(name) + shift

@@ -168,3 +168,14 @@ def test_arrays_that_do_not_fit_each_other(edit):
     """An MLP whose halves differ in size is refused when it is loaded."""
     with pytest.raises(CheckpointError, match="do not fit each other"):
         load(edit({"model.layers.0.mlp.up_proj.weight": np.ones((9, 12), np.float32)}))
+
+
+def test_a_spare_pooler_is_not_the_head(tmp_path):
+    """A classifier whose file also has a base model's pooler reads its own head, and notes the pooler."""
+    made("roberta, classes").save_pretrained(tmp_path)
+    arrays = load_file(tmp_path / "model.safetensors")
+    spare = {"roberta.pooler.dense.weight": np.ones((24, 24), np.float32), "roberta.pooler.dense.bias": ONE.repeat(24)}
+    save_file(arrays | spare, tmp_path / "model.safetensors", {"format": "pt"})
+    model = load(tmp_path)
+    np.testing.assert_array_equal(model.arrays["pooler.weight"], arrays["classifier.dense.weight"].T)
+    assert [note for note in model.notes if "roberta.pooler.dense.weight" in note]

@@ -44,7 +44,7 @@ def test_what_is_kept(smollm):
 
 
 def test_keep(tiny):
-    """Patterns and words choose; what nothing needs is not worked out; a wrong one is answered."""
+    """Patterns and words choose; what nothing needs is not computed; a wrong one is answered."""
     inside = ("norm.normalized", "norm", "up", "gate", "active", "gated", "output", "residual")
     kept = set(tiny.trace(IDS, keep="layers.0.mlp.*"))
     assert kept == {"token", *(f"layers.0.mlp.{name}" for name in inside)}
@@ -156,7 +156,7 @@ def test_a_pair_of_texts(minilm):
 
 
 def test_memory_is_told_before_it_is_spent(tiny):
-    """What would exceed the budget is refused, with what would fit, and nothing is worked out."""
+    """What would exceed the budget is refused, with what would fit, and nothing is computed."""
     with pytest.raises(
         CheckpointError, match=r"would take \d+\.\d kB, and 60.0 kB may be spent. This would fit: keep="
     ):

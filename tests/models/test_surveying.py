@@ -112,7 +112,7 @@ def test_a_text_beyond_the_training_is_remarked(small):
 
 
 def test_what_cannot_be_inspected_is_refused(small, minilm):
-    """Layers that are not there, several texts, and more tokens than there are positions: each is told."""
+    """Layers that are not there, several texts, and more tokens than there are positions: each is refused in words."""
     model = load(small)
     with pytest.raises(UnknownName, match="layers 0 to 1, not 2"):
         model.inspect(IDS, layers=[2])

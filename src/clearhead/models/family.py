@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Union
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clearhead.errors import CheckpointError, suggest
 from clearhead.models.key import Key, names_of
@@ -33,6 +34,7 @@ class Family(Struct, frozen=True):
             `clearhead.models.layout`.
         prefixes: what names in a checkpoint may have in front.
         by_architecture: paths that hold for one of the architectures only: heads, mostly.
+        arrays_by_architecture: rows of ``arrays`` that hold for one of the architectures in the place of the others.
         fixed: entries of a config that the table allows only these values.
         without_effect: entries of a config that change no number, each with the reason.
         spare: arrays of a checkpoint that change no number, each with the reason; ``*`` stands for anything.
@@ -45,10 +47,16 @@ class Family(Struct, frozen=True):
     arrays: Mapping[str, Place | tuple[Place, ...]]
     prefixes: tuple[str, ...] = ("",)
     by_architecture: Mapping[str, Mapping[str, Any]] = {}
+    arrays_by_architecture: Mapping[str, Mapping[str, Place | tuple[Place, ...]]] = {}
     fixed: Mapping[str, tuple[Any, ...]] = {}
     without_effect: Mapping[str, str] = {}
     spare: Mapping[str, str] = {}
     transformers: bool = True
+
+    def of(self, architecture: str) -> Family:
+        """The table with the rows of one architecture."""
+        own = self.arrays_by_architecture.get(architecture)
+        return self if own is None else replace(self, arrays={**self.arrays, **own})
 
     def paths(self, architecture: str) -> Mapping[str, Any]:
         """The paths of the spec with their values, for one of the architectures."""

@@ -13,7 +13,7 @@ Table = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def small_floats(exponent: int, mantissa: int, bias: int) -> Table:
-    """All numbers with a sign, so many bits of exponent and of mantissa, by their bits; as if no bits were special."""
+    """All numbers with a sign and these bits of exponent and of mantissa, by their bits; as if no bits were special."""
     bits = np.arange(1 << (1 + exponent + mantissa))
     sign = np.where(bits >> (exponent + mantissa), -1.0, 1.0)
     power = (bits >> mantissa) & ((1 << exponent) - 1)

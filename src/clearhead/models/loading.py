@@ -62,9 +62,10 @@ def account_for(
     check_quantised(checkpoint, ignore)
     others = elsewhere(family) if family in FAMILIES else frozenset()
     notes = check_config(family, checkpoint, others, ignore)
-    reading = read_spec(family, checkpoint)
+    own = family.of(checkpoint.architecture)
+    reading = read_spec(own, checkpoint)
     working = reading.spec.working()
-    places = locate(family, checkpoint, reading, working)
+    places = locate(own, checkpoint, reading, working)
     used = {place.tensor.name for place in places.values() if place.tensor is not None}
     notes += check_arrays(family, checkpoint, used, reading.sizes.layers, ignore)
     return Reading(reading.spec, reading.sizes, (*notes, *reading.notes)), places

@@ -1,4 +1,4 @@
-"""A checkpoint that can be worked out: its spec, its arrays, its tokenizer."""
+"""A checkpoint that can be computed: its spec, its arrays, its tokenizer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from clearhead.trace import Trace
 from clearhead.working import Working
 
 USUAL = ("hidden", "*.attention.weights", "results")
-"""What a trace keeps if it is not told."""
+"""What a trace keeps by default."""
 
 SMALLER = (USUAL, ("hidden", "results"), ("results",))
 """What is offered instead where memory does not suffice, the most first."""
@@ -257,11 +257,11 @@ class Model:
     ) -> Survey:
         """Works a text out, however long, and tells what every head's weights are like, without storing them.
 
-        Memory grows linearly with the number of tokens; see `clearhead.inspect`, by which the weights are worked out.
+        Memory grows linearly with the number of tokens; see `clearhead.inspect`, which computes the weights.
 
         Args:
             source: one text, encoded text, or the numbers of its tokens.
-            layers: the layers to tell of, counted from 0; those behind the last are not worked out. None for all.
+            layers: the layers to report, counted from 0; those behind the last are not computed. None for all.
             top: how many of each query's largest weights to tell.
             bands: where bands of distance part, in tokens; None for each twice as far as the one before.
             received: whether to tell what each token gets; nearly doubles the time of the attention.

@@ -1,4 +1,4 @@
-"""A model worked out layer by layer, its attention by the fused kernel: statistics of all weights, none of them stored.
+"""A model computed layer by layer, its attention by the fused kernel: statistics of all weights, none of them stored.
 
 The lines up to queries, keys and values, and those behind the heads, are the working's own; in the place of the lines
 from ``scores`` to ``head`` stands `clearhead.inspection`, which is given these lines.
@@ -27,7 +27,7 @@ TRAINED = ("max_position_embeddings", "context_length", "n_positions", "n_ctx", 
 """Where configs say how many tokens the training saw at once."""
 
 Progress = Callable[[float], object]
-"""Is told which share of the whole is done."""
+"""Is called with the share of the whole that is done."""
 
 
 class Asked(Struct, frozen=True):
@@ -60,7 +60,7 @@ def survey(
     run = _Run(model, inputs, Asked(max(asked.top, 1), edges, asked.received), progress)
     found: dict[int, LayerStatistics] = {}
 
-    def told(missing: Iterable[int] = ()) -> Survey:
+    def found_so_far(missing: Iterable[int] = ()) -> Survey:
         return Survey(
             model=repr(model).strip("<>").removeprefix("Model "),
             tokens=inputs.tokens or (),
@@ -79,8 +79,8 @@ def survey(
             if statistics is not None:
                 found[layer] = statistics
     except KeyboardInterrupt:
-        raise Interrupted(told(layer for layer in chosen if layer not in found)) from None
-    return told()
+        raise Interrupted(found_so_far(layer for layer in chosen if layer not in found)) from None
+    return found_so_far()
 
 
 def doubling(tokens: int) -> tuple[int, ...]:
@@ -167,7 +167,7 @@ class _Run:
         return found
 
     def _between(self, arrays: Mapping[str, Numbers], *wanted: str) -> dict[str, Numbers]:
-        """Lines worked out from these and the weights, nothing else kept."""
+        """Lines computed from these and the weights, nothing else kept."""
         between = self.working.starting_at(*arrays).ending_at(*wanted)
         given = {each.name: arrays.get(each.name, self.weights.get(each.name)) for each in between.givens}
         made = between.run(given, keep=wanted, engine=self.model.engine)

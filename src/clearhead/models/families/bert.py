@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, sizes
+from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, heads, sizes
 from clearhead.models.family import Family
 from clearhead.models.key import key
 
@@ -79,6 +79,13 @@ BERT = Family(
         "BertForTokenClassification": _HEAD,
         "BertForQuestionAnswering": _HEAD,
     },
+    arrays_by_architecture=heads(
+        "BertFor",
+        {
+            "SequenceClassification": "classifier", "TokenClassification": "classifier",
+            "QuestionAnswering": "qa_outputs",
+        },
+    ),
     fixed={"position_embedding_type": ("absolute", None)},
     spare={
         "*embeddings.position_ids": "the numbers 0, 1, 2 ...",
@@ -118,6 +125,17 @@ ROBERTA = replace(
         ),
     },
     prefixes=("", "roberta."),
+    arrays_by_architecture={
+        architecture: rows
+        for prefix in ("Roberta", "XLMRoberta", "Camembert")
+        for architecture, rows in {
+            prefix + "Model": affine("pooler", "pooler.dense"),
+            **heads(prefix + "For", {"TokenClassification": "classifier", "QuestionAnswering": "qa_outputs"}),
+            prefix + "ForSequenceClassification": {
+                **affine("pooler", "classifier.dense"), **affine("logits", "classifier.out_proj"),
+            },
+        }.items()
+    },
     by_architecture={
         prefix + architecture.removeprefix("Bert"): {
             **paths, **({"head.transform": "gelu"} if "head.transform" in paths else {}),

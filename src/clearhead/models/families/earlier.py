@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, biased, norm, norms, sizes
+from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, biased, heads, norm, norms, sizes
 from clearhead.models.family import Family
 from clearhead.models.key import Layers, choice, key
 
@@ -211,6 +211,13 @@ DISTILBERT = Family(
         "DistilBertForTokenClassification": _HEAD,
         "DistilBertForQuestionAnswering": _HEAD,
     },
+    arrays_by_architecture=heads(
+        "DistilBertFor",
+        {
+            "SequenceClassification": "classifier", "TokenClassification": "classifier",
+            "QuestionAnswering": "qa_outputs",
+        },
+    ),
     without_effect={
         "hidden_dim": "is a size that the arrays have",
         "sinusoidal_pos_embds": "says how the positions began, before training",

@@ -80,6 +80,12 @@ def norm(ours: str, theirs: str, words: str = "") -> dict[str, str]:
     return {f"{ours}.gain": f"{theirs}.weight: {words}", f"{ours}.bias": f"{theirs}.bias"}
 
 
+def heads(prefix: str, places: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """For each architecture, by the end of its name, where the product and the bias of its head stand."""
+    rows = {end: affine("logits", place) for end, place in places.items()}
+    return {prefix + end: row for end, row in rows.items()}
+
+
 def without(table: Mapping[str, Any], *paths: str) -> dict[str, Any]:
     """A table without some of its rows."""
     return {path: value for path, value in table.items() if path not in paths}
