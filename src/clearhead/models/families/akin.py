@@ -251,7 +251,7 @@ STABLELM = replace(
         "layers.{n}.mlp.norm.bias": (LAYER + "post_attention_layernorm.bias", LAYER + "input_layernorm.bias"),
     },
     by_architecture={"StableLmModel": BASE},
-    fixed={"qk_layernorm": (False,)},
+    fixed={"qk_layernorm": (False,), "head_dim": (None,)},
 )
 """As Llama, with layer norms, a quarter of each head turned, and perhaps both halves side by side."""
 
