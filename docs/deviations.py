@@ -106,7 +106,8 @@ def _table(results: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
         "in a random problem of each kind, and what it gives is claimed: every line or the last alone, to 4, 5 or 6 "
         "decimals.\n\n**1**: `diagnose` names it, and nothing else. **2** and more: so many deviations give numbers "
         "that are written the same, it among them. **·**: the claims agree with the textbook, it cannot be seen. "
-        "Empty: it does not apply, or the result gives it away by its shape or size. **MISSED**: not found. The "
+        "**=**: all that is claimed is one number, or NaN, which shows no cause. Empty: it does not apply, or the "
+        "result gives it away by its shape or size. **MISSED**: not found. The "
         "kinds:\n"
     )
     columns = " | ".join(str(number) for number in range(1, len(kinds) + 1))
@@ -116,7 +117,7 @@ def _table(results: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
 
 def cell(results: Iterable[str]) -> str:
     """What came of one deviation in problems of one kind, in short."""
-    short = {"alone": "1", "not visible": "·"}
+    short = {"alone": "1", "not visible": "·", "symptom": "="}
     return " ".join(dict.fromkeys(short.get(each, each.removeprefix("of ")) for each in sorted(results)))
 
 

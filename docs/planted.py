@@ -12,10 +12,11 @@ from msgspec import Struct
 from clearhead import Attention, Block, Claim, Mlp, Norm, Positions, Rotary, diagnose
 from clearhead.check import Report
 from clearhead.check.search.plans import written
-from clearhead.deviations import CARRIED, DEVIATIONS, SHOWN, Applied, candidates
+from clearhead.deviations import CARRIED, DEVIATIONS, SHOWN, Applied, candidates, parse_deviation
 from clearhead.errors import ClearheadError
 from clearhead.line import Given
 from clearhead.ops import as_parameters
+from clearhead.spec import Embedding, Linear, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -52,6 +53,8 @@ class Kind(Struct, frozen=True):
             shape = [self.sizes["batch"], *shape]
         if given.holds == "booleans":
             return (np.arange(np.prod(shape)) + seed).reshape(shape) % 3 != 1
+        if given.holds == "integers":
+            return rng.integers(0, self.sizes["vocabulary"], shape)
         if self.unit is not None:
             return rng.integers(-4, 5, shape) * self.unit
         if given.name.endswith("mask"):
@@ -59,7 +62,7 @@ class Kind(Struct, frozen=True):
         return self.scale * rng.normal(size=shape) + (given.name.endswith("gain"))
 
 
-def _kind(spec: Attention | Block, unit: float | None = None, scale: float = 1.0, **sizes: int) -> Kind:
+def _kind(spec: Attention | Block | Transformer, unit: float | None = None, scale: float = 1.0, **sizes: int) -> Kind:
     return Kind(spec.working(), sizes, unit, scale)
 
 
@@ -99,6 +102,13 @@ KINDS: dict[str, Kind] = {
               placement="pre", mlp=Mlp("silu", gated=True)),
         token=3, model=8, depth=4, head=4, hidden=5,
     ),
+    "scaled rotary": _kind(
+        Attention(2, rotary=Rotary(scaling=Linear(4.0), amplitude=1.3)), token=3, model=8, depth=4, head=2
+    ),
+    "cross-attention block": _kind(Block(Attention(2, memory=True)), token=3, key=3, model=6, depth=3, head=2),
+    "embedding": _kind(
+        Transformer(Embedding(scale=3.0), (Block(Attention(2)),)), token=3, vocabulary=5, model=4, depth=2, head=2
+    ),
 }  # fmt: skip
 """The kinds by name."""
 
@@ -125,6 +135,8 @@ class Planted(Struct, frozen=True):
         """In a word: how it was found."""
         if self.report.verdict == "agrees":
             return "not visible"
+        if self.report.symptom:
+            return "symptom"
         if not self.found:
             return "MISSED"
         return "alone" if self.report.fitting == 1 else f"of {self.report.fitting}"
@@ -178,8 +190,22 @@ def choices(kind: Kind, arrays: Arrays, id: str) -> tuple[Applied, ...]:
         if id == "shown-transposed":
             return (Applied(id, (("line", name.replace("query", "weights")),)),)
         return (Applied(id, as_parameters({"line": name, "decimals": decimals})),)
+    if id == "line-reordered":
+        line = kind.working.lines[-1]
+        order = "-".join(str(number + kind.working.label_base) for number in (2, 0, 1, *range(3, kind.sizes["token"])))
+        return (parse_deviation(f"{id}:line={line.name},axis={line.axes[-2]},order={order}"),)
+    if id in BY_MATCHING:
+        return tuple(parse_deviation(f"{id}:{each}") for each in BY_MATCHING[id])
     shapes = tuple((given, array.shape) for given, array in arrays.items())
     return tuple(each for each in _candidates(kind.working, shapes) if each.id == id)
+
+
+BY_MATCHING = {
+    "rounded-by-hand": ("decimals=2,at=steps", "decimals=2,at=lines"),
+    "groups-mapped": ("order=2-2-1-1,role=both", "order=1-2-2-1,role=value"),
+    "embedding-factor": ("factor=2.5", "factor=0.37"),
+}
+"""What no list has, but a fit or a match finds."""
 
 
 @cache

@@ -238,7 +238,9 @@ def _units(numbers: Sequence[str]) -> Callable[[str], float]:
     digits = [d for d in map(significant_of, numbers) if d]
     significant = max(digits, default=0)
     with_exponent = any("e" in number.lower() for number in numbers)
-    fewer = sum(significant - d for d in digits) < sum(most - d for d in decimals)
+    # A zero says nothing about digits: it is written 0.0 or 0 in either way.
+    dropped = sum(most - (decimals_of(number) or 0) for number in numbers if significant_of(number))
+    fewer = sum(significant - d for d in digits) < dropped
     scientific = fewer and (with_exponent or significant >= _MIN_SIGNIFICANT)
 
     def unit(number: str) -> float:

@@ -325,7 +325,7 @@ def test_a_convention_is_not_called_a_mistake():
 
 
 FOREIGN = {
-    "squashed weights": lambda w, v: (w**1.7 / (w**1.7).sum(axis=-1, keepdims=True), v),
+    "squashed weights": lambda w, v: (np.tanh(w) / np.tanh(w).sum(axis=-1, keepdims=True), v),
     "squashed values": lambda w, v: (w, np.tanh(v)),
     "no attention to oneself, not renormalised": lambda w, v: (w * (1 - np.eye(w.shape[-1])), v),
     "noise": lambda w, v: (w + np.random.default_rng(2).normal(0, 1e-2, w.shape), v),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from clearhead.brief import Brief
 from clearhead.check.compare.comparison import Comparison
 from clearhead.check.compare.slips import Slip
 from clearhead.check.judge.first_wrong import Judged
+from clearhead.check.precision.arithmetic import Precision
 from clearhead.check.search.chance import Fit
 from clearhead.check.search.separation import Indistinguishable, Separation
+from clearhead.deviations import Applied
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -22,17 +24,43 @@ class Finding(Brief, frozen=True):
         working: the working with them in it.
         fit: the evidence, and how many unrelated sets would fit as well.
         kinds: for each deviation whether it is a mistake, a convention or rounding.
+        applied: the deviations as data, with their parameters.
+        readings: how fitted parameters may be read, by their name: ``{"factor": "1/8 = 1/sqrt(64)"}``.
     """
 
     deviations: tuple[str, ...]
     working: Working
     fit: Fit
     kinds: tuple[str, ...]
+    applied: tuple[Applied, ...] = ()
+    readings: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The deviations without their parameters."""
         return tuple(each.partition(":")[0] for each in self.deviations)
+
+
+class First(Brief, frozen=True):
+    """The first finding, and the other sets that give the same numbers on this data.
+
+    Attributes:
+        finding: the finding.
+        equals: the other sets of its size, each as the texts of its deviations.
+    """
+
+    finding: Finding
+    equals: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The deviations of the finding without their parameters."""
+        return self.finding.ids
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """The parameters of each deviation, by its id."""
+        return {each.id: dict(each.parameters) for each in self.finding.applied}
 
 
 class NearMiss(Brief, frozen=True):
@@ -71,6 +99,9 @@ class Outcome(Brief, frozen=True, eq=False):
         tried: how many sets were tried, the empty one among them.
         largest: the size up to which all sets were tried.
         fitting: how many sets of the smallest size fit; `findings` has no more than 40.
+        precision: in what sense numbers are right that are not digit for digit what the working gives; None if they
+            are digit for digit, or not right.
+        symptom: what is said of numbers that show nothing: all zero, all equal, all NaN.
     """
 
     verdict: Literal["agrees", "explained", "unexplained"]
@@ -84,6 +115,18 @@ class Outcome(Brief, frozen=True, eq=False):
     tried: int = 1
     largest: int = 0
     fitting: int = 0
+    precision: Precision | None = None
+    symptom: str = ""
+
+    @property
+    def first(self) -> First | None:
+        """The first finding with its equals; None without findings."""
+        if not self.findings:
+            return None
+        finding = self.findings[0]
+        group = next((each for each in self.indistinguishable if finding.deviations in each.sets), None)
+        equals = () if group is None else group.sets[: group.smallest]
+        return First(finding, tuple(each for each in equals if each != finding.deviations))
 
     def explained_by(self, id: str) -> bool:
         """Whether a finding has this deviation, given by its id, or by its text with parameters."""

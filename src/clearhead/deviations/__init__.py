@@ -5,11 +5,11 @@ line. The rows stand in small modules by theme, in the order in which a block is
 """
 
 from clearhead.deviations.applied import Applied, candidates, deviate, deviation, parse_deviation
-from clearhead.deviations.deviation import Deviation, Parameter
+from clearhead.deviations.deviation import Deviation, Parameter, Span
 from clearhead.deviations.rounding import CARRIED, SHOWN
 from clearhead.deviations.table import DEVIATIONS, GROUPS
 
 __all__ = [
-    "CARRIED", "DEVIATIONS", "GROUPS", "SHOWN", "Applied", "Deviation", "Parameter", "candidates", "deviate",
+    "CARRIED", "DEVIATIONS", "GROUPS", "SHOWN", "Applied", "Deviation", "Parameter", "Span", "candidates", "deviate",
     "deviation", "parse_deviation",
 ]  # fmt: skip

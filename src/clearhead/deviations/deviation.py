@@ -43,14 +43,31 @@ TINY = 1e-9
 ParameterType = type[int] | type[float] | type[str]
 
 
+class Span(Struct, frozen=True):
+    """Between which values a parameter is looked for: above 0, or with ``signed`` also the same below 0."""
+
+    low: float
+    high: float
+    signed: bool = False
+
+
 class Parameter(Struct, frozen=True):
-    """A parameter of a deviation: its name, its type, and what it says; numbers with their least and most."""
+    """A parameter of a deviation, and of numbers their least and most.
+
+    Attributes:
+        name: its name.
+        type: the type of its values.
+        about: what it says, in a few words.
+        least, most: between what a number must be.
+        span: where a value that stands on no list is looked for; None where none is.
+    """
 
     name: str
     type: ParameterType
     about: str
     least: float = -math.inf
     most: float = math.inf
+    span: Span | None = None
 
     def fault(self, value: Any) -> str | None:
         """What a value should be and is not; None if nothing stands against it."""
@@ -84,6 +101,7 @@ class Deviation(Struct, frozen=True):
         parameters: what ``rewrite`` needs beside the working.
         tries: the values of these that people use, for a search through them.
         catalogue: the rows that it stands for in the catalogue of faults, docs/reference/faults.md.
+        rare: whether it is tried alone and in pairs only, not in larger sets.
     """
 
     id: str
@@ -96,3 +114,4 @@ class Deviation(Struct, frozen=True):
     parameters: tuple[Parameter, ...] = ()
     tries: Tries = once
     catalogue: tuple[str, ...] = ()
+    rare: bool = False

@@ -5,10 +5,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clearhead.axes import axes
-from clearhead.deviations.deviation import TINY, Deviation, Parameter, Rewrite, values
+from clearhead.deviations.deviation import TINY, Deviation, Parameter, Rewrite, Span, never, values
 from clearhead.deviations.rewrites import (
     Nothing,
     adjust,
+    belongs_to,
     change_lines,
     follow,
     is_called,
@@ -17,8 +18,8 @@ from clearhead.deviations.rewrites import (
     with_operation,
 )
 from clearhead.line import Line, free_name
-from clearhead.ops import Operation
-from clearhead.ops.textbook import positions
+from clearhead.ops import Operation, as_parameters
+from clearhead.ops.textbook import positions, scores
 from clearhead.ops.variants import positions as variants_positions
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
@@ -97,7 +98,52 @@ def _written(new: Operation) -> Rewrite:
     return rewrite
 
 
+def _embedding_factor(working: Working, factor: float) -> Working:
+    """Multiplies what is given as embedding, or looked up, by a number."""
+    looked_up = [line.name for line in working.lines if line.operation.role == "table"]
+    given = [each.name for each in working.givens if each.name in ("embedding", "input")]
+    name = next(iter([*looked_up, *given]), None)
+    if name is None:
+        raise Nothing("this working is given no embedding and no input.")
+    known = as_parameters({"factor": factor})
+    grown = Line(free_name(f"{name}.grown", working.names), scores.scale, (name,), axes("token model"), known)
+    lines = [reread(line, {name: grown.name}) for line in working.lines]
+    at = next((place + 1 for place, line in enumerate(lines) if line.name == name), 0)
+    return with_lines(working, [*lines[:at], grown, *lines[at:]])
+
+
+def _embedding_scale_missing(working: Working) -> Working:
+    return change_lines(
+        working,
+        lambda line: line.operation is scores.scale and belongs_to(line, "embedding"),
+        lambda line: [with_operation(line, unchanged)],
+        "a scale of embeddings",
+    )
+
+
 ROWS = (
+    Deviation(
+        id="embedding-scale-missing",
+        kind="mistake",
+        does="The embeddings are not multiplied by the number that the model has for it.",
+        invisible="Where a norm reads them first, and residuals are not looked at.",
+        remedy="Multiply by sqrt(d_model) in Gemma, by embedding_multiplier in Granite.",
+        seen="TransformerLens debugging guide (Gemma).",
+        rewrite=_embedding_scale_missing,
+        catalogue=("A1",),
+    ),
+    Deviation(
+        id="embedding-factor",
+        kind="mistake",
+        does="The embeddings are multiplied by a number that should not be there.",
+        invisible="Where a norm reads them first, and residuals are not looked at.",
+        remedy="Take the factor from the model's configuration; most have none.",
+        seen="The counterpart of A1; no thread is pinned to it.",
+        rewrite=_embedding_factor,
+        parameters=(Parameter("factor", float, "what they are multiplied by", span=Span(1e-3, 1e3)),),
+        tries=never,
+        catalogue=("A1",),
+    ),
     Deviation(
         id="embedding-scaled",
         kind="convention",
@@ -179,7 +225,7 @@ ROWS = (
         remedy="Use 10000, unless your model says otherwise.",
         seen="maxjcohen/transformer#62 (1000 for 10000).",
         rewrite=adjust(_TEXTBOOK, *_SINUSOIDS),
-        parameters=(Parameter("base", float, "the base in use", least=TINY),),
+        parameters=(Parameter("base", float, "the base in use", least=TINY, span=Span(2.0, 1e8)),),
         tries=values("base", 100.0, 1000.0, 10000.0, 100000.0),
         catalogue=("A4",),
     ),
@@ -203,7 +249,7 @@ ROWS = (
         seen="AI by Hand (from 1); ANEForge PR#257, sentence-transformers PR#3879 and transformers#1761 (RoBERTa's "
         "offset of 2); nnsight PR#673, unsloth PR#4078, exllamav2#606 (left padding).",
         rewrite=_shifted,
-        parameters=(Parameter("by", int, "the position of the first token"),),
+        parameters=(Parameter("by", int, "the position of the first token", span=Span(-16, 64)),),
         tries=values("by", 1, 2, -1),
         catalogue=("A6", "A7", "A9"),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, Span, values
 from clearhead.deviations.rewrites import Nothing, change_lines, leave_out, swap
 from clearhead.deviations.softmax import is_softmax
 from clearhead.errors import SpecError
@@ -189,7 +189,7 @@ ROWS = (
         remedy="Fill with -np.inf or the type's lowest number, and decide what a query that sees nothing should give.",
         seen="transformers PR#17306, Automodel PR#2658, ocannl#548, linformer PR#19, lsdefine#16, mlx#2626.",
         rewrite=_barring(variants_scores.fill_masked),
-        parameters=(Parameter("fill", float, "the number in masked cells"),),
+        parameters=(Parameter("fill", float, "the number in masked cells", span=Span(1e-2, 1e10, signed=True)),),
         tries=values("fill", -1e9, -1e4, -100.0, -10.0, -1.0),
         catalogue=("E13", "E12"),
     ),

@@ -8,7 +8,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from clearhead.axes import Axes
-from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
+from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, Span, values
 from clearhead.deviations.rewrites import ALL, Match, Nothing, change_lines, is_called, leave_out, swap, with_operation
 from clearhead.errors import SpecError
 from clearhead.line import Line, find, free_name
@@ -258,7 +258,7 @@ ROWS = (
         seen="keras-hub#642 and PR#1472, gpt4all PR#1946, candle PR#271, llama.cpp PR#23815; with 0 a row of equal "
         "values is 0/0, as in the notebook this project grew from.",
         rewrite=swap(_EPS),
-        parameters=(Parameter("eps", float, "what is added to the variance"),),
+        parameters=(Parameter("eps", float, "what is added to the variance", span=Span(1e-14, 10.0)),),
         tries=values("eps", 0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3, 1e-2),
         catalogue=("G8", "G16"),
     ),

@@ -174,7 +174,30 @@ def _until(working: Working, half: _Half, change: Callable[[Line], list[Line]]) 
 _LINE = (Parameter("line", str, "the residual, such as attention.residual, or all"),)
 _TRIES: Tries = _try_residuals
 
+
+def _from_memory(working: Working) -> Working:
+    """Adds the memory, and not the input, around attention; it runs where both have as many tokens."""
+    if not any(each.name.split(".")[-1] == "memory" for each in working.givens):
+        raise Nothing("this working has no memory.")
+    memory = next(each.name for each in working.givens if each.name.split(".")[-1] == "memory")
+    first = next((line for line in working.lines if _is_residual(line)), None)
+    if first is None:
+        raise Nothing("no line of this working is a residual.")
+    changed = replace(first, operands=(memory, *first.operands[1:]))
+    return working.rewrite(lambda line: [changed if line == first else line])
+
+
 ROWS = (
+    Deviation(
+        id="residual-from-memory",
+        kind="mistake",
+        does="The residual around cross-attention adds the memory, and not the tokens that the queries come from.",
+        invisible="Where both are equal.",
+        remedy="x + attention(x, memory), with x the decoder's own state.",
+        seen="slp PR#26.",
+        rewrite=_from_memory,
+        catalogue=("G3", "B10"),
+    ),
     Deviation(
         id="residual-missing",
         kind="mistake",

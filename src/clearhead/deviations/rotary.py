@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.deviations.deviation import TINY, Deviation, Parameter, Rewrite, values
+from clearhead.deviations.deviation import TINY, Deviation, Parameter, Rewrite, Span, values
 from clearhead.deviations.heads import is_rotation
 from clearhead.deviations.rewrites import (
     Nothing,
@@ -155,7 +155,7 @@ ROWS = (
         remedy="Read rope_theta from the model's configuration; 10000 is only the default.",
         seen="DeepSpeed PR#8345 and PR#8341, nanotron PR#173, ipex-llm PR#11747.",
         rewrite=adjust(*_ANGLES),
-        parameters=(Parameter("base", float, "the base in use", least=TINY),),
+        parameters=(Parameter("base", float, "the base in use", least=TINY, span=Span(2.0, 1e10)),),
         tries=values("base", 1000.0, 10000.0, 100000.0, 500000.0, 1000000.0),
         catalogue=("C4",),
     ),
@@ -168,7 +168,7 @@ ROWS = (
         remedy="Apply rope scaling exactly when the configuration has it.",
         seen="shark-ai PR#1527, SpecForge PR#651.",
         rewrite=_interpolated,
-        parameters=(Parameter("factor", float, "what positions are divided by", least=TINY),),
+        parameters=(Parameter("factor", float, "what positions are divided by", least=TINY, span=Span(1e-2, 1e3)),),
         tries=values("factor", 2.0, 4.0, 8.0),
         catalogue=("C5",),
     ),
@@ -223,7 +223,7 @@ ROWS = (
         remedy="positions = np.arange(past, past + n), with past the number of tokens ever cached.",
         seen="mlx-vlm#1983, flash-linear-attention#766, VeloxQuant-MLX#389, executorch PR#2010.",
         rewrite=_offset,
-        parameters=(Parameter("by", int, "how much later than it should the first token stands"),),
+        parameters=(Parameter("by", int, "how much later than it should the first token stands", span=Span(-64, 64)),),
         tries=values("by", 1, -1),
         catalogue=("C8",),
     ),

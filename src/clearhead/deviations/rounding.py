@@ -6,12 +6,15 @@ from msgspec.structs import replace
 
 from clearhead.axes import head_axis
 from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, never
+from clearhead.deviations.norms import CENTRED, in_steps
 from clearhead.deviations.rewrites import reread
 from clearhead.errors import SpecError
 from clearhead.line import Line, find, free_name, head_position, split_head
 from clearhead.ops import Operation, as_parameters
+from clearhead.ops.textbook import scores
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import rounding
+from clearhead.ops.variants import scores as variants_scores
 from clearhead.working import Working
 
 
@@ -47,6 +50,43 @@ def _seen_only(working: Working, full: str, shown: Line) -> Working:
         return [replace(each, name=exact), shown] if each.name == full else [reread(each, {full: exact})]
 
     return working.rewrite(change)
+
+
+def _by_hand(working: Working, decimals: int, at: str) -> Working:
+    """Rounds every line, and with ``at="steps"`` also what stands between: exponentials, roots, variances."""
+    if not 0 <= decimals <= MAX_DECIMALS:
+        raise SpecError(f"rounded-by-hand expects decimals from 0 to {MAX_DECIMALS}, got {decimals}.")
+    if at not in BY_HAND:
+        raise SpecError(f"rounded-by-hand expects at as {' or '.join(BY_HAND)}, got {at!r}.")
+    if at == "steps":
+        working = in_small_steps(working)
+
+    def change(line: Line) -> list[Line]:
+        exact = free_name(f"{line.name}.unrounded", working.names)
+        parameters = as_parameters({"decimals": decimals})
+        if line.operation is scores.scale_by_depth and at == "steps":
+            line = replace(line, operation=variants_scores.scale_by_rounded_root, parameters=parameters)
+        rounded = Line(line.name, rounding.round_decimals, (exact,), line.axes, parameters)
+        return [replace(line, name=exact), rounded]
+
+    return working.rewrite(change)
+
+
+def in_small_steps(working: Working) -> Working:
+    """The working in the steps that are taken by hand: exponentials, variances and roots are lines of their own."""
+    working = working.rewrite(lambda line: _apart(working, line))
+    return in_steps(working) if any(line.operation in CENTRED for line in working.lines) else working
+
+
+def _apart(working: Working, line: Line) -> list[Line]:
+    """A softmax as exponentials and their shares; any other line as it is."""
+    if line.operation is not scores.softmax:
+        return [line]
+    inner = free_name(f"{line.name}.exponentials", working.names)
+    return [
+        replace(line, name=inner, operation=variants_scores.exponentials),
+        replace(line, operation=variants_scores.share_of_sum, operands=(inner,)),
+    ]
 
 
 def _shown_transposed(working: Working, line: str) -> Working:
@@ -91,6 +131,9 @@ _INVISIBLE = "Where the numbers have no more decimals than that."
 _CARRY = "Carry at least two decimals more than you show, and round only what you show."
 _SHOW = "Nothing to mend in the working: write as many decimals as are right, or say how many are."
 
+BY_HAND = ("lines", "steps")
+"""Whether every line is rounded, or also what stands between two lines."""
+
 CARRIED = ("round", "round-half-even", "truncate")
 SHOWN = ("shown-rounded", "shown-half-even", "shown-truncated", "shown-transposed")
 """What is done to a line and read by later ones, and what only the reader sees; rounded up, to even, and cut off."""
@@ -131,6 +174,22 @@ ROWS = (
         parameters=_PARAMETERS,
         tries=never,
         catalogue=("H2", "H3"),
+    ),
+    Deviation(
+        id="rounded-by-hand",
+        kind="rounding",
+        does="Every line is rounded and carried on rounded; at steps also exponentials, the root of the depth, and "
+        "variances and roots of norms.",
+        invisible=_INVISIBLE,
+        remedy=_CARRY,
+        seen="Hand solutions, where it is the commonest difference of all; no public thread is pinned to it.",
+        rewrite=_by_hand,
+        parameters=(
+            Parameter("decimals", int, "how many are kept"),
+            Parameter("at", str, "lines, or steps: what stands between two lines too"),
+        ),
+        tries=never,
+        catalogue=("F13", "H1", "H3"),
     ),
     Deviation(
         id="shown-rounded",

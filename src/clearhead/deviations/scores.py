@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, values
+from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, Span, values
 from clearhead.deviations.projections import PROJECTS
 from clearhead.deviations.rewrites import (
     Nothing,
@@ -310,7 +310,7 @@ ROWS = (
         "attention_multiplier, 1 in T5.",
         seen="ferrox#40 and #65, TransformerLens PR#694, transformers#31891, llama.cpp PR#8444, mlc-llm PR#3485.",
         rewrite=_scale_factor,
-        parameters=(Parameter("factor", float, "what the scores are multiplied by"),),
+        parameters=(Parameter("factor", float, "what the scores are multiplied by", span=Span(1e-3, 1e3)),),
         tries=values("factor", 0.0625, 0.08838834764831845, 0.125, 0.5),
         catalogue=("D7",),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearhead.deviations.deviation import TINY, Deviation, Parameter, values
+from clearhead.deviations.deviation import TINY, Deviation, Parameter, Span, values
 from clearhead.deviations.rewrites import change_lines, follow, leave_out, swap
 from clearhead.line import Line
 from clearhead.ops.textbook import linear, scores
@@ -142,7 +142,7 @@ ROWS = (
         remedy="np.exp, or with exp2 multiply the scores by log2(e) first.",
         seen="AI by Hand, SOFTMAX (3 for e); kernels that use exp2.",
         rewrite=swap({scores.softmax: variants_scores.softmax_base}),
-        parameters=(Parameter("base", float, "the base of the powers", least=TINY),),
+        parameters=(Parameter("base", float, "the base of the powers", least=TINY, span=Span(1.02, 1e3)),),
         tries=values("base", 2.0, 3.0, 10.0, 2.7, 2.72, 2.718),
         catalogue=("F7",),
     ),

@@ -17,6 +17,7 @@ from clearhead.ops.operation import (
 from clearhead.ops.textbook import linear, positions, rotary_scaling, scores, tables, tokens
 from clearhead.ops.variants import batch as variants_batch
 from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import maps as variants_maps
 from clearhead.ops.variants import norms as variants_norms
 from clearhead.ops.variants import positions as variants_positions
 from clearhead.ops.variants import rounding
@@ -74,14 +75,17 @@ VARIANTS: dict[str, Operation] = {
         variants_scores.softmax_one_shifted, variants_scores.exp_over_sum, variants_scores.share_of_sum,
         variants_scores.sigmoid, variants_scores.exponentials, variants_scores.scale_by_rounded_root,
         variants_scores.mask_padding_of_new, variants_scores.fill_all,
+        variants_scores.infinite_masked,
         variants_batch.swap_batch, variants_batch.batch_as_heads, variants_batch.mask_padding_tiled,
         variants_batch.mask_padding_by_head,
+        variants_maps.take_heads, variants_maps.take_tokens, variants_maps.take_columns,
         variants_norms.centred, variants_norms.centred_over_matrix, variants_norms.centred_over_tokens,
         variants_norms.centred_over_batch, variants_norms.centred_over_heads, variants_norms.mean_square,
         variants_norms.mean_square_over_matrix, variants_norms.mean_square_over_tokens,
         variants_norms.mean_square_over_batch, variants_norms.mean_square_over_heads, variants_norms.root,
         variants_norms.root_then_eps, variants_norms.no_root, variants_norms.squared, variants_norms.quotient,
         variants_norms.gain_plus_one, variants_norms.gain_plus_one_and_bias,
+        variants_norms.gain_less_one, variants_norms.gain_less_one_and_bias,
         rounding.round_half_even, rounding.round_half_even_head, rounding.truncate, rounding.truncate_head,
     )
 }  # fmt: skip
@@ -108,5 +112,5 @@ __all__ = [
     "as_parameters",
     "linear", "namespace", "operation", "operation_named", "positions", "quiet",
     "rotary_scaling", "rounding", "scores", "tables", "tokens",
-    "variants_batch", "variants_heads", "variants_norms", "variants_positions", "variants_scores",
+    "variants_batch", "variants_heads", "variants_maps", "variants_norms", "variants_positions", "variants_scores",
 ]  # fmt: skip

@@ -14,13 +14,16 @@ from clearhead.axes import head_axis
 from clearhead.brief import Brief
 from clearhead.check.compare.comparison import claims_by_line, expected_of
 from clearhead.check.compare.slips import Slip, are_slips, slips_of
-from clearhead.check.judge.propagation import as_slack, part_of, reach
+from clearhead.check.fit.candidate import Candidate, fitted_or_matched, in_order, without_repeats
+from clearhead.check.fit.evaluation import Evaluation
+from clearhead.check.precision.propagation import as_slack, hand_noise, part_of, reach
+from clearhead.check.search.chance import WEAK, digits_of
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
-from clearhead.check.search.plans import plans_for
+from clearhead.check.search.plans import plans_for, written
 from clearhead.check.search.roundings import roundings
 from clearhead.check.search.search import TooMany, search
 from clearhead.claim import Claim, differing
-from clearhead.errors import ClearheadError
+from clearhead.deviations import Applied
 from clearhead.line import split_head
 from clearhead.trace import Trace
 from clearhead.working import Working
@@ -29,6 +32,9 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 LARGEST = 2
 """The largest sets of deviations that are tried between one claimed line and the next."""
+
+MAX_WRONG = 4
+"""With more lines than these that do not follow, no causes are looked for line by line."""
 
 MAX_CAUSES, MAX_CONFIRMED = 5, 40
 """How many sets are reported for a line, and how many of those that the search finds are looked at."""
@@ -45,7 +51,7 @@ class Judged(Brief, frozen=True):
         line: its full name.
         claims: what is claimed of it.
         right: how many cells of each claim follow.
-        explained_by: sets of deviations, each as texts, with which it would follow.
+        causes: sets of deviations with which it would follow.
         slips: the cells that do not follow, where nearly all do.
         carried: whether cells follow that do not agree with the working as it is.
     """
@@ -53,7 +59,7 @@ class Judged(Brief, frozen=True):
     line: str
     claims: tuple[Claim, ...]
     right: tuple[int, ...]
-    explained_by: tuple[tuple[str, ...], ...] = ()
+    causes: tuple[tuple[Applied, ...], ...] = ()
     slips: tuple[Slip, ...] = ()
     carried: bool = False
 
@@ -61,6 +67,11 @@ class Judged(Brief, frozen=True):
     def cells(self) -> tuple[int, ...]:
         """How many cells each claim on the line has."""
         return tuple(int(claim.claimed.sum()) for claim in self.claims)
+
+    @property
+    def explained_by(self) -> tuple[tuple[str, ...], ...]:
+        """The causes as text."""
+        return tuple(tuple(map(written, each)) for each in self.causes)
 
     @property
     def follows(self) -> bool:
@@ -76,20 +87,30 @@ class _Step(Struct, frozen=True):
     working: Working
     arrays: Arrays
     slack: Arrays
+    by_hand: bool = False
 
 
-def judge(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> tuple[Judged, ...]:
-    """Holds each claimed line against the lines claimed before it. ``trace`` is the working as it is, of ``arrays``."""
-    return tuple(_judged(step, trace) for step in _steps(claims, trace, arrays))
+def judge(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, by_hand: bool = False) -> tuple[Judged, ...]:
+    """Holds each claimed line against the lines claimed before it.
+
+    Args:
+        claims: what is claimed.
+        trace: the working as it is.
+        arrays: its given arrays.
+        by_hand: whether steps between two claimed lines may be rounded too, to the decimals of the claims.
+    """
+    return tuple(_judged(replace(step, by_hand=by_hand), trace) for step in _steps(claims, trace, arrays))
 
 
 def judge_with_causes(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> tuple[Judged, ...]:
     """The same, with the deviations by which the lines that do not follow would."""
     steps = list(_steps(claims, trace, arrays))
-    judged = (_judged(step, trace) for step in steps)
+    judged = [_judged(step, trace) for step in steps]
+    if sum(not each.follows for each in judged) > MAX_WRONG:
+        return tuple(judged)
     # Where nothing else is claimed, what was tried for all claims was tried for this line.
     return tuple(
-        each if each.follows or len(steps) == 1 else replace(each, explained_by=_causes(step))
+        each if each.follows or len(steps) == 1 else replace(each, causes=_causes(step))
         for each, step in zip(judged, steps, strict=True)
     )
 
@@ -154,9 +175,12 @@ def _judged(step: _Step, known: Trace) -> Judged:
 def _held(step: _Step) -> tuple[list[Claim], Trace]:
     """The claims with the slack that earlier lines give them, and the step computed from these lines."""
     trace = step.working.run(step.arrays, keep=(step.name,))
-    if not any(array.any() for name, array in step.slack.items() if name in step.arrays):
+    if not step.by_hand and not any(array.any() for name, array in step.slack.items() if name in step.arrays):
         return list(step.claims), trace
     far = reach(step.working, step.arrays, step.slack, step.name)
+    if step.by_hand:
+        half_unit = max(claim.tolerance for claim in step.claims)
+        far = far + hand_noise(step.working, step.arrays, half_unit, step.name)
     return [
         replace(claim, slack=as_slack(part_of(claim, step.working, step.name, far))) for claim in step.claims
     ], trace
@@ -171,32 +195,45 @@ def _right(claims: Sequence[Claim], wrong: Sequence[np.ndarray[Any, Any]]) -> tu
     return tuple(int((claim.claimed & ~cells).sum()) for claim, cells in zip(claims, wrong, strict=True))
 
 
-def _causes(step: _Step) -> tuple[tuple[str, ...], ...]:
+def _causes(step: _Step) -> tuple[tuple[Applied, ...], ...]:
+    """The smallest sets of deviations with which a step gives its claims, beyond what chance would."""
     claims, _ = _held(step)
-    shapes = step.working.shapes({name: array.shape for name, array in step.arrays.items()})
+    trace = step.working.run(step.arrays)
+    values = {name: trace.numpy(name) for name in trace}
+    evaluation = Evaluation(tuple(claims), step.working, values)
+    shapes = {name: array.shape for name, array in values.items()}
     plans = plans_for(step.working, tuple((name, array.shape) for name, array in step.arrays.items()))
     hypotheses = Hypotheses(plans, roundings(step.working, claims, shapes, brief=True))
     for size in range(1, LARGEST + 1):
+        fits = fitted_or_matched(evaluation) if size == 1 else []
         try:
-            found = search(hypotheses, step.arrays, claims, size)
+            sets = search(hypotheses, step.arrays, claims, size).sets[:MAX_CONFIRMED]
         except TooMany:
-            break
-        sets = [each for each in found.sets[:MAX_CONFIRMED] if _explains(hypotheses, each, claims, step)]
-        if sets:
-            return tuple(map(hypotheses.texts, sets[:MAX_CAUSES]))
+            sets = ()
+        found = [*fits, *(each for chosen in sets if (each := _confirmed(hypotheses, chosen, evaluation)) is not None)]
+        sure = [each for each in without_repeats(found) if _beyond_chance(each, evaluation, len(hypotheses.candidates))]
+        if sure:
+            return tuple(each.applied for each in sure[:MAX_CAUSES])
     return ()
 
 
-def _explains(hypotheses: Hypotheses, chosen: Chosen, claims: Sequence[Claim], step: _Step) -> bool:
-    """Whether the step, rewritten for the whole set, has the line and gives what is claimed."""
+def _confirmed(hypotheses: Hypotheses, chosen: Chosen, evaluation: Evaluation) -> Candidate | None:
+    """A set as a candidate, if the step, rewritten for the whole set, gives what is claimed."""
     working = hypotheses.rewritten(chosen)
-    if working is None or step.name not in working.names:
-        return False
-    try:
-        trace = working.run({given.name: step.arrays[given.name] for given in working.givens}, keep=(step.name,))
-        return not any(_wrong(claim, trace).any() for claim in claims)
-    except ClearheadError:
-        return False
+    values = None if working is None else evaluation.lines(working)
+    if working is None or values is None or not evaluation.agrees(evaluation.parts(working, values)):
+        return None
+    return Candidate(in_order(evaluation.working, working, [hypotheses.candidates[each] for each in chosen]), working)
+
+
+def _beyond_chance(candidate: Candidate, evaluation: Evaluation, tried: int) -> bool:
+    """Whether few of as many unrelated sets would give the claims."""
+    base = evaluation.parts(evaluation.working, evaluation.values) or []
+    digits = 0.0
+    for claim, part in zip(evaluation.claims, base, strict=False):
+        wrong = differing(claim, part)
+        digits += digits_of(claim.values[wrong], part[wrong], claim.tolerances[wrong])
+    return bool(tried ** len(candidate.applied) * candidate.values * 10.0**-digits <= WEAK)
 
 
 def _filled(trace: Trace, name: str, claims: Sequence[Claim], what: str) -> np.ndarray[Any, Any] | None:

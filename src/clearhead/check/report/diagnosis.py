@@ -60,6 +60,8 @@ def verdict_of(report: Outcome) -> Iterator[Part]:
     count = len(report.comparison.lines)
     if not count:
         yield Remark("Nothing is claimed, so there is nothing to explain.", "note")
+    elif report.precision is not None and not report.findings:
+        yield Remark(str(report.precision), "note" if report.precision.overflowed else "good")
     elif report.verdict == "agrees":
         yield Remark("The numbers agree with the working, at the precision they were written in.", "good")
     elif report.verdict == "unexplained":
@@ -103,6 +105,8 @@ def _unexplained_verdict(report: Outcome) -> str:
         agree = f"all but {slip.off} of the {slip.claimed} claimed cells agree with {_named(slip.deviations)}"
         return f"The numbers are not explained as a whole, but nearly: {agree}."
     sets = f"none of the {report.tried:,} sets of up to {report.largest} known deviations gives them"
+    if report.symptom:
+        return f"The numbers are not explained. {report.symptom}"
     if report.first_wrong_line is None:
         return f"The numbers are not explained: {sets}."
     where = report.first_wrong_line
@@ -310,6 +314,8 @@ def _ruled_out(report: Outcome) -> str:
         if slipped(report) is not None:
             return f"None of the {report.tried:,} sets of up to {report.largest} known deviations gives all of them."
         return "The cause is none that clearhead knows, or more of them than were tried together."
+    if not report.findings:
+        return f"{report.tried:,} sets of up to {report.largest} known deviations were tried besides."
     size = report.largest - 1
     fit = "1 fits" if report.fitting == 1 else f"{report.fitting} fit"
     tried = f"{report.tried:,} sets of up to {report.largest} were tried; {fit}."

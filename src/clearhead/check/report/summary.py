@@ -44,7 +44,7 @@ def summary_document(report: Outcome, *, title: str) -> Document:
         parts.append(Prose(_how_sure(report)))
     elif slip := slipped(report):
         parts += [Prose(f"{each}.") for each in slip.slips]
-    elif report.comparison.differing:
+    elif report.comparison.differing and report.precision is None:
         parts += _suspect(report)
     precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
     return Document(title, parts, max(DECIMALS, min(precise, 8)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -10,6 +11,8 @@ from msgspec import Struct
 from clearhead.check.compare.comparison import Compared, compare
 from clearhead.claim import Claim
 from clearhead.trace import Trace
+
+Numbers = np.ndarray[Any, Any]
 
 WEAK = 0.05
 """If more unrelated deviations than this would fit by chance, an explanation does not convince."""
@@ -56,10 +59,15 @@ def _evidence(name: str, claims: tuple[Claim, ...], trace: Trace) -> Evidence:
 
 
 def _digits(each: Compared) -> float:
+    where = each.where_wrong
+    return digits_of(each.claimed[where], each.expected[where], each.claim.tolerances[where])
+
+
+def digits_of(claimed: Numbers, expected: Numbers, tolerance: Numbers) -> float:
+    """How many digits of claimed numbers an explanation must hit that hits them by chance."""
     digits: dict[float, float] = {}
-    for cell in each.wrong:
-        claimed, expected = float(each.claimed[cell]), float(each.expected[cell])
-        off = abs(claimed - expected) / max(each.claim.tolerance, 1e-12)
+    for number, due, near in zip(claimed.reshape(-1), expected.reshape(-1), tolerance.reshape(-1), strict=True):
+        off = abs(float(number) - float(due)) / max(float(near), 1e-12)
         known = np.log10(max(off, 1.0)) if np.isfinite(off) else 1.0
-        digits[claimed] = min(digits.get(claimed, np.inf), float(known))
+        digits[float(number)] = min(digits.get(float(number), np.inf), float(known))
     return sum(digits.values())

@@ -160,12 +160,13 @@ class Plans:
 
 
 @lru_cache(maxsize=64)
-def plans_for(working: Working, given: tuple[tuple[str, Shape], ...]) -> Plans:
-    """The plans of all deviations that apply to a working and fit given arrays of these shapes.
+def plans_for(working: Working, given: tuple[tuple[str, Shape], ...], *, rare: bool = True) -> Plans:
+    """The plans of all deviations, or all but rare ones, that apply to a working and fit arrays of these shapes.
 
     They are kept, and know what was asked of them before: one working is mostly held against many numbers.
     """
-    return Plans(working, candidates(working, dict(given)))
+    tried = candidates(working, dict(given))
+    return Plans(working, tuple(each for each in tried if rare or not deviation(each.id).rare))
 
 
 def _renamed(lines: Sequence[Line], inside: set[str]) -> tuple[Line, ...]:

@@ -34,9 +34,11 @@ from clearhead.claim import Claim
 from clearhead.line import Line
 from clearhead.ops import Array as AnyArray
 
-MAX_NUMBERS = 60_000_000
+MAX_NUMBERS = 8_000_000
 """How many numbers one line may have in all states together; a search that needs more is given up."""
 
+MAX_WORK = 16_000_000
+"""How many numbers a search may compute in all: two to three seconds."""
 
 MAX_EXPANDED = 200
 """If more sets than this fit, those that went another way to the same values are not looked up as well."""
@@ -86,6 +88,7 @@ class Walk:
         self.devs = np.full((1, max(size, 1)), NONE, dtype=np.int32)
         self.columns = {given.name: constant(arrays[given.name], 1) for given in self.working.givens}
         self.twins: list[tuple[Array, Array]] = []
+        self.work = 0
 
     def run(self) -> None:
         """Walks to the end.
@@ -208,9 +211,10 @@ class Walk:
         found = local.get(name, self.columns.get(name))
         return absent(len(self.devs)) if found is None else found
 
-    @staticmethod
-    def _limit(column: Column) -> None:
-        if sum(block.size for block in column.blocks) > MAX_NUMBERS:
+    def _limit(self, column: Column) -> None:
+        numbers = sum(block.size for block in column.blocks)
+        self.work += numbers
+        if numbers > MAX_NUMBERS or self.work > MAX_WORK:
             raise TooMany
 
     def _plans_of_states(self, slot: int) -> tuple[list[tuple[Line, ...]], Array]:

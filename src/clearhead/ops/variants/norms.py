@@ -172,3 +172,15 @@ def gain_plus_one(xp: Namespace, x: Array, gain: Array) -> Array:
 def gain_plus_one_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
     """Each column times one more than a number of its own, plus another."""
     return x * (1 + gain[..., None, :]) + bias[..., None, :]
+
+
+@operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * (gain[m] - 1)))
+def gain_less_one(xp: Namespace, x: Array, gain: Array) -> Array:
+    """Each column times one less than a number of its own: where 1 was to be added to a stored gain."""
+    return x * (gain[..., None, :] - 1)
+
+
+@operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * (gain[m] - 1) + bias[m]))
+def gain_less_one_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
+    """Each column times one less than a number of its own, plus another."""
+    return x * (gain[..., None, :] - 1) + bias[..., None, :]

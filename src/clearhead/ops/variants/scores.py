@@ -163,6 +163,12 @@ def zero_masked(xp: Namespace, w: Array, masked: Array) -> Array:
     return xp.where(masked == MASKED, 0.0, w)
 
 
+@operation(lambda: formula("i j, i j -> i j", lambda w, masked: where(_masked(masked), MASKED, w[i, j])))
+def infinite_masked(xp: Namespace, w: Array, masked: Array) -> Array:
+    """The weights, with minus infinity in masked cells, where it belongs into the scores."""
+    return xp.where(masked == MASKED, MASKED, w)
+
+
 @operation(
     lambda: formula(
         "h i j -> h i j", lambda s: call("share", _exp(s, h, i, j), total(g, _exp(s, g, i, j))), g=Size("h")

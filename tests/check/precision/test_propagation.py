@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clearhead import Attention
-from clearhead.check.judge.propagation import reach
+from clearhead.check.precision.propagation import reach
 
 WORKING = Attention(heads=1, output=False).working().starting_at("query", "key", "value")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from math import prod
 
 import numpy as np
 
 from clearhead.axes import head_axis
 from clearhead.check.search.stacked import Array, run_stacked
 from clearhead.claim import Claim, Slack
+from clearhead.deviations.rounding import in_small_steps
 from clearhead.line import Line, split_head
 from clearhead.working import Working
 
@@ -40,6 +42,13 @@ def stacked_lines(working: Working, stacks: Arrays, after: After | None = None) 
         result = run_stacked(line, [values[name] for name in line.operands])
         values[line.name] = result if after is None else after(line, result)
     return values
+
+
+def copies_of(wanted: int, working: Working, arrays: Arrays) -> int:
+    """How many copies of a working may be computed at once: fewer than wanted, but two, where its lines are large."""
+    shapes = working.shapes({given.name: np.shape(arrays[given.name]) for given in working.givens})
+    largest = max((prod(shape) for shape in shapes.values()), default=1)
+    return max(2, min(wanted, MAX_NUMBERS // max(largest, 1)))
 
 
 def reach(working: Working, arrays: Arrays, off: Arrays, name: str) -> Array:
@@ -79,13 +88,31 @@ def _cell_by_cell(array: Array, distance: Array) -> Iterator[Array]:
 def _spread(working: Working, stacks: Arrays, moved: Arrays, name: str) -> Array:
     """The root mean square of what random changes of all cells do to a line."""
     rng = np.random.default_rng(0)
+    copies = copies_of(RANDOM, working, {name: stack[0] for name, stack in stacks.items()})
     drawn = {
-        each: stacks[each] + distance * rng.choice([-1.0, 1.0], (RANDOM, *distance.shape)) / np.sqrt(3)
+        each: stacks[each] + distance * rng.choice([-1.0, 1.0], (copies, *distance.shape)) / np.sqrt(3)
         for each, distance in moved.items()
     }
     changed = _change(stacked_lines(working, {**stacks, **drawn})[name], stacked_lines(working, stacks)[name])
     spread: Array = np.sqrt((changed**2).mean(axis=0))
     return spread
+
+
+def hand_noise(working: Working, arrays: Arrays, half_unit: float, name: str) -> Array:
+    """How far a line may be off if every step on the way to it is rounded by hand, to so much: four deviations."""
+    rng = np.random.default_rng(0)
+    working = in_small_steps(working.ending_at(name))
+    stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}
+    copies = copies_of(RANDOM, working, arrays)
+
+    def rounded(line: Line, result: Array) -> Array:
+        if line.name == name or result.dtype.kind != "f":
+            return result
+        return result + rng.uniform(-half_unit, half_unit, (copies, *result.shape[1:]))
+
+    changed = _change(stacked_lines(working, stacks, rounded)[name], stacked_lines(working, stacks)[name])
+    noise: Array = ERRORS * np.sqrt((changed**2).mean(axis=0))
+    return noise
 
 
 def _change(changed: Array, base: Array) -> Array:

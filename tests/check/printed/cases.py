@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from clearhead import Attention, Block, Llama3Scaling, Mlp, Norm, Rotary
+from clearhead import Attention, Block, Mlp, Norm, Rotary
+from clearhead.spec import Linear, Llama3Scaling
 
 Arrays = dict[str, np.ndarray]
 
@@ -136,7 +137,7 @@ def positions_divided_by_three(g):
     return {"output": merge(g, attend(q, k, v))}
 
 
-@fault(Attention(2, rotary=Rotary(width=4)), "rotary-magnitude", values={"factor": 1.15}, depth=6)
+@fault(Attention(2, rotary=Rotary(width=4)), "rotary-amplitude", values={"factor": 1.15}, depth=6)
 def cosines_and_sines_grown(g):
     q, k, v = qkv(g)
     q, k = (turn(x, range(5), width=4, grow=1.15) for x in (q, k))
@@ -171,7 +172,10 @@ def powers_of_another_base(g):
 # --- what the spec has and the code lacks, or the other way ----------------------------------------------------------
 
 
-@fault(Attention(4, kv_heads=2, causal=True, rotary=Rotary(base=1e6, divide=8.0)), "rotary-undivided", head=4)
+INTERPOLATED = Rotary(base=1e6, scaling=Linear(8.0))
+
+
+@fault(Attention(4, kv_heads=2, causal=True, rotary=INTERPOLATED), "rotary-scaling-missing", head=4)
 def linear_scaling_unread(g):
     q, k, v = qkv(g)
     q, k = (turn(x, range(5), 1e6) for x in (q, k))
@@ -181,7 +185,7 @@ def linear_scaling_unread(g):
 LLAMA = Llama3Scaling(8.0, 4.0, 1.0, 16)
 
 
-@fault(Attention(2, causal=True, rotary=Rotary(base=100.0, stretch=LLAMA)), "rotary-stretch-missing", depth=6)
+@fault(Attention(2, causal=True, rotary=Rotary(base=100.0, scaling=LLAMA)), "rotary-scaling-missing", depth=6)
 def llama3_scaling_unread(g):
     q, k, v = qkv(g)
     q, k = (turn(x, range(5), 100.0) for x in (q, k))
@@ -302,7 +306,7 @@ def divided_by_the_reciprocal_root(g):
     return {"norm": x * np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * g["norm.gain"]}
 
 
-@fault(Attention(2, output=False), "softmax-of-negated")
+@fault(Attention(2, output=False), "scores-negated")
 def exponentials_of_minus_the_scores(g):
     q, k, v = qkv(g)
     weights = softmax(-(q @ k.swapaxes(-1, -2)) / 2)
@@ -333,8 +337,3 @@ def tokens_reversed(g):
 def columns_in_another_order(g):
     head = attend(*qkv(g))
     return {"concat": head.swapaxes(0, 1).reshape(5, -1)[:, [0, 4, 1, 5, 2, 6, 3, 7]]}
-
-
-@fault(Attention(3), "heads-averaged", head=3)
-def average_claimed_as_concat(g):
-    return {"concat": attend(*qkv(g)).mean(0)}

@@ -1,0 +1,165 @@
+"""A set of deviations that gives what is claimed, before it is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.check.fit.evaluation import Evaluation
+from clearhead.check.fit.fitting import fitted
+from clearhead.check.fit.matching import matched
+from clearhead.check.search.plans import written
+from clearhead.claim import Claim
+from clearhead.deviations import Applied, deviate, deviation
+from clearhead.deviations.rounding import BY_HAND
+from clearhead.errors import ClearheadError
+from clearhead.ops import as_parameters
+from clearhead.working import Working
+
+ODD = frozenset(
+    {"softmax-base", "rotary-ntk", "query-key-exchanged", "weights-transposed", "scores-negated", "line-reordered"}
+)
+"""Deviations that give many other numbers with the right parameter: named behind others that do."""
+
+READABLE = 4.0
+"""A fitted value that takes more than this to write is named only if no other is found."""
+
+MAX_BY_HAND = 5
+"""Whoever rounds every step by hand keeps no more decimals than these."""
+
+
+class Candidate(Struct, frozen=True):
+    """A set of deviations in an order in which they can be applied.
+
+    Attributes:
+        applied: the deviations.
+        working: the working with them in it.
+        cost: how much there is to write of a fitted parameter.
+        values: how many values of it the claims could have shown; 1 where none was fitted.
+        readings: how fitted parameters may be read.
+    """
+
+    applied: tuple[Applied, ...]
+    working: Working
+    cost: float = 0.0
+    values: float = 1.0
+    readings: dict[str, str] = {}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The deviations as text."""
+        return tuple(map(written, self.applied))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """For each deviation whether it is a mistake, a convention or rounding."""
+        return tuple(deviation(each.id).kind for each in self.applied)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one known mistake or convention without a parameter that could be another."""
+        return all(
+            not each.parameters and each.id not in ODD and kind != "rounding"
+            for each, kind in zip(self.applied, self.kinds, strict=True)
+        )
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Where it stands among others that explain as well: the plainest first."""
+        by_hand = sum(each.id == "rounded-by-hand" for each in self.applied)
+        odd = sum(each.id in ODD for each in self.applied)
+        roundings = self.kinds.count("rounding") - by_hand
+        return (roundings > 0, roundings, odd, self.cost > READABLE, not by_hand, self.cost)
+
+
+def fitted_or_matched(evaluation: Evaluation) -> list[Candidate]:
+    """The deviations of which a fitted parameter, or a map found by matching, gives all claims."""
+    found = [
+        Candidate(
+            (each.applied,),
+            each.applied.rewrite(evaluation.working),
+            each.cost,
+            each.values,
+            {each.parameter: each.reading},
+        )
+        for each in fitted(evaluation)
+    ]
+    readable = [each for each in found if each.cost <= READABLE] or found
+    maps = [Candidate((each,), each.rewrite(evaluation.working), READABLE) for each in matched(evaluation)]
+    return [*readable, *maps]
+
+
+def without_restated(fits: Iterable[Candidate], listed: Sequence[Candidate], evaluation: Evaluation) -> list[Candidate]:
+    """The fits but those that say with a number what a listed deviation says without one, or with a usual number."""
+    known = [
+        (each.applied[0].id, parts)
+        for each in listed
+        if (parts := _parts(each, evaluation)) is not None and len(each.applied) == 1
+    ]
+    plain = {each.applied[0].id for each in listed if not each.applied[0].parameters}
+
+    def restated(fit: Candidate) -> bool:
+        mine = _parts(fit, evaluation)
+        return mine is not None and any(
+            (id in plain or id == fit.applied[0].id)
+            and all(np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True) for a, b in zip(mine, theirs, strict=True))
+            for id, theirs in known
+        )
+
+    return [each for each in fits if not (restated(each) or (listed and each.cost > READABLE))]
+
+
+def _parts(candidate: Candidate, evaluation: Evaluation) -> list[np.ndarray[Any, Any]] | None:
+    values = evaluation.lines(candidate.working)
+    return None if values is None else evaluation.parts(candidate.working, values)
+
+
+def by_hand(claims: Sequence[Claim], *, brief: bool = False) -> list[Applied]:
+    """The ways to round every line that may be tried for claims in these decimals; ``brief``: only to as many."""
+    used = {claim.precision for claim in claims if claim.precision is not None}
+    tried = used if brief else range(1, max(used, default=0) + 3)
+    return [
+        Applied("rounded-by-hand", as_parameters({"decimals": each, "at": at}))
+        for each in sorted(tried)
+        if each <= MAX_BY_HAND
+        for at in BY_HAND
+    ]
+
+
+def rounded_by_hand(evaluation: Evaluation, beside: Sequence[Candidate] = ()) -> list[Candidate]:
+    """The claims as rounding of every line, or of every step, gives them; alone, or beside one deviation each."""
+    starts = beside or [Candidate((), evaluation.working)]
+    found: list[Candidate] = []
+    for start in starts:
+        found += [
+            Candidate((*start.applied, applied), applied.rewrite(start.working))
+            for applied in by_hand(evaluation.claims, brief=bool(beside))
+            if evaluation.agrees(evaluation.of(applied, start.working))
+        ]
+    return found
+
+
+def without_repeats(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates in order of rank, each once."""
+    kept: dict[tuple[str, ...], Candidate] = {}
+    for each in sorted(candidates, key=lambda each: each.rank):
+        kept.setdefault(each.texts, each)
+    return list(kept.values())
+
+
+def in_order(working: Working, made: Working, applied: Sequence[Applied]) -> tuple[Applied, ...]:
+    """Deviations in an order in which they make a rewritten working of a working."""
+    orders = (order for order in permutations(applied) if rewritten(working, order) == made)
+    return next(orders, tuple(applied))
+
+
+def rewritten(working: Working, applied: Sequence[Applied]) -> Working | None:
+    """The working with these deviations in it; None if they cannot be applied in this order."""
+    try:
+        return deviate(working, *applied)
+    except ClearheadError:
+        return None

@@ -1,0 +1,286 @@
+"""On what terms numbers are right that are not, digit for digit, what float64 gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.check.compare.comparison import expected_of
+from clearhead.check.precision.propagation import as_slack, copies_of, part_of, reach, stacked_lines
+from clearhead.claim import Claim, differing, leaves, significant_of
+from clearhead.line import Line, find, split_head
+from clearhead.trace import Trace
+from clearhead.working import Working
+
+Array = np.ndarray[Any, Any]
+Arrays = Mapping[str, Array]
+
+COPIES, ERRORS = 16, 6.0
+"""How many noisy copies of a working are run, and how many standard deviations of them count as arithmetic."""
+
+CODE = 6
+"""Numbers with at least so many significant digits were printed by code."""
+
+MIN_DIGITS = 2
+"""Types that nothing suggests are named only if numbers are right to so many digits."""
+
+FLOAT16_DIGITS = 4
+"""The digits in which NumPy prints a float16 that is no short decimal."""
+
+SINGLE = 9
+"""No more are printed of a float32."""
+
+BY_CHANCE = 0.01
+"""How often numbers that are none of a type's may all lie so near to some of its numbers."""
+
+MIN_DECIMALS, MAX_DECIMALS = 3, 8
+"""Given arrays are taken for rounded if they have these many decimals; fewer are chosen so."""
+
+NARROW = 0.05
+"""If rounded givens leave more than this part of a line's size open, that line shows nothing."""
+
+
+class Type(Struct, frozen=True):
+    """A type of floating-point numbers: the bits of its significand, its largest number, its least above 0."""
+
+    name: str
+    bits: int
+    largest: float
+    least: float
+
+    @property
+    def unit(self) -> float:
+        """The largest relative error of rounding to this type."""
+        return float(2.0**-self.bits)
+
+    def round(self, array: Array) -> Array:
+        """The nearest numbers of this type, as float64."""
+        with np.errstate(all="ignore"):
+            exponent = np.floor(np.log2(np.abs(np.where(np.isfinite(array) & (array != 0), array, 1.0))))
+            step = np.maximum(2.0 ** (exponent + 1 - self.bits), self.least)
+            near = np.rint(array / step) * step
+        near = np.where(np.isfinite(array), near, array)
+        return np.where(np.abs(near) > self.largest, np.copysign(np.inf, near), near)
+
+
+FLOAT32 = Type("float32", 24, 3.4028235e38, 2.0**-149)
+FLOAT16 = Type("float16", 11, 65504.0, 2.0**-24)
+BFLOAT16 = Type("bfloat16", 8, 3.3895314e38, 2.0**-133)
+TYPES = (FLOAT32, FLOAT16, BFLOAT16)
+
+
+class Precision(Struct, frozen=True):
+    """In what sense numbers are right.
+
+    Attributes:
+        kind: right as arithmetic in this type gives; or within what the digits of the given arrays allow; or each line
+            follows from the lines before it as they were written, rounded at each step.
+        line: where the difference is largest, relative to the numbers of its line.
+        largest: that difference.
+        digits: to how many significant digits all lines are right, relative to their largest number.
+        allowed: how much of a difference the kind allows there.
+        overflowed: how many numbers are infinite or NaN because they are too large for the type.
+    """
+
+    kind: Literal["float32", "float16", "bfloat16", "givens", "steps"]
+    line: str
+    largest: float
+    digits: int
+    allowed: float
+    overflowed: int = 0
+
+    def __str__(self) -> str:
+        right = f"right to {self.digits} digits (largest difference {self.largest:.1e}, in {self.line})"
+        if self.kind == "givens":
+            return f"The numbers are {right}: the digits of the given arrays allow {self.allowed:.1e}."
+        if self.kind == "steps":
+            return (
+                "Each line follows from the lines before it as they were written: it was rounded at each step. "
+                f"The numbers are {right}."
+            )
+        if self.overflowed:
+            return (
+                f"Arithmetic in {self.kind} explains the numbers: {self.overflowed} overflow or are computed from "
+                f"numbers that do, and the others are {right}."
+            )
+        bits = {each.name: each.bits for each in TYPES}[self.kind]
+        return f"The numbers are {right}: as arithmetic in {self.kind} gives, which keeps {bits} bits."
+
+
+def measured(claims: Sequence[Claim], trace: Trace, allowed: Arrays, kind: Any, overflowed: int = 0) -> Precision:
+    """The precision of claims that are right in this sense; ``allowed`` has the differences allowed in each line."""
+    worst, line, largest, there = 0.0, claims[0].line, 0.0, 0.0
+    for claim in claims:
+        name, expected = _full_name(claim, trace.working), expected_of(claim, trace)[1]
+        off, size = _largest(np.where(claim.claimed, claim.values - expected, 0)), _largest(expected)
+        if size and off / size > worst:
+            worst, line, largest = off / size, claim.line, off
+            there = _largest(part_of(claim, trace.working, name, allowed[name])) if name in allowed else 0.0
+    digits = 15 if not worst else max(0, math.floor(-math.log10(worst)))
+    return Precision(kind, line, largest, digits, there, overflowed)
+
+
+def _largest(array: Array) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))
+
+
+def _full_name(claim: Claim, working: Working) -> str:
+    return find(split_head(claim.line)[0], working.names)
+
+
+def noise_of(kind: Type, working: Working, arrays: Arrays) -> dict[str, Array]:
+    """How far arithmetic in a type takes each line from what float64 gives: six standard deviations."""
+    rng = np.random.default_rng(0)
+    copies = copies_of(COPIES, working, arrays)
+
+    def noisy(array: Array) -> Array:
+        signs = rng.choice([-kind.unit, kind.unit], (copies, *array.shape[1:]))
+        return np.where(np.isfinite(array), array * (1 + signs), array)
+
+    stacks = {name: noisy(array[None]) if array.dtype.kind == "f" else array[None] for name, array in arrays.items()}
+    lines = stacked_lines(
+        working, stacks, after=lambda _, result: noisy(result) if result.dtype.kind == "f" else result
+    )
+    exact = stacked_lines(working, {name: array[None] for name, array in arrays.items()})
+    return {name: _allowed(kind, values, exact[name]) for name, values in lines.items() if values.dtype.kind == "f"}
+
+
+def _allowed(kind: Type, values: Array, exact: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        off = np.where(np.isfinite(values - exact), values - exact, 0.0)
+        size = np.where(np.isfinite(exact[0]), np.abs(exact[0]), 0.0)
+    return np.asarray(ERRORS * np.sqrt((off**2).mean(axis=0)) + 2 * kind.unit * size + kind.least)
+
+
+def loosened(claims: Sequence[Claim], working: Working, allowed: Arrays) -> tuple[Claim, ...]:
+    """The claims with as much slack as is allowed in their lines."""
+    return tuple(
+        replace(claim, slack=as_slack(part_of(claim, working, name, allowed[name]))) if name in allowed else claim
+        for claim in claims
+        for name in (_full_name(claim, working),)
+    )
+
+
+def arithmetic(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, undeclared: bool) -> Precision | None:
+    """The type whose arithmetic explains the numbers; None if none does.
+
+    Args:
+        claims: numbers that differ from the trace.
+        trace: the working in float64.
+        arrays: its given arrays.
+        undeclared: whether types count that neither the claims' own type nor their digits suggest.
+    """
+    kinds = [kind for kind in TYPES if undeclared != suggested(kind, claims)]
+    needed = MIN_DIGITS if undeclared else 1
+    if undeclared and not any(claim.dtype for claim in claims) and _printed(claims) < SINGLE:
+        kinds = [FLOAT16] if _shortest(claims) else []
+    for kind in kinds:
+        found = _as_in(kind, claims, trace, arrays)
+        if found is not None and found.digits >= needed:
+            return found
+    return None
+
+
+def suggested(kind: Type, claims: Sequence[Claim]) -> bool:
+    """Whether the type of the claims, or what their digits are, suggests arithmetic in a type."""
+    declared = [each.dtype for each in claims if each.dtype is not None]
+    if declared:
+        return kind.name in declared
+    return CODE <= _printed(claims) <= SINGLE if kind is FLOAT32 else _representable(kind, claims)
+
+
+def printed_by_code(claims: Sequence[Claim]) -> bool:
+    """Whether claims come from an array, or have more digits than anybody writes by hand."""
+    return any(each.dtype for each in claims) or _printed(claims) > SINGLE
+
+
+def _printed(claims: Sequence[Claim]) -> int:
+    return max((significant_of(n) for claim in claims for n in leaves(claim.written)), default=0)
+
+
+def _representable(kind: Type, claims: Sequence[Claim]) -> bool:
+    """Whether all numbers are printed numbers of a type, which by chance they would hardly be."""
+    chance = 1.0
+    for claim in claims:
+        values, half = claim.values, np.maximum(claim.half_units, 1e-300)
+        where = claim.claimed & np.isfinite(values) & (values != 0)
+        near = kind.round(values[where])
+        if np.any(np.abs(near - values[where]) > half[where] * (1 + 1e-9)):
+            return False
+        step = np.abs(values[where]) * 2 * kind.unit
+        chance *= float(np.prod(np.minimum(1.0, 2 * half[where] / np.maximum(step, 1e-300))))
+    return chance < BY_CHANCE
+
+
+def _shortest(claims: Sequence[Claim]) -> bool:
+    """Whether all numbers are written as NumPy prints its float16: in as few digits as tell one from the next."""
+    numbers = [n for claim in claims for n in leaves(claim.written) if significant_of(n)]
+    with np.errstate(over="ignore"):
+        short = all(float(str(np.float16(n))) == float(n) for n in numbers)
+    return short and max(map(significant_of, numbers), default=0) == FLOAT16_DIGITS
+
+
+def _as_in(kind: Type, claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Precision | None:
+    allowed = noise_of(kind, trace.working, arrays)
+    loose = loosened(claims, trace.working, allowed)
+    wrong = [differing(claim, expected_of(claim, trace)[1]) for claim in loose]
+    if not any(each.any() for each in wrong):
+        return measured(claims, trace, allowed, kind.name)
+    stored = _stored(kind, trace.working, arrays)
+    overflowed = 0
+    for claim, where in zip(loose, wrong, strict=True):
+        name = _full_name(claim, trace.working)
+        values = part_of(claim, trace.working, name, stored[name])
+        same = (np.isnan(values) & np.isnan(claim.values)) | (np.isinf(values) & (values == claim.values))
+        if np.any(where & ~same):
+            return None
+        overflowed += int((where & same).sum())
+    return measured(claims, trace, allowed, kind.name, overflowed)
+
+
+def _stored(kind: Type, working: Working, arrays: Arrays) -> dict[str, Array]:
+    """Every line of a working of which each number is stored in a type, with what overflows."""
+
+    def store(array: Array) -> Array:
+        return kind.round(array) if array.dtype.kind == "f" else array
+
+    def after(_: Line, result: Array) -> Array:
+        return store(result)
+
+    lines = stacked_lines(working, {name: store(array[None]) for name, array in arrays.items()}, after)
+    return {name: values[0] for name, values in lines.items()}
+
+
+def of_givens(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Precision | None:
+    """Whether the numbers are right within what the digits of the given arrays allow, if these look rounded."""
+    off = {name: np.full(array.shape, 0.5 * 10.0**-d) for name, array in arrays.items() if (d := _decimals(array))}
+    if not off:
+        return None
+    allowed: dict[str, Array] = {}
+    for claim in claims:
+        name, expected = _full_name(claim, trace.working), expected_of(claim, trace)[1]
+        if name not in allowed and name not in arrays:
+            allowed[name] = reach(trace.working, arrays, off, name)
+        far = part_of(claim, trace.working, name, allowed[name]) if name in allowed else np.zeros(expected.shape)
+        if _largest(far) > NARROW * _largest(expected):
+            return None
+    loose = loosened(claims, trace.working, allowed)
+    if any(differing(claim, expected_of(claim, trace)[1]).any() for claim in loose):
+        return None
+    return measured(claims, trace, allowed, "givens")
+
+
+def _decimals(array: Array) -> int | None:
+    """To how many decimals an array looks rounded: None for whole or round numbers, and for all digits."""
+    if array.dtype.kind != "f" or not np.isfinite(array).all():
+        return None
+    for decimals in range(MAX_DECIMALS + 1):
+        if np.allclose(np.round(array, decimals), array, rtol=0, atol=1e-12 * max(1.0, _largest(array))):
+            return decimals if decimals >= MIN_DECIMALS else None
+    return None
