@@ -119,8 +119,8 @@ class _Trial:
     def fitted(self) -> Fitted | None:
         """A value that gives all claims, fitted to half of them."""
         grid = self._grid()
-        first = self.residual(float(grid[len(grid) // 3]))
-        if first is None or not self._matters(first):
+        # One value may say nothing: a factor of 1, a fill far below all scores.
+        if not any(self._matters(off) for n in (3, 5, 7, 9) if (off := self._at(grid, n / 12)) is not None):
             return None
         losses = np.array([self._loss(value) for value in grid])
         best = [n for n in np.argsort(losses) if self._is_valley(losses, n) and np.isfinite(losses[n])][:STARTS]
@@ -129,6 +129,9 @@ class _Trial:
             if found is not None:
                 return found
         return None
+
+    def _at(self, grid: Numbers, share: float) -> Numbers | None:
+        return self.residual(float(grid[int(share * len(grid))]))
 
     def _grid(self) -> Numbers:
         span = self.parameter.span
