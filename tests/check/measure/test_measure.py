@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import clearhead
-from clearhead import Attention, SpecError
+from clearhead import Attention, Rotary, SpecError
 from clearhead.check.measure.measure import measure
 from clearhead.check.measure.wording import headline, lines
 
 from .faults import FAULTS
-from .pieces import product, scaled, softmax
+from .pieces import product, rotary, scaled, softmax
 from .rights import RIGHTS
 from .symptoms import SYMPTOMS
 
@@ -107,3 +107,31 @@ def test_what_has_no_parts_is_refused_with_what_is_wanted():
         measure(lambda *arrays: arrays[2], Attention(heads=2))
     with pytest.raises(SpecError, match="nothing to measure"):
         measure(lambda q: q, Attention(heads=2).working())
+
+
+def test_heads_are_as_wide_as_what_is_turned():
+    """Rotary positions of the first 6 or 8 features are measured on heads of that width and more."""
+    for width in (6, 8):
+        working = Attention(heads=2, rotary=Rotary(width=width)).working()
+        report = clearhead.probe(lambda q, k, v: softmax(scaled(*rotary(q, k))) @ v, working)
+        assert report.measured.names == ("pairs",)
+        assert report.explained_by("rotary-whole-head")
+
+
+def test_what_is_added_behind_the_mean_is_no_part_of_attention():
+    """An output that is not 0 where all values are breaks a premise, and nothing else is said."""
+    found = measure(lambda q, k, v: softmax(scaled(q, k)) @ v + 0.01, Attention(heads=2).working())
+    assert found.premise.name == "linear in values"
+    assert "all values are 0" in headline(found)
+
+
+def test_a_transposed_mask_is_said_to_be_one():
+    """A mask whose rows and columns are exchanged is told by its grid, whatever it holds."""
+
+    def turned_over(q, k, v, mask):
+        return softmax(scaled(q, k) + mask.T) @ v
+
+    working = Attention(heads=2, mask="additive").working()
+    report = clearhead.probe(turned_over, working, ("query", "key", "value", "mask"))
+    assert report.verdict == "explained"
+    assert "rows and columns of the mask are exchanged" in str(report)

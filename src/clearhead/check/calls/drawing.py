@@ -69,7 +69,7 @@ def sizes_of(task: Task, chosen: Mapping[str, int] | None = None) -> Sizes:
     sizes = {**(chosen or {}), **known_sizes(task)}
     if "query" in sizes and not {"token", "query"} <= (chosen or {}).keys():
         sizes["token"] = sizes["query"]
-    least = {"token": _widest_window(task) + 2}
+    least = {"token": _widest_window(task) + 2, "depth": turned_width(task)}
     words = {"batch", "head", "depth", "token", *(word for axes in task.whole.axes.values() for word in axes)}
     for word, preferred in PREFERRED.items():
         if word == "model" and {"head", "depth"} <= sizes.keys():
@@ -96,6 +96,12 @@ def _completed(task: Task, sizes: Sizes) -> Sizes:
 def _memory(task: Task) -> bool:
     """Whether keys are tokens of their own: those of a memory."""
     return any(task.axes(name) == ("key", "model") for name in task.takes)
+
+
+def turned_width(task: Task) -> int:
+    """How many features of a head rotary positions turn at least: heads are no narrower."""
+    widths = [dict(line.parameters).get("width") for line in task.whole.lines if "pair" in line.axes]
+    return max((int(width) for width in widths if width), default=0)
 
 
 def _widest_window(task: Task) -> int:

@@ -26,6 +26,7 @@ from clearhead.check.measure.premises import (
     repeatable,
     roles,
     sweep,
+    without_values,
 )
 from clearhead.check.measure.rebuild import rebuild
 from clearhead.check.measure.sizes import Plan
@@ -177,6 +178,8 @@ class _Measuring:
             self.f.swaps = (query, key, value)
             exchanged = Premise("argument roles", order, (size.words,), (size.words,), stops=False, explains=True)
             self.swept = sweep(self.f, self.due, self.plan.swept())
+        if failed := without_values(self.f, size):
+            return self._stopped(failed)
         first = self._observed(size)
         if first is None:
             return self._stopped(Premise("finite", "weights", (size.words,), (size.words,)))

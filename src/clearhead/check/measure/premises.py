@@ -79,7 +79,10 @@ def drawn_masks(f: Attend, size: Size, rng: np.random.Generator, *, batch: int) 
         sizes = {"query": size.tokens, "key": size.keys}
         lead = (batch,) if f.task.takes_batch(name) else ()
         seen = rng.random((*lead, *(sizes[word] for word in words))) < 0.7
-        seen[..., 0], seen[..., 1:2] = True, False
+        at = np.arange(size.tokens) if words[0] == "query" else np.zeros(1, int)
+        seen = seen.reshape(*lead, -1, size.keys)
+        seen[..., at, (at + 1) % size.keys], seen[..., at, at % size.keys] = False, True
+        seen = seen.reshape(*lead, *(sizes[word] for word in words))
         holds = next(each.holds for each in f.task.working.givens if each.name == name)
         made[name] = seen if holds == "booleans" else np.where(seen, rng.normal(size=seen.shape), -np.inf)
     return made
@@ -127,6 +130,15 @@ def follows_inputs(f: Attend, size: Size) -> Premise | None:
         return None
     constant = float(y.flat[0]) if np.ptp(y) == 0 else None
     return Premise("follows inputs", constant, (size.words,), (size.words,))
+
+
+def without_values(f: Attend, size: Size) -> Premise | None:
+    """Where all values are zero, outputs are."""
+    if f.roles.weights:
+        return None
+    made = drawn(size)
+    y = f(made.q, made.k, 0 * made.v, size.past)
+    return Premise("linear in values", y, (size.words,), (size.words,)) if np.abs(y).max() > SEEN else None
 
 
 def roles(f: Attend, size: Size) -> tuple[int, int, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from clearhead.check.calls.drawing import Sizes, known_sizes
+from clearhead.check.calls.drawing import Sizes, known_sizes, turned_width
 from clearhead.check.calls.task import Task
 from clearhead.check.measure.access import Roles, Size
 from clearhead.ops.textbook import scores
@@ -45,6 +45,7 @@ class Plan:
         self.groups = sizes["group"] if "group" in task.axes(roles.key) else self.heads
         self.tied = tied
         self.paired = any("pair" in line.axes for line in task.working.lines)
+        self.narrowest = turned_width(task)
         self.widest = max(
             (
                 int(dict(line.parameters)["width"])
@@ -87,7 +88,7 @@ class Plan:
     def _fixed(self, tokens: int, beyond: int, depth: int) -> Size:
         """A size with what is known beforehand, and with those equal that must be."""
         known = self.known
-        depth = known.get("depth", depth)
+        depth = known.get("depth", max(depth, self.narrowest))
         if self.tied == ("token", "depth"):
             tokens = depth
         if self.tied == ("token", "head"):

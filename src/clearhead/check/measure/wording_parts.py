@@ -93,6 +93,10 @@ def _keys_seen(part: Part) -> Iterator[str]:
     rows = part.where.get("query", ())
     whom = f"Queries {listed(rows)}" if 0 < len(rows) < part.sizes[0]["token"] else "Queries"
     yield f"{whom}{_in(part)} see {what} {due}{masks}."
+    head = (part.where.get("head") or (0,))[0]
+    mine, wanted = part.measured[head], part.expected[head]
+    if mine.shape == wanted.T.shape and np.array_equal(mine, wanted.T):
+        yield "The grid is the transpose of the one due: rows and columns of the mask are exchanged."
     reach = [_reach(each, part) for each in (part.measured, part.expected)]
     if reach[0] != reach[1] and all(reach):
         yield f"They see {reach[0]}, where {reach[1]} is due (at {part.sizes[0]['token']} tokens)."

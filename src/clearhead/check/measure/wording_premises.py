@@ -97,9 +97,13 @@ PREMISES: dict[str, Callable[[Premise], str]] = {
     ),
     "follows inputs": _follows,
     "argument roles": _roles,
-    "linear in values": lambda _: (
-        "The output is not linear in the values: twice the values do not give twice the output. "
-        "Attention is a weighted mean of values, so something else is done with them."
+    "linear in values": lambda each: (
+        "Where all values are 0 the output is not: something is added behind the weighted mean of values."
+        if each.found is not None
+        else (
+            "The output is not linear in the values: twice the values do not give twice the output. "
+            "Attention is a weighted mean of values, so something else is done with them."
+        )
     ),
     "normalised axis": _axis,
 }
