@@ -191,7 +191,7 @@ def test_the_report_shows_formulas_evidence_and_remedy(soccer):
     assert "Ruled out: the working as it is, and every deviation alone." in shown
     assert "The nearest is softmax-over-queries, which misses 6 of 48 cells, first in norm." in " ".join(shown.split())
     assert "scale-inverted, scale-after-softmax (where the depth is 1)" in " ".join(shown.split())
-    assert "What would tell (norm, worked out for these numbers)" in shown
+    assert "What would tell (norm, computed for these numbers)" in shown
     for form in ("markdown", "latex"):
         assert "axis=-1" in lower(soccer.document(), form)
 
@@ -320,7 +320,7 @@ def test_a_convention_is_not_called_a_mistake():
     report = diagnose(claimed(deviate(working, "norm-eps:eps=0.001"), arrays), working.run(arrays))
     shown = " ".join(text(report).split())
     assert "explained, and not wrong, but by another convention: with norm-eps:eps=0.001" in shown
-    assert "This is a convention, not a mistake." in shown
+    assert "Others do this on purpose; your spec does not." in shown
     assert "(a mistake)" not in shown
 
 

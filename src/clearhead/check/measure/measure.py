@@ -216,7 +216,8 @@ class _Measuring:
         if self.f.roles.masks:
             hidden = masked(self.f, self.due, rows[:FEW])
             differing += [each for each in hidden if each.name not in {part.name for part in differing}]
-        if not off:
+        seen = any(each.size.keys > 1 for each in self.swept if not each.refused)  # of one key, all weights are 1
+        if seen and not off:
             differing = [each for each in differing if each.name in BEYOND]
         elif not differing:
             far = [each.size for each in off if each.size.keys > LARGE]

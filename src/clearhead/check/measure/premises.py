@@ -18,6 +18,9 @@ SAME = 10
 """Outputs may differ by this many units of their precision and are the same."""
 
 
+MIN_SCORES = 1024
+"""A call with fewer scores takes no less than one with these: what it takes is not the work at them."""
+
 MAX_SECONDS = 0.5
 """Sizes at which a call would take longer than this, by those before it, are left out."""
 
@@ -63,7 +66,7 @@ def sweep(f: Attend, due: Attend, sizes: Sequence[Size]) -> tuple[Swept, ...]:
         except Refused as refused:
             found.append(Swept(size, refused=refused.symptom or Symptom("shape", str(refused))))
             continue
-        pace = (perf_counter() - clock) / (size.tokens * size.keys)
+        pace = (perf_counter() - clock) / max(size.tokens * size.keys, MIN_SCORES)
         odd = ~np.isfinite(y) & np.isfinite(expected)
         scale = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0)), 1e-30)
         off = float(np.abs(np.where(odd, 0.0, np.nan_to_num(y - expected))).max(initial=0.0)) / scale

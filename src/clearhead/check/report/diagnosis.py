@@ -257,7 +257,8 @@ def _separation(separation: Separation, first: int) -> Iterator[Part]:
         yield Prose(f"With {_named(more)} besides:" if besides else f"With {_named(chosen)}:")
         yield _as_panels(separation.line, np.round(separation.predictions[chosen], DECIMALS), first)
     if len(others) >= MAX_PREDICTED:
-        yield Prose(f"{len(others) - MAX_PREDICTED + 1} more sets predict other numbers.")
+        more = len(others) - MAX_PREDICTED + 1
+        yield Prose("One more set predicts other numbers." if more == 1 else f"{more} more sets predict other numbers.")
 
 
 def _as_panels(name: str, array: np.ndarray[Any, Any], first: int) -> Panels:
