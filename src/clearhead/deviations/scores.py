@@ -30,7 +30,8 @@ from clearhead.working import Working
 
 def is_scale(line: Line) -> bool:
     """Whether a line scales scores, wherever it stands."""
-    scales = line.operation.role == "scale" or line.operation is variants_heads.unchanged
+    left_out = line.operation is variants_heads.unchanged and belongs_to(line, "scaled")
+    scales = line.operation.role == "scale" or left_out
     return scales and line.axes[-2:] == ("query", "key") and not belongs_to(line, "capped")
 
 

@@ -21,7 +21,15 @@ from clearhead.ops import as_parameters
 from clearhead.working import Working
 
 ODD = frozenset(
-    {"softmax-base", "rotary-ntk", "query-key-exchanged", "weights-transposed", "scores-negated", "line-reordered"}
+    {
+        "softmax-base",
+        "rotary-ntk",
+        "query-key-exchanged",
+        "weights-transposed",
+        "scores-negated",
+        "line-reordered",
+        "rotary-amplitude",
+    }
 )
 """Deviations that give many other numbers with the right parameter: named behind others that do."""
 
