@@ -190,6 +190,7 @@ OWN = {
     "problems/files.py": "the package's own files, and a function of its own",
     "show/data/archive.py": "an entry of an archive in memory",
     "show/page/assemble.py": "the package's own files",
+    "untrusted/archives.py": "an entry of an archive in memory",
     "web/server.py": "the package's own files",
 }
 """The modules that open files or have a name like it, and what they open."""

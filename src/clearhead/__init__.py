@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from clearhead.check.measure.laws import Law
     from clearhead.check.measure.measure import measure
     from clearhead.check.measure.parts import Measurement, Part, Premise
+    from clearhead.check.precision.arithmetic import Precision
     from clearhead.claim import Claim
-    from clearhead.deviations import DEVIATIONS, Applied, Deviation, Parameter, deviate
+    from clearhead.deviations import DEVIATIONS, Applied, Deviation, Parameter, Span, deviate
     from clearhead.document import Document
     from clearhead.errors import (
         CheckpointError,
@@ -90,8 +91,9 @@ _HOMES = {
     "clearhead.check.measure.laws": "Law",
     "clearhead.check.measure.measure": "measure",
     "clearhead.check.measure.parts": "Measurement Part Premise",
+    "clearhead.check.precision.arithmetic": "Precision",
     "clearhead.claim": "Claim",
-    "clearhead.deviations": "DEVIATIONS Applied Deviation Parameter deviate",
+    "clearhead.deviations": "DEVIATIONS Applied Deviation Parameter Span deviate",
     "clearhead.document": "Document",
     "clearhead.errors": (
         "CheckpointError ClearheadError FileError MissingPackage ProblemError ShapeError SpecError UnknownName "
@@ -123,8 +125,8 @@ __all__ = [
     "Explanation", "Expr", "Factors", "Family", "FileError", "Finding", "Formula", "Given", "Guess", "Head", "Index",
     "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Law", "Line", "Linear",
     "Llama3Scaling", "LongRope", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note",
-    "Operation", "Parameter", "Part", "Patches", "Positions", "Premise", "Probe", "Problem", "ProblemError",
-    "Received", "Ref", "Remark", "Report", "Rotary", "Separation", "ShapeError", "SpecError", "Step", "Survey",
+    "Operation", "Parameter", "Part", "Patches", "Positions", "Precision", "Premise", "Probe", "Problem",
+    "ProblemError", "Received", "Ref", "Remark", "Report", "Rotary", "Separation", "ShapeError", "Span", "SpecError", "Step", "Survey",
     "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View", "ViewOptions", "Working", "WrongType",
     "Yarn", "adapt", "assert_agrees", "call", "compare", "deviate", "diagnose", "formula", "generate", "indices",
     "inspect", "load", "mean", "measure", "operation", "probe", "read_problem", "read_trace", "render", "total",
