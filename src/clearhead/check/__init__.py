@@ -10,6 +10,7 @@ from clearhead.check.judge.first_wrong import Judged
 from clearhead.check.measure.laws import Law
 from clearhead.check.measure.measure import measure
 from clearhead.check.measure.parts import Measurement, Part, Premise
+from clearhead.check.precision.arithmetic import Precision
 from clearhead.check.probing.adapt import Adapted, adapt
 from clearhead.check.probing.metamorphic import Violation
 from clearhead.check.probing.probe import probe
@@ -21,7 +22,7 @@ from clearhead.check.search.separation import Indistinguishable, Separation
 
 __all__ = [
     "Adapted", "Compared", "Comparison", "Drawn", "Evidence", "Finding", "Fit", "Form", "Indistinguishable", "Inputs",
-    "Judged", "Law", "Measurement", "NearMiss", "Part", "Premise", "Probe", "Report", "Separation", "Slip", "Symptom",
-    "Task", "Tested", "Violation", "adapt", "assert_agrees", "compare", "data_of", "diagnose", "document_of",
+    "Judged", "Law", "Measurement", "NearMiss", "Part", "Precision", "Premise", "Probe", "Report", "Separation", "Slip",
+    "Symptom", "Task", "Tested", "Violation", "adapt", "assert_agrees", "compare", "data_of", "diagnose", "document_of",
     "measure", "probe",
 ]  # fmt: skip

@@ -61,7 +61,7 @@ def _infinite(working: Working) -> Working:
         unmasked = Line(
             free_name(f"{line.name}.unmasked", working.names),
             line.operation,
-            chain[0].operands[:1],
+            (chain[0].operands[0], *line.operands[1:]),
             line.axes,
             line.parameters,
         )
