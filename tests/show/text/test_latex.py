@@ -63,4 +63,4 @@ def test_a_worksheet_is_whole(work_out, hostile):
         written = lower(worksheet_of(trace, view), "latex")
         assert _balanced(written)
         assert written.count("\\begin{") == written.count("\\end{")
-    assert written.count(r"\blank") == 1 + 18 + 6 + 6
+    assert written.count(r"\blank") == 1 + 18 + 6 + 6 + 6 + 6  # weights, head; concat, output, residual follow
