@@ -257,8 +257,8 @@ def _separation(separation: Separation, first: int) -> Iterator[Part]:
         yield Prose(f"With {_named(more)} besides:" if besides else f"With {_named(chosen)}:")
         yield _as_panels(separation.line, np.round(separation.predictions[chosen], DECIMALS), first)
     if len(others) >= MAX_PREDICTED:
-        more = len(others) - MAX_PREDICTED + 1
-        yield Prose("One more set predicts other numbers." if more == 1 else f"{more} more sets predict other numbers.")
+        left = len(others) - MAX_PREDICTED + 1
+        yield Prose("One more set predicts other numbers." if left == 1 else f"{left} more sets predict other numbers.")
 
 
 def _as_panels(name: str, array: np.ndarray[Any, Any], first: int) -> Panels:
@@ -293,7 +293,7 @@ def _unexplained(report: Outcome) -> Iterator[Part]:
     if 0 < len(following) < len(report.judged):
         yield Prose(f"These follow from the lines before them: {', '.join(following)}.")
     if slip is None:
-        yield from (Arithmetic(each.explanation) for each in _first_wrong(report) if each.explanation is not None)
+        yield from (Arithmetic(each.explanation) for each in first_wrong(report) if each.explanation is not None)
     if report.near_misses and slip is None:
         yield Prose(f"What came nearest: {'; '.join(map(missed, report.near_misses[:MAX_SHOWN]))}.")
 
@@ -303,7 +303,7 @@ def missed(miss: NearMiss) -> str:
     return f"{_named(miss.deviations)}, which misses {miss.off} of {miss.claimed} cells, first in {miss.line}"
 
 
-def _first_wrong(report: Outcome) -> list[Compared]:
+def first_wrong(report: Outcome) -> list[Compared]:
     """The first claim that differs on the line that is first to be wrong."""
     judged = [each for each in report.judged if each.line == report.first_wrong_line]
     claims = [claim for each in judged for claim in each.claims]

@@ -10,6 +10,7 @@ from clearhead.check.report.diagnosis import (
     KINDS,
     cells_beside,
     different,
+    first_wrong,
     missed,
     remedy_of,
     slipped,
@@ -110,7 +111,7 @@ def _count(number: int, noun: str) -> str:
 
 def _suspect(report: Outcome) -> Iterator[Part]:
     """The line to look at, how far off it is, what agrees, and what to claim next."""
-    one = _first_to_look_at(report)
+    one = (first_wrong(report) or report.comparison.differing)[0]
     claimed, expected, largest = apart(one)
     cells = int(one.claim.claimed.sum())
     yield Prose(
@@ -132,12 +133,6 @@ def _suspect(report: Outcome) -> Iterator[Part]:
         yield Prose(f"The nearest known set is {missed(report.near_misses[0])}.")
     if before := _next_to_claim(report, one):
         yield Prose(f"To narrow it down, claim {' and '.join(before)} too.")
-
-
-def _first_to_look_at(report: Outcome) -> Compared:
-    """The first claim that differs, on the first line that does not follow from those before."""
-    differing = report.comparison.differing
-    return next((each for each in differing if each.claim.line == report.first_wrong_line), differing[0])
 
 
 def _next_to_claim(report: Outcome, one: Compared) -> list[str]:
