@@ -147,6 +147,8 @@ def test_the_edge_of_a_tolerance():
     assert differing(claim, np.array(0.255 + 5e-6))
     assert not differing(Claim("head", "50/1"), np.array(50 + 2e-11))
     assert differing(Claim("head", "1/2"), np.array(0.5 + 1e-11))
+    assert not differing(Claim("head", "1/2"), np.array(0.5 + 0.9e-12))
+    assert differing(Claim("head", "1/2"), np.array(0.5 + 1.5e-12))
 
 
 def test_slack_widens_the_tolerance_cell_by_cell():

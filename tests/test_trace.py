@@ -9,8 +9,11 @@ from msgspec.structs import replace
 
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.expr.evaluate import round_half_away
-from clearhead.line import Line
+from clearhead.line import Given, Line
+from clearhead.ops.textbook import linear
 from clearhead.spec import Attention, Block, Norm, Positions, Rotary
+from clearhead.trace import MAX_NAMES, Trace
+from clearhead.working import Working
 
 FUNCTIONS = {
     "abs": abs, "exp": math.exp, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos, "tanh": math.tanh,
@@ -207,6 +210,32 @@ def test_what_was_not_kept(two_heads):
         assert trace.explain(address, *cell) == whole.explain(address, *cell)
     assert list(trace) == kept.split(", ")
     assert repr(trace) == f"<Trace of 6 arrays: {kept}>"
+
+
+AXES = ("token", "model")
+
+
+@pytest.mark.parametrize(("count", "more"), [(MAX_NAMES - 1, ""), (MAX_NAMES, ""), (MAX_NAMES + 1, " and 1 more")])
+def test_a_repr_names_as_many_arrays_as_it_has_room_for(count, more):
+    """Up to 24 names stand in a repr; of more it says how many are left out."""
+    lines = tuple(Line(f"line{number}", linear.add, ("input",) * 2, AXES) for number in range(count))
+    working = Working((Given("input", AXES),), lines)
+    shown = repr(Trace(working, {each.name: 0.0 for each in lines}))
+    assert shown.startswith(f"<Trace of {count} arrays: line0, ")
+    assert shown.endswith(f"line{min(count, MAX_NAMES) - 1}{more}>")
+
+
+def test_flags_keep_what_notes_need():
+    """Where the weights were not kept, the rows that see nothing are, and the note is the same."""
+    working = Attention(1, scale=1.0, mask="boolean", output=False).working().starting_at("scores", "value")
+    given = {
+        "scores": np.zeros((1, 2, 2)),
+        "value": np.ones((1, 2, 1)),
+        "mask": np.array([[True, True], [False, False]]),
+    }
+    trace = working.run(given, keep=["head"])
+    assert {name: np.asarray(rows).tolist() for name, rows in trace.flags.items()} == {"weights": [[False, True]]}
+    assert trace.notes == working.run(given).notes != ()
 
 
 @pytest.mark.parametrize("count", [2, 4])

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearhead import Attention, Claim, ProblemError, UnknownName, compare
+from clearhead import Attention, Block, Claim, Mlp, ProblemError, UnknownName, compare
 from clearhead.check import data_of, document_of
-from clearhead.check.compare.comparison import wrong_cells
+from clearhead.check.compare.comparison import claims_by_line, wrong_cells
 from clearhead.document import Arithmetic, Panels, Remark
 
 TOKENS = ("Chaky", "loves", "soccer")
@@ -185,3 +185,13 @@ def test_a_claim_misses_arrays_that_lack_its_cell_or_head():
     assert missed("weights", "17", (2, 2)) == [1, 1]
     assert missed("weights@2", (("12", "13", "14", "16"),) * 3) == [9, 12]
     assert missed("weights@2", ("12", "13")) == [2, 2]
+
+
+def test_claims_are_sorted_by_the_line_they_are_of():
+    """Heads and short names of a line belong to its full name, in the order in which they were made."""
+    working = Block(Attention(heads=2), mlp=Mlp()).working()
+    whole, head, other = Claim("attention.weights", "1"), Claim("weights@2", "2"), Claim("attention.head", "3")
+    assert claims_by_line([head, other, whole], working) == {
+        "attention.weights": [head, whole],
+        "attention.head": [other],
+    }
