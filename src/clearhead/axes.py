@@ -5,8 +5,8 @@
 | batch    | independent examples; always leading, any number of them              |
 | head     | query heads                                                           |
 | group    | key/value heads, each shared by head / group query heads              |
-| query    | tokens that ask (rows of the scores)                                  |
-| key      | tokens that are asked (columns of the scores)                         |
+| query    | query positions (rows of the scores)                                  |
+| key      | key positions (columns of the scores)                         |
 | token    | tokens where the two are not told apart                               |
 | past     | tokens kept in a cache                                                |
 | depth    | features of one head                                                  |

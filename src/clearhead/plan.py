@@ -1,4 +1,4 @@
-"""How a working is run: its lines as calls, each with what may be forgotten after it."""
+"""How a working is run: its lines as calls, each with what may be released after it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from clearhead.ops import Array, fused
 
 
 class After(Struct, frozen=True):
-    """What follows a step of which not all is kept: what its remark finds is noted, and lines are let go."""
+    """What follows a step of which not all is kept: what its remark finds is noted, and lines are released."""
 
     flag: Callable[..., Array] | None
     done: tuple[str, ...]
 
 
 class Step(NamedTuple):
-    """The lines that are worked out together, mostly one; the code, the names of operands, and what follows."""
+    """The lines that are computed together, mostly one; the code, the names of operands, and what follows."""
 
     name: str
     code: Callable[..., Array]

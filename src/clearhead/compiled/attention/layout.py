@@ -1,4 +1,4 @@
-"""What compiled code is told: the sizes, where each head's arrays lie, where results go, and working space.
+"""What compiled code is given: the sizes, where each head's arrays lie, where results go, and working space.
 
 Named tuples of plain numbers, which is what Numba passes on at no cost. Arrays come as addresses, and strides in
 numbers, not bytes, so that any layout with contiguous features is read where it lies.

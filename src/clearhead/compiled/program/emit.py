@@ -1,4 +1,4 @@
-"""What each operation is as instructions of the machine."""
+"""What each operation is as instructions of the interpreter."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def end(instruction: Instruction, operation: Operation, operands: Sequence[View]
 
 
 FLAGGED = frozenset({tokens.layer_norm, tokens.rms_norm, scores.softmax})
-"""The operations whose remarks the machine can look for."""
+"""The operations whose remarks the interpreter can look for."""
 
 
 def flag(writer: Writer, instruction: Instruction, found: View) -> None:

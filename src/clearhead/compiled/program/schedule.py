@@ -37,7 +37,7 @@ class ByArrayCode(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """Stages in order, the bytes of memory that they need for what is not kept, and what is let go at their end."""
+    """Stages in order, the bytes of memory that they need for what is not kept, and buffers released at the end."""
 
     stages: tuple[Compiled | ByArrayCode, ...]
     size: int
