@@ -25,7 +25,7 @@ def sheet(chromium):
     """An empty page, on which nothing may go wrong: no error, no message, no request for what is not in the file."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     wrong = []
     page.on("console", lambda message: wrong.append(message.text) if REFUSED not in message.text else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
