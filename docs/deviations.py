@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from clearhead.deviations import DEVIATIONS, GROUPS, Deviation
+from clearhead.deviations import Deviation
+from clearhead.deviations.table import DEVIATIONS, GROUPS
 
 PAGE = Path(__file__).parent / "reference" / "deviations.md"
 

@@ -48,9 +48,10 @@ def _worksheet(problem: Problem) -> bytes:
     import typst
     from msgspec import json
 
-    from clearhead.show import View, worksheet_of
+    from clearhead.show import View
     from clearhead.show.paper.compile import TEMPLATE
     from clearhead.show.paper.document import as_data
+    from clearhead.show.paper.worksheet import worksheet_of
 
     sheet = worksheet_of(problem.trace(), View(problem.title, problem.about, claims=problem.claims))
     inputs = {"document": json.encode(as_data(sheet)).decode(), "form": "pdf"}

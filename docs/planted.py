@@ -12,7 +12,9 @@ from msgspec import Struct
 from clearhead import Attention, Block, Claim, Mlp, Norm, Positions, Rotary, diagnose
 from clearhead.check import Report
 from clearhead.check.search.plans import written
-from clearhead.deviations import CARRIED, DEVIATIONS, SHOWN, Applied, candidates, parse_deviation
+from clearhead.deviations import Applied, candidates, parse_deviation
+from clearhead.deviations.rounding import CARRIED, SHOWN
+from clearhead.deviations.table import DEVIATIONS
 from clearhead.errors import ClearheadError
 from clearhead.line import Given
 from clearhead.ops import as_parameters

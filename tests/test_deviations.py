@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from clearhead.deviations import DEVIATIONS, Applied, deviate, deviation, parse_deviation
+from clearhead.deviations import Applied, deviate, deviation, parse_deviation
+from clearhead.deviations.table import DEVIATIONS
 from clearhead.errors import ClearheadError, SpecError, UnknownName
 from clearhead.spec import Attention, Block, Norm, Positions
 

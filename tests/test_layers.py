@@ -192,7 +192,7 @@ def test_nothing_imports_itself_by_way_of_others():
     [
         (
             "clearhead.ops.operation",
-            "def f():\n    from clearhead.ops import operation_named",
+            "def f():\n    from clearhead.ops.table import operation_named",
             "clearhead.ops.operation",
         ),
         ("clearhead.trace", "def f():\n    import clearhead.working", "clearhead.working"),
@@ -270,6 +270,41 @@ def test_the_core_starts_light(module):
     program = f"import sys, {module}; print(*sorted(m for m in {HEAVY} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+NOT_FOR_SHOWING = (
+    *("clearhead.check", "clearhead.models", "clearhead.exercises", "clearhead.inspection", "clearhead.web"),
+    *("clearhead.deviations.table", "clearhead.ops.table", "clearhead.ops.variants.scores", "clearhead.untrusted"),
+    *("clearhead.show.data.reading", "clearhead.show.export", "clearhead.show.page", "clearhead.show.paper"),
+    *("clearhead.show.plot", "clearhead.show.sheet", "clearhead.show.source", "clearhead.compiled.attention"),
+    *(
+        "rich",
+        "shutil",
+        "socket",
+        "zipfile",
+        "difflib",
+        "asyncio",
+        "subprocess",
+        "multiprocessing",
+        "http",
+        "email",
+        "xml",
+    ),
+)
+"""What `clearhead show soccer` has no use for: other commands, other media, and slow modules of Python."""
+
+
+def test_showing_a_problem_imports_only_what_it_needs():
+    """`clearhead show soccer` loads none of the modules that would make it start late."""
+    program = f"""
+import sys
+from clearhead.cli import main
+main(["show", "soccer"], standalone_mode=False)
+print(*(name for name in {NOT_FOR_SHOWING} if name in sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "soccer" in done.stdout
+    assert done.stderr.split() == []
 
 
 def test_running_on_numpy_imports_no_other_library():

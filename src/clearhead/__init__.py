@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from clearhead.check.measure.parts import Measurement, Part, Premise
     from clearhead.check.precision.arithmetic import Precision
     from clearhead.claim import Claim
-    from clearhead.deviations import DEVIATIONS, Applied, Deviation, Parameter, Span, deviate
+    from clearhead.deviations import Applied, Deviation, Parameter, Span, deviate
+    from clearhead.deviations.table import DEVIATIONS
     from clearhead.document import Document
     from clearhead.errors import (
         CheckpointError,
@@ -55,9 +56,11 @@ if TYPE_CHECKING:
     from clearhead.inspection.survey import Survey
     from clearhead.line import Given, Line
     from clearhead.models import Encoded, Family, Guess, Inputs, Key, Model, Tensor, Tokenizer, load
-    from clearhead.ops import OPERATIONS, Operation, Remark, Step, operation
+    from clearhead.ops import Operation, Remark, Step, operation
+    from clearhead.ops.table import OPERATIONS
     from clearhead.problems import Problem, read_problem, write_problem
-    from clearhead.show import View, ViewOptions, read_trace, render
+    from clearhead.show import View, ViewOptions, render
+    from clearhead.show.data.reading import read_trace
     from clearhead.spec import (
         Attention,
         Block,
@@ -93,7 +96,8 @@ _HOMES = {
     "clearhead.check.measure.parts": "Measurement Part Premise",
     "clearhead.check.precision.arithmetic": "Precision",
     "clearhead.claim": "Claim",
-    "clearhead.deviations": "DEVIATIONS Applied Deviation Parameter Span deviate",
+    "clearhead.deviations": "Applied Deviation Parameter Span deviate",
+    "clearhead.deviations.table": "DEVIATIONS",
     "clearhead.document": "Document",
     "clearhead.errors": (
         "CheckpointError ClearheadError FileError MissingPackage ProblemError ShapeError SpecError UnknownName "
@@ -105,9 +109,11 @@ _HOMES = {
     "clearhead.inspection.survey": "Survey",
     "clearhead.line": "Given Line",
     "clearhead.models": "Encoded Family Guess Inputs Key Model Tensor Tokenizer load",
-    "clearhead.ops": "OPERATIONS Operation Remark Step operation",
+    "clearhead.ops": "Operation Remark Step operation",
+    "clearhead.ops.table": "OPERATIONS",
     "clearhead.problems": "Problem read_problem write_problem",
-    "clearhead.show": "View ViewOptions read_trace render",
+    "clearhead.show": "View ViewOptions render",
+    "clearhead.show.data.reading": "read_trace",
     "clearhead.spec": (
         "Attention Block Draft Dynamic Embedding Factors Head Linear Llama3Scaling LongRope Mlp Norm Patches Positions "
         "Rotary Transformer Yarn"

@@ -17,7 +17,6 @@ files; it is one line, in which they can do nothing to a terminal.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -96,6 +95,8 @@ def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:
     >>> suggest("wieghts", ["scores", "weights", "head"])
     'Did you mean weights?'
     """
+    from difflib import get_close_matches  # for wrong names only: start-up does without it
+
     names = sorted(set(known))
     # A name is a path, of which the last part may do.
     ends = {path.rpartition(".")[2]: path for path in reversed(names)}

@@ -77,8 +77,13 @@ main(sys.argv[1:])
 @contextmanager
 def started(command, **options):
     """A process that takes an interrupt, also where these tests run in the background, which takes none."""
-    command = ["env", "--default-signal=INT", *command]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options) as process:
+
+    def take_interrupts():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=take_interrupts, **options
+    ) as process:
         try:
             yield process
         finally:

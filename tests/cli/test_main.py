@@ -261,6 +261,16 @@ def test_a_narrow_terminal_is_respected():
         assert max(map(len, output.splitlines())) <= int(columns)
 
 
+@pytest.mark.parametrize("columns", ["", "0", "-5", "wide"])
+def test_a_width_that_is_none_is_80(columns):
+    """Where COLUMNS is no width and there is no terminal, lines are as long as 80 columns allow."""
+    process = subprocess.run(
+        [sys.executable, "-m", "clearhead", "show", "encoder-block"],
+        capture_output=True, encoding="utf-8", check=True, env={**os.environ, "COLUMNS": columns},
+    )  # fmt: skip
+    assert 60 < max(map(len, process.stdout.splitlines())) <= 80
+
+
 def test_a_reader_that_leaves_early_is_no_error():
     """`clearhead show soccer | head -1` ends quietly."""
     script = f"{sys.executable} -m clearhead show soccer | head -1; exit ${{PIPESTATUS[0]}}"

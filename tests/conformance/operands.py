@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.ops import TEXTBOOK, Operation, as_parameters
+from clearhead.ops import Operation, as_parameters
+from clearhead.ops.table import TEXTBOOK
 
 Array = np.ndarray[Any, Any]
 Draw = Callable[[tuple[int, ...]], Array]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from clearhead.expr import FLOAT
-from clearhead.ops import TEXTBOOK, Operation
+from clearhead.ops import Operation
+from clearhead.ops.table import TEXTBOOK
 
 from .operands import examples, operands_for
 from .precision import MPMATH, exact, worked_out, worst_error

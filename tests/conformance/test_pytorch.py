@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from clearhead.line import Given, line
-from clearhead.ops import operation_named
+from clearhead.ops.table import operation_named
 from clearhead.spec import Attention
 from clearhead.working import Working
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearhead.deviations import DEVIATIONS
+from clearhead.deviations.table import DEVIATIONS
 from clearhead.errors import ClearheadError
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from clearhead import Attention, Block, Mlp, Norm, Positions, Rotary
-from clearhead.deviations import DEVIATIONS, deviate
+from clearhead.deviations import deviate
+from clearhead.deviations.table import DEVIATIONS
 from clearhead.spec import Embedding, Linear, Transformer
 
 from . import wild, wild_blocks, wild_both_ways, wild_positions

@@ -17,7 +17,8 @@ from clearhead.cli import main
 from clearhead.deviations import candidates, deviate
 from clearhead.problems import STARTER, bundled, format_problem, parse_problem, read_problem
 from clearhead.problems.submissions import read_submission
-from clearhead.show import View, read_trace
+from clearhead.show import View
+from clearhead.show.data.reading import read_trace
 from clearhead.show.export import KINDS
 from clearhead.web import work
 from fuzz import mutations

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clearhead.errors import UnknownName
-from clearhead.ops import OPERATIONS, operation_named
+from clearhead.ops.table import OPERATIONS, operation_named
 from clearhead.ops.textbook import linear, positions, scores
 from clearhead.ops.variants import rounding
 

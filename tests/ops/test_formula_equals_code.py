@@ -16,7 +16,8 @@ from hypothesis.extra.numpy import arrays, mutually_broadcastable_shapes
 from msgspec import Struct
 
 from clearhead.expr import Scope, evaluate
-from clearhead.ops import OPERATIONS, Operation, as_parameters
+from clearhead.ops import Operation, as_parameters
+from clearhead.ops.table import OPERATIONS
 
 NUMBERS = st.floats(-8, 8, allow_subnormal=False).map(lambda x: round(x, 4))
 SPREAD = st.integers(-40, 40).map(lambda n: n / 4)

@@ -15,7 +15,7 @@ from clearhead.expr import Size, call, formula, indices, total
 from clearhead.line import Given, line
 from clearhead.ops import operation
 from clearhead.ops.textbook import linear, scores
-from clearhead.show import save
+from clearhead.show.export import save
 from clearhead.working import Working
 
 i, j, k = indices("i j k")

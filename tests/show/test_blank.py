@@ -8,8 +8,9 @@ import pytest
 
 from clearhead import generate, read_problem
 from clearhead.problems import bundled
-from clearhead.show import View, save
+from clearhead.show import View
 from clearhead.show.blank import about_of, blanks
+from clearhead.show.export import save
 
 BLANK = ("weights", "head")
 

@@ -4,7 +4,9 @@ import pytest
 
 from clearhead import read_problem
 from clearhead.errors import UnknownName
-from clearhead.show import KINDS, View, lower, save, worksheet_of
+from clearhead.show import View, lower
+from clearhead.show.export import KINDS, save
+from clearhead.show.paper.worksheet import worksheet_of
 
 
 @pytest.fixture

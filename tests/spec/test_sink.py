@@ -11,7 +11,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward
 from clearhead import Attention, Claim, deviate, diagnose, probe, read_trace, render
 from clearhead.check.probing.properties import PROPERTIES
 from clearhead.line import Line
-from clearhead.show import save
+from clearhead.show.export import save
 
 SPEC = Attention(heads=4, kv_heads=2, causal=True, sink=True, output=False)
 SHAPES = {

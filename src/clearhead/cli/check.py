@@ -73,7 +73,8 @@ def deviations(id: str | None) -> None:
     A deviation is a known way to get other numbers: a mistake, a convention that others follow, or rounding. What
     --deviate takes, and what check looks for.
     """
-    from clearhead.deviations import GROUPS, deviation
+    from clearhead.deviations import deviation
+    from clearhead.deviations.table import GROUPS
 
     if id is None:
         for group, rows in GROUPS.items():

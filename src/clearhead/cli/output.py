@@ -6,7 +6,6 @@ Only this module and `clearhead.cli.ending` call ``click.echo``; a test holds it
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from clearhead.document import Document
     from clearhead.show import Form
 
+DEFAULT_WIDTH = 80
+
 
 def in_colour() -> bool:
     """Whether to write in colour: on a terminal, unless NO_COLOR is set (no-color.org)."""
@@ -26,8 +27,17 @@ def in_colour() -> bool:
 
 
 def width() -> int:
-    """The columns of the terminal."""
-    return shutil.get_terminal_size().columns
+    """The columns of the terminal, or what COLUMNS says; 80 where neither is known.
+
+    ``shutil.get_terminal_size`` does the same, but importing it loads every compression of Python's.
+    """
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns or DEFAULT_WIDTH
+    except (OSError, ValueError):
+        return DEFAULT_WIDTH
 
 
 def say(line: str = "", *, err: bool = False) -> None:

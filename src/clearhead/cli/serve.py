@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import click
 
 from clearhead.cli import typed
@@ -24,6 +22,8 @@ def serve(problem: str, host: str, port: int) -> None:
     Type numbers over given ones, type what you got into the others and learn why it differs, try deviations, and take
     the problem away as a file.
     """
+    import socket
+
     from clearhead.extras import need
     from clearhead.problems import format_problem, read_problem
 

@@ -64,6 +64,6 @@ def complete_line(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 def complete_deviation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """The deviations, with what they do."""
-    from clearhead.deviations import DEVIATIONS
+    from clearhead.deviations.table import DEVIATIONS
 
     return [CompletionItem(id, help=each.does) for id, each in DEVIATIONS.items() if id.startswith(incomplete)]

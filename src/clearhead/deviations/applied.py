@@ -12,7 +12,6 @@ from clearhead.axes import Shape
 from clearhead.budgets import MAX_DEVIATIONS
 from clearhead.deviations.deviation import Deviation
 from clearhead.deviations.rewrites import Nothing
-from clearhead.deviations.table import DEVIATIONS
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.ops import Parameters, as_parameters
 from clearhead.working import Working
@@ -63,10 +62,18 @@ def deviation(id: str) -> Deviation:
     Raises:
         UnknownName: there is none; the message offers the closest.
     """
+    table = _table()
     try:
-        return DEVIATIONS[id]
+        return table[id]
     except KeyError:
-        raise UnknownName(f"No deviation is called {id!r}. {suggest(id, DEVIATIONS)}") from None
+        raise UnknownName(f"No deviation is called {id!r}. {suggest(id, table)}") from None
+
+
+def _table() -> Mapping[str, Deviation]:
+    """All deviations by id, loaded at the first use."""
+    from clearhead.deviations.table import DEVIATIONS
+
+    return DEVIATIONS
 
 
 def parse_deviation(written: str) -> Applied:
@@ -120,7 +127,7 @@ def candidates(working: Working, shapes: Mapping[str, Shape] | None = None) -> t
 
 
 def _all_tries(working: Working) -> Iterator[Applied]:
-    for each in DEVIATIONS.values():
+    for each in _table().values():
         if each.kind != "rounding":
             for parameters in each.tries(working):
                 yield Applied(each.id, as_parameters(dict(parameters)))

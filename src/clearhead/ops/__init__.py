@@ -1,6 +1,8 @@
-"""The operations, each stated twice: as a formula over indices and as array code."""
+"""The operations, each stated twice: as a formula over indices and as array code.
 
-from clearhead.errors import UnknownName, suggest
+``ops.table`` has all of them by name.
+"""
+
 from clearhead.ops.operation import (
     Array,
     Namespace,
@@ -14,103 +16,8 @@ from clearhead.ops.operation import (
     operation,
     quiet,
 )
-from clearhead.ops.textbook import linear, positions, rotary_scaling, scores, tables, tokens
-from clearhead.ops.variants import batch as variants_batch
-from clearhead.ops.variants import heads as variants_heads
-from clearhead.ops.variants import maps as variants_maps
-from clearhead.ops.variants import norms as variants_norms
-from clearhead.ops.variants import positions as variants_positions
-from clearhead.ops.variants import rounding
-from clearhead.ops.variants import scores as variants_scores
-
-TEXTBOOK: dict[str, Operation] = {
-    operation.name: operation
-    for operation in (
-        linear.matmul, linear.matmul_transposed, linear.project, linear.add, linear.multiply, linear.bias,
-        linear.head_bias, linear.weighted_sum, linear.concat, linear.split, linear.repeat, linear.append,
-        scores.scale, scores.scale_by_depth, scores.softcap, scores.mask_boolean, scores.mask_additive,
-        scores.mask_padding, scores.mask_causal, scores.mask_window, scores.alibi_slopes, scores.alibi,
-        scores.softmax, scores.softmax_with_sink, scores.softmax_over_queries, scores.append_sink, scores.drop_sink,
-        tokens.layer_norm, tokens.rms_norm, tokens.norm_over_matrix, tokens.gain, tokens.gain_and_bias,
-        tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh, tokens.tanh, tokens.relu_squared, tokens.gelu_sigmoid,
-        tokens.clip, tokens.rms_norm_of_heads, tokens.head_gain,
-        positions.sinusoidal, positions.count, positions.count_on, positions.divide_positions,
-        positions.rotary_angles, positions.rotary_frequencies, positions.angles,
-        positions.cos, positions.sin, positions.rotate_half, positions.rotate_interleaved,
-        rotary_scaling.stretch_slow, rotary_scaling.divide_by_ramp, rotary_scaling.divide_frequencies,
-        rotary_scaling.divide_by_length, rotary_scaling.dynamic_frequencies,
-        tables.look_up, tables.rows_of_real, tables.first_rows, tables.next_rows, tables.prepend, tables.first_token,
-        tables.instead, tables.instead_of_head,
-        rounding.round_decimals, rounding.round_head,
-    )
-}  # fmt: skip
-"""The operations that specs use, and those of the first deviations, by name."""
-
-VARIANTS: dict[str, Operation] = {
-    operation.name: operation
-    for operation in (
-        variants_heads.unchanged, variants_heads.transposed, variants_heads.weighted_sum_transposed,
-        variants_heads.project_transposed, variants_heads.swap_heads, variants_heads.first_head,
-        variants_heads.split_by_reshape, variants_heads.split_interleaved, variants_heads.concat_by_reshape,
-        variants_heads.concat_interleaved, variants_heads.sum_heads, variants_heads.average_heads,
-        variants_heads.average_weights,
-        variants_heads.tile, variants_heads.repeat_tokens, variants_heads.fused_as_blocks,
-        variants_heads.fused_by_head,
-        variants_positions.scale_by_root_width, variants_positions.sinusoidal_shifted,
-        variants_positions.sinusoidal_concatenated, variants_positions.sinusoidal_doubled,
-        variants_positions.sinusoidal_unpaired, variants_positions.sinusoidal_swapped,
-        variants_positions.angles_over_depth,
-        variants_positions.rotate_half_other_table, variants_positions.rotate_interleaved_other_table,
-        variants_positions.alibi_slopes_from_zero, variants_positions.alibi_slopes_plain,
-        variants_positions.alibi_added, variants_positions.alibi_by_key, variants_positions.rotary_angles_ntk,
-        variants_scores.divide_by_depth, variants_scores.multiply_by_root_depth,
-        variants_scores.divide_by_fourth_root, variants_scores.scale_by_all_heads,
-        variants_scores.scale_by_keys, variants_scores.mask_inverted, variants_scores.padding_inverted,
-        variants_scores.mask_padding_queries, variants_scores.mask_causal_shifted,
-        variants_scores.mask_future_only, variants_scores.mask_causal_top_left, variants_scores.fill_masked,
-        variants_scores.add_to_allowed, variants_scores.add_to_masked, variants_scores.add_zero_times_infinity,
-        variants_scores.zero_masked, variants_scores.softmax_over_heads, variants_scores.softmax_over_matrix,
-        variants_scores.softmax_of_one, variants_scores.softmax_base, variants_scores.softmax_unshifted,
-        variants_scores.softmax_shifted_globally, variants_scores.softmax_one,
-        variants_scores.softmax_one_shifted, variants_scores.exp_over_sum, variants_scores.share_of_sum,
-        variants_scores.sigmoid, variants_scores.exponentials, variants_scores.scale_by_rounded_root,
-        variants_scores.mask_padding_of_new, variants_scores.fill_all,
-        variants_scores.infinite_masked,
-        variants_batch.swap_batch, variants_batch.batch_as_heads, variants_batch.mask_padding_tiled,
-        variants_batch.mask_padding_by_head,
-        variants_maps.take_heads, variants_maps.take_tokens, variants_maps.take_columns,
-        variants_norms.centred, variants_norms.centred_over_matrix, variants_norms.centred_over_tokens,
-        variants_norms.centred_over_batch, variants_norms.centred_over_heads, variants_norms.mean_square,
-        variants_norms.mean_square_over_matrix, variants_norms.mean_square_over_tokens,
-        variants_norms.mean_square_over_batch, variants_norms.mean_square_over_heads, variants_norms.root,
-        variants_norms.root_then_eps, variants_norms.no_root, variants_norms.squared, variants_norms.quotient,
-        variants_norms.gain_plus_one, variants_norms.gain_plus_one_and_bias,
-        variants_norms.gain_less_one, variants_norms.gain_less_one_and_bias,
-        rounding.round_half_even, rounding.round_half_even_head, rounding.truncate, rounding.truncate_head,
-    )
-}  # fmt: skip
-"""What only deviations use: other, and often wrong, ways to do the same."""
-
-OPERATIONS: dict[str, Operation] = TEXTBOOK | VARIANTS
-"""Every operation by name."""
-
-
-def operation_named(name: str) -> Operation:
-    """The operation of this name.
-
-    Raises:
-        UnknownName: there is none; the message offers the closest.
-    """
-    try:
-        return OPERATIONS[name]
-    except KeyError:
-        raise UnknownName(f"No operation is called {name!r}. {suggest(name, OPERATIONS)}") from None
-
 
 __all__ = [
-    "OPERATIONS", "TEXTBOOK", "VARIANTS", "Array", "Namespace", "Operation", "Parameters", "Remark", "Role", "Step",
-    "as_parameters",
-    "linear", "namespace", "operation", "operation_named", "positions", "quiet",
-    "rotary_scaling", "rounding", "scores", "tables", "tokens",
-    "variants_batch", "variants_heads", "variants_maps", "variants_norms", "variants_positions", "variants_scores",
+    "Array", "Namespace", "Operation", "Parameters", "Remark", "Role", "Step", "as_parameters", "namespace",
+    "operation", "quiet",
 ]  # fmt: skip

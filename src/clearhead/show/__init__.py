@@ -1,12 +1,13 @@
-"""How a trace is shown: a document of it, a printer for each medium, and files of every kind."""
+"""How a trace is shown: a document of it, a printer for each medium, and files of every kind.
+
+This package itself loads only what shows a trace as text. Files are written by ``show.export`` and read by
+``show.data.reading``.
+"""
 
 from __future__ import annotations
 
 from clearhead.show.data.plain import as_json, to_data
-from clearhead.show.data.reading import read_trace
-from clearhead.show.export import KINDS, save
 from clearhead.show.forms import FORMS, Form, FormOfTrace, lower
-from clearhead.show.paper.worksheet import worksheet_of
 from clearhead.show.trace_document import document_of
 from clearhead.show.view import View, ViewOptions
 from clearhead.trace import Trace
@@ -41,7 +42,6 @@ def render(
 
 __all__ = [
     "FORMS",
-    "KINDS",
     "Form",
     "FormOfTrace",
     "View",
@@ -49,9 +49,6 @@ __all__ = [
     "as_json",
     "document_of",
     "lower",
-    "read_trace",
     "render",
-    "save",
     "to_data",
-    "worksheet_of",
 ]

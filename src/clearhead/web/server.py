@@ -17,8 +17,8 @@ from starlette.routing import Route
 from clearhead.budgets import MAX_ANSWER_SECONDS, MAX_BODY_SECONDS, MAX_DIAGNOSIS_SECONDS
 from clearhead.errors import ClearheadError, visible
 from clearhead.problems import bundled
-from clearhead.show import KINDS
 from clearhead.show.data.plain import as_json
+from clearhead.show.export import KINDS
 from clearhead.show.page.assemble import FOLDER, MODULES, styles
 from clearhead.web import work
 from clearhead.web.guard import Guard, TooLarge

@@ -19,7 +19,8 @@ from clearhead.deviations.table import GROUPS
 from clearhead.errors import ProblemError, UnknownName
 from clearhead.line import Given
 from clearhead.problems import Problem, bundled, format_problem, parse_problem, read_problem
-from clearhead.show import KINDS, View
+from clearhead.show import View
+from clearhead.show.export import KINDS
 from clearhead.show.page import content_of
 from clearhead.show.text.html import to_html
 from clearhead.trace import Cell, Trace

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from clearhead import ProblemError, read_problem, read_trace
 from clearhead.deviations import deviate
 from clearhead.problems import bundled
-from clearhead.show import View, save
+from clearhead.show import View
+from clearhead.show.export import save
 from clearhead.spec import Attention
 
 ENDINGS = [".json", ".npz"]

@@ -20,7 +20,7 @@ from clearhead.expr import (
     Where,
 )  # fmt: skip
 from clearhead.line import equation as equation_of
-from clearhead.ops import OPERATIONS
+from clearhead.ops.table import OPERATIONS
 from clearhead.show.formula.latex import ESCAPES, arithmetic, escape, latex, symbol
 from clearhead.spec import Attention, Block, Rotary
 

@@ -20,7 +20,7 @@ from clearhead.expr import (
     Where,
 )  # fmt: skip
 from clearhead.line import equation as equation_of
-from clearhead.ops import OPERATIONS
+from clearhead.ops.table import OPERATIONS
 from clearhead.show.formula.mathml import arithmetic, equation, escape, mathml
 
 i, j, k = (Index(name) for name in "ijk")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from clearhead.models import load
-from clearhead.show import View, save
+from clearhead.show import View
+from clearhead.show.export import save
 from clearhead.show.page import page
 
 from ...models.conftest import CHECKPOINTS

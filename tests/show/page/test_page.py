@@ -9,7 +9,8 @@ import pytest
 import clearhead.show.page
 from clearhead.cli.show import view_of
 from clearhead.problems import bundled, read_problem
-from clearhead.show import View, save
+from clearhead.show import View
+from clearhead.show.export import save
 
 NODE = Path(__file__).parents[3] / ".cache" / "node" / "node_modules"
 MODULES = Path(clearhead.show.page.__file__).parent

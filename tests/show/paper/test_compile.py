@@ -12,10 +12,11 @@ from clearhead.document import Arithmetic, Document, Equation, Heading, Prose
 from clearhead.errors import visible
 from clearhead.expr import Index
 from clearhead.line import equation
-from clearhead.ops import OPERATIONS
+from clearhead.ops.table import OPERATIONS
 from clearhead.problems import bundled, read_problem
-from clearhead.show import View, worksheet_of
+from clearhead.show import View
 from clearhead.show.paper.compile import MAX_PIXELS, TEMPLATE, compiled
+from clearhead.show.paper.worksheet import worksheet_of
 
 
 def read(pdf, tmp_path):

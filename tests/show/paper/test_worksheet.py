@@ -7,8 +7,9 @@ import pytest
 
 from clearhead.claim import Claim
 from clearhead.document import Arithmetic, Document, Heading, Panels, Prose, Remark
-from clearhead.show import View, document_of, lower, worksheet_of
+from clearhead.show import View, document_of, lower
 from clearhead.show.blank import blanks
+from clearhead.show.paper.worksheet import worksheet_of
 from clearhead.spec import Attention
 
 

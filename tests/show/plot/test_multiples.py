@@ -6,9 +6,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from clearhead.show import View, save
+from clearhead.show import View
 from clearhead.show.colours import ABOVE
-from clearhead.show.export import MAX_WORKSHEET
+from clearhead.show.export import MAX_WORKSHEET, save
 from clearhead.spec import Attention
 
 

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 
 from clearhead.line import Given, Line
-from clearhead.ops import OPERATIONS, as_parameters
+from clearhead.ops import as_parameters
+from clearhead.ops.table import OPERATIONS
 from clearhead.show import View
 from clearhead.show.sheet.workbook import xlsx
 from clearhead.trace import Trace

@@ -12,7 +12,7 @@ from clearhead import read_problem
 from clearhead.deviations import deviate
 from clearhead.errors import ShapeError
 from clearhead.line import Given, Line, line
-from clearhead.ops import operation_named
+from clearhead.ops.table import operation_named
 from clearhead.ops.textbook import linear
 from clearhead.problems import bundled
 from clearhead.show import View

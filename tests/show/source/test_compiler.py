@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from clearhead.errors import ShapeError
-from clearhead.ops import OPERATIONS, as_parameters
+from clearhead.ops import as_parameters
+from clearhead.ops.table import OPERATIONS
 from clearhead.show.source.cells import Variable
 from clearhead.show.source.compiler import Compiler
 from clearhead.show.source.dialect import NUMPY, TORCH

@@ -2,7 +2,8 @@ import re
 
 from clearhead.claim import Claim
 from clearhead.document import Document, Prose
-from clearhead.show import View, lower, render, worksheet_of
+from clearhead.show import View, lower, render
+from clearhead.show.paper.worksheet import worksheet_of
 
 
 def _balanced(text):

@@ -3,8 +3,9 @@ from markdown_it import MarkdownIt
 
 from clearhead.document import Document, Heading, Prose
 from clearhead.errors import visible
-from clearhead.show import View, lower, render, worksheet_of
+from clearhead.show import View, lower, render
 from clearhead.show.cells import one_line
+from clearhead.show.paper.worksheet import worksheet_of
 
 
 def _tokens(text):

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from clearhead.check.fit.evaluation import Evaluation, Numbers
 from clearhead.check.fit.snapping import Snapped, snap
-from clearhead.deviations import DEVIATIONS, Applied, Deviation, Parameter
+from clearhead.deviations import Applied, Deviation, Parameter
+from clearhead.deviations.table import DEVIATIONS
 from clearhead.ops import Parameters, as_parameters
 
 PER_DECADE = 5

@@ -20,8 +20,8 @@ from clearhead.check.measure.compare import compare_parts
 from clearhead.check.measure.observe import Observed, drawn, observe
 from clearhead.check.measure.parts import Array, Measurement, Part
 from clearhead.check.measure.premises import Swept, drawn_masks, same
-from clearhead.deviations import DEVIATIONS, Applied, candidates
-from clearhead.deviations.table import GROUPS
+from clearhead.deviations import Applied, candidates
+from clearhead.deviations.table import DEVIATIONS, GROUPS
 from clearhead.errors import ClearheadError
 from clearhead.working import Working
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from clearhead.check.search.plans import Plans, written
-from clearhead.deviations import CARRIED, SHOWN, Applied, deviate
+from clearhead.deviations import Applied, deviate
+from clearhead.deviations.rounding import CARRIED, SHOWN
 from clearhead.errors import ClearheadError
 from clearhead.line import Line, find, split_head
 from clearhead.working import Working

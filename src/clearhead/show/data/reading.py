@@ -17,7 +17,8 @@ from clearhead.budgets import MAX_TRACE_BYTES, MAX_TRACE_JSON_BYTES, MAX_TRACE_L
 from clearhead.errors import ClearheadError, ProblemError
 from clearhead.files import FilePath, open_regular, why
 from clearhead.line import Given, Line
-from clearhead.ops import Operation, as_parameters, operation_named
+from clearhead.ops import Operation, as_parameters
+from clearhead.ops.table import operation_named
 from clearhead.show.data.archive import FLAGS, INDEX, SUFFIX
 from clearhead.show.data.plain import FORMAT
 from clearhead.trace import Trace

@@ -19,10 +19,13 @@ class Span(NamedTuple):
 
 Row = list[Span]
 
+_ONE_CELL = frozenset("⎡⎢⎣⎤⎥⎦…√·")
+"""Characters that we write, each one cell wide. A text of these is measured without a table, which loads slowly."""
+
 
 def measure(text: str) -> int:
     """How many cells a text fills in a terminal: 2 for a wide character, 0 for an accent."""
-    if text.isascii():
+    if text.isascii() or all(character.isascii() or character in _ONE_CELL for character in text):
         return len(text)
     from rich.cells import cell_len
 
