@@ -83,7 +83,7 @@ def test_a_claim_is_typed_and_explained(live):
 
 def test_a_deviation_is_tried_and_taken_back(live):
     """It is announced, marked in its line, and gone again; what cannot be done is said."""
-    live.locator("summary").click()
+    live.locator(".deviate summary").click()
     live.get_by_role("searchbox").fill("columns of the scores")
     box = live.locator("input[value='softmax-over-queries']")
     box.check()
@@ -117,7 +117,7 @@ def test_it_can_be_used_by_everybody(live, theme):
     live.set_viewport_size({"width": 390, "height": 900})
     live.emulate_media(color_scheme=theme, reduced_motion="reduce")
     live.get_by_role("heading", name="Why they differ").wait_for(timeout=30_000)
-    live.locator("summary").click()
+    live.locator(".deviate summary").click()
     live.evaluate((NODE / "axe-core" / "axe.min.js").read_text("utf-8"))
     found = live.evaluate("async () => (await axe.run()).violations")
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []

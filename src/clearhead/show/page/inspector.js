@@ -85,7 +85,8 @@ export class Inspector {
     this.tokens = isBetweenTokens(line)
       ? new Tokens(trace, line.name, matrix, (cell) => doing.look(here(cell)))
       : null;
-    const parts = [this.heads(), this.absence(), this.grid.element, this.hint(), this.notes(), this.overview, this.tokens?.element];
+    const matrices = h("div", { class: "matrices" }, this.heads(), this.grid.element);
+    const parts = [this.absence(), matrices, this.hint(), this.notes(), this.overview, this.tokens?.element];
     this.left.replaceChildren(...parts.flatMap((each) => each ?? []));
   }
 
