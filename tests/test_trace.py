@@ -16,8 +16,8 @@ from clearhead.trace import MAX_NAMES, Trace
 from clearhead.working import Working
 
 FUNCTIONS = {
-    "abs": abs, "exp": math.exp, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos, "tanh": math.tanh,
-    "erf": math.erf, "max": max, "round": round_half_away, "inf": math.inf, "nan": math.nan,
+    "abs": abs, "exp": math.exp, "log": math.log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos,
+    "tanh": math.tanh, "erf": math.erf, "max": max, "round": round_half_away, "inf": math.inf, "nan": math.nan,
 }  # fmt: skip
 
 

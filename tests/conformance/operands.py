@@ -29,7 +29,12 @@ OWN_SIZES: Mapping[str, Mapping[str, int]] = {
 }
 
 BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real")}
-INTEGERS = {("look_up", "token"), ("rows_of_real", "token")}
+INTEGERS = {
+    ("look_up", "token"), ("rows_of_real", "token"), ("cross_entropy", "target"),
+    ("negative_log_likelihood", "target"), ("mean_of_counted", "target"),
+}  # fmt: skip
+
+POSITIVE = {("negative_log_likelihood", "probability")}
 
 PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "split": ({"heads": 2},),
@@ -54,6 +59,9 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"base": 500.0, "width": None, "factor": 4.0, "context": 2},
         {"base": 500.0, "width": 4, "factor": 4.0, "context": 10**6},
     ),
+    "cross_entropy": ({"smoothing": 0.0, "ignored": None}, {"smoothing": 0.1, "ignored": 2}),
+    "negative_log_likelihood": ({"smoothing": 0.0, "ignored": None}, {"smoothing": 0.1, "ignored": 2}),
+    "mean_of_counted": ({"ignored": 2},),
     "rows_of_real": ({"pad": 1}, {"pad": 4}),
     "clip": ({"limit": 0.4},),
     "rms_norm_of_heads": ({"eps": 1e-5}, {"eps": 0.0}),
@@ -77,6 +85,9 @@ def operands_for(name: str, parameters: Mapping[str, Any], draw: Draw) -> list[A
 def _drawn(place: tuple[str, str], shape: tuple[int, ...], draw: Draw) -> Array:
     if place in INTEGERS:
         return np.arange(np.prod(shape)).reshape(shape) * 2 % SIZES["v"]
+    if place in POSITIVE:
+        drawn = draw(shape)
+        return np.abs(drawn) + drawn.dtype.type(2**-20)
     return np.arange(np.prod(shape)).reshape(shape) % 3 == 0 if place in BOOLEANS else draw(shape)
 
 

@@ -117,6 +117,7 @@ ROUGH: Mapping[str, Callable[..., Any]] = {
     "neg": negative,
     "abs": lambda a: Rough(abs(a.value), a.loss),
     "exp": smooth(mp.exp, mp.exp),
+    "log": smooth(lambda x: mp.log(x) if x else mp.ninf, lambda x: 1 / x if x else mp.inf),
     "sqrt": smooth(mp.sqrt, lambda x: 1 / (2 * mp.sqrt(x))),
     "sin": smooth(mp.sin, mp.cos),
     "cos": smooth(mp.cos, mp.sin),

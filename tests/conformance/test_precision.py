@@ -76,21 +76,23 @@ ARITHMETIC = (
     "scale_by_depth", "mask_additive", "alibi", "layer_norm", "rms_norm", "norm_over_matrix", "gain", "gain_and_bias",
     "count", "count_on", "rotate_half", "rotate_interleaved", "round_decimals", "round_head", "divide_positions",
     "angles", "divide_by_ramp", "divide_frequencies", "divide_by_length",
-    "relu_squared", "clip", "rms_norm_of_heads", "head_gain",
+    "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "squared_error", "sum_of_tokens", "mean_of_counted",
 )  # fmt: skip
 FUNCTIONS = (
     "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "softmax_with_sink", "silu", "gelu", "gelu_tanh",
     "gelu_sigmoid", "sinusoidal", "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
-    "cos", "sin", "tanh",
+    "cos", "sin", "tanh", "cross_entropy", "negative_log_likelihood",
 )  # fmt: skip
+MEANS = ("mean_of_tokens", "mean_of_cells")
 
 BOUNDS: Mapping[str, float] = {
     **dict.fromkeys(EXACT, 0.0),
     **dict.fromkeys(ARITHMETIC, 0.5),
-    **dict.fromkeys(FUNCTIONS, 1.0),
+    **dict.fromkeys((*FUNCTIONS, *MEANS), 1.0),
 }
 """How many times eps * loss the error may be, in float64 and float32: nothing for what only moves numbers, half for
-arithmetic, and once for what calls an exponential, a power or a sine, whose own error differs between machines."""
+arithmetic, and once for what calls an exponential, a power or a sine, whose own error differs between machines;
+once for means too, since the reference takes that of equal numbers to be theirs."""
 
 MASKABLE = {"softmax", "softmax_over_queries", "mask_additive"}
 HANDWRITTEN = {ordinary, ties, equal}

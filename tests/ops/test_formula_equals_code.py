@@ -59,6 +59,11 @@ def room_to_turn(known):
     return known | {"d": 2 * known["c"] + known["d"] - 1}
 
 
+def four_classes(known):
+    """As many classes as targets may name, or more."""
+    return known | {"v": known["v"] + 3}
+
+
 EPS = {"eps": st.sampled_from([0, 1e-5, 0.25])}
 HEADS = Case(parameters={"heads": st.integers(1, 13)}, sizes=lambda known: known | {"h": known["heads"]})
 OFFSET = {"offset": st.sampled_from([0.0, 3.0, 0.5])}
@@ -69,6 +74,7 @@ MASKED = Case((SCORES,))
 CENTRED = ("centred", "centred_over_matrix", "centred_over_tokens", "centred_over_batch", "centred_over_heads")
 DDOF = {"ddof": st.integers(0, 1)}
 POSITIVE = st.integers(0, 40).map(lambda n: n / 4)
+SMOOTHED = {"smoothing": st.sampled_from([0.0, 0.1]), "ignored": st.sampled_from([None, 1])}
 DECIMALS = {"decimals": st.integers(0, 4)}
 HEAD = {"head": st.integers(0, 4)}
 
@@ -269,6 +275,13 @@ CASES = {
     "instead": Case(),
     "instead_of_head": Case(parameters={"head": st.integers(0, 4)}),
     "tanh": Case(),
+    "cross_entropy": Case((NUMBERS, ROWS), SMOOTHED, sizes=four_classes),
+    "negative_log_likelihood": Case((st.floats(1e-3, 1), ROWS), SMOOTHED, sizes=four_classes),
+    "squared_error": Case(),
+    "mean_of_tokens": Case(),
+    "sum_of_tokens": Case(),
+    "mean_of_counted": Case((NUMBERS, ROWS), {"ignored": st.integers(4, 5)}),
+    "mean_of_cells": Case(),
     "round_decimals": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4)}),
     "round_head": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4), "head": st.integers(0, 4)}),
     **VARIANTS,

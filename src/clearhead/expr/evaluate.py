@@ -58,6 +58,10 @@ def _total(function: Callable[[float], float]) -> Callable[[float], float]:
     return total
 
 
+def _log(x: float) -> float:
+    return -math.inf if x == 0 else math.log(x)
+
+
 def _floor(x: float) -> float:
     return math.floor(x) if math.isfinite(x) else x
 
@@ -105,6 +109,7 @@ FLOAT: Arithmetic = {
     "neg": lambda a: -a,
     "abs": abs,
     "exp": _total(math.exp),
+    "log": _total(_log),
     "sqrt": _total(math.sqrt),
     "sin": _total(math.sin),
     "cos": _total(math.cos),

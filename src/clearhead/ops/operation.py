@@ -23,8 +23,8 @@ Parameters = tuple[tuple[str, Any], ...]
 
 
 Role = Literal[
-    "activation", "bias", "cap", "concat", "distance", "gain", "gate", "join", "mask", "norm", "position", "product",
-    "repeat", "rotation", "rounding", "scale", "softmax", "split", "sum", "table", "weighted-sum",
+    "activation", "bias", "cap", "concat", "distance", "gain", "gate", "join", "loss", "mask", "norm", "position",
+    "product", "repeat", "rotation", "rounding", "scale", "softmax", "split", "sum", "table", "weighted-sum",
 ]  # fmt: skip
 """What an operation is for in a transformer, whatever way it does it. Deviations, probes and media read roles.
 

@@ -2,7 +2,7 @@
 
 from clearhead.errors import UnknownName, suggest
 from clearhead.ops.operation import Operation
-from clearhead.ops.textbook import linear, positions, rotary_scaling, scores, tables, tokens
+from clearhead.ops.textbook import linear, losses, positions, rotary_scaling, scores, tables, tokens
 from clearhead.ops.variants import batch as variants_batch
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import maps as variants_maps
@@ -29,6 +29,8 @@ TEXTBOOK: dict[str, Operation] = {
         rotary_scaling.divide_by_length, rotary_scaling.dynamic_frequencies,
         tables.look_up, tables.rows_of_real, tables.first_rows, tables.next_rows, tables.prepend, tables.first_token,
         tables.instead, tables.instead_of_head,
+        losses.cross_entropy, losses.negative_log_likelihood, losses.squared_error, losses.mean_of_tokens,
+        losses.sum_of_tokens, losses.mean_of_counted, losses.mean_of_cells,
         rounding.round_decimals, rounding.round_head,
     )
 }  # fmt: skip

@@ -17,6 +17,9 @@ from clearhead.show.source.dialect import NUMPY, TORCH
 
 from ...ops.test_formula_equals_code import CASES, drawn
 
+CHOOSING = ("look_up", "rows_of_real", "cross_entropy", "negative_log_likelihood")
+"""Operations that read cells whose place another operand names."""
+
 LIBRARIES = ((NUMPY, np.array), (TORCH, torch.from_numpy))
 
 
@@ -57,7 +60,7 @@ def test_compiled_code_gives_the_numbers_of_the_operation(name, data):
     operands, parameters = data.draw(drawn(operation, CASES[name]))
     expected = operation(*operands, **parameters)
     roles = operation.formula(as_parameters(parameters)).roles
-    assume(name not in ("look_up", "rows_of_real") or operands[0].ndim == 2)  # a batch of tables is refused
+    assume(name not in CHOOSING or operands[0].ndim == 2)  # a batch of tables is refused
     for dialect, convert in LIBRARIES:
         code = source(operation, operands, parameters, dialect)
         result = executed(code, roles, operands, convert)
@@ -117,3 +120,13 @@ def test_code_reads_as_one_would_write_it(name, parameters, code):
     formula = OPERATIONS[name].formula(as_parameters(parameters))
     operands = [np.zeros([SHAPES[letter] for letter in letters]) for letters in formula.operands]
     assert source(OPERATIONS[name], operands, parameters, NUMPY) == code
+
+
+@pytest.mark.parametrize("framework", range(len(LIBRARIES)))
+def test_an_ignored_target_outside_the_table_is_not_looked_up(framework):
+    """Both branches of a condition are computed, so a target of -100 must not be taken for a place."""
+    dialect, convert = LIBRARIES[framework]
+    operands = np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([1, -100])
+    operation, parameters = OPERATIONS["negative_log_likelihood"], {"smoothing": 0.0, "ignored": -100}
+    code = source(operation, operands, parameters, dialect)
+    np.testing.assert_allclose(executed(code, ("probability", "target"), operands, convert), [math.log(2), 0])

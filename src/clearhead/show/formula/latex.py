@@ -13,7 +13,7 @@ from clearhead.trace import Explanation
 
 LOCALS = {"mean": r"\mu", "variance": r"\sigma^2"}
 CONSTANTS = {"pi": r"\pi"}
-FUNCTIONS = {name: rf"\{name}" for name in ("exp", "sin", "cos", "tanh", "max")}
+FUNCTIONS = {name: rf"\{name}" for name in ("exp", "log", "sin", "cos", "tanh", "max")}
 JOINTS = {
     "*": r" \cdot ", "+": " + ", "-": " - ", "%": r" \bmod ",
     "<": " < ", "<=": r" \le ", "==": " = ", "and": r" \land ",

@@ -30,6 +30,7 @@ export const FLOAT = {
   neg: (a) => -a,
   abs: Math.abs,
   exp: Math.exp,
+  log: Math.log,
   sqrt: Math.sqrt,
   sin: Math.sin,
   cos: Math.cos,

@@ -54,8 +54,8 @@ SYMBOLS = {
     "<": ("<", COMPARED, ADDED, ADDED), "<=": ("<=", COMPARED, ADDED, ADDED), "==": ("=", COMPARED, ADDED, ADDED),
 }  # fmt: skip
 FUNCTIONS = {
-    "exp": "EXP", "sqrt": "SQRT", "sin": "SIN", "cos": "COS", "tanh": "TANH", "erf": "ERF", "abs": "ABS", "max": "MAX",
-    "round": "ROUND", "pi": "PI",
+    "exp": "EXP", "log": "LN", "sqrt": "SQRT", "sin": "SIN", "cos": "COS", "tanh": "TANH", "erf": "ERF", "abs": "ABS",
+    "max": "MAX", "round": "ROUND", "pi": "PI",
 }  # fmt: skip
 _ROUNDED = {
     "truncate": "TRUNC({0}+SIGN({0})*1E-9/10^{1},{1})",
@@ -63,7 +63,7 @@ _ROUNDED = {
     "ROUND({0},{1})))",
 }
 """Decimals cut off, what lacks a last bit of the next counted as it; and ties to even, which sheets lack."""
-CELLWISE = frozenset({"exp", "sqrt", "sin", "cos", "tanh", "abs", "neg"})
+CELLWISE = frozenset({"exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "neg"})
 """The functions that SUMPRODUCT applies to every cell of a range."""
 
 Piece = tuple[str, int]
@@ -139,7 +139,7 @@ class Printer:
         match expr:
             case Number(value):
                 return _number(value)
-            case Ref(_, (row, *_)) if not is_known(row):
+            case Ref(_, at) if not all(map(is_known, at)):
                 return self._chosen(expr, places), ATOM
             case Ref():
                 return self._area(expr, places, over).seen_from(self.sheet), ATOM
@@ -181,12 +181,12 @@ class Printer:
         return area
 
     def _chosen(self, ref: Ref, places: Places) -> str:
-        """The cell of a table in the row that another cell's number names, counted from 0."""
-        row, *rest = ref.indices
-        number = self.inside(row, ADDED, places)
-        letter = dict(zip(self.formula.roles, self.formula.operands, strict=True))[ref.operand][0]
-        column = self._area(Ref(ref.operand, (Index(letter), *rest)), places, (letter,))
-        return f"INDEX({column.seen_from(self.sheet)},{number}+1)"
+        """The cell of a table in the row, or the column, that another cell's number names, counted from 0."""
+        axis, named = next((axis, each) for axis, each in enumerate(ref.indices) if not is_known(each))
+        number = self.inside(named, ADDED, places)
+        letter = dict(zip(self.formula.roles, self.formula.operands, strict=True))[ref.operand][axis]
+        along = Ref(ref.operand, (*ref.indices[:axis], Index(letter), *ref.indices[axis + 1 :]))
+        return f"INDEX({self._area(along, places, (letter,)).seen_from(self.sheet)},{number}+1)"
 
     def _rectangle(self, ref: Ref, places: Places, moving: tuple[str, ...]) -> Area:
         runs = list(product(*(range(self.sizes[name]) for name in moving)))

@@ -64,6 +64,7 @@ class Compiler:
         self._statements: list[str] = []
         self._locals: dict[str, Value] = {}
         self._grids: dict[str, Value] = {}
+        self._branches = 0
 
     def whole(self, shape: Shape) -> tuple[list[str], str]:
         """The statements to begin with, and the expression for the whole result, which has this shape."""
@@ -145,14 +146,23 @@ class Compiler:
         return cells.value(lambda index, over: self._grid_index(index, over, ranges))
 
     def _chosen(self, operand: str, indices: tuple[Expr, ...], ranges: Ranges) -> Value:
-        """The rows of a table that another operand's numbers name."""
+        """The rows of a table, or the cell of each row, that another operand's numbers name."""
         table, (row, *rest) = self.operands[operand], indices
-        columns = tuple(index.name for index in rest if isinstance(index, Index))
-        whole = [range(size) for size in table.sizes[1:]]
-        if table.lead or len(columns) < len(rest) or [ranges[letter] for letter in columns] != whole:
+        if table.lead:
             raise ShapeError(f"{table.code}: rows chosen by numbers are written as code for one table alone")
-        chosen = self.write(row, ranges)
-        return Value(f"{table.code}[{chosen.code}]", ATOM, (*chosen.axes, *columns), chosen.lead)
+        columns = tuple(index.name for index in rest if isinstance(index, Index))
+        if len(columns) == len(rest) and [ranges[letter] for letter in columns] == [*map(range, table.sizes[1:])]:
+            chosen = self.write(row, ranges)
+            return Value(f"{table.code}[{chosen.code}]", ATOM, (*chosen.axes, *columns), chosen.lead)
+        places = [self._place_along(*each, ranges) for each in zip(indices, table.sizes, strict=True)]
+        return self._elementwise(lambda s: f"{table.code}[{', '.join(side.code for side in s)}]", ATOM, places)
+
+    def _place_along(self, index: Expr, size: int, ranges: Ranges) -> Value:
+        """An index as code. Both branches of a condition are computed, so one that is not meant must exist too."""
+        place = self.write(index, ranges)
+        if is_known(index) or not self._branches:
+            return place
+        return self._elementwise(lambda s: self.dialect.call("clip", s[0].code, "0", str(size - 1)), ATOM, [place])
 
     def _grid_index(self, index: Expr, over: tuple[str, ...], ranges: Ranges) -> str:
         """An index as code that spans, with the others, a grid over these letters."""
@@ -335,7 +345,9 @@ class Compiler:
                 split = self._beside(expr, letters[0], ranges) or self._alternating(expr, letters[0], ranges)
                 if split is not None:
                     return split
+        self._branches += 1
         values = [self.write(part, ranges) for part in (expr.condition, expr.then, expr.otherwise)]
+        self._branches -= 1
         return self._elementwise(lambda s: self.dialect.call("where", *(side.code for side in s)), ATOM, values)
 
     def _beside(self, expr: Where, letter: str, ranges: Ranges) -> Value | None:

@@ -58,7 +58,7 @@ class Dialect(Struct, frozen=True):
         return self.call("broadcast_to", code, str(tuple(shape)))
 
 
-SAME = ("exp", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor", "round")
+SAME = ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor", "round")
 
 NUMPY = Dialect(
     head=("import numpy as np",),
