@@ -12,10 +12,12 @@ from clearhead.check.calls.observing import Seen
 from clearhead.check.calls.task import Task
 from clearhead.check.compare.comparison import compare
 from clearhead.check.diagnosis import Report, diagnose
+from clearhead.check.fit.candidate import READABLE
 from clearhead.check.measure.naming import Named
 from clearhead.check.results import Finding, NearMiss
 from clearhead.check.search.chance import Evidence, Fit
 from clearhead.check.search.separation import Indistinguishable
+from clearhead.claim import significant_of
 from clearhead.deviations import deviation
 from clearhead.errors import ClearheadError
 from clearhead.working import Working
@@ -35,9 +37,10 @@ def explain(
     if agree(task, seen):
         return _diagnosed(task, seen[0], 1), ()
     if all(_agrees(task.working, task, each, single=True) for each in seen):
-        # Something differs by less than single precision tells: a small eps, or a step in single precision.
+        # Something differs by less than single precision tells: a small eps, or a step in single precision. A number
+        # that nobody writes is the one that is due, rounded: 0.3 as float32 keeps it.
         report = _fitting(task, seen, 1)
-        if report.verdict == "explained":
+        if any(_is_readable(finding) for finding in report.findings):
             return report, ()
         return _diagnosed(task, seen[0], 1, single=True), (_SINGLE,)
     report = _fitting(task, seen, 1)
@@ -49,6 +52,12 @@ def explain(
             return rough, (_SINGLE,)
     largest = min(max_deviations, MAX_LONG) if len(task.working.lines) > LONG else max_deviations
     return (_fitting(task, seen, largest) if largest > 1 else report), ()
+
+
+def _is_readable(finding: Finding) -> bool:
+    """Whether people would write the parameters of a finding's deviations."""
+    numbers = (value for each in finding.applied for _, value in each.parameters if isinstance(value, float))
+    return all(significant_of(repr(value)) <= READABLE for value in numbers)
 
 
 def agree(task: Task, seen: Sequence[Seen]) -> bool:

@@ -179,9 +179,9 @@ class _Probing:
         return outcome if degenerate or measurement.verdict == "explained" else self._searched(outcome)
 
     def _searched(self, outcome: _Outcome) -> _Outcome:
-        """What a search through sets of deviations, other layouts and other lines finds, beside what was measured."""
+        """What a search through sets of deviations, layouts, lines and precisions finds, beside what was measured."""
         found = self._compared(MAX_SEARCHED)
-        return replace(found, measured=outcome.measured) if found.report.verdict == "explained" else outcome
+        return replace(found, measured=outcome.measured) if found.report.verdict != "unexplained" else outcome
 
     def _with_more_keys(self, outcome: _Outcome) -> _Outcome:
         """The outcome on as many keys as queries, and what is different on more keys."""
