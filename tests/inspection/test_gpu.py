@@ -95,7 +95,8 @@ from pathlib import Path
 import torch, triton
 from triton.backends.compiler import GPUTarget
 from clearhead import Attention
-from clearhead.compiled.attention import triton_blocks as blocks
+from clearhead.compiled.attention.triton_passes import attend, receive
+from clearhead.compiled.attention.triton_tiles import OPTIONS
 from clearhead.inspection import gpu
 from clearhead.inspection.request import Wanted, request_of
 
@@ -110,14 +111,14 @@ arrays = [torch.zeros(4, 100, 128), torch.zeros(2, 130, 128), torch.zeros(2, 130
 masks = {"mask": torch.zeros(100, 130), "padding": torch.ones(130, dtype=bool)}
 spec = Attention(4, 2, mask="additive", padding=True, causal=True, window=70, softcap=3.0, alibi=True)
 request = request_of(arrays, masks, spec, {}, Wanted(8, True, (1, 16, 64)))
-for run in (blocks.attend, blocks.receive):
-    kernel = run.warmup(gpu._work(request), gpu._told(request), 0, gpu._how(request), grid=(1,), **blocks.OPTIONS)
+for run in (attend, receive):
+    kernel = run.warmup(gpu._work(request), gpu._results(request), 0, gpu._how(request), grid=(1,), **OPTIONS)
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder, "kernel.ptx")
         code.write_text(kernel.asm["ptx"])
         ptxas = [triton.knobs.nvidia.ptxas.path, "-v", "--gpu-name=sm_80", code, "-o", code.with_suffix(".o")]
-        told = subprocess.run(ptxas, capture_output=True, text=True, check=True).stderr
-    assert "0 bytes spill stores, 0 bytes spill loads" in told, told
+        printed = subprocess.run(ptxas, capture_output=True, text=True, check=True).stderr
+    assert "0 bytes spill stores, 0 bytes spill loads" in printed, printed
     assert kernel.metadata.shared <= 48 * 1024, kernel.metadata.shared
 '''
 

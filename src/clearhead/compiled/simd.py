@@ -4,8 +4,8 @@ Left to themselves, compilers choose narrower vectors than the processor has, an
 may stay in registers. So the kernel says what it wants: a value of type `Lanes` is one LLVM vector, and the functions
 here are one or a few instructions each. A comparison with NaN is false.
 
-Memory is told by its address, a whole number, and read and written at offsets without a check of bounds: an array costs
-Numba two changes of a counter that all threads share wherever it is passed on.
+Memory is given by its address, a whole number, and read and written at offsets without a check of bounds: an array
+costs Numba two changes of a counter that all threads share wherever it is passed on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, overload, register_model
@@ -103,7 +103,7 @@ def smaller(builder: Builder, a: Value, b: Value) -> Value:
 
 
 def place(builder: Builder, address: Value, offset: Value, kind: Any = FLOAT) -> Value:
-    """Where a number lies, so many numbers of its kind after an address."""
+    """The address of a number that lies ``offset`` numbers of its kind after an address."""
     return builder.gep(builder.inttoptr(address, kind.as_pointer()), [offset])
 
 
@@ -210,7 +210,7 @@ def first_lane(context: Any, vector: Any) -> Any:
 
 @intrinsic
 def first_bit(context: Any, word: Any) -> Any:
-    """Which is the lowest bit that is set; 64 if none is."""
+    """The position of the lowest bit that is set; 64 if none is."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         return builder.cttz(values[0], ir.Constant(ir.IntType(1), 0))
@@ -220,7 +220,7 @@ def first_bit(context: Any, word: Any) -> Any:
 
 @intrinsic
 def count_bits(context: Any, word: Any) -> Any:
-    """How many bits are set."""
+    """The number of bits that are set."""
     return types.int64(types.int64), lambda context, builder, signature, values: builder.ctpop(values[0])
 
 
@@ -236,7 +236,7 @@ def splat(context: Any, number: Any) -> Any:
 
 @intrinsic
 def splat_bits(context: Any, whole: Any) -> Any:
-    """A vector whose lanes hold the bits of a whole number: to be moved about, not to be reckoned with."""
+    """A vector whose lanes hold the bits of a whole number: to be moved, not to be computed with."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         return spread(builder, builder.bitcast(context.cast(builder, values[0], signature.args[0], types.int32), FLOAT))
@@ -252,7 +252,7 @@ def counting(context: Any) -> Any:
 
 @intrinsic
 def load(context: Any, address: Any, offset: Any) -> Any:
-    """The vector that begins so many numbers after an address."""
+    """The vector that begins ``offset`` numbers after an address."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         return read(builder, place(builder, *values))
@@ -262,7 +262,7 @@ def load(context: Any, address: Any, offset: Any) -> Any:
 
 @intrinsic
 def store(context: Any, address: Any, offset: Any, vector: Any) -> Any:
-    """Writes a vector so many numbers after an address."""
+    """Writes a vector ``offset`` numbers after an address."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         write(builder, values[2], place(builder, *values[:2]))
@@ -273,7 +273,7 @@ def store(context: Any, address: Any, offset: Any, vector: Any) -> Any:
 
 @intrinsic
 def load_first(context: Any, address: Any, offset: Any, count: Any) -> Any:
-    """So many numbers of the vector that begins there, and zeros behind them; the rest of memory is not touched."""
+    """The first ``count`` numbers of the vector that begins there, and zeros behind them; other memory is not read."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         own = cgutils.alloca_once(builder, VECTOR)
@@ -287,7 +287,7 @@ def load_first(context: Any, address: Any, offset: Any, count: Any) -> Any:
 
 @intrinsic
 def store_first(context: Any, address: Any, offset: Any, count: Any, vector: Any) -> Any:
-    """Writes so many numbers of a vector."""
+    """Writes the first ``count`` numbers of a vector."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         own = cgutils.alloca_once_value(builder, values[3])
@@ -347,55 +347,8 @@ def _putter(kind: Any, own: Any) -> Any:
 
 
 get_float, put_float = _getter(types.float32, FLOAT), _putter(types.float32, FLOAT)
-"""Reads, or writes, one number so many numbers after an address."""
+"""Reads, or writes, one number ``offset`` numbers after an address."""
 
 get_int, put_int = _getter(types.int32, INT32), _putter(types.int32, INT32)
 get_long, put_long = _getter(types.int64, INT64), _putter(types.int64, INT64)
 get_byte = _getter(types.uint8, ir.IntType(8))
-
-
-# exp(x) is 2^n * 2^f with n whole and f within half of 0. Adding 1.5 * 2^23 rounds to a whole number, whose bits then
-# stand at the end of the sum. The polynomial for 2^f is 1 at 0 and elsewhere within 2e-9 of it: least squares, weighted
-# anew until the largest relative error is as small as it gets (Lawson 1961).
-ROUNDER = 1.5 * 2**23
-LOG2E = 1.4426950216293335
-POWERS = (0.00015353350318036973, 0.0013398875016719103, 0.009618437848985195, 0.055503323674201965,
-          0.24022647738456726, 0.6931471824645996, 1.0)  # fmt: skip
-VANISHES = -87.0
-"""Where exp is taken to be 0: it would soon leave the normal float32 numbers (2^-126)."""
-
-
-def _build_exp(builder: Builder, x: Value) -> Value:
-    rounded = multiply_add(builder, x, constant(LOG2E), constant(ROUNDER))
-    whole = builder.fsub(rounded, constant(ROUNDER))
-    part = multiply_add(builder, x, constant(LOG2E), builder.fneg(whole))
-    power = constant(POWERS[0])
-    for coefficient in POWERS[1:]:
-        power = multiply_add(builder, power, part, constant(coefficient))
-    shift = builder.shl(builder.bitcast(rounded, BITS), ir.Constant(BITS, [23] * LANES))
-    scaled = builder.bitcast(builder.add(builder.bitcast(power, BITS), shift), VECTOR)
-    return builder.select(builder.fcmp_ordered("<", x, constant(VANISHES)), constant(0.0), scaled)
-
-
-@intrinsic
-def exp(context: Any, x: Any) -> Any:
-    """The exponential of each x up to 88, to a unit in the last place; exactly 1 at 0, 0 below -87, NaN for NaN."""
-    return lanes(lanes), lambda context, builder, signature, values: _build_exp(builder, values[0])
-
-
-@njit(nogil=True)
-def tanh(x: Any) -> Any:
-    """Tanh of each lane: a series where x is small, so that small numbers keep their digits, and exponentials."""
-    square = x * x
-    # The series of tanh(x)/x - 1 over x^2, to 1e-8 within 0.35 of 0.
-    series = splat(-0.0088632355)
-    series = fused(series, square, splat(0.021869488))
-    series = fused(series, square, splat(-0.053968254))
-    series = fused(series, square, splat(0.13333334))
-    series = fused(series, square, splat(-0.33333334))
-    near = fused(x * square, series, x)
-    size = maximum(x, splat(0.0) - x)
-    shrunk = exp(splat(-2.0) * size)
-    far = (splat(1.0) - shrunk) / (splat(1.0) + shrunk)
-    far = where_greater(splat(0.0), x, splat(0.0) - far, far)
-    return where_greater(size, splat(0.35), far, near)

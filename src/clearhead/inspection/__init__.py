@@ -57,7 +57,7 @@ def inspect(
         padding: (*batch, key), booleans: True for real keys.
         given: what the lines read besides, by name, such as ``{"sink": sinks}``.
         window: a query sees keys less than so many tokens away.
-        softcap: bends scores into -softcap .. softcap with tanh, before masks.
+        softcap: limits scores to -softcap .. softcap, with tanh, before masks.
         scale: what scores are multiplied with; None for 1 / sqrt(depth).
         top: how many of the largest weights of each query to report.
         received: whether to report what each key gets; a second pass over the scores.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import config, njit
 
-from clearhead.compiled import products
+from clearhead.compiled import elementary, products
 from clearhead.compiled.attention import layout, lists, passes, tiles
 from clearhead.compiled.attention.layout import BETWEEN, Head, Plan, Results, Space
 from clearhead.compiled.attention.lists import GROUPS, WORDS, room
@@ -52,11 +52,11 @@ def _entries(sources: str) -> tuple[Pass, Pass]:
 @cache
 def entries() -> tuple[Pass, Pass]:
     """The two passes, compiled when they are first called, and kept on disk from then on."""
-    return _entries(digest(products, tiles, lists, passes, layout))
+    return _entries(digest(elementary, products, tiles, lists, passes, layout))
 
 
 def inspect(request: Request) -> Inspection:
-    """Works out a request."""
+    """Computes what a request asks for."""
     arrays = _arrays(request)
     heads = arrays["query"].shape[0] * arrays["query"].shape[1]
     results = _results(request, arrays)

@@ -1,4 +1,4 @@
-"""The host's half of the Triton kernel, for tensors on a GPU: starts the passes of `compiled.attention.triton_blocks`.
+"""The host's half of the Triton kernel, for tensors on a GPU: starts the passes of `compiled.attention.triton_passes`.
 
 It needs PyTorch and Triton, and is imported where tensors of a GPU are given. With TRITON_INTERPRET=1 in the
 environment before Triton is imported it runs on tensors in main memory, slowly; so it is tested without a GPU.
@@ -10,8 +10,21 @@ from typing import Any
 
 import torch
 
-from clearhead.compiled.attention import triton_blocks
-from clearhead.compiled.attention.triton_blocks import Given, How, Numbers, Sizes, Steps, Told, Work
+from clearhead.compiled.attention import triton_passes
+from clearhead.compiled.attention.triton_tiles import (
+    ADDITIVE,
+    BOOLEAN,
+    COLUMNS,
+    OPTIONS,
+    ROWS,
+    Given,
+    How,
+    Numbers,
+    Results,
+    Sizes,
+    Steps,
+    Work,
+)  # fmt: skip
 from clearhead.inspection.request import Request
 from clearhead.inspection.result import Inspection
 from clearhead.inspection.statistics import STATISTICS
@@ -23,20 +36,20 @@ LEAST_WIDTH = 16
 """Products of tiles in Triton take no fewer columns."""
 
 GRIDS = 16
-"""Into so many parts a pass is split if its progress is told. It cannot be told out of one that runs."""
+"""The parts that a pass is split into if progress is reported: a kernel that runs cannot report any."""
 
 FAR = 2**31 - 1
 """The edge beyond the last band: farther than any key."""
 
 
 def inspect(request: Request) -> Inspection:
-    """Works out a request whose tensors are float32 and on a GPU."""
+    """Computes what a request asks for, whose tensors are float32 and on a GPU."""
     work, how = _work(request), _how(request)
     (batch, heads, queries, _), keys = request.query.shape, request.key.shape[2]
-    told = _told(request)
-    passes = [(triton_blocks.attend, batch * heads * -(-queries // triton_blocks.ROWS.value))]
+    results = _results(request)
+    passes = [(triton_passes.attend, batch * heads * -(-queries // ROWS.value))]
     if request.wanted.received:
-        passes.append((triton_blocks.receive, batch * heads * -(-keys // triton_blocks.COLUMNS.value)))
+        passes.append((triton_passes.receive, batch * heads * -(-keys // COLUMNS.value)))
     whole, done = sum(programs for _, programs in passes), 0
     # Triton starts kernels on the current device, which need not be that of the tensors.
     with torch.cuda.device_of(request.query):  # type: ignore[no-untyped-call]
@@ -44,12 +57,12 @@ def inspect(request: Request) -> Inspection:
             part = programs if request.wanted.progress is None else -(-programs // GRIDS)
             for before in range(0, programs, part):
                 count = min(part, programs - before)
-                run[(count,)](work, told, before, how, **triton_blocks.OPTIONS)
+                run[(count,)](work, results, before, how, **OPTIONS)
                 done += count
                 if request.wanted.progress is not None:
                     _wait_for(request.query)
                     request.wanted.progress(done, whole)
-    return _inspection(request, told)
+    return _inspection(request, results)
 
 
 def _wait_for(tensor: Tensor) -> None:
@@ -95,19 +108,17 @@ def _strides(tensor: Tensor | None) -> tuple[int, ...]:
 def _mask_kind(mask: Tensor | None) -> int:
     if mask is None:
         return 0
-    return int((triton_blocks.BOOLEAN if mask.dtype == torch.bool else triton_blocks.ADDITIVE).value)
+    return int((BOOLEAN if mask.dtype == torch.bool else ADDITIVE).value)
 
 
 def _how(request: Request) -> How:
-    mask, form = request.mask, request.form
+    form = request.form
     return How(
         depth=_width(request.query.shape[3], LEAST_WIDTH),
         features=_width(request.value.shape[3], LEAST_WIDTH),
         top=_width(request.wanted.top, 0),
         bands=_width(request.bands, 0),
-        mask=0
-        if mask is None
-        else (triton_blocks.BOOLEAN if mask.dtype == torch.bool else triton_blocks.ADDITIVE).value,
+        mask=_mask_kind(request.mask),
         padded=request.padding is not None,
         capped=form.softcap is not None,
         alibi=form.alibi,
@@ -121,21 +132,21 @@ def _width(size: int, least: int) -> int:
     return max(least, 1 << (size - 1).bit_length() if size else 0)
 
 
-def _told(request: Request) -> Told:
+def _results(request: Request) -> Results:
     """The tensors to be filled."""
     lead = request.query.shape[:2]
     shapes = {"inverse": (request.query.shape[2],), **request.shapes()}
     integer = {name for name, row in STATISTICS.items() if row.integer}
-    return Told(**{
+    return Results(**{
         name: torch.empty(
             (*lead, *shapes[name]) if name in shapes else (0,),
             dtype=torch.int64 if name in integer else torch.float32,
             device=request.query.device,
         )
-        for name in Told._fields
+        for name in Results._fields
     })  # fmt: skip
 
 
-def _inspection(request: Request, told: Told) -> Inspection:
-    numbers = {name: request.unflatten(getattr(told, name)) for name in request.shapes()}
+def _inspection(request: Request, results: Results) -> Inspection:
+    numbers = {name: request.unflatten(getattr(results, name)) for name in request.shapes()}
     return Inspection(numbers, edges=request.wanted.edges)

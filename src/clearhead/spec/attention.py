@@ -33,7 +33,7 @@ class Attention(Spec, frozen=True):
         kv_heads: key/value heads; each serves heads / kv_heads neighbouring query heads (Ainslie et al. 2023). None
             for as many as query heads.
         scale: what scores are multiplied with; None for 1 / sqrt(depth).
-        softcap: bends scores into -softcap .. softcap with tanh (Gemma 2), before masks.
+        softcap: limits scores to -softcap .. softcap, with tanh (Gemma 2), before masks.
         causal: no query sees a later key. With more keys than queries the last query sees all keys.
         window: a query sees keys less than so many tokens away (with causal: itself and window - 1 before it).
         mask: adds ``mask`` (query, key): ``"boolean"``, True = may attend, or ``"additive"``, added to the scores.

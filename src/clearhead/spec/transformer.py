@@ -100,7 +100,7 @@ class Head(Spec, frozen=True):
         reads: every token; or only the ``first``; or what was ``pooled`` from it.
         tied: the products are with the rows of ``embedding.weight``.
         bias: adds a bias.
-        softcap: bends logits into -softcap .. softcap with tanh (Gemma 2).
+        softcap: limits logits to -softcap .. softcap, with tanh (Gemma 2).
         scale: logits are multiplied with this (Cohere, Granite); None for not.
         transform: a product, this activation and a norm stand before (BERT's masked language model).
         eps: of that norm.

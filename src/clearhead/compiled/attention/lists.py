@@ -15,6 +15,7 @@ from numba import njit
 
 from clearhead.compiled.attention.layout import Results, Space
 from clearhead.compiled.attention.tiles import FLOOR, TILE, fill
+from clearhead.compiled.elementary import exp
 from clearhead.compiled.simd import (
     LANES,
     ROWS,
@@ -24,7 +25,6 @@ from clearhead.compiled.simd import (
     bits_greater,
     count_bits,
     counting,
-    exp,
     first_bit,
     first_lane,
     get_float,

@@ -1,6 +1,6 @@
 """The two passes over all tiles, for a block of one head: over the keys of some queries, over the queries of some keys.
 
-The first gives all that is told of a query, in one sweep: scores that turn out larger than all before them scale down
+The first gives all statistics of a query, in one sweep: scores that turn out larger than all before them scale down
 what was summed so far (Milakov & Gimelshein 2018; Dao et al. 2022). The second works the same scores out once more,
 when each query's largest score and sum are known, and adds up the weights that each key receives.
 """
@@ -20,9 +20,8 @@ from clearhead.compiled.attention.tiles import (
     MASKED,
     SINKS,
     TILE,
+    apply_masks,
     band,
-    bar_rows,
-    bend,
     fetch_mask,
     fetch_panel,
     fetch_rows,
@@ -31,17 +30,18 @@ from clearhead.compiled.attention.tiles import (
     find_peaks,
     keep_own,
     lay_rows,
+    mask_rows,
     receive_rows,
     rounded_up,
     share,
 )  # fmt: skip
+from clearhead.compiled.elementary import exp
 from clearhead.compiled.products import product, product_onto
 from clearhead.compiled.simd import (
     LANES,
     ROWS,
     VECTORS,
     WIDTH,
-    exp,
     get_byte,
     get_float,
     load,
@@ -102,9 +102,9 @@ def score(plan: Plan, head: Head, part: Part, keys_in_rows: bool, bent: bool, sp
         masked = plan.mask_kind != 0 or plan.padded != 0
         if masked:
             fetch_mask(plan, head, part, keys_in_rows, space.mask)
-        bend(plan, head.slope, distance, step, masked, (part.first, part.last), space)
+        apply_masks(plan, head.slope, distance, step, masked, (part.first, part.last), space)
     if part.last < last:
-        bar_rows(part.last, last, space.scores)
+        mask_rows(part.last, last, space.scores)
     if bent or part.last < last:
         find_largest(part.first, last, space)
 

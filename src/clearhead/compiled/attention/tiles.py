@@ -12,13 +12,13 @@ import numpy as np
 from numba import njit
 
 from clearhead.compiled.attention.layout import Head, Part, Plan, Results, Space
+from clearhead.compiled.elementary import exp, tanh
 from clearhead.compiled.simd import (
     LANES,
     ROWS,
     VECTORS,
     WIDTH,
     counting,
-    exp,
     fused,
     get_byte,
     get_float,
@@ -28,7 +28,6 @@ from clearhead.compiled.simd import (
     put_float,
     splat,
     store,
-    tanh,
     where_greater,
 )  # fmt: skip
 
@@ -115,14 +114,14 @@ def fetch_mask(plan: Plan, head: Head, part: Part, keys_in_rows: bool, out: int)
 
 @njit(nogil=True)
 def fill(out: int, count: int, number: float) -> None:
-    """Writes one number so many times, of whole vectors."""
+    """Writes one number ``count`` times, in whole vectors."""
     for at in range(0, count, LANES):
         store(out, at, splat(number))
 
 
 @njit(nogil=True)
-def bend(plan: Plan, slope: float, distance: int, step: int, masked: bool, rows: Any, space: Space) -> None:
-    """Caps the scores of a tile, slopes them, adds masks, bars what is ahead of the query or outside of the window.
+def apply_masks(plan: Plan, slope: float, distance: int, step: int, masked: bool, rows: Any, space: Space) -> None:
+    """Applies soft cap, ALiBi and masks to the scores of a tile, causal mask and window included.
 
     ``distance`` is how far the query is from the key in row 0, lane 0 (below 0: the key is ahead); it grows by ``step``
     (1 or -1) from row to row, and falls by it from lane to lane.
@@ -155,8 +154,8 @@ def bend(plan: Plan, slope: float, distance: int, step: int, masked: bool, rows:
 
 
 @njit(nogil=True)
-def bar_rows(first: int, last: int, scores: int) -> None:
-    """Bars whole rows."""
+def mask_rows(first: int, last: int, scores: int) -> None:
+    """Masks whole rows."""
     for at in range(first * WIDTH, last * WIDTH):
         put_float(scores, at, np.float32(MASKED))
 
@@ -224,7 +223,7 @@ def band_of(plan: Plan, distance: int) -> int:
 
 @njit(nogil=True)
 def band(plan: Plan, panel: int, distance: int, rows: Any, space: Space) -> None:
-    """Adds a tile's exponentials to the sums by distance; the arguments are those of `bend`, with step -1."""
+    """Adds a tile's exponentials to the sums by distance; the arguments are those of `apply_masks`, with step -1."""
     first, last = rows
     bands = plan.bands
     for b in range(bands):
@@ -269,7 +268,7 @@ def receive_rows(results: Results, part: Part, space: Space) -> None:
 
 @njit(nogil=True, forceinline=True)
 def keep_own(part: Part, distance: int, space: Space) -> None:
-    """Keeps each lane's score of the key at its own position, if it is in the tile; ``distance`` is as in `bend`."""
+    """Keeps each lane's score of the key at its own position, if it is in the tile; ``distance``: see `apply_masks`."""
     if distance >= part.last or distance + part.lanes <= part.first:
         return
     for lane in range(part.lanes):

@@ -22,8 +22,8 @@ def share_out(tasks: Sequence[Task], workers: Sequence[Callable[[Task], None]], 
     """Has each worker, in a thread of its own, take the next task until none is left. The costly should come first.
 
     The caller's thread only waits, so that it may be interrupted: then each worker ends the task that it is in, and
-    the interruption goes on when all are done. ``progress`` is told in the caller's thread how much of how much is
-    done; what it raises ends the work in the same way.
+    the interruption goes on when all are done. ``progress`` is called in the caller's thread, with the cost that is
+    done and the whole cost; what it raises ends the work in the same way.
     """
     waiting, done, whole = deque(tasks), [0] * len(workers), sum(task.cost for task in tasks)
 

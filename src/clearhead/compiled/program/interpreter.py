@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from clearhead.compiled import elementary
 from clearhead.compiled.program import calls, row_kernels
 from clearhead.compiled.program.blas import Sgemm
 from clearhead.compiled.program.calls import add, call, gemm, read
@@ -217,4 +218,4 @@ def interpreter() -> Any:
     lies; and the address of the function that lets other threads work, or 0. It is compiled when it is first called,
     and kept on disk from then on.
     """
-    return _run(digest(calls, row_kernels, large, tokens))
+    return _run(digest(elementary, calls, row_kernels, large, tokens))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from clearhead.compiled.elementary import exp, tanh
 from clearhead.compiled.simd import (
     LANES,
     counting,
-    exp,
     fused,
     get_float,
     largest_of,
@@ -24,7 +24,6 @@ from clearhead.compiled.simd import (
     splat,
     store,
     store_first,
-    tanh,
     total_of,
     where_greater,
 )  # fmt: skip
