@@ -26,6 +26,7 @@ CORE = (
     "untrusted",
     "extras",
     "expr",
+    "explanation",
     "ops",
     "line",
     "plan",

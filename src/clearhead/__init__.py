@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         WrongType,
     )
     from clearhead.exercises.generate import generate
+    from clearhead.explanation import Explanation, Intermediate, Note
     from clearhead.expr import Expr, Formula, Index, Ref, call, formula, indices, mean, total, where
     from clearhead.inspection import Inspection, Received, inspect
     from clearhead.inspection.survey import Survey
@@ -80,7 +81,7 @@ if TYPE_CHECKING:
         Transformer,
         Yarn,
     )
-    from clearhead.trace import Explanation, Intermediate, Note, Trace
+    from clearhead.trace import Trace
     from clearhead.working import Working
 
 __version__ = "0.1.0.dev0"
@@ -118,7 +119,8 @@ _HOMES = {
         "Attention Block Draft Dynamic Embedding Factors Head Linear Llama3Scaling LongRope Mlp Norm Patches Positions "
         "Rotary Transformer Yarn"
     ),
-    "clearhead.trace": "Explanation Intermediate Note Trace",
+    "clearhead.explanation": "Explanation Intermediate Note",
+    "clearhead.trace": "Trace",
     "clearhead.working": "Working",
 }
 """Where each public name is defined, several of a module in one text."""

@@ -6,18 +6,18 @@
 | head     | query heads                                                           |
 | group    | key/value heads, each shared by head / group query heads              |
 | query    | query positions (rows of the scores)                                  |
-| key      | key positions (columns of the scores)                         |
-| token    | tokens where the two are not told apart                               |
+| key      | key positions (columns of the scores)                                 |
+| token    | tokens, where queries and keys are the same                           |
 | past     | tokens kept in a cache                                                |
 | depth    | features of one head                                                  |
 | pair     | pairs of features that a rotary position turns                        |
 | model    | features of a token between layers                                    |
 | hidden   | features inside an MLP                                                |
-| vocabulary | rows of a table of embeddings, and what logits speak of             |
+| vocabulary | tokens that exist: rows of the embedding table, columns of logits    |
 | position | rows of a table of positions                                          |
 | type     | rows of a table of token types                                        |
 | pixel    | numbers of an image's patch                                           |
-| class    | what a classifier tells apart                                         |
+| class    | classes of a classifier                                               |
 
 Two words joined by ``*`` name one axis that runs over both, the first word slowest (``head*depth``).
 """
@@ -28,6 +28,9 @@ from collections.abc import Sequence
 
 Axes = tuple[str, ...]
 Shape = tuple[int, ...]
+
+Cell = tuple[int, ...]
+"""The index of a number along each axis."""
 
 WORDS: Axes = (
     "batch", "head", "group", "query", "key", "token", "past", "depth", "pair", "model", "hidden",

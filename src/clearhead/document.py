@@ -12,8 +12,8 @@ from typing import Any, Literal, Union
 import numpy as np
 from msgspec import Struct
 
+from clearhead.explanation import Explanation
 from clearhead.expr import Expr, Ref
-from clearhead.trace import Explanation
 
 
 class Prose(Struct, frozen=True):

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-from msgspec import Struct
 
 import clearhead.doors as doors
-from clearhead.axes import HEADS, TOKENS, Axes, Shape, head_axis, with_batch
+from clearhead.axes import HEADS, TOKENS, Axes, Cell, Shape, head_axis, with_batch
 from clearhead.errors import ShapeError, UnknownName
-from clearhead.expr import Expr, Number, Ref, Scope, evaluate, number, substitute, text, walk
+from clearhead.explanation import Explanation, Intermediate, Note
+from clearhead.expr import Number, Ref, Scope, evaluate, substitute, walk
 from clearhead.expr.nodes import replace_refs
 from clearhead.files import FilePath
 from clearhead.line import Given, Line, equation, find, head_position, split_head
@@ -20,85 +20,11 @@ from clearhead.ops import Array, namespace
 if TYPE_CHECKING:
     from clearhead.working import Working
 
-Cell = tuple[int, ...]
-
 MAX_TERMS = 6
 """Sums of more terms than this show only their largest."""
 
 MAX_NAMES = 24
 """An error lists no more of what was kept."""
-
-
-class Note(Struct, frozen=True):
-    """Something a reader should know of rows of a line: where, what, why, and what to do."""
-
-    line: str
-    rows: tuple[Cell, ...]
-    where: str
-    says: str
-    reason: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.line}, {self.where}: {self.says}, because {self.reason}. {self.remedy}"
-
-
-class Intermediate(Struct, frozen=True):
-    """A value that a formula names on the way, such as the mean inside a norm, with its numbers filled in."""
-
-    name: str
-    filled: Expr
-    value: float
-
-
-class Explanation(Struct, frozen=True):
-    """One cell, down to its arithmetic. ``print`` it, or take it apart.
-
-    ``target`` and ``stated`` are the two sides of the formula; ``filled`` is the right side with the numbers in it and
-    ``steps`` the values it names on the way; ``reads`` the operands' cells that went in, as (name, cell) from 0.
-    """
-
-    target: Ref
-    stated: tuple[Ref, Expr]
-    steps: tuple[Intermediate, ...]
-    filled: Expr
-    value: float
-    reads: tuple[tuple[str, Cell], ...]
-    first: int = 1
-    decimals: int | None = 3
-
-    @property
-    def name(self) -> str:
-        """The cell's own name, counted as the trace counts: ``head@2[1,1]``."""
-        return text(self.target, first=self.first)
-
-    @property
-    def formula(self) -> str:
-        """The textbook formula of the line."""
-        return f"{text(self.stated[0])} = {text(self.stated[1], first=self.first)}"
-
-    @property
-    def numbers(self) -> str:
-        """The right side with the numbers in it."""
-        return self._text(self.filled)
-
-    def _text(self, expr: Expr) -> str:
-        return text(expr, decimals=self.decimals, first=self.first)
-
-    def _equal(self, name: str, filled: Expr, value: float) -> str:
-        parts = [name, self._text(filled), number(value, self.decimals)]
-        return " = ".join(parts[:1] + parts[2:] if parts[1] == parts[2] else parts)
-
-    def __str__(self) -> str:
-        lines = [self._equal(step.name, step.filled, step.value) for step in self.steps]
-        return "\n".join([*lines, self._equal(self.name, self.filled, self.value)])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What a notebook shows: the formula, and the same with the numbers filled in."""
-        return doors.explanation_bundle(self)
 
 
 class Trace(Mapping[str, Array]):
@@ -252,7 +178,7 @@ class Trace(Mapping[str, Array]):
 
     @property
     def flags(self) -> Mapping[str, Array]:
-        """Which rows the notes speak of, for lines of which not all it takes to tell was kept."""
+        """The rows that notes are about, for lines whose numbers were not kept."""
         return self._flags
 
     def numpy(self, address: str) -> np.ndarray[Any, Any]:
@@ -298,13 +224,13 @@ class Trace(Mapping[str, Array]):
             address: a line, or one head of it (``"head@2"``).
             cell: the indices of the cell, counted from 0, one for each axis that the address leaves.
             decimals: how many to show; None for all digits. The value itself is never rounded.
-            max_terms: write out sums of up to so many terms; of longer ones show the largest.
+            max_terms: the most terms of a sum that are written out; of a longer one only its largest are shown.
 
         Raises:
             UnknownName: no such line or head.
             ShapeError: too few or too many indices, or one out of range.
 
-        What it takes and was not kept is worked out again, from what was.
+        What it reads and was not kept is computed again, from what was.
         """
         name = find(split_head(address)[0], self.working.names)
         line = self.working.line(name)

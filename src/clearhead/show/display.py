@@ -12,6 +12,7 @@ from math import prod
 
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Part
+from clearhead.explanation import Explanation
 from clearhead.line import equation
 from clearhead.show.forms import lower
 from clearhead.show.page import page
@@ -19,7 +20,7 @@ from clearhead.show.page.assemble import styles
 from clearhead.show.text.html import to_html
 from clearhead.show.trace_document import document_of, outline_of
 from clearhead.show.view import View
-from clearhead.trace import Explanation, Trace
+from clearhead.trace import Trace
 from clearhead.working import Working
 
 Bundle = dict[str, str]

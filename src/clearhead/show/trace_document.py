@@ -7,13 +7,13 @@ from math import prod
 
 import numpy as np
 
-from clearhead.axes import Axes
+from clearhead.axes import Axes, Cell
 from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.line import Given, Line, equation
 from clearhead.show.blank import about_of, blanks
 from clearhead.show.view import View, is_shares
-from clearhead.trace import Cell, Trace
+from clearhead.trace import Trace
 
 MAX_PANELS = 16
 """Of more heads than this the first are shown."""

@@ -6,12 +6,12 @@ from typing import Literal, TypedDict
 
 from msgspec import Struct
 
+from clearhead.axes import Cell
 from clearhead.claim import Claim
 from clearhead.deviations import Applied
 from clearhead.document import Document
 from clearhead.errors import UnknownName
 from clearhead.line import Given, Line, matches
-from clearhead.trace import Cell
 from clearhead.working import Working
 
 Framework = Literal["numpy", "torch"]

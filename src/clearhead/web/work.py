@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from clearhead.axes import head_axis
+from clearhead.axes import Cell, head_axis
 from clearhead.budgets import MAX_DEVIATIONS
 from clearhead.check import diagnose
 from clearhead.claim import UNCLAIMED, Claim, Written, leaves
@@ -23,7 +23,7 @@ from clearhead.show import View
 from clearhead.show.export import KINDS
 from clearhead.show.page import content_of
 from clearhead.show.text.html import to_html
-from clearhead.trace import Cell, Trace
+from clearhead.trace import Trace
 
 Index = Annotated[int, Meta(ge=0, lt=2**31)]
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.axes import head_axis
+from clearhead.axes import Cell, head_axis
 from clearhead.brief import Brief
 from clearhead.claim import Claim, differing
 from clearhead.errors import UnknownName, WrongType, require
+from clearhead.explanation import Explanation
 from clearhead.line import find, split_head
-from clearhead.trace import Cell, Explanation, Trace
+from clearhead.trace import Trace
 from clearhead.working import Working
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from clearhead.axes import Cell
 from clearhead.check.compare.comparison import Compared, Comparison
 from clearhead.document import Arithmetic, Document, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.expr import number
-from clearhead.trace import Cell
 
 DECIMALS = 3
 """How precisely numbers are shown, unless claims are more precise."""

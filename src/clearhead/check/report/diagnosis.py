@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec import to_builtins
 
+from clearhead.axes import Cell
 from clearhead.check.compare.comparison import Compared, compare
 from clearhead.check.report.comparison import precision_of, until_they_differ
 from clearhead.check.results import Finding, NearMiss, Outcome
@@ -16,7 +17,6 @@ from clearhead.deviations import Deviation, deviation, parse_deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.expr import number, text
 from clearhead.line import equation
-from clearhead.trace import Cell
 from clearhead.working import Working
 
 DECIMALS = 3

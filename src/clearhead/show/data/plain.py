@@ -10,11 +10,12 @@ import numpy as np
 from msgspec import json
 
 from clearhead.errors import JOINERS
+from clearhead.explanation import Explanation
 from clearhead.expr import text
 from clearhead.line import Line, equation
 from clearhead.show.trace_document import address_of, cell_of
 from clearhead.show.view import View
-from clearhead.trace import Explanation, Trace, to_numpy
+from clearhead.trace import Trace, to_numpy
 
 FORMAT = 1
 """The version of the form in which traces are kept as data."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clearhead.errors import visible
+from clearhead.explanation import Explanation
 from clearhead.expr import Expr, Local, Number, Ref, Terms
 from clearhead.expr.text import ADDED, ATOM, MULTIPLIED, RAISED, Piece, added_up
 from clearhead.show.formula.symbols import GREEK, symbol_of
 from clearhead.show.formula.walk import Setter
-from clearhead.trace import Explanation
 
 LOCALS = {"mean": r"\mu", "variance": r"\sigma^2"}
 CONSTANTS = {"pi": r"\pi"}

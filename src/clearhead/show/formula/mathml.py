@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape as _escape
 
 from clearhead.errors import visible
+from clearhead.explanation import Explanation
 from clearhead.expr import Expr, Local, Number, Ref, Size, Terms
 from clearhead.expr.text import ADDED, ATOM, MULTIPLIED, RAISED, Piece, unlet
 from clearhead.show.formula.symbols import GREEK, Symbol, symbol_of
 from clearhead.show.formula.walk import Setter
-from clearhead.trace import Explanation
 
 LOCALS = {"mean": "<mi>μ</mi>", "variance": "<msup><mi>σ</mi><mn>2</mn></msup>"}
 CONSTANTS = {"pi": "<mi>π</mi>"}

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Union
 
 from clearhead.errors import visible
+from clearhead.explanation import Explanation
 from clearhead.expr import Expr, Local, Number, Ref, Size, Terms
 from clearhead.expr.text import ADDED, ATOM, MULTIPLIED, RAISED, unlet
 from clearhead.show.formula.symbols import GREEK, symbol_of
 from clearhead.show.formula.walk import Setter
-from clearhead.trace import Explanation
 
 Node = Union[str, list["Node"]]
 Piece = tuple[Node, int]

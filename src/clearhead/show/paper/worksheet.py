@@ -8,15 +8,17 @@ from itertools import chain
 import numpy as np
 from msgspec.structs import replace
 
+from clearhead.axes import Cell
 from clearhead.claim import Claim, differing, leaves
 from clearhead.document import Arithmetic, Document, Heading, Matrix, Panels, Part, Prose, Remark
+from clearhead.explanation import Explanation
 from clearhead.expr import Ref
 from clearhead.line import Given
 from clearhead.ops import Array
 from clearhead.show.blank import blanks
 from clearhead.show.trace_document import MAX_PANELS, beginning, document_of, line_of, title_of
 from clearhead.show.view import View
-from clearhead.trace import Cell, Explanation, Trace
+from clearhead.trace import Trace
 
 LONGEST_NAME = 30
 """Longer names of tokens are cut short beside a matrix on paper, so a worksheet has them in full once."""

@@ -15,6 +15,7 @@ from itertools import product
 
 from msgspec import Struct
 
+from clearhead.axes import Cell
 from clearhead.errors import ShapeError
 from clearhead.expr import (
     Binary,
@@ -34,7 +35,6 @@ from clearhead.expr import (
 from clearhead.expr.nodes import children
 from clearhead.show.formula.patterns import Softmax, inlined, is_known, may_be_masked, rewritten, softmax_of
 from clearhead.show.sheet.places import MINUS_INFINITY, Area, Block
-from clearhead.trace import Cell
 
 LOWEST = -1e300
 """What stands for minus infinity."""

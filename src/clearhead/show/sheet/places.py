@@ -10,10 +10,10 @@ from itertools import groupby
 import numpy as np
 from msgspec import Struct
 
-from clearhead.axes import HEADS, Axes, Shape
+from clearhead.axes import HEADS, Axes, Cell, Shape
 from clearhead.errors import ShapeError
 from clearhead.line import Given
-from clearhead.trace import Cell, Trace
+from clearhead.trace import Trace
 
 MAX_CELLS = 50_000
 """The most numbers in a workbook: beyond, a spreadsheet is no way to look at them."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.axes import describe
+from clearhead.axes import Cell, describe
 from clearhead.errors import ShapeError
 from clearhead.expr import text
 from clearhead.extras import need
@@ -31,7 +31,7 @@ from clearhead.show.sheet.places import (
 )  # fmt: skip
 from clearhead.show.trace_document import announcements
 from clearhead.show.view import View, is_shares
-from clearhead.trace import Cell, Trace, to_numpy
+from clearhead.trace import Trace, to_numpy
 
 LONGEST_TEXT = 30_000
 WIDEST_LABEL = 28

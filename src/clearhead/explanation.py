@@ -1,0 +1,83 @@
+"""What a trace says about its numbers: the arithmetic of a cell, and notes on rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+import clearhead.doors as doors
+from clearhead.axes import Cell
+from clearhead.expr import Expr, Ref, number, text
+
+
+class Note(Struct, frozen=True):
+    """Something a reader should know of rows of a line: where, what, why, and what to do."""
+
+    line: str
+    rows: tuple[Cell, ...]
+    where: str
+    says: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.line}, {self.where}: {self.says}, because {self.reason}. {self.remedy}"
+
+
+class Intermediate(Struct, frozen=True):
+    """A value that a formula names on the way, such as the mean inside a norm, with its numbers filled in."""
+
+    name: str
+    filled: Expr
+    value: float
+
+
+class Explanation(Struct, frozen=True):
+    """One cell, down to its arithmetic. ``print`` it, or take it apart.
+
+    ``target`` and ``stated`` are the two sides of the formula; ``filled`` is the right side with the numbers in it and
+    ``steps`` the values it names on the way; ``reads`` the operands' cells that went in, as (name, cell) from 0.
+    """
+
+    target: Ref
+    stated: tuple[Ref, Expr]
+    steps: tuple[Intermediate, ...]
+    filled: Expr
+    value: float
+    reads: tuple[tuple[str, Cell], ...]
+    first: int = 1
+    decimals: int | None = 3
+
+    @property
+    def name(self) -> str:
+        """The cell's own name, counted as the trace counts: ``head@2[1,1]``."""
+        return text(self.target, first=self.first)
+
+    @property
+    def formula(self) -> str:
+        """The textbook formula of the line."""
+        return f"{text(self.stated[0])} = {text(self.stated[1], first=self.first)}"
+
+    @property
+    def numbers(self) -> str:
+        """The right side with the numbers in it."""
+        return self._text(self.filled)
+
+    def _text(self, expr: Expr) -> str:
+        return text(expr, decimals=self.decimals, first=self.first)
+
+    def _equal(self, name: str, filled: Expr, value: float) -> str:
+        parts = [name, self._text(filled), number(value, self.decimals)]
+        return " = ".join(parts[:1] + parts[2:] if parts[1] == parts[2] else parts)
+
+    def __str__(self) -> str:
+        lines = [self._equal(step.name, step.filled, step.value) for step in self.steps]
+        return "\n".join([*lines, self._equal(self.name, self.filled, self.value)])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows: the formula, and the same with the numbers filled in."""
+        return doors.explanation_bundle(self)
