@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 
 _AS_THEY_ARE = (
-    "abs", "all", "any", "broadcast_to", "concat", "cos", "exp", "finfo", "floor", "isnan", "log", "matmul", "maximum",
-    "repeat", "sign", "sin", "sqrt", "stack", "take_along_axis", "tanh", "vecdot", "where",
+    "abs", "all", "any", "broadcast_to", "concat", "cos", "einsum", "exp", "finfo", "floor", "isnan", "log", "matmul",
+    "maximum", "repeat", "sign", "sin", "sqrt", "stack", "take_along_axis", "tanh", "vecdot", "where",
 )  # fmt: skip
 
 numpy_namespace = SimpleNamespace(

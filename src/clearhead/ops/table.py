@@ -1,6 +1,7 @@
 """All operations by name: the textbook's, and those that only deviations use."""
 
 from clearhead.errors import UnknownName, suggest
+from clearhead.ops.gradients import gradient_named
 from clearhead.ops.operation import Operation
 from clearhead.ops.textbook import linear, losses, positions, rotary_scaling, scores, tables, tokens
 from clearhead.ops.variants import batch as variants_batch
@@ -86,12 +87,12 @@ OPERATIONS: dict[str, Operation] = TEXTBOOK | VARIANTS
 
 
 def operation_named(name: str) -> Operation:
-    """The operation of this name.
+    """The operation of this name, or the gradient of one.
 
     Raises:
         UnknownName: there is none; the message offers the closest.
     """
-    try:
-        return OPERATIONS[name]
-    except KeyError:
-        raise UnknownName(f"No operation is called {name!r}. {suggest(name, OPERATIONS)}") from None
+    found = OPERATIONS.get(name) or gradient_named(name, OPERATIONS)
+    if found is None:
+        raise UnknownName(f"No operation is called {name!r}. {suggest(name, OPERATIONS)}")
+    return found

@@ -294,5 +294,6 @@ def exponentials(xp: Namespace, s: Array) -> Array:
 @operation(lambda: formula("i j -> i j", lambda s: 1 / (1 + call("exp", -s[i, j]))), role="softmax")
 def sigmoid(xp: Namespace, s: Array) -> Array:
     """The logistic function of each score by itself."""
-    part = xp.exp(-xp.abs(s))
+    # Not of -abs(s): that has no derivative at 0, where the logistic function has one.
+    part = xp.exp(xp.where(s < 0, s, -s))
     return xp.where(s < 0, part, 1.0) / (1 + part)

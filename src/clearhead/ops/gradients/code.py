@@ -1,0 +1,62 @@
+"""Array code for derived gradients that are computed often, or that would take too much memory by their formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from clearhead.ops import large
+from clearhead.ops.numpy import numpy_namespace
+from clearhead.ops.operation import Array, Namespace, counting
+
+
+def _product(xp: Namespace, a: Array, b: Array) -> Array:
+    return large.product(a, b) if xp is numpy_namespace else xp.matmul(a, b)
+
+
+def _turned(xp: Namespace, x: Array) -> Array:
+    return xp.matrix_transpose(x)
+
+
+def _same(xp: Namespace, grad: Array) -> Array:
+    return grad
+
+
+def _of_rows(xp: Namespace, table: Array, token: Array, grad: Array) -> Array:
+    """The sum of the rows that each row of a table was looked up for."""
+    if xp is numpy_namespace and table.ndim == 2 and token.ndim == 1 and grad.ndim == 2:
+        whole = np.zeros_like(table, dtype=grad.dtype)
+        np.add.at(whole, token, grad)
+        return whole
+    row = counting(xp, table.shape[-2], table)[:, None]
+    return xp.matmul(xp.astype(row == token[..., None, :], grad.dtype), grad)
+
+
+def _of_projected(xp: Namespace, w: Array, grad: Array) -> Array:
+    return xp.sum(xp.matmul(grad, xp.matrix_transpose(w)), axis=-3)
+
+
+CODE: Mapping[tuple[str, str], Callable[..., Array]] = {
+    ("matmul", "a"): lambda xp, b, grad: _product(xp, grad, _turned(xp, b)),
+    ("matmul", "b"): lambda xp, a, grad: _product(xp, _turned(xp, a), grad),
+    ("matmul_transposed", "a"): lambda xp, b, grad: xp.matmul(grad, b),
+    ("matmul_transposed", "b"): lambda xp, a, grad: xp.matmul(_turned(xp, grad), a),
+    ("weighted_sum", "weights"): lambda xp, values, grad: xp.matmul(grad, _turned(xp, values)),
+    ("weighted_sum", "values"): lambda xp, weights, grad: xp.matmul(_turned(xp, weights), grad),
+    ("project", "x"): _of_projected,
+    ("project", "w"): lambda xp, x, grad: xp.matmul(_turned(xp, x)[..., None, :, :], grad),
+    ("add", "a"): _same,
+    ("add", "b"): _same,
+    ("bias", "x"): _same,
+    ("bias", "b"): lambda xp, grad: xp.sum(grad, axis=-2),
+    ("head_bias", "x"): _same,
+    ("head_bias", "b"): lambda xp, grad: xp.sum(grad, axis=-2),
+    ("gain", "x"): lambda xp, gain, grad: grad * gain[..., None, :],
+    ("gain", "gain"): lambda xp, x, grad: xp.sum(grad * x, axis=-2),
+    ("gain_and_bias", "x"): lambda xp, gain, grad: grad * gain[..., None, :],
+    ("gain_and_bias", "gain"): lambda xp, x, grad: xp.sum(grad * x, axis=-2),
+    ("gain_and_bias", "bias"): lambda xp, grad: xp.sum(grad, axis=-2),
+    ("look_up", "table"): _of_rows,
+}
+"""By operation and operand: code that takes the operands of the derived formula, in its order."""

@@ -1,0 +1,94 @@
+"""The gradient of an operation for one of its operands, an operation like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from clearhead.errors import UnknownName
+from clearhead.expr import Formula
+from clearhead.expr.adjoint import adjoint
+from clearhead.expr.derivative import UPSTREAM
+from clearhead.ops.by_formula import computed
+from clearhead.ops.gradients.code import CODE
+from clearhead.ops.gradients.stated import STATED
+from clearhead.ops.operation import Array, Namespace, Operation, Parameters
+
+RESULT = "out"
+"""The role of the forward result, in the formulas of gradients that read it."""
+
+
+class GradientOf(Operation):
+    """The gradient of an operation for an operand, derived from the operation's formula.
+
+    Its operands are those of the forward formula that the derivative takes, and ``grad``, the gradient of the result.
+
+    Attributes:
+        forward: the operation.
+        operand: the role of the operand.
+    """
+
+    def __init__(self, forward: Operation, operand: str) -> None:
+        def code(xp: Namespace, *operands: Array, **parameters: Any) -> Array:
+            own = CODE.get((forward.name, operand))
+            if own is not None:
+                return own(xp, *operands, **parameters)
+            formula = self.formula(tuple(sorted(parameters.items())))
+            return computed(xp, formula, operands, operands[formula.roles.index(UPSTREAM)])
+
+        code.__name__ = f"{forward.name}.{operand}.grad"
+        code.__doc__ = f"The gradient of {forward.name} for {operand}, derived from its formula."
+        super().__init__(code, lambda **parameters: self._derived(tuple(sorted(parameters.items()))))
+        self.forward = forward
+        self.operand = operand
+
+    def _derived(self, parameters: Parameters) -> Formula:
+        derived = adjoint(self.forward.formula(parameters), self.operand)
+        if derived is None:
+            raise UnknownName(f"{self.forward.name} does not change with the numbers of {self.operand}.")
+        return derived
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its parameters: those of the operation."""
+        return self.forward.parameters
+
+    @property
+    def types(self) -> Mapping[str, Any]:
+        """The type of each parameter."""
+        return self.forward.types
+
+    def __reduce__(self) -> Any:
+        return derived_gradient, (self.forward, self.operand)
+
+
+@cache  # one for each operand of each operation
+def derived_gradient(forward: Operation, operand: str) -> GradientOf:
+    """The derived gradient of an operation for an operand; the same object each time."""
+    return GradientOf(forward, operand)
+
+
+def gradient(forward: Operation, operand: str, parameters: Parameters = ()) -> Operation | None:
+    """The gradient of an operation for the operand of a role: stated, or else derived.
+
+    None where the result does not change with the operand's numbers: a mask of booleans, an operand that lends sizes.
+    """
+    stated = STATED.get((forward.name, operand))
+    if stated is not None:
+        return stated
+    if adjoint(forward.formula(parameters), operand) is None:
+        return None
+    return derived_gradient(forward, operand)
+
+
+def gradient_named(name: str, operations: Mapping[str, Operation]) -> Operation | None:
+    """The gradient of this name of one of these operations; None where there is none."""
+    for stated in STATED.values():
+        if stated.name == name:
+            return stated
+    forward, _, operand = name.removesuffix(".grad").rpartition(".")
+    if not name.endswith(".grad") or forward not in operations:
+        return None
+    code = operations[forward].code.__code__
+    return derived_gradient(operations[forward], operand) if operand in code.co_varnames[1 : code.co_argcount] else None
