@@ -68,8 +68,10 @@ if TYPE_CHECKING:
         Draft,
         Dynamic,
         Embedding,
+        Experts,
         Factors,
         Head,
+        Latent,
         Linear,
         Llama3Scaling,
         LongRope,
@@ -116,8 +118,8 @@ _HOMES = {
     "clearhead.show": "View ViewOptions render",
     "clearhead.show.data.reading": "read_trace",
     "clearhead.spec": (
-        "Attention Block Draft Dynamic Embedding Factors Head Linear Llama3Scaling LongRope Mlp Norm Patches Positions "
-        "Rotary Transformer Yarn"
+        "Attention Block Draft Dynamic Embedding Experts Factors Head Latent Linear Llama3Scaling LongRope Mlp Norm "
+        "Patches Positions Rotary Transformer Yarn"
     ),
     "clearhead.explanation": "Explanation Intermediate Note",
     "clearhead.trace": "Trace",
@@ -130,9 +132,9 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 __all__ = [
     "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Block", "CheckpointError", "Claim",
     "ClearheadError", "Compared", "Comparison", "Deviation", "Document", "Draft", "Dynamic", "Embedding", "Encoded",
-    "Explanation", "Expr", "Factors", "Family", "FileError", "Finding", "Formula", "Given", "Guess", "Head", "Index",
-    "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Law", "Line", "Linear",
-    "Llama3Scaling", "LongRope", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note",
+    "Experts", "Explanation", "Expr", "Factors", "Family", "FileError", "Finding", "Formula", "Given", "Guess", "Head",
+    "Index", "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Latent", "Law", "Line",
+    "Linear", "Llama3Scaling", "LongRope", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note",
     "Operation", "Parameter", "Part", "Patches", "Positions", "Precision", "Premise", "Probe", "Problem",
     "ProblemError", "Received", "Ref", "Remark", "Report", "Rotary", "Separation", "ShapeError", "Span",
     "SpecError", "Step", "Survey",

@@ -9,10 +9,12 @@
 | key      | key positions (columns of the scores)                                 |
 | token    | tokens, where queries and keys are the same                           |
 | past     | tokens kept in a cache                                                |
+| latent   | features of a narrow state that keys and values come from             |
 | depth    | features of one head                                                  |
 | pair     | pairs of features that a rotary position turns                        |
 | model    | features of a token between layers                                    |
 | hidden   | features inside an MLP                                                |
+| expert   | MLPs, of which each token goes to a few                               |
 | vocabulary | tokens that exist: rows of the embedding table, columns of logits    |
 | position | rows of a table of positions                                          |
 | type     | rows of a table of token types                                        |
@@ -33,15 +35,15 @@ Cell = tuple[int, ...]
 """The index of a number along each axis."""
 
 WORDS: Axes = (
-    "batch", "head", "group", "query", "key", "token", "past", "depth", "pair", "model", "hidden",
+    "batch", "head", "group", "query", "key", "token", "past", "latent", "depth", "pair", "model", "hidden", "expert",
     "vocabulary", "position", "type", "pixel", "class",
 )  # fmt: skip
 
 TOKENS: frozenset[str] = frozenset({"token", "query", "key"})
 """The axes whose entries are tokens, so that headings can name them."""
 
-HEADS: frozenset[str] = frozenset({"head", "group"})
-"""The axes that ``name@number`` selects from."""
+HEADS: frozenset[str] = frozenset({"head", "group", "expert"})
+"""The axes that ``name@number`` selects from, where they stand in front of others."""
 
 
 def axes(words: str) -> Axes:
@@ -66,6 +68,6 @@ def describe(words: Sequence[str], sizes: Sequence[int | None]) -> str:
 def head_axis(words: Axes) -> int | None:
     """The position, counted from the end (negative), of the axis that ``@`` selects from."""
     for position, word in enumerate(words):
-        if word in HEADS:
-            return position - len(words)
+        if word != "batch":
+            return position - len(words) if word in HEADS else None
     return None

@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from clearhead.axes import HEADS, Axes, describe, head_axis
+from clearhead.axes import Axes, describe, head_axis
 from clearhead.axes import axes as words
 from clearhead.errors import UnknownName, suggest
 from clearhead.expr import Expr, Formula, Index, Ref, text
@@ -100,10 +100,9 @@ def _more(count: int, of: str) -> list[str]:
 def _head_apart(ref: Ref, axes: Axes) -> Ref:
     """The reference with the index of its head, where it has one, moved behind ``@``."""
     named = axes[len(axes) - len(ref.indices) :]
-    heads = [index for index, word in zip(ref.indices, named, strict=False) if word in HEADS]
-    if len(named) != len(ref.indices) or len(heads) != 1:
+    if len(named) != len(ref.indices) or head_axis(named) is None:
         return ref
-    return Ref(ref.operand, tuple(i for i, word in zip(ref.indices, named, strict=True) if word not in HEADS), heads[0])
+    return Ref(ref.operand, ref.indices[1:], ref.indices[0])
 
 
 def find(name: str, names: Collection[str], *, what: str = "line") -> str:

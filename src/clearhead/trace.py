@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 import clearhead.doors as doors
-from clearhead.axes import HEADS, TOKENS, Axes, Cell, Shape, head_axis, with_batch
+from clearhead.axes import TOKENS, Axes, Cell, Shape, head_axis, with_batch
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.explanation import Explanation, Intermediate, Note
 from clearhead.expr import Number, Ref, Scope, evaluate, substitute, walk
@@ -117,7 +117,8 @@ class Trace(Mapping[str, Array]):
     def left_axes(self, address: str) -> Axes:
         """The axis words of what an address gives: of one head, without the axis of heads."""
         name, head = self.locate(address)
-        return tuple(word for word in self.axes(name) if head is None or word not in HEADS)
+        words, axis = self.axes(name), None if head is None else head_axis(self.axes(name))
+        return words if axis is None else (*words[:axis], *words[len(words) + axis + 1 :])
 
     def labels(self, address: str) -> tuple[tuple[str, ...], ...]:
         """What to write beside each axis: the tokens where it runs over them, numbers elsewhere."""

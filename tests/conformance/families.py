@@ -14,6 +14,17 @@ SIZES = {
 }  # fmt: skip
 GROUPED = {**SIZES, "num_key_value_heads": 2}
 WIDE_HEADS = {**SIZES, "num_key_value_heads": 3, "head_dim": 10}
+ROUTED = {**GROUPED, "intermediate_size": 20}
+"""Widths that are multiples of four, as Transformers' products of experts need."""
+MOE = {**ROUTED, "num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 12}
+GROUPS = {
+    **ROUTED, "n_routed_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 8, "n_group": 4,
+    "topk_group": 2, "first_k_dense_replace": 1,
+}  # fmt: skip
+LATENT = {
+    **GROUPS, "num_key_value_heads": 6, "kv_lora_rank": 12, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4,
+    "v_head_dim": 5,
+}  # fmt: skip
 LLAMA3 = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16, "rope_theta": 50.0,
@@ -255,6 +266,77 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "distilbert, masked": ("DistilBertForMaskedLM", "DistilBertConfig", {**DISTIL, "activation": "relu"}),
     "distilbert, classes": ("DistilBertForSequenceClassification", "DistilBertConfig", {**DISTIL, "num_labels": 5}),
     "distilbert, questions": ("DistilBertForQuestionAnswering", "DistilBertConfig", DISTIL),
+    "mixtral": ("MixtralForCausalLM", "MixtralConfig", {**ROUTED, "num_local_experts": 4}),
+    "mixtral, window, more": (
+        "MixtralModel", "MixtralConfig",
+        {**ROUTED, "num_local_experts": 5, "num_experts_per_tok": 3, "sliding_window": 4, "hidden_act": "gelu"},
+    ),
+    "qwen2_moe": ("Qwen2MoeForCausalLM", "Qwen2MoeConfig", {**MOE, "shared_expert_intermediate_size": 20}),
+    "qwen2_moe, dense layer": (
+        "Qwen2MoeForCausalLM", "Qwen2MoeConfig",
+        {**MOE, "shared_expert_intermediate_size": 12, "norm_topk_prob": True, "mlp_only_layers": [1],
+         "qkv_bias": False, "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 2},
+    ),
+    "qwen3_moe": ("Qwen3MoeForCausalLM", "Qwen3MoeConfig", {**MOE, "head_dim": 10}),
+    "qwen3_moe, every second": (
+        "Qwen3MoeForCausalLM", "Qwen3MoeConfig",
+        {**MOE, "decoder_sparse_step": 2, "norm_topk_prob": True, "attention_bias": True, "use_sliding_window": True,
+         "sliding_window": 4, "tie_word_embeddings": True},
+    ),
+    "olmoe": ("OlmoeForCausalLM", "OlmoeConfig", MOE),
+    "olmoe, clipped": (
+        "OlmoeForCausalLM", "OlmoeConfig", {**MOE, "clip_qkv": 0.4, "norm_topk_prob": True, "attention_bias": True},
+    ),
+    "gpt_oss": (
+        "GptOssForCausalLM", "GptOssConfig", {**ROUTED, "num_local_experts": 5, "head_dim": 8, "sliding_window": 4},
+    ),
+    "gpt_oss, bounded": (
+        "GptOssModel", "GptOssConfig",
+        {**ROUTED, "num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 12, "swiglu_limit": 0.5,
+         "attention_bias": False, "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+         "sliding_window": 3, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}},
+    ),
+    "glm4_moe": (
+        "Glm4MoeForCausalLM", "Glm4MoeConfig",
+        {**GROUPS, "use_qk_norm": True, "head_dim": 8, "attention_bias": True},
+    ),
+    "glm4_moe, dense, wide": (
+        "Glm4MoeModel", "Glm4MoeConfig",
+        {**GROUPS, "first_k_dense_replace": 2, "norm_topk_prob": False, "routed_scaling_factor": 1.7,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 60.0, "partial_rotary_factor": 1.0}},
+    ),
+    "ernie4_5_moe": (
+        "Ernie4_5_MoeForCausalLM", "Ernie4_5_MoeConfig",
+        {**ROUTED, "moe_num_experts": 5, "moe_intermediate_size": 8, "moe_k": 2},
+    ),
+    "ernie4_5_moe, every second": (
+        "Ernie4_5_MoeModel", "Ernie4_5_MoeConfig",
+        {**ROUTED, "moe_num_experts": 4, "moe_intermediate_size": 8, "moe_k": 3, "moe_num_shared_experts": 0,
+         "moe_layer_interval": 2},
+    ),
+    "minimax_m2": (
+        "MiniMaxM2ForCausalLM", "MiniMaxM2Config",
+        {**ROUTED, "num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 8,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 40.0, "partial_rotary_factor": 0.5}},
+    ),
+    "granitemoe": (
+        "GraniteMoeForCausalLM", "GraniteMoeConfig",
+        {**ROUTED, "num_local_experts": 5, "attention_multiplier": 0.3, "logits_scaling": 3.0,
+         "residual_multiplier": 0.4, "embedding_multiplier": 2.0},
+    ),
+    "deepseek_v3": ("DeepseekV3ForCausalLM", "DeepseekV3Config", {**LATENT, "topk_group": 2, "q_lora_rank": 10}),
+    "deepseek_v3, no latent of queries, yarn": (
+        "DeepseekV3Model", "DeepseekV3Config",
+        {**LATENT, "topk_group": 3, "q_lora_rank": None, "rope_interleave": False, "norm_topk_prob": False,
+         "rope_parameters": {**YARN, "factor": 8.0, "mscale": 0.7, "mscale_all_dim": 0.5}},
+    ),
+    "deepseek_v2": ("DeepseekV2ForCausalLM", "DeepseekV2Config", {**LATENT, "q_lora_rank": None, "n_group": None}),
+    "deepseek_v2, groups": (
+        "DeepseekV2ForCausalLM", "DeepseekV2Config",
+        {**LATENT, "q_lora_rank": 7, "topk_method": "group_limited_greedy", "topk_group": 2,
+         "routed_scaling_factor": 3.0, "tie_word_embeddings": True,
+         "rope_parameters": {**YARN, "mscale": 0.7, "mscale_all_dim": 0.7}},
+    ),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
     "vit, classes, no bias": (
         "ViTForImageClassification", "ViTConfig",
@@ -277,6 +359,9 @@ def made_of(model_class: str, config_class: str, options: dict[str, Any], seed: 
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * (0.1 if parameter.ndim > 1 else 0.3))
+        for name, buffer in model.named_buffers():
+            if name.endswith("correction_bias"):
+                buffer.add_(torch.randn_like(buffer) * 0.3)
     return model
 
 

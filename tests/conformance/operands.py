@@ -13,7 +13,7 @@ from clearhead.ops.table import TEXTBOOK
 Array = np.ndarray[Any, Any]
 Draw = Callable[[tuple[int, ...]], Array]
 
-SIZES = {"g": 2, "h": 4, "i": 3, "j": 5, "d": 8, "m": 7, "c": 2, "p": 6, "n": 1, "v": 9}
+SIZES = {"g": 2, "h": 4, "i": 3, "j": 5, "d": 8, "m": 7, "c": 2, "p": 6, "n": 1, "v": 9, "e": 6}
 """How many values each index of the formulas takes; no two of one formula are the same."""
 
 OWN_SIZES: Mapping[str, Mapping[str, int]] = {
@@ -64,6 +64,10 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "mean_of_counted": ({"ignored": 2},),
     "rows_of_real": ({"pad": 1}, {"pad": 4}),
     "clip": ({"limit": 0.4},),
+    "clip_above": ({"limit": 0.4},),
+    "shift": ({"by": 1.0},),
+    "among_largest": ({"count": 2},),
+    "best_of_groups": ({"groups": 3, "count": 1}, {"groups": 2, "count": 2}),
     "rms_norm_of_heads": ({"eps": 1e-5}, {"eps": 0.0}),
     "first_rows": ({"offset": 0}, {"offset": 2}),
     "next_rows": ({"offset": 0}, {"offset": 1}),

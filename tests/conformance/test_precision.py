@@ -67,9 +67,9 @@ FAMILIES: tuple[Family, ...] = (ordinary, large, spread, denormal, ties, equal, 
 
 EXACT = (
     "append_sink", "drop_sink",
-    "concat", "split", "repeat", "append", "mask_boolean", "mask_padding", "mask_causal", "mask_window", "relu",
-    "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "first_token", "instead",
-    "instead_of_head",
+    "concat", "split", "repeat", "append", "beside_shared", "mask_boolean", "mask_padding", "mask_causal",
+    "mask_window", "relu", "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "first_token", "instead",
+    "instead_of_head", "among_largest", "mask_groups",
 )  # fmt: skip
 ARITHMETIC = (
     "matmul", "matmul_transposed", "project", "weighted_sum", "add", "multiply", "bias", "head_bias", "scale",
@@ -77,11 +77,14 @@ ARITHMETIC = (
     "count", "count_on", "rotate_half", "rotate_interleaved", "round_decimals", "round_head", "divide_positions",
     "angles", "divide_by_ramp", "divide_frequencies", "divide_by_length",
     "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "squared_error", "sum_of_tokens", "mean_of_counted",
+    "shift", "clip_above", "best_of_groups", "shares", "project_chosen", "matmul_chosen", "sum_chosen", "dot",
+    "scale_rows",
 )  # fmt: skip
 FUNCTIONS = (
     "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "softmax_with_sink", "silu", "gelu", "gelu_tanh",
     "gelu_sigmoid", "sinusoidal", "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
     "cos", "sin", "tanh", "cross_entropy", "negative_log_likelihood",
+    "softmax_over_experts", "logistic",
 )  # fmt: skip
 MEANS = ("mean_of_tokens", "mean_of_cells")
 

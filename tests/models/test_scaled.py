@@ -114,10 +114,10 @@ def test_scales_define_the_weights(kind, quantise):
         ("fp8", {"weight_block_size": None}, "quantised, and .*does not scale a weight"),
         ("fp8", {"activation_scheme": "static"}, "quantization_config.activation_scheme = 'static'"),
         ("fp8", {"twist": 1}, "quantization_config.twist = 1"),
-        ("fp8", {"quant_method": "gptq"}, "quantised .*'gptq'"),
-        ("compressed-tensors, rows", {"format": "pack-quantized"}, "quantization_config.format"),
+        ("fp8", {"quant_method": "gptq"}, "activation_scheme = 'dynamic' is not known"),
+        ("compressed-tensors, rows", {"format": "pack-quantized"}, "pack-quantized ones of 4, not"),
         ("compressed-tensors, rows", {"config_groups": {"a": {"weights": {"num_bits": 4}}}}, "of 8 bits"),
-        ("bitsandbytes", {"load_in_4bit": True}, "load_in_4bit"),
+        ("bitsandbytes", {"load_in_4bit": True}, "load_in_8bit = True"),
     ],
 )
 def test_other_quantisation_is_refused(kind, stated, message, quantise):

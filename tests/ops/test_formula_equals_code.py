@@ -25,6 +25,8 @@ SPREAD = st.integers(-40, 40).map(lambda n: n / 4)
 SCORES = st.one_of(NUMBERS, st.just(-np.inf))
 ADDED_MASK = st.sampled_from([0.0, -np.inf, -2.5])
 BOOLEANS = st.booleans()
+CHOSEN = st.sampled_from([0.0, 0.0, 0.25, 1.0])
+"""Shares of experts, most of them none."""
 ROWS = st.integers(0, 3)
 """Numbers of rows, in tables of four rows and more."""
 WORKED_BY_HAND = st.one_of(NUMBERS, st.sampled_from([0.5, -0.5, 1.5, -2.5, 0.125, -0.375, 0.0]))
@@ -187,6 +189,7 @@ CASES = {
     "split": Case(parameters={"heads": FEW}, sizes=lambda known: known | {"c": known["c"] * known["heads"]}),
     "repeat": Case(parameters={"times": FEW}),
     "append": Case(),
+    "beside_shared": Case(),
     "scale": Case(parameters={"factor": st.sampled_from([0.0, -1.5, 0.125])}),
     "scale_by_depth": Case(),
     "softcap": Case(parameters={"cap": st.sampled_from([0.5, 30.0])}),
@@ -211,6 +214,23 @@ CASES = {
     "relu_squared": Case((st.one_of(NUMBERS, st.just(0.0)),)),
     "gelu_sigmoid": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -1000.0, 1000.0])),)),
     "clip": Case(parameters={"limit": st.sampled_from([0.5, 3.0])}),
+    "clip_above": Case(parameters={"limit": st.sampled_from([0.5, 3.0])}),
+    "shift": Case(parameters={"by": st.sampled_from([1.0, -0.5])}),
+    "softmax_over_experts": Case((SCORES,)),
+    "logistic": Case(),
+    "among_largest": Case((st.one_of(SCORES, ROWS.map(float)),), {"count": FEW}),
+    "best_of_groups": Case(
+        (st.one_of(NUMBERS, ROWS.map(float)),),
+        {"groups": FEW, "count": FEW},
+        sizes=lambda known: known | {"e": known["e"] * known["groups"]},
+    ),
+    "mask_groups": Case((NUMBERS, CHOSEN), sizes=lambda known: known | {"e": known["e"] * known["g"]}),
+    "shares": Case((SPREAD,)),
+    "project_chosen": Case((NUMBERS, NUMBERS, CHOSEN)),
+    "matmul_chosen": Case((NUMBERS, NUMBERS, CHOSEN)),
+    "sum_chosen": Case(),
+    "dot": Case(),
+    "scale_rows": Case(),
     "rms_norm_of_heads": Case((SPREAD,), EPS),
     "head_gain": Case(),
     "rows_of_real": Case(

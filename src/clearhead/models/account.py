@@ -110,9 +110,10 @@ def check_arrays(
         CheckpointError: an array is neither used nor known to be without effect.
     """
     spare = {name for given in family.arrays if layer_in(given)[1] == given for name in family.stored(given)}
+    known = [*ignore, *(each.replace("{layers}", str(layers)) for each in family.spare)]
     notes = []
     for name in checkpoint.tensors:
-        if name in used or _matches(name, ignore) or _matches(name, family.spare):
+        if name in used or _matches(name, known):
             continue
         if name in spare:
             notes.append(f"{name} is left aside: {checkpoint.architecture} does not use it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import count, takewhile
 from typing import Any, Union
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from clearhead.errors import CheckpointError, suggest
 from clearhead.models.key import Key, names_of
-from clearhead.models.tensors import Tensor, Tensors
+from clearhead.models.tensors import Tensor, Tensors, stacked
 
 Place = Union[str, Key]
 """Where an array stands: ``"name: layout words"`` in a checkpoint, or a list in its config."""
@@ -30,14 +31,16 @@ class Family(Struct, frozen=True):
             ``final_norm.*``, ``pooler`` and ``head.*`` are those of `clearhead.Transformer`. Three are sizes:
             ``layers``, ``width`` and ``depth`` (features of a head).
         arrays: for each given array of the working where it stands: ``"name: layout words"``, or several of these of
-            which the first that is there counts. ``{n}`` in both is the number of a layer. The words are those of
+            which the first that is there counts. ``{n}`` in both is the number of a layer, and
+            ``{e}`` in a stored name that of an expert: all experts' arrays are read as one. The words are those of
             `clearhead.models.layout`.
         prefixes: what names in a checkpoint may have in front.
         by_architecture: paths that hold for one of the architectures only: heads, mostly.
         arrays_by_architecture: rows of ``arrays`` that hold for one of the architectures in the place of the others.
         fixed: entries of a config that the table allows only these values.
         without_effect: entries of a config that change no number, each with the reason.
-        spare: arrays of a checkpoint that change no number, each with the reason; ``*`` stands for anything.
+        spare: arrays of a checkpoint that change no number, each with the reason; ``*`` stands for anything,
+            ``{layers}`` for the number of layers: what stands behind the last.
         transformers: whether Transformers reads these checkpoints, by the architecture's name.
     """
 
@@ -77,8 +80,8 @@ class Family(Struct, frozen=True):
             stored, _, words = place.partition(":")
             for prefix in self.prefixes:
                 full = prefix + stored.strip().replace("{n}", number)
-                if full in tensors:
-                    return tensors[full], tuple(words.split())
+                if tensor := _tensor(full, tensors):
+                    return tensor, tuple(words.split())
         return None
 
     def listed(self, name: str) -> Key | None:
@@ -105,6 +108,15 @@ class Family(Struct, frozen=True):
     def _places(self, general: str) -> tuple[Place, ...]:
         places = self.arrays.get(general, ())
         return places if isinstance(places, tuple) else (places,)
+
+
+def _tensor(name: str, tensors: Tensors) -> Tensor | None:
+    """The array of this name, or those of all experts as one; None if there is none."""
+    if "{e}" not in name:
+        return tensors.get(name)
+    found = takewhile(bool, (tensors.get(name.replace("{e}", str(number))) for number in count()))
+    parts = [each for each in found if each is not None]
+    return stacked(parts) if parts else None
 
 
 def layer_in(name: str) -> tuple[str, str]:

@@ -117,6 +117,28 @@ def choice(of: Any, cases: Mapping[Any, Any]) -> Choice:
     return Choice(of, cases)
 
 
+class Sum(Struct, frozen=True):
+    """The sum of what several keys read."""
+
+    keys: tuple[Key, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all entries that are read."""
+        return tuple(name for each in self.keys for name in each.names)
+
+    def read(self, at: At) -> Any:
+        """The sum.
+
+        Raises:
+            CheckpointError: one of them is no number.
+        """
+        found = [each.read(at) for each in self.keys]
+        if not all(isinstance(each, int) for each in found):
+            raise CheckpointError(f"the config has {' and '.join(self.names)} = {shown(found)}; expects numbers.")
+        return sum(found)
+
+
 class Layers(Struct, frozen=True):
     """What a config lists for each layer; where it lists nothing, what a rule says.
 

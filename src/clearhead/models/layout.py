@@ -4,10 +4,14 @@ Our weights multiply from the right: (in, out), per head (head, in, depth). Word
 
 | word | the array as stored, and what becomes of it |
 |---|---|
-| linear | (out, in), as torch.nn.Linear keeps it: transposed |
+| linear | (out, in), as torch.nn.Linear keeps it: transposed; of experts each for itself |
 | query, key, value | the columns (or, of a bias, the entries) of one of the three, which stand side by side in blocks |
 | query-of-group, key-of-group, value-of-group | the same where each key/value head stands behind its query heads |
 | first-half, second-half | the first or the second half of the columns (Phi-3's gate and up) |
+| turned, but-turned | the last columns, which latent attention turns; all others |
+| turned-first | the columns that latent attention turns moved to the front |
+| own-key, own-value | the columns of one of the two, which stand side by side in each head: to (head, in, depth) |
+| even, odd | every second column, from the first or the second on (gpt-oss's gate and up) |
 | interleaved-rows | (out, in) with rows ordered for interleaved rotary positions (GGUF's llama): put back in halves |
 | heads, groups | (in, heads * depth) to (head, in, depth); (heads * depth) to (head, depth) |
 | plus-one | a gain from which 1 was taken off (Gemma) |
@@ -78,6 +82,17 @@ def _halves_again(stored: Floats, model: Sizes) -> Floats:
     return pairs.swapaxes(1, 2).reshape(stored.shape)
 
 
+def _own(*, key: bool) -> Turn:
+    """The columns of keys or of values in a matrix that has the two of each head side by side (DeepSeek)."""
+
+    def cut(stored: Floats, model: Sizes) -> Floats:
+        depth = model.depth - model.turned
+        apart = stored.reshape(*stored.shape[:-1], model.heads, depth + model.value_depth)
+        return np.moveaxis(apart[..., :depth] if key else apart[..., depth:], -2, 0)
+
+    return cut
+
+
 def _flat(rank: int) -> Turn:
     def flat(stored: Floats, _model: Sizes) -> Floats:
         return stored.reshape(stored.shape[len(stored.shape) - rank :])
@@ -86,7 +101,7 @@ def _flat(rank: int) -> Turn:
 
 
 WORDS: dict[str, Turn] = {
-    "linear": lambda stored, _: stored.T,
+    "linear": lambda stored, _: stored.swapaxes(-1, -2),
     "query": _part(0),
     "key": _part(1),
     "value": _part(2),
@@ -95,6 +110,15 @@ WORDS: dict[str, Turn] = {
     "value-of-group": _part_of_group("value"),
     "first-half": _half(0),
     "second-half": _half(1),
+    "turned-first": lambda stored, model: np.concatenate(
+        [stored[..., -model.turned :], stored[..., : -model.turned]], axis=-1
+    ),
+    "turned": lambda stored, model: stored[..., -model.turned :],
+    "but-turned": lambda stored, model: stored[..., : -model.turned],
+    "own-key": _own(key=True),
+    "own-value": _own(key=False),
+    "even": lambda stored, _: stored[..., 0::2],
+    "odd": lambda stored, _: stored[..., 1::2],
     "interleaved-rows": _halves_again,
     "heads": _split(lambda model: model.heads),
     "groups": _split(lambda model: model.groups),

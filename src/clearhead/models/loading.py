@@ -66,7 +66,7 @@ def account_for(
     reading = read_spec(own, checkpoint)
     working = reading.spec.working()
     places = locate(own, checkpoint, reading, working)
-    used = {place.tensor.name for place in places.values() if place.tensor is not None}
+    used = {name for place in places.values() if place.tensor is not None for name in place.tensor.names}
     notes += check_arrays(family, checkpoint, used, reading.sizes.layers, ignore)
     return Reading(reading.spec, reading.sizes, (*notes, *reading.notes)), places
 
@@ -102,4 +102,4 @@ def _rows(family: Family) -> list[str]:
 def _found(checkpoint: Checkpoint, family: Family) -> set[str]:
     """The arrays that a table finds, of the first layer and of those around all."""
     found = (family.find(name, checkpoint.tensors) for name in _rows(family))
-    return {each[0].name for each in found if each is not None}
+    return {name for each in found if each is not None for name in each[0].names}

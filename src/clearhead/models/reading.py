@@ -19,17 +19,22 @@ MAX_LAYERS = 1024
 MAX_WIDTH = 1 << 20
 MAX_HEADS = 1 << 12
 
-SIZES = ("layers", "width", "depth")
+SIZES = ("layers", "width", "depth", "turned", "value_depth")
 
 
 class Sizes(Struct, frozen=True):
-    """How large a model is: layers, features of a token, query heads, key/value heads, features of a head."""
+    """How large a model is: layers, features of a token, query heads, key/value heads, features of a head.
+
+    ``turned`` of a head's features are shared and turned by latent attention; its values have ``value_depth``.
+    """
 
     layers: int
     width: int
     heads: int
     groups: int
     depth: int
+    turned: int = 0
+    value_depth: int = 0
 
     def __post_init__(self) -> None:
         bounds = {"layers": MAX_LAYERS, "width": MAX_WIDTH, "heads": MAX_HEADS, "depth": MAX_WIDTH}
@@ -128,7 +133,8 @@ def _sizes(paths: Mapping[str, Any], config: Mapping[str, Any]) -> Sizes:
     groups = read(paths.get("attention.kv_heads"), at)
     stated["groups"] = stated["heads"] if groups is None else groups
     for name, value in stated.items():
-        if (name, value) != ("depth", None) and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        optional = value is None and name in ("depth", "turned", "value_depth")
+        if not optional and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             entries = " or ".join(names_of(paths.get(name, paths.get(f"attention.{name}"))))
             raise CheckpointError(
                 f"the config gives {name} = {str(value)[:40]} ({entries}); expects a whole number from 1."
@@ -142,7 +148,7 @@ def _sizes(paths: Mapping[str, Any], config: Mapping[str, Any]) -> Sizes:
             f"the config gives width = {stated['width']}, which {stated['heads']} heads do not divide."
         )
     stated["depth"] = stated["depth"] or stated["width"] // stated["heads"]
-    return Sizes(**stated)
+    return Sizes(**{name: value for name, value in stated.items() if value is not None})
 
 
 def _with_what_is_there(found: Reading, family: Family, checkpoint: Checkpoint) -> Reading:

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from clearhead.errors import CheckpointError
-from clearhead.models.key import ABSENT, At, shown, within
+from clearhead.models.key import ABSENT, At, Key, shown, within
 from clearhead.spec.rotary import Dynamic, Factors, Layout, Linear, Llama3Scaling, LongRope, Rotary, Scaling, Yarn
 
 OBJECTS = "rope_scaling", "rope_parameters"
@@ -37,6 +37,8 @@ class Rope(Struct, frozen=True):
         words: other names of kinds of scaling.
         context: the tokens of a text where the config does not say.
         original: the tokens of training where the config does not say; None for ``context``.
+        width: the entry that says how many features of a head are turned (DeepSeek); None for a share of all.
+        absent: what holds where the config has no object (gpt-oss).
     """
 
     layout: Layout = "half"
@@ -49,12 +51,15 @@ class Rope(Struct, frozen=True):
     words: Mapping[str, str] = {}
     context: int = 2048
     original: int | None = None
+    absent: Mapping[str, Any] = {}
+    width: Key | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """All entries of a config that are read."""
         contexts = "max_position_embeddings", "original_max_position_embeddings"
-        return (*OBJECTS, *self.theta_names, *self.share_names, *contexts)
+        width = () if self.width is None else self.width.names
+        return (*OBJECTS, *self.theta_names, *self.share_names, *contexts, *width)
 
     def read(self, at: At) -> Rotary:
         """The rotary positions of a layer.
@@ -80,6 +85,7 @@ class Rope(Struct, frozen=True):
         """The object that holds for this kind of layer."""
         older, newer = (_object(config, name) for name in OBJECTS)
         if not self.kind:
+            newer = self.absent if config.get(OBJECTS[1]) is None else newer
             return _known(OBJECTS[0] if older else OBJECTS[1], older or newer)
         _known(OBJECTS[1], newer, {"full_attention", "sliding_attention"})
         own = _known(f"{OBJECTS[1]}.{self.kind}", _object(newer, self.kind)) or {"rope_type": "default"}
@@ -87,6 +93,8 @@ class Rope(Struct, frozen=True):
 
     def _turned(self, at: At, said: Mapping[str, Any], kind: Any) -> int:
         """How many features of a head are turned."""
+        if self.width is not None:
+            return int(self.width.read(at))
         beside = _first(at.config, self.share_names, self.share)
         share = said.get("partial_rotary_factor", beside)
         if self.share is None and kind == "default":

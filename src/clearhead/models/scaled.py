@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from clearhead.errors import CheckpointError
 from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.key import shown
-from clearhead.models.tensors import Floats, Tensor
+from clearhead.models.packed import PACKINGS, Packing, check_entries, unpacked
+from clearhead.models.tensors import Floats, Tensor, Tensors
 
 EIGHT = ("F8_E4M3", "F8_E5M2", "I8")
 """The types of numbers that are read with scales."""
@@ -104,7 +105,12 @@ def with_scales(checkpoint: Checkpoint, ignore: Collection[str] = ()) -> tuple[C
     stated = checkpoint.config.get("quantization_config")
     method = stated.get("quant_method") if isinstance(stated, Mapping) else None
     scheme = SCHEMES.get(method) if isinstance(method, str) else None
-    if scheme is None or not isinstance(stated, Mapping) or "quantization_config" in ignore:
+    if not isinstance(stated, Mapping) or "quantization_config" in ignore:
+        return checkpoint, ()
+    if packing := _packing(stated):
+        check_entries(stated, {**packing.entries, **_entries(scheme, stated)})
+        return _read(checkpoint, unpacked(checkpoint.tensors, packing, stated), method)
+    if scheme is None:
         return checkpoint, ()
     _check_stated(stated, scheme)
     tensors = dict(checkpoint.tensors)
@@ -118,6 +124,29 @@ def with_scales(checkpoint: Checkpoint, ignore: Collection[str] = ()) -> tuple[C
         tensors[weight.name] = _scaled(weight, tensors.pop(name), stated.get("weight_block_size"), scheme)
         for idle in scheme.idle:
             _check_idle(tensors.pop(f"{stem}{idle}", None))
+    return _read(checkpoint, tensors, method)
+
+
+def _packing(stated: Mapping[str, Any]) -> Packing | None:
+    """How weights of 4 bits are packed; None for those of 8 bits, and kinds that are not known."""
+    method = stated.get("quant_method")
+    if method == "compressed-tensors" and stated.get("format") != "pack-quantized":
+        return None
+    if method == "bitsandbytes" and stated.get("load_in_4bit") is not True:
+        return None
+    return PACKINGS.get(method) if isinstance(method, str) else None
+
+
+def _entries(scheme: Scheme | None, stated: Mapping[str, Any]) -> Mapping[str, tuple[Any, ...] | None]:
+    """What a config may say where 4 bits share a method with 8."""
+    if scheme is None:
+        return {}
+    _check_groups(stated, bits=4)
+    own = {"format": ("pack-quantized",), "load_in_4bit": (True,), "load_in_8bit": (False, None)}
+    return {**scheme.entries, **{name: value for name, value in own.items() if name in scheme.entries}}
+
+
+def _read(checkpoint: Checkpoint, tensors: Tensors, method: Any) -> tuple[Checkpoint, tuple[str, ...]]:
     config = {name: value for name, value in checkpoint.config.items() if name != "quantization_config"}
     note = f"Weights are quantised ({method}) and read with their scales, as float32; activations are not quantised."
     return replace(checkpoint, config=config, tensors=tensors), (note,)
@@ -146,19 +175,20 @@ def _scaled(weight: Tensor, scales: Tensor, block: Any, scheme: Scheme) -> Scale
 
 
 def _check_stated(stated: Mapping[str, Any], scheme: Scheme) -> None:
-    for name, value in stated.items():
-        allowed = scheme.entries.get(name, ())
-        if name != "quant_method" and allowed is not None and value not in allowed:
-            raise CheckpointError(
-                f"the checkpoint is quantised, and quantization_config.{name[:60]} = {shown(value)} is not known."
-            )
+    check_entries(stated, scheme.entries)
+    _check_groups(stated, bits=8)
+
+
+def _check_groups(stated: Mapping[str, Any], *, bits: int) -> None:
+    """Whether all weights have so many bits, those of 8 without zero points."""
     groups = stated.get("config_groups")
     for group in groups.values() if isinstance(groups, Mapping) else ():
         weights = group.get("weights") if isinstance(group, Mapping) else None
-        if not isinstance(weights, Mapping) or weights.get("num_bits") != 8 or weights.get("symmetric") is not True:
+        said = weights if isinstance(weights, Mapping) else {}
+        if said.get("num_bits") != bits or (bits == 8 and said.get("symmetric") is not True):
             raise CheckpointError(
-                f"the checkpoint is quantised, and of config_groups only symmetric weights of 8 bits are read, not "
-                f"{shown(weights)}."
+                f"the checkpoint is quantised, and of config_groups only symmetric weights of 8 bits are read, or "
+                f"pack-quantized ones of 4, not {shown(weights)}."
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,37 @@ class Tensor(Struct, frozen=True):
     shape: Shape
     stored: Bytes
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the arrays of the file that it is made of."""
+        return (self.name,)
+
     def array(self) -> Floats:
         """The numbers: float32 as they stand in the file where it has these, else widened into new memory."""
         return self.kind.widen(self.stored).reshape(self.shape)
+
+
+class Stacked(Tensor, frozen=True, eq=False):
+    """Arrays of one shape, each an array of the file: those of all experts, the first axis their number."""
+
+    parts: tuple[Tensor, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the arrays that it is made of."""
+        return tuple(each.name for each in self.parts)
+
+    def array(self) -> Floats:
+        """The numbers of all, widened into new memory."""
+        return np.stack([each.array() for each in self.parts])
+
+
+def stacked(parts: Sequence[Tensor]) -> Stacked | None:
+    """Arrays as one; None if they differ in shape."""
+    first = parts[0]
+    if any(each.shape != first.shape for each in parts):
+        return None
+    return Stacked(first.name, first.kind, (len(parts), *first.shape), first.stored, tuple(parts))
 
 
 Tensors = Mapping[str, Tensor]

@@ -15,9 +15,10 @@ from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.family import Family
 from clearhead.models.key import At, shown
 from clearhead.models.layout import turned
+from clearhead.models.packed import Packed
 from clearhead.models.reading import Reading, Sizes
 from clearhead.models.scaled import Scaled
-from clearhead.models.tensors import Floats, Tensor
+from clearhead.models.tensors import Floats, Stacked, Tensor
 from clearhead.working import Working
 
 INPUTS = ("token", "type", "patch", "padding")
@@ -71,7 +72,7 @@ def _place(family: Family, checkpoint: Checkpoint, reading: Reading, given: Give
         numbers = _numbers(entry.names[-1], entry.read(At(checkpoint.config)))
         return Place(given, _checked(given, numbers.shape, reading), numbers=numbers)
     tensor, words = found
-    if tensor.kind.name.startswith(("I", "U", "BOOL")) and not isinstance(tensor, Scaled):
+    if tensor.kind.name.startswith(("I", "U", "BOOL")) and not _is_defined(tensor):
         raise CheckpointError(
             f"the checkpoint is quantised: {tensor.name} holds {tensor.kind.name} numbers, which are no weights "
             f"without their scales. Save the checkpoint dequantised, and read that."
@@ -80,6 +81,11 @@ def _place(family: Family, checkpoint: Checkpoint, reading: Reading, given: Give
     phantom = np.broadcast_to(np.float32(0), tensor.shape)
     shape = turned(tensor.name, phantom, words, reading.sizes).shape
     return Place(given, _checked(given, shape, reading), tensor, words)
+
+
+def _is_defined(tensor: Tensor) -> bool:
+    parts = tensor.parts if isinstance(tensor, Stacked) else (tensor,)
+    return all(isinstance(each, (Scaled, Packed)) for each in parts)
 
 
 def _numbers(name: str, listed: object) -> Floats:
@@ -106,6 +112,10 @@ def _sizes(name: str, reading: Reading) -> Mapping[str, int]:
     s = reading.sizes
     known = {"model": s.width, "depth": s.depth, "head": s.heads, "group": s.groups, "head*depth": s.heads * s.depth}
     if name.startswith("layers."):
-        rotary = reading.spec.layers[int(name.split(".")[1])].attention.rotary
+        attention = reading.spec.layers[int(name.split(".")[1])].attention
+        if attention.latent is not None:
+            del known["depth"]
+            known["head*depth"] = s.heads * s.value_depth
+        rotary = attention.rotary
         known["pair"] = 0 if rotary is None else math.floor((rotary.width or s.depth) / 2)
     return known

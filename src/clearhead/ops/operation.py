@@ -23,14 +23,15 @@ Parameters = tuple[tuple[str, Any], ...]
 
 
 Role = Literal[
-    "activation", "bias", "cap", "concat", "distance", "gain", "gate", "join", "loss", "mask", "norm", "position",
-    "product", "repeat", "rotation", "rounding", "scale", "softmax", "split", "sum", "table", "weighted-sum",
+    "activation", "bias", "cap", "concat", "distance", "experts", "gain", "gate", "join", "loss", "mask", "norm",
+    "position", "product", "repeat", "rotation", "rounding", "scale", "softmax", "split", "sum", "table",
+    "weighted-sum",
 ]  # fmt: skip
 """What an operation is for in a transformer, whatever way it does it. Deviations, probes and media read roles.
 
 ``product``: of tokens with weights, or of queries with keys. ``weighted-sum``: of values. ``distance``: a bias of
-scores by distance. ``gate``: the product of two branches, cell by cell. ``join``: with what a cache holds. ``table``:
-rows that are looked up.
+scores by distance. ``experts``: the choice of experts, and what those chosen give. ``gate``: the product of two
+branches, cell by cell. ``join``: with what a cache holds. ``table``: rows that are looked up.
 """
 
 

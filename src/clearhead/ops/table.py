@@ -3,7 +3,7 @@
 from clearhead.errors import UnknownName, suggest
 from clearhead.ops.gradients import gradient_named
 from clearhead.ops.operation import Operation
-from clearhead.ops.textbook import linear, losses, positions, rotary_scaling, scores, tables, tokens
+from clearhead.ops.textbook import experts, linear, losses, positions, rotary_scaling, scores, tables, tokens
 from clearhead.ops.variants import batch as variants_batch
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import maps as variants_maps
@@ -17,12 +17,16 @@ TEXTBOOK: dict[str, Operation] = {
     for operation in (
         linear.matmul, linear.matmul_transposed, linear.project, linear.add, linear.multiply, linear.bias,
         linear.head_bias, linear.weighted_sum, linear.concat, linear.split, linear.repeat, linear.append,
+        linear.beside_shared,
         scores.scale, scores.scale_by_depth, scores.softcap, scores.mask_boolean, scores.mask_additive,
         scores.mask_padding, scores.mask_causal, scores.mask_window, scores.alibi_slopes, scores.alibi,
         scores.softmax, scores.softmax_with_sink, scores.softmax_over_queries, scores.append_sink, scores.drop_sink,
         tokens.layer_norm, tokens.rms_norm, tokens.norm_over_matrix, tokens.gain, tokens.gain_and_bias,
         tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh, tokens.tanh, tokens.relu_squared, tokens.gelu_sigmoid,
-        tokens.clip, tokens.rms_norm_of_heads, tokens.head_gain,
+        tokens.clip, tokens.clip_above, tokens.shift, tokens.rms_norm_of_heads, tokens.head_gain,
+        experts.softmax_over_experts, experts.logistic, experts.among_largest, experts.best_of_groups,
+        experts.mask_groups, experts.shares, experts.project_chosen, experts.matmul_chosen, experts.sum_chosen,
+        experts.dot, experts.scale_rows,
         positions.sinusoidal, positions.count, positions.count_on, positions.divide_positions,
         positions.rotary_angles, positions.rotary_frequencies, positions.angles,
         positions.cos, positions.sin, positions.rotate_half, positions.rotate_interleaved,

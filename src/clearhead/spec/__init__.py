@@ -3,6 +3,8 @@
 from clearhead.spec.attention import Attention
 from clearhead.spec.block import Block, Positions
 from clearhead.spec.draft import Draft
+from clearhead.spec.experts import Experts
+from clearhead.spec.latent import Latent
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.spec.rotary import Dynamic, Factors, Linear, Llama3Scaling, LongRope, Rotary, Yarn
@@ -14,8 +16,10 @@ __all__ = [
     "Draft",
     "Dynamic",
     "Embedding",
+    "Experts",
     "Factors",
     "Head",
+    "Latent",
     "Linear",
     "Llama3Scaling",
     "LongRope",

@@ -12,6 +12,7 @@ from clearhead.ops import Operation
 from clearhead.ops.textbook import linear, scores, tokens
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
+from clearhead.spec.latent import Latent
 from clearhead.spec.norm import Norm
 from clearhead.spec.rotary import Rotary
 from clearhead.working import Working
@@ -50,7 +51,9 @@ class Attention(Spec, frozen=True):
         qk_norm_over: what that norm is over: ``"depth"`` of each head, with one gain for all heads (Qwen 3);
             ``"depth-own"`` with a gain (head, depth) of each head's own (Cohere); ``"heads"``: all heads together, with
             a gain (head, depth) (OLMo 2).
-        clip: queries, keys and values beyond -clip .. clip are set to these (OLMo); None for not.
+        latent: keys and values, and perhaps queries, come from narrow latents (DeepSeek-V2).
+        clip: queries, keys and values beyond -clip .. clip are set to these (OLMo), queries and keys behind their norm
+            where there is one (OLMoE); None for not.
     """
 
     heads: int
@@ -70,6 +73,7 @@ class Attention(Spec, frozen=True):
     cache: bool = False
     memory: bool = False
     qk_norm_over: NormedOver = "depth"
+    latent: Latent | None = None
     clip: float | None = None
 
     def __post_init__(self) -> None:
@@ -89,6 +93,10 @@ class Attention(Spec, frozen=True):
         force_setattr(self, "bias", self.biased)
         if "output" in self.biased and not self.output:
             raise SpecError("bias names output, but output is false. Drop one of the two.")
+        if self.latent and (self.memory or self.qk_norm or self.clip or self.groups != self.heads):
+            raise SpecError("latent goes without memory, qk_norm, clip and kv_heads: latents stand in their place.")
+        if self.latent and set(self.biased) - {"output"}:
+            raise SpecError("latent goes without biases of query, key and value. Drop them.")
         if self.memory and (self.rotary or self.cache):
             raise SpecError("memory goes without rotary and cache: its tokens stand in no order with the input's.")
 
@@ -115,13 +123,13 @@ class Attention(Spec, frozen=True):
 
         ``padding`` is the full name of an array that says which keys are real, where several attentions share one.
         """
-        memory = draft.give("memory", "key model") if self.memory else source
-        query = self._project(draft, "query", source, "head token depth")
-        key = self._project(draft, "key", memory, self._keys("token"))
-        value = self._project(draft, "value", memory, self._keys("token"))
+        query, key, value = self._three(draft, source)
         if self.qk_norm:
             query = self._normed(draft, self.qk_norm, query, "query.norm", "head token depth")
             key = self._normed(draft, self.qk_norm, key, "key.norm", self._keys("token"))
+            if self.clip is not None:
+                query = draft.write("query.clipped", tokens.clip, query, "head token depth", limit=self.clip)
+                key = draft.write("key.clipped", tokens.clip, key, self._keys("token"), limit=self.clip)
         past = self._past(draft) if self.cache else []
         if self.rotary:
             query, key = self.rotary.write(draft, query, key, self._keys("token"), past[0] if past else None)
@@ -133,6 +141,15 @@ class Attention(Spec, frozen=True):
             key = draft.write("key.repeated", linear.repeat, key, "head key depth", times=times)
             value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
         return self._attend(draft, query, key, value, padding)
+
+    def _three(self, draft: Draft, source: str) -> tuple[str, str, str]:
+        """Writes queries, keys and values; returns their names."""
+        if self.latent is not None:
+            return self.latent.write(draft, source, self._sizes())
+        memory = draft.give("memory", "key model") if self.memory else source
+        query = self._project(draft, "query", source, "head token depth")
+        key = self._project(draft, "key", memory, self._keys("token"))
+        return query, key, self._project(draft, "value", memory, self._keys("token"))
 
     def _normed(self, draft: Draft, norm: Norm, source: str, name: str, axes: str) -> str:
         if self.qk_norm_over == "depth":
@@ -156,7 +173,7 @@ class Attention(Spec, frozen=True):
     def _project(self, draft: Draft, name: Projection, source: str, axes: str) -> str:
         head, _, depth = axes.split()
         weight = draft.give(f"{name}.weight", f"{head} model {depth}", sizes=self._sizes())
-        clipped = self.clip is not None
+        clipped = self.clip is not None and (self.qk_norm is None or name == "value")
         last = f"{name}.unclipped" if clipped else name
         biased = name in self.biased
         out = draft.write(f"{name}.product" if biased else last, linear.project, f"{source} {weight}", axes)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec.structs import replace
+
+from clearhead.errors import SpecError
 from clearhead.ops import Operation
-from clearhead.ops.textbook import linear, tokens
+from clearhead.ops.textbook import experts, linear, tokens
 from clearhead.spec.draft import Draft
+from clearhead.spec.experts import Experts
 from clearhead.spec.fields import Spec
 
 Activation = Literal["gelu", "gelu-tanh", "gelu-sigmoid", "silu", "relu", "relu-squared", "tanh"]
@@ -26,31 +30,67 @@ class Mlp(Spec, frozen=True):
     """Two products with an activation between (Vaswani et al. 2017, equation 2), or a gated one (Shazeer 2020).
 
     Given arrays: ``up.weight`` (model, hidden) and ``output.weight`` (hidden, model); gated: ``gate.weight`` (model,
-    hidden); with bias: ``up.bias``, ``gate.bias`` (hidden) and ``output.bias`` (model).
+    hidden); with bias: ``up.bias``, ``gate.bias`` (hidden) and ``output.bias`` (model). With experts each has these of
+    its own: (expert, model, hidden) ...
 
     Attributes:
         activation: gelu (exact), gelu-tanh, gelu-sigmoid (quick GELU), silu, relu, relu-squared or tanh.
         gated: the activation of a gate multiplies the other product: activation(x gate) * (x up).
         bias: every product adds a bias.
+        limit: gates above it, and ups beyond -limit .. limit, are set to it, and 1 is added to ups (gpt-oss); None for
+            not.
+        experts: several MLPs, of which each token goes to a few; None for one that all go to.
     """
 
     activation: Activation = "gelu"
     gated: bool = False
     bias: bool = False
+    limit: float | None = None
+    experts: Experts | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.limit is not None and not (self.gated and self.limit > 0):
+            raise SpecError(f"limit expects a number above 0, of an MLP with a gate, got {self.limit}.")
 
     def write(self, draft: Draft, source: str) -> str:
         """Writes the lines onto a draft, for tokens of this name; returns the name of the last."""
-        up = self._product(draft, "up", source, "model hidden")
-        gate = self._product(draft, "gate", source, "model hidden") if self.gated else up
-        active = draft.write("active", ACTIVATIONS[self.activation], gate, "token hidden")
-        if self.gated:
-            active = draft.write("gated", linear.multiply, f"{active} {up}", "token hidden")
-        return self._product(draft, "output", active, "hidden model")
+        if self.experts is None:
+            return self._each(draft, source, "output", None)
+        share = self.experts.write(draft, source)
+        each = self._each(draft, source, "output.each", share)
+        name = "output.chosen" if self.experts.shared else "output"
+        output = draft.write(name, experts.sum_chosen, f"{each} {share}", "token model")
+        if not self.experts.shared:
+            return output
+        shared = replace(self, experts=None).write(draft.inside("shared"), source)
+        return self.experts.add_shared(draft, source, output, shared)
 
-    def _product(self, draft: Draft, name: str, source: str, axes: str) -> str:
-        weight = draft.give(f"{name}.weight", axes)
-        column = axes.split()[-1]
+    def _each(self, draft: Draft, source: str, output: str, share: str | None) -> str:
+        """Writes the MLP, or those of all experts; returns the name of the last line."""
+        hidden = "token hidden" if share is None else "expert token hidden"
+        up = self._product(draft, "up", source, "model hidden", share)
+        gate = self._product(draft, "gate", source, "model hidden", share) if self.gated else up
+        if self.limit is not None:
+            gate = draft.write("gate.clipped", tokens.clip_above, gate, hidden, limit=self.limit)
+            up = draft.write("up.clipped", tokens.clip, up, hidden, limit=self.limit)
+            up = draft.write("up.shifted", tokens.shift, up, hidden, by=1.0)
+        active = draft.write("active", ACTIVATIONS[self.activation], gate, hidden)
+        if self.gated:
+            active = draft.write("gated", linear.multiply, f"{active} {up}", hidden)
+        return self._product(draft, "output", active, "hidden model", share, output)
+
+    def _product(self, draft: Draft, name: str, source: str, axes: str, share: str | None, line: str = "") -> str:
+        column, line = axes.split()[-1], line or name
+        if share is None:
+            weight, bias, result = axes, column, f"token {column}"
+            operation, add = linear.matmul, linear.bias
+        else:
+            weight, bias, result = f"expert {axes}", f"expert {column}", f"expert token {column}"
+            operation = experts.project_chosen if name != "output" else experts.matmul_chosen
+            add = linear.head_bias
+        operands = f"{source} {draft.give(f'{name}.weight', weight)} {share or ''}"
         if not self.bias:
-            return draft.write(name, linear.matmul, f"{source} {weight}", f"token {column}")
-        product = draft.write(f"{name}.product", linear.matmul, f"{source} {weight}", f"token {column}")
-        return draft.write(name, linear.bias, f"{product} {draft.give(f'{name}.bias', column)}", f"token {column}")
+            return draft.write(line, operation, operands, result)
+        product = draft.write(f"{line}.product", operation, operands, result)
+        return draft.write(line, add, f"{product} {draft.give(f'{name}.bias', bias)}", result)

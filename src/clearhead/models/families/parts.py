@@ -49,7 +49,7 @@ def biased(*names: str, default: bool, projections: tuple[str, ...] = EVERYWHERE
     return key(*names, default=projections if default else (), words={True: projections, False: (), None: ()})
 
 
-def windows(width: Key, kinds: Layers) -> Any:
+def windows(width: Any, kinds: Layers) -> Any:
     """A window in the layers of one kind."""
     return choice(kinds, {SLIDING: width, FULL: None})
 

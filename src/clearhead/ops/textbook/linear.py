@@ -10,7 +10,7 @@ from clearhead.ops import large
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, operation
 
-c, d, g, h, i, j, m = indices("c d g h i j m")
+c, d, e, g, h, i, j, m = indices("c d e g h i j m")
 
 
 @operation(lambda: formula("i c, c m -> i m", lambda a, b: total(c, a[i, c] * b[c, m])), role="product")
@@ -107,6 +107,22 @@ def split(xp: Namespace, x: Array, *, heads: int) -> Array:
     """The columns of each token dealt out to heads, the first columns to the first head: undoes `concat`."""
     *lead, tokens, columns = x.shape
     return _swap(xp, xp.reshape(x, (*lead, tokens, heads, columns // heads)))
+
+
+@operation(
+    lambda: formula(
+        "i c, h i d -> h i e",
+        lambda shared, own: where(e < Size("c"), shared[i, e], own[h, i, e - Size("c")]),
+        e=Size("c") + Size("d"),
+    ),
+    role="join",
+)
+def beside_shared(xp: Namespace, shared: Array, own: Array) -> Array:
+    """Columns that all heads share set in front of each head's own (DeepSeek-V2's keys)."""
+    heads, tokens = own.shape[-3:-1]
+    lead = broadcast([shared.shape[:-2], own.shape[:-3]])
+    shared = xp.broadcast_to(shared[..., None, :, :], (*lead, heads, tokens, shared.shape[-1]))
+    return xp.concat([shared, xp.broadcast_to(own, (*lead, *own.shape[-3:]))], axis=-1)
 
 
 @operation(lambda times: formula("g j d -> h j d", lambda x: x[h // times, j, d], h=Size("g") * times), role="repeat")

@@ -197,10 +197,22 @@ def gelu_sigmoid(xp: Namespace, x: Array) -> Array:
     return x * xp.where(x < 0, part, 1.0) / (1 + part)
 
 
-@operation(lambda limit: formula("h i d -> h i d", lambda x: -call("max", -call("max", x[h, i, d], -limit), -limit)))
+@operation(lambda limit: formula("i d -> i d", lambda x: -call("max", -call("max", x[i, d], -limit), -limit)))
 def clip(xp: Namespace, x: Array, *, limit: float) -> Array:
     """Values beyond -limit .. limit set to these (OLMo's clip_qkv)."""
     return xp.where(x < -limit, -limit, xp.where(x > limit, limit, x))
+
+
+@operation(lambda limit: formula("i d -> i d", lambda x: -call("max", -x[i, d], -limit)))
+def clip_above(xp: Namespace, x: Array, *, limit: float) -> Array:
+    """Values above a limit set to it (gpt-oss's gates)."""
+    return xp.where(x > limit, limit, x)
+
+
+@operation(lambda by: formula("i d -> i d", lambda x: x[i, d] + by))
+def shift(xp: Namespace, x: Array, *, by: float) -> Array:
+    """Each value plus a number."""
+    return x + by
 
 
 @operation(

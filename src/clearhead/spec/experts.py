@@ -1,0 +1,104 @@
+"""Mixtures of experts as a spec: how tokens choose among several MLPs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from clearhead.errors import SpecError
+from clearhead.ops import Operation
+from clearhead.ops.textbook import experts, linear, scores
+from clearhead.spec.draft import Draft
+from clearhead.spec.fields import Spec
+
+AXES = "token expert"
+
+
+class Experts(Spec, frozen=True):
+    """A router that sends each token to a few of several MLPs, whose results are summed (Shazeer et al. 2017).
+
+    Given arrays: ``router.weight`` (model, expert), and what the attributes add. Lines: ``router.logits``,
+    ``router.scores``, ``router.chosen`` (1 for the experts that a token goes to, else 0) and ``router.shares``.
+
+    Attributes:
+        count: how many MLPs there are.
+        chosen: how many of them a token goes to: those with the largest scores.
+        scores: how scores come from logits: ``"softmax"`` over all experts, or ``"sigmoid"`` of each by itself.
+        renormalise: the scores of those chosen are divided by their sum.
+        scale: shares are multiplied with this (DeepSeek); None for not.
+        bias: the router adds ``router.bias`` (expert) to the logits.
+        correction: ``router.correction`` (expert) is added to the scores for the choice alone (DeepSeek-V3).
+        groups: neighbouring experts form so many groups, of which first the best are chosen; None for one group.
+        chosen_groups: how many groups are chosen.
+        group_counts: a group is as good as the sum of so many of its largest scores.
+        shared: ``shared.up.weight`` ... are those of one more MLP, which every token goes to.
+        shared_gate: what that gives is multiplied with the logistic function of the product with
+            ``shared.share.weight`` (model) (Qwen2-MoE).
+    """
+
+    count: int
+    chosen: int
+    scores: Literal["softmax", "sigmoid"] = "softmax"
+    renormalise: bool = True
+    scale: float | None = None
+    bias: bool = False
+    correction: bool = False
+    groups: int | None = None
+    chosen_groups: int = 1
+    group_counts: int = 2
+    shared: bool = False
+    shared_gate: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.chosen <= self.count:
+            raise SpecError(f"chosen expects 1 to {self.count} experts, got {self.chosen}.")
+        if self.groups is not None and (self.groups < 1 or self.count % self.groups):
+            raise SpecError(f"groups expects a divisor of {self.count} experts, got {self.groups}.")
+        if self.groups is not None and not 1 <= self.chosen_groups <= self.groups:
+            raise SpecError(f"chosen_groups expects 1 to {self.groups} groups, got {self.chosen_groups}.")
+        if self.groups is not None and self.chosen > self.count // self.groups * self.chosen_groups:
+            raise SpecError(f"chosen expects no more experts than {self.chosen_groups} groups have, got {self.chosen}.")
+        if self.shared_gate and not self.shared:
+            raise SpecError("shared_gate multiplies what a shared expert gives, and there is none. Set shared = true.")
+
+    def write(self, draft: Draft, source: str) -> str:
+        """Writes the router's lines onto a draft, for tokens of this name; returns the name of the shares."""
+        own = draft.inside("router")
+        weight = own.give("weight", "model expert", sizes={"expert": self.count})
+        logits = own.write("logits.product" if self.bias else "logits", linear.matmul, f"{source} {weight}", AXES)
+        if self.bias:
+            logits = own.write("logits", linear.bias, f"{logits} {own.give('bias', 'expert')}", AXES)
+        operation = experts.softmax_over_experts if self.scores == "softmax" else experts.logistic
+        score = own.write("scores", operation, logits, AXES)
+        chosen = own.write("chosen", experts.among_largest, self._compared(own, score), AXES, count=self.chosen)
+        steps: list[tuple[str, Operation, str, dict[str, object]]] = [
+            ("kept", linear.multiply, f"{score} {chosen}", {})
+        ]
+        steps += [("normalized", experts.shares, "", {})] if self.renormalise else []
+        steps += [("scaled", scores.scale, "", {"factor": self.scale})] if self.scale is not None else []
+        out = ""
+        for number, (step, operation, operands, parameters) in enumerate(steps, start=1):
+            name = "shares" if number == len(steps) else f"shares.{step}"
+            out = own.write(name, operation, f"{out} {operands}", AXES, **parameters)
+        return out
+
+    def _compared(self, draft: Draft, score: str) -> str:
+        """Writes what experts are chosen by."""
+        if self.correction:
+            correction = draft.give("correction", "expert")
+            score = draft.write("scores.corrected", linear.bias, f"{score} {correction}", AXES)
+        if self.groups is None:
+            return score
+        groups, axes = self.groups, "token group"
+        best = draft.write("groups", experts.best_of_groups, score, axes, groups=groups, count=self.group_counts)
+        chosen = draft.write("groups.chosen", experts.among_largest, best, axes, count=self.chosen_groups)
+        return draft.write("scores.grouped", experts.mask_groups, f"{score} {chosen}", AXES)
+
+    def add_shared(self, draft: Draft, source: str, output: str, shared: str) -> str:
+        """Writes the sum of what chosen experts give and what the shared one does; returns its name."""
+        if self.shared_gate:
+            weight = draft.give("shared.share.weight", "model")
+            logit = draft.write("shared.share.logit", experts.dot, f"{source} {weight}", "token")
+            share = draft.write("shared.share", experts.logistic, logit, "token")
+            shared = draft.write("shared.scaled", experts.scale_rows, f"{shared} {share}", "token model")
+        return draft.write("output", linear.add, f"{output} {shared}", "token model")
