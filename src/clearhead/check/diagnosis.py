@@ -9,7 +9,8 @@ import numpy as np
 
 import clearhead.doors as doors
 from clearhead.check.compare.comparison import claims_of, compare, trace_of
-from clearhead.check.report.diagnosis import diagnosis_data, diagnosis_document, plain_text
+from clearhead.check.report.data import diagnosis_data
+from clearhead.check.report.diagnosis import diagnosis_document, plain_text
 from clearhead.check.report.summary import summary_document
 from clearhead.check.results import Outcome
 from clearhead.check.stages import Stages

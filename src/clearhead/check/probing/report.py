@@ -15,7 +15,9 @@ from clearhead.check.diagnosis import Report
 from clearhead.check.measure.parts import Measurement
 from clearhead.check.measure.wording import headline, like, lines
 from clearhead.check.probing.metamorphic import Violation
-from clearhead.check.report.diagnosis import KINDS, formulas, lines_of, remedy_of
+from clearhead.check.report.diagnosis import formulas
+from clearhead.check.report.plain import lines_of
+from clearhead.check.report.sentences import KINDS, remedy_of
 from clearhead.check.results import Finding
 from clearhead.deviations import deviation
 from clearhead.document import Document, Heading, Part, Prose, Remark

@@ -1,4 +1,4 @@
-"""A diagnosis as a document to read, and as data."""
+"""A diagnosis in full, as a document to read."""
 
 from __future__ import annotations
 
@@ -6,44 +6,49 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import to_builtins
 
 from clearhead.axes import Cell
 from clearhead.check.compare.comparison import Compared, compare
-from clearhead.check.report.comparison import precision_of, until_they_differ
-from clearhead.check.results import Finding, NearMiss, Outcome
+from clearhead.check.report.comparison import precision_of
+from clearhead.check.report.plain import lines_of
+from clearhead.check.report.sentences import (
+    DECIMALS,
+    causes_of,
+    cells_beside,
+    decimals_of,
+    different,
+    explained_alone,
+    first_wrong,
+    following,
+    missed,
+    named,
+    slipped,
+    verdict_of,
+)  # fmt: skip
+from clearhead.check.results import Finding, Outcome
 from clearhead.check.search.separation import Indistinguishable, Separation
-from clearhead.deviations import Deviation, deviation, parse_deviation
-from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
-from clearhead.expr import number, text
+from clearhead.deviations import deviation, parse_deviation
+from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose
 from clearhead.line import equation
 from clearhead.working import Working
 
-DECIMALS = 3
 MAX_SHOWN = 3
 """Explanations beyond these are only named."""
 
 MAX_PREDICTED = 3
-"""Of more sets that data tells apart the numbers are left to `Report.separate`."""
+"""The numbers of more sets that differ on some data are left to `Report.separate`."""
 
 MAX_NAMED = 8
 """Sets beyond these are only counted."""
 
-MAX_INLINE = 24
-"""Matrices of more numbers are not told on a line."""
-
-KINDS = {"mistake": "a mistake", "convention": "a convention that others follow", "rounding": "rounding"}
-
 
 def diagnosis_document(report: Outcome, *, title: str) -> Document:
-    """What a diagnosis found: the verdict, each deviation with its evidence and remedy, what cannot be told apart."""
-    precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
-    parts = [*_told(report), *_apart(report)]
-    return Document(title, parts, max(DECIMALS, min(precise, 8)))
+    """What a diagnosis found: the verdict, each deviation with evidence and remedy, and what cannot be separated."""
+    return Document(title, [*_findings(report), *_apart(report)], decimals_of(report))
 
 
-def _told(report: Outcome) -> Iterator[Part]:
-    """All but the data that would tell apart."""
+def _findings(report: Outcome) -> Iterator[Part]:
+    """All but the data on which causes that agree here would differ."""
     yield from verdict_of(report)
     for finding in different(report)[:MAX_SHOWN]:
         yield from _finding(report, finding)
@@ -55,98 +60,16 @@ def _told(report: Outcome) -> Iterator[Part]:
         yield Prose(_ruled_out(report))
 
 
-def verdict_of(report: Outcome) -> Iterator[Part]:
-    """The verdict, with the cause in a sentence, and a warning where it may be chance."""
-    count = len(report.comparison.lines)
-    if not count:
-        yield Remark("Nothing is claimed, so there is nothing to explain.", "note")
-    elif report.precision is not None and not report.findings:
-        yield Remark(str(report.precision), "note" if report.precision.overflowed else "good")
-    elif report.verdict == "agrees":
-        yield Remark("The numbers agree with the working, at the precision they were written in.", "good")
-    elif report.verdict == "unexplained":
-        yield Remark(_unexplained_verdict(report), "warning")
-    else:
-        yield Remark(_explained_verdict(report), "good" if report.convincing else "note")
-        if not report.convincing:
-            yield Remark(_doubt(report), "warning")
-
-
-def _explained_verdict(report: Outcome) -> str:
-    distinct = different(report)
-    if len(distinct) > 1:
-        return f"{report.fitting} sets of deviations of the smallest size would explain the numbers."
-    finding = distinct[0]
-    lines = "the one claim" if len(report.comparison.lines) == 1 else f"all {len(report.comparison.lines)} claims"
-    told = _KINDS_TOLD.get(frozenset(finding.kinds), "")
-    return f"The numbers are explained{told}: with {' and '.join(finding.deviations)} the working gives {lines}."
-
-
-_KINDS_TOLD = {
-    frozenset({"convention"}): ", and not wrong, but by another convention",
-    frozenset({"rounding"}): ", by rounding alone",
-    frozenset({"convention", "rounding"}): ", and not wrong, by another convention and rounding",
-}
-"""What is said first of explanations without a mistake."""
-
-
-def _doubt(report: Outcome) -> str:
-    worst = max(each.fit.by_chance for each in report.findings)
-    many = f"about {worst:,.0f}" if worst >= 1 else f"perhaps one ({number(worst, 2)} by estimate)"
-    return (
-        f"This may be chance: so little is claimed that of the deviations that have nothing to do with it {many} would "
-        f"fit as well. Claim more lines, more cells or more digits to be sure."
-    )
-
-
-def _unexplained_verdict(report: Outcome) -> str:
-    slip = slipped(report)
-    if slip is not None:
-        agree = f"all but {slip.off} of the {slip.claimed} claimed cells agree with {_named(slip.deviations)}"
-        return f"The numbers are not explained as a whole, but nearly: {agree}."
-    sets = f"none of the {report.tried:,} sets of up to {report.largest} known deviations gives them"
-    if report.symptom:
-        return f"The numbers are not explained. {report.symptom}"
-    if report.first_wrong_line is None:
-        return f"The numbers are not explained: {sets}."
-    where = report.first_wrong_line
-    return f"The numbers are not explained: {sets}. The first line that does not follow from those before is {where}."
-
-
-def slipped(report: Outcome) -> NearMiss | None:
-    """The near miss that misses only what may be slips of the pen."""
-    return next((each for each in report.near_misses if each.slips), None)
-
-
-def _named(deviations: Sequence[str]) -> str:
-    return " and ".join(deviations) or "the working as it is"
-
-
-def different(report: Outcome) -> list[Finding]:
-    """The findings without those that give the same numbers as an earlier one."""
-    same = {each for group in report.indistinguishable for each in group.sets[1 : group.smallest]}
-    return [finding for finding in report.findings if finding.deviations not in same]
-
-
-def _finding(report: Outcome, finding: Finding) -> list[Part]:
-    parts: list[Part] = []
+def _finding(report: Outcome, finding: Finding) -> Iterator[Part]:
     shown: set[str] = set()
-    for written, kind, evidence in zip(finding.deviations, finding.kinds, finding.fit.evidence, strict=True):
-        about = deviation(written.partition(":")[0])
-        parts += [Heading(written, aside=f"({KINDS[kind]})"), Prose(about.does)]
-        parts += formulas(report.trace.working, written)
-        if evidence.line and evidence.line not in shown:
-            parts += _evidence(report, finding, evidence.line)
-            shown.add(evidence.line)
-        parts.append(Prose(remedy_of(about)))
-    return parts
 
+    def evidence(written: str, line: str) -> Iterator[Part]:
+        yield from formulas(report.trace.working, written)
+        if line and line not in shown:
+            shown.add(line)
+            yield from _evidence(report, finding, line)
 
-def remedy_of(about: Deviation) -> str:
-    """How to mend it, in a sentence; of a convention, how to follow the working."""
-    if about.kind == "convention":
-        return f"Others do this on purpose; your spec does not. To follow the spec: {about.remedy}"
-    return f"To mend it: {about.remedy}"
+    return causes_of(finding, evidence)
 
 
 def formulas(working: Working, written: str) -> Iterator[Part]:
@@ -196,16 +119,6 @@ def _readable(one: Compared, values: np.ndarray[Any, Any]) -> np.ndarray[Any, An
     return values if one.claim.precision is None else np.round(values, one.claim.precision + 2)
 
 
-def cells_beside(one: Compared, other: Compared) -> str:
-    """The first differing cell as it is claimed, as the working has it, and as the explanation has it."""
-    cell = one.wrong[0] if one.wrong else tuple(int(i) for i in np.argwhere(one.claim.claimed)[0])
-    claimed, expected = until_they_differ(float(one.claimed[cell]), float(one.expected[cell]), one.claim.precision)
-    explained = number(float(other.expected[cell]), None if one.claim.precision is None else one.claim.precision + 2)
-    labels = one.claim.cell or tuple(index + one.first for index in cell)
-    where = f"{one.claim.line}[{','.join(map(str, labels))}]"
-    return f"{where} is claimed to be {claimed}; the working gives {expected}, and with the deviation {explained}."
-
-
 def _alike(group: Indistinguishable) -> Iterator[Part]:
     """The sets that give the same numbers, and what could be there unseen."""
     alike = [" and ".join(each) for each in group.sets[1 : group.smallest]]
@@ -217,13 +130,13 @@ def _alike(group: Indistinguishable) -> Iterator[Part]:
 
 
 def _apart(report: Outcome) -> Iterator[Part]:
-    """Data that tells apart what this data does not, where that matters: between causes, or for unseen mistakes."""
+    """Data that separates what this data does not, where that matters: causes, or unseen mistakes."""
     arrays = {given.name: report.trace.numpy(given.name) for given in report.trace.working.givens}
     for group in report.indistinguishable:
         separation = group.separate(arrays)
         if separation is None:
             if group.smallest > 1:
-                yield Prose("No data was found that tells these apart: they may be the same thing said twice.")
+                yield Prose("No data was found on which these differ: they may be the same.")
             continue
         names = {name for chosen in separation.predictions for name in chosen}
         if group.smallest > 1 or any(_is_mistake(name) for name in names.difference(group.sets[0])):
@@ -247,14 +160,14 @@ def _uncapital(sentence: str) -> str:
 
 
 def _separation(separation: Separation, first: int) -> Iterator[Part]:
-    """Data that tells sets apart: the arrays, and what each set predicts."""
+    """Data on which sets differ: the arrays, and what each set predicts."""
     yield Heading("What would tell", aside=f"({separation.line}, computed for these numbers)")
     yield from (_as_panels(name, array, first) for name, array in separation.arrays.items())
     known, *others = separation.predictions
     for chosen in [known, *others][:MAX_PREDICTED]:
         more = [name for name in chosen if name not in known]
         besides = more and set(known) < set(chosen)
-        yield Prose(f"With {_named(more)} besides:" if besides else f"With {_named(chosen)}:")
+        yield Prose(f"With {named(more)} besides:" if besides else f"With {named(chosen)}:")
         yield _as_panels(separation.line, np.round(separation.predictions[chosen], DECIMALS), first)
     if len(others) >= MAX_PREDICTED:
         left = len(others) - MAX_PREDICTED + 1
@@ -287,27 +200,12 @@ def _unexplained(report: Outcome) -> Iterator[Part]:
             yield Prose(
                 f"All but {len(judged.slips)} of the {sum(judged.cells)} cells of {judged.line} follow: {said}."
             )
-        if judged.explained_by:
-            yield Prose(f"{judged.line} by itself would follow with {_named(judged.explained_by[0])}.")
-    following = [each.line for each in report.judged if each.follows]
-    if 0 < len(following) < len(report.judged):
-        yield Prose(f"These follow from the lines before them: {', '.join(following)}.")
+    yield from explained_alone(report)
+    yield from following(report)
     if slip is None:
         yield from (Arithmetic(each.explanation) for each in first_wrong(report) if each.explanation is not None)
     if report.near_misses and slip is None:
         yield Prose(f"What came nearest: {'; '.join(map(missed, report.near_misses[:MAX_SHOWN]))}.")
-
-
-def missed(miss: NearMiss) -> str:
-    """A near miss in words: its deviations, and how many cells it leaves unexplained."""
-    return f"{_named(miss.deviations)}, which misses {miss.off} of {miss.claimed} cells, first in {miss.line}"
-
-
-def first_wrong(report: Outcome) -> list[Compared]:
-    """The first claim that differs on the line that is first to be wrong."""
-    judged = [each for each in report.judged if each.line == report.first_wrong_line]
-    claims = [claim for each in judged for claim in each.claims]
-    return [each for each in report.comparison.differing if each.claim in claims][:1]
 
 
 def _ruled_out(report: Outcome) -> str:
@@ -327,82 +225,7 @@ def _ruled_out(report: Outcome) -> str:
     return f"Ruled out: the working as it is, and {smaller}.{nearest} {tried}"
 
 
-def diagnosis_data(report: Outcome) -> dict[str, Any]:
-    """A diagnosis as plain data for JSON."""
-    return {
-        "verdict": report.verdict,
-        "convincing": report.convincing if report.findings else None,
-        "findings": [_finding_data(each) for each in report.findings],
-        "indistinguishable": [[list(each) for each in group.sets] for group in report.indistinguishable],
-        "first_wrong_line": report.first_wrong_line,
-        "near_misses": [
-            {
-                "deviations": list(each.deviations),
-                "line": each.line,
-                "wrong": each.wrong,
-                "cells": each.cells,
-                "wrong_in_all": each.off,
-                "claimed": each.claimed,
-                "slips": [to_builtins(slip) for slip in each.slips],
-            }
-            for each in report.near_misses
-        ],
-        "lines": [
-            {
-                "line": each.line,
-                "follows": each.follows,
-                "right": sum(each.right),
-                "cells": sum(each.cells),
-                "explained_by": [list(chosen) for chosen in each.explained_by],
-            }
-            for each in report.judged
-        ],
-        "tried": report.tried,
-        "largest": report.largest,
-        "fitting": report.fitting,
-    }
-
-
-def _finding_data(finding: Finding) -> dict[str, Any]:
-    return {
-        "deviations": list(finding.deviations),
-        "kinds": list(finding.kinds),
-        "fit": {
-            "by_chance": finding.fit.by_chance,
-            "convincing": finding.fit.convincing,
-            "evidence": [
-                {"deviation": each.deviation, "line": each.line, "cells": each.cells, "digits": each.digits}
-                for each in finding.fit.evidence
-            ],
-        },
-        "remedies": [deviation(each).remedy for each in finding.ids],
-    }
-
-
 def plain_text(report: Outcome) -> str:
     """The report as bare text, small matrices on a line each: for messages."""
-    precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
-    return "\n".join(line for part in _told(report) for line in lines_of(part, max(DECIMALS, min(precise, 8))))
-
-
-def lines_of(part: Part, decimals: int | None) -> Iterator[str]:
-    """A part as bare lines; of large matrices only how large they are."""
-    match part:
-        case Prose(words) | Remark(words):
-            yield words
-        case Heading():
-            yield f"{part.text} {part.aside}".rstrip()
-        case Equation():
-            yield f"  {text(part.left)} = {text(part.right, decimals=decimals, first=part.first)}"
-        case Arithmetic(explanation):
-            yield f"  {explanation}"
-        case Panels(matrices):
-            yield from (f"  {matrix.title}: {_inline(matrix.values, decimals)}" for matrix in matrices)
-
-
-def _inline(values: np.ndarray[Any, Any], decimals: int | None) -> str:
-    """A matrix on one line, or how many numbers it has."""
-    if values.size > MAX_INLINE:
-        return f"{values.size} numbers"
-    rows = (", ".join(number(float(value), decimals) for value in row) for row in np.atleast_2d(values))
-    return f"[{'; '.join(rows)}]"
+    decimals = decimals_of(report)
+    return "\n".join(line for part in _findings(report) for line in lines_of(part, decimals))

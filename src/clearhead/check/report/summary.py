@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from clearhead.check.compare.comparison import Compared, compare
 from clearhead.check.report.comparison import apart, listed, precision_of
-from clearhead.check.report.diagnosis import (
-    KINDS,
+from clearhead.check.report.sentences import (
+    causes_of,
     cells_beside,
+    decimals_of,
     different,
+    explained_alone,
     first_wrong,
+    following,
     missed,
-    remedy_of,
     slipped,
     verdict_of,
-)
+)  # fmt: skip
 from clearhead.check.results import Finding, Outcome
-from clearhead.deviations import deviation
-from clearhead.document import Arithmetic, Document, Heading, Part, Prose
-
-DECIMALS = 3
+from clearhead.document import Arithmetic, Document, Part, Prose
 
 MAX_ALTERNATIVES = 3
 """Other sets beyond these are only counted."""
@@ -47,18 +47,11 @@ def summary_document(report: Outcome, *, title: str) -> Document:
         parts += [Prose(f"{each}.") for each in slip.slips]
     elif report.comparison.differing and report.precision is None:
         parts += _suspect(report)
-    precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
-    return Document(title, parts, max(DECIMALS, min(precise, 8)))
+    return Document(title, parts, decimals_of(report))
 
 
 def _cause(report: Outcome, finding: Finding) -> Iterator[Part]:
-    for written, kind, evidence in zip(finding.deviations, finding.kinds, finding.fit.evidence, strict=True):
-        about = deviation(written.partition(":")[0])
-        yield Heading(written, aside=f"({KINDS[kind]})")
-        yield Prose(about.does)
-        if evidence.line:
-            yield Prose(_beside(report, finding, evidence.line))
-        yield Prose(remedy_of(about))
+    return causes_of(finding, lambda _, line: [Prose(_beside(report, finding, line))] if line else [])
 
 
 def _beside(report: Outcome, finding: Finding, line: str) -> str:
@@ -123,12 +116,8 @@ def _suspect(report: Outcome) -> Iterator[Part]:
         yield Arithmetic(one.explanation)
     if agreeing := report.comparison.agreeing:
         yield Prose(f"These agree: {listed(agreeing)}")
-    follow = [each.line for each in report.judged if each.follows]
-    if 0 < len(follow) < len(report.judged):
-        yield Prose(f"These follow from the lines before them: {', '.join(follow)}.")
-    by_itself = [each for each in report.judged if each.explained_by]
-    for judged in by_itself[:MAX_ALTERNATIVES]:
-        yield Prose(f"{judged.line} by itself follows with {' and '.join(judged.explained_by[0])}.")
+    yield from following(report)
+    yield from islice(explained_alone(report), MAX_ALTERNATIVES)
     if report.near_misses:
         yield Prose(f"The nearest known set is {missed(report.near_misses[0])}.")
     if before := _next_to_claim(report, one):

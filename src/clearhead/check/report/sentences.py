@@ -1,0 +1,156 @@
+"""What long and short reports both say: the verdict, each cause with its remedy, what follows and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from clearhead.check.compare.comparison import Compared
+from clearhead.check.report.comparison import until_they_differ
+from clearhead.check.results import Finding, NearMiss, Outcome
+from clearhead.deviations import Deviation, deviation
+from clearhead.document import Heading, Part, Prose, Remark
+from clearhead.expr import number
+
+DECIMALS = 3
+
+KINDS = {"mistake": "a mistake", "convention": "a convention that others follow", "rounding": "rounding"}
+
+
+def decimals_of(report: Outcome) -> int:
+    """The decimals that a report is written with: as many as the claims that differ have, from 3 to 8."""
+    precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
+    return max(DECIMALS, min(precise, 8))
+
+
+def verdict_of(report: Outcome) -> Iterator[Part]:
+    """The verdict, with the cause in a sentence, and a warning where it may be chance."""
+    count = len(report.comparison.lines)
+    if not count:
+        yield Remark("Nothing is claimed, so there is nothing to explain.", "note")
+    elif report.precision is not None and not report.findings:
+        yield Remark(str(report.precision), "note" if report.precision.overflowed else "good")
+    elif report.verdict == "agrees":
+        yield Remark("The numbers agree with the working, at the precision they were written in.", "good")
+    elif report.verdict == "unexplained":
+        yield Remark(_unexplained_verdict(report), "warning")
+    else:
+        yield Remark(_explained_verdict(report), "good" if report.convincing else "note")
+        if not report.convincing:
+            yield Remark(_doubt(report), "warning")
+
+
+def _explained_verdict(report: Outcome) -> str:
+    distinct = different(report)
+    if len(distinct) > 1:
+        return f"{report.fitting} sets of deviations of the smallest size would explain the numbers."
+    finding = distinct[0]
+    lines = "the one claim" if len(report.comparison.lines) == 1 else f"all {len(report.comparison.lines)} claims"
+    kind = _NOT_WRONG.get(frozenset(finding.kinds), "")
+    return f"The numbers are explained{kind}: with {' and '.join(finding.deviations)} the working gives {lines}."
+
+
+_NOT_WRONG = {
+    frozenset({"convention"}): ", and not wrong, but by another convention",
+    frozenset({"rounding"}): ", by rounding alone",
+    frozenset({"convention", "rounding"}): ", and not wrong, by another convention and rounding",
+}
+"""What is said first of explanations without a mistake."""
+
+
+def _doubt(report: Outcome) -> str:
+    worst = max(each.fit.by_chance for each in report.findings)
+    many = f"about {worst:,.0f}" if worst >= 1 else f"perhaps one ({number(worst, 2)} by estimate)"
+    return (
+        f"This may be chance: so little is claimed that of the deviations that have nothing to do with it {many} would "
+        f"fit as well. Claim more lines, more cells or more digits to be sure."
+    )
+
+
+def _unexplained_verdict(report: Outcome) -> str:
+    slip = slipped(report)
+    if slip is not None:
+        agree = f"all but {slip.off} of the {slip.claimed} claimed cells agree with {named(slip.deviations)}"
+        return f"The numbers are not explained as a whole, but nearly: {agree}."
+    sets = f"none of the {report.tried:,} sets of up to {report.largest} known deviations gives them"
+    if report.symptom:
+        return f"The numbers are not explained. {report.symptom}"
+    if report.first_wrong_line is None:
+        return f"The numbers are not explained: {sets}."
+    where = report.first_wrong_line
+    return f"The numbers are not explained: {sets}. The first line that does not follow from those before is {where}."
+
+
+def slipped(report: Outcome) -> NearMiss | None:
+    """The near miss that misses only what may be slips of the pen."""
+    return next((each for each in report.near_misses if each.slips), None)
+
+
+def named(deviations: Sequence[str]) -> str:
+    """A set of deviations in words."""
+    return " and ".join(deviations) or "the working as it is"
+
+
+def different(report: Outcome) -> list[Finding]:
+    """The findings without those that give the same numbers as an earlier one."""
+    same = {each for group in report.indistinguishable for each in group.sets[1 : group.smallest]}
+    return [finding for finding in report.findings if finding.deviations not in same]
+
+
+def causes_of(finding: Finding, evidence: Callable[[str, str], Iterable[Part]]) -> Iterator[Part]:
+    """Each deviation of a finding: what it does, its evidence, and the remedy.
+
+    Args:
+        finding: what explains the claims.
+        evidence: the parts between, from the text of a deviation and the line that it is seen in ("" if in none).
+    """
+    for written, kind, seen in zip(finding.deviations, finding.kinds, finding.fit.evidence, strict=True):
+        about = deviation(written.partition(":")[0])
+        yield Heading(written, aside=f"({KINDS[kind]})")
+        yield Prose(about.does)
+        yield from evidence(written, seen.line or "")
+        yield Prose(remedy_of(about))
+
+
+def remedy_of(about: Deviation) -> str:
+    """How to mend it, in a sentence; of a convention, how to follow the working."""
+    if about.kind == "convention":
+        return f"Others do this on purpose; your spec does not. To follow the spec: {about.remedy}"
+    return f"To mend it: {about.remedy}"
+
+
+def cells_beside(one: Compared, other: Compared) -> str:
+    """The first differing cell as it is claimed, as the working has it, and as the explanation has it."""
+    cell = one.wrong[0] if one.wrong else tuple(int(i) for i in np.argwhere(one.claim.claimed)[0])
+    claimed, expected = until_they_differ(float(one.claimed[cell]), float(one.expected[cell]), one.claim.precision)
+    explained = number(float(other.expected[cell]), None if one.claim.precision is None else one.claim.precision + 2)
+    labels = one.claim.cell or tuple(index + one.first for index in cell)
+    where = f"{one.claim.line}[{','.join(map(str, labels))}]"
+    return f"{where} is claimed to be {claimed}; the working gives {expected}, and with the deviation {explained}."
+
+
+def following(report: Outcome) -> Iterator[Part]:
+    """The claimed lines that follow from those before them, where others do not."""
+    follow = [each.line for each in report.judged if each.follows]
+    if 0 < len(follow) < len(report.judged):
+        yield Prose(f"These follow from the lines before them: {', '.join(follow)}.")
+
+
+def explained_alone(report: Outcome) -> Iterator[Part]:
+    """A sentence on each line that deviations explain by itself."""
+    for judged in report.judged:
+        if judged.explained_by:
+            yield Prose(f"{judged.line} by itself would follow with {named(judged.explained_by[0])}.")
+
+
+def missed(miss: NearMiss) -> str:
+    """A near miss in words: its deviations, and how many cells it leaves unexplained."""
+    return f"{named(miss.deviations)}, which misses {miss.off} of {miss.claimed} cells, first in {miss.line}"
+
+
+def first_wrong(report: Outcome) -> list[Compared]:
+    """The first claim that differs on the line that is first to be wrong."""
+    judged = [each for each in report.judged if each.line == report.first_wrong_line]
+    claims = [claim for each in judged for claim in each.claims]
+    return [each for each in report.comparison.differing if each.claim in claims][:1]
