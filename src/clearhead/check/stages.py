@@ -13,6 +13,7 @@ from clearhead.check.compare.comparison import Comparison, compare, expected_of
 from clearhead.check.fit.candidate import (
     Candidate,
     fitted_or_matched,
+    fitted_pairs,
     in_order,
     rewritten,
     rounded_by_hand,
@@ -182,17 +183,24 @@ class Stages:
         evaluation = self._evaluation()
         if self.rounded is None and not self.code and max_deviations > 1:
             alone = [Candidate((each,), each.rewrite(self.working)) for each in self.plans.deviations]
-            found = self._explained(rounded_by_hand(evaluation, alone), len(alone))
-            if found is not None and all(each.fit.convincing for each in found.findings):
+            found = self._convincing(rounded_by_hand(evaluation, alone))
+            if found is not None:
                 return found
         for size in range(2, max_deviations + 1):
             if size > MAX_PAIRS and self._nearly():
                 return None
             hypotheses = self._hypotheses(brief=size > MAX_PAIRS)
             found = self._explained(self._searched(hypotheses, size), len(hypotheses.candidates))
+            if found is None and size == MAX_PAIRS:
+                found = self._convincing(fitted_pairs(evaluation, self.plans.deviations))
             if found is not None:
                 return found
         return None
+
+    def _convincing(self, candidates: Sequence[Candidate]) -> Outcome | None:
+        """What is found beside one of the table's deviations, if chance would hardly fit as well."""
+        found = self._explained(candidates, len(self.plans.deviations))
+        return found if found is not None and all(each.fit.convincing for each in found.findings) else None
 
     def _nearly(self) -> bool:
         """Whether all but a few cells, slips of the pen, are explained by less."""

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from clearhead.axes import head_axis
 from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, never
 from clearhead.deviations.norms import CENTRED, in_steps
-from clearhead.deviations.rewrites import reread
+from clearhead.deviations.rewrites import Nothing, reread
 from clearhead.errors import SpecError
-from clearhead.line import Line, find, free_name, head_position, split_head
+from clearhead.line import Given, Holds, Line, find, free_name, head_position, split_head
 from clearhead.ops import Operation, as_parameters
 from clearhead.ops.textbook import scores
 from clearhead.ops.variants import heads as variants_heads
@@ -62,6 +62,8 @@ def _by_hand(working: Working, decimals: int, at: str) -> Working:
         working = in_small_steps(working)
 
     def change(line: Line) -> list[Line]:
+        if _holds(working, line.name) != "numbers":
+            return [line]
         exact = free_name(f"{line.name}.unrounded", working.names)
         parameters = as_parameters({"decimals": decimals})
         if line.operation is scores.scale_by_depth and at == "steps":
@@ -102,11 +104,22 @@ def _rounded(working: Working, line: str, decimals: int, ways: tuple[Operation, 
     """The full name of a line, and the line that rounds it under this name, or one head of it."""
     short, label = split_head(line)
     full = find(short, [each.name for each in working.lines])
+    if (holds := _holds(working, full)) != "numbers":
+        raise Nothing(f"{full} holds {holds}, which have no decimals.")
     whole, one_head = ways
     chosen = {} if label is None else {"head": _head_number(working, full, label)}
     exact = free_name(f"{full}.unrounded", working.names)
     parameters = as_parameters({"decimals": decimals, **chosen})
     return full, Line(full, one_head if chosen else whole, (exact,), working.axes[full], parameters)
+
+
+def _holds(working: Working, name: str) -> Holds:
+    """What a line holds: numbers, or what a given array does of which it only moves the cells."""
+    part = working.line(name)
+    if isinstance(part, Given):
+        return part.holds
+    kinds = {_holds(working, operand) for operand in part.operands} if part.formula.copies else set()
+    return kinds.pop() if len(kinds) == 1 else "numbers"
 
 
 def _head_number(working: Working, name: str, label: int) -> int:

@@ -19,7 +19,7 @@ from msgspec import Struct
 from clearhead.axes import Shape
 from clearhead.errors import ShapeError
 from clearhead.expr.evaluate import Scope, evaluate
-from clearhead.expr.nodes import Expr, Ref, lift, walk
+from clearhead.expr.nodes import Expr, Ref, Where, lift, walk
 from clearhead.expr.text import number, text
 
 
@@ -47,6 +47,11 @@ class Formula(Struct, frozen=True, dict=True):
     def read(self) -> frozenset[str]:
         """The roles of the operands whose cells are read, not just their sizes."""
         return frozenset(node.operand for node in walk(self.body) if isinstance(node, Ref))
+
+    @cached_property
+    def copies(self) -> bool:
+        """Whether each cell of the result is a cell of an operand, with nothing computed from it."""
+        return _copies(self.body)
 
     def bind(self, shapes: Sequence[Shape]) -> dict[str, int]:
         """The size of every index, from the shapes of the operands.
@@ -89,6 +94,10 @@ class Formula(Struct, frozen=True, dict=True):
             if role in read
         ]
         return broadcast(leads) + tuple(sizes[letter] for letter in self.result)
+
+
+def _copies(body: Expr) -> bool:
+    return isinstance(body, Ref) or (isinstance(body, Where) and _copies(body.then) and _copies(body.otherwise))
 
 
 def broadcast(leads: Sequence[Shape]) -> Shape:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from clearhead.check.fit.beside import fitted_beside
 from clearhead.check.fit.evaluation import Evaluation
 from clearhead.check.fit.fitting import fitted
 from clearhead.check.fit.matching import matched
@@ -99,6 +100,20 @@ def fitted_or_matched(evaluation: Evaluation) -> list[Candidate]:
     readable = [each for each in found if each.cost <= READABLE] or found
     maps = [Candidate((each,), each.rewrite(evaluation.working), READABLE) for each in matched(evaluation)]
     return [*readable, *maps]
+
+
+def fitted_pairs(evaluation: Evaluation, deviations: Sequence[Applied]) -> list[Candidate]:
+    """The pairs of one of these deviations and one with a fitted parameter that give all claims."""
+    return [
+        Candidate(
+            (each.applied, each.fitted.applied),
+            each.fitted.applied.rewrite(each.evaluation.working),
+            each.fitted.cost,
+            each.fitted.values,
+            {each.fitted.parameter: each.fitted.reading},
+        )
+        for each in fitted_beside(evaluation, deviations)
+    ]
 
 
 def without_restated(fits: Iterable[Candidate], listed: Sequence[Candidate], evaluation: Evaluation) -> list[Candidate]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 
 from clearhead.check.precision.propagation import part_of
 from clearhead.check.search.stacked import run_stacked
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied
 from clearhead.errors import ClearheadError
-from clearhead.line import find, split_head
+from clearhead.line import Line, find, split_head
 from clearhead.ops import Array
 from clearhead.working import Working
 
@@ -23,6 +24,22 @@ MAX_WORK = 20_000_000
 """How many numbers may be computed for one diagnosis: on small problems far more than it takes."""
 
 
+class Work:
+    """How many numbers may still be computed for one diagnosis."""
+
+    def __init__(self, numbers: int = MAX_WORK) -> None:
+        self.left = numbers
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing may be computed any more."""
+        return self.left < 0
+
+    def spend(self, numbers: int) -> None:
+        """Takes off what was computed."""
+        self.left -= numbers
+
+
 class Evaluation(Struct, frozen=True, dict=True):
     """Claims, the working and its numbers, against which rewrites are held.
 
@@ -30,31 +47,73 @@ class Evaluation(Struct, frozen=True, dict=True):
         claims: what is claimed.
         working: the working as it is.
         values: the given arrays and every line of the working, without an axis of copies.
-        spent: how many numbers were computed so far. Beyond `MAX_WORK` nothing is computed any more.
+        work: what may still be computed; without any left no rewrite has numbers.
     """
 
     claims: tuple[Claim, ...]
     working: Working
     values: Mapping[str, Array]
-    spent: list[int] = []
+    work: Work = field(default_factory=Work)
+
+    @cached_property
+    def own(self) -> frozenset[Line]:
+        """The lines of the working."""
+        return frozenset(self.working.lines)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """For each claim the full name of its line."""
+        return tuple(find(split_head(claim.line)[0], self.working.names) for claim in self.claims)
+
+    @cached_property
+    def base(self) -> list[Numbers] | None:
+        """What each claim should be by the working as it is."""
+        return self.parts(self.working, self.values)
+
+    @cached_property
+    def claimed(self) -> Numbers:
+        """All claimed numbers side by side."""
+        return np.concatenate([claim.values[claim.claimed].reshape(-1) for claim in self.claims])
+
+    @cached_property
+    def tolerance(self) -> Numbers:
+        """How far each of them may be off, a little above 0 at least."""
+        return np.concatenate([np.maximum(c.tolerances[c.claimed], 1e-300).reshape(-1) for c in self.claims])
+
+    def cells(self, parts: Sequence[Numbers] | None) -> Numbers | None:
+        """The claimed cells of what each claim should be, side by side."""
+        if parts is None:
+            return None
+        return np.concatenate([part[..., c.claimed] for part, c in zip(parts, self.claims, strict=True)], axis=-1)
 
     def lines(self, working: Working) -> dict[str, Array] | None:
         """The values of a rewritten working; None if its lines do not fit these arrays."""
-        if sum(self.spent) > MAX_WORK:
-            return None
-        self.spent[:] = [sum(self.spent)]
-        own, fresh = set(self.working.lines), set[str]()
-        values = dict(self.values)
+        fresh = self.fresh(working, lambda line, operands: run_stacked(line, operands))
+        return None if fresh is None else {**self.values, **{name: stack[0] for name, stack in fresh.items()}}
+
+    def fresh(self, working: Working, compute: Callable[[Line, list[Numbers]], Numbers]) -> dict[str, Numbers] | None:
+        """The lines of a rewritten working that differ from the own ones, each stacked along an axis in front.
+
+        Args:
+            working: the rewritten working.
+            compute: computes a line from stacks of its operands; those of size 1 are the same for all copies.
+
+        Returns:
+            The stacks by name; None if a line does not fit these arrays, or no work is left.
+        """
+        stacks: dict[str, Numbers] = {}
         for line in working.lines:
-            if line in own and not fresh.intersection(line.operands):
+            if line in self.own and not stacks.keys() & set(line.operands):
                 continue
+            if self.work.done:
+                return None
             try:
-                values[line.name] = run_stacked(line, [np.asarray(values[name])[None] for name in line.operands])[0]
+                operands = [stacks[n] if n in stacks else np.asarray(self.values[n])[None] for n in line.operands]
+                stacks[line.name] = compute(line, operands)
             except (ClearheadError, ValueError, IndexError, KeyError):
                 return None
-            fresh.add(line.name)
-            self.spent.append(int(np.size(values[line.name])))
-        return values
+            self.work.spend(stacks[line.name].size)
+        return stacks
 
     def of(self, applied: Applied, working: Working | None = None) -> list[Numbers] | None:
         """What each claim should be with a deviation; None where it does not apply, or gives other shapes."""
@@ -65,18 +124,24 @@ class Evaluation(Struct, frozen=True, dict=True):
         values = self.lines(rewritten)
         return None if values is None else self.parts(rewritten, values)
 
-    def parts(self, working: Working, values: Mapping[str, Array]) -> list[Numbers] | None:
-        """The part of each claim's line that it is about; None if a line is not there, or has another shape."""
+    def parts(self, working: Working, values: Mapping[str, Array], *, stacked: bool = False) -> list[Numbers] | None:
+        """The part of each claim's line that it is about; None if a line is not there, or has another shape.
+
+        Args:
+            working: the rewritten working.
+            values: its lines.
+            stacked: whether the lines have an axis of copies in front, which the parts then have too.
+        """
+        lead = 1 if stacked else 0
         found = []
-        for claim in self.claims:
-            name = find(split_head(claim.line)[0], self.working.names)
+        for claim, name in zip(self.claims, self.names, strict=True):
             if name not in working.names:
                 return None
             try:
                 part = np.asarray(part_of(claim, working, name, np.asarray(values[name])), dtype=np.float64)
             except (IndexError, ValueError):
                 return None
-            if part.shape != claim.values.shape:
+            if part.shape[lead:] != claim.values.shape:
                 return None
             found.append(part)
         return found

@@ -6,12 +6,14 @@ that people are likely to have written is taken. Whole numbers are tried one by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from msgspec import Struct
 
 from clearhead.check.fit.evaluation import Evaluation, Numbers
+from clearhead.check.fit.family import Family, family, numbers_of
 from clearhead.check.fit.snapping import Snapped, snap
 from clearhead.deviations import Applied, Deviation, Parameter
 from clearhead.deviations.table import DEVIATIONS
@@ -31,6 +33,13 @@ EDGE = 1e-9
 
 MIN_SCANNED = 8
 """Whole numbers up to this are tried on small data too."""
+
+
+class Start(Struct, frozen=True):
+    """A value to take steps from, and which part of the misses of the grid would be left at best, by a parabola."""
+
+    value: float
+    left: float
 
 
 class Fitted(Struct, frozen=True):
@@ -55,14 +64,19 @@ class Fitted(Struct, frozen=True):
 
 def fitted(evaluation: Evaluation) -> Iterator[Fitted]:
     """Every deviation of which some value of its parameter gives all claims."""
+    for trial in trials(evaluation):
+        found = trial.scanned() if trial.parameter.type is int else trial.fitted()
+        if found is not None:
+            yield found
+
+
+def trials(evaluation: Evaluation) -> Iterator[Trial]:
+    """A trial for every deviation with a parameter that can be looked for, and the values of its other parameters."""
     for row in DEVIATIONS.values():
-        spanned = [each for each in row.parameters if each.span is not None]
-        for parameter in spanned[:1]:
+        parameter = next((each for each in row.parameters if each.span is not None), None)
+        if parameter is not None:
             for rest in _others(row, parameter, evaluation):
-                trial = _Trial(evaluation, row, parameter, rest)
-                found = trial.scanned() if parameter.type is int else trial.fitted()
-                if found is not None:
-                    yield found
+                yield Trial(evaluation, row, parameter, rest)
 
 
 def _others(row: Deviation, parameter: Parameter, evaluation: Evaluation) -> list[Parameters]:
@@ -73,45 +87,39 @@ def _others(row: Deviation, parameter: Parameter, evaluation: Evaluation) -> lis
     return list(dict.fromkeys(tried)) if len(row.parameters) > 1 else [()]
 
 
-class _Trial:
-    """The fit of one parameter of one deviation."""
+class Trial:
+    """The fit of one parameter of one deviation.
+
+    Attributes:
+        evaluation: the claims and the working.
+        row: the deviation.
+        parameter: what is fitted.
+        rest: the values of its other parameters.
+    """
 
     def __init__(self, evaluation: Evaluation, row: Deviation, parameter: Parameter, rest: Parameters) -> None:
         self.evaluation = evaluation
         self.row = row
         self.parameter = parameter
         self.rest = rest
-        claims = evaluation.claims
-        self.claimed = np.concatenate([claim.values[claim.claimed].reshape(-1) for claim in claims])
-        self.tolerance = np.concatenate([np.maximum(c.tolerances[c.claimed], 1e-300).reshape(-1) for c in claims])
+        self.claimed = evaluation.claimed
+        self.tolerance = evaluation.tolerance
         self.usable = np.isfinite(self.claimed)
 
     def applied(self, value: float) -> Applied:
+        """The deviation with a value."""
         chosen = {**dict(self.rest), self.parameter.name: self.parameter.type(value)}
         return Applied(self.row.id, as_parameters(chosen))
-
-    def residual(self, value: float) -> Numbers | None:
-        """How far the numbers lie beside the claims; where either is no number, nothing is said."""
-        parts = self.evaluation.of(self.applied(value))
-        if parts is None:
-            return None
-        flat = [part[claim.claimed].reshape(-1) for part, claim in zip(parts, self.evaluation.claims, strict=True)]
-        with np.errstate(invalid="ignore"):
-            off: Numbers = np.concatenate(flat) - self.claimed
-        return off
 
     def scanned(self) -> Fitted | None:
         """The first whole number, by size, that gives all claims."""
         span = self.parameter.span
         assert span is not None  # noqa: S101 - asked for by the caller
+        if not any(offs is not None and self._matters(offs) for offs in (self._offs([1]), self._offs([2]))):
+            return None
         # A width or an offset beyond what the data holds shows nothing.
         reach = max(MIN_SCANNED, *self._sizes()) + 1
         numbers = range(max(int(span.low), -reach), min(int(span.high), reach) + 1)
-        first = self.residual(1)
-        if first is None or not self._matters(first):
-            first = self.residual(2)
-            if first is None or not self._matters(first):
-                return None
         for value in sorted(numbers, key=abs):
             if self.evaluation.agrees(self.evaluation.of(self.applied(value))):
                 return Fitted(self.applied(value), self.parameter.name, str(value), len(numbers), len(self.claimed) - 1)
@@ -119,20 +127,46 @@ class _Trial:
 
     def fitted(self) -> Fitted | None:
         """A value that gives all claims, fitted to half of them."""
-        grid = self._grid()
-        # One value may say nothing: a factor of 1, a fill far below all scores.
-        if not any(self._matters(off) for n in (3, 5, 7, 9) if (off := self._at(grid, n / 12)) is not None):
-            return None
-        losses = np.array([self._loss(value) for value in grid])
-        best = [n for n in np.argsort(losses) if self._is_valley(losses, n) and np.isfinite(losses[n])][:STARTS]
-        for start in best:
-            found = self._from(float(grid[start]))
-            if found is not None:
-                return found
-        return None
+        return next((found for start in self.starts() if (found := self.fitted_from(start.value)) is not None), None)
 
-    def _at(self, grid: Numbers, share: float) -> Numbers | None:
-        return self.residual(float(grid[int(share * len(grid))]))
+    def starts(self) -> list[Start]:
+        """The best values of a coarse grid; none where a cell that is off does not depend on the parameter at all."""
+        grid = self._grid()
+        offs = self._offs(grid)
+        if offs is None or not self._matters(offs):
+            return []
+        with np.errstate(all="ignore"):
+            losses = (offs[:, self.usable] ** 2).mean(axis=1)
+        losses = np.where(np.isfinite(losses), losses, np.inf)
+        valleys = [int(n) for n in np.argsort(losses) if np.isfinite(losses[n]) and _is_valley(losses, n)]
+        return [Start(float(grid[n]), _outlook(offs[max(n - 1, 0) : n + 2, self.usable])) for n in valleys[:STARTS]]
+
+    def _offs(self, values: Sequence[float] | Numbers) -> Numbers | None:
+        """How far the numbers with each of these values lie beside the claims, cell by cell."""
+        if self._family is None:
+            return None
+        if self._family.open:
+            numbers = numbers_of(self._family, [float(value) for value in values], self.evaluation)
+        else:
+            rows = [self.evaluation.cells(self.evaluation.of(self.applied(value))) for value in values]
+            numbers = None if any(row is None for row in rows) else np.array(rows)
+        with np.errstate(invalid="ignore"):
+            return None if numbers is None else numbers - self.claimed
+
+    @cached_property
+    def _family(self) -> Family | None:
+        return family(self.applied, self.evaluation.working)
+
+    def _matters(self, offs: Numbers) -> bool:
+        """Whether every cell that differs from the working depends on the deviation, for one of its values."""
+        base = self.evaluation.cells(self.evaluation.base)
+        if base is None:
+            return False
+        with np.errstate(invalid="ignore"):
+            own = base - self.claimed
+            differs = self.usable & ~(np.abs(own) <= 2 * self.tolerance)
+            follows = ~(np.abs(own - offs) <= 1e-15 * (1 + np.abs(self.claimed))).all(axis=0)
+        return bool(np.all(follows[differs]))
 
     def _grid(self) -> Numbers:
         span = self.parameter.span
@@ -141,37 +175,12 @@ class _Trial:
         sizes = np.logspace(np.log10(span.low), np.log10(span.high), int(PER_DECADE * decades) + 1)
         return np.concatenate([-sizes[::-1], sizes]) if span.signed else sizes
 
-    def _matters(self, other: Numbers) -> bool:
-        """Whether every cell that differs from the working depends on the deviation."""
-        base = self.evaluation.parts(self.evaluation.working, self.evaluation.values)
-        if base is None:
-            return False
-        flat = [part[claim.claimed].reshape(-1) for part, claim in zip(base, self.evaluation.claims, strict=True)]
-        with np.errstate(invalid="ignore"):
-            own = np.concatenate(flat) - self.claimed
-            differs = self.usable & ~(np.abs(own) <= 2 * self.tolerance)
-            follows = ~(np.abs(own - other) <= 1e-15 * (1 + np.abs(self.claimed)))
-        return bool(np.all(follows[differs]))
-
-    def _loss(self, value: float) -> float:
-        off = self.residual(value)
-        if off is None or not np.isfinite(off[self.usable]).all():
-            return np.inf
-        return float(np.mean(off[self.usable] ** 2))
-
-    @staticmethod
-    def _is_valley(losses: Numbers, at: int) -> bool:
-        around = losses[max(at - 1, 0) : at + 2]
-        return bool(losses[at] <= around.min())
-
-    def _from(self, value: float) -> Fitted | None:
-        """Steps from a value of the grid; in the logarithm, so that the size of a parameter does not matter."""
+    def fitted_from(self, value: float) -> Fitted | None:
+        """Steps from a value; in the logarithm, so that the size of a parameter does not matter."""
         for _ in range(STEPS):
             off, slope = self._slope(value)
-            if off is None or slope is None:
-                return None
-            fit = self._half(slope)
-            if fit is None:
+            fit = None if slope is None else self._half(slope)
+            if off is None or slope is None or fit is None:
                 return None
             step = -float(slope[fit] @ off[fit]) / float(slope[fit] @ slope[fit])
             value *= float(np.exp(np.clip(step, -0.5, 0.5)))
@@ -181,10 +190,10 @@ class _Trial:
 
     def _slope(self, value: float) -> tuple[Numbers | None, Numbers | None]:
         """The residual, and how it follows the logarithm of the value."""
-        off = self.residual(value)
-        up, down = self.residual(value * (1 + SMALL)), self.residual(value * (1 - SMALL))
-        if off is None or up is None or down is None:
+        offs = self._offs([value, value * (1 + SMALL), value * (1 - SMALL)])
+        if offs is None:
             return None, None
+        off, up, down = offs
         with np.errstate(invalid="ignore"):
             slope = (up - down) / (2 * SMALL)
         off, slope = (np.where(self.usable & np.isfinite(each), each, 0.0) for each in (off, slope))
@@ -222,3 +231,18 @@ class _Trial:
 
     def _sizes(self) -> set[int]:
         return {size for array in self.evaluation.values.values() for size in np.shape(array)}
+
+
+def _is_valley(losses: Numbers, at: int) -> bool:
+    return bool(losses[at] <= losses[max(at - 1, 0) : at + 2].min())
+
+
+def _outlook(offs: Numbers) -> float:
+    """Which part of the misses at a value is left at best near it: each cell follows a parabola through three values."""
+    if len(offs) < 3 or not np.isfinite(offs).all():
+        return 1.0
+    before, here, behind = offs
+    t = np.linspace(-1, 1, 41)[:, None]
+    near = here + t * (behind - before) / 2 + t**2 * ((behind + before) / 2 - here)
+    largest = max(float((offs**2).sum(axis=1).max()), 1e-300)
+    return float((near**2).sum(axis=1).min()) / largest

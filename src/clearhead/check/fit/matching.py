@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from clearhead.ops.textbook import linear
 
 MAX_MAPS = 256
 """Maps of groups that no claimed line shows head by head are tried one by one, up to so many."""
+
+MAX_ORDERS = 6
+"""Of orders that exchange equal entries no more than these are named."""
 
 MAX_JOINED = 4
 """All orders of no more heads than these are tried."""
@@ -45,8 +48,7 @@ def _reordered(evaluation: Evaluation) -> Iterator[Applied]:
         return
     axes = evaluation.working.axes[names[min(wrong)[0]]]
     for place in range(max(-3, -len(axes)), 0):
-        order = _order(claim, due, place)
-        if order is not None and len(order) <= MAX_ENTRIES:
+        for order in _orders(claim, due, place):
             written = "-".join(str(number + evaluation.working.label_base) for number in order)
             yield Applied(
                 "line-reordered",
@@ -66,19 +68,36 @@ def _heads(evaluation: Evaluation) -> Iterator[Applied]:
             yield Applied("line-reordered", as_parameters({"line": line.operands[0], "axis": "head", "order": written}))
 
 
-def _order(claim: Claim, due: Numbers, axis: int) -> list[int] | None:
-    """For each place along an axis, the one whose numbers are claimed there; None if there is none, or no change."""
+def _orders(claim: Claim, due: Numbers, axis: int) -> list[tuple[int, ...]]:
+    """The orders of what is due along an axis that give what is claimed: several where entries are equal."""
     size = due.shape[axis]
+    if size > MAX_ENTRIES:
+        return []
+    moved = np.stack([np.take(due, [other], axis=axis) for other in range(size)])
+    fits = np.stack([~_slice_differs(claim, moved, place, axis) for place in range(size)])
     order: list[int] = []
     for place in range(size):
-        moved = np.stack([np.take(due, [other], axis=axis) for other in range(size)])
-        wrong = _slice_differs(claim, moved, place, axis)
-        fitting = [int(n) for n in np.flatnonzero(~wrong)]
+        fitting = [int(n) for n in np.flatnonzero(fits[place])]
         free = [n for n in fitting if n not in order]
         if not fitting:
-            return None
+            return []
         order.append(place if place in free else (free or fitting)[0])
-    return None if order == list(range(size)) else order
+    return [] if order == list(range(size)) else _as_good(tuple(order), fits)
+
+
+def _as_good(order: tuple[int, ...], fits: Numbers) -> list[tuple[int, ...]]:
+    """An order and those that fit as well, which exchange entries that are equal."""
+    found = [order]
+    for each in found:
+        for one, other in combinations(range(len(each)), 2):
+            if fits[one, each[other]] and fits[other, each[one]]:
+                exchanged = list(each)
+                exchanged[one], exchanged[other] = each[other], each[one]
+                if tuple(exchanged) not in found:
+                    found.append(tuple(exchanged))
+                if len(found) == MAX_ORDERS:
+                    return found
+    return found
 
 
 def _slice_differs(claim: Claim, others: Numbers, place: int, axis: int) -> Numbers:

@@ -123,12 +123,12 @@ def _change(changed: Array, base: Array) -> Array:
 
 
 def part_of(claim: Claim, working: Working, name: str, array: Array) -> Array:
-    """The part of a line's array that a claim is about: its head, its cell."""
+    """The part of a line's array that a claim is about, its head or cell; axes in front of the line's own stay."""
     _, label = split_head(claim.line)
     axis = head_axis(working.axes[name])
     if label is not None and axis is not None:
         array = np.take(array, label - working.label_base, axis=axis)
-    return array if claim.cell is None else array[tuple(each - working.label_base for each in claim.cell)]
+    return array if claim.cell is None else array[(..., *(each - working.label_base for each in claim.cell))]
 
 
 def as_slack(distances: Array) -> Slack:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -158,8 +159,14 @@ def _values(column: Column, block: int, rows: Array) -> Array:
     return taken
 
 
-def run_stacked(line: Line, inputs: Sequence[Array]) -> Array:
-    """The line on stacks of operands. A stack of one is given as it is, the others with room for broadcasting."""
+def run_stacked(line: Line, inputs: Sequence[Array], parameters: Mapping[str, Any] = MappingProxyType({})) -> Array:
+    """The line on stacks of operands. A stack of one is given as it is, the others with room for broadcasting.
+
+    Args:
+        line: the line.
+        inputs: a stack for each operand.
+        parameters: other values for some of its parameters; a vector has one for each copy.
+    """
     formula, read = line.formula, line.formula.read
     leads = [array.ndim - 1 - len(letters) for array, letters in zip(inputs, formula.operands, strict=True)]
     most = max((lead for lead, role in zip(leads, formula.roles, strict=True) if role in read), default=0)
@@ -167,9 +174,11 @@ def run_stacked(line: Line, inputs: Sequence[Array]) -> Array:
     for array, lead, role in zip(inputs, leads, formula.roles, strict=True):
         stays = len(array) == 1 or role not in read
         given.append(array[0] if stays else array.reshape(len(array), *(1,) * (most - lead), *array.shape[1:]))
+    room = (1,) * (most + len(formula.result))
+    other = {name: each.reshape(-1, *room) if isinstance(each, np.ndarray) else each for name, each in parameters.items()}
     xp = namespace(*given)
     with quiet(xp):
-        result: Array = line.operation.code(xp, *given, **dict(line.parameters))
+        result: Array = line.operation.code(xp, *given, **{**dict(line.parameters), **other})
     return result if result.ndim > most + len(formula.result) else result[None]
 
 
