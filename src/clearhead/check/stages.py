@@ -13,7 +13,7 @@ from clearhead.check.compare.comparison import Comparison, compare, expected_of
 from clearhead.check.fit.candidate import (
     Candidate,
     fitted_or_matched,
-    fitted_pairs,
+    fitted_or_matched_pairs,
     in_order,
     rewritten,
     rounded_by_hand,
@@ -192,7 +192,7 @@ class Stages:
             hypotheses = self._hypotheses(brief=size > MAX_PAIRS)
             found = self._explained(self._searched(hypotheses, size), len(hypotheses.candidates))
             if found is None and size == MAX_PAIRS:
-                found = self._convincing(fitted_pairs(evaluation, self.plans.deviations))
+                found = self._convincing(fitted_or_matched_pairs(evaluation, self.plans.deviations))
             if found is not None:
                 return found
         return None

@@ -1,4 +1,4 @@
-"""A deviation of the table and another with a fitted parameter, at once."""
+"""A deviation of the table and another beside it, with a parameter that is fitted or a map that is matched."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from clearhead.check.fit.evaluation import Evaluation
-from clearhead.check.fit.fitting import Fitted, Trial, trials
+from clearhead.check.fit.fitting import Fitted, trials
+from clearhead.check.fit.matching import matched
 from clearhead.deviations import Applied
 from clearhead.errors import ClearheadError
 
@@ -16,36 +17,18 @@ MAX_FITTED = 16
 
 
 class Beside(Struct, frozen=True):
-    """A pair: a deviation of the table, the fitted one, and the working with the first in it."""
+    """A deviation of the table, and the evaluation of the working with it."""
 
     applied: Applied
-    fitted: Fitted
     evaluation: Evaluation
 
 
-def fitted_beside(evaluation: Evaluation, deviations: Sequence[Applied]) -> Iterator[Beside]:
-    """The pairs of one of these deviations and a fitted one that give all claims."""
-    starts = [
-        (start.left, number, start.value, applied, trial)
-        for number, (applied, trial) in enumerate(_pairs(evaluation, deviations))
-        for start in trial.starts()[:1]
-    ]
-    for _, _, value, applied, trial in sorted(starts, key=lambda each: each[:2])[:MAX_FITTED]:
-        found = trial.fitted_from(value)
-        if found is not None:
-            yield Beside(applied, found, trial.evaluation)
+def beside(evaluation: Evaluation, deviations: Sequence[Applied]) -> list[Beside]:
+    """The working with each of these deviations, if it then still has what is claimed."""
+    return [found for each in deviations if (found := _with(evaluation, each)) is not None]
 
 
-def _pairs(evaluation: Evaluation, deviations: Sequence[Applied]) -> Iterator[tuple[Applied, Trial]]:
-    for applied in deviations:
-        rewritten = _with(evaluation, applied)
-        for trial in () if rewritten is None else trials(rewritten):
-            if trial.row.id != applied.id and trial.parameter.type is float:
-                yield applied, trial
-
-
-def _with(evaluation: Evaluation, applied: Applied) -> Evaluation | None:
-    """The evaluation of the working with a deviation in it."""
+def _with(evaluation: Evaluation, applied: Applied) -> Beside | None:
     try:
         working = applied.rewrite(evaluation.working)
     except ClearheadError:
@@ -53,4 +36,29 @@ def _with(evaluation: Evaluation, applied: Applied) -> Evaluation | None:
     values = evaluation.lines(working)
     if values is None or not all(name in working.names for name in evaluation.names):
         return None
-    return Evaluation(evaluation.claims, working, values, evaluation.work)
+    return Beside(applied, Evaluation(evaluation.claims, working, values, evaluation.work))
+
+
+def fitted_beside(starts: Sequence[Beside]) -> Iterator[tuple[Beside, Fitted]]:
+    """The deviations beside which another one gives all claims with some value of its parameter.
+
+    A coarse grid is computed for each pair; steps are taken from the values that promise the most.
+    """
+    tried = [
+        (start.left, start.value, each, trial)
+        for each in starts
+        for trial in trials(each.evaluation)
+        if trial.row.id != each.applied.id and trial.parameter.type is float
+        for start in trial.starts()[:1]
+    ]
+    for _, value, each, trial in sorted(tried, key=lambda one: one[0])[:MAX_FITTED]:
+        found = trial.fitted_from(value)
+        if found is not None:
+            yield each, found
+
+
+def matched_beside(starts: Sequence[Beside]) -> Iterator[tuple[Beside, Applied]]:
+    """The deviations beside which a map gives all claims."""
+    for each in starts:
+        for applied in matched(each.evaluation, brief=True):
+            yield each, applied

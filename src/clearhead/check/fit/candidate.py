@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead.check.fit.beside import fitted_beside
+from clearhead.check.fit.beside import beside, fitted_beside, matched_beside
 from clearhead.check.fit.evaluation import Evaluation
-from clearhead.check.fit.fitting import fitted
+from clearhead.check.fit.fitting import Fitted, fitted
 from clearhead.check.fit.matching import matched
 from clearhead.check.search.plans import written
 from clearhead.claim import Claim
@@ -87,33 +87,30 @@ class Candidate(Struct, frozen=True):
 
 def fitted_or_matched(evaluation: Evaluation) -> list[Candidate]:
     """The deviations of which a fitted parameter, or a map found by matching, gives all claims."""
-    found = [
-        Candidate(
-            (each.applied,),
-            each.applied.rewrite(evaluation.working),
-            each.cost,
-            each.values,
-            {each.parameter: each.reading},
-        )
-        for each in fitted(evaluation)
-    ]
-    readable = [each for each in found if each.cost <= READABLE] or found
     maps = [Candidate((each,), each.rewrite(evaluation.working), READABLE) for each in matched(evaluation)]
-    return [*readable, *maps]
+    return [*_readable(_of_fit((), each, evaluation) for each in fitted(evaluation)), *maps]
 
 
-def fitted_pairs(evaluation: Evaluation, deviations: Sequence[Applied]) -> list[Candidate]:
-    """The pairs of one of these deviations and one with a fitted parameter that give all claims."""
-    return [
-        Candidate(
-            (each.applied, each.fitted.applied),
-            each.fitted.applied.rewrite(each.evaluation.working),
-            each.fitted.cost,
-            each.fitted.values,
-            {each.fitted.parameter: each.fitted.reading},
-        )
-        for each in fitted_beside(evaluation, deviations)
+def fitted_or_matched_pairs(evaluation: Evaluation, deviations: Sequence[Applied]) -> list[Candidate]:
+    """The same, beside one of these deviations."""
+    starts = beside(evaluation, deviations)
+    fits = [_of_fit((each.applied,), fit, each.evaluation) for each, fit in fitted_beside(starts)]
+    maps = [
+        Candidate((each.applied, map_), map_.rewrite(each.evaluation.working), READABLE)
+        for each, map_ in matched_beside(starts)
     ]
+    return [*_readable(fits), *maps]
+
+
+def _of_fit(others: tuple[Applied, ...], fit: Fitted, evaluation: Evaluation) -> Candidate:
+    rewritten = fit.applied.rewrite(evaluation.working)
+    return Candidate((*others, fit.applied), rewritten, fit.cost, fit.values, {fit.parameter: fit.reading})
+
+
+def _readable(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates whose value is soon written; all, if none is."""
+    found = list(candidates)
+    return [each for each in found if each.cost <= READABLE] or found
 
 
 def without_restated(fits: Iterable[Candidate], listed: Sequence[Candidate], evaluation: Evaluation) -> list[Candidate]:

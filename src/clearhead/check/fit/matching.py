@@ -25,9 +25,9 @@ MAX_JOINED = 4
 """All orders of no more heads than these are tried."""
 
 
-def matched(evaluation: Evaluation) -> Iterator[Applied]:
-    """The maps with which all claims agree."""
-    for applied in (*_reordered(evaluation), *_heads(evaluation), *_groups(evaluation)):
+def matched(evaluation: Evaluation, *, brief: bool = False) -> Iterator[Applied]:
+    """The maps with which all claims agree; ``brief``: of those that no claim shows, the usual ones alone."""
+    for applied in (*_reordered(evaluation), *_heads(evaluation), *_groups(evaluation, brief=brief)):
         if evaluation.agrees(evaluation.of(applied)):
             yield applied
 
@@ -43,6 +43,8 @@ def _reordered(evaluation: Evaluation) -> Iterator[Applied]:
         for number, (claim, part) in enumerate(zip(evaluation.claims, base, strict=True))
         if differing(claim, part).any()
     ]
+    if not wrong:
+        return
     claim, due = evaluation.claims[min(wrong)[1]], base[min(wrong)[1]]
     if claim.cell is not None or split_head(claim.line)[1] is not None:
         return
@@ -107,7 +109,7 @@ def _slice_differs(claim: Claim, others: Numbers, place: int, axis: int) -> Numb
     return np.asarray(wrong.reshape(len(others), -1).any(axis=1))
 
 
-def _groups(evaluation: Evaluation) -> Iterator[Applied]:
+def _groups(evaluation: Evaluation, *, brief: bool) -> Iterator[Applied]:
     """Maps of query heads to key/value heads, for both, for keys, and for values alone."""
     repeats = [line for line in evaluation.working.lines if line.operation is linear.repeat]
     if not repeats:
@@ -116,7 +118,7 @@ def _groups(evaluation: Evaluation) -> Iterator[Applied]:
     heads = np.shape(evaluation.values[repeats[0].name])[-3]
     for role in ROLES:
         orders = _by_head(evaluation, role, groups, heads)
-        for order in orders if orders is not None else _systematic(groups, heads):
+        for order in orders if orders is not None else _systematic(groups, heads, brief=brief):
             if list(order) != [head // (heads // groups) for head in range(heads)]:
                 yield _mapped(evaluation, order, role)
 
@@ -148,11 +150,11 @@ def _by_head(evaluation: Evaluation, role: str, groups: int, heads: int) -> list
     return [[int(np.argmax(row)) for row in possible]] if possible.any(axis=1).all() else []
 
 
-def _systematic(groups: int, heads: int) -> Iterator[Sequence[int]]:
-    """Maps that code has by mistake; all of them, where they are few."""
+def _systematic(groups: int, heads: int, *, brief: bool) -> Iterator[Sequence[int]]:
+    """Maps that code has by mistake; unless ``brief`` all of them, where they are few."""
     yield [head % groups for head in range(heads)]
     yield [min(head // groups, groups - 1) for head in range(heads)]
     yield [groups - 1 - head // (heads // groups) for head in range(heads)]
     yield [0] * heads
-    if groups**heads <= MAX_MAPS:
+    if not brief and groups**heads <= MAX_MAPS:
         yield from product(range(groups), repeat=heads)

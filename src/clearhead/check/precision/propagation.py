@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -128,7 +129,8 @@ def part_of(claim: Claim, working: Working, name: str, array: Array) -> Array:
     axis = head_axis(working.axes[name])
     if label is not None and axis is not None:
         array = np.take(array, label - working.label_base, axis=axis)
-    return array if claim.cell is None else array[(..., *(each - working.label_base for each in claim.cell))]
+    cell: Any = (..., *(each - working.label_base for each in claim.cell or ()))
+    return np.asarray(array[cell])
 
 
 def as_slack(distances: Array) -> Slack:
