@@ -181,19 +181,22 @@ class Claim(Brief, frozen=True, dict=True):
         return _fixed(_nested(self.written, lambda number: "/" in number), np.bool_)
 
 
-def differing(claim: Claim, expected: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def differing(claim: Claim, expected: np.ndarray[Any, Any], cell: tuple[int, ...] = ()) -> np.ndarray[Any, Any]:
     """Which claimed cells differ from these numbers: the one place that says when a claim agrees.
 
-    ``expected`` has the claim's shape, perhaps behind further axes for several expectations at once.
+    Args:
+        claim: the claim.
+        expected: numbers in the claim's shape, perhaps behind further axes for several expectations at once.
+        cell: the only cell of the claim that is asked for, which the expected numbers then are of; () for all.
     """
-    claimed = claim.values
+    claimed, tolerances = claim.values[cell], claim.tolerances[cell]
     size = np.maximum(np.abs(np.where(np.isfinite(expected), expected, 0)), 1)
-    written = np.maximum(claim.tolerances * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
-    tolerance = np.where(claim.exact(), np.maximum(claim.tolerances, EXACT * size), written)
+    written = np.maximum(tolerances * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
+    tolerance = np.where(claim.exact()[cell], np.maximum(tolerances, EXACT * size), written)
     with np.errstate(invalid="ignore"):
         near = np.abs(claimed - expected) <= tolerance
     agree = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
-    differs: np.ndarray[Any, Any] = claim.claimed & ~agree
+    differs: np.ndarray[Any, Any] = claim.claimed[cell] & ~agree
     return differs
 
 

@@ -138,15 +138,35 @@ def wrong_cells(claim: Claim, working: Working, name: str, values: np.ndarray[An
 
     All of them, where the arrays have another shape than what is claimed.
     """
+    part = _claimed_part(claim, working, name, values)
+    if part is None:
+        return np.full(len(values), claim.values.size)
+    return np.asarray(differing(claim, part).sum(axis=tuple(range(1, part.ndim))))
+
+
+def misses(claim: Claim, working: Working, name: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Whether each of many arrays misses a cell of a claim: as `wrong_cells`, but one cell rules out most of them."""
+    part = _claimed_part(claim, working, name, values)
+    if part is None or not claim.claimed.any():
+        return np.full(len(values), part is None)
+    first = tuple(int(index) for index in np.argwhere(claim.claimed)[0])
+    missed = differing(claim, part[(slice(None), *first)], first)
+    left = np.flatnonzero(~missed)
+    missed[left] = differing(claim, part[left]).any(axis=tuple(range(1, part.ndim)))
+    return missed
+
+
+def _claimed_part(
+    claim: Claim, working: Working, name: str, values: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any] | None:
+    """The part of stacked arrays that is claimed; None if it has another shape than the claim."""
     _, label = split_head(claim.line)
     axis = head_axis(working.axes[name])
     if label is not None and axis is not None:
         values = np.take(values, label - working.label_base, axis=axis)
     if claim.cell is not None:
         values = _cells(values, tuple(each - working.label_base for each in claim.cell))
-    if values.shape[1:] != claim.values.shape:
-        return np.full(len(values), claim.values.size)
-    return np.asarray(differing(claim, values).reshape(len(values), -1).sum(axis=1))
+    return values if values.shape[1:] == claim.values.shape else None
 
 
 def _cells(stacked: np.ndarray[Any, Any], cell: Cell) -> np.ndarray[Any, Any]:

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from msgspec import Struct
 
-from clearhead.check.compare.comparison import claims_by_line, wrong_cells
+from clearhead.check.compare.comparison import claims_by_line, misses
 from clearhead.check.search.hypotheses import NEVER, NONE, Chosen, Hypotheses
 from clearhead.check.search.stacked import (
     ABSENT,
@@ -37,8 +37,8 @@ from clearhead.ops import Array as AnyArray
 MAX_NUMBERS = 8_000_000
 """How many numbers one line may have in all states together; a search that needs more is given up."""
 
-MAX_WORK = 16_000_000
-"""How many numbers a search may compute in all: two to three seconds."""
+MAX_WORK = 24_000_000
+"""How many numbers a search may compute in all: about two seconds."""
 
 MAX_EXPANDED = 200
 """If more sets than this fit, those that went another way to the same values are not looked up as well."""
@@ -192,7 +192,7 @@ class Walk:
         for name in kept:
             for rows, column in made[name]:
                 failed[rows[column.numbers == ABSENT]] = True
-            self.columns[name] = merged(local[name])
+            self.columns[name] = local[name] if self.claims.get(name) else merged(local[name])
         if failed.any():
             rows = np.flatnonzero(~failed)
             self._become(rows, self.devs[rows])
@@ -253,7 +253,9 @@ class Walk:
             devs.append(_with(self.devs[able], np.full((len(able), 1), number, dtype=np.int32)))
             start += len(able)
         self._become(np.concatenate(rows), np.concatenate(devs))
-        self.columns[name] = merged(side_by_side(parts, start))
+        self.columns[name] = side_by_side(parts, start)
+        if not self.claims.get(name):
+            self.columns[name] = merged(self.columns[name])
 
     def _check(self, name: str) -> None:
         """Drops the states that disagree with a claim on the line; adds those that show it rounded and agree so."""
@@ -264,27 +266,31 @@ class Walk:
         agree = np.arange(len(self.devs))
         for claim in claims:
             # A line that is not here may come elsewhere: in the end the whole working is held against the claims.
-            agree = agree[self._off(claim, name, self.columns[name])[agree] == 0]
+            agree = agree[~self._misses([claim], name, self.columns[name])[agree]]
         self._become(np.concatenate([agree, rows]), np.concatenate([self.devs[agree], devs]))
+        self.columns[name] = merged(self.columns[name].compact()) if len(self.devs) else self.columns[name]
 
     def _shown(self, name: str, claims: Sequence[Claim]) -> tuple[Array, Array]:
         """The states that disagree with claims on a line and agree once it is shown rounded: rows, and sets with it."""
         rows, devs = [np.zeros(0, dtype=np.int64)], [self.devs[:0]]
         column, choices = self.columns[name], self.hypotheses.shown.get(name, [])
-        disagrees = sum(self._off(claim, name, column) for claim in claims) > 0 if choices else False
+        disagrees = self._misses(claims, name, column) if choices else False
         able = np.flatnonzero((self._room() > 0) & (column.numbers != ABSENT) & disagrees)
         exact = column.pick(able).compact() if len(able) else column
         for number, line in choices if len(able) else ():
             shown = on_values(line, exact)
-            fits = able[sum(self._off(claim, name, shown) for claim in claims) == 0]
+            fits = able[~self._misses(claims, name, shown)]
             rows.append(fits)
             devs.append(_with(self.devs[fits], np.full((len(fits), 1), number, dtype=np.int32)))
         return np.concatenate(rows), np.concatenate(devs)
 
-    def _off(self, claim: Claim, name: str, column: Column) -> Array:
-        """In how many cells each state misses a claim on a line."""
-        wrong = [wrong_cells(claim, self.working, name, block) for block in column.blocks]
-        return np.asarray(np.concatenate([*wrong, [0]])[column.numbers])
+    def _misses(self, claims: Sequence[Claim], name: str, column: Column) -> Array:
+        """Whether each state misses a cell of claims on a line; one that has not the line does not."""
+        missed = np.zeros(column.count + 1, dtype=bool)
+        for claim in claims:
+            for start, block in column.parts():
+                missed[start : start + len(block)] |= misses(claim, self.working, name, block)
+        return np.asarray(missed[column.numbers])
 
     def _tidy(self, slot: int) -> None:
         """Forgets lines that nothing reads any more, and follows one of the states that are the same from here on."""

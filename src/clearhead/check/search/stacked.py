@@ -37,6 +37,10 @@ _UNITS, _LARGE = 2.0**44, 256.0
 """Numbers up to 256 count in such parts of 1."""
 
 
+_AT_ONCE = 16_384
+"""So many numbers are made into fingerprints at once: what stands between then stays in the processor's cache."""
+
+
 class Column(Struct, frozen=True):
     """The value that a line has in each state: a number into the distinct values, `ABSENT` where there is none.
 
@@ -261,6 +265,12 @@ def fingerprints(values: Array) -> Array:
     Every cell counts by itself, so that a small one is not lost beside the large numbers that stand in masks.
     """
     flat = values.reshape(len(values), -1).astype(np.float64, copy=False)
+    rows = max(1, _AT_ONCE // max(flat.shape[1], 1))
+    parts = [_fingerprints(flat[at : at + rows]) for at in range(0, len(flat), rows)]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+
+def _fingerprints(flat: Array) -> Array:
     # Beside 1 a number below the unit is nothing; adding 0 makes one zero of two.
     with np.errstate(over="ignore"):
         near = np.rint(flat * _UNITS) / _UNITS + 0.0
