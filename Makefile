@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test dist-check fuzz lint format bench docs pictures deviations families clean
+.PHONY: demo test dist-check fuzz lint format bench docs pictures deviations planted families clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -61,6 +61,10 @@ pictures: $(VENV)/test $(VENV)/debian $(CACHE)/checkpoints
 # Slower than the rest: it diagnoses more than a thousand planted deviations.
 deviations: $(VENV)/core
 	$(BIN)/python docs/deviations.py
+
+# The same without writing the page, and pairs: fails if one is not found, or found otherwise than the page says.
+planted: $(VENV)/core
+	$(BIN)/python docs/deviations.py --check
 
 # Spoils inputs of all readers for so many seconds; what is found is kept in out/fuzz.
 SECONDS ?= 600

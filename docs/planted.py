@@ -32,7 +32,7 @@ LARGEST = 1e6
 
 
 class Kind(Struct, frozen=True):
-    """A kind of problem: how it is worked out, the size of each axis, and how large its numbers are.
+    """A kind of problem: how it is computed, the size of each axis, and how large its numbers are.
 
     With a ``unit`` all numbers are whole multiples of it, as people choose them who work by hand.
     """
@@ -43,7 +43,7 @@ class Kind(Struct, frozen=True):
     scale: float = 1.0
 
     def arrays(self, seed: int = 0) -> Arrays:
-        """Random arrays: numbers around 0, gains around 1; masks that bar every third cell."""
+        """Random arrays: numbers around 0, gains around 1; masks that hide every third cell."""
         rng = np.random.default_rng(seed)
         return {given.name: self._draw(rng, given, seed) for given in self.working.givens}
 
@@ -220,10 +220,10 @@ MAX_CHOICES = 1
 """Of a deviation's parameters so many values are planted in each kind, others in other kinds."""
 
 
-def column(name: str, seed: int = 0) -> dict[str, list[str]]:
-    """For each deviation what came of planting it in problems of a kind: nothing where it does not apply."""
+def column(name: str, ids: Iterable[str] = DEVIATIONS, seed: int = 0) -> dict[str, list[str]]:
+    """For each of these deviations what came of planting it in problems of a kind: nothing where it does not apply."""
     kind, arrays = KINDS[name], KINDS[name].arrays(seed)
-    return {id: list(_results(kind, arrays, id, seed)) for id in DEVIATIONS}
+    return {id: list(_results(kind, arrays, id, seed)) for id in ids}
 
 
 def _results(kind: Kind, arrays: Arrays, id: str, seed: int) -> Iterator[str]:
@@ -233,3 +233,46 @@ def _results(kind: Kind, arrays: Arrays, id: str, seed: int) -> Iterator[str]:
         found = plant(kind, arrays, [tried[index]], seed=int(rng.integers(1 << 30)), most=1)
         if found is not None:
             yield found.result
+
+
+PAIRS = 60
+"""How many pairs are planted."""
+
+
+class Pair(Struct, frozen=True):
+    """Two deviations for a problem of a kind."""
+
+    kind: str
+    seed: int
+    deviations: tuple[Applied, Applied]
+
+    def missed(self) -> bool:
+        """Whether they are not found: as the pair they are, unless one or none of them would give the same numbers."""
+        kind = KINDS[self.kind]
+        made = plant(kind, kind.arrays(self.seed), self.deviations, seed=self.seed, most=2)
+        if made is None or made.report.verdict == "agrees" or not _commute(kind.working, *self.deviations):
+            return False
+        sizes = {len(finding.deviations) for finding in made.report.findings}
+        named = made.found or sizes == {1} or made.report.fitting > len(made.report.findings)
+        return made.report.verdict != "explained" or not named
+
+
+def pairs() -> Iterator[Pair]:
+    """Pairs of different deviations, from kinds in turn, with a fixed seed."""
+    rng = np.random.default_rng(2026)
+    kinds = [name for name in KINDS if name not in ("encoder block", "decoder block", "cache")]
+    for number in range(PAIRS):
+        kind = kinds[number % len(kinds)]
+        arrays = KINDS[kind].arrays(seed=number)
+        tried = [each for id in DEVIATIONS for each in choices(KINDS[kind], arrays, id)]
+        one, other = rng.choice(len(tried), 2, replace=False)
+        if tried[one].id != tried[other].id:
+            yield Pair(kind, number, (tried[one], tried[other]))
+
+
+def _commute(working: Working, one: Applied, other: Applied) -> bool:
+    """Whether two deviations mean the same in either order; two ways to scale, for instance, do not."""
+    try:
+        return other.rewrite(one.rewrite(working)) == one.rewrite(other.rewrite(working))
+    except ClearheadError:
+        return True

@@ -116,11 +116,17 @@ def test_claims_of_arrays():
         (("0.143", "0.3", "0.571"), (5e-4, 5e-4, 5e-4)),
         (("0.111", "0.014", "0.039", "0.0", "0.0"), (5e-4, 5e-4, 5e-4, 5e-4, 5e-4)),
         (("12.25", "0.5", "3"), (5e-3, 5e-3, 5e-3)),
+        (("1", "0", "0.102", "0.014"), (5e-4, 5e-4, 5e-4, 5e-4)),
+        (("1.0", "0.0", "0.669", "0.12"), (5e-4, 5e-4, 5e-4, 5e-4)),
+        (("-21.1", "-2.32", "-9.15"), (5e-2, 5e-3, 5e-3)),
         (("7/6", "0.5", "nan"), (0, 5e-2, 0)),
     ],
 )
 def test_each_number_has_the_precision_of_its_print(written, half_units):
-    """Numbers printed to significant digits are held to these, those printed to decimals to the most decimals."""
+    """Numbers printed to significant digits are held to these, those printed to decimals to the most decimals.
+
+    A whole number shows neither; where it is open which of the two it was, the larger unit counts.
+    """
     np.testing.assert_allclose(Claim("head", written).half_units, half_units, rtol=1e-12, atol=0)
 
 

@@ -143,6 +143,22 @@ def test_nothing_to_rewrite(id, message):
     assert str(caught.value).startswith(message)
 
 
+def test_truth_values_are_not_rounded():
+    """A mask that a deviation transposes stays a mask when every line is rounded; to round it alone is refused."""
+    working = deviate(Attention(heads=2, mask="boolean", output=False).working(), "mask-transposed")
+    sizes = {"token": 3, "query": 3, "key": 3, "model": 4, "depth": 2, "head": 2}
+    rng = np.random.default_rng(0)
+    arrays = {
+        each.name: np.tri(3, dtype=bool) if each.name == "mask" else rng.normal(size=[sizes[w] for w in each.axes])
+        for each in working.givens
+    }
+    trace = deviate(working, "rounded-by-hand:decimals=1,at=steps").run(arrays)
+    assert trace["mask.transposed"].dtype == bool
+    np.testing.assert_array_equal(trace["head"], np.round(trace["head"], 1))
+    with pytest.raises(SpecError, match=r"round has nothing to rewrite: mask.transposed holds booleans"):
+        deviate(working, "round:line=mask.transposed,decimals=1")
+
+
 def test_a_deviation_applies_once():
     """The second time there is no softmax left to turn round."""
     with pytest.raises(SpecError, match="nothing to rewrite"):

@@ -235,16 +235,19 @@ def _half_unit(decimals: int) -> float:
 
 
 def _units(numbers: Sequence[str]) -> Callable[[str], float]:
-    """Half a unit of the last digit, for each of the numbers of a claim, by the way in which all were printed."""
-    decimals = [d for d in map(decimals_of, numbers) if d is not None]
-    most = max(decimals, default=0)
-    digits = [d for d in map(significant_of, numbers) if d]
-    significant = max(digits, default=0)
-    with_exponent = any("e" in number.lower() for number in numbers)
-    # A zero says nothing about digits: it is written 0.0 or 0 in either way.
-    dropped = sum(most - (decimals_of(number) or 0) for number in numbers if significant_of(number))
-    fewer = sum(significant - d for d in digits) < dropped
-    scientific = fewer and (with_exponent or significant >= _MIN_SIGNIFICANT)
+    """Half a unit of the last digit, for each of the numbers of a claim, by the way in which all were printed.
+
+    That is the way which drops fewer zeros at the end. Where significant digits drop but one fewer, each number has
+    the larger of both units, so that no right number is refused.
+    """
+    most = max((d for d in map(decimals_of, numbers) if d is not None), default=0)
+    # A whole number is written so in either way: it shows nothing.
+    telling = [number for number in numbers if significant_of(number) and float(number) % 1]
+    significant = max(map(significant_of, telling), default=0)
+    saved = sum(most - (decimals_of(number) or 0) for number in telling)
+    saved -= sum(significant - significant_of(number) for number in telling)
+    usual = any("e" in number.lower() for number in numbers)
+    scientific = saved > 0 and (usual or significant >= _MIN_SIGNIFICANT)
 
     def unit(number: str) -> float:
         if decimals_of(number) is None:
@@ -252,7 +255,8 @@ def _units(numbers: Sequence[str]) -> Callable[[str], float]:
         size = abs(float(number))
         if not scientific or not significant_of(number) or size in (0.0, math.inf):  # beyond what a float64 can be
             return _half_unit(most)
-        return _half_unit(significant - 1 - math.floor(math.log10(size)))
+        digits = _half_unit(significant - 1 - math.floor(math.log10(size)))
+        return digits if usual or saved > 1 else max(digits, _half_unit(most))
 
     return unit
 

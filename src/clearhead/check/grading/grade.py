@@ -7,15 +7,17 @@ ones before them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from clearhead.brief import Brief
 from clearhead.check.compare.comparison import expected_of
 from clearhead.check.compare.slips import are_slips
-from clearhead.check.judge.first_wrong import Arrays, Judged, judge
+from clearhead.check.fit.candidate import MAX_BY_HAND
+from clearhead.check.judge.first_wrong import Arrays, Judged, follows_by_hand, judge, judge_with_causes
+from clearhead.check.precision.arithmetic import measured
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
-from clearhead.check.search.plans import plans_for
+from clearhead.check.search.plans import plans_for, written
 from clearhead.check.search.roundings import USUAL, roundings
 from clearhead.check.search.search import TooMany
 from clearhead.check.search.table import Table
@@ -40,7 +42,8 @@ class Grade(Brief, frozen=True):
 
     Attributes:
         verdict: all claims agree; or a set of deviations explains them; or none that was tried does.
-        deviations: a smallest set that explains; for "unexplained" one that does but for slips, if there is one.
+        deviations: a smallest set that explains, or what explains each wrong line by itself; for "unexplained" a set
+            that does but for slips, if there is one.
         slips: how many cells are left over by this set, or by the working as it is, where these are few.
         others: how many other sets of this size would explain as well.
         judged: each claimed line held against the claimed lines before it.
@@ -92,11 +95,62 @@ class Grader:
         judged = judge(claims, self.trace, self.arrays)
         if agrees:
             return Grade("agrees", judged=judged)
-        sets = next(self._explaining(claims), [])
-        if not sets:
-            deviations, slips = self._but_for_slips(claims)
-            return Grade("unexplained", deviations, slips, judged=judged)
+        for explain in (self._alone, self._rounded_steps, self._together, self._line_by_line, self._with_roundings):
+            found = explain(claims, judged)
+            if found is not None:
+                return found
+        deviations, slips = self._but_for_slips(claims)
+        return Grade("unexplained", deviations, slips, judged=judged)
+
+    def _alone(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+        return self._set(self._explaining(claims, 1), judged)
+
+    def _rounded_steps(self, claims: Claims, _: tuple[Judged, ...]) -> Grade | None:
+        """The grade of somebody who rounded every step: each line then follows from those before it."""
+        if not follows_by_hand(claims, self.trace, self.arrays):
+            return None
+        if not measured(claims, self.trace, {}, "steps").digits:
+            return None
+        judged = judge(claims, self.trace, self.arrays, by_hand=True)
+        return Grade("explained", (self._by_hand(claims),), judged=judged)
+
+    def _together(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+        """Several deviations, none of which is a rounding."""
+        sizes = range(2, self.max_deviations + 1)
+        found = (self._set(self._explaining(claims, size), judged, rounded=False) for size in sizes)
+        return next((each for each in found if each is not None), None)
+
+    def _line_by_line(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+        """A cause for each line that does not follow by itself, with rounding of every step if need be; slips have none."""
+        for by_hand in (False, True):
+            held = judge(claims, self.trace, self.arrays, by_hand=True) if by_hand else judged
+            if any(each.slips for each in held):
+                continue
+            held = judge_with_causes(claims, self.trace, self.arrays, largest=1, by_hand=by_hand)
+            wrong = [each for each in held if not each.follows]
+            if all(each.causes for each in wrong):
+                causes = dict.fromkeys(text for each in wrong for text in each.explained_by[0])
+                return Grade("explained", (*causes, *([self._by_hand(claims)] if by_hand else [])), judged=held)
+        return None
+
+    def _with_roundings(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+        found = (self._set(self._explaining(claims, size), judged) for size in range(2, self.max_deviations + 1))
+        return next((each for each in found if each is not None), None)
+
+    def _set(self, sets: Sequence[Chosen], judged: tuple[Judged, ...], *, rounded: bool = True) -> Grade | None:
+        """The grade by the first of some sets, which has the fewest roundings: none, unless ``rounded``."""
+        if not sets or (self._roundings_in(sets[0]) and not rounded):
+            return None
         return Grade("explained", self._hypotheses.texts(sets[0]), others=len(sets) - 1, judged=judged)
+
+    def _roundings_in(self, chosen: Chosen) -> int:
+        return sum(each >= len(self._hypotheses.plans.deviations) for each in chosen)
+
+    @staticmethod
+    def _by_hand(claims: Claims) -> str:
+        """Rounding of every step to the decimals of these claims, as text."""
+        decimals = min(max(claim.precision or 0 for claim in claims), MAX_BY_HAND)
+        return written(Applied("rounded-by-hand", as_parameters({"decimals": decimals, "at": "steps"})))
 
     def _prepare(self, addresses: Sequence[str]) -> Hypotheses:
         working = self.trace.working
@@ -115,19 +169,15 @@ class Grader:
     def _agrees(claims: Claims, trace: Trace) -> bool:
         return not any(differing(claim, expected_of(claim, trace)[1]).any() for claim in claims)
 
-    def _explaining(self, claims: Claims) -> Iterator[list[Chosen]]:
-        """The sets of each size, from one on, that explain; those with the fewest roundings first."""
-        rewrites = len(self._hypotheses.plans.deviations)
-        for size in range(1, self.max_deviations + 1):
-            table = self._table(size)
-            if table is None:
-                return
-            fitting = [each for each in table.fitting(claims) if len(each) == size]
-            alike = [each for chosen in fitting[:MAX_CONFIRMED] for each in table.alike(chosen)]
-            likely = sorted(dict.fromkeys(alike), key=lambda chosen: sum(each >= rewrites for each in chosen))
-            sets = [each for each in likely[:MAX_CONFIRMED] if self._explains(each, claims)]
-            if sets:
-                yield sets
+    def _explaining(self, claims: Claims, size: int) -> list[Chosen]:
+        """The sets of a size that explain; those with the fewest roundings first."""
+        table = self._table(size) if size <= self.max_deviations else None
+        if table is None:
+            return []
+        fitting = [each for each in table.fitting(claims) if len(each) == size]
+        alike = [each for chosen in fitting[:MAX_CONFIRMED] for each in table.alike(chosen)]
+        likely = sorted(dict.fromkeys(alike), key=self._roundings_in)
+        return [each for each in likely[:MAX_CONFIRMED] if self._explains(each, claims)]
 
     def _but_for_slips(self, claims: Claims) -> tuple[tuple[str, ...], int]:
         """The set that explains all cells but a few, and how many these are; 0 if they are no few."""

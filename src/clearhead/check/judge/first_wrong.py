@@ -102,15 +102,22 @@ def judge(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, by_hand: boo
     return tuple(_judged(replace(step, by_hand=by_hand), trace) for step in _steps(claims, trace, arrays))
 
 
-def judge_with_causes(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> tuple[Judged, ...]:
-    """The same, with the deviations by which the lines that do not follow would."""
-    steps = list(_steps(claims, trace, arrays))
+def follows_by_hand(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> bool:
+    """Whether each claimed line follows from those before it, if every step on the way is rounded by hand."""
+    return all(_judged(replace(step, by_hand=True), trace).follows for step in _steps(claims, trace, arrays))
+
+
+def judge_with_causes(
+    claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, largest: int = LARGEST, by_hand: bool = False
+) -> tuple[Judged, ...]:
+    """As `judge`, with the deviations, sets of ``largest`` at most, by which the lines that do not follow would."""
+    steps = [replace(step, by_hand=by_hand) for step in _steps(claims, trace, arrays)]
     judged = [_judged(step, trace) for step in steps]
     if sum(not each.follows for each in judged) > MAX_WRONG:
         return tuple(judged)
     # Where nothing else is claimed, what was tried for all claims was tried for this line.
     return tuple(
-        each if each.follows or len(steps) == 1 else replace(each, causes=_causes(step))
+        each if each.follows or len(steps) == 1 else replace(each, causes=_causes(step, largest))
         for each, step in zip(judged, steps, strict=True)
     )
 
@@ -195,7 +202,7 @@ def _right(claims: Sequence[Claim], wrong: Sequence[np.ndarray[Any, Any]]) -> tu
     return tuple(int((claim.claimed & ~cells).sum()) for claim, cells in zip(claims, wrong, strict=True))
 
 
-def _causes(step: _Step) -> tuple[tuple[Applied, ...], ...]:
+def _causes(step: _Step, largest: int) -> tuple[tuple[Applied, ...], ...]:
     """The smallest sets of deviations with which a step gives its claims, beyond what chance would."""
     claims, _ = _held(step)
     trace = step.working.run(step.arrays)
@@ -204,13 +211,14 @@ def _causes(step: _Step) -> tuple[tuple[Applied, ...], ...]:
     shapes = {name: array.shape for name, array in values.items()}
     plans = plans_for(step.working, tuple((name, array.shape) for name, array in step.arrays.items()))
     hypotheses = Hypotheses(plans, roundings(step.working, claims, shapes, brief=True))
-    for size in range(1, LARGEST + 1):
-        fits = fitted_or_matched(evaluation) if size == 1 else []
+    for size in range(1, largest + 1):
         try:
             sets = search(hypotheses, step.arrays, claims, size).sets[:MAX_CONFIRMED]
         except TooMany:
             sets = ()
-        found = [*fits, *(each for chosen in sets if (each := _confirmed(hypotheses, chosen, evaluation)) is not None)]
+        found = [each for chosen in sets if (each := _confirmed(hypotheses, chosen, evaluation)) is not None]
+        if size == 1 and not any(each.plain for each in found):
+            found += fitted_or_matched(evaluation)
         sure = [each for each in without_repeats(found) if _beyond_chance(each, evaluation, len(hypotheses.candidates))]
         if sure:
             return tuple(each.applied for each in sure[:MAX_CAUSES])

@@ -33,6 +33,7 @@ from clearhead.check.search.stacked import (
 from clearhead.claim import Claim
 from clearhead.line import Line
 from clearhead.ops import Array as AnyArray
+from clearhead.working import Working
 
 MAX_NUMBERS = 8_000_000
 """How many numbers one line may have in all states together; a search that needs more is given up."""
@@ -266,7 +267,7 @@ class Walk:
         agree = np.arange(len(self.devs))
         for claim in claims:
             # A line that is not here may come elsewhere: in the end the whole working is held against the claims.
-            agree = agree[~self._misses([claim], name, self.columns[name])[agree]]
+            agree = agree[~missed_by([claim], self.working, name, self.columns[name])[agree]]
         self._become(np.concatenate([agree, rows]), np.concatenate([self.devs[agree], devs]))
         self.columns[name] = merged(self.columns[name].compact()) if len(self.devs) else self.columns[name]
 
@@ -274,23 +275,15 @@ class Walk:
         """The states that disagree with claims on a line and agree once it is shown rounded: rows, and sets with it."""
         rows, devs = [np.zeros(0, dtype=np.int64)], [self.devs[:0]]
         column, choices = self.columns[name], self.hypotheses.shown.get(name, [])
-        disagrees = self._misses(claims, name, column) if choices else False
+        disagrees = missed_by(claims, self.working, name, column) if choices else False
         able = np.flatnonzero((self._room() > 0) & (column.numbers != ABSENT) & disagrees)
         exact = column.pick(able).compact() if len(able) else column
         for number, line in choices if len(able) else ():
             shown = on_values(line, exact)
-            fits = able[~self._misses(claims, name, shown)]
+            fits = able[~missed_by(claims, self.working, name, shown)]
             rows.append(fits)
             devs.append(_with(self.devs[fits], np.full((len(fits), 1), number, dtype=np.int32)))
         return np.concatenate(rows), np.concatenate(devs)
-
-    def _misses(self, claims: Sequence[Claim], name: str, column: Column) -> Array:
-        """Whether each state misses a cell of claims on a line; one that has not the line does not."""
-        missed = np.zeros(column.count + 1, dtype=bool)
-        for claim in claims:
-            for start, block in column.parts():
-                missed[start : start + len(block)] |= misses(claim, self.working, name, block)
-        return np.asarray(missed[column.numbers])
 
     def _tidy(self, slot: int) -> None:
         """Forgets lines that nothing reads any more, and follows one of the states that are the same from here on."""
@@ -324,6 +317,15 @@ class Walk:
                 for old, new in zip(kept[inside], dropped[inside], strict=True):
                     found.add(tuple(sorted({*each} - set(chosen_of(old)) | set(chosen_of(new)))))
         return sorted((each for each in found if len(each) <= self.size), key=_by_size)
+
+
+def missed_by(claims: Iterable[Claim], working: Working, name: str, column: Column) -> Array:
+    """Whether each state misses a cell of claims on a line; one that has not the line does not."""
+    missed = np.zeros(column.count + 1, dtype=bool)
+    for claim in claims:
+        for start, block in column.parts():
+            missed[start : start + len(block)] |= misses(claim, working, name, block)
+    return np.asarray(missed[column.numbers])
 
 
 def _with(devs: Array, more: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from clearhead.check.compare.comparison import claims_by_line, wrong_cells
 from clearhead.check.search.hypotheses import NONE, Chosen, Hypotheses
-from clearhead.check.search.search import Walk, chosen_of
+from clearhead.check.search.search import Walk, chosen_of, missed_by
 from clearhead.check.search.stacked import Array, Column
 from clearhead.claim import Claim
 from clearhead.ops import Array as AnyArray
@@ -61,8 +61,7 @@ class Table:
         """Which states have values that agree with all claims on a line."""
         if column.count > len(column.numbers):
             column = column.compact()
-        fits: Array = self._wrong(claims, name, column) == 0
-        return fits
+        return ~missed_by(claims, self.hypotheses.working, name, column)
 
     def _wrong(self, claims: Iterable[Claim], name: str, column: Column) -> Array:
         """How many cells of the claims on a line each state misses; one that has not the line may agree elsewhere."""
