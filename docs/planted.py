@@ -71,7 +71,7 @@ def _kind(spec: Attention | Block | Transformer, unit: float | None = None, scal
 KINDS: dict[str, Kind] = {
     "by hand": _kind(Block(Attention(2), norm=Norm(eps=0, gain=False)), 0.5, token=3, model=4, depth=2, head=2),
     "plain heads": _kind(Attention(2), token=3, model=4, depth=2, head=2),
-    "large scores": _kind(Attention(2), scale=4.0, token=3, model=4, depth=2, head=2),
+    "large scores": _kind(Attention(2), scale=5.0, token=3, model=4, depth=2, head=2),
     "many features": _kind(Attention(3, output=False), token=4, key=4, model=5, depth=4, head=3),
     "causal": _kind(Attention(2, causal=True), token=4, model=6, depth=3, head=2),
     "padding": _kind(Attention(2, padding=True), token=4, key=4, model=6, depth=3, head=2),

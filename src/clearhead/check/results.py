@@ -95,7 +95,8 @@ class Outcome(Brief, frozen=True, eq=False):
             no deviation that was tried; None if each line by itself can be explained, or too little is claimed. For
             "explained" the first line that differs.
         near_misses: the sets that explain the most without explaining all; for "explained" smaller ones.
-        judged: for "unexplained", each claimed line held against the lines claimed before it.
+        judged: for "unexplained", and where each line is explained by itself, each claimed line held against the
+            lines claimed before it.
         tried: how many sets were tried, the empty one among them.
         largest: the size up to which all sets were tried.
         fitting: how many sets of the smallest size fit; `findings` has no more than 40.
@@ -127,6 +128,11 @@ class Outcome(Brief, frozen=True, eq=False):
         group = next((each for each in self.indistinguishable if finding.deviations in each.sets), None)
         equals = () if group is None else group.sets[: group.smallest]
         return First(finding, tuple(each for each in equals if each != finding.deviations))
+
+    @property
+    def line_by_line(self) -> bool:
+        """Whether the findings explain each line from the claimed lines before it, and not all claims at once."""
+        return bool(self.findings and self.judged)
 
     def explained_by(self, id: str) -> bool:
         """Whether a finding has this deviation, given by its id, or by its text with parameters."""

@@ -273,18 +273,23 @@ class Stages:
     # --- what is left --------------------------------------------------------------------------------------------
 
     def _line_by_line(self, _: int) -> Outcome | None:
-        """Each line that does not follow from those before it has a cause of its own."""
+        """Each line that does not follow from those before it has a cause of its own, rounded by hand if need be."""
         self.judged = judge_with_causes(self.claims, self.trace, self.arrays)
-        wrong = [each for each in self.judged if not each.follows]
+        found = self._causes_of(self.judged)
+        if found is None and self.rounded is None and not self.code:
+            found = self._causes_of(judge_with_causes(self.claims, self.trace, self.arrays, by_hand=True))
+            return found and replace(found, precision=measured(self.claims, self.trace, {}, "steps"))
+        return found
+
+    def _causes_of(self, judged: tuple[Judged, ...]) -> Outcome | None:
+        wrong = [each for each in judged if not each.follows]
         if not wrong or not all(each.causes for each in wrong):
             return None
         applied = tuple(dict.fromkeys(cause for each in wrong for cause in each.causes[0]))
         working = rewritten(self.working, applied)
         if working is None:
             return None
-        return replace(
-            self._explained([Candidate(applied, working)], 1) or self._outcome("explained"), judged=self.judged
-        )
+        return replace(self._explained([Candidate(applied, working)], 1) or self._outcome("explained"), judged=judged)
 
     def _unexplained(self) -> Outcome:
         wrong = next((each.line for each in self.judged if not each.follows and not each.explained_by), None)

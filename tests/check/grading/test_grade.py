@@ -46,7 +46,8 @@ def test_each_gets_the_verdict_that_a_diagnosis_gives(trace):
     ]
     everyone = [claimed(numbers_of(trace, *each)) for each in planted]
     strange = numbers_of(trace)
-    strange["weights"] = strange["weights"] ** 2 / (strange["weights"] ** 2).sum(axis=-1, keepdims=True)
+    odd = strange["weights"] * (1 + strange["weights"])
+    strange["weights"] = odd / odd.sum(axis=-1, keepdims=True)
     everyone.append(claimed(strange))
     grades = graded(trace, *everyone)
     assert [grade.verdict for grade in grades] == ["agrees", "explained", "explained", "explained", "unexplained"]

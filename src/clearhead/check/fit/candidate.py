@@ -82,7 +82,8 @@ class Candidate(Struct, frozen=True):
         by_hand = sum(each.id == "rounded-by-hand" for each in self.applied)
         odd = sum(each.id in ODD for each in self.applied)
         roundings = self.kinds.count("rounding") - by_hand
-        return (roundings > 0, roundings, odd, self.cost > READABLE, not by_hand, self.cost)
+        sought = any(each.id in ODD and each.parameters for each in self.applied)
+        return (sought, roundings, odd, self.cost > READABLE, not by_hand, self.cost)
 
 
 def fitted_or_matched(evaluation: Evaluation) -> list[Candidate]:

@@ -215,6 +215,8 @@ def _ruled_out(report: Outcome) -> str:
         return "The cause is none that clearhead knows, or more of them than were tried together."
     if not report.findings:
         return f"{report.tried:,} sets of up to {report.largest} known deviations were tried besides."
+    if report.line_by_line:
+        return f"{report.tried:,} sets of up to {report.largest} were tried; none gives all claims at once."
     size = report.largest - 1
     fit = "1 fits" if report.fitting == 1 else f"{report.fitting} fit"
     tried = f"{report.tried:,} sets of up to {report.largest} were tried; {fit}."

@@ -48,6 +48,12 @@ def _explained_verdict(report: Outcome) -> str:
     finding = distinct[0]
     lines = "the one claim" if len(report.comparison.lines) == 1 else f"all {len(report.comparison.lines)} claims"
     kind = _NOT_WRONG.get(frozenset(finding.kinds), "")
+    if report.line_by_line:
+        rounded = ", if every step is rounded" if report.precision is not None else ""
+        return (
+            f"The numbers are explained line by line{kind}: with {' and '.join(finding.deviations)} each line follows "
+            f"from the lines claimed before it{rounded}."
+        )
     return f"The numbers are explained{kind}: with {' and '.join(finding.deviations)} the working gives {lines}."
 
 

@@ -86,9 +86,10 @@ def _how_sure(report: Outcome) -> str:
     wrong, lines = report.comparison.differing, report.comparison.lines
     cells = sum(len(each.wrong) for each in wrong)
     digits = sum(each.digits for each in report.findings[0].fit.evidence)
+    gives = "Each line follows from the claimed lines before it" if report.line_by_line else "The cause gives all of them"
     said = (
         f"How sure: {len(wrong)} of {_count(len(lines), 'claim')} differ, in {_count(cells, 'cell')}. "
-        f"The first to differ is {wrong[0].claim.line}. The cause gives all of them ({digits:.0f} digits). "
+        f"The first to differ is {wrong[0].claim.line}. {gives} ({digits:.0f} digits). "
         f"{report.tried:,} sets of up to {report.largest} were tried."
     )
     hidden = {name for group in report.indistinguishable for each in group.sets[group.smallest :] for name in each}

@@ -168,4 +168,6 @@ def _decimals(address: str, used: Mapping[str, int], *, brief: bool) -> Sequence
     shown = used.get(address, used.get(split_head(address)[0]))
     if shown is None:
         return USUAL if brief else range(MAX_DECIMALS + 1)
-    return range(shown, MAX_DECIMALS + 1) if not brief else range(shown, min(shown + 2, MAX_DECIMALS + 1))
+    # Whole numbers show nothing of how many decimals were kept.
+    most = MAX_DECIMALS if not (brief and shown) else min(shown + 1, MAX_DECIMALS)
+    return range(shown, most + 1)
