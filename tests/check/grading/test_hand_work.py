@@ -1,4 +1,4 @@
-"""Sheets worked by hand: honest rounding is named so, mistakes beside it are found, and invented numbers get nothing."""
+"""Sheets worked by hand: rounding is named, mistakes beside it are found, and invented numbers get nothing."""
 
 import numpy as np
 import pytest

@@ -150,7 +150,8 @@ def misses(claim: Claim, working: Working, name: str, values: np.ndarray[Any, An
     if part is None or not claim.claimed.any():
         return np.full(len(values), part is None)
     first = tuple(int(index) for index in np.argwhere(claim.claimed)[0])
-    missed = differing(claim, part[(slice(None), *first)], first)
+    cell: Any = (slice(None), *first)
+    missed = differing(claim, part[cell], first)
     left = np.flatnonzero(~missed)
     missed[left] = differing(claim, part[left]).any(axis=tuple(range(1, part.ndim)))
     return missed

@@ -30,7 +30,6 @@ class Family(Struct, frozen=True):
     open: frozenset[str]
 
 
-
 def family(applied: Callable[[float], Applied], working: Working) -> Family | None:
     """The family that a deviation makes of a working; None if it does not apply.
 

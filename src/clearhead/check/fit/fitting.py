@@ -238,7 +238,7 @@ def _is_valley(losses: Numbers, at: int) -> bool:
 
 
 def _outlook(offs: Numbers) -> float:
-    """Which part of the misses at a value is left at best near it: each cell follows a parabola through three values."""
+    """Which part of the misses at a value is left at best near it, if each cell follows a parabola through three."""
     if len(offs) < 3 or not np.isfinite(offs).all():
         return 1.0
     before, here, behind = offs

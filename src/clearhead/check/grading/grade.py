@@ -121,7 +121,7 @@ class Grader:
         return next((each for each in found if each is not None), None)
 
     def _line_by_line(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
-        """A cause for each line that does not follow by itself, with rounding of every step if need be; slips have none."""
+        """A cause for each line that does not follow, beside rounding of every step if need be; slips have none."""
         for by_hand in (False, True):
             held = judge(claims, self.trace, self.arrays, by_hand=True) if by_hand else judged
             if any(each.slips for each in held):

@@ -86,7 +86,9 @@ def _how_sure(report: Outcome) -> str:
     wrong, lines = report.comparison.differing, report.comparison.lines
     cells = sum(len(each.wrong) for each in wrong)
     digits = sum(each.digits for each in report.findings[0].fit.evidence)
-    gives = "Each line follows from the claimed lines before it" if report.line_by_line else "The cause gives all of them"
+    gives = (
+        "Each line follows from the claimed lines before it" if report.line_by_line else "The cause gives all of them"
+    )
     said = (
         f"How sure: {len(wrong)} of {_count(len(lines), 'claim')} differ, in {_count(cells, 'cell')}. "
         f"The first to differ is {wrong[0].claim.line}. {gives} ({digits:.0f} digits). "

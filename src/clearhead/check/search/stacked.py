@@ -179,7 +179,9 @@ def run_stacked(line: Line, inputs: Sequence[Array], parameters: Mapping[str, An
         stays = len(array) == 1 or role not in read
         given.append(array[0] if stays else array.reshape(len(array), *(1,) * (most - lead), *array.shape[1:]))
     room = (1,) * (most + len(formula.result))
-    other = {name: each.reshape(-1, *room) if isinstance(each, np.ndarray) else each for name, each in parameters.items()}
+    other = {
+        name: each.reshape(-1, *room) if isinstance(each, np.ndarray) else each for name, each in parameters.items()
+    }
     xp = namespace(*given)
     with quiet(xp):
         result: Array = line.operation.code(xp, *given, **{**dict(line.parameters), **other})
