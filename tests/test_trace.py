@@ -265,8 +265,8 @@ def test_notes_of_the_second_example(soccer):
 
 
 def test_values_beyond_all_bounds_are_explained():
-    """Overflow and infinities in the data show as inf and nan; explaining never raises because of them."""
+    """Overflow and infinities in the data show as inf and NaN; explaining never raises because of them."""
     working = Block(Attention(heads=1, output=False), norm=Norm(eps=0, gain=False)).working().starting_at("residual")
     trace = working.run({"residual": [[1e200, -1e200], [math.inf, 1.0]]})
     assert str(trace.explain("norm", 0, 0)).splitlines()[1].endswith("= inf")
-    assert str(trace.explain("norm", 1, 1)).endswith("= nan")
+    assert str(trace.explain("norm", 1, 1)).endswith("= NaN")

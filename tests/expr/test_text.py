@@ -149,13 +149,17 @@ def test_printed_arithmetic_means_what_it_says(expr):
         (100.0, 0, "100"),
         (0.3, 0, "3e-1"),
         (7, 2, "7"),
+        (0.0900306, 3, "0.090"),
+        (0.09, 3, "0.09"),
+        (0.1 + 0.2, 3, "0.3"),
+        (1.0003e-4, 3, "1.0e-4"),
         (math.inf, 2, "inf"),
         (-math.inf, 2, "-inf"),
-        (math.nan, 2, "nan"),
+        (math.nan, 2, "NaN"),
     ],
 )
 def test_numbers_for_reading(value, decimals, expected):
-    """So many decimals, no trailing zeros, and never a 0 for what is not 0."""
+    """Decimals as asked for, no zeros at the end unless something was rounded, and never a 0 for what is not 0."""
     assert number(value, decimals) == expected
 
 

@@ -28,6 +28,9 @@ STRENGTH = {
     "*": MULTIPLIED, "/": MULTIPLIED, "//": MULTIPLIED, "%": MULTIPLIED, "^": RAISED,
 }  # fmt: skip
 
+NOISE = 1e-14
+"""What may be missing of a number, relative to it, for it to be written whole: the last digits differ by machine."""
+
 TIGHT = {"*": "*", "/": "/", "^": "^", "//": "//", "%": " mod "}
 
 Piece = tuple[str, int]
@@ -35,13 +38,15 @@ Format = Callable[[float], str]
 
 
 def number(value: float, decimals: int | None = 3) -> str:
-    """A number for reading: so many decimals without trailing zeros, and never a 0 for what is not 0.
+    """A number for reading: rounded to ``decimals`` (None: all digits), and never a 0 for what is not 0.
 
-    >>> number(2.4141), number(3.0), number(0.00012), number(-0.0), number(1e-5, None)
-    ('2.414', '3', '1.2e-4', '0', '1e-5')
+    Zeros at the end are left out only where nothing was rounded: 0.09 is 0.09 exactly, 0.0900306 is 0.090.
+
+    >>> number(2.4141), number(3.0), number(0.0900306), number(0.09), number(0.00012), number(-0.0), number(1e-5, None)
+    ('2.414', '3', '0.090', '0.09', '1.2e-4', '0', '1e-5')
     """
     if math.isnan(value):
-        return "nan"
+        return "NaN"
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
     if value == 0:
@@ -52,8 +57,13 @@ def number(value: float, decimals: int | None = 3) -> str:
         digits = repr(float(value)) if decimals is None else f"{value:.{places}e}"
         mantissa, _, exponent = digits.partition("e")
         if exponent:
-            return f"{_trim(mantissa)}e{int(exponent)}"
-    return _trim(digits)
+            return f"{_trim(mantissa) if is_written_whole(value, digits) else mantissa}e{int(exponent)}"
+    return _trim(digits) if is_written_whole(value, digits) else digits
+
+
+def is_written_whole(value: float, digits: str) -> bool:
+    """Whether digits have all of a number: what they leave out is smaller than what differs by machine."""
+    return math.isclose(float(digits), value, rel_tol=NOISE)
 
 
 def _trim(digits: str) -> str:

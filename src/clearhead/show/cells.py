@@ -12,12 +12,10 @@ import numpy as np
 from clearhead.document import Matrix
 from clearhead.errors import visible
 from clearhead.expr import number
+from clearhead.expr.text import is_written_whole
 
 LARGE = 1e7
 """Numbers from here on are written with an exponent, as `clearhead.expr.number` writes them."""
-
-NOISE = 1e-14
-"""What may be missing, relative to a number, for it to have no more decimals: the last digits differ by machine."""
 
 SPACE = "\u2423"
 """The sign for a space that would not be seen."""
@@ -86,8 +84,10 @@ def digits(values: np.ndarray[Any, Any], decimals: int | None) -> Callable[[Any]
     """
     if values.dtype.kind == "b":
         return lambda value: "yes" if value else "no"
-    places = None if decimals is None else _places([_exact(value) for value in values.flat], decimals)
-    return lambda value: _write(_exact(value), places, decimals)
+    if decimals is None:
+        return lambda value: number(_exact(value), None)
+    places = _places([_exact(value) for value in values.flat], decimals)
+    return lambda value: _write(float(value), places, decimals)
 
 
 def writer(
@@ -108,13 +108,11 @@ def _exact(value: Any) -> float:
 
 def _places(numbers: list[float], decimals: int) -> int:
     plain = [n for n in numbers if math.isfinite(n) and abs(n) < LARGE]
-    return next(
-        (p for p in range(decimals) if all(math.isclose(round(n, p), n, rel_tol=NOISE) for n in plain)), decimals
-    )
+    return next((p for p in range(decimals) if all(is_written_whole(n, f"{n:.{p}f}") for n in plain)), decimals)
 
 
-def _write(value: float, places: int | None, decimals: int | None) -> str:
-    if places is None or not abs(value) < LARGE:
+def _write(value: float, places: int, decimals: int) -> str:
+    if not abs(value) < LARGE:
         return number(value, decimals)
     written = f"{abs(value) if value == 0 else value:.{places}f}"
     return number(value, decimals) if value != 0 and float(written) == 0 else written

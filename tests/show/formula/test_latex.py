@@ -127,7 +127,7 @@ def test_the_arithmetic_of_a_cell_has_its_numbers(trace):
     """A cell's name, its sum and its value, as the notebook's example has them."""
     (written,) = arithmetic(trace.explain("head@2", 0, 0))
     assert written == (
-        r"H^{(2)}_{1,1} = 0.212 \cdot \left(-1\right) + 0.576 \cdot 1 + 0.212 \cdot \left(-2\right) = -0.06"
+        r"H^{(2)}_{1,1} = 0.212 \cdot \left(-1\right) + 0.576 \cdot 1 + 0.212 \cdot \left(-2\right) = -0.060"
     )
 
 

@@ -112,7 +112,7 @@ def test_every_operation_is_well_formed(name, formula_of):
 def test_the_arithmetic_of_a_cell_has_its_numbers(trace):
     """A cell's name, its sum and its value, as the notebook's example has them."""
     (row,) = arithmetic(trace.explain("head@2", 0, 0))
-    assert said(read(row)) == "H_(1,1)^((2))=0.212·(−1)+0.576·1+0.212·(−2)=−0.06"
+    assert said(read(row)) == "H_(1,1)^((2))=0.212·(−1)+0.576·1+0.212·(−2)=−0.060"
 
 
 def test_names_are_no_markup(hostile):

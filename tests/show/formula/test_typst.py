@@ -82,6 +82,6 @@ def test_the_arithmetic_of_a_cell_has_its_numbers(trace):
         ["row", "0.212", TIMES, ["round", "\u22122"]],
     ]
     total = ["row", terms[0], PLUS, terms[1], PLUS, terms[2]]
-    assert written == ["row", name, EQUALS, total, EQUALS, "\u22120.06"]
+    assert written == ["row", name, EQUALS, total, EQUALS, "\u22120.060"]
     (given,) = arithmetic(trace.explain("position", 0, 0))
     assert given == ["row", ["attach", ["letter", "P"], "", ["row", "1", ",", "1"]], EQUALS, "1"]

@@ -344,3 +344,51 @@ def test_flow_numbers_and_arithmetic_are_on_one_screen(opened, name):
     found, wider = page.evaluate(LOW)
     assert [(line, low) for line, low in found if low > 800] == []
     assert wider <= 0
+
+
+CROSSED = """() => {
+  const board = document.querySelector(".board").getBoundingClientRect();
+  const cards = [...document.querySelectorAll(".box")]
+    .map((box) => [box.firstChild.dataset.line, box.getBoundingClientRect()]);
+  return [...document.querySelectorAll(".wires path")].flatMap((path) => {
+    const { from, to } = path.dataset;
+    const steps = Array.from({ length: 200 }, (_, n) => path.getPointAtLength((n / 199) * path.getTotalLength()));
+    const within = (at, low, high) => at > low + 2 && at < high - 2;
+    const inside = ([, box]) => steps.some(({ x, y }) =>
+      within(x + board.left, box.left, box.right) && within(y + board.top, box.top, box.bottom));
+    return cards.filter(inside).map(([name]) => [from, to, name]);
+  });
+}"""
+
+
+@pytest.mark.parametrize("name", ["rotary", "decoder-block"])
+def test_wires_go_around_cards(opened, name):
+    """No wire passes through a card, its own ends included."""
+    assert opened(name).evaluate(CROSSED) == []
+
+
+def test_the_flow_is_one_stop_of_the_tab_key(opened):
+    """One card takes the focus; arrows go to the nearest card in their direction and open its line."""
+    page = opened("soccer")
+    assert page.locator('.flow [tabindex="0"]').count() == 1
+    page.locator('.flow [tabindex="0"]').focus()
+    for key, line in [("ArrowRight", "concat"), ("ArrowLeft", "head"), ("ArrowLeft", "weights")]:
+        page.keyboard.press(key)
+        page.wait_for_selector(f'.card[data-line="{line}"][aria-current][tabindex="0"]')
+        assert page.locator(":focus").get_attribute("data-line") == line
+    assert page.locator('.flow [tabindex="0"]').count() == 1
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.flow')") is None
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_all_text_of_the_flow_can_be_read(opened, width):
+    """No letter in a card is smaller than 9 pixels, on a telephone or a screen."""
+    page = opened("encoder-block")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.wait_for_timeout(100)
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('.flow *')].filter((each) => each.textContent.trim())"
+        ".map((each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom)"
+    )
+    assert min(sizes) >= 9

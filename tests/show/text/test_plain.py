@@ -58,7 +58,7 @@ def test_colour_adds_nothing_but_colour(matrix, width):
 
 
 def _shown_right(written, value, decimals):
-    if written in ("nan", "inf", "-inf"):
+    if written in ("NaN", "inf", "-inf"):
         return written == str(float(value))
     if "e" in written:
         return float(written) == pytest.approx(value, rel=0.05) and (abs(value) < 10.0**-decimals or abs(value) >= 1e7)

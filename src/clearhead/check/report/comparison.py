@@ -83,7 +83,7 @@ def apart(each: Compared) -> tuple[str, str, str]:
     _, expected = until_they_differ(float(each.claimed[cell]), float(each.expected[cell]), each.claim.precision)
     with np.errstate(invalid="ignore"):
         gaps = np.abs(each.claimed - each.expected)[each.where_wrong]
-    largest = f"{gaps.max():.3g}" if np.isfinite(gaps).all() else "inf or nan"
+    largest = f"{gaps.max():.3g}" if np.isfinite(gaps).all() else "inf or NaN"
     return _written(each, cell), expected, largest
 
 

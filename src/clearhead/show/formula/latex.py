@@ -18,7 +18,7 @@ JOINTS = {
     "*": r" \cdot ", "+": " + ", "-": " - ", "%": r" \bmod ",
     "<": " < ", "<=": r" \le ", "==": " = ", "and": r" \land ",
 }  # fmt: skip
-WORDS = {"nan": r"\mathrm{NaN}", "inf": r"\infty", "-inf": r"-\infty", "yes": r"\text{yes}", "no": r"\text{no}"}
+WORDS = {"NaN": r"\mathrm{NaN}", "inf": r"\infty", "-inf": r"-\infty", "yes": r"\text{yes}", "no": r"\text{no}"}
 
 ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",

@@ -16,7 +16,7 @@ from clearhead.show.formula.walk import Setter
 LOCALS = {"mean": "<mi>μ</mi>", "variance": "<msup><mi>σ</mi><mn>2</mn></msup>"}
 CONSTANTS = {"pi": "<mi>π</mi>"}
 JOINTS = {"*": "·", "+": "+", "-": "−", "%": "mod", "<": "&lt;", "<=": "≤", "==": "=", "and": "∧"}
-WORDS = {"nan": "NaN", "inf": "∞", "-inf": "−∞"}
+WORDS = {"NaN": "NaN", "inf": "∞", "-inf": "−∞"}
 ACCENTS = {"tilde": "~", "bar": "¯"}
 
 

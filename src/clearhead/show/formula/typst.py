@@ -24,7 +24,7 @@ LOCALS: dict[str, Node] = {"mean": ["letter", "\u03bc"], "variance": ["attach", 
 JOINTS = {
     "*": "\u22c5", "+": "+", "-": MINUS, "<": "<", "<=": "\u2264", "==": "=", "and": "\u2227",
 }  # fmt: skip
-WORDS = {"nan": "NaN", "inf": "\u221e", "-inf": f"{MINUS}\u221e"}
+WORDS = {"NaN": "NaN", "inf": "\u221e", "-inf": f"{MINUS}\u221e"}
 CONSTANTS: dict[str, Node] = {"pi": ["letter", "\u03c0"]}
 
 

@@ -1,132 +1,35 @@
 // The block drawn as its flow: a card for each line with its matrices in small, and wires from operands to results.
 
 import { spanOf } from "./colour.js";
-import { h, label, set, svg } from "./dom.js";
-import { drawThumb, thumbSize } from "./thumb.js";
+import { h, set, svg } from "./dom.js";
+import { edgesOf, foldedOf, isShown, levels, place } from "./place.js";
+import { drawThumb } from "./thumb.js";
 import { inMatrix, layout } from "./trace.js";
+import { lead } from "./wires.js";
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
  * @typedef {import("./trace.js").Place} Place
  * @typedef {import("./content.js").LineData} LineData
- * @typedef {import("./thumb.js").Spot} Spot
+ * @typedef {import("./place.js").Placed} Placed
+ * @typedef {import("./wires.js").Box} Box
  */
 
+/** The sides of a small matrix's squares, and what parts small matrices. */
 const UNIT = 12;
-const MAX_SIDE = 76;
+const GAP = 5;
 const MAX_THUMBS = 12;
-const MAX_LABELS = 6;
-const MAX_LABELLED = 2;
+
+/** What a card has beside its pictures: its edges, its name, the letters of weights. */
+const PADDING = { across: 12, down: 10 };
+const NAME = { line: 13, letter: 6.9 };
+const FOLD = { width: 26, high: 2 };
 
 /** The flow leaves room for the numbers below it. */
-const MAX_HEIGHT = 310;
+const MAX_HEIGHT = 342;
 
-/** Cards are not made smaller than this part of their size. */
-const SMALLEST = 0.6;
-
-/** How far from a card a wire turns. */
-const GAP = 7;
-
-const TOKENS = new Set(["token", "query", "key", "past"]);
-
-/**
- * A wire: the numbers of one line go into another, directly or through lines that are not shown.
- * @typedef {{source: string, target: string, direct: boolean}} Edge
- */
-
-/**
- * Whether a line has a card: what was kept, and what is left to be filled in.
- * @param {LineData} line
- */
-export function isShown({ absent }) {
-  return absent !== "unkept";
-}
-
-/**
- * The wires between shown lines. An operand of which only a size is read has none.
- * @param {Trace} trace
- * @param {Set<string>} shown
- * @returns {Edge[]}
- */
-export function edgesOf(trace, shown) {
-  /** @type {Map<string, Set<string>>} */
-  const behind = new Map();
-  /** @type {Edge[]} */
-  const edges = [];
-  for (const { name } of trace.content.lines) {
-    const inputs = trace.inputs(name);
-    const hidden = inputs.filter((each) => !shown.has(each)).flatMap((each) => [...(behind.get(each) ?? [])]);
-    const direct = new Set(inputs.filter((each) => shown.has(each)));
-    if (!shown.has(name)) behind.set(name, new Set([...direct, ...hidden]));
-    else {
-      for (const source of direct) edges.push({ source, target: name, direct: true });
-      for (const source of new Set(hidden)) if (!direct.has(source)) edges.push({ source, target: name, direct: false });
-    }
-  }
-  return edges;
-}
-
-/**
- * The lines by how many steps they are away from what is given; what is given stands just before its first use.
- * @param {LineData[]} lines
- * @param {Edge[]} edges
- * @returns {LineData[][]}
- */
-export function levels(lines, edges) {
-  /** @type {Map<string, number>} */
-  const level = new Map();
-  const sources = new Map(lines.map(({ name }) => [name, edges.filter(({ target }) => target === name).map(({ source }) => source)]));
-  for (const { name, made } of lines) {
-    if (made) level.set(name, Math.max(0, ...(sources.get(name) ?? []).map((each) => (level.get(each) ?? 0) + 1)));
-  }
-  for (const { name, made } of lines) {
-    if (made) continue;
-    const users = edges.filter(({ source }) => source === name).map(({ target }) => (level.get(target) ?? 1) - 1);
-    level.set(name, users.length ? Math.min(...users) : 0);
-  }
-  /** @type {LineData[][]} */
-  const columns = [];
-  for (const line of lines) (columns[level.get(line.name) ?? 0] ??= []).push(line);
-  return columns.filter(Boolean);
-}
-
-/**
- * The weights, biases and gains that only one line reads, and that line: they have no place of their own in the flow.
- * @param {LineData[]} lines
- * @param {Edge[]} edges
- * @returns {Map<string, string>}
- */
-function foldedOf(lines, edges) {
-  /** @type {Map<string, string>} */
-  const folded = new Map();
-  for (const { name, made, axes } of lines) {
-    const users = edges.filter(({ source }) => source === name);
-    const [only] = users;
-    if (!made && only && users.length === 1 && !axes.some((word) => TOKENS.has(word))) folded.set(name, only.target);
-  }
-  return folded;
-}
-
-/**
- * The lines as rows: those of an MLP below the others, where there are both.
- * @param {LineData[]} lines
- */
-function rowsOf(lines) {
-  const below = lines.filter(({ name }) => /(^|\.)mlp\./.test(name));
-  const above = lines.filter((line) => !below.includes(line));
-  return [above, below].filter((row) => row.length);
-}
-
-/** @type {(x1: number, y1: number, x2: number, y2: number) => string} */
-function curve(x1, y1, x2, y2) {
-  const bend = Math.max((x2 - x1) / 2, 6);
-  return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
-}
-
-/** @type {(x1: number, y1: number, x2: number, y2: number, between: number) => string} */
-function backward(x1, y1, x2, y2, between) {
-  return `M${x1} ${y1}h${GAP}V${between}H${x2 - GAP}V${y2}H${x2}`;
-}
+/** @type {Record<string, [number, number]>} */
+const STEPS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
 
 export class Flow {
   /**
@@ -135,65 +38,50 @@ export class Flow {
    * @param {(name: string) => void} choose
    */
   constructor(trace, all, choose) {
-    this.trace = trace;
-    const lines = all.filter(isShown);
+    this.choose = choose;
+    const shown = all.filter(isShown);
+    const edges = edgesOf(trace, new Set(shown.map(({ name }) => name)));
+    const folded = foldedOf(shown, edges);
+    this.lines = shown.filter(({ name }) => !folded.has(name));
+    this.allEdges = edges;
+    this.edges = edges.filter(({ source }) => !folded.has(source));
+    const order = levels(this.lines, this.edges).flat();
     this.wires = svg("svg", { class: "wires", "aria-hidden": "true", focusable: "false" });
-    /** @type {Map<string, Card>} */
-    this.cards = new Map(lines.map((line) => [line.name, new Card(trace, line, choose)]));
-    this.edges = edgesOf(trace, new Set(this.cards.keys()));
-    const folded = foldedOf(lines, this.edges);
-    const rows = rowsOf(lines.filter((line) => !folded.has(line.name))).map((row) =>
-      h("ol", { class: "levels" }, levels(row, this.edges).map((level) =>
-        h("li", { class: "level" }, h("ul", null, level.map((line) => h("li", null, this.box(line, folded))))),
-      )),
-    );
-    this.board = h("div", { class: "board" }, this.wires, rows);
-    this.element = h("nav", { class: "flow", id: "flow", "aria-label": "The lines, in the order they are worked out" }, this.board);
-    /** @type {number | undefined} */
-    this.scale = undefined;
-    new ResizeObserver(() => this.wire()).observe(this.element);
-  }
-
-  /**
-   * The card of a line, and below it the weights and biases that only this line reads.
-   * @param {LineData} line
-   * @param {Map<string, string>} folded
-   */
-  box(line, folded) {
-    const own = [...folded].filter(([, user]) => user === line.name).map(([name]) => name);
-    for (const name of own) this.cards.get(name)?.fold();
-    const inside = own.map((name) => this.cards.get(name)?.element);
-    return h("div", { class: "box" }, this.cards.get(line.name)?.element, inside.length ? h("div", { class: "folds" }, inside) : null);
-  }
-
-  /** Makes a flow that is wider or higher than its place smaller, as far as it can still be read. */
-  fit() {
-    this.scale = 1;
-    this.board.style.setProperty("zoom", "1");
-    const room = this.element.clientWidth;
-    const fits = Math.min(room / this.board.scrollWidth, MAX_HEIGHT / this.board.scrollHeight, 1);
-    if (room) this.scale = Math.max(fits, SMALLEST);
-    this.board.style.setProperty("zoom", String(this.scale));
-  }
-
-  wire() {
-    this.fit();
-    const scale = this.scale ?? 1;
-    const origin = this.board.getBoundingClientRect();
-    set(this.wires, { width: this.board.scrollWidth, height: this.board.scrollHeight });
-    /** @param {number} length */
-    const own = (length) => length / scale;
+    /** @type {Map<string, Fold>} */
+    this.folds = new Map([...folded].map(([name]) => [name, new Fold(trace.line(name), choose)]));
     /** @param {string} name */
-    const box = (name) => this.cards.get(name)?.element.getBoundingClientRect();
-    const paths = this.edges.filter(({ source }) => !this.cards.get(source)?.folded).map(({ source, target, direct }) => {
-        const [from, to] = [box(source), box(target)];
-        if (!from || !to) return null;
-        const [x1, y1] = [own(from.right - origin.left), own(from.top + from.height / 2 - origin.top)];
-        const [x2, y2] = [own(to.left - origin.left), own(to.top + to.height / 2 - origin.top)];
-        const d = x2 > x1 ? curve(x1, y1, x2, y2) : backward(x1, y1, x2, y2, own(Math.max(from.bottom, to.top) - origin.top) - GAP);
-        return svg("path", { d, class: direct ? null : "indirect", "data-from": source, "data-to": target });
-    });
-    this.wires.replaceChildren(...paths.filter((path) => path !== null));
+    const foldsOf = (name) => [...folded].flatMap(([each, user]) => (user === name && this.folds.get(each)) || []);
+    /** @type {Map<string, Card>} */
+    this.cards = new Map(order.map((line) => [line.name, new Card(trace, line, foldsOf(line.name), choose)]));
+    this.titles = h("div", { "aria-hidden": "true" });
+    this.board = h("div", { class: "board" }, this.wires, this.titles, h("ul", null, [...this.cards.values()].map(({ box }) => box)));
+    this.element = h(
+      "nav", { class: "flow", id: "flow", "aria-label": "The lines, in the order they are computed", onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event) },
+      this.board,
+    );
+    this.width = 0;
+    new ResizeObserver(() => this.element.clientWidth !== this.width && this.wire()).observe(this.element);
+  }
+
+  /** Places the cards in the width there is, and leads the wires between them. */
+  wire() {
+    this.width = this.element.clientWidth;
+    if (!this.width || !this.lines.length) return;
+    const placed = place(this.lines, this.edges, { width: this.width, height: MAX_HEIGHT });
+    const { boxes, titles, short, width, height } = placed;
+    for (const [name, card] of this.cards) {
+      const box = boxes.get(name);
+      if (box) card.fit(box, short.get(name) ?? name);
+    }
+    set(this.board, { style: { width: `${width}px`, height: `${height}px` } });
+    set(this.wires, { width, height });
+    this.titles.replaceChildren(...titles.map(({ text, box }) => h("span", { class: "group", style: { left: `${box.x}px`, top: `${box.y}px` } }, text)));
+    const isRow = new Set([...boxes.values()].map(({ y }) => y)).size === 1 && width > this.width;
+    const paths = isRow ? [] : lead({ boxes, closed: titles.map(({ box }) => box), width, height }, this.edges);
+    this.wires.replaceChildren(...paths.flatMap((d, n) => {
+      const { source, target, direct } = /** @type {import("./place.js").Edge} */ (this.edges[n]);
+      return d ? [svg("path", { d, class: direct ? null : "indirect", "data-from": source, "data-to": target })] : [];
+    }));
     this.mark();
   }
 
@@ -201,6 +89,11 @@ export class Flow {
     for (const path of this.wires.children) {
       path.classList.toggle("lit", path.getAttribute("data-to") === this.chosen);
     }
+  }
+
+  /** All that can be chosen, in the order of the page. */
+  stops() {
+    return [...this.cards].flatMap(([name, card]) => [{ name, element: card.element }, ...card.folds.map((fold) => ({ name: fold.line.name, element: fold.element }))]);
   }
 
   /**
@@ -211,13 +104,39 @@ export class Flow {
   show(place, reads) {
     const moved = this.chosen !== place.line;
     this.chosen = place.line;
-    const operands = new Set(this.edges.filter(({ target }) => target === place.line).map(({ source }) => source));
+    const operands = new Set(this.allEdges.filter(({ target }) => target === place.line).map(({ source }) => source));
     for (const [name, card] of this.cards) {
       const cells = name === place.line ? [place.cell] : reads.filter((each) => each.line === name).map((each) => each.cell);
       card.show(name === place.line, operands.has(name), cells);
     }
+    for (const [name, fold] of this.folds) mark(fold.element, name === place.line, operands.has(name));
+    const stops = this.stops();
+    const known = stops.some(({ name }) => name === place.line);
+    stops.forEach(({ name, element }, n) => set(element, { tabindex: (known ? name === place.line : n === 0) ? 0 : -1 }));
     this.mark();
-    if (moved) this.cards.get(place.line)?.reveal(this.element);
+    if (moved) this.reveal(stops.find(({ name }) => name === place.line)?.element);
+  }
+
+  /**
+   * Arrow keys go to the nearest card or letter in their direction.
+   * @param {KeyboardEvent} event
+   */
+  key(event) {
+    const step = STEPS[event.key];
+    const stops = this.stops();
+    const here = stops.find(({ element }) => element === document.activeElement);
+    if (!step || !here) return;
+    event.preventDefault();
+    const from = middle(here.element);
+    const ahead = stops.filter((each) => each !== here).map((each) => {
+      const to = middle(each.element);
+      const [along, aside] = step[0] ? [(to.x - from.x) * step[0], to.y - from.y] : [(to.y - from.y) * step[1], to.x - from.x];
+      return { ...each, along, far: along + 3 * Math.abs(aside) };
+    });
+    const next = ahead.filter(({ along }) => along > 4).sort((a, b) => a.far - b.far)[0];
+    if (!next) return;
+    next.element.focus({ preventScroll: true });
+    this.choose(next.name);
   }
 
   redraw() {
@@ -231,63 +150,84 @@ export class Flow {
   draw(name) {
     this.cards.get(name)?.draw();
   }
+
+  /** @param {HTMLElement | undefined} element */
+  reveal(element) {
+    if (!element) return;
+    const [own, all] = [element.getBoundingClientRect(), this.element.getBoundingClientRect()];
+    if (own.left < all.left || own.right > all.right) {
+      this.element.scrollBy({ left: own.left - all.left - (all.width - own.width) / 2 });
+    }
+  }
+}
+
+/** Weights or biases, as a letter on the card of the only line that reads them. */
+class Fold {
+  /**
+   * @param {LineData} line
+   * @param {(name: string) => void} choose
+   */
+  constructor(line, choose) {
+    this.line = line;
+    const ending = line.name.slice(line.name.lastIndexOf(".") + 1);
+    const letter = { weight: "W", bias: "b", gain: "g" }[ending] ?? ending;
+    this.element = h("button", {
+      type: "button", class: "card given fold", "data-line": line.name, title: line.name, "aria-label": line.name, tabindex: -1,
+      onclick: () => choose(line.name),
+    }, letter);
+  }
 }
 
 class Card {
   /**
    * @param {Trace} trace
    * @param {LineData} line
+   * @param {Fold[]} folds
    * @param {(name: string) => void} choose
    */
-  constructor(trace, line, choose) {
+  constructor(trace, line, folds, choose) {
     this.trace = trace;
     this.line = line;
+    this.folds = folds;
     this.layout = layout(line);
-    this.size = thumbSize(this.layout.rows, this.layout.columns, UNIT, this.layout.count > 4 ? 44 : MAX_SIDE);
-    this.folded = false;
+    this.size = { width: 3, height: 3, side: 1 };
     /** @type {number[][]} */
     this.lit = [];
-    this.canvases = Array.from({ length: Math.min(this.layout.count, MAX_THUMBS) }, () => this.canvas());
+    this.canvases = Array.from({ length: Math.min(this.layout.count, MAX_THUMBS) }, () => h("canvas", { "aria-hidden": "true" }));
+    this.name = h("span", { class: "name" });
+    this.thumbs = h("span", { class: "thumbs" }, this.canvases);
     this.element = h(
       "button",
-      { type: "button", class: `card ${line.made ? "" : "given"}`, "data-line": line.name, onclick: () => choose(line.name) },
-      h("span", { class: "name" }, ...pathParts(line.name)),
-      h("span", { class: "picture" }, this.labels(), h("span", { class: "thumbs", style: { "--across": this.across() } }, this.canvases)),
-      h("span", { class: "badges" }, badges(line)),
+      { type: "button", class: `card ${line.made ? "" : "given"}`, "data-line": line.name, title: line.name, tabindex: -1, onclick: () => choose(line.name) },
+      this.name, this.thumbs, h("span", { class: "badges" }, badges(line)),
     );
+    this.box = h("li", { class: "box" }, this.element, folds.length ? h("div", { class: "folds" }, folds.map(({ element }) => element)) : null);
+  }
+
+  /**
+   * Takes its place.
+   * @param {Box} box
+   * @param {string} name its name there
+   */
+  fit({ x, y, w, h }, name) {
+    set(this.box, { style: { left: `${x}px`, top: `${y}px`, width: `${w}px`, height: `${h}px` } });
+    this.name.replaceChildren(...pathParts(name));
+    set(this.element, { "aria-label": name === this.line.name ? null : [this.line.name, ...this.said()].join(", ") });
+    const lines = name.length * NAME.letter > w ? 2 : 1;
+    const beside = this.folds.length ? FOLD.width * Math.ceil(this.folds.length / FOLD.high) : 0;
+    this.element.style.paddingRight = beside ? `${beside + 2}px` : "";
+    this.name.style.marginRight = beside ? `-${beside + 2}px` : "";
+    const { rows, columns } = this.layout;
+    const { across, side } = arranged(this.canvases.length, rows, columns, w - PADDING.across - beside, h - PADDING.down - lines * NAME.line);
+    this.size = { width: Math.max(columns * side, 3), height: Math.max(rows * side, 3), side };
+    this.thumbs.style.setProperty("--across", String(across));
+    for (const canvas of this.canvases) set(canvas, { style: { width: `${this.size.width}px`, height: `${this.size.height}px` } });
     this.draw();
   }
 
-  /** Shows the line as a letter on the card of the line that reads it. */
-  fold() {
-    this.folded = true;
-    const ending = this.line.name.slice(this.line.name.lastIndexOf(".") + 1);
-    const letter = { weight: "W", bias: "b", gain: "g" }[ending] ?? ending;
-    this.element.className = "card given fold";
-    set(this.element, { title: this.line.name, "aria-label": this.line.name });
-    this.element.replaceChildren(letter);
-  }
-
-  /** How many small matrices stand side by side. */
-  across() {
-    return this.layout.count <= MAX_LABELLED ? this.layout.count : this.layout.count <= 4 ? 2 : 4;
-  }
-
-  canvas() {
-    const { width, height } = this.size;
-    return h("canvas", { style: { width: `${width}px`, height: `${height}px` }, "aria-hidden": "true" });
-  }
-
-  /** The names of the tokens beside a small matrix. */
-  labels() {
-    const { shape, named, name } = this.line;
-    const axis = shape.length - 2;
-    if (!named[axis] || this.layout.rows > MAX_LABELS || this.layout.count > MAX_LABELLED) return null;
-    const rows = Array.from({ length: this.layout.rows }, (_, row) => this.trace.label(name, axis, row));
-    return h(
-      "span", { class: "labels", "aria-hidden": "true", style: { "--side": `${this.size.side}px` } },
-      rows.map((text) => h("span", null, label(text))),
-    );
+  /** What its badges say. */
+  said() {
+    return [...this.element.querySelectorAll(".badge")].map((badge) => badge.textContent ?? "");
   }
 
   /**
@@ -296,8 +236,7 @@ class Card {
    * @param {number[][]} lit
    */
   show(chosen, operand, lit) {
-    set(this.element, { "aria-current": chosen ? "true" : null });
-    this.element.classList.toggle("operand", operand);
+    mark(this.element, chosen, operand);
     if (!lit.length && !this.lit.length) return;
     this.lit = lit;
     this.draw();
@@ -312,14 +251,38 @@ class Card {
       drawThumb(canvas, drawn, this.size, spots.filter((spot) => spot.matrix === matrix));
     });
   }
+}
 
-  /** @param {HTMLElement} scroller */
-  reveal(scroller) {
-    const [own, all] = [this.element.getBoundingClientRect(), scroller.getBoundingClientRect()];
-    if (own.left < all.left || own.right > all.right) {
-      scroller.scrollBy({ left: own.left - all.left - (all.width - own.width) / 2 });
-    }
-  }
+/**
+ * How matrices are arranged so that their squares are largest.
+ * @param {number} count
+ * @param {number} rows
+ * @param {number} columns
+ * @param {number} width
+ * @param {number} height
+ */
+function arranged(count, rows, columns, width, height) {
+  const ways = Array.from({ length: count }, (_, n) => {
+    const down = Math.ceil(count / (n + 1));
+    return { across: n + 1, side: Math.min(UNIT, (width - n * GAP) / ((n + 1) * columns), (height - (down - 1) * GAP) / (down * rows)) };
+  });
+  return ways.reduce((best, each) => (each.side >= best.side ? each : best));
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {boolean} chosen
+ * @param {boolean} operand
+ */
+function mark(element, chosen, operand) {
+  set(element, { "aria-current": chosen ? "true" : null });
+  element.classList.toggle("operand", operand);
+}
+
+/** @param {HTMLElement} element */
+function middle(element) {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return { x: left + width / 2, y: top + height / 2 };
 }
 
 /**
@@ -328,7 +291,7 @@ class Card {
  */
 export function pathParts(name) {
   const cut = name.lastIndexOf(".") + 1;
-  return [cut ? h("span", { class: "path" }, name.slice(0, cut)) : null, h("wbr", null), name.slice(cut)];
+  return [cut ? h("span", { class: "path" }, name.slice(0, cut)) : "", h("wbr", null), name.slice(cut)];
 }
 
 /** @param {LineData} line */

@@ -140,7 +140,7 @@ export class Inspector {
         drawThumb(canvas, { rows, columns, offset: matrix * rows * columns, numbers, span: spanOf(trace, line.name) }, size, []);
       }
     };
-    return h("fieldset", { class: "heads" }, h("legend", null, count > 1 && line.head !== null ? "Heads" : "Matrices"), choices.map(({ choice }) => choice));
+    return h("fieldset", { class: "heads" }, h("legend", null, count > 1 && line.head !== null ? "Heads" : "Matrices"), h("div", { class: "head-list" }, choices.map(({ choice }) => choice)));
   }
 
   /** @param {number} matrix */

@@ -2,8 +2,9 @@
 
 import { spanOf } from "./colour.js";
 import { h, set } from "./dom.js";
-import { Flow, isShown } from "./flow.js";
+import { Flow } from "./flow.js";
 import { fixed } from "./number.js";
+import { isShown } from "./place.js";
 import { drawThumb, thumbSize } from "./thumb.js";
 import { inMatrix, layout } from "./trace.js";
 

@@ -5,20 +5,21 @@ const LARGE = 1e7;
 const NOISE = 1e-14;
 
 /**
- * A number for reading: so many decimals without trailing zeros, and never a 0 for what is not 0.
+ * A number for reading: rounded, without zeros at the end where nothing was rounded, and never a 0 for what is not 0.
  * @param {number} value
  * @param {number | null} decimals null for all digits
  * @returns {string}
  */
 export function number(value, decimals) {
-  if (Number.isNaN(value)) return "nan";
+  if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   if (value === 0) return "0";
   const digits = decimals === null ? repr(value) : fixed(value, decimals);
-  if (!digits.includes("e") && Number(digits) !== 0 && Math.abs(value) < LARGE) return trim(digits);
+  if (!digits.includes("e") && Number(digits) !== 0 && Math.abs(value) < LARGE) return isClose(Number(digits), value) ? trim(digits) : digits;
   const precise = decimals === null ? repr(value) : exponential(value, Math.max(decimals - 2, 1));
   const [mantissa, exponent] = precise.split("e");
-  return exponent === undefined ? trim(precise) : `${trim(mantissa ?? "")}e${Number(exponent)}`;
+  if (exponent === undefined) return trim(precise);
+  return `${isClose(Number(precise), value) ? trim(mantissa ?? "") : mantissa}e${Number(exponent)}`;
 }
 
 /** @param {string} digits */
@@ -90,8 +91,9 @@ function evened(up, all, decimals) {
 export function digits(values, decimals, kind) {
   if (kind === "u1") return (value) => (value ? "yes" : "no");
   const exact = kind === "f4" ? short : (/** @type {number} */ value) => value;
-  const places = decimals === null ? null : placesOf(values.map(exact), decimals);
-  return (value) => write(exact(value), places, decimals);
+  if (decimals === null) return (value) => number(exact(value), null);
+  const places = placesOf(values.map(exact), decimals);
+  return (value) => write(value, places, decimals);
 }
 
 /**
@@ -129,11 +131,11 @@ function isClose(a, b) {
 
 /**
  * @param {number} value
- * @param {number | null} places
- * @param {number | null} decimals
+ * @param {number} places
+ * @param {number} decimals
  */
 function write(value, places, decimals) {
-  if (places === null || !(Math.abs(value) < LARGE)) return number(value, decimals);
+  if (!(Math.abs(value) < LARGE)) return number(value, decimals);
   const written = fixed(value === 0 ? 0 : value, places);
   return value !== 0 && Number(written) === 0 ? number(value, decimals) : written;
 }
@@ -143,5 +145,5 @@ function write(value, places, decimals) {
  * @param {string} written
  */
 export function typeset(written) {
-  return written.replace("inf", "∞").replaceAll("-", "−").replace("nan", "NaN");
+  return written.replace("inf", "∞").replaceAll("-", "−");
 }
