@@ -16,6 +16,9 @@ from clearhead.working import Working
 MAX_NUMBERS = 1_000_000
 """A batch is split so that the largest array of a call has no more numbers than about this."""
 
+FILLED = 16
+"""The batch in which a function is called that takes long at each new shape: what is missing is filled up."""
+
 PROJECTED = ("query", "key", "value")
 
 
@@ -79,6 +82,7 @@ class Attend:
         swaps: for each of query, key, value whose arrays the function is given there; other than in order only where
             its arguments have other roles.
         wide: whether values may be wider than queries.
+        filled: whether every call has the same number of examples, so that the function sees few shapes.
         columns: where each column of the values stands in the output; None for in its place.
         written: the arguments that it has written into.
     """
@@ -89,6 +93,7 @@ class Attend:
         self.calls = 0
         self.swaps = (0, 1, 2)
         self.wide = not roles.weights
+        self.filled = False
         self.written: set[str] = set()
         self.columns: Array | None = None
 
@@ -106,10 +111,12 @@ class Attend:
         q, k, v = ((q, k, v)[place] for place in self.swaps)
         largest = max(q.size, k.size, v.size, q[..., 0].size * max(k.shape[-2], v.shape[-1])) // len(q) or 1
         step = max(1, MAX_NUMBERS // largest) if self.caller.form.batch else 1
-        pieces = []
+        pieces, fill = [], self.filled and self.caller.form.batch and not masks
+        step = FILLED if fill else step
         for at in range(0, len(q), step):
-            piece = slice(at, at + step)
-            pieces.append(self._called(q[piece], k[piece], v[piece], past, masks or {}))
+            piece = [x[at : at + step] for x in (q, k, v)]
+            called = self._called(*(_filled(x) for x in piece) if fill else piece, past, masks or {})
+            pieces.append(called[: len(piece[0])])
         return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 
     def _called(self, q: Array, k: Array, v: Array, past: int, masks: dict[str, Array]) -> Array:
@@ -152,6 +159,11 @@ class Attend:
         lead = (batch,) if self.task.takes_batch(name) else ()
         holds = next(each.holds for each in self.task.working.givens if each.name == name)
         return np.ones(lead + shape, dtype=bool) if holds == "booleans" else np.zeros(lead + shape)
+
+
+def _filled(x: Array) -> Array:
+    """A batch with copies of its first example behind it."""
+    return np.concatenate([x, np.repeat(x[:1], FILLED - len(x), 0)])
 
 
 def reference(task: Task, roles: Roles) -> Attend:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from clearhead.check.calls.calling import Function, libraries
 from clearhead.check.calls.starting import Start, start
 from clearhead.check.calls.task import task_of
-from clearhead.check.measure.access import Attend, Refused, Size, reference, roles_of
+from clearhead.check.measure.access import FILLED, Attend, Refused, Size, reference, roles_of
 from clearhead.check.measure.compare import compare_parts
 from clearhead.check.measure.masks import far_seen, masked
 from clearhead.check.measure.naming import Evidence
@@ -45,8 +45,8 @@ LARGE = 48
 DOUBLE, SINGLE = 2.0**-50, 2.0**-23
 """The relative precision of numbers in double and in single precision."""
 
-SLOW, BATCH = 0.15, 16
-"""A function that takes more seconds than this at each new size, on a batch, is tried at fewer sizes."""
+SLOW = 0.15
+"""A function that takes more seconds than this at each new size, on a full batch, is tried at fewer sizes."""
 
 REBUILT = 30
 """How many units of precision the outputs of the parts may be off, and explain those of the function."""
@@ -103,7 +103,9 @@ def measure_from(begun: Start) -> Evidence | None:
     clock = perf_counter()
     f, due = Attend(begun.caller, found), reference(begun.caller.task, found)
     plan = Plan(begun.caller.task, found, begun.sizes, begun.tied)
-    measuring = _Measuring(f, due, plan.brief() if _slow(f, plan) else plan)
+    if _slow(f, plan):
+        plan, f.filled, f.wide = plan.brief(), True, False
+    measuring = _Measuring(f, due, plan)
     result = measuring.measurement()
     if result is None:
         return None
@@ -114,8 +116,8 @@ def measure_from(begun: Start) -> Evidence | None:
 def _slow(f: Attend, plan: Plan) -> bool:
     """Whether calls at new sizes take long, as where a function is compiled for each."""
     times = []
-    for size in plan.measured()[-2:]:
-        made, clock = drawn(size, batch=BATCH if f.caller.form.batch else 1), perf_counter()
+    for size in plan.measured()[:2]:
+        made, clock = drawn(size, batch=FILLED if f.caller.form.batch else 1), perf_counter()
         with suppress(Refused):
             f(made.q, made.k, made.v, size.past)
         times.append(perf_counter() - clock)

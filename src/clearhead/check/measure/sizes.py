@@ -26,8 +26,11 @@ SWEPT_CACHED: tuple[Shape, ...] = (
     (20, 20, 4), (1, 40, 4), (7, 5, 16),
 )  # fmt: skip
 
-BRIEF: tuple[Shape, ...] = ((1, 0, 4), (2, 0, 8), (5, 0, 4), (9, 0, 4), (13, 0, 4), (5, 0, 5))
-"""The sizes for functions that take long on arrays of a new size, as those that are compiled for each."""
+BRIEF: tuple[Shape, ...] = ((4, 0, 4), (6, 0, 8), (1, 0, 4), (13, 0, 5))
+"""The sizes for functions that take long on arrays of a new size, as those that are compiled for each.
+
+The first are those at which parts are measured.
+"""
 
 MAX_SCORES = 8_000_000
 """Sizes with more scores than this in all heads are not tried."""
@@ -65,7 +68,7 @@ class Plan:
         shapes = CACHED if self.cached else MEASURED + (CROSS if self.apart else ())
         near = self.widest if 2 < self.widest < 12 else 0
         more = ((near + 3, 4 if self.cached else 0, 4),) if near else ()
-        return tuple(self._sized((*more, *shapes)))[: 3 if self.few else None]
+        return tuple(self._sized((*more, *shapes)))[: 2 if self.few else None]
 
     def swept(self) -> tuple[Size, ...]:
         """The sizes at which numbers are compared."""
