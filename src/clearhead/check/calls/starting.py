@@ -19,7 +19,9 @@ NOTHING = 3
 SEEDS = 4
 """How many inputs are drawn besides the first; the last in single precision."""
 
-COINCIDENCES: tuple[tuple[str, str], ...] = (("token", "depth"), ("model", "head*depth"), ("token", "head"))
+COINCIDENCES: tuple[tuple[str, str], ...] = (
+    ("token", "depth"), ("model", "head*depth"), ("token", "head"), ("token", "key"),
+)  # fmt: skip
 """Sizes that some code needs to be equal: it is tried so where it runs on no other sizes."""
 
 

@@ -114,9 +114,8 @@ class Attend:
         pieces, fill = [], self.filled and self.caller.form.batch and not masks
         step = FILLED if fill else step
         for at in range(0, len(q), step):
-            piece = [x[at : at + step] for x in (q, k, v)]
-            called = self._called(*(_filled(x) for x in piece) if fill else piece, past, masks or {})
-            pieces.append(called[: len(piece[0])])
+            pq, pk, pv = (_filled(x[at : at + step]) if fill else x[at : at + step] for x in (q, k, v))
+            pieces.append(self._called(pq, pk, pv, past, masks or {})[: len(q) - at])
         return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 
     def _called(self, q: Array, k: Array, v: Array, past: int, masks: dict[str, Array]) -> Array:

@@ -13,6 +13,7 @@ from clearhead.check.calls.calling import Function, libraries
 from clearhead.check.calls.starting import Start, start
 from clearhead.check.calls.task import task_of
 from clearhead.check.measure.access import FILLED, Attend, Refused, Size, reference, roles_of
+from clearhead.check.measure.blocks.measure import BlockEvidence, measure_block
 from clearhead.check.measure.compare import compare_parts
 from clearhead.check.measure.masks import far_seen, masked
 from clearhead.check.measure.naming import Evidence
@@ -60,13 +61,14 @@ def measure(
     given: Mapping[str, Any] | None = None,
     library: str | None = None,
 ) -> Measurement:
-    """Measures what attention code computes, part by part, beside what its working computes.
+    """Measures what code computes, part by part, beside what its working computes.
 
     Args:
         function: called with one array for each name in ``takes``, as for `probe`.
         working: how it should be computed.
-        takes: queries, keys and values (batch, head, token, depth), and masks or cached keys and values if it has any.
-        returns: the heads (batch, head, token, depth), or the weights (batch, head, query, key).
+        takes: queries, keys and values (batch, head, token, depth), and masks or cached keys and values if it has any;
+            or tokens, and the weights that are given to it, for a norm, an MLP or a block.
+        returns: the heads (batch, head, token, depth), or the weights (batch, head, query, key); or any other line.
         given: arrays that the function has inside, such as a mask.
         library: ``"numpy"``, ``"torch"`` or ``"jax"``; None to find out.
 
@@ -75,18 +77,13 @@ def measure(
 
     Raises:
         UnknownName: a line or array does not exist.
-        SpecError: the function takes or returns something from which no part can be measured.
+        SpecError: the function gives nothing that can be compared.
         ShapeError: a given array does not fit.
     """
     if not isinstance(working, Working):
         got = type(working).__name__
         raise SpecError(f"A function is measured beside a working, got {got}. Give Attention(heads=2).working().")
     task = task_of(working, takes, returns, given or {})
-    if roles_of(task) is None:
-        raise SpecError(
-            "Attention is measured from queries, keys and values to heads. Name these in takes= and returns=, such as "
-            'takes=("query", "key", "value"), returns="head"; for other lines use probe.'
-        )
     begun, _ = start(function, task, libraries(function, library, given or {}))
     found = measure_from(begun)
     if found is None:
@@ -95,11 +92,13 @@ def measure(
     return found.measurement
 
 
-def measure_from(begun: Start) -> Evidence | None:
-    """Measures a function that was called already; None if its task has no parts, or if it gives nothing."""
-    found = roles_of(begun.caller.task)
-    if found is None or begun.rank > 0:
+def measure_from(begun: Start) -> Evidence | BlockEvidence | None:
+    """Measures a function that was called already; None if it gives nothing that can be compared."""
+    if begun.rank > 0:
         return None
+    found = roles_of(begun.caller.task)
+    if found is None:
+        return measure_block(begun)
     clock = perf_counter()
     f, due = Attend(begun.caller, found), reference(begun.caller.task, found)
     plan = Plan(begun.caller.task, found, begun.sizes, begun.tied)

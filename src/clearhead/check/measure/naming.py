@@ -57,6 +57,10 @@ class Evidence(Struct, frozen=True, eq=False):
     rows: tuple[tuple[Observed, Observed], ...]
     measurement: Measurement
 
+    def names(self) -> tuple[Named, ...]:
+        """The smallest sets of deviations that give all numbers of the function."""
+        return names_of(self)
+
 
 # Parameters that follow from parts
 

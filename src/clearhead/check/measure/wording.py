@@ -10,6 +10,7 @@ import numpy as np
 
 from clearhead.check.measure.parts import Measurement, Part
 from clearhead.check.measure.precision import FLOATS
+from clearhead.check.measure.wording_blocks import BLOCK_SENTENCES
 from clearhead.check.measure.wording_parts import SENTENCES, plain
 from clearhead.check.measure.wording_premises import named_sizes, premise
 
@@ -19,7 +20,8 @@ MAX_GRID = 12
 
 def sentences(part: Part) -> list[str]:
     """What a part is and should be: the first sentence says it, the others what belongs to it."""
-    return [each for each in SENTENCES.get(part.name, plain)(part) if each]
+    says = SENTENCES.get(part.name) or BLOCK_SENTENCES.get(part.name) or plain
+    return [each for each in says(part) if each]
 
 
 def headline(measurement: Measurement) -> str:
@@ -52,8 +54,8 @@ def lines(measurement: Measurement) -> Iterator[str]:
         yield from picture(part)
     if measurement.parts:
         yield _explains(measurement)
-    if measurement.right:
-        yield f"Found right: {', '.join(part.name for part in measurement.right if part.name != 'precision')}."
+    if names := dict.fromkeys(part.name for part in measurement.right if part.name != "precision"):
+        yield f"Found right: {', '.join(names)}."
     large = measurement.part("overflow")
     if large and not large.differs and large.measured:
         yield from sentences(large)
@@ -66,6 +68,8 @@ def lines(measurement: Measurement) -> Iterator[str]:
 def _explains(measurement: Measurement) -> str:
     if measurement.rest is None:
         return "On ordinary inputs the numbers agree."
+    if np.isinf(measurement.rest):
+        return "Outputs cannot be computed from these parts alone, so something else may differ as well."
     if measurement.rest <= measurement.tolerance:
         return "These parts explain everything measured: outputs computed from them alone are the function's."
     return f"Something remains: outputs computed from these parts alone are off by {measurement.rest:.2g}."

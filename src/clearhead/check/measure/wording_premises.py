@@ -17,9 +17,10 @@ MAX_NAMED = 6
 
 def named_sizes(sizes: Sequence[Sizes]) -> str:
     """Sizes by tokens and depth."""
-    named = list(dict.fromkeys(f"{each['token']}x{each.get('depth', '?')}" for each in sizes))
+    wide = "depth" if all("depth" in each for each in sizes) else "model"
+    named = list(dict.fromkeys(f"{each.get('token', '?')}x{each.get(wide, '?')}" for each in sizes))
     more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
-    return f"{', '.join(named[:MAX_NAMED])}{more} (tokens x depth)"
+    return f"{', '.join(named[:MAX_NAMED])}{more} (tokens x {wide})"
 
 
 def premise(failed: Premise) -> str:

@@ -15,12 +15,12 @@ from clearhead.check.calls.starting import Start, attempt, form_symptom, others,
 from clearhead.check.calls.task import Task, retold, task_of
 from clearhead.check.compare.comparison import Comparison, compare
 from clearhead.check.diagnosis import Report
-from clearhead.check.measure.access import roles_of
+from clearhead.check.measure.blocks.measure import BlockEvidence
 from clearhead.check.measure.measure import measure_from
-from clearhead.check.measure.naming import NEVER, Evidence, names_of
+from clearhead.check.measure.naming import NEVER, Evidence
 from clearhead.check.measure.parts import Measurement
 from clearhead.check.probing.adapt import Adapted
-from clearhead.check.probing.explaining import MAX_DEVIATIONS, agree, explain, reported, unconfirmed
+from clearhead.check.probing.explaining import LONG, MAX_DEVIATIONS, agree, explain, reported, unconfirmed
 from clearhead.check.probing.property_run import try_all
 from clearhead.check.probing.report import Drawn, Probe
 from clearhead.check.probing.swapped_arguments import of_another_shape, other_arguments, other_line
@@ -158,7 +158,7 @@ class _Probing:
     def _measured(self) -> _Outcome | None:
         """The outcome of measuring, or of another layout in which the numbers agree; None for tasks without parts."""
         seen = self.start.look()
-        if roles_of(self.task) is None or self.start.rank:
+        if self.start.rank:
             return None
         other = iter(()) if agree(self.task, seen) else others(self.start)
         if layout := next((found for each in other if (found := self._in_layout(each, 0))), None):
@@ -166,20 +166,27 @@ class _Probing:
         evidence = measure_from(self.start)
         return self._judged(evidence, seen) if evidence else None
 
-    def _judged(self, evidence: Evidence, seen: Sequence[Seen]) -> _Outcome:
+    def _judged(self, evidence: Evidence | BlockEvidence, seen: Sequence[Seen]) -> _Outcome:
         measurement = evidence.measurement
         trace = self.task.working.run(seen[0].inputs.given(self.task))
         report = Report(measurement.verdict, compare(seen[0].claims(), trace), trace, tried=1)
         outcome = _Outcome(self.start, tuple(seen), report, self.odd, measured=measurement)
         if measurement.verdict == "agrees":
             return outcome if measurement.eps > PRECISE else self._with_more_keys(outcome)
-        if named := names_of(evidence):
+        if named := evidence.names():
             return replace(outcome, report=reported(report, named))
         degenerate = measurement.premise and measurement.premise.name in NEVER
         return outcome if degenerate or measurement.verdict == "explained" else self._searched(outcome)
 
     def _searched(self, outcome: _Outcome) -> _Outcome:
-        """What a search through sets of deviations, layouts, lines and precisions finds, beside what was measured."""
+        """What a search through sets of deviations, layouts, lines and precisions finds, beside what was measured.
+
+        In long workings all that a search could try in a reasonable time was tried while measuring.
+        """
+        if len(self.task.working.lines) > LONG:
+            odd = other_line(self.task, outcome.seen) or other_arguments(self.task, outcome.seen)
+            explained = replace(outcome.report, verdict="explained")
+            return replace(outcome, report=explained, symptoms=(*outcome.symptoms, odd)) if odd else outcome
         found = self._compared(MAX_SEARCHED)
         return replace(found, measured=outcome.measured) if found.report.verdict != "unexplained" else outcome
 

@@ -1,0 +1,228 @@
+"""Trials: inputs of many sizes, small and large, with halves switched off; and what a function gives on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from time import perf_counter
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clearhead.check.calls.calling import Symptom
+from clearhead.check.calls.drawing import Sizes, draw, fits, sizes_of
+from clearhead.check.calls.starting import Start
+from clearhead.check.calls.task import Arrays
+from clearhead.check.measure.access import Refused
+from clearhead.check.measure.blocks.access import Outputs, Run
+from clearhead.check.measure.blocks.outline import halves, numbers_taken
+from clearhead.check.measure.parts import Array
+
+SIZES: tuple[Sizes, ...] = (
+    {}, {"token": 1}, {"token": 2, "model": 8}, {"token": 3, "model": 5, "hidden": 6},
+    {"token": 9, "model": 16, "depth": 8}, {"token": 12, "model": 9, "depth": 6},
+)  # fmt: skip
+"""The sizes that are tried, as far as the task leaves them open."""
+
+SLOW, FEW = 0.3, 2
+"""A function that takes more seconds than this at a new size is tried at so many sizes."""
+
+SMALL, HALF = (1e-3, 1e-6), (0.1,)
+"""How small arrays are made, with arithmetic of single precision and more, and of less."""
+
+ROUGH = 2.0**-20
+"""Arithmetic with larger units than this is half precision, in which small numbers are none."""
+
+NOISE = 16
+"""How many times the effect of rounded inputs may outputs be off."""
+
+FLOOR = 1e-9
+
+
+class Trial(Struct, frozen=True, eq=False):
+    """Inputs, and what a function gave on them.
+
+    Attributes:
+        kind: ``"ordinary"``, ``"small"`` with one array near 0, or ``"off"`` with halves switched off.
+        of: the arrays that are small, or the halves that are off.
+        sizes: the size of each axis.
+        arrays: the inputs.
+        due: what the working gives.
+        y: what the function gave; None if it was refused.
+        near: how much numbers of the function's precision may be off, relative to the largest.
+        refused: why there is nothing.
+    """
+
+    kind: str
+    of: tuple[str, ...]
+    sizes: Sizes
+    arrays: Arrays
+    due: Outputs
+    y: Outputs | None = None
+    near: float = FLOOR
+    refused: Symptom | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the function gave what the working gives."""
+        return self.holds(self.due)
+
+    @property
+    def off(self) -> float:
+        """The largest difference, relative to the largest number that is due."""
+        return max((_off(mine, due) for mine, due in zip(self.y or (), self.due, strict=True)), default=0.0)
+
+    def holds(self, given: Outputs) -> bool:
+        """Whether the function gave these numbers."""
+        return self.y is not None and all(_off(y, due) <= self.near for y, due in zip(self.y, given, strict=True))
+
+
+def _off(y: Array, due: Array) -> float:
+    """How far numbers are off, relative to the largest; infinity for other shapes, or numbers where others are none."""
+    if y.shape != due.shape or (np.isfinite(y) != np.isfinite(due)).any():
+        return np.inf
+    known = np.isfinite(due)
+    if not known.any():
+        return 0.0
+    return float(np.abs(y - due)[known].max() / max(np.abs(due[known]).max(), 1e-30))
+
+
+def trials(begun: Start, f: Run, due: Run, eps: float) -> tuple[Trial, ...]:
+    """All trials that the working takes, with what the function gives."""
+    found: list[Trial] = []
+    slow = False
+    for each in _inputs(begun, due, eps):
+        if slow and each.kind == "ordinary" and len(found) >= FEW:
+            continue
+        clock = perf_counter()
+        found.append(_tried(each, f, due, eps))
+        slow = perf_counter() - clock > SLOW
+    return tuple(found)
+
+
+def _inputs(begun: Start, due: Run, eps: float) -> Iterator[Trial]:
+    sized = [_drawn(begun, due, chosen, seed) for seed, chosen in enumerate(SIZES)]
+    ordinary = [each for each in sized if each]
+    yield from ordinary
+    if not ordinary:
+        return
+    base = ordinary[0]
+    for name in numbers_taken(begun.caller.task):
+        for factor in HALF if eps > ROUGH else SMALL:
+            yield from _changed(base, due, "small", (name,), {name: factor * base.arrays[name]})
+    parts = halves(begun.caller.task)
+    for count in range(1, len(parts) + 1):
+        for chosen in combinations(parts, count):
+            zero = {name: 0 * base.arrays[name] for half in chosen for name in half.off}
+            yield from _changed(base, due, "off", tuple(half.name for half in chosen), zero)
+
+
+def _drawn(begun: Start, due: Run, chosen: Sizes, seed: int) -> Trial | None:
+    """Random inputs of sizes of one's own; None where the working takes none."""
+    task, batch = begun.caller.task, begun.form.batch
+    if begun.tied and begun.tied[0] in {**begun.sizes, **chosen}:
+        first = chosen.get(begun.tied[0], begun.sizes[begun.tied[0]])
+        chosen = {**chosen, **dict.fromkeys(begun.tied, first)}
+    sizes = sizes_of(task, chosen)
+    inputs = draw(task, sizes, 100 + seed, batch=batch)
+    if not fits(task, inputs):
+        return None
+    used = {word: sizes[word] for name in (*task.takes, *task.returns) for word in task.axes(name) if word in sizes}
+    try:
+        return Trial("ordinary", (), used, inputs.arrays, due(inputs.arrays))
+    except Refused:
+        return None
+
+
+def _changed(base: Trial, due: Run, kind: str, of: tuple[str, ...], arrays: Arrays) -> Iterator[Trial]:
+    changed = {**base.arrays, **arrays}
+    try:
+        yield Trial(kind, of, base.sizes, changed, due(changed))
+    except Refused:
+        return
+
+
+def _tried(trial: Trial, f: Run, due: Run, eps: float) -> Trial:
+    """What the function gives, and how much rounding may change it."""
+    rng = np.random.default_rng(0)
+    rounded = {
+        name: array if array.dtype.kind == "b" else array * (1 + eps * rng.choice([-1.0, 1.0], array.shape))
+        for name, array in trial.arrays.items()
+    }
+    near = max(FLOOR, NOISE * eps, NOISE * max(_off(a, b) for a, b in zip(due(rounded), trial.due, strict=True)))
+    try:
+        return replace(trial, y=f(trial.arrays), near=near)
+    except Refused as refused:
+        return replace(trial, near=near, refused=refused.symptom or Symptom("shape", str(refused)))
+
+
+PRECISIONS = (7, 10, 16, 23, 35, 45)
+"""After how many bits a change of the inputs is tried."""
+
+ALL = 52
+"""The bits of double precision."""
+
+
+def precision_of(begun: Start, f: Run, due: Run) -> float:
+    """The relative precision of the numbers: the coarsest of outputs, of inputs, and of what is rounded in between.
+
+    An input counts only if the working keeps it whole.
+    """
+    task = begun.caller.task
+    inputs = draw(task, begun.sizes, 99, batch=begun.form.batch)
+    rng = np.random.default_rng(0)
+    base = {name: x if x.dtype.kind == "b" else _coarse(x) for name, x in inputs.arrays.items()}
+    try:
+        y = f(base)
+        least = min(_bits(out) for out in f(inputs.arrays))
+        for name in numbers_taken(task):
+            kept = _kept(f, base, name, y, rng)
+            if kept < min(least, ALL) and _kept(due, base, name, due(base), rng) == ALL:
+                least = kept
+        rounded = [bits for bits, (step, reach) in ROUNDED.items() if _bend(f, inputs.arrays, step) > reach]
+    except Refused:
+        return 2.0**-50
+    least = min([least, *rounded])
+    return float(2.0 ** -min(least, 50))
+
+
+ROUNDED = {23: (1e-7, 2.0**-31), 10: (1e-4, 2.0**-14), 7: (1e-4, 2.0**-8)}
+"""By bits that are kept of numbers in between: by how much all inputs are moved, once and twice, and how far
+outputs are then from following in a straight line. What is smooth is far nearer to one."""
+
+
+def _bend(f: Run, arrays: Arrays, step: float) -> float:
+    """How far outputs are from following their inputs in a straight line, relative to the largest."""
+    rng = np.random.default_rng(0)
+    moves = {name: step * x * rng.normal(size=x.shape) for name, x in arrays.items() if x.dtype.kind != "b"}
+    moved = [f({**arrays, **{name: arrays[name] + times * move for name, move in moves.items()}}) for times in range(3)]
+    return max(
+        float(np.abs(np.nan_to_num(one - 2 * two + three)).max() / max(np.abs(np.nan_to_num(one)).max(), 1e-30))
+        for one, two, three in zip(*moved, strict=True)
+    )
+
+
+def _kept(f: Run, base: Arrays, name: str, y: Outputs, rng: np.random.Generator) -> int:
+    """How many bits of an array are kept: after so many, a change of its numbers still changes an output."""
+    for bits in reversed(PRECISIONS):
+        moved = base[name] * (1 + 2.0**-bits * rng.uniform(0.5, 0.9, base[name].shape))
+        out = f({**base, name: moved})
+        if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(out, y, strict=True)):
+            return bits if bits < max(PRECISIONS) else ALL
+    return ALL
+
+
+def _coarse(x: Array) -> Array:
+    """Numbers of so few bits that all types hold them."""
+    fraction, exponent = np.frexp(x)
+    return np.asarray(np.ldexp(np.round(fraction * 32) / 32, exponent))
+
+
+def _bits(y: Array) -> int:
+    """The fewest bits that hold all outputs."""
+    single = y.astype(np.float32)
+    brain = (single.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    with np.errstate(over="ignore"):
+        tries = ((7, brain), (10, y.astype(np.float16)), (23, single))
+    return next((bits for bits, kept in tries if np.array_equal(kept.astype(np.float64), y, equal_nan=True)), ALL)
