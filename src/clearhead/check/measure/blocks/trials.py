@@ -145,16 +145,22 @@ def _changed(base: Trial, due: Run, kind: str, of: tuple[str, ...], arrays: Arra
 
 def _tried(trial: Trial, f: Run, due: Run, eps: float) -> Trial:
     """What the function gives, and how much rounding may change it."""
+    trial = within(trial, due, eps)
+    try:
+        return replace(trial, y=f(trial.arrays))
+    except Refused as refused:
+        return replace(trial, refused=refused.symptom or Symptom("shape", str(refused)))
+
+
+def within(trial: Trial, due: Run, eps: float) -> Trial:
+    """The trial in this relative precision: how far numbers may be off, from what rounding the inputs does."""
     rng = np.random.default_rng(0)
     rounded = {
         name: array if array.dtype.kind == "b" else array * (1 + eps * rng.choice([-1.0, 1.0], array.shape))
         for name, array in trial.arrays.items()
     }
-    near = max(FLOOR, NOISE * eps, NOISE * max(_off(a, b) for a, b in zip(due(rounded), trial.due, strict=True)))
-    try:
-        return replace(trial, y=f(trial.arrays), near=near)
-    except Refused as refused:
-        return replace(trial, near=near, refused=refused.symptom or Symptom("shape", str(refused)))
+    moved = max(_off(a, b) for a, b in zip(due(rounded), trial.due, strict=True))
+    return replace(trial, near=max(FLOOR, NOISE * eps, NOISE * moved))
 
 
 PRECISIONS = (7, 10, 16, 23, 35, 45)
