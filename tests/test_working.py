@@ -325,6 +325,17 @@ def test_keeping_less_changes_no_number(rich, arrays_for, sizes):
     assert some.notes == everything.notes
 
 
+def test_a_scale_by_another_width_is_kept_in_one_step():
+    """Where the scale reads the width of something else than the queries, keeping less changes no number either."""
+    working = Attention(heads=2).working()
+    scaled = replace(working.line("scaled"), operands=("scores", "input"))
+    other = working.rewrite(lambda line: [scaled if line.name == "scaled" else line])
+    rng = np.random.default_rng(0)
+    given = {name: rng.normal(size=shape) for name, shape in (("input", (5, 7)), ("output.weight", (8, 7)))}
+    given |= {f"{name}.weight": rng.normal(size=(2, 7, 4)) for name in ("query", "key", "value")}
+    np.testing.assert_allclose(other.run(given, keep="output")["output"], other.run(given)["output"], rtol=1e-12)
+
+
 def test_plans_are_made_once(two_heads):
     """The same working runs again and again by the same plan, with other numbers and shapes."""
     working = PLAIN.working()

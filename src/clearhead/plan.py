@@ -74,18 +74,22 @@ def _chains(lines: Sequence[Line], kept: Set[str]) -> list[tuple[Line, ...]]:
         for operand in line.operands:
             uses[operand] += 1
 
-    def follows(line: Line, before: Line) -> bool:
-        """Whether a line is all that is made of the one before."""
-        return line.operands[:1] == (before.name,) and uses[before.name] == 1 and before.name not in kept
+    def follows(line: Line, before: Line, first: Line) -> bool:
+        """Whether a line is all that is made of the one before, and reads nothing else but what the first has read."""
+        alone = line.operands[:1] == (before.name,) and uses[before.name] == 1 and before.name not in kept
+        return alone and set(line.operands[1:]) <= set(first.operands)
 
     found: list[tuple[Line, ...]] = []
     at = 0
     while at < len(lines):
         end = at + 1
         if lines[at].operation is fused.FIRST:
-            while end < len(lines) and lines[end].operation in fused.BETWEEN and follows(lines[end], lines[end - 1]):
+            first, inside = lines[at], fused.BETWEEN
+            while end < len(lines) and lines[end].operation in inside and follows(lines[end], lines[end - 1], first):
                 end += 1
-            closed = end < len(lines) and lines[end].operation is fused.LAST and follows(lines[end], lines[end - 1])
+            closed = (
+                end < len(lines) and lines[end].operation is fused.LAST and follows(lines[end], lines[end - 1], first)
+            )
             end = end + 1 if closed else at + 1
         found.append(tuple(lines[at:end]))
         at = end

@@ -328,8 +328,8 @@ ROWS = (
     Deviation(
         id="scale-after-mask",
         kind="convention",
-        does="The scale is applied after masks and biases were added, so that it scales these too; masks of 0 and minus "
-        "infinity stay as they are.",
+        does="The scale is applied after masks and biases were added, so that it scales these too; masks of 0 and "
+        "minus infinity stay as they are.",
         invisible="Where masks hold only 0 and minus infinity, and no bias is added.",
         remedy="scores = q @ k.T / sqrt(d) + mask, in this order.",
         seen="mlx#2626, OpenSeq2Seq PR#76, transformers PR#8518 and PR#4499.",
