@@ -18,9 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def documents() -> dict[str, str]:
     """The generated documents by their path; tests compare them."""
+    from fields import page
     from house import picture
 
     return {
+        "docs/reference/fields.md": page(),
         "docs/reference/cli.md": cli_reference(),
         "docs/pictures/weights.svg": terminal("show", "soccer", "weights"),
         "docs/pictures/house.svg": picture(),

@@ -60,5 +60,5 @@ def test_a_large_working_prints_its_beginning():
     printed = str(working)
     assert len(printed) < 8000
     assert printed.endswith(f"... and {len(working.lines) - 40} more lines")
-    assert repr(working) == f"<Working of {len(working.lines)} lines, from embedding to layers.29.mlp.norm>"
+    assert repr(working) == f"<Working of {len(working.lines)} lines, from embedding to layers.30.mlp.norm>"
     assert repr(Attention(1).working().starting_at("output")) == "<Working of 0 lines>"

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         Draft,
         Dynamic,
         Embedding,
+        Encoder,
         Experts,
         Factors,
         Head,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         Linear,
         Llama3Scaling,
         LongRope,
+        Loss,
         Mlp,
         Norm,
         Patches,
@@ -118,8 +120,8 @@ _HOMES = {
     "clearhead.show": "View ViewOptions render",
     "clearhead.show.data.reading": "read_trace",
     "clearhead.spec": (
-        "Attention Block Draft Dynamic Embedding Experts Factors Head Latent Linear Llama3Scaling LongRope Mlp Norm "
-        "Patches Positions Rotary Transformer Yarn"
+        "Attention Block Draft Dynamic Embedding Encoder Experts Factors Head Latent Linear Llama3Scaling LongRope "
+        "Loss Mlp Norm Patches Positions Rotary Transformer Yarn"
     ),
     "clearhead.explanation": "Explanation Intermediate Note",
     "clearhead.trace": "Trace",
@@ -132,10 +134,11 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 __all__ = [
     "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Block", "CheckpointError", "Claim",
     "ClearheadError", "Compared", "Comparison", "Deviation", "Document", "Draft", "Dynamic", "Embedding", "Encoded",
+    "Encoder",
     "Experts", "Explanation", "Expr", "Factors", "Family", "FileError", "Finding", "Formula", "Given", "Guess", "Head",
     "Index", "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Latent", "Law", "Line",
-    "Linear", "Llama3Scaling", "LongRope", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note",
-    "Operation", "Parameter", "Part", "Patches", "Positions", "Precision", "Premise", "Probe", "Problem",
+    "Linear", "Llama3Scaling", "LongRope", "Loss", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm",
+    "Note", "Operation", "Parameter", "Part", "Patches", "Positions", "Precision", "Premise", "Probe", "Problem",
     "ProblemError", "Received", "Ref", "Remark", "Report", "Rotary", "Separation", "ShapeError", "Span",
     "SpecError", "Step", "Survey",
     "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View", "ViewOptions", "Working", "WrongType",

@@ -118,7 +118,21 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
         return ends[0]
     if ends:
         raise UnknownName(f"{name!r} could be {' or '.join(ends)}. Write enough of the path to tell them apart.")
-    raise UnknownName(f"There is no {what} {name!r}. {suggest(name, names)}")
+    meant = OTHER_WORDS.get(name.rpartition(".")[2].lower().replace("-", "_"))
+    ours = [full for full in names if full.rpartition(".")[2] == meant]
+    close = f"Did you mean {' or '.join(ours[:3])}?" if ours else suggest(name, names)
+    raise UnknownName(f"There is no {what} {name!r}. {close}")
+
+
+OTHER_WORDS = {
+    "context": "head", "context_vector": "head", "context_vectors": "head", "attention_output": "head", "z": "head",
+    "attention": "weights", "attention_weights": "weights", "attn": "weights", "attn_weights": "weights",
+    "alpha": "weights", "attention_scores": "scores", "attn_scores": "scores", "energy": "scores",
+    "scaled_scores": "scaled", "q": "query", "k": "key", "v": "value", "queries": "query", "keys": "key",
+    "values": "value", "x": "input", "concatenated": "concat", "multi_head": "concat", "probs": "probabilities",
+    "pe": "position", "positional_encoding": "position", "exp": "exponentials",
+}  # fmt: skip
+"""What others call lines: the last part of a name, and ours."""
 
 
 def matches(pattern: str, name: str) -> bool:

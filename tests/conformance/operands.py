@@ -28,7 +28,7 @@ OWN_SIZES: Mapping[str, Mapping[str, int]] = {
     "divide_by_length": {"c": 4},
 }
 
-BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real")}
+BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real"), ("dropout", "keep")}
 INTEGERS = {
     ("look_up", "token"), ("rows_of_real", "token"), ("cross_entropy", "target"),
     ("negative_log_likelihood", "target"), ("mean_of_counted", "target"),
@@ -62,6 +62,8 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "cross_entropy": ({"smoothing": 0.0, "ignored": None}, {"smoothing": 0.1, "ignored": 2}),
     "negative_log_likelihood": ({"smoothing": 0.0, "ignored": None}, {"smoothing": 0.1, "ignored": 2}),
     "mean_of_counted": ({"ignored": 2},),
+    "dropout": ({"rate": 0.1},),
+    "sinusoidal_at": ({"width": 5, "base": 10000.0},),
     "rows_of_real": ({"pad": 1}, {"pad": 4}),
     "clip": ({"limit": 0.4},),
     "clip_above": ({"limit": 0.4},),

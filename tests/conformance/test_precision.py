@@ -76,13 +76,15 @@ ARITHMETIC = (
     "scale_by_depth", "mask_additive", "alibi", "layer_norm", "rms_norm", "norm_over_matrix", "gain", "gain_and_bias",
     "count", "count_on", "rotate_half", "rotate_interleaved", "round_decimals", "round_head", "divide_positions",
     "angles", "divide_by_ramp", "divide_frequencies", "divide_by_length",
-    "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "squared_error", "sum_of_tokens", "mean_of_counted",
+    "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "dropout", "sum_of_row", "squared_error",
+    "sum_of_tokens", "mean_of_counted",
     "shift", "clip_above", "best_of_groups", "shares", "project_chosen", "matmul_chosen", "sum_chosen", "dot",
     "scale_rows",
 )  # fmt: skip
 FUNCTIONS = (
     "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "softmax_with_sink", "silu", "gelu", "gelu_tanh",
-    "gelu_sigmoid", "sinusoidal", "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
+    "gelu_sigmoid", "sinusoidal", "sinusoidal_at", "exponential",
+    "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
     "cos", "sin", "tanh", "cross_entropy", "negative_log_likelihood",
     "softmax_over_experts", "logistic",
 )  # fmt: skip

@@ -71,7 +71,7 @@ OTHER_TYPES = [
     (lambda: Block(2), "Block attention expects Attention(...), got 2."),
     (lambda: Block(Attention(2), norm="rms"), "Block norm expects Norm(...) or None, got 'rms'."),
     (lambda: Transformer(Embedding(), 3), "Transformer layers expects a tuple of (Block(...)), got 3."),
-    (lambda: Transformer(Norm(), ()), "Transformer embedding expects Embedding(...) or Patches(...), got Norm("),
+    (lambda: Transformer(Norm(), ()), "Transformer embedding expects Embedding(...), Patches(...) or None, got Norm("),
     (lambda: Head(reads="last"), "Head reads expects 'first', 'pooled' or 'tokens', got 'last'."),
 ]
 

@@ -11,7 +11,7 @@ BLOCK = Block(Attention(heads=2, causal=True), Norm("rms"), "pre", Mlp(gated=Tru
 
 def test_names_count_from_0():
     """Layers, heads and labels of a model count from 0; its lines come in the order of the work."""
-    working = Transformer(Embedding(), (BLOCK, BLOCK), Norm("rms"), head=Head(tied=True)).working()
+    working = Transformer(Embedding(), (BLOCK, BLOCK), Norm("rms"), head=Head(tied=True), first=0).working()
     lines = [line.name for line in working.lines]
     assert working.label_base == 0
     assert lines[0] == "embedding"
@@ -47,9 +47,12 @@ def test_an_embedding_adds_up():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Transformer(Embedding(), ()), "layers expects one block or more"),
+        (lambda: Transformer(), "a model has an embedding, layers, a head or a loss"),
         (lambda: Transformer(Embedding(), (BLOCK,), head=Head("pooled")), "there is no pooler"),
-        (lambda: Transformer(Patches(), (BLOCK,), head=Head(tied=True)), "there are only patches"),
+        (
+            lambda: Transformer(Patches(), (BLOCK,), head=Head(tied=True)),
+            "tied to embeddings of tokens, and there are none",
+        ),
         (lambda: Head("last"), "Head reads expects 'first', 'pooled' or 'tokens'"),
         (lambda: Head(transform="swish"), "Head transform expects 'gelu', 'gelu-sigmoid', 'gelu-tanh', 'relu', "),
     ],

@@ -34,8 +34,10 @@ def _value(expr: Expr, first: int) -> Expr:
 
 def _label(index: Expr, first: int) -> Expr:
     """What stands in brackets behind a name: the label of a cell. Printers themselves count plain numbers."""
-    if isinstance(index, Number) or not _is_place(index):
-        return index if isinstance(index, Number) else _value(index, first)
+    if isinstance(index, Number):
+        return index
+    if not _is_place(index):  # a number in another cell names a place, counted from 0
+        return _joined(_value(index, first), first)
     core, constant = _split(index, first)
     return _joined(core, constant + first)
 

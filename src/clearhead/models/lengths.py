@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.errors import ShapeError
-from clearhead.spec import Dynamic, LongRope, Patches, Transformer
+from clearhead.spec import Dynamic, Embedding, LongRope, Transformer
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -37,7 +37,7 @@ def _check_positions(spec: Transformer, arrays: Arrays, tokens: int) -> None:
     if table is None:
         return
     embedding = spec.embedding
-    unused = 0 if isinstance(embedding, Patches) or embedding.pad is None else embedding.pad + 1
+    unused = embedding.pad + 1 if isinstance(embedding, Embedding) and embedding.pad is not None else 0
     max_tokens = table.shape[0] - unused
     if tokens > max_tokens:
         raise ShapeError(f"the model has positions for {max_tokens} tokens, got {tokens}. Read the first {max_tokens}.")

@@ -24,7 +24,7 @@ from clearhead.models.reading import Reading
 from clearhead.models.replacing import Arrays, Replacement, replaced
 from clearhead.models.tokenizer import Tokenizer
 from clearhead.models.weights import Place
-from clearhead.spec import Patches, Transformer
+from clearhead.spec import Embedding, Patches, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -121,7 +121,7 @@ class Model:
     @property
     def has_types(self) -> bool:
         """Whether each token has a type, such as the first or second text of a pair."""
-        return not isinstance(self.spec.embedding, Patches) and self.spec.embedding.types
+        return isinstance(self.spec.embedding, Embedding) and self.spec.embedding.types
 
     @property
     def vocabulary(self) -> int:

@@ -81,6 +81,7 @@ def _spec(family: Family, paths: Mapping[str, Any], ats: Sequence[At]) -> Transf
         tree.part(Norm, "final_norm"),
         tree.values.get("pooler"),
         tree.part(Head, "head"),
+        first=0,
     )
 
 

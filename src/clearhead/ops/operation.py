@@ -23,7 +23,8 @@ Parameters = tuple[tuple[str, Any], ...]
 
 
 Role = Literal[
-    "activation", "bias", "cap", "concat", "distance", "experts", "gain", "gate", "join", "loss", "mask", "norm",
+    "activation", "bias", "cap", "concat", "distance", "dropout", "experts", "gain", "gate", "join", "loss", "mask",
+    "norm",
     "position", "product", "repeat", "rotation", "rounding", "scale", "softmax", "split", "sum", "table",
     "weighted-sum",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 from typing import Any
 
@@ -19,11 +19,20 @@ from clearhead.deviations.applied import check_count
 from clearhead.errors import ProblemError, suggest
 from clearhead.line import Given, find, head_position, split_head
 from clearhead.problems.fault import part
-from clearhead.spec import Attention, Block
+from clearhead.problems.mends import mends
+from clearhead.problems.places import check_places
+from clearhead.spec import Attention, Block, Positions, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
 
 NumpyArray = np.ndarray[Any, Any]
+Computed = Attention | Block | Transformer | Positions
+"""What a problem may compute."""
+
+HEADINGS: dict[type[Computed], str] = {
+    Attention: "attention", Block: "block", Transformer: "model", Positions: "positions",
+}  # fmt: skip
+"""The heading of each in a file."""
 
 
 class Problem(Struct, frozen=True, eq=False, kw_only=True):
@@ -37,8 +46,9 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         tokens: the names of the tokens that ask (the rows of the input); none to leave them numbered.
         spec: what is computed.
         arrays: the given arrays of the working by full name. Kept as copies that cannot be written to, float64, or
-            bool for masks, in the working's order.
+            bool for masks, int64 for what names rows of a table, in the working's order.
         given: the lines at which the working is entered; none for its beginning.
+        until: the lines that it leads to, without what only comes behind them; none for all.
         deviations: what is done otherwise than in the textbook.
         claims: what somebody got. Heads and cells are labelled from 1.
 
@@ -49,19 +59,21 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
     title: str
     about: str = ""
     tokens: tuple[str, ...] = ()
-    spec: Attention | Block
+    spec: Computed
     arrays: Mapping[str, NumpyArray]
     given: tuple[str, ...] = ()
     deviations: tuple[Applied, ...] = ()
     claims: tuple[Claim, ...] = ()
+    until: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        with part("given"):
+        with part("given" if self.given else "until" if self.until else HEADINGS[type(self.spec)]):
             textbook = self.textbook()
         if not textbook.lines:
             raise ProblemError("given leaves nothing to compute. Enter the working at earlier lines.")
-        force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays))
+        force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays, self._mends))
         lines = _shapes("arrays", textbook, self.arrays)
+        check_places(textbook, self.arrays, {name: shape for name, (_, shape) in lines.items()})
         _check_tokens(self.tokens, lines)
         with part("deviations"):
             check_count(self.deviations)
@@ -86,12 +98,21 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
     def _content(self) -> tuple[object, ...]:
         arrays = tuple((name, a.dtype.str, a.shape, a.tobytes()) for name, a in self.arrays.items())
         return (
-            self.title, self.about, self.tokens, self.spec, self.given, self.deviations, self.claims, arrays,
+            self.title, self.about, self.tokens, self.spec, self.given, self.until, self.deviations, self.claims,
+            arrays,
         )  # fmt: skip
 
     def textbook(self) -> Working:
         """The working as the textbook has it."""
-        return self.spec.working().starting_at(*self.given)
+        return self._textbook_of(self.spec)
+
+    def _textbook_of(self, spec: Computed) -> Working:
+        working = spec.working().starting_at(*self.given)
+        return working.ending_at(*self.until) if self.until else working
+
+    def _mends(self, missing: set[str]) -> list[str]:
+        """What the file could state instead of giving arrays that are missing."""
+        return mends(self.spec, HEADINGS[type(self.spec)], missing, self._textbook_of)
 
     def working(self, *more_deviations: str | Applied) -> Working:
         """The working with the problem's deviations, and more after them.
@@ -133,7 +154,9 @@ def _shapes(path: str, working: Working, arrays: Mapping[str, NumpyArray]) -> Li
     return {name: (working.axes[name], shape) for name, shape in shapes.items()}
 
 
-def _fitting_arrays(givens: Iterable[Given], arrays: Mapping[str, Any]) -> dict[str, NumpyArray]:
+def _fitting_arrays(
+    givens: Iterable[Given], arrays: Mapping[str, Any], mends_of: Callable[[set[str]], list[str]]
+) -> dict[str, NumpyArray]:
     """The arrays in the order of the givens, each of the right kind and with as many axes as it has words."""
     wanted = {given.name: given for given in givens}
     for name in arrays:
@@ -141,8 +164,15 @@ def _fitting_arrays(givens: Iterable[Given], arrays: Mapping[str, Any]) -> dict[
             raise ProblemError(f"arrays has no use for {name!r}. {suggest(name[:100], wanted)}")
     if missing := [given for given in wanted.values() if given.name not in arrays]:
         needs = ", ".join(f"{given.name} {describe(given.axes, given.known_sizes())}" for given in missing)
-        raise ProblemError(f"arrays lacks {needs}. Give {'it' if len(missing) == 1 else 'them'} below [arrays].")
+        instead = "".join(f", or {each}" for each in mends_of({given.name for given in missing})[:MAX_MENDS])
+        raise ProblemError(
+            f"arrays lacks {needs}. Give {'it' if len(missing) == 1 else 'them'} below [arrays]{instead}."
+        )
     return {name: _fitting(given, arrays[name]) for name, given in wanted.items()}
+
+
+MAX_MENDS = 2
+"""What could be stated instead of an array: no more is offered."""
 
 
 def _fitting(given: Given, value: Any) -> NumpyArray:
@@ -162,6 +192,8 @@ def _fitting(given: Given, value: Any) -> NumpyArray:
             f"{path} expects {len(given.axes)} axes, {shape}, got {array.ndim}: its shape is {array.shape}. "
             f"Check how many brackets enclose the numbers."
         )
+    if given.holds == "integers":
+        array = _whole(path, array)
     if given.holds == "numbers":
         array = array.astype(np.float64)
         _check_finite(path, given, array)
@@ -169,9 +201,23 @@ def _fitting(given: Given, value: Any) -> NumpyArray:
     return array
 
 
+def _whole(path: str, array: NumpyArray) -> NumpyArray:
+    """The array as whole numbers."""
+    wrong = ~(np.isfinite(array) & (np.abs(array) < MAX_WHOLE) & (np.trunc(array) == array))
+    if wrong.any():
+        cell = tuple(np.argwhere(wrong)[0])
+        place = path + "".join(f"[{index}]" for index in cell)
+        raise ProblemError(f"{place} expects a whole number, got {array[cell]}. It names a row of a table, from 0.")
+    return array.astype(np.int64)
+
+
+MAX_WHOLE = 2**53
+"""Below this whole numbers are themselves in float64."""
+
 _KIND_REMEDIES = {
     "booleans": "Write true for what may be attended to and false for what may not.",
     "numbers": "Write 0 and 1 for false and true.",
+    "integers": "Write the numbers of rows, from 0.",
 }
 
 

@@ -10,10 +10,9 @@ from clearhead.deviations import Applied, parse_deviation
 from clearhead.errors import ProblemError
 from clearhead.problems.fault import join, part, quote, reading
 from clearhead.problems.numbers import read_array, read_written
-from clearhead.problems.problem import NumpyArray, Problem
+from clearhead.problems.problem import HEADINGS, Computed, NumpyArray, Problem
 from clearhead.problems.schema import ClaimsFile, ClaimTable, ProblemFile, check_format, convert
 from clearhead.problems.toml import plain, tables
-from clearhead.spec import Attention, Block
 
 
 def parse_problem(text: str | bytes, *, source: str = "<text>") -> Problem:
@@ -40,7 +39,7 @@ def parse_claims(text: str | bytes, *, source: str = "<text>") -> tuple[Claim, .
     """
     with reading(source):
         found = _checked(text)
-        if found.keys() & {"attention", "block"}:
+        if found.keys() & set(HEADINGS.values()):
             claims = _problem(found).claims
         else:
             claims = tuple(_claims(convert(found, ClaimsFile).claims))
@@ -53,7 +52,15 @@ def _checked(text: str | bytes) -> dict[str, Any]:
     found = tables(text)
     check_format(found)
     checked: dict[str, Any] = plain(found)
+    for embedding in _embeddings(checked.get("model")):
+        embedding.setdefault("kind", "tokens")
     return checked
+
+
+def _embeddings(model: Any) -> Iterator[dict[str, Any]]:
+    """The tables of embeddings in that of a model; those that do not say their kind are of tokens."""
+    if isinstance(model, dict) and isinstance(embedding := model.get("embedding"), dict):
+        yield embedding
 
 
 def _problem(found: dict[str, Any]) -> Problem:
@@ -65,21 +72,26 @@ def _problem(found: dict[str, Any]) -> Problem:
         spec=_spec(file),
         arrays=dict(_arrays(file.arrays, "")),
         given=file.given,
+        until=file.until,
         deviations=tuple(_deviations(file.deviations)),
         claims=tuple(_claims(file.claims)),
     )
 
 
-def _spec(file: ProblemFile) -> Attention | Block:
-    if file.attention is not None and file.block is not None:
+def _spec(file: ProblemFile) -> Computed:
+    found = {heading: spec for heading in HEADINGS.values() if (spec := getattr(file, heading)) is not None}
+    if len(found) > 1:
         raise ProblemError(
-            "attention and block: a problem has one of the two, got both. "
+            f"{' and '.join(found)}: a problem has one of these, got {len(found)}. "
             "Write [block.attention] for the attention of a block, [attention] for attention alone."
         )
-    spec = file.block if file.attention is None else file.attention
-    if spec is None:
-        raise ProblemError("block is missing. Write [attention] for attention alone, or [block] and [block.attention].")
-    return spec
+    if not found:
+        raise ProblemError(
+            "block is missing. Write [attention] for attention alone, [block] and [block.attention], or [model] for "
+            "anything from tokens to a loss."
+        )
+    chosen: Computed = next(iter(found.values()))
+    return chosen
 
 
 def _arrays(table: dict[str, Any], path: str) -> Iterator[tuple[str, NumpyArray]]:

@@ -13,7 +13,7 @@ from msgspec.structs import fields
 from clearhead.budgets import MAX_CLAIMS, MAX_DEVIATIONS
 from clearhead.errors import ProblemError, suggest
 from clearhead.problems.fault import join, quote
-from clearhead.spec import Attention, Block
+from clearhead.spec import Attention, Block, Positions, Transformer
 
 FORMAT = 1
 """The version of the format that this clearhead reads and writes."""
@@ -49,8 +49,11 @@ class ProblemFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     tokens: tuple[str, ...] = ()
     deviations: Annotated[tuple[Name, ...], Meta(max_length=MAX_DEVIATIONS)] = ()
     given: tuple[Name, ...] = ()
+    until: tuple[Name, ...] = ()
     attention: Attention | None = None
     block: Block | None = None
+    model: Transformer | None = None
+    positions: Positions | None = None
     arrays: dict[str, Any]
     claims: Annotated[tuple[ClaimTable, ...], Meta(max_length=MAX_CLAIMS)] = ()
 
@@ -123,6 +126,8 @@ def _explain(message: str, tables: dict[str, Any], file: type[Struct]) -> str:
     return f"{where}: {says}"
 
 
+ALL_FIELDS = "docs/reference/fields.md has all fields."
+
 _MISSING_REMEDIES = {
     "title": 'Write title = "..." near the top.',
     "arrays": "Write the given numbers below a heading [arrays].",
@@ -140,6 +145,8 @@ def _unknown(key: str, where: str, owner: Any, file: type[Struct]) -> str:
         remedy = f"{key} stands at the top of the file: move it above the first heading in brackets."
     else:
         remedy = suggest(key[:100], known)
+        if where:
+            remedy += f" {ALL_FIELDS}"
     return f"{where or 'the file'} has no key {quote(key)}. {remedy}"
 
 

@@ -15,9 +15,8 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from clearhead.claim import Claim
-from clearhead.problems.problem import Problem
+from clearhead.problems.problem import HEADINGS, Problem
 from clearhead.problems.schema import FORMAT
-from clearhead.spec import Attention
 
 
 def format_problem(problem: Problem) -> str:
@@ -30,26 +29,38 @@ def _head(problem: Problem) -> Iterator[str]:
     yield f"title = {text(problem.title)}"
     if problem.about:
         yield f"about = {text(problem.about)}"
-    for key in ("tokens", "deviations", "given"):
+    for key in ("tokens", "deviations", "given", "until"):
         if values := getattr(problem, key):
             yield f"{key} = [{', '.join(text(str(value)) for value in values)}]"
 
 
 def _spec(problem: Problem) -> Iterator[str]:
-    yield from _table("attention" if isinstance(problem.spec, Attention) else "block", problem.spec)
+    yield from _table(HEADINGS[type(problem.spec)], problem.spec)
 
 
-def _table(heading: str, spec: Struct) -> Iterator[str]:
+def _table(heading: str, spec: Struct, brackets: str = "[]") -> Iterator[str]:
     """A spec below its heading, what keeps its default left out, and the specs in it below theirs."""
     changed = [(each.name, getattr(spec, each.name), each.default) for each in fields(spec)]
     changed = [(name, value, default) for name, value, default in changed if value != default]
-    yield f"\n[{heading}]"
+    opening, closing = brackets[: len(brackets) // 2], brackets[len(brackets) // 2 :]
+    yield f"\n{opening}{heading}{closing}"
+    config = spec.__struct_config__
+    if config.tag is not None:
+        yield f"{config.tag_field} = {_value(config.tag)}"
+    tables = {name: value for name, value, _ in changed if isinstance(value, Struct) or _of_specs(value)}
     for name, value, _ in changed:
-        if not isinstance(value, Struct):
+        if name not in tables:
             yield f"{name} = {_value(value)}"
-    for name, value, _ in changed:
+    for name, value in tables.items():
         if isinstance(value, Struct):
             yield from _table(f"{heading}.{name}", value)
+        else:
+            for each in value:
+                yield from _table(f"{heading}.{name}", each, "[[]]")
+
+
+def _of_specs(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], Struct)
 
 
 def _value(value: Any) -> str:

@@ -72,7 +72,7 @@ def line_of(trace: Trace, name: str, *, blank: bool) -> Iterator[Part]:
 def _one(trace: Trace, address: str, view: View) -> Iterator[Part]:
     name, head = trace.locate(address)
     address = address_of(trace, name, head)
-    cell = cell_of(trace, view)
+    cell = cell_of(trace, view) if trace[address].shape else ()  # a single number is its own cell
     explained = None if cell is None else trace.explain(address, *cell, decimals=view.decimals)
     yield from _heading(trace, address)
     line = trace.working.line(name)

@@ -5,10 +5,11 @@ from clearhead.spec.block import Block, Positions
 from clearhead.spec.draft import Draft
 from clearhead.spec.experts import Experts
 from clearhead.spec.latent import Latent
+from clearhead.spec.loss import Loss
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.spec.rotary import Dynamic, Factors, Linear, Llama3Scaling, LongRope, Rotary, Yarn
-from clearhead.spec.transformer import Embedding, Head, Patches, Transformer
+from clearhead.spec.transformer import Embedding, Encoder, Head, Patches, Transformer
 
 __all__ = [
     "Attention",
@@ -16,6 +17,7 @@ __all__ = [
     "Draft",
     "Dynamic",
     "Embedding",
+    "Encoder",
     "Experts",
     "Factors",
     "Head",
@@ -23,6 +25,7 @@ __all__ = [
     "Linear",
     "Llama3Scaling",
     "LongRope",
+    "Loss",
     "Mlp",
     "Norm",
     "Patches",

@@ -11,7 +11,7 @@ from clearhead.errors import SpecError
 from clearhead.ops import Operation
 from clearhead.ops.textbook import linear, scores, tokens
 from clearhead.spec.draft import Draft
-from clearhead.spec.fields import Spec
+from clearhead.spec.fields import Spec, check_rate
 from clearhead.spec.latent import Latent
 from clearhead.spec.norm import Norm
 from clearhead.spec.rotary import Rotary
@@ -54,6 +54,11 @@ class Attention(Spec, frozen=True):
         latent: keys and values, and perhaps queries, come from narrow latents (DeepSeek-V2).
         clip: queries, keys and values beyond -clip .. clip are set to these (OLMo), queries and keys behind their norm
             where there is one (OLMoE); None for not.
+        projected: whether queries, keys and values are products with weights; if not, all three are the input, whose
+            columns are dealt out to the heads.
+        exponentials: adds the softmax's ``exponentials`` and their ``sums`` as lines, to be read beside the weights.
+        dropout: the rate at which weights are dropped in training, by the given ``weights.keep`` (head, query, key),
+            booleans: kept weights are divided by 1 - dropout; None for none.
     """
 
     heads: int
@@ -75,6 +80,9 @@ class Attention(Spec, frozen=True):
     qk_norm_over: NormedOver = "depth"
     latent: Latent | None = None
     clip: float | None = None
+    projected: bool = True
+    exponentials: bool = False
+    dropout: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,6 +99,10 @@ class Attention(Spec, frozen=True):
         if self.qk_norm and self.qk_norm_over == "heads" and self.qk_norm.kind != "rms":
             raise SpecError("qk_norm over all heads is an RMS norm. Set kind = rms.")
         force_setattr(self, "bias", self.biased)
+        if self.dropout is not None:
+            check_rate("Attention", self.dropout)
+        if not self.projected and (self.groups != self.heads or set(self.biased) - {"output"} or self.clip):
+            raise SpecError("projected = false goes without kv_heads, clip and biases of queries, keys and values.")
         if "output" in self.biased and not self.output:
             raise SpecError("bias names output, but output is false. Drop one of the two.")
         if self.latent and (self.memory or self.qk_norm or self.clip or self.groups != self.heads):
@@ -118,12 +130,13 @@ class Attention(Spec, frozen=True):
         self.write(draft, draft.give("input", "token model"))
         return draft.working()
 
-    def write(self, draft: Draft, source: str, padding: str | None = None) -> str:
+    def write(self, draft: Draft, source: str, padding: str | None = None, memory: str | None = None) -> str:
         """Writes the lines onto a draft, for tokens of this name; returns the name of the last.
 
-        ``padding`` is the full name of an array that says which keys are real, where several attentions share one.
+        ``padding`` is the full name of an array that says which keys are real, where several attentions share one;
+        ``memory`` that of what keys and values come from, where it is not given for this attention alone.
         """
-        query, key, value = self._three(draft, source)
+        query, key, value = self._three(draft, source, memory)
         if self.qk_norm:
             query = self._normed(draft, self.qk_norm, query, "query.norm", "head token depth")
             key = self._normed(draft, self.qk_norm, key, "key.norm", self._keys("token"))
@@ -142,11 +155,11 @@ class Attention(Spec, frozen=True):
             value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
         return self._attend(draft, query, key, value, padding)
 
-    def _three(self, draft: Draft, source: str) -> tuple[str, str, str]:
+    def _three(self, draft: Draft, source: str, memory: str | None) -> tuple[str, str, str]:
         """Writes queries, keys and values; returns their names."""
         if self.latent is not None:
             return self.latent.write(draft, source, self._sizes())
-        memory = draft.give("memory", "key model") if self.memory else source
+        memory = memory or (draft.give("memory", "key model") if self.memory else source)
         query = self._project(draft, "query", source, "head token depth")
         key = self._project(draft, "key", memory, self._keys("token"))
         return query, key, self._project(draft, "value", memory, self._keys("token"))
@@ -172,6 +185,8 @@ class Attention(Spec, frozen=True):
 
     def _project(self, draft: Draft, name: Projection, source: str, axes: str) -> str:
         head, _, depth = axes.split()
+        if not self.projected:
+            return draft.write(name, linear.split, source, axes, heads=self.heads)
         weight = draft.give(f"{name}.weight", f"{head} model {depth}", sizes=self._sizes())
         clipped = self.clip is not None and (self.qk_norm is None or name == "value")
         last = f"{name}.unclipped" if clipped else name
@@ -194,7 +209,15 @@ class Attention(Spec, frozen=True):
             slope = draft.write("alibi.slope", scores.alibi_slopes, score, "head", heads=self.heads)
             score = draft.write("alibi", scores.alibi, f"{score} {slope}", "head query key")
         score = self._mask(draft, score, padding)
+        if self.exponentials:
+            parts = draft.write("exponentials", scores.exponential, score, "head query key")
+            draft.write("sums", scores.sum_of_row, parts, "head query")
         weights = self._weigh(draft, score)
+        if self.dropout is not None:
+            keep = draft.give("weights.keep", "head query key", "booleans", self._sizes())
+            weights = draft.write(
+                "weights.dropped", tokens.dropout, f"{weights} {keep}", "head query key", rate=self.dropout
+            )
         head = draft.write("head", linear.weighted_sum, f"{weights} {value}", "head token depth")
         concat = draft.write("concat", linear.concat, head, "token head*depth")
         return self._output(draft, concat) if self.output else concat

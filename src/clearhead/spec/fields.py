@@ -40,6 +40,16 @@ def _convert_fields(spec: Struct) -> None:
         force_setattr(spec, name, value)
 
 
+def check_rate(owner: str, rate: float) -> None:
+    """Makes sure that a rate of dropout leaves something.
+
+    Raises:
+        SpecError: it is not at least 0 and below 1.
+    """
+    if not 0 <= rate < 1:
+        raise SpecError(f"{owner} dropout expects a rate from 0 to below 1, got {rate}. Leave it out for none.")
+
+
 MAX_COUNT, MAX_NUMBER = 2**31 - 1, sys.float_info.max
 """The largest whole number and the largest number of a spec: what counts or scales is finite."""
 
@@ -64,11 +74,11 @@ def _message(kind: type[Struct], values: tuple[Any, ...]) -> str:
         try:
             msgspec.convert(value, field.type)
         except _MISFITS:
-            return f"{kind.__name__} {field.name} expects {_words(field.type)}, got {repr(value)[:200]}."
+            return f"{kind.__name__} {field.name} expects {words_of(field.type)}, got {repr(value)[:200]}."
     raise AssertionError("one of the fields must be of another type")
 
 
-def _words(kind: Any) -> str:
+def words_of(kind: Any) -> str:
     """What a type expects, in words."""
     from msgspec import inspect
 

@@ -7,14 +7,18 @@ from typing import Literal
 from clearhead.errors import SpecError
 from clearhead.ops import Operation
 from clearhead.ops.textbook import linear, scores, tables
-from clearhead.spec.block import Block
+from clearhead.spec.block import Block, Positions
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
+from clearhead.spec.loss import Loss
 from clearhead.spec.mlp import ACTIVATIONS, Activation
 from clearhead.spec.norm import Norm
 from clearhead.working import Working
 
 TOKENS = "token model"
+
+MAX_LAYERS = 1000
+"""More than any model has."""
 
 
 class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
@@ -23,14 +27,15 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     Attributes:
         scale: rows are multiplied with this (Gemma); None for not.
         types: adds the row of ``embedding.type.weight`` (type, model) that ``type`` (token), whole numbers, names.
-        positions: adds a learned row of ``embedding.position.weight`` (position, model) for each position (GPT-2).
+        positions: adds a learned row of ``embedding.position.weight`` (position, model) for each position (GPT-2), or
+            what `Positions` say: ``embedding.position`` (token, model) as given, or sinusoids.
         norm: a norm of the sum (BERT).
         pad: positions count all tokens but this one, from the row behind its own (RoBERTa); None for all from row 0.
     """
 
     scale: float | None = None
     types: bool = False
-    positions: bool = False
+    positions: bool | Positions = False
     norm: Norm | None = None
     pad: int | None = None
 
@@ -47,9 +52,14 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
             row = draft.write("embedding.type", tables.look_up, types, TOKENS)
             out = draft.write(names["typed"], linear.add, f"{out} {row}", TOKENS)
         if self.positions:
-            row = _positions(draft, out, past) if self.pad is None else self._real_positions(draft)
+            row = self._position(draft, out, past)
             out = draft.write(names["placed"], linear.add, f"{out} {row}", TOKENS)
         return out if self.norm is None else self.norm.write(draft, out, name="embedding")
+
+    def _position(self, draft: Draft, source: str, past: str | None) -> str:
+        if isinstance(self.positions, Positions):
+            return self.positions.write_row(draft, source, "embedding.position")
+        return _positions(draft, source, past) if self.pad is None else self._real_positions(draft)
 
     def _real_positions(self, draft: Draft) -> str:
         operands = f"{draft.give('embedding.position.weight', 'position model')} token"
@@ -57,7 +67,7 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
 
     def _names(self) -> dict[str, str]:
         """The names of the sums on the way; the last is that of the whole, or of what the norm reads."""
-        there = {"token": True, "scaled": self.scale is not None, "typed": self.types, "placed": self.positions}
+        there = {"token": True, "scaled": self.scale is not None, "typed": self.types, "placed": bool(self.positions)}
         names = {part: f"embedding.{part}" for part, is_there in there.items() if is_there}
         return {**names, [*names][-1]: "embedding" if self.norm is None else "embedding.sum"}
 
@@ -101,9 +111,10 @@ class Head(Spec, frozen=True):
         tied: the products are with the rows of ``embedding.weight``.
         bias: adds a bias.
         softcap: limits logits to -softcap .. softcap, with tanh (Gemma 2).
-        scale: logits are multiplied with this (Cohere, Granite); None for not.
+        scale: logits are multiplied with this (Cohere, Granite; 1 / temperature); None for not.
         transform: a product, this activation and a norm stand before (BERT's masked language model).
         eps: of that norm.
+        probabilities: adds ``probabilities``, the softmax of the logits of each token.
     """
 
     reads: Literal["tokens", "first", "pooled"] = "tokens"
@@ -113,6 +124,12 @@ class Head(Spec, frozen=True):
     transform: Activation | None = None
     eps: float = 1e-12
     scale: float | None = None
+    probabilities: bool = False
+
+    @property
+    def axes(self) -> str:
+        """The axes of the logits."""
+        return f"token {'vocabulary' if self.reads == 'tokens' else 'class'}"
 
     def write(self, draft: Draft, source: str) -> str:
         """Writes the lines onto a draft; returns the name of the last, ``logits``."""
@@ -120,8 +137,8 @@ class Head(Spec, frozen=True):
             source = draft.write("first", tables.first_token, source, TOKENS)
         if self.transform is not None:
             source = self._transformed(draft, source, self.transform)
-        column = "vocabulary" if self.reads == "tokens" else "class"
-        axes = f"token {column}"
+        axes = self.axes
+        column = axes.split()[-1]
         weight = "embedding.weight" if self.tied else draft.give("logits.weight", f"model {column}")
         product = linear.matmul_transposed if self.tied else linear.matmul
         steps: list[tuple[str, Operation, str, dict[str, object]]] = [("product", product, f"{source} {weight}", {})]
@@ -151,55 +168,116 @@ def _affine(draft: Draft, name: str, source: str) -> str:
     return draft.write(name, linear.bias, f"{product} {draft.give(f'{name}.bias', 'model')}", TOKENS)
 
 
-class Transformer(Spec, frozen=True):
-    """A whole model.
+class Encoder(Spec, frozen=True):
+    """The stack that reads the source of an encoder-decoder; its result is the memory of the decoder's blocks.
 
-    Its lines are ``embedding``, ``layers.0.attention.weights`` ... ``layers.0.mlp.residual`` ..., ``norm`` and
-    ``logits``; layers and heads count from 0, as the tools for checkpoints do.
+    Its lines begin with ``encoder.``; without an embedding ``encoder.input`` (token, model) is given.
 
     Attributes:
-        embedding: how tokens, or an image's patches, become rows.
-        layers: the blocks in order. All share ``padding`` (key), booleans, if their attention asks for it.
+        layers: the blocks in order, each as often as its ``repeat`` says.
+        embedding: how the tokens of the source become rows; None where these are given.
+        norm: the last norm; None for none.
+    """
+
+    layers: tuple[Block, ...]
+    embedding: Embedding | None = None
+    norm: Norm | None = None
+
+    def write(self, draft: Draft, first: int) -> str:
+        """Writes the lines onto a draft; returns the name of the last."""
+        own = draft.inside("encoder")
+        stream = own.give("input", "token model") if self.embedding is None else self.embedding.write(own)
+        stream = _write_layers(own, self.layers, stream, first)
+        return stream if self.norm is None else self.norm.write(own, stream)
+
+
+def repeated(layers: tuple[Block, ...]) -> list[Block]:
+    """The blocks of a stack, each as often as it is repeated."""
+    return [block for block in layers for _ in range(block.repeat)]
+
+
+def _write_layers(draft: Draft, layers: tuple[Block, ...], stream: str, first: int, memory: str | None = None) -> str:
+    """Writes blocks one after the other; all share what says which keys are real."""
+    blocks = repeated(layers)
+    padding = draft.give("padding", "key", "booleans") if any(each.attention.padding for each in blocks) else None
+    for number, block in enumerate(blocks, start=first):
+        stream = block.write(draft.inside(f"layers.{number}"), stream, padding, memory)
+    return stream
+
+
+class Transformer(Spec, frozen=True):
+    """A whole model, from tokens to logits and a loss, or any part of one.
+
+    Its lines are ``embedding``, ``layers.1.attention.weights`` ... ``layers.1.mlp.residual`` ..., ``norm`` and
+    ``logits``, ``probabilities`` and ``loss``.
+
+    Attributes:
+        embedding: how tokens, or an image's patches, become rows; None where ``input`` (token, model) is given.
+        layers: the blocks in order, each as often as its ``repeat`` says. All share ``padding`` (key), booleans, if
+            their attention asks for it, and all with ``cross`` share ``memory`` (key, model).
         norm: the last norm; None for none.
         pooler: adds ``pooled``: this activation of the first token's product with ``pooler.weight`` plus
             ``pooler.bias`` (BERT: tanh); None for not.
         head: what gives ``logits``; None for a model without.
+        encoder: the stack whose result is the memory; None where there is none, or ``memory`` is given.
+        loss: how far the logits are from the target, or what the blocks give where there is no head; None for none.
+        first: what layers, heads and cells are counted from: 1 as on paper, 0 as in checkpoints.
     """
 
-    embedding: Embedding | Patches
-    layers: tuple[Block, ...]
+    embedding: Embedding | Patches | None = None
+    layers: tuple[Block, ...] = ()
     norm: Norm | None = None
     pooler: Activation | None = None
     head: Head | None = None
+    encoder: Encoder | None = None
+    loss: Loss | None = None
+    first: Literal[0, 1] = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.layers:
-            raise SpecError("layers expects one block or more, got none.")
+        if not (self.embedding or self.layers or self.head or self.loss):
+            raise SpecError("a model has an embedding, layers, a head or a loss; this has none. Add one of them.")
+        if len(repeated(self.layers)) > MAX_LAYERS:
+            raise SpecError(f"layers expects at most {MAX_LAYERS} blocks, got {len(repeated(self.layers))}.")
         if self.head and self.head.reads == "pooled" and not self.pooler:
             raise SpecError("the head reads what was pooled, and there is no pooler. Set pooler = tanh.")
-        if self.head and self.head.tied and isinstance(self.embedding, Patches):
-            raise SpecError("the head is tied to embeddings of tokens, and there are only patches. Set tied = false.")
+        if self.head and self.head.tied and not isinstance(self.embedding, Embedding):
+            raise SpecError("the head is tied to embeddings of tokens, and there are none. Set tied = false.")
+        if self.encoder and not any(block.cross for block in self.layers):
+            raise SpecError("nothing reads the encoder. Give the layers a cross-attention, below [model.layers.cross].")
+        if self.loss and self.loss.kind == "cross-entropy" and not self.head:
+            raise SpecError(
+                'a cross-entropy reads logits, and there is no head. Add one, or set kind = "squared-error".'
+            )
 
     def working(self) -> Working:
         """The lines that this model stands for."""
         draft = Draft()
-        past = "layers.0.attention.past.key" if self.layers[0].attention.cache else None
-        if isinstance(self.embedding, Patches):
-            stream = self.embedding.write(draft)
-        else:
-            stream = self.embedding.write(draft, past)
-        padding = None
-        if any(block.attention.padding for block in self.layers):
-            padding = draft.give("padding", "key", "booleans")
-        for number, block in enumerate(self.layers):
-            stream = block.write(draft.inside(f"layers.{number}"), stream, padding)
+        memory = None
+        if self.encoder:
+            memory = self.encoder.write(draft, self.first)
+        elif any(block.cross for block in self.layers):
+            memory = draft.give("memory", "key model")
+        stream = _write_layers(draft, self.layers, self._embedded(draft), self.first, memory)
         if self.norm is not None:
             stream = self.norm.write(draft, stream)
         pooled = stream if self.pooler is None else self._pooled(draft, stream, self.pooler)
         if self.head is not None:
-            self.head.write(draft, pooled if self.head.reads == "pooled" else stream)
-        return draft.working(label_base=0)
+            stream = self.head.write(draft, pooled if self.head.reads == "pooled" else stream)
+        axes = self.head.axes if self.head else TOKENS
+        if self.loss is not None:
+            self.loss.write(draft, stream, axes)
+        elif self.head and self.head.probabilities:
+            draft.write("probabilities", scores.softmax, stream, axes)
+        return draft.working(label_base=self.first)
+
+    def _embedded(self, draft: Draft) -> str:
+        if self.embedding is None:
+            return draft.give("input", "token model")
+        if isinstance(self.embedding, Patches):
+            return self.embedding.write(draft)
+        cached = self.layers and self.layers[0].attention.cache
+        return self.embedding.write(draft, f"layers.{self.first}.attention.past.key" if cached else None)
 
     def _pooled(self, draft: Draft, stream: str, activation: Activation) -> str:
         first = draft.write("pooler.first", tables.first_token, stream, TOKENS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clearhead.expr import Expr, Formula, Size, call, formula, indices, same, where
+from clearhead.expr.formula import Operand
 from clearhead.ops import large
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting, floats, operation
@@ -27,6 +28,23 @@ def sinusoidal(xp: Namespace, x: Array, *, base: float) -> Array:
     column = counting(xp, width, x)
     even = xp.astype(column - column % 2, x.dtype)
     angle = floats(xp, tokens, x)[:, None] / base ** (even / width)
+    return xp.where(column % 2 == 0, xp.sin(angle), xp.cos(angle))
+
+
+def _sinusoid(width: int, base: float) -> Formula:
+    def body(position: Operand) -> Expr:
+        sine, cosine = (call(name, position[i] / base ** (pair / width)) for name, pair in (("sin", m), ("cos", m - 1)))
+        return where(same(m % 2, 0), sine, cosine)
+
+    return formula("i -> i m", body, m=width)
+
+
+@operation(_sinusoid, role="position")
+def sinusoidal_at(xp: Namespace, position: Array, *, width: int, base: float) -> Array:
+    """Sines and cosines of given positions, so many for each (Vaswani et al. 2017, section 3.5)."""
+    column = counting(xp, width, position)
+    even = xp.astype(column - column % 2, position.dtype)
+    angle = position[..., None] / base ** (even / width)
     return xp.where(column % 2 == 0, xp.sin(angle), xp.cos(angle))
 
 

@@ -155,6 +155,18 @@ def softmax_along(xp: Namespace, s: Array, axis: int | tuple[int, ...]) -> Array
     return parts / xp.maximum(whole, 0.5)
 
 
+@operation(lambda: formula("i j -> i j", lambda s: call("exp", s[i, j])))
+def exponential(xp: Namespace, s: Array) -> Array:
+    """The exponential of each score: what a softmax adds up."""
+    return xp.exp(s)
+
+
+@operation(lambda: formula("i j -> i", lambda parts: total(j, parts[i, j])))
+def sum_of_row(xp: Namespace, parts: Array) -> Array:
+    """The sum of each row: what a softmax divides its exponentials by."""
+    return xp.sum(parts, axis=-1)
+
+
 @operation(
     lambda: formula("h i j, h -> h i k", lambda s, sink: where(k < Size("j"), s[h, i, k], sink[h]), k=Size("j") + 1),
 )

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from clearhead.expr import Expr, Let, Local, Size, call, formula, indices, mean
+from clearhead.expr import Expr, Let, Local, Size, call, formula, indices, mean, where
 from clearhead.expr.formula import Operand
 from clearhead.ops import large
 from clearhead.ops.numpy import numpy_namespace
@@ -235,3 +235,12 @@ def rms_norm_of_heads(xp: Namespace, x: Array, *, eps: float) -> Array:
 def head_gain(xp: Namespace, x: Array, gain: Array) -> Array:
     """Each column of each head times a number of its own."""
     return x * gain[..., None, :]
+
+
+@operation(
+    lambda rate: formula("i m, i m -> i m", lambda x, keep: where(keep[i, m], x[i, m] / (1 - rate), 0)),
+    role="dropout",
+)
+def dropout(xp: Namespace, x: Array, keep: Array, *, rate: float) -> Array:
+    """Cells that are kept, divided by the share that is kept on average; 0 elsewhere (Srivastava et al. 2014)."""
+    return xp.where(keep, x / (1 - rate), 0.0)
