@@ -73,20 +73,23 @@ def _over_heads(working: Working) -> Working:
     turns = [line for line in working.lines if is_rotation(line)]
     if not turns:
         raise Nothing("no line of this working is a rotation.")
-    if not all(any(line.name == turn.operands[0] for line in working.lines) for turn in turns):
-        raise Nothing("queries and keys are given here, so their heads are as they are.")
     swapped = {line.operands[0]: free_name(f"{line.operands[0]}.by-token", working.names) for line in turns}
+    axes = working.axes
+
+    def by_token(name: str) -> Line:
+        return Line(swapped[name], swap_heads, (name,), ("token", axes[name][-3], "depth"))
+
+    given = [by_token(each.name) for each in working.givens if each.name in swapped]
 
     def change(line: Line) -> list[Line]:
         if line in turns:
             return follow(working, reread(line, swapped), "by-token", swap_heads)
         if line.operation in (*_ANGLES, positions.count, positions.count_on):
             return [reread(line, swapped)]
-        if line.name in swapped:
-            return [line, Line(swapped[line.name], swap_heads, (line.name,), ("token", line.axes[-3], "depth"))]
-        return [line]
+        return [line, by_token(line.name)] if line.name in swapped else [line]
 
-    return working.rewrite(change)
+    first = working.lines[0]
+    return working.rewrite(lambda line: [*(given if line is first else ()), *change(line)])
 
 
 def _angle_reversed(working: Working) -> Working:
