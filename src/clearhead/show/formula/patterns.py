@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
 
 from clearhead.expr import Binary, Call, Expr, Index, Let, Local, Number, Reduce, Ref, Where, walk
-from clearhead.expr.nodes import map_children
+from clearhead.expr.nodes import children, map_children
 from clearhead.line import Given, Line
 from clearhead.trace import Trace
 
@@ -73,7 +73,7 @@ def inlined(expr: Expr) -> Expr:
 
 @lru_cache(maxsize=4096)
 def is_known(expr: Expr) -> bool:
-    """Whether no array is needed to work an expression out."""
+    """Whether an expression can be computed without arrays."""
     return not any(isinstance(node, (Ref, Local)) for node in walk(expr))
 
 
@@ -124,3 +124,39 @@ def masked_roles(line: Line, masked: frozenset[str]) -> frozenset[str]:
 
 def _parts(trace: Trace) -> dict[str, Given | Line]:
     return {name: trace.working.line(name) for name in trace.working.names}
+
+
+@lru_cache(maxsize=4096)
+def free_indices(expr: Expr) -> frozenset[str]:
+    """The indices of an expression that no reduction in it runs over."""
+    if isinstance(expr, Index):
+        return frozenset({expr.name})
+    found = frozenset[str]().union(*map(free_indices, children(expr)))
+    return found.difference(expr.over) if isinstance(expr, Reduce) else found
+
+
+def moving_refs(expr: Expr, over: Sequence[str]) -> list[Ref]:
+    """The cells that change along some indices, each once, except those inside a reduction of their own."""
+    if isinstance(expr, Ref):
+        return [expr] if any(free_indices(index).intersection(over) for index in expr.indices) else []
+    if isinstance(expr, Reduce) and not free_indices(expr).intersection(over):
+        return []
+    return list(dict.fromkeys(ref for child in children(expr) for ref in moving_refs(child, over)))
+
+
+def spread_of(expr: Expr) -> Ref | None:
+    """The cells of which an expression is the mean squared distance from their mean."""
+    match expr:
+        case Reduce("mean", over, Binary("^", Binary("-", Ref() as cell, Reduce("mean", same, mean)), Number(2))):
+            return cell if over == same and mean == cell else None
+    return None
+
+
+def is_of_whole_numbers(node: Expr) -> bool:
+    """Whether it is arithmetic of two whole numbers, or of one."""
+    match node:
+        case Binary("+" | "-" | "*" | "//" | "%", Number(left), Number(right)):
+            return isinstance(left, int) and isinstance(right, int)
+        case Call("abs" | "neg", (Number(value),)):
+            return isinstance(value, int)
+    return False

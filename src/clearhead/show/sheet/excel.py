@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from itertools import product
 
 from msgspec import Struct
@@ -32,41 +31,40 @@ from clearhead.expr import (
     evaluate,
     walk,
 )  # fmt: skip
-from clearhead.expr.nodes import children
-from clearhead.show.formula.patterns import Softmax, inlined, is_known, may_be_masked, rewritten, softmax_of
-from clearhead.show.sheet.places import MINUS_INFINITY, Area, Block
+from clearhead.show.formula.patterns import (
+    Softmax,
+    free_indices,
+    inlined,
+    is_known,
+    is_of_whole_numbers,
+    may_be_masked,
+    moving_refs,
+    rewritten,
+    softmax_of,
+    spread_of,
+)  # fmt: skip
+from clearhead.show.sheet.places import Area, Block
+from clearhead.show.sheet.syntax import (
+    ADDED,
+    ATOM,
+    CELLWISE,
+    COMPARED,
+    FUNCTIONS,
+    LARGEST_EXPONENT,
+    MASKED,
+    MAX_DEPTH,
+    MAX_LENGTH,
+    MULTIPLIED,
+    RAISED,
+    ROUNDED,
+    SYMBOLS,
+    Piece,
+    arguments_of,
+    depth_of,
+    number_of,
+    power,
+)  # fmt: skip
 
-LOWEST = -1e300
-"""What stands for minus infinity."""
-MASKED = "-1E+290"
-"""Lower than this is minus infinity, also after it was scaled or shifted."""
-LARGEST_EXPONENT = 700
-"""The exponential of more overflows; where it stands below a fraction, no more is needed for the fraction to be 0."""
-LONGEST = 8192
-DEEPEST = 64
-MAX_ARGUMENTS = 255
-
-COMPARED, ADDED, MULTIPLIED, RAISED, ATOM = range(5)
-SYMBOLS = {
-    "+": ("+", ADDED, ADDED, ADDED), "-": ("-", ADDED, ADDED, MULTIPLIED),
-    "*": ("*", MULTIPLIED, MULTIPLIED, MULTIPLIED), "/": ("/", MULTIPLIED, MULTIPLIED, RAISED),
-    "^": ("^", RAISED, ATOM, ATOM),
-    "<": ("<", COMPARED, ADDED, ADDED), "<=": ("<=", COMPARED, ADDED, ADDED), "==": ("=", COMPARED, ADDED, ADDED),
-}  # fmt: skip
-FUNCTIONS = {
-    "exp": "EXP", "log": "LN", "sqrt": "SQRT", "sin": "SIN", "cos": "COS", "tanh": "TANH", "erf": "ERF", "abs": "ABS",
-    "max": "MAX", "round": "ROUND", "pi": "PI",
-}  # fmt: skip
-_ROUNDED = {
-    "truncate": "TRUNC({0}+SIGN({0})*1E-9/10^{1},{1})",
-    "round_even": "IF(ABS({0})>1E+15,{0},IF(ABS(MOD(ABS({0})*10^{1},1)-0.5)<1E-9,2*ROUND({0}*10^{1}/2,0)/10^{1},"
-    "ROUND({0},{1})))",
-}
-"""Decimals cut off, what lacks a last bit of the next counted as it; and ties to even, which sheets lack."""
-CELLWISE = frozenset({"exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "neg"})
-"""The functions that SUMPRODUCT applies to every cell of a range."""
-
-Piece = tuple[str, int]
 Places = Mapping[str, int]
 """The value of each index."""
 
@@ -85,7 +83,7 @@ class Operand(Struct, frozen=True):
 
 
 class NotARange(Exception):
-    """What is asked for cannot be written over a range of cells, and must be written out cell by cell."""
+    """An expression that no function of a range computes: it must be written cell by cell."""
 
 
 class Printer:
@@ -123,12 +121,12 @@ class Printer:
         if self._guards:
             condition = next(iter(self._guards)) if len(self._guards) == 1 else f"OR({','.join(self._guards)})"
             written = f"IF({condition},NA(),{written})"
-        if len(written) >= LONGEST or _depth(written) > DEEPEST:
+        if len(written) >= MAX_LENGTH or depth_of(written) > MAX_DEPTH:
             raise ShapeError(f"a formula of {len(written)} characters is longer or deeper than spreadsheets allow")
         return written, {role: list(read) for role, read in self._read.items()}
 
     def inside(self, expr: Expr, strength: int, places: Places, over: tuple[str, ...] = ()) -> str:
-        """The expression as `write` has it, in parentheses if what stands around it holds more tightly."""
+        """The expression as `write` has it, in parentheses if what surrounds it binds more tightly."""
         written, own = self.write(expr, places, over)
         return written if own >= strength else f"({written})"
 
@@ -138,7 +136,7 @@ class Printer:
             expr = self._folded(expr, places)
         match expr:
             case Number(value):
-                return _number(value)
+                return number_of(value)
             case Ref(_, at) if not all(map(is_known, at)):
                 return self._chosen(expr, places), ATOM
             case Ref():
@@ -147,16 +145,18 @@ class Printer:
                 return self._call(function, arguments, places, over)
             case Binary():
                 return self._binary(expr, places, over)
-            case Reduce() if not _free(expr).intersection(over):
+            case Reduce() if not free_indices(expr).intersection(over):
                 return self._reduce(expr, places)
-            case Where() if not over or (is_known(expr.condition) and not _free(expr.condition).intersection(over)):
+            case Where() if not over or (
+                is_known(expr.condition) and not free_indices(expr.condition).intersection(over)
+            ):
                 return self._where(expr, places, over)
         raise NotARange
 
     # Leaves
 
     def _folded(self, expr: Expr, places: Places) -> Expr:
-        """A known expression with its sizes and indices as numbers, and whole numbers worked out as far as they go."""
+        """A known expression with its sizes and indices as numbers, and arithmetic of whole numbers computed."""
 
         def fold(node: Expr) -> Expr:
             if isinstance(node, Index):
@@ -165,14 +165,14 @@ class Printer:
                 return Number(self.sizes[node.index])
             if isinstance(node, Where):
                 return node.then if evaluate(node.condition, Scope({}, self.sizes, places)) else node.otherwise
-            whole = isinstance(node, (Binary, Call)) and _of_whole_numbers(node)
+            whole = isinstance(node, (Binary, Call)) and is_of_whole_numbers(node)
             return Number(evaluate(node, Scope({}, {}, {}))) if whole else node
 
-        return rewritten(expr, fold) if not _free(expr) - places.keys() else expr
+        return rewritten(expr, fold) if not free_indices(expr) - places.keys() else expr
 
     def _area(self, ref: Ref, places: Places, over: tuple[str, ...]) -> Area:
         """The cells of an operand, for all values of some indices: one cell, a row, a column or a rectangle."""
-        used = _free(ref)
+        used = free_indices(ref)
         key = (ref, over, self._lead, tuple(places[name] for name in used if name not in over))
         if key not in self._areas:
             self._areas[key] = self._rectangle(ref, places, tuple(name for name in over if name in used))
@@ -222,7 +222,7 @@ class Printer:
             case Binary("==", left, Number(value)) if value == -math.inf:
                 return f"{self.inside(left, ADDED, places, over)}<{MASKED}", COMPARED
             case Binary("/", _, Binary("+", Number(1) as one, Call("exp", (exponent,)))) if not over:
-                safe = f"{_number(one.value)[0]}+EXP(MIN({self.write(exponent, places)[0]},{LARGEST_EXPONENT}))"
+                safe = f"{number_of(one.value)[0]}+EXP(MIN({self.write(exponent, places)[0]},{LARGEST_EXPONENT}))"
                 return f"{self.inside(expr.left, MULTIPLIED, places)}/({safe})", MULTIPLIED
         symbol, own, *strengths = SYMBOLS[expr.symbol]
         sides = [
@@ -233,7 +233,7 @@ class Printer:
         return symbol.join(sides), own
 
     def _guard(self, expr: Binary, left: str, right: str, places: Places) -> None:
-        """Notes where arithmetic with minus infinity has no value, which the low number would hide."""
+        """Notes where arithmetic with minus infinity has no value, which the low number would conceal."""
         lows = [may_be_masked(side, self.masked) for side in (expr.left, expr.right)]
         if expr.symbol == "-" and all(lows):
             self._guards[f"{right}<{MASKED}"] = None
@@ -251,12 +251,12 @@ class Printer:
             return f"-{self.inside(arguments[0], ATOM, places, over)}", ADDED
         if function == "share":
             return self._share(arguments[0], arguments[1], places)
-        if function in _ROUNDED:
-            return _ROUNDED[function].format(*(self.inside(argument, ATOM, places) for argument in arguments)), ATOM
+        if function in ROUNDED:
+            return ROUNDED[function].format(*(self.inside(argument, ATOM, places) for argument in arguments)), ATOM
         return self._function(FUNCTIONS[function], arguments, places, over)
 
     def _function(self, name: str, arguments: Sequence[Expr], places: Places, over: tuple[str, ...]) -> Piece:
-        if name == "SQRT" and (spread := _spread(arguments[0])) is not None:
+        if name == "SQRT" and (spread := spread_of(arguments[0])) is not None:
             # Equal numbers have no spread, whatever the rounding of their mean leaves.
             return self._root_of_spread(spread, arguments[0], places), ATOM
         return f"{name}({','.join(self.write(argument, places, over)[0] for argument in arguments)})", ATOM
@@ -282,12 +282,12 @@ class Printer:
         try:
             cells = self.inside(exponents, ADDED, places, found.whole.over)
             top = f"MAX({cells})"
-            total = f"SUMPRODUCT({_power(found.base, f'{cells}-{top}')})"
+            total = f"SUMPRODUCT({power(found.base, f'{cells}-{top}')})"
         except NotARange:
             listed = [self.inside(exponents, ADDED, run) for run in self._runs(places, found.whole.over)]
-            top = f"MAX({_arguments(listed)})"
-            total = f"({'+'.join(_power(found.base, f'{cell}-{top}') for cell in listed)})"
-        share = f"{_power(found.base, f'{score}-{top}')}/{total}"
+            top = f"MAX({arguments_of(listed)})"
+            total = f"({'+'.join(power(found.base, f'{cell}-{top}') for cell in listed)})"
+        share = f"{power(found.base, f'{score}-{top}')}/{total}"
         if may_be_masked(found.exponent, self.masked):
             return f"IF({top}<{MASKED},0,{share})", ATOM
         return share, MULTIPLIED
@@ -310,7 +310,7 @@ class Printer:
         runs = self._runs(places, (first,))
         inner = Reduce("sum" if expr.kind == "mean" else expr.kind, rest, expr.body) if rest else expr.body
         if expr.kind == "max":
-            return f"MAX({_arguments([self.write(inner, run)[0] for run in runs])})", ATOM
+            return f"MAX({arguments_of([self.write(inner, run)[0] for run in runs])})", ATOM
         total = "+".join(self.inside(inner, ADDED, run) for run in runs)
         if may_be_masked(expr.body, self.masked):
             self._guard_reads(expr.body)
@@ -324,7 +324,7 @@ class Printer:
             return f"{name}({self.write(expr.body, places, expr.over)[0]})", ATOM
         if expr.kind == "max":
             raise NotARange
-        if (spread := _spread(expr)) is not None:
+        if (spread := spread_of(expr)) is not None:
             return f"VARP({self.write(spread, places, expr.over)[0]})", ATOM
         total, own = self._sum(expr, places)
         if expr.kind == "mean":
@@ -334,7 +334,7 @@ class Printer:
 
     def _sum(self, expr: Reduce, places: Places) -> Piece:
         """A sum over ranges: of products of a row and a row or column, of squares, or of arithmetic on like ranges."""
-        areas = {ref: self._area(ref, places, expr.over) for ref in _moving_refs(expr.body, expr.over)}
+        areas = {ref: self._area(ref, places, expr.over) for ref in moving_refs(expr.body, expr.over)}
         forms = [area.form for area in areas.values()]
         texts = [area.seen_from(self.sheet) for area in areas.values()]
         if may_be_masked(expr.body, self.masked):
@@ -366,67 +366,3 @@ class Printer:
             return self.write(expr.then if holds else expr.otherwise, places, over)
         parts = (self.write(part, places)[0] for part in (expr.condition, expr.then, expr.otherwise))
         return f"IF({','.join(parts)})", ATOM
-
-
-@lru_cache(maxsize=4096)
-def _free(expr: Expr) -> frozenset[str]:
-    """The indices of an expression that no reduction in it runs over."""
-    if isinstance(expr, Index):
-        return frozenset({expr.name})
-    found = frozenset[str]().union(*map(_free, children(expr)))
-    return found.difference(expr.over) if isinstance(expr, Reduce) else found
-
-
-def _moving_refs(expr: Expr, over: Sequence[str]) -> list[Ref]:
-    """The cells that change along some indices, each once; what is inside a reduction of its own does not."""
-    if isinstance(expr, Ref):
-        return [expr] if any(_free(index).intersection(over) for index in expr.indices) else []
-    if isinstance(expr, Reduce) and not _free(expr).intersection(over):
-        return []
-    return list(dict.fromkeys(ref for child in children(expr) for ref in _moving_refs(child, over)))
-
-
-def _spread(expr: Expr) -> Ref | None:
-    """The cells of which an expression is the mean squared distance from their mean."""
-    match expr:
-        case Reduce("mean", over, Binary("^", Binary("-", Ref() as cell, Reduce("mean", same, mean)), Number(2))):
-            return cell if over == same and mean == cell else None
-    return None
-
-
-def _of_whole_numbers(node: Expr) -> bool:
-    match node:
-        case Binary("+" | "-" | "*" | "//" | "%", Number(left), Number(right)):
-            return isinstance(left, int) and isinstance(right, int)
-        case Call("abs" | "neg", (Number(value),)):
-            return isinstance(value, int)
-    return False
-
-
-def _number(value: float) -> Piece:
-    if math.isinf(value):
-        return (MINUS_INFINITY, ATOM) if value < 0 else (f"-{MINUS_INFINITY}", ADDED)
-    if math.isnan(value):
-        return "NA()", ATOM
-    written = repr(value).removesuffix(".0").upper()
-    return written, ADDED if value < 0 else ATOM
-
-
-def _power(base: float | None, exponent: str) -> str:
-    """The exponential of a difference; to another base also by EXP, which alone is 0 for the lowest of numbers."""
-    return f"EXP({exponent})" if base is None else f"EXP(({exponent})*LN({_number(base)[0]}))"
-
-
-def _arguments(listed: Sequence[str]) -> str:
-    if len(listed) > MAX_ARGUMENTS:
-        raise ShapeError(f"a formula of {len(listed)} cells in no row or column is more than spreadsheets allow")
-    return ",".join(listed)
-
-
-def _depth(formula: str) -> int:
-    """How deep the parentheses of a formula go."""
-    depth = deepest = 0
-    for letter in formula:
-        depth += (letter == "(") - (letter == ")")
-        deepest = max(deepest, depth)
-    return deepest

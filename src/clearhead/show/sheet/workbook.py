@@ -19,7 +19,7 @@ from clearhead.show.blank import about_of
 from clearhead.show.cells import one_line
 from clearhead.show.colours import ABOVE
 from clearhead.show.formula.patterns import masked_lines, masked_roles
-from clearhead.show.sheet.excel import LOWEST, MASKED, Operand, Printer
+from clearhead.show.sheet.excel import Operand, Printer
 from clearhead.show.sheet.places import (
     FIRST_COLUMN,
     FRONT,
@@ -29,6 +29,7 @@ from clearhead.show.sheet.places import (
     defined_names,
     quoted,
 )  # fmt: skip
+from clearhead.show.sheet.syntax import LOWEST, MASKED
 from clearhead.show.trace_document import announcements
 from clearhead.show.view import View, is_shares
 from clearhead.trace import Trace, to_numpy

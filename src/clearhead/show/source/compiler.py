@@ -14,19 +14,19 @@ import numpy as np
 
 from clearhead.axes import Shape
 from clearhead.errors import ShapeError
-from clearhead.expr import Binary, Call, Expr, Formula, Index, Let, Local, Number, Reduce, Ref, Size, Where, walk
+from clearhead.expr import Binary, Call, Expr, Formula, Index, Let, Local, Number, Reduce, Ref, Size, Where
 from clearhead.expr.evaluate import NEARLY
 from clearhead.show.formula.patterns import Softmax, is_known, may_be_masked, softmax_of
+from clearhead.show.source.branches import listed, moves_with, runs_of
 from clearhead.show.source.cells import Cells, Variable
 from clearhead.show.source.dialect import Dialect
 from clearhead.show.source.indices import Ranges, factors, folded, grid, indices_in
 from clearhead.show.source.value import (
     ADDED,
     ATOM,
-    COMPARED,
     MULTIPLIED,
     NEGATED,
-    RAISED,
+    SYMBOLS,
     Letters,
     Value,
     aligned,
@@ -34,20 +34,6 @@ from clearhead.show.source.value import (
     common_lead,
     common_order,
 )  # fmt: skip
-
-SYMBOLS = {
-    "+": ("+", ADDED, ADDED, ADDED), "-": ("-", ADDED, ADDED, MULTIPLIED),
-    "*": ("*", MULTIPLIED, MULTIPLIED, NEGATED), "/": ("/", MULTIPLIED, MULTIPLIED, NEGATED),
-    "//": ("//", MULTIPLIED, MULTIPLIED, NEGATED), "%": ("%", MULTIPLIED, MULTIPLIED, NEGATED),
-    "^": ("**", RAISED, ATOM, NEGATED),
-    "<": ("<", COMPARED, ADDED, ADDED), "<=": ("<=", COMPARED, ADDED, ADDED), "==": ("==", COMPARED, ADDED, ADDED),
-}  # fmt: skip
-"""For each symbol: Python's, how tightly it holds, and how tightly its left and right side must."""
-
-LONG = 60
-"""Longer lists have a line for each entry."""
-
-NEW_LINE = "\n    "
 
 
 class Compiler:
@@ -341,7 +327,7 @@ class Compiler:
             truth = grid(expr.condition, letters, ranges, self.sizes)
             if truth.all() or not truth.any():
                 return self.write(expr.then if truth.all() else expr.otherwise, ranges)
-            if len(letters) == 1 and _moves(expr, letters[0]):
+            if len(letters) == 1 and moves_with(expr, letters[0]):
                 split = self._beside(expr, letters[0], ranges) or self._alternating(expr, letters[0], ranges)
                 if split is not None:
                     return split
@@ -352,24 +338,12 @@ class Compiler:
 
     def _beside(self, expr: Where, letter: str, ranges: Ranges) -> Value | None:
         """The branches side by side, where each condition holds on one end of an index."""
-        runs = self._runs(expr, letter, ranges[letter])
+        runs = runs_of(expr, letter, ranges[letter], self.sizes)
         if len(runs) < 2:
             return None
         pieces, order, lead = self._pieces(runs, letter, ranges)
         axis = order.index(letter) - len(order)
-        return Value(self.dialect.along("concat", _listed(pieces), axis=axis), ATOM, order, lead)
-
-    def _runs(self, expr: Expr, letter: str, places: range) -> list[tuple[Expr, range]]:
-        """The branches of nested conditions, each with the run of an index's values that it is for."""
-        if not isinstance(expr, Where) or indices_in(expr.condition) != (letter,) or not is_known(expr.condition):
-            return [(expr, places)]
-        truth = grid(expr.condition, (letter,), {letter: places}, self.sizes)
-        count = int((truth == truth[0]).sum())
-        first, second = (expr.then, expr.otherwise) if truth[0] else (expr.otherwise, expr.then)
-        if not (truth[:count] == truth[0]).all():
-            return [(expr, places)]
-        after = self._runs(second, letter, places[count:]) if count < len(places) else []
-        return [*self._runs(first, letter, places[:count]), *after]
+        return Value(self.dialect.along("concat", listed(pieces), axis=axis), ATOM, order, lead)
 
     def _alternating(self, expr: Where, letter: str, ranges: Ranges) -> Value | None:
         """The branches dealt out in turn, where a condition holds for every other value of the last index."""
@@ -382,7 +356,7 @@ class Compiler:
         pieces, order, lead = self._pieces(runs, letter, ranges)
         if order[-1] != letter:
             return None
-        stacked = self.dialect.along("stack", _listed(pieces), axis=-1)
+        stacked = self.dialect.along("stack", listed(pieces), axis=-1)
         shape = (*lead, *(len(ranges[each]) for each in order))
         return Value(f"{stacked}.reshape({', '.join(map(str, shape))})", ATOM, order, lead)
 
@@ -406,15 +380,3 @@ class Compiler:
         if value.array:
             return Value(self.dialect.broadcast(value.code, shape), ATOM, order, lead)
         return Value(self.dialect.call("full", str(shape), value.code), ATOM, order, lead)
-
-
-def _listed(pieces: Sequence[str]) -> str:
-    """A list in Python, with a line for each entry where it is long."""
-    line = f"[{', '.join(pieces)}]"
-    return line if len(line) <= LONG else f"[\n    {f',{NEW_LINE}'.join(pieces)},\n]"
-
-
-def _moves(expr: Where, letter: str) -> bool:
-    """Whether a branch reads cells at a place that is worked out from this index."""
-    refs = (node for branch in (expr.then, expr.otherwise) for node in walk(branch) if isinstance(node, Ref))
-    return any(letter in indices_in(index) and index != Index(letter) for ref in refs for index in ref.indices)

@@ -10,7 +10,16 @@ from clearhead.axes import Shape
 from clearhead.expr.formula import broadcast
 
 LOOSE, COMPARED, ADDED, MULTIPLIED, NEGATED, RAISED, ATOM = range(7)
-"""How tightly a piece of Python holds together."""
+"""How tightly the outermost operation of a piece of Python binds."""
+
+SYMBOLS = {
+    "+": ("+", ADDED, ADDED, ADDED), "-": ("-", ADDED, ADDED, MULTIPLIED),
+    "*": ("*", MULTIPLIED, MULTIPLIED, NEGATED), "/": ("/", MULTIPLIED, MULTIPLIED, NEGATED),
+    "//": ("//", MULTIPLIED, MULTIPLIED, NEGATED), "%": ("%", MULTIPLIED, MULTIPLIED, NEGATED),
+    "^": ("**", RAISED, ATOM, NEGATED),
+    "<": ("<", COMPARED, ADDED, ADDED), "<=": ("<=", COMPARED, ADDED, ADDED), "==": ("==", COMPARED, ADDED, ADDED),
+}  # fmt: skip
+"""For each symbol: Python's, how tightly it binds, and how tightly its left and right side must."""
 
 Letters = tuple[str | None, ...]
 """The index that each axis runs over; None for an axis of one entry."""
@@ -21,7 +30,7 @@ class Value(Struct, frozen=True):
 
     Attributes:
         code: an expression in Python.
-        strength: how tightly it holds together.
+        strength: how tightly its outermost operation binds.
         axes: the indices that its last axes run over.
         lead: the sizes of the axes in front of these, which broadcast.
         kept: the same numbers with the axes that a reduction took away left in, with one entry each.
@@ -41,7 +50,7 @@ class Value(Struct, frozen=True):
         return tuple(letter for letter in self.axes if letter is not None)
 
     def inside(self, strength: int) -> str:
-        """The code, in parentheses if what stands around it holds more tightly."""
+        """The code, in parentheses if what surrounds it binds more tightly."""
         return self.code if self.strength >= strength else f"({self.code})"
 
 
