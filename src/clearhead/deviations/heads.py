@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from clearhead.deviations import projections
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, values
-from clearhead.deviations.norms import is_of_heads
+from clearhead.deviations.norm_steps import is_of_heads
 from clearhead.deviations.rewrites import (
     Nothing,
     belongs_to,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, Span
-from clearhead.deviations.norms import AFFINE, CENTRED, SPREADS, in_steps
+from clearhead.deviations.norm_steps import AFFINE, CENTRED, SPREADS, in_steps
 from clearhead.deviations.rewrites import Nothing, change_lines, is_called, swap
 from clearhead.line import find
 from clearhead.ops import Operation, Parameters

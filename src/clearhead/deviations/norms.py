@@ -1,4 +1,4 @@
-"""Deviations in the norms. Most of them take a norm apart into its steps, and replace one of these."""
+"""Deviations in the norms."""
 
 from __future__ import annotations
 
@@ -8,92 +8,18 @@ from functools import partial
 from msgspec.structs import replace
 
 from clearhead.axes import Axes
-from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, Span, values
-from clearhead.deviations.rewrites import ALL, Match, Nothing, change_lines, is_called, leave_out, swap, with_operation
+from clearhead.deviations.deviation import Deviation, Parameter, Span, values
+from clearhead.deviations.norm_steps import AFFINE, CENTRED, MEAN_SQUARES, SPREADS, is_of_heads, over, step
+from clearhead.deviations.rewrites import ALL, Nothing, change_lines, is_called, leave_out, swap, with_operation
 from clearhead.errors import SpecError
-from clearhead.line import Line, find, free_name
-from clearhead.ops import Operation, Parameters
+from clearhead.line import Line, find
+from clearhead.ops import Parameters
 from clearhead.ops.textbook import linear, tokens
 from clearhead.ops.variants import norms as variants_norms
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
-CENTRED: dict[Operation, Operation | None] = {
-    tokens.layer_norm: variants_norms.centred,
-    tokens.norm_over_matrix: variants_norms.centred_over_matrix,
-    tokens.rms_norm: None,
-}
-"""What each norm takes off first."""
-
-SQUARED = {
-    tokens.layer_norm: variants_norms.mean_square,
-    tokens.norm_over_matrix: variants_norms.mean_square_over_matrix,
-    tokens.rms_norm: variants_norms.mean_square,
-}
-"""What each norm divides by, before the root."""
-
-MEAN_SQUARES = (
-    variants_norms.mean_square,
-    variants_norms.mean_square_over_matrix,
-    variants_norms.mean_square_over_tokens,
-    variants_norms.mean_square_over_batch,
-    variants_norms.mean_square_over_heads,
-)
-SPREADS = (variants_norms.root, variants_norms.root_then_eps, variants_norms.no_root, variants_norms.squared)
-AFFINE = {tokens.gain: variants_norms.gain_plus_one, tokens.gain_and_bias: variants_norms.gain_plus_one_and_bias}
 _EPS = {operation: operation for operation in (*CENTRED, *SPREADS)}
-
-
-def is_of_heads(line: Line) -> bool:
-    """Whether a line belongs to the norm of queries or keys."""
-    return any(is_called(line, f"{role}.norm") or f"{role}.norm." in line.name for role in ("query", "key"))
-
-
-def _is_step(line: Line) -> bool:
-    return line.operation in SPREADS
-
-
-def in_steps(working: Working) -> Working:
-    """The working with every norm taken apart: what is taken off, its mean square, the root of this, the quotient.
-
-    Raises:
-        Nothing: there is no norm.
-    """
-    if any(map(_is_step, working.lines)):
-        return working
-    return change_lines(working, lambda line: line.operation in CENTRED, lambda line: _steps(working, line), "a norm")
-
-
-def _steps(working: Working, line: Line) -> list[Line]:
-    path = line.name.removesuffix(".normalized")
-    less = CENTRED[line.operation]
-    centred = Line(free_name(f"{path}.centred", working.names), less, line.operands, line.axes) if less else None
-    source = centred.name if centred else line.operands[0]
-    variance = Line(
-        free_name(f"{path}.variance", working.names), SQUARED[line.operation], (source,), line.axes, (("ddof", 0),)
-    )
-    spread = Line(
-        free_name(f"{path}.spread", working.names), variants_norms.root, (variance.name,), line.axes, line.parameters
-    )
-    last = Line(line.name, variants_norms.quotient, (source, spread.name), line.axes)
-    return [*([centred] if centred else []), variance, spread, last]
-
-
-def _step(table: Mapping[Operation, Operation], where: Match | None = None, **parameters: object) -> Rewrite:
-    """A rewrite of steps of norms."""
-    change = swap(table, where, **parameters)
-    return lambda working: change(in_steps(working))
-
-
-def _over(kind: str, where: Match | None = None) -> Rewrite:
-    """A rewrite that takes the mean and spread of norms of tokens over other cells."""
-    return _step(
-        {
-            variants_norms.centred: getattr(variants_norms, f"centred_over_{kind}"),
-            variants_norms.mean_square: getattr(variants_norms, f"mean_square_over_{kind}"),
-        },
-        where,
-    )
 
 
 def _over_matrix(working: Working) -> Working:
@@ -101,7 +27,7 @@ def _over_matrix(working: Working) -> Working:
     kinds = {line.operation for line in working.lines} & {*CENTRED, *SPREADS}
     if kinds == {tokens.layer_norm}:
         return swap({tokens.layer_norm: tokens.norm_over_matrix})(working)
-    return _over("matrix")(working)
+    return over("matrix")(working)
 
 
 def _divides_centred(line: Line) -> bool:
@@ -215,7 +141,7 @@ ROWS = (
         invisible="Where the matrix and its transpose have the same means and spreads, which is hardly ever.",
         remedy=f"axis=-1, never axis=0 or axis=1 of (batch, token, model). {_LAST_AXIS}",
         seen="FuxiCTR#23; the family of attention-is-all-you-need-pytorch PR#17.",
-        rewrite=_over("tokens"),
+        rewrite=over("tokens"),
         catalogue=("G5",),
     ),
     Deviation(
@@ -225,7 +151,7 @@ ROWS = (
         invisible="Without a batch it is the norm over tokens.",
         remedy="nn.LayerNorm(d_model), not nn.BatchNorm1d: no token's norm may depend on another's.",
         seen="Kyubyong/transformer#40 (asks for it).",
-        rewrite=_over("batch", lambda line: not is_of_heads(line)),
+        rewrite=over("batch", lambda line: not is_of_heads(line)),
         catalogue=("G13",),
     ),
     Deviation(
@@ -236,7 +162,7 @@ ROWS = (
         remedy="x.std(axis=-1, ddof=0) in NumPy, x.std(-1, correction=0) or unbiased=False in PyTorch, whose default "
         "is n - 1; STDEV.P, not STDEV, in a sheet.",
         seen="annotated-transformer#122 and PR#119, BERT-pytorch#30; AI by Hand, NORMALIZE.",
-        rewrite=_step({operation: operation for operation in MEAN_SQUARES}, ddof=1),
+        rewrite=step({operation: operation for operation in MEAN_SQUARES}, ddof=1),
         catalogue=("G6",),
     ),
     Deviation(
@@ -270,7 +196,7 @@ ROWS = (
         remedy="(x - mean) / np.sqrt(var + eps), not / (std + eps).",
         seen="The lecture behind the notebook this project grew from; hyunwoongko/transformer#7, hkproj PR#31, "
         "gpt-neox PR#1342 (RMS).",
-        rewrite=_step({variants_norms.root: variants_norms.root_then_eps}),
+        rewrite=step({variants_norms.root: variants_norms.root_then_eps}),
         catalogue=("G7",),
     ),
     Deviation(
@@ -280,7 +206,7 @@ ROWS = (
         invisible="Where every variance is 1.",
         remedy="(x - mean) / np.sqrt(var + eps).",
         seen="The family of TPlinker#37.",
-        rewrite=_step(dict.fromkeys(SPREADS[:2], variants_norms.no_root)),
+        rewrite=step(dict.fromkeys(SPREADS[:2], variants_norms.no_root)),
         catalogue=("G9",),
     ),
     Deviation(
@@ -290,7 +216,7 @@ ROWS = (
         invisible="Where every variance is 1.",
         remedy="(x - mean) / (var + eps) ** 0.5.",
         seen="TPlinker#37.",
-        rewrite=_step(dict.fromkeys(SPREADS[:2], variants_norms.squared)),
+        rewrite=step(dict.fromkeys(SPREADS[:2], variants_norms.squared)),
         catalogue=("G9",),
     ),
     Deviation(
@@ -309,7 +235,7 @@ ROWS = (
         invisible="Where every variance is 1.",
         remedy="(x - mean) / np.sqrt(var + eps).",
         seen="A common slip in hand work; no public thread is pinned to it.",
-        rewrite=_step({variants_norms.quotient: unchanged}, _divides_centred),
+        rewrite=step({variants_norms.quotient: unchanged}, _divides_centred),
     ),
     Deviation(
         id="norm-left-out",
@@ -409,7 +335,7 @@ ROWS = (
         remedy="Norm over the depth of each head (Qwen 3, Gemma 3) or over the whole projection (OLMo 2), as the "
         "model does.",
         seen="The family of executorch PR#19901.",
-        rewrite=_over("heads", is_of_heads),
+        rewrite=over("heads", is_of_heads),
         catalogue=("B16",),
     ),
 )

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from clearhead.axes import head_axis
 from clearhead.deviations.deviation import MAX_DECIMALS, Deviation, Parameter, Rewrite, never
-from clearhead.deviations.norms import CENTRED, in_steps
+from clearhead.deviations.norm_steps import CENTRED, in_steps
 from clearhead.deviations.rewrites import Nothing, reread
 from clearhead.errors import SpecError
 from clearhead.line import Given, Holds, Line, find, free_name, head_position, split_head

@@ -141,9 +141,6 @@ def _last_line(spec: Any) -> tuple[str, ...]:
 
 # Hugging Face
 
-SPLIT = "head*depth model"
-GROUPS = "group*depth model"
-
 
 def _linears(names: dict[str, str], grouped: bool = False) -> tuple[Parameter, ...]:  # noqa: FBT001, FBT002
     """The rows of projections that are linear layers of these names."""
@@ -182,7 +179,6 @@ GPT2 = (
 
 LLAMA_NAMES = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "o_proj"}
 LLAMA = _linears(LLAMA_NAMES, grouped=True)
-UNGROUPED = _linears(LLAMA_NAMES)
 
 
 def _additive(allowed: Any, x: Any) -> Any:

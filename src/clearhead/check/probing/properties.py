@@ -15,7 +15,6 @@ from clearhead.check.calls.drawing import Inputs
 from clearhead.check.calls.observing import close
 from clearhead.check.calls.task import ASKED, Task, masks_of
 from clearhead.check.probing.metamorphic import (
-    QUERY_WORDS,
     Array,
     Change,
     Property,
@@ -28,6 +27,7 @@ from clearhead.check.probing.metamorphic import (
     shifted,
     violation,
 )
+from clearhead.check.probing.property_changes import heads_apart, many_batches, other_heads, other_items, reordered
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
 from clearhead.ops import Role
@@ -38,7 +38,7 @@ from clearhead.trace import Trace
 
 
 def _masked(trial: Trial, inputs: Inputs) -> Array | None:
-    """For each query and key (behind a batch, if any): whether the working bars it in all heads."""
+    """For each query and key (behind a batch, if any): whether it is masked in all heads."""
     softmax = next(filter(_is_softmax, trial.task.working.lines), None)
     if softmax is None:
         return None
@@ -107,44 +107,6 @@ def _rows_returned(task: Task) -> bool:
 
 
 # The order of tokens
-
-
-def _reordered(trial: Trial, inputs: Inputs) -> Iterator[Change]:
-    """Queries, keys, or both where they are the same tokens, in another order."""
-    task = trial.task
-    both = bool(task.queries & task.keys)
-    for moves in (("query", "key"),) if both else (("query",), ("key",)):
-        changed = {}
-        for name, array in inputs.arrays.items():
-            words = trial.words(name, array)
-            for number, word in enumerate(words):
-                if _side(task, name, word) in moves:
-                    array = _swapped(array, number)
-            changed[name] = array
-
-        def expected(words: tuple[str, ...], before: Array, moves: tuple[str, ...] = moves) -> Array:
-            for number, word in enumerate(words):
-                if ("query" if word in QUERY_WORDS else word) in moves:
-                    before = _swapped(before, number)
-            return before
-
-        what = "tokens" if both else {"query": "queries", "key": "keys (with their values)"}[moves[0]]
-        yield Change(f"The first two {what} change places.", changed, expected)
-
-
-def _side(task: Task, name: str, word: str) -> str:
-    """Whether an axis of an array runs over queries or keys; "" if over neither."""
-    if word in ("query", "key"):
-        return word
-    if word != "token":
-        return ""
-    return "query" if name in task.queries else "key" if name in task.keys else ""
-
-
-def _swapped(array: Array, axis: int) -> Array:
-    order = np.arange(array.shape[axis])
-    order[:2] = order[:2][::-1]
-    return np.take(array, order, axis=axis)
 
 
 def _any_order(task: Task) -> bool:
@@ -266,55 +228,6 @@ def _derived(task: Task, name: str, softmax: str) -> bool:
     return softmax not in {line.name for line in working.lines}
 
 
-# Independence
-
-
-def _other_items(trial: Trial, inputs: Inputs) -> Iterator[Change]:
-    """One item of a batch changed: the others must stay as they are."""
-    size = inputs.sizes["batch"] if trial.batch else 1
-    for item in range(size if size > 1 else 0):
-        changed = {
-            name: shifted(trial, name, array, batch=item)
-            for name, array in inputs.arrays.items()
-            if trial.task.takes_batch(name) and array.dtype.kind != "b"
-        }
-
-        def where(words: tuple[str, ...], before: Array, item: int = item) -> Array:
-            return along(words, before.shape, np.arange(size) != item, ("batch",))
-
-        yield Change(f"Item {item} of the batch is changed.", changed, where=where)
-
-
-def _other_heads(trial: Trial, inputs: Inputs) -> Iterator[Change]:
-    """One head changed: the others must stay as they are."""
-    task, sizes = trial.task, inputs.sizes
-    heads = sizes["head"]
-    for name in task.takes:
-        word = next((each for each in task.axes(name) if each in ("head", "group")), None)
-        array = inputs.arrays[name]
-        if word is None or array.dtype.kind == "b":
-            continue
-        for number in range(sizes[word]):
-            times = heads // sizes[word]
-            own = np.arange(heads) // times == number
-
-            def where(words: tuple[str, ...], before: Array, own: Array = own) -> Array:
-                if "head" in words:
-                    return along(words, before.shape, ~own, ("head",))
-                return along(words, before.shape, np.repeat(~own, before.shape[-1] // heads), ("head*depth",))
-
-            yield Change(
-                f"{word.capitalize()} {number} of {name} is changed.",
-                {name: shifted(trial, name, array, **{word: number})},
-                where=where,
-            )
-
-
-def _heads_apart(task: Task) -> bool:
-    apart = all({"head", "head*depth"} & set(task.axes(name)) for name in task.returns)
-    return apart and any({"head", "group"} & set(task.axes(name)) for name in task.takes)
-
-
 # Large numbers
 
 LARGE = 1000.0
@@ -336,10 +249,6 @@ def _large_scores(trial: Trial, inputs: Inputs) -> Violation | None:
     return None
 
 
-def _many_batches(task: Task) -> bool:
-    return any(map(task.takes_batch, task.takes))
-
-
 PROPERTIES: tuple[Property, ...] = (
     Property(
         "future",
@@ -349,11 +258,11 @@ PROPERTIES: tuple[Property, ...] = (
     ),
     Property(
         "masked",
-        "Tokens that a mask bars do not matter.",
+        "Masked tokens do not matter.",
         lambda task: len(masks_of(task)) > _has(task, scores.mask_causal) and _rows_returned(task) and bool(task.keys),
         by_changes(lambda trial, inputs: _unseen(trial, inputs, later=False)),
     ),
-    Property("order", "Tokens in another order give the same in that order.", _any_order, by_changes(_reordered)),
+    Property("order", "Tokens in another order give the same in that order.", _any_order, by_changes(reordered)),
     Property(
         "shares",
         "Weights are not negative, and those of a query sum to one.",
@@ -372,8 +281,8 @@ PROPERTIES: tuple[Property, ...] = (
         lambda task: bool(_row_constant(task)),
         by_changes(_row_shifts),
     ),
-    Property("batch", "Items of a batch do not influence each other.", _many_batches, by_changes(_other_items)),
-    Property("heads", "Heads do not influence each other.", _heads_apart, by_changes(_other_heads)),
+    Property("batch", "Items of a batch do not influence each other.", many_batches, by_changes(other_items)),
+    Property("heads", "Heads do not influence each other.", heads_apart, by_changes(other_heads)),
     Property(
         "large",
         "Large scores do not overflow.",
