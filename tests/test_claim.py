@@ -72,17 +72,17 @@ def test_one_number_has_no_axes():
     assert float(claim.values) == 0.5
 
 
-@pytest.mark.parametrize("bad", ["", "abc", "1,5", "1.2.3", "--1", "0x10", "1e", "NaN?", " 1", "1/2.5", "1e-99999"])
+@pytest.mark.parametrize("bad", ["", "abc", "1.2.3", "--1", "0x10", "1e", "NaN?", "1 1", "1e-99999"])
 def test_what_is_no_number(bad):
     """Anything else is refused, with examples of what is meant and what came."""
-    with pytest.raises(ProblemError, match=r"A claim expects numbers such as 2\.425, 1e-3, 7/6, nan or \?") as caught:
+    with pytest.raises(ProblemError, match=r"A number such as 2\.425, 1e-3, 7/6, 33%, sqrt\(2\)/2") as caught:
         Claim("head", (bad,))
     assert repr(bad) in str(caught.value)
 
 
 def test_no_division_by_0():
     """A fraction over 0 is refused."""
-    with pytest.raises(ProblemError, match="A claim divides by 0: '3/0'"):
+    with pytest.raises(ProblemError, match="A number divides by 0: '3/0'"):
         Claim("head", "3/0")
 
 

@@ -34,6 +34,7 @@ CORE = (
     "trace",
     "working",
     "spec",
+    "written",
     "claim",
     "deviations",
     "document",

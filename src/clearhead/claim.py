@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
 from functools import cached_property
 from typing import Any, Union
 
 import numpy as np
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from clearhead.axes import Axes, Shape, describe
 from clearhead.brief import Brief
 from clearhead.errors import ProblemError
 from clearhead.trace import to_numpy
+from clearhead.written import DECIMAL, UNCLAIMED, canonical, is_exact, value_of
 
 Written = Union[str, tuple["Written", ...]]
 """Numbers as they were written, nested like the array they claim."""
-
-UNCLAIMED = "?"
-_DECIMAL = re.compile(r"[+-]?(\d+\.?(\d*)|\.(\d+))(e([+-]?\d{1,4}))?", re.IGNORECASE)
-_FRACTION = re.compile(r"[+-]?\d{1,99}/\d{1,99}")
-_SPECIAL = {UNCLAIMED, "nan", "inf", "+inf", "-inf"}
 
 
 EXACT = 1e-12
@@ -61,7 +55,8 @@ class Claim(Brief, frozen=True, dict=True):
     Attributes:
         line: the line, by any unambiguous ending of its path, perhaps with a head.
         written: the numbers as they were written, nested tuples like the array: ``"2.425"``, ``"1e-3"``, ``"7/6"``,
-            ``"nan"``, ``"-inf"``; ``"?"`` where nothing is claimed.
+            ``"sqrt(2)/2"``, ``"nan"``, ``"-inf"``; ``"?"`` where nothing is claimed. Percent, decimal commas and
+            typographic signs are kept in plain characters (`clearhead.written`).
         cell: the one cell that is claimed, labelled as the problem labels cells; None for the whole array.
         decimals: the precision, where it is not that in which the numbers were written.
         dtype: the type of the array they come from, where it holds fewer digits than float64: ``"float32"``,
@@ -79,13 +74,7 @@ class Claim(Brief, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         shape_of(self.written)
-        for number in leaves(self.written):
-            if not (number in _SPECIAL or _FRACTION.fullmatch(number) or _DECIMAL.fullmatch(number)):
-                raise ProblemError(
-                    f"A claim expects numbers such as 2.425, 1e-3, 7/6, nan or ? for not claimed; got {number!r}."
-                )
-            if _FRACTION.fullmatch(number) and int(number.partition("/")[2]) == 0:
-                raise ProblemError(f"A claim divides by 0: {number!r}.")
+        force_setattr(self, "written", _nested_text(self.written))
 
     @classmethod
     def of(cls, line: str, numbers: Any, *, decimals: int | None = None) -> Claim:
@@ -173,12 +162,12 @@ class Claim(Brief, frozen=True, dict=True):
         return float(np.max(self.half_units, initial=0.0, where=np.isfinite(self.values)))
 
     def exact(self) -> np.ndarray[Any, Any]:
-        """Which cells were written as a fraction, and so claim more than decimals."""
+        """Which cells were written as a fraction or a root, and so claim more than decimals."""
         return self._exact
 
     @cached_property
     def _exact(self) -> np.ndarray[Any, Any]:
-        return _fixed(_nested(self.written, lambda number: "/" in number), np.bool_)
+        return _fixed(_nested(self.written, is_exact), np.bool_)
 
 
 def differing(claim: Claim, expected: np.ndarray[Any, Any], cell: tuple[int, ...] = ()) -> np.ndarray[Any, Any]:
@@ -267,7 +256,7 @@ def decimals_of(number: str) -> int | None:
     >>> [decimals_of(n) for n in ("2.425", "1.5e-3", "7", "7/6", "nan")]
     [3, 4, 0, None, None]
     """
-    match = _DECIMAL.fullmatch(number)
+    match = DECIMAL.fullmatch(number)
     if match is None:
         return None
     digits = match.group(2) or match.group(3) or ""
@@ -280,7 +269,7 @@ def significant_of(number: str) -> int:
     >>> [significant_of(n) for n in ("2.425", "1.6660e-05", "0.010", "120", "0.0", "7/6")]
     [4, 5, 2, 3, 0, 0]
     """
-    if _DECIMAL.fullmatch(number) is None:
+    if DECIMAL.fullmatch(number) is None:
         return 0
     return len(number.lower().partition("e")[0].lstrip("+-").replace(".", "").lstrip("0"))
 
@@ -295,7 +284,11 @@ def leaves(written: Written) -> Iterator[str]:
 
 
 def _numbers(written: Written) -> Any:
-    return _nested(written, lambda n: math.nan if n == UNCLAIMED else float(Fraction(n) if "/" in n else n))
+    return _nested(written, value_of)
+
+
+def _nested_text(written: Written) -> Written:
+    return canonical(written) if isinstance(written, str) else tuple(map(_nested_text, written))
 
 
 def _nested(written: Written, change: Any) -> Any:

@@ -91,7 +91,7 @@ def wrong_types():
         "claims[0].line": ('line = "weights@2"', (a_number, "true", a_list)),
         "claims[1].cell": ("cell = [1, 3]", (a_number, a_text, "[1.0, 3.0]", '["1", "3"]', "[true, true]", "{ }")),
         "claims[1].decimals": ("decimals = 2", (a_text, a_number, "true", "-1", "21", "[2]")),
-        "claims[1].values": ("values = 0.25", ('"a"', "true", a_table, a_date, '"1/0"', '"1,5"', '""')),
+        "claims[1].values": ("values = 0.25", ('"a"', "true", a_table, a_date, '"1/0"', '"1,250"', '""')),
     }
     return [(set_key(line, value), re.escape(path)) for path, (line, values) in keys.items() for value in values]
 

@@ -90,7 +90,7 @@ def test_the_message_begins_with_file_and_path(place):
     """The file comes first and the path of the key right after it, written as TOML users write paths."""
     text = {
         "claims[0].values[1][2]": set_key(VALUES, "[[0.5, 0.25, 0.25], [1, 0, true], [0, 1, 0]]"),
-        "arrays.embedding[1][1]": set_key(EMBEDDING, '[[1, 0, 2, 1], [0, "1", 1, 0], [1, 1, 0, 3]]'),
+        "arrays.embedding[1][1]": set_key(EMBEDDING, "[[1, 0, 2, 1], [0, true, 1, 0], [1, 1, 0, 3]]"),
         "block.attention.heads": set_key("heads = 2", '"two"'),
     }[place]
     assert refuse(text, source="mine.toml").startswith(f"mine.toml: {place} expects ")

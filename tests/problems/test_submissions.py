@@ -83,7 +83,7 @@ BROKEN = {
     "cut.json": ('{"head@1": [[1, 2', "this is not JSON"),
     "twice.json": ('{"head@1": [[1]], "head@1": [[2]]}', "'head@1' is there twice"),
     "list.json": ("[1, 2]", "expects an object with lists of numbers by line, got a list of 2"),
-    "word.json": ('{"head@1": [["two"]]}', "'head@1'[0][0]: A claim expects numbers such as 2.425"),
+    "word.json": ('{"head@1": [["two"]]}', "'head@1'[0][0]: A number such as 2.425"),
     "line.json": ('{"haed": [[1.0]]}', "There is no line 'haed'. Did you mean head"),
     "deep.json": ("[" * 100_000, "nested too deeply"),
     "other.csv": ("a,b\n1,2\n", "expects columns with the headings line, row, column, value"),

@@ -95,7 +95,7 @@ def test_a_deviation_is_tried_and_taken_back(live):
     cell(live, 0, 0).click()
     live.keyboard.type("1/0")
     live.keyboard.press("Enter")
-    assert "number such as" in live.get_by_role("alert").inner_text()
+    assert "divides by 0" in live.get_by_role("alert").inner_text()
 
 
 def test_the_problem_can_be_taken_away_and_opened_again(live, tmp_path):

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.claim import Claim, Written
+from clearhead.claim import Written
 from clearhead.errors import ProblemError
 from clearhead.problems.fault import part, quote
 from clearhead.problems.toml import Digits, whole
+from clearhead.written import canonical, value_of
 
 Leaf = Callable[[Any, str], Any]
 
@@ -77,13 +78,23 @@ def _boolean(value: Any, path: str) -> bool:
 
 
 def _number(value: Any, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ProblemError(f"{path} expects a number, got {quote(value)}. Write it with digits and without quotes.")
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ProblemError(f'{path} expects a number, got {quote(value)}. Write it as 0.5 or as "1/3".')
+    if isinstance(value, str):
+        with part(path):
+            return _known(value)
     if isinstance(value, Digits):
         if math.isinf(value) and "inf" not in value.text:
             raise ProblemError(f"{path} expects a number below 1.8e308, got {quote(value)}. Write -inf if you mean it.")
         return float(value)
     return float(whole(int(value), path))
+
+
+def _known(text: str) -> float:
+    """The value of a number that is written as a text."""
+    if math.isnan(number := value_of(text)):
+        raise ProblemError(f"Every cell of a given array has a number; got {quote(text)}.")
+    return number
 
 
 def _digits(value: Any, path: str) -> str:
@@ -96,5 +107,4 @@ def _digits(value: Any, path: str) -> str:
     if len(text) > _MOST_DIGITS:
         raise ProblemError(f"{path} expects at most {_MOST_DIGITS} characters, got {quote(value)}.")
     with part(path):
-        Claim("", text)
-    return text
+        return canonical(text)

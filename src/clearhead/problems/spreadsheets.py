@@ -6,9 +6,9 @@ import csv
 from io import StringIO
 from typing import Any
 
-from clearhead.claim import UNCLAIMED
 from clearhead.errors import ProblemError
 from clearhead.problems.numbers import read_written
+from clearhead.written import UNCLAIMED
 
 Rows = list[list[str]]
 

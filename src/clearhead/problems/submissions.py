@@ -23,7 +23,7 @@ import numpy as np
 
 from clearhead.axes import Shape
 from clearhead.budgets import MAX_CLAIMED_CELLS, MAX_CLAIMS, MAX_PROBLEM_BYTES, MAX_SUBMISSIONS, Budget
-from clearhead.claim import UNCLAIMED, Claim, Written, shape_of
+from clearhead.claim import Claim, Written, shape_of
 from clearhead.errors import ProblemError
 from clearhead.files import read_bounded, why
 from clearhead.problems.fault import part, quote, reading
@@ -34,6 +34,7 @@ from clearhead.problems.toml import Digits
 from clearhead.trace import Trace
 from clearhead.untrusted import strict_json
 from clearhead.untrusted.archives import Archive, array_of
+from clearhead.written import UNCLAIMED
 
 MAX_ARCHIVE_BYTES = 8 * MAX_CLAIMED_CELLS + 1000 * MAX_CLAIMS
 """Of all arrays of an archive with their headers, unpacked."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from clearhead.axes import Cell, head_axis
 from clearhead.budgets import MAX_DEVIATIONS
 from clearhead.check import diagnose
-from clearhead.claim import UNCLAIMED, Claim, Written, leaves
+from clearhead.claim import Claim, Written, leaves
 from clearhead.deviations import Applied, candidates, deviation, parse_deviation
 from clearhead.deviations.table import GROUPS
 from clearhead.errors import ProblemError, UnknownName
@@ -24,6 +23,7 @@ from clearhead.show.export import KINDS
 from clearhead.show.page import content_of
 from clearhead.show.text.html import to_html
 from clearhead.trace import Trace
+from clearhead.written import UNCLAIMED, value_of
 
 Index = Annotated[int, Meta(ge=0, lt=2**31)]
 
@@ -131,10 +131,7 @@ def _edited(array: np.ndarray[Any, Any], change: Change) -> np.ndarray[Any, Any]
 
 
 def _number(written: str) -> float:
-    try:
-        return float(Fraction(written)) if "/" in written else float(written)
-    except (ValueError, ZeroDivisionError):
-        raise ProblemError(f"A number such as 2, -0.5 or 7/6 is expected here; got {written!r}.") from None
+    return value_of(written)
 
 
 def _boolean(written: str) -> bool:

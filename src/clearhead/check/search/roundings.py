@@ -19,6 +19,7 @@ from clearhead.deviations import Applied
 from clearhead.line import find, split_head
 from clearhead.ops import as_parameters
 from clearhead.working import Working
+from clearhead.written import is_exact
 
 Values = Mapping[str, np.ndarray[Any, Any]]
 
@@ -143,7 +144,7 @@ def _decimals_written(working: Working, claims: Iterable[Claim]) -> dict[str, in
 def _significant(number: str) -> int:
     decimals = decimals_of(number)
     if decimals is None:
-        return MAX_DECIMALS + 1 if "/" in number else 0
+        return MAX_DECIMALS + 1 if is_exact(number) else 0
     mantissa, _, exponent = number.lower().partition("e")
     zeros = len(mantissa) - len(mantissa.rstrip("0")) if "." in mantissa and not exponent else 0
     return decimals - min(zeros, decimals)
