@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test dist-check fuzz lint format bench docs pictures deviations planted families clean
+.PHONY: demo test dist-check fuzz corpus-kills lint format bench docs pictures deviations planted families clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -76,6 +76,11 @@ FIRST ?= 1000
 DRAWS ?= 300
 families: $(VENV)/test $(VENV)/python
 	$(BIN)/python -m tests.conformance.draws $(FIRST) $(DRAWS)
+
+# Corpora whose runs are killed KILLS times, on processes, Dask clusters and a full disk: the same bytes each time.
+KILLS ?= 50
+corpus-kills: $(VENV)/test
+	PYTHONPATH=src:. $(BIN)/python -m tests.corpora.campaign $(KILLS)
 
 bench: $(VENV)/test
 	$(BIN)/python -m bench

@@ -45,7 +45,7 @@ CORE = (
 CONSUMERS = ("show", "check", "problems", "models")
 """What uses the core; these do not import each other."""
 
-ABOVE = ("exercises", "inspection.report")
+ABOVE = ("exercises", "inspection.report", "corpora")
 """What joins several consumers; these do not import each other either."""
 
 EDGES = ("web", "cli", "__main__")

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clearhead.check.measure.parts import Measurement, Part, Premise
     from clearhead.check.precision.arithmetic import Precision
     from clearhead.claim import Claim
+    from clearhead.corpora import Corpus, Dask, Local, Options, corpus
     from clearhead.deviations import Applied, Deviation, Parameter, Span, deviate
     from clearhead.deviations.table import DEVIATIONS
     from clearhead.document import Document
@@ -101,6 +102,7 @@ _HOMES = {
     "clearhead.check.measure.parts": "Measurement Part Premise",
     "clearhead.check.precision.arithmetic": "Precision",
     "clearhead.claim": "Claim",
+    "clearhead.corpora": "Corpus Dask Local Options corpus",
     "clearhead.deviations": "Applied Deviation Parameter Span deviate",
     "clearhead.deviations.table": "DEVIATIONS",
     "clearhead.document": "Document",
@@ -133,18 +135,17 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 
 __all__ = [
     "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Block", "CheckpointError", "Claim",
-    "ClearheadError", "Compared", "Comparison", "Deviation", "Document", "Draft", "Dynamic", "Embedding", "Encoded",
-    "Encoder",
-    "Experts", "Explanation", "Expr", "Factors", "Family", "FileError", "Finding", "Formula", "Given", "Guess", "Head",
-    "Index", "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Latent", "Law", "Line",
-    "Linear", "Llama3Scaling", "LongRope", "Loss", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm",
-    "Note", "Operation", "Parameter", "Part", "Patches", "Positions", "Precision", "Premise", "Probe", "Problem",
-    "ProblemError", "Received", "Ref", "Remark", "Report", "Rotary", "Separation", "ShapeError", "Span",
-    "SpecError", "Step", "Survey",
-    "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View", "ViewOptions", "Working", "WrongType",
-    "Yarn", "adapt", "assert_agrees", "call", "compare", "deviate", "diagnose", "formula", "generate", "indices",
-    "inspect", "load", "mean", "measure", "operation", "probe", "read_problem", "read_trace", "render", "total",
-    "where", "write_problem",
+    "ClearheadError", "Compared", "Comparison", "Corpus", "Dask", "Deviation", "Document", "Draft", "Dynamic",
+    "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr", "Factors", "Family", "FileError",
+    "Finding", "Formula", "Given", "Guess", "Head", "Index", "Indistinguishable", "Inputs", "Inspection",
+    "Intermediate", "Judged", "Key", "Latent", "Law", "Line", "Linear", "Llama3Scaling", "Local", "LongRope",
+    "Loss", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note", "Operation", "Options",
+    "Parameter", "Part", "Patches", "Positions", "Precision", "Premise", "Probe", "Problem", "ProblemError",
+    "Received", "Ref", "Remark", "Report", "Rotary", "Separation", "ShapeError", "Span", "SpecError", "Step",
+    "Survey", "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View", "ViewOptions", "Working",
+    "WrongType", "Yarn", "adapt", "assert_agrees", "call", "compare", "corpus", "deviate", "diagnose", "formula",
+    "generate", "indices", "inspect", "load", "mean", "measure", "operation", "probe", "read_problem", "read_trace",
+    "render", "total", "where", "write_problem",
 ]  # fmt: skip
 
 

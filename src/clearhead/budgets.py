@@ -59,6 +59,12 @@ MAX_MERGE_STEPS = 200_000_000
 MAX_TEXT_BYTES = 256 << 20
 """Of a text that is inspected: far more than any model reads at once."""
 
+MAX_DOCUMENT_BYTES = 16 << 20
+"""Of one document of a corpus: a long novel has two megabytes."""
+
+MAX_GROUPS = 256
+"""Groups of documents in a corpus, each with sums of its own."""
+
 # The live page
 
 MAX_REQUEST_BYTES = 3 * 2**20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from clearhead import __version__
-from clearhead.cli import check, exercises, grade, inspect, models, problems, serve, show
+from clearhead.cli import check, corpus, exercises, grade, inspect, models, problems, serve, show
 from clearhead.cli.group import COMPLETION, PROGRAM, Commands, command
 from clearhead.cli.output import print_text
 
@@ -47,6 +47,7 @@ COMMANDS = (
     models.trace,
     models.verify,
     inspect.inspect,
+    corpus.corpus,
     completion,
 )
 """In the order in which a newcomer needs them."""

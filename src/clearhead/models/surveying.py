@@ -38,6 +38,21 @@ class Asked(Struct, frozen=True):
     received: bool = True
 
 
+class Attended(Struct, frozen=True, eq=False):
+    """One layer's attention while a model is inspected, before what is kept of it is chosen.
+
+    Attributes:
+        core: the lines from scores to heads.
+        arrays: the queries (head, query, depth) and keys (group, key, depth) as they meet, the values, and what the
+            lines read besides, by name.
+        found: the statistics of its weights.
+    """
+
+    core: Core
+    arrays: Mapping[str, Numbers]
+    found: Inspection
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in the middle of an inspection; ``partial`` has the layers that were finished, and names the missing."""
 
@@ -57,7 +72,7 @@ def survey(
     inputs = _inputs(model, source)
     chosen = _chosen(model, layers)
     edges = tuple(asked.bands) if asked.bands is not None else doubling(len(inputs.tokens or ()))
-    run = _Run(model, inputs, Asked(max(asked.top, 1), edges, asked.received), progress)
+    run = Run(model, inputs, Asked(max(asked.top, 1), edges, asked.received), progress)
     found: dict[int, LayerStatistics] = {}
 
     def found_so_far(missing: Iterable[int] = ()) -> Survey:
@@ -75,9 +90,9 @@ def survey(
 
     try:
         for layer in range(max(chosen) + 1):
-            statistics = run.layer(layer, count=max(chosen) + 1, tell=layer in chosen)
-            if statistics is not None:
-                found[layer] = statistics
+            attended = run.layer(layer, count=max(chosen) + 1, tell=layer in chosen)
+            if layer in chosen:
+                found[layer] = kept(attended.found)
     except KeyboardInterrupt:
         raise Interrupted(found_so_far(layer for layer in chosen if layer not in found)) from None
     return found_so_far()
@@ -119,7 +134,7 @@ def _chosen(model: Model, layers: Iterable[int] | None) -> tuple[int, ...]:
     return chosen
 
 
-class _Run:
+class Run:
     """A model on its way through the layers: the hidden state between two of them, and what the next reads of it."""
 
     def __init__(self, model: Model, inputs: Inputs, asked: Asked, progress: Progress | None) -> None:
@@ -137,24 +152,24 @@ class _Run:
         stream, arrays = self.at
         return arrays[stream]
 
-    def layer(self, number: int, *, count: int, tell: bool) -> LayerStatistics | None:
-        """Computes a layer, up to what the next one's attention reads, and its statistics."""
+    def layer(self, number: int, *, count: int, tell: bool = True) -> Attended:
+        """Computes a layer, up to what the next one's attention reads, and its statistics if they are asked for."""
         cut = _cut(self.working, number)
         asked = self.asked if tell else Asked(0, (), received=False)
-        found = self._attend(number, cut, asked, count)
+        attended = self._attend(number, cut, asked, count)
         after = self.model.hidden[number + 1]
         wanted: tuple[str, ...] = ()
         if number + 1 < count:
             ahead = _cut(self.working, number + 1)
             wanted = ahead.query, ahead.key, ahead.value
-        before = {self.model.hidden[number]: self.hidden, cut.head.name: found.output}
+        before = {self.model.hidden[number]: self.hidden, cut.head.name: attended.found.output}
         self.at = after, self._between(before, after, *wanted)
         self._report((number + 1) / count)
-        return kept(found) if tell else None
+        return attended
 
-    def _attend(self, number: int, cut: Core, asked: Asked, count: int) -> Inspection:
-        _, arrays = self.at
-        query, key, value = (arrays[name] for name in (cut.query, cut.key, cut.value))
+    def _attend(self, number: int, cut: Core, asked: Asked, count: int) -> Attended:
+        _, between = self.at
+        query, key, value = (between[name] for name in (cut.query, cut.key, cut.value))
         share = self._attention_share(number, query.shape[-2], asked)
 
         def progress(done: int, whole: int) -> None:
@@ -164,7 +179,7 @@ class _Run:
         wanted = Wanted(asked.top, asked.received, asked.bands or None, progress)
         found = inspect_lines((query, key, value), given, cut, {}, wanted)
         self.kernel = f"{found.kernel}: {found.reason}"
-        return found
+        return Attended(cut, {cut.query: query, cut.key: key, cut.value: value, **given}, found)
 
     def _between(self, arrays: Mapping[str, Numbers], *wanted: str) -> dict[str, Numbers]:
         """Lines computed from these and the weights, nothing else kept."""

@@ -73,6 +73,11 @@ class Tokenizer:
             found = self.inner.encode(text, pair)
         return Encoded(tuple(found.ids), tuple(found.type_ids), self.names(found.ids))
 
+    def ids(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        """The numbers of a text's tokens alone, with or without the special tokens that the model wants around it."""
+        with failing_as(CheckpointError, f"{self.source}: the tokenizer fails on this text", REMEDY):
+            return tuple(self.inner.encode(text, add_special_tokens=special).ids)
+
     def names(self, ids: Sequence[int]) -> tuple[str, ...]:
         """What each token stands for, to show: its text, or its name where it is a part of a character."""
         with failing_as(CheckpointError, f"{self.source}: the tokenizer cannot name its tokens", REMEDY):

@@ -19,10 +19,18 @@ SHARED = 1 << 18
 """Of this many numbers on, a work is shared out."""
 
 
+_limit = [MAX_THREADS]
+
+
+def limit(threads: int) -> None:
+    """Has at most so many threads share the works of this process: said before the first of them."""
+    _limit[0] = min(MAX_THREADS, threads)
+
+
 @cache
 def cores() -> int:
     """How many threads share a work."""
-    return min(MAX_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(_limit[0], len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def pool() -> ThreadPoolExecutor:

@@ -1,0 +1,63 @@
+"""What the heads of a model do on a whole corpus, on one machine or on many: the same numbers to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Union
+
+from clearhead.corpora.engines.dask import Dask
+from clearhead.corpora.engines.local import Local
+from clearhead.corpora.measures import Measure
+from clearhead.corpora.options import Options
+from clearhead.corpora.plan import Plan
+from clearhead.corpora.result import Corpus, Example, differences
+from clearhead.corpora.running import open_corpus, run
+from clearhead.corpora.tally import Tally
+from clearhead.files import FilePath
+
+Engine = Union[Local, Dask]
+
+__all__ = [
+    "Corpus", "Dask", "Engine", "Example", "Local", "Measure", "Options", "Plan", "Tally", "corpus", "differences",
+    "open_corpus",
+]  # fmt: skip
+
+
+def corpus(
+    checkpoint: FilePath,
+    documents: FilePath | Sequence[FilePath],
+    output: FilePath,
+    *,
+    options: Options | None = None,
+    engine: Engine | None = None,
+    shard: tuple[int, int] = (1, 1),
+    progress: Callable[[float], object] | None = None,
+) -> Corpus:
+    """Inspects a model's attention on every document of a corpus, and keeps exact sums of what every head does.
+
+    The work is cut into shards, and each is a file in ``output`` once it is done. Whoever calls this again with the
+    same arguments goes on from there. The result does not depend on workers, their order, shards or interruptions: it
+    is the same to the last bit on processors of one kind.
+
+    Args:
+        checkpoint: what `clearhead.load` opens.
+        documents: files, patterns such as ``"books/*.jsonl.gz"``, or folders of Hugging Face datasets: texts in UTF-8,
+            JSON lines, Parquet, Arrow; a path may be an address such as ``s3://bucket/name``.
+        output: the folder of shards, report and results; it may be an address too.
+        options: how documents are read, and what is measured besides.
+        engine: what does the work: `Local` processes, or a `Dask` cluster.
+        shard: (i, n): do only each n-th shard, beginning with the i-th, counted from 1.
+        progress: is called with the share of the documents that is done.
+
+    Returns:
+        What is done: all of it, unless ``shard`` leaves some to others. ``results.parquet`` and ``report.html`` in
+        ``output`` have the same.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        FileError: documents cannot be read, or results not written.
+        SpecError: the options contradict each other, or ``output`` has results of other options, model or versions.
+    """
+    paths = [documents] if not isinstance(documents, Sequence) or isinstance(documents, str) else list(documents)
+    data = [str(each) for each in paths]
+    return run(str(checkpoint), data, str(output), options or Options(), engine or Local(), shard, progress)

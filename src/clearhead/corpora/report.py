@@ -1,0 +1,180 @@
+"""The report of a corpus: one HTML file without scripts, heads by layers for each measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+import numpy as np
+
+from clearhead.corpora.clusters import clusters
+from clearhead.corpora.exact import Numbers
+from clearhead.corpora.measures import Measure
+from clearhead.corpora.observer import typical_rows
+from clearhead.corpora.result import Corpus, differences
+from clearhead.errors import visible
+
+CELL = 14
+MAX_FAULTS, MAX_LISTED = 20, 10
+MAX_EXAMPLES = 3
+"""Heads for which examples are listed, of each measure."""
+
+STYLE = f"""
+body {{ font: 14px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c;
+  background: #fff }}
+h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.15rem; margin-top: 2rem }} h3 {{ font-size: 1rem; margin: 0 }}
+.maps {{ display: flex; flex-wrap: wrap; gap: 1.5rem }} figure {{ margin: 0; max-width: 22rem }}
+figcaption {{ font-size: .85rem; color: #444 }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+td, th {{ padding: .15rem .6rem; text-align: left; border-bottom: 1px solid #ddd }} .notice {{ background: #fff3cd;
+  padding: .5rem .8rem }} rect {{ width: {CELL - 1}px; height: {CELL - 1}px }} text {{ font-size: 9px; fill: #555 }}
+"""
+
+
+def report(corpus: Corpus, against: Corpus | None = None) -> str:
+    """A page on a corpus, and on how it differs from another."""
+    parts = [*_head(corpus), *_notices(corpus)]
+    if not corpus.empty:
+        parts += [*_maps(corpus), *_clusters(corpus), *_examples(corpus), *_cuts(corpus)]
+        parts += [] if against is None or against.empty else _compared(corpus, against)
+    title = escape(_words(corpus.plan.model))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _words(text: str) -> str:
+    return visible(text)
+
+
+def _head(corpus: Corpus) -> Iterator[str]:
+    documents, sequences, tokens = corpus.counts
+    options = corpus.plan.options
+    yield f"<h1>{escape(_words(corpus.plan.model))}</h1>"
+    yield (
+        f"<p>{documents:,} documents, {sequences:,} sequences of at most {options.length} tokens ({options.fit}), "
+        f"{tokens:,} tokens. Every weight was computed, and none was stored. Layers and heads count from 0.</p>"
+    )
+    mean, low, high = corpus.loss()
+    if not np.isnan(mean):
+        yield f"<p>Next-token loss: {mean:.4f} nats ({low:.4f} to {high:.4f}).</p>"
+
+
+def _notices(corpus: Corpus) -> Iterator[str]:
+    plan = corpus.plan
+    if corpus.missing:
+        left = sum(shard.documents for shard in plan.shards if shard.name in set(corpus.missing))
+        yield (
+            f'<p class="notice">Partial: {len(corpus.missing):,} of {len(plan.shards):,} shards are missing, with '
+            f"{left:,} of {plan.documents:,} documents. Run the same command to go on.</p>"
+        )
+    if len(corpus.tally["processor"]) > 1:
+        kinds = escape(", ".join(map(_words, sorted(corpus.tally["processor"]))))
+        yield f'<p class="notice">Computed on several kinds of processor ({kinds}), whose last bits may differ.</p>'
+    if corpus.failed:
+        yield "<h2>Documents that could not be read</h2><table><tr><th>why<th>how many<th>which</tr>"
+        for fault, numbers in list(corpus.failed.items())[:MAX_FAULTS]:
+            places = (plan.place(number) for number in numbers[:MAX_LISTED])
+            which = ", ".join(f"{_words(file.path)}:{number}" for file, number in places)
+            yield f"<tr><td>{escape(_words(fault))}<td>{len(numbers):,}<td>{escape(which)}</tr>"
+        yield "</table>"
+
+
+def _maps(corpus: Corpus) -> Iterator[str]:
+    yield "<h2>Heads and layers</h2><p>Each square is a head: its mean over all tokens, from pale (the least of the "
+    yield 'picture) to dark (the most). Point at one for its number and its 95 % interval.</p><div class="maps">'
+    for row in corpus.measures:
+        low, high = corpus.interval(row.name)
+        numbers = corpus.mean(row.name)
+        if np.any(numbers):
+            yield _figure(row, numbers, [f"{a:.4g} to {b:.4g}" for a, b in zip(low.flat, high.flat, strict=True)])
+    yield "</div>"
+
+
+def _figure(row: Measure, numbers: Numbers, ranges: Sequence[str]) -> str:
+    source = f" ({escape(row.source)})" if row.source else ""
+    least, most = np.nanmin(numbers), np.nanmax(numbers)
+    return (
+        f"<figure><h3>{escape(row.name)}</h3>{_map(numbers, ranges)}<figcaption>{escape(row.sentence)}{source} "
+        f"From {least:.3g} to {most:.3g} {row.unit}.</figcaption></figure>"
+    )
+
+
+def _map(numbers: Numbers, ranges: Sequence[str]) -> str:
+    """Heads from left to right, layers from the top."""
+    layers, heads = numbers.shape
+    least, spread = np.nanmin(numbers), max(np.nanmax(numbers) - np.nanmin(numbers), 1e-300)
+    cells = []
+    for place, value in enumerate(numbers.flat):
+        layer, head = divmod(place, heads)
+        share = (value - least) / spread
+        red, green, blue = (round(a + (b - a) * share) for a, b in ((238, 8), (243, 48), (250, 107)))
+        cells.append(
+            f'<rect x="{20 + head * CELL}" y="{layer * CELL}" fill="#{red:02x}{green:02x}{blue:02x}">'
+            f"<title>layer {layer}, head {head}: {value:.4g} ({ranges[place]})</title></rect>"
+        )
+    marks = "".join(f'<text x="0" y="{n * CELL + 10}">{n}</text>' for n in range(0, layers, max(1, layers // 6)))
+    size = f'width="{24 + heads * CELL}" height="{layers * CELL + 4}"'
+    return f'<svg {size} role="img">{marks}{"".join(cells)}</svg>'
+
+
+def _clusters(corpus: Corpus) -> Iterator[str]:
+    yield "<h2>Heads that behave alike</h2><p>Clusters by average linkage of all measures, each scaled to its spread "
+    yield "over heads. Beside each are the measures in which its mean lies farthest from that of all heads.</p>"
+    yield "<table><tr><th>heads<th>stands out by<th>layer.head</tr>"
+    for each in clusters(corpus):
+        words = ", ".join(f"{name} {deviation:+.1f} sd" for name, deviation in each.apart)
+        listed = ", ".join(f"{layer}.{head}" for layer, head in each.heads)
+        yield f"<tr><td>{len(each.heads)}<td>{escape(words)}<td>{listed}</tr>"
+    yield "</table>"
+
+
+def _examples(corpus: Corpus) -> Iterator[str]:
+    yield "<h2>Documents that show a head</h2><table><tr><th>measure<th>head<th>mean<th>documents (file:number)</tr>"
+    for name in (corpus.measures[row].name for row in typical_rows(corpus.measures)):
+        means = corpus.mean(name)
+        for place in np.argsort(-means, axis=None, kind="stable")[:MAX_EXAMPLES]:
+            layer, head = divmod(int(place), corpus.plan.heads)
+            found = (f"{_words(e.path)}:{e.number} ({e.value:.3g})" for e in corpus.examples(name, layer, head))
+            yield f"<tr><td>{name}<td>{layer}.{head}<td>{means.flat[place]:.3g}<td>{escape(', '.join(found))}</tr>"
+    yield "</table>"
+
+
+def _cuts(corpus: Corpus) -> Iterator[str]:
+    """How the mean over all heads depends on position and group."""
+    for cut, heading in (("position", "first position of the bin"), ("group", "group")):
+        labels = corpus.tally.labelled("counts", cut)
+        if not labels:
+            continue
+        table = corpus.table(cut)  # type: ignore[arg-type]  # one of the two
+        names = [row.name for row in corpus.measures if not row.name.startswith("distance_")]
+        yield f"<h2>By {cut}</h2><p>Means over all heads.</p><table><tr><th>{heading}<th>tokens"
+        yield "".join(f"<th>{escape(name)}" for name in names) + "</tr>"
+        columns = {name: np.asarray(table[name]) for name in ("measure", cut, "tokens", "mean")}
+        for label in dict.fromkeys(columns[cut].tolist()):
+            own = columns[cut] == label
+            means = (columns["mean"][own & (columns["measure"] == name)].mean() for name in names)
+            yield f"<tr><td>{escape(_words(str(label)))}<td>{columns['tokens'][own][0]:,}"
+            yield "".join(f"<td>{mean:.3g}" for mean in means) + "</tr>"
+        yield "</table>"
+
+
+def _compared(corpus: Corpus, other: Corpus) -> Iterator[str]:
+    yield f"<h2>Against {escape(_words(other.plan.model))}</h2>"
+    yield "<p>This less the other, with 95 % intervals. Listed are the heads whose "
+    yield "interval does not hold 0, the largest differences first.</p>"
+    yield "<table><tr><th>measure<th>heads that differ<th>largest</tr>"
+    for row in corpus.measures:
+        if row.name not in {each.name for each in other.measures}:
+            continue
+        found = differences(other, corpus, row.name)
+        differ = (found["low"] > 0) | (found["high"] < 0)
+        order = np.argsort(-np.where(differ, abs(found["difference"]), 0), axis=None, kind="stable")[:MAX_EXAMPLES]
+        words = []
+        for place in order[differ.flat[order]]:
+            layer, head = divmod(int(place), corpus.plan.heads)
+            low, middle, high = (found[name].flat[place] for name in ("low", "difference", "high"))
+            words.append(f"{layer}.{head}: {middle:+.3g} ({low:+.3g} to {high:+.3g})")
+        yield f"<tr><td>{escape(row.name)}<td>{int(differ.sum())} of {differ.size}<td>{', '.join(words)}</tr>"
+    yield "</table>"

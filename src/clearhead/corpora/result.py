@@ -1,0 +1,276 @@
+"""What a corpus shows: numbers of every head, with intervals, as far as its shards are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct
+
+from clearhead.corpora.exact import BITS, SQUARE_BITS, Numbers, quantile, value_of
+from clearhead.corpora.measures import Measure, names_of, rows_of
+from clearhead.corpora.observer import positions, typical_rows
+from clearhead.corpora.plan import Plan
+from clearhead.corpora.sequences import FOLDS
+from clearhead.corpora.tally import NOWHERE, Tally
+from clearhead.errors import UnknownName, suggest
+from clearhead.extras import need
+
+Cut = Literal["all", "position", "group"]
+Library = Literal["arrow", "pandas", "polars"]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+DRAWS, SEED = 1000, 20190801
+"""Bootstrap samples, and what they are drawn with: the same for every corpus, so that two are compared in pairs."""
+
+SHARES = (0.025, 0.975)
+"""The ends of an interval of 95 %."""
+
+
+class Example(Struct, frozen=True):
+    """A document that shows a head: where it is, and the mean of the measure in it."""
+
+    path: str
+    number: int
+    value: float
+
+
+class Corpus(Struct, frozen=True, eq=False, dict=True):
+    """What the heads of a model do on many documents: `clearhead.corpus` makes it.
+
+    Attributes:
+        plan: the model, the documents, how they are read, and the shards.
+        tally: all that was counted, as whole numbers.
+        missing: the shards that are not finished.
+    """
+
+    plan: Plan
+    tally: Tally
+    missing: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        documents, _, tokens = self.counts
+        part = f", {len(self.missing)} of {len(self.plan.shards)} shards missing" if self.missing else ""
+        return f"<Corpus of {self.plan.model}: {documents:,} documents, {tokens:,} tokens{part}>"
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is measured, a row each."""
+        return rows_of(self.plan.options)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing yet."""
+        return not self.tally["counts"]
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Documents, sequences and tokens that were read."""
+        if self.empty:
+            return 0, 0, 0
+        documents, sequences, tokens = self.tally.whole("counts", "fold").tolist()
+        return documents, sequences, tokens
+
+    @property
+    def failed(self) -> dict[str, list[int]]:
+        """The numbers of the documents that could not be read, by what is wrong with them."""
+        return {fault: numbers.tolist() for fault, numbers in sorted(self.tally["failed"].items())}
+
+    @cached_property
+    def _folds(self) -> tuple[Numbers, Numbers]:
+        """The sums of each fold (fold, layer, measure, head), and its tokens (fold)."""
+        sums = np.zeros((FOLDS, self.plan.layers, len(self.measures), self.plan.heads))
+        tokens = np.zeros(FOLDS)
+        for label, pair in self.tally.labelled("sums", "fold"):
+            sums[int(label)] = value_of(pair)
+            tokens[int(label)] = self.tally["counts"][f"fold:{label}"][2]
+        return sums, tokens
+
+    def _row(self, name: str) -> int:
+        names = names_of(self.measures)
+        if name not in names:
+            raise UnknownName(f"measure: nothing is called {name!r}. {suggest(name, names)}")
+        return names.index(name)
+
+    def mean(self, name: str) -> Numbers:
+        """The mean of a measure over all tokens (layer, head); NaN where nothing was read.
+
+        Raises:
+            UnknownName: there is no such measure.
+        """
+        return self._means()[:, self._row(name)]
+
+    def _means(self) -> Numbers:
+        """All means (layer, measure, head): of the exact sums, not of the folds."""
+        shape = self.plan.layers, len(self.measures), self.plan.heads
+        if self.empty:
+            return np.full(shape, np.nan)
+        return value_of(self.tally.whole("sums", "fold")) / self.counts[2]
+
+    def deviation(self, name: str) -> Numbers:
+        """The standard deviation of a measure over all tokens (layer, head)."""
+        row, mean = self._row(name), self.mean(name)
+        if self.empty:
+            return mean
+        square = value_of(self.tally["squares"][""], SQUARE_BITS)[:, row] / self.counts[2]
+        return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)))
+
+    def quantiles(self, name: str) -> Numbers:
+        """`QUANTILES` of a measure over all tokens (quantile, layer, head); NaN where bins are not kept."""
+        row = self._row(name)
+        binned = [n for n, each in enumerate(self.measures) if each.quantiles]
+        if self.empty or row not in binned:
+            return np.full((len(QUANTILES), self.plan.layers, self.plan.heads), np.nan)
+        counts = self.tally["histogram"][""][:, binned.index(row)]
+        return np.stack([quantile(counts, share) for share in QUANTILES])
+
+    def interval(self, name: str) -> Numbers:
+        """The ends of the 95 % interval of a mean (end, layer, head), by bootstrap over documents.
+
+        Documents are in folds by a hash of their text, and folds are drawn.
+        """
+        sums, tokens = self._folds
+        drawn = draws(tokens > 0)
+        return _ends(_means_of(sums[:, :, self._row(name)], tokens, drawn))
+
+    def loss(self) -> tuple[float, float, float]:
+        """The mean next-token loss in nats, and its interval; NaN where it was not asked for."""
+        if not self.tally["loss"]:
+            return np.nan, np.nan, np.nan
+        sums, counts = np.zeros(FOLDS), np.zeros(FOLDS)
+        for label, pair in self.tally.labelled("loss", "fold"):
+            sums[int(label)], counts[int(label)] = value_of(pair)[0], value_of(pair, 0)[1]
+        low, high = _ends(_means_of(sums, counts, draws(counts > 0)))
+        total = value_of(self.tally.whole("loss", "fold"))
+        return float(total[0] / np.ldexp(total[1], BITS)), float(low), float(high)
+
+    def examples(self, name: str, layer: int, head: int) -> tuple[Example, ...]:
+        """The documents in which the mean of a measure is largest for a head, the largest first.
+
+        Raises:
+            UnknownName: documents are not remembered for this measure, or there is no such head.
+        """
+        rows = typical_rows(self.measures)
+        named = [self.measures[row].name for row in rows]
+        if name not in named:
+            raise UnknownName(f"measure: no documents are remembered for {name!r}. {suggest(name, named)}")
+        if not (0 <= layer < self.plan.layers and 0 <= head < self.plan.heads):
+            raise UnknownName(f"the model has {self.plan.layers} layers of {self.plan.heads} heads, counted from 0.")
+        if "" not in self.tally["typical"]:
+            return ()
+        found = self.tally["typical"][""][layer, named.index(name), head]
+        places = ((self.plan.place(int(number)), value) for value, number in found if number != NOWHERE)
+        return tuple(Example(file.path, number, float(np.ldexp(value, -BITS))) for (file, number), value in places)
+
+    def pairs(self, layer: int, head: int) -> list[tuple[int, int, float]]:
+        """The pairs of tokens that attract each other most: query token, key token, weight in one sequence."""
+        if "" not in self.tally["pairs"]:
+            return []
+        found = self.tally["pairs"][""][layer, head]
+        return [(int(q), int(k), float(np.ldexp(weight, -BITS))) for weight, q, k in found if weight > 0]
+
+    def table(self, by: Cut = "all", *, library: Library = "arrow") -> Any:
+        """All numbers as a table: a row for each measure, layer and head, and for each position or group.
+
+        Args:
+            by: ``"all"`` has mean, deviation, interval and quantiles; ``"position"`` and ``"group"`` a mean for each
+                bin of positions (named by its first) or group of documents.
+            library: what makes the table: ``"arrow"``, ``"pandas"`` or ``"polars"``.
+
+        Raises:
+            UnknownName: there is no such cut or library.
+            MissingPackage: the library is not installed.
+        """
+        if library not in ("arrow", "pandas", "polars"):
+            raise UnknownName(f"library expects arrow, pandas or polars, got {library!r}.")
+        if by not in ("all", "position", "group"):
+            raise UnknownName(f"by expects all, position or group, got {by!r}.")
+        table = need("pyarrow", "corpus").table(_columns(list(self._blocks(by))))
+        if library == "pandas":
+            need("pandas", "corpus")
+            return table.to_pandas()
+        return need("polars", "corpus").from_arrow(table) if library == "polars" else table
+
+    def _blocks(self, by: Cut) -> Iterator[dict[str, Any]]:
+        """The columns of the table, a block for each measure and label."""
+        heads = np.indices((self.plan.layers, self.plan.heads)).reshape(2, -1)
+        fixed = {"layer": heads[0], "head": heads[1]}
+        if by == "all":
+            for row in self.measures:
+                low, high = self.interval(row.name)
+                quantiles = self.quantiles(row.name)
+                numbers = {"mean": self.mean(row.name), "deviation": self.deviation(row.name), "low": low, "high": high}
+                numbers |= {f"q{round(100 * share):02}": each for share, each in zip(QUANTILES, quantiles, strict=True)}
+                yield {"measure": row.name, **fixed, **{name: each.ravel() for name, each in numbers.items()}}
+            return
+        for label, pair in self.tally.labelled("sums", by):
+            documents, _, tokens = self.tally["counts"][f"{by}:{label}"]
+            means = value_of(pair) / tokens
+            named = {by: label if by == "group" else _first_of(int(label)), "documents": documents, "tokens": tokens}
+            for number, row in enumerate(self.measures):
+                yield {"measure": row.name, **named, **fixed, "mean": means[:, number].ravel()}
+
+
+def _first_of(place: int) -> int:
+    """The first position of a bin."""
+    return int(positions(2**place)[place]) if place else 0
+
+
+def _columns(blocks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Blocks of columns one below the other; a value alone stands in each row of its block."""
+    if not blocks:
+        return {}
+    rows = len(blocks[0]["layer"])
+    return {
+        name: np.concatenate([np.broadcast_to(np.asarray(block[name]), rows) for block in blocks]) for name in blocks[0]
+    }
+
+
+def draws(there: Numbers) -> Numbers:
+    """How often each fold stands in each bootstrap sample (sample, fold); only folds that are there are drawn."""
+    return _draws(tuple(map(bool, there)))
+
+
+@cache
+def _draws(there: tuple[bool, ...]) -> Numbers:
+    rng = np.random.Generator(np.random.PCG64(SEED))
+    drawn = rng.random((DRAWS, FOLDS))
+    count = sum(there)
+    if not count:
+        return np.zeros((DRAWS, FOLDS))
+    chosen = np.flatnonzero(there)[(drawn[:, :count] * count).astype(np.int64)]
+    return np.stack([np.bincount(each, minlength=FOLDS) for each in chosen]).astype(np.float64)
+
+
+def _means_of(sums: Numbers, tokens: Numbers, drawn: Numbers) -> Numbers:
+    """The mean in each bootstrap sample (sample, ...)."""
+    with np.errstate(invalid="ignore"):
+        total = np.einsum("sf,f...->s...", drawn, sums)
+        return np.asarray(total / np.einsum("sf,f->s", drawn, tokens).reshape(-1, *[1] * (sums.ndim - 1)))
+
+
+def _ends(means: Numbers) -> Numbers:
+    return np.asarray(np.quantile(means, SHARES, axis=0))
+
+
+def differences(one: Corpus, two: Corpus, name: str) -> Mapping[str, Numbers]:
+    """How a measure differs between two corpora or two models: two less one, with a 95 % interval, each (layer, head).
+
+    The same folds are drawn of both, so documents that are in both are compared with themselves.
+
+    Raises:
+        UnknownName: the models have other layers and heads, or there is no such measure.
+    """
+    if (one.plan.layers, one.plan.heads) != (two.plan.layers, two.plan.heads):
+        raise UnknownName(
+            f"head by head two models of one shape are compared; {one.plan.model} has {one.plan.layers} layers of "
+            f"{one.plan.heads} heads, {two.plan.model} has {two.plan.layers} of {two.plan.heads}."
+        )
+    parts = [(*each._folds, each._row(name)) for each in (one, two)]  # noqa: SLF001 - of this module
+    drawn = draws(np.logical_or(*(tokens > 0 for _, tokens, _ in parts)))
+    before, after = (_means_of(sums[:, :, row], tokens, drawn) for sums, tokens, row in parts)
+    low, high = np.nanquantile(after - before, SHARES, axis=0)
+    return {"difference": two.mean(name) - one.mean(name), "low": low, "high": high}

@@ -1,0 +1,121 @@
+"""From documents to results: plan, do what is missing, add up, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from clearhead.corpora import storage
+from clearhead.corpora.ledger import Ledger, as_parquet
+from clearhead.corpora.options import Options, checked
+from clearhead.corpora.plan import Plan, Shard, plan_of
+from clearhead.corpora.report import report
+from clearhead.corpora.result import Corpus
+from clearhead.corpora.tally import Tally
+from clearhead.corpora.worker import Job
+from clearhead.errors import FileError, SpecError
+from clearhead.models import load
+
+PLAN, RESULTS, REPORT = "corpus.json", "results.parquet", "report.html"
+
+ROUNDS = 3
+"""How often shards whose files are damaged are done again."""
+
+Progress = Callable[[float], object]
+
+
+class Engine(Protocol):
+    """What does shards."""
+
+    def run(self, job: Job, shards: Sequence[Shard], done: Callable[[Shard], object]) -> None:
+        """Does shards; calls ``done`` when one is written."""
+
+
+def run(
+    checkpoint: str, data: Sequence[str], output: str, options: Options, engine: Engine, share: tuple[int, int],
+    progress: Progress | None = None, size: int | None = None,
+) -> Corpus:  # fmt: skip
+    """Does a corpus, or a share of it; see `clearhead.corpus`. ``size`` is the documents of a shard."""
+    number, of = share
+    if not 1 <= number <= of:
+        raise SpecError(f"shard expects i of n with i from 1 to n, got {number} of {of}.")
+    plan = plan_of(load(checkpoint, engine="array"), data, checked(options), size)
+    _remember(plan, output)
+    ledger, own = Ledger(output), plan.shards[number - 1 :: of]
+    try:
+        for _ in range(ROUNDS):
+            _do(ledger, own, Job(checkpoint, output, plan.fingerprint, options), engine, progress)
+            found = gathered(plan, output)
+            if not set(found.missing) & {shard.name for shard in own}:
+                break
+    except KeyboardInterrupt:
+        save(gathered(plan, output), output)
+        raise
+    save(found, output)
+    return found
+
+
+def _do(ledger: Ledger, own: Sequence[Shard], job: Job, engine: Engine, progress: Progress | None) -> None:
+    """Does what is missing of some shards."""
+    missing = ledger.missing({shard.name: shard for shard in own}.values())
+    if not missing:
+        return
+    whole = sum(shard.documents for shard in own)
+    left = sum(shard.documents for shard in missing)
+
+    def done(shard: Shard) -> None:
+        nonlocal left
+        left -= shard.documents
+        if progress is not None:
+            progress(1 - left / whole)
+
+    if progress is not None:
+        progress(1 - left / whole)
+    engine.run(job, missing, done)
+
+
+def _remember(plan: Plan, output: str) -> None:
+    """Writes the plan, unless the folder is that of another corpus."""
+    if PLAN in storage.names(output) and (before := _plan(output)).fingerprint != plan.fingerprint:
+        raise SpecError(
+            f"{output}: has results of {before.model} with {before.options}, or of other versions. Name another folder."
+        )
+    storage.write(storage.join(output, PLAN), msgspec.json.encode(plan))
+
+
+def _plan(output: str) -> Plan:
+    content = storage.read(storage.join(output, PLAN))
+    try:
+        return msgspec.json.decode(content, type=Plan)
+    except msgspec.DecodeError as error:
+        raise FileError(f"{output}: {PLAN} cannot be read: {error}. Run the corpus again.") from None
+
+
+def gathered(plan: Plan, output: str) -> Corpus:
+    """What is done of a corpus, added up."""
+    tally, missing = Tally(), []
+    for shard, found in Ledger(output).tallies(plan.shards):
+        if found is None:
+            missing.append(shard.name)
+        else:
+            tally.add_all(found.renumbered(shard.start))
+    return Corpus(plan, tally, tuple(missing))
+
+
+def save(corpus: Corpus, output: str, against: Corpus | None = None) -> None:
+    """Writes the table of results and the report, which may say how they differ from another corpus."""
+    storage.write(storage.join(output, RESULTS), as_parquet(corpus.table()))
+    storage.write(storage.join(output, REPORT), report(corpus, against).encode("utf-8", "backslashreplace"))
+
+
+def open_corpus(output: str) -> Corpus:
+    """What is done of the corpus in a folder; nothing is computed but sums, and report and table are written anew.
+
+    Raises:
+        FileError: there is none.
+    """
+    found = gathered(_plan(output), output)
+    save(found, output)
+    return found

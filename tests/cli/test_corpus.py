@@ -1,0 +1,80 @@
+"""The command corpus."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from clearhead.cli import main
+from clearhead.corpora.engines.local import Local
+
+from ..corpora.conftest import Here, checkpoint  # noqa: F401 - a fixture
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, ["corpus", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"body": "the cat sat"}\n{"body": "a dog ran 9"}\n{\n')
+    return path
+
+
+def test_corpus_writes_and_says(checkpoint, data, tmp_path, monkeypatch):  # noqa: F811
+    """What was read, what could not be, and the two files; a second corpus is held against the first."""
+    monkeypatch.setattr(Local, "run", lambda _, *given: Here().run(*given))
+    found = run(checkpoint, data, "-o", tmp_path / "a", "--column", "body", "--class", "digit=[0-9]", "--loss")
+    assert found.stdout.splitlines()[0].endswith("2 layers, 6 heads; 2 documents, 2 sequences, 9 tokens")
+    assert found.stdout.splitlines()[1:] == [f"Wrote {tmp_path}/a/results.parquet", f"Wrote {tmp_path}/a/report.html"]
+    assert found.stderr == "1 documents could not be read; the report says why.\n"
+    assert "to_digit" in (tmp_path / "a" / "report.html").read_text()
+    run(checkpoint, data, "-o", tmp_path / "b", "--column", "body", "--length", 4, "--against", tmp_path / "a")
+    assert "<h2>Against model" in (tmp_path / "b" / "report.html").read_text()
+    part = run(checkpoint, data, "-o", tmp_path / "c", "--column", "body", "--shard-size", 1, "--shard", "2/2")
+    assert "Partial: 2 of 3 shards are missing." in part.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--shard", "3/2"), "expects i/n with i from 1 to n"),
+        (("--class", "digit"), "expects NAME=REGEX"),
+        (("--scheduler", "tcp://x"), "goes with --engine dask"),
+        (("--length", "1"), "not in the range"),
+        (("--shard-size", "5000"), "1 to 1024 documents"),
+    ],
+)
+def test_what_cannot_be_done_is_said(checkpoint, data, tmp_path, arguments, said):  # noqa: F811
+    """Before anything is computed."""
+    assert said in run(checkpoint, data, "-o", tmp_path / "out", *arguments, code=2).output
+
+
+def test_ctrl_c_leaves_what_is_done(checkpoint, tmp_path):  # noqa: F811
+    """The exit code is that of an interruption, a partial report is there, and no worker is left."""
+    data = tmp_path / "x.jsonl"
+    data.write_text("".join(f"{json.dumps({'text': 'the cat sat on a mat ' * 4})}\n" for _ in range(3000)))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clearhead", "corpus", str(checkpoint), str(data), "-o", str(out), "--shard-size", "4",
+         "--workers", "1"], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    while process.poll() is None and not list(out.glob("shards/*.parquet")):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, "Partial: " in said) == (130, True), said
+    assert "shards are missing" in (out / "report.html").read_text()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)

@@ -1,0 +1,130 @@
+"""Runs that are killed again and again: `make corpus-kills`. Each must end with the bytes of an undisturbed run.
+
+KILLS runs of worker processes are killed (-9, with all their workers) at a random moment, and resumed until they are
+done; then Dask clusters of two and of four worker processes, one of which is killed in the middle of a shard; then a
+file system that is too small, where this may mount one.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from clearhead.corpora import Dask, Local, open_corpus
+from clearhead.corpora.running import REPORT, RESULTS, run
+from clearhead.errors import ClearheadError
+
+from .conftest import OPTIONS, drawn, model_in, write_lines
+
+PROGRAM = """
+import sys
+from clearhead.corpora import Local
+from clearhead.corpora.running import run
+from tests.corpora.conftest import OPTIONS
+model, data, output, workers = sys.argv[1:]
+run(model, [data], output, OPTIONS, Local(int(workers)), (1, 1), None, 4)
+"""
+
+
+def results(folder):
+    return [(folder / name).read_bytes() for name in (RESULTS, REPORT)]
+
+
+def killed(model, data, output, seconds):
+    """Starts a run in a session of its own and kills all of it after a while; says whether it had ended."""
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, model, data, output, "2"], start_new_session=True)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return False
+    return process.returncode == 0
+
+
+def kills(folder, model, data, right, count):
+    """So many kills, spread over runs that are resumed until they end."""
+    rng, done, runs = random.Random(1), 0, 0
+    while done < count:
+        output = folder / f"killed{runs}"
+        while not killed(model, data, str(output), rng.uniform(1.5, 9)):
+            done += 1
+        assert results(output) == right, f"run {runs}"
+        runs += 1
+    print(f"{done} kills over {runs} runs: the same bytes")
+
+
+def cluster(folder, model, data, right, workers):
+    """A Dask cluster of worker processes; one is killed while a shard is in hand."""
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50) as local:
+        victim = next(iter(local.workers.values())).pid
+
+        def kill():
+            with Client(local.scheduler_address, set_as_default=False) as client:
+                while not any(client.processing().values()):
+                    time.sleep(0.02)
+            time.sleep(1)
+            os.kill(victim, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        output = folder / f"dask{workers}"
+        run(model, [data], str(output), OPTIONS, Dask(local.scheduler_address), (1, 1), None, 4)
+        killer.join()
+    assert results(output) == right
+    print(f"Dask, {workers} worker processes, one killed: the same bytes")
+
+
+def full_disk(folder, model, data, right):
+    """A file system of 400 kB: the run ends with an error that says why; with room it goes on."""
+    output = folder / "small"
+    output.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(output)], check=False).returncode:
+        print("full disk: not tried, no file system can be mounted here")
+        return
+    try:
+        try:
+            run(model, [data], str(output), OPTIONS, Local(1), (1, 1), None, 4)
+        except ClearheadError as error:
+            print(f"full disk: {error}")
+        else:
+            raise AssertionError("all of it fitted")
+        subprocess.run(["mount", "-o", "remount,size=20m", str(output)], check=True)
+        run(model, [data], str(output), OPTIONS, Local(1), (1, 1), None, 4)
+        assert results(output) == right
+    finally:
+        subprocess.run(["umount", str(output)], check=True)
+    print("full disk, then room: the same bytes")
+
+
+def main():
+    count = int(sys.argv[1])
+    folder = Path(tempfile.mkdtemp())
+    try:
+        data = write_lines(folder / "docs.jsonl", drawn(120))
+        model = str(model_in(folder / "model"))
+        run(model, [str(data)], str(folder / "right"), OPTIONS, Local(1), (1, 1), None, 64)
+        right = results(folder / "right")
+        for workers in (2, 3):
+            run(model, [str(data)], str(folder / f"w{workers}"), OPTIONS, Local(workers), (1, 1), None, 4)
+            assert results(folder / f"w{workers}") == right
+            print(f"{workers} processes: the same bytes")
+        kills(folder, model, str(data), right, count)
+        for workers in (2, 4):
+            cluster(folder, model, str(data), right, workers)
+        full_disk(folder, model, str(data), right)
+        assert not open_corpus(str(folder / "killed0")).missing
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

