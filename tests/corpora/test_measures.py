@@ -123,9 +123,7 @@ def test_equal_tokens_are_found_once(chunk):
     ids = np.random.default_rng(1).integers(0, 5, 40)
     parts = list(same_tokens(ids, chunk))
     pairs = [pair for query, key in parts for pair in np.column_stack([query, key]).tolist()]
-    assert sorted(pairs) == sorted(
-        zip(*(each.tolist() for each in np.nonzero(np.tril(ids[:, None] == ids, -1))), strict=True)
-    )
+    assert sorted(pairs) == np.argwhere(np.tril(ids[:, None] == ids, -1)).tolist()
     queries = [set(query.tolist()) for query, _ in parts]
     assert sum(map(len, queries)) == len(set().union(*queries))
 

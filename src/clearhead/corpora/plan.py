@@ -21,10 +21,11 @@ from clearhead.models import Model
 FORMAT = 1
 """Of shards. A change of what they hold, or of how it is computed, is another number."""
 
-LADDER = ((2_000, 16), (50_000, 64), (500_000, 256))
-"""Up to so many documents, a shard has so many; with more it has 1,024."""
+LADDER = ((2_000, 16), (50_000, 64))
+"""Up to so many documents, a shard has so many; with more it has `USUAL`."""
 
-MAX_SHARD = 1024
+USUAL, MAX_SHARD = 256, 1024
+"""Larger shards make workers wait for the last ones, smaller ones take more room: see `bench/corpus_cost.py`."""
 
 HASHED = (".json", ".safetensors", ".gguf")
 """Files of a checkpoint that its numbers come from."""
@@ -98,7 +99,7 @@ def plan_of(model: Model, data: Sequence[str], options: Options, size: int | Non
     count = sum(file.documents for file in files)
     if not count:
         raise FileError(f"{', '.join(data)[:200]}: there are no documents.")
-    size = next((each for most, each in LADDER if count <= most), MAX_SHARD) if size is None else size
+    size = next((each for most, each in LADDER if count <= most), USUAL) if size is None else size
     if not 1 <= size <= MAX_SHARD or (options.fit == "pack" and size % BLOCK):
         multiple = f", a multiple of {BLOCK}" if options.fit == "pack" else ""
         raise SpecError(f"a shard expects 1 to {MAX_SHARD} documents{multiple}, got {size}.")
