@@ -114,7 +114,7 @@ CASES = (
 def run() -> None:
     """Prints a line for each model and case."""
     print(
-        "  model          documents  workers  shard     time   busy  last wait  scheduler  shard files    merge     plan"
+        "  model         documents  workers  shard     time   busy  last wait  scheduler  shard files   merge     plan"
     )
     for name, rates in MODELS.items():
         for case in CASES:
