@@ -9,17 +9,18 @@ from clearhead.corpora.engines.dask import Dask
 from clearhead.corpora.engines.local import Local
 from clearhead.corpora.measures import Measure
 from clearhead.corpora.options import Options
-from clearhead.corpora.plan import Plan
+from clearhead.corpora.plan import Plan, Shard
 from clearhead.corpora.result import Corpus, Example, differences
 from clearhead.corpora.running import open_corpus, run
 from clearhead.corpora.tally import Tally
+from clearhead.corpora.worker import Job
 from clearhead.files import FilePath
 
 Engine = Union[Local, Dask]
 
 __all__ = [
-    "Corpus", "Dask", "Engine", "Example", "Local", "Measure", "Options", "Plan", "Tally", "corpus", "differences",
-    "open_corpus",
+    "Corpus", "Dask", "Engine", "Example", "Job", "Local", "Measure", "Options", "Plan", "Shard", "Tally", "corpus",
+    "differences", "open_corpus",
 ]  # fmt: skip
 
 
