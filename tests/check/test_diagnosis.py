@@ -11,6 +11,7 @@ import clearhead
 from clearhead import Attention, Block, Claim, Norm, diagnose, read_problem
 from clearhead.deviations import candidates, deviate
 from clearhead.document import Equation, Panels
+from clearhead.errors import ProblemError
 from clearhead.show import lower
 
 BLOCK = Block(Attention(heads=2), norm=Norm(gain=False)).working()
@@ -387,3 +388,25 @@ def test_a_report_as_text_has_the_telling_numbers():
     said = str(diagnose(soccer.claims, soccer.trace()))
     assert "  claimed: [0.08860486; -0.33190762; 0.24330276]\n" in said
     assert "  explained: [0.08860486; -0.33190762; 0.24330276]\n" in said
+
+
+def test_heads_that_are_averaged_in_place_of_concatenated_are_named():
+    """Numbers in a shape that the line has not are refused, with the deviation that gives them, if there is one."""
+    working = Attention(2).working()
+    sizes = {"token": 3, "model": 4, "depth": 4, "head": 2, "head*depth": 8}
+    rng = np.random.default_rng(8)
+    trace = working.run({each.name: rng.normal(size=[sizes[word] for word in each.axes]) for each in working.givens})
+    with pytest.raises(ProblemError, match=r"expects \(token=3, head\*depth=8\) .*heads-averaged gives these numbers"):
+        diagnose([Claim.of("concat", trace["head"].mean(axis=0), decimals=5)], trace)
+    with pytest.raises(ProblemError, match="expects") as caught:
+        diagnose([Claim.of("concat", rng.normal(size=(3, 4)))], trace)
+    assert "gives these numbers" not in str(caught.value)
+
+
+def test_what_is_shown_is_rounded_once():
+    """0.14545011 is 0.1455 to four decimals, in the report on a claim as anywhere else."""
+    working = Attention(1, output=False).working().starting_at("scaled", "value")
+    trace = working.run({"scaled": np.array([[[0.14545011, 0.85454989]]]), "value": np.array([[[1.0], [2.0]]])})
+    report = diagnose([Claim("weights@1", (("0.1455", "0.8545"),))], trace)
+    assert report.explained_by("softmax-without-exp")
+    assert "explained: [0.1455, 0.8545]" in str(report)

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 
 import clearhead.doors as doors
-from clearhead.check.compare.comparison import claims_of, compare, trace_of
+from clearhead.check.alike import run
+from clearhead.check.compare.comparison import Comparison, claims_of, compare, trace_of
 from clearhead.check.report.data import diagnosis_data
 from clearhead.check.report.diagnosis import diagnosis_document, plain_text
 from clearhead.check.report.summary import summary_document
 from clearhead.check.results import Outcome
+from clearhead.check.search.plans import plans_for, written
+from clearhead.check.search.separation import Arrays
 from clearhead.check.stages import Stages
-from clearhead.claim import Claim
-from clearhead.deviations import Applied
+from clearhead.claim import Claim, Misfit
+from clearhead.deviations import Applied, deviation
 from clearhead.document import Document
-from clearhead.errors import require
+from clearhead.errors import ClearheadError, ProblemError, require
 from clearhead.trace import Trace, to_numpy
 
 
@@ -65,11 +68,31 @@ def diagnose(
     claims = claims_of(claims)
     trace = _in_float64(trace_of(trace))
     arrays = {name: trace.numpy(name) for name in trace.given}
-    comparison = compare(claims, trace)
+    comparison = _compared(claims, trace, arrays)
     if comparison.agrees:
         return Report("agrees", comparison, trace)
     found = Stages(claims, trace, arrays, comparison, rounded).outcome(max_deviations)
     return Report(*(getattr(found, field) for field in Outcome.__struct_fields__))
+
+
+def _compared(claims: tuple[Claim, ...], trace: Trace, arrays: Arrays) -> Comparison:
+    """The claims held against the trace; if one has another shape, the error names what gives its numbers."""
+    try:
+        return compare(claims, trace)
+    except Misfit as misfit:
+        shapes = tuple((name, array.shape) for name, array in arrays.items())
+        named = [each for each in plans_for(trace.working, shapes).deviations if _gives(each, claims, trace, arrays)]
+        if not named:
+            raise
+        does = " ".join(f"{written(each)} gives these numbers: {deviation(each.id).does}" for each in named)
+        raise ProblemError(f"{misfit} {does}") from None
+
+
+def _gives(applied: Applied, claims: tuple[Claim, ...], trace: Trace, arrays: Arrays) -> bool:
+    try:
+        return compare(claims, run(applied.rewrite(trace.working), arrays)).agrees
+    except ClearheadError:
+        return False
 
 
 def _in_float64(trace: Trace) -> Trace:

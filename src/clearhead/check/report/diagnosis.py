@@ -108,15 +108,10 @@ def _panels(one: Compared, other: Compared, lead: Cell) -> Panels:
     return Panels(
         (
             Matrix("claimed", rows, columns, one.claimed[lead], marked=marked, unknown=unknown),
-            Matrix("the working", rows, columns, _readable(one, one.expected[lead]), marked=marked),
-            Matrix("explained", rows, columns, _readable(one, other.expected[lead])),
+            Matrix("the working", rows, columns, one.expected[lead], marked=marked),
+            Matrix("explained", rows, columns, other.expected[lead]),
         )
     )
-
-
-def _readable(one: Compared, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Numbers with two decimals more than are claimed."""
-    return values if one.claim.precision is None else np.round(values, one.claim.precision + 2)
 
 
 def _alike(group: Indistinguishable) -> Iterator[Part]:
