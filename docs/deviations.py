@@ -57,14 +57,14 @@ def _rows() -> Iterator[str]:
 
 
 def _row(row: Deviation) -> str:
-    told = [f"### {row.id}\n\n*{row.kind.capitalize()}.* {row.does}\n"]
-    told += [f"- `{each.name}`: {each.about}." for each in row.parameters]
-    told += [
+    lines = [f"### {row.id}\n\n*{row.kind.capitalize()}.* {row.does}\n"]
+    lines += [f"- `{each.name}`: {each.about}." for each in row.parameters]
+    lines += [
         f"- Cannot be seen: {_after_colon(row.invisible)}",
         f"- To mend it: {row.remedy}",
         f"- Seen: {row.seen}",
     ]
-    return "\n".join(told) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _after_colon(sentence: str) -> str:
@@ -105,7 +105,7 @@ def _table(results: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
     head = (
         "## Planted and found again\n\nEach deviation, with one value of its parameters or another, is planted alone "
         "in a random problem of each kind, and what it gives is claimed: every line or the last alone, to 4, 5 or 6 "
-        "decimals.\n\n**1**: `diagnose` names it, and nothing else. **2** and more: so many deviations give numbers "
+        "decimals.\n\n**1**: `diagnose` names it, and nothing else. **2** and more: that many deviations give numbers "
         "that are written the same, it among them. **·**: the claims agree with the textbook, it cannot be seen. "
         "**=**: all that is claimed is one number, or NaN, which shows no cause. Empty: it does not apply, or the "
         "result gives it away by its shape or size. **MISSED**: not found. The "

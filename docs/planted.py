@@ -145,7 +145,7 @@ class Planted(Struct, frozen=True):
 
 
 def plant(kind: Kind, arrays: Arrays, planted: Iterable[Applied], seed: int, most: int) -> Planted | None:
-    """Plants deviations and diagnoses what they give; None if they cannot be, or its shape tells."""
+    """Plants deviations and diagnoses what they give; None if they cannot be, or its shape shows it."""
     planted = tuple(planted)
     working = kind.working
     try:
@@ -217,7 +217,7 @@ def _candidates(working: Working, shapes: tuple[tuple[str, tuple[int, ...]], ...
 
 
 MAX_CHOICES = 1
-"""Of a deviation's parameters so many values are planted in each kind, others in other kinds."""
+"""Of a deviation's parameters this many values are planted in each kind, others in other kinds."""
 
 
 def column(name: str, ids: Iterable[str] = DEVIATIONS, seed: int = 0) -> dict[str, list[str]]:

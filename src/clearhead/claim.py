@@ -37,7 +37,7 @@ Slack = Union[float, tuple["Slack", ...]]
 
 
 _DIGITS = {2: 2, 4: 4, 8: 9}
-"""The digits to hold computed numbers of so many bytes to: half, single, double."""
+"""The digits to hold computed numbers of a type of this many bytes to: half, single, double."""
 
 
 class Misfit(ProblemError):

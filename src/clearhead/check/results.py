@@ -90,7 +90,7 @@ class Outcome(Brief, frozen=True, eq=False):
         verdict: all claims agree; or some sets of deviations explain them; or none of those tried does.
         comparison: the claims held against the working as it is.
         findings: the smallest sets that explain, those with the fewest roundings first.
-        indistinguishable: sets that give the same numbers on this data; `separate` finds data that tells them apart.
+        indistinguishable: sets that give the same numbers on this data; `separate` finds data that separates them.
         first_wrong_line: for "unexplained", the first line that does not follow from the lines claimed before it, by
             no deviation that was tried; None if each line by itself can be explained, or too little is claimed. For
             "explained" the first line that differs.

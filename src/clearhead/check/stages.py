@@ -48,7 +48,7 @@ from clearhead.trace import Trace
 from clearhead.working import Working
 
 MAX_FINDINGS = 40
-"""Sets that fit beyond these are only counted: so many mean that too little is claimed to tell them apart."""
+"""Sets that fit beyond these are only counted: that means that too little is claimed to separate them."""
 
 MAX_CONFIRMED = 200
 """Sets that the search finds beyond these are not run once more as a whole."""

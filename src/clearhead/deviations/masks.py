@@ -38,7 +38,7 @@ def _is_mask(line: Line) -> bool:
 
 
 def _barring(operation: Operation) -> Rewrite:
-    """A rewrite in which each mask still says which cells it bars, and an operation does something else to these."""
+    """A rewrite in which each mask still says which cells it masks, and an operation does something else to these."""
 
     def rewrite(working: Working, **parameters: float) -> Working:
         def change(line: Line) -> list[Line]:
@@ -67,7 +67,7 @@ def _added(working: Working, at: str) -> Working:
 
 
 def _after_softmax(working: Working) -> Working:
-    """Lets softmax read what the first mask reads, and bars cells of the weights by what the last mask makes."""
+    """Lets softmax read what the first mask reads, and masks cells of the weights by what the last mask makes."""
     chain = [line for line in working.lines if _is_mask(line)]
     if not chain:
         raise Nothing("no line of this working is a mask.")
@@ -161,7 +161,7 @@ ROWS = (
     Deviation(
         id="mask-added",
         kind="mistake",
-        does="A mask of 0 and 1 is added to the scores as it is: it bars nothing and shifts some scores by 1.",
+        does="A mask of 0 and 1 is added to the scores as it is: it masks nothing and shifts some scores by 1.",
         invisible="Where a mask treats all keys of a query alike.",
         remedy="np.where(mask, scores, -np.inf), or make it boolean: mask.bool().",
         seen="mlverse/torch PR#1208, pytorch#117939.",
@@ -237,7 +237,7 @@ ROWS = (
     Deviation(
         id="padding-on-queries",
         kind="mistake",
-        does="The padding mask bars rows, the queries that fill up, and not columns, the keys.",
+        does="The padding mask hides rows, the queries that fill up, and not columns, the keys.",
         invisible="Where there is no padding.",
         remedy="mask[:, None, None, :]: over batch, head and query, along the keys.",
         seen="hyunwoongko/transformer PR#40, x-transformers#172, lsdefine#16.",
@@ -288,7 +288,7 @@ ROWS = (
         kind="mistake",
         does="The causal mask's edge is one key off: the token itself is masked (-1), or one future key is seen (1).",
         invisible="For the last query, if the edge is one too far to the right.",
-        remedy="np.triu(np.ones((n, n), bool), k=1) is what must be masked; k=0 bars the diagonal too.",
+        remedy="np.triu(np.ones((n, n), bool), k=1) is what must be masked; k=0 masks the diagonal too.",
         seen="pbloem/former#10, GPT-SoVITS#965.",
         rewrite=_shifted,
         parameters=(Parameter("by", int, "how many keys the edge is moved to the right"),),

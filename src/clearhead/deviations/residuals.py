@@ -228,7 +228,7 @@ ROWS = (
         does="The residual adds what the norm made of the input, and not the input itself.",
         invisible="Where the norm changes nothing, and where the norm stands behind the residual.",
         remedy="x = x + attention(norm(x)): keep x under a name of its own.",
-        seen="pytorch#61165 (the first norm_first); BLOOM can be told to (apply_residual_connection_post_layernorm).",
+        seen="pytorch#61165 (the first norm_first); BLOOM with apply_residual_connection_post_layernorm.",
         rewrite=_from_norm,
         catalogue=("G3",),
     ),

@@ -20,7 +20,7 @@ Change = Callable[[Line], Iterable[Line]]
 ALL = "all"
 """What a parameter says that means every line or array of its kind."""
 
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 class Nothing(SpecError):
@@ -135,7 +135,7 @@ def with_lines(working: Working, lines: Iterable[Line]) -> Working:
 def named(operations: Iterable[Operation]) -> str:
     """Operations as an error names them."""
     names = [operation.name for operation in operations]
-    return f"a {' or '.join(names[:_MOST_NAMED])}" + (" or the like" if len(names) > _MOST_NAMED else "")
+    return f"a {' or '.join(names[:_MAX_NAMED])}" + (" or the like" if len(names) > _MAX_NAMED else "")
 
 
 def is_called(line: Line, name: str) -> bool:

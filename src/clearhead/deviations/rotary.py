@@ -68,7 +68,7 @@ def _values_too(working: Working) -> Working:
 
 
 def _over_heads(working: Working) -> Working:
-    """Exchanges heads and tokens before the angles are worked out, and back behind the rotation."""
+    """Exchanges heads and tokens before the angles are computed, and back behind the rotation."""
     swap_heads = variants_heads.swap_heads
     turns = [line for line in working.lines if is_rotation(line)]
     if not turns:
@@ -165,8 +165,7 @@ ROWS = (
     Deviation(
         id="rotary-interpolated",
         kind="mistake",
-        does="Positions are divided by a factor before angles are worked out (linear scaling), or not as they "
-        "should be.",
+        does="Positions are divided by a factor before angles are computed (linear scaling), or not as they should be.",
         invisible="At position 0.",
         remedy="Apply rope scaling exactly when the configuration has it.",
         seen="shark-ai PR#1527, SpecForge PR#651.",

@@ -207,7 +207,7 @@ ROWS = (
     Deviation(
         id="shown-rounded",
         kind="rounding",
-        does="A line is written down rounded to fewer decimals than it has in writing; what follows was worked out "
+        does="A line is written down rounded to fewer decimals than it has in writing; what follows was computed "
         "with the exact numbers.",
         invisible=_INVISIBLE,
         remedy=_SHOW,
@@ -220,11 +220,11 @@ ROWS = (
     Deviation(
         id="shown-half-even",
         kind="rounding",
-        does="A line is written down rounded, halves to the even neighbour; what follows was worked out with the exact "
+        does="A line is written down rounded, halves to the even neighbour; what follows was computed with the exact "
         "numbers.",
         invisible=f"{_INVISIBLE[:-1]}, or none is a tie: then it is ordinary rounding.",
         remedy=_SHOW,
-        seen="Printed np.round(x, 2), beside numbers worked out with x.",
+        seen="Printed np.round(x, 2), beside numbers computed with x.",
         rewrite=_shown(*_HALF_EVEN),
         parameters=_PARAMETERS,
         tries=never,
@@ -233,7 +233,7 @@ ROWS = (
     Deviation(
         id="shown-truncated",
         kind="rounding",
-        does="A line is written down with its decimals cut off, not rounded; what follows was worked out with the "
+        does="A line is written down with its decimals cut off, not rounded; what follows was computed with the "
         "exact numbers.",
         invisible=_INVISIBLE,
         remedy="Nothing to mend in the working: round what you write down, 0.787 as 0.79.",
@@ -247,7 +247,7 @@ ROWS = (
         id="shown-transposed",
         kind="convention",
         does="A line is written down transposed: tokens are columns where they are rows here.",
-        invisible="Where the matrix is symmetric; where it is not square its shape tells.",
+        invisible="Where the matrix is symmetric; where it is not square its shape shows it.",
         remedy="Nothing to mend if all is written so: with tokens as columns the weights are softmax(K.T @ Q) down the "
         "columns. Transpose to compare.",
         seen="Lectures and textbooks that write X as features by tokens; no public thread is pinned to it.",

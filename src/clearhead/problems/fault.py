@@ -15,7 +15,7 @@ from clearhead.errors import ClearheadError, ProblemError
 LONGEST = 2**63
 """TOML's whole numbers have 64 bits."""
 
-_MOST_QUOTED = 60
+_MAX_QUOTED = 60
 _MESSAGE_HEAD, _MESSAGE_TAIL = 700, 300
 
 
@@ -67,7 +67,7 @@ def quote(value: Any) -> str:
         case int() if not -LONGEST <= value < LONGEST:
             return "a very long whole number"
         case str():
-            return _short(repr(value[: _MOST_QUOTED + 1]))
+            return _short(repr(value[: _MAX_QUOTED + 1]))
         case list():
             return f"a list of {len(value)}"
         case dict():
@@ -78,4 +78,4 @@ def quote(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}..."
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."

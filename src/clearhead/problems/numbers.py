@@ -16,8 +16,8 @@ from clearhead.written import canonical, value_of
 
 Leaf = Callable[[Any, str], Any]
 
-_MOST_AXES = 8
-_MOST_DIGITS = 60
+_MAX_AXES = 8
+_MAX_DIGITS = 60
 
 
 def read_array(value: Any, path: str) -> np.ndarray[Any, Any]:
@@ -53,8 +53,8 @@ def _shape(value: Any, path: str) -> tuple[tuple[int, ...], Any]:
             raise ProblemError(f"{path}{'[0]' * len(shape)} is an empty list. Give at least one number.")
         shape.append(len(value))
         value = value[0]
-    if len(shape) > _MOST_AXES:
-        raise ProblemError(f"{path} is nested {len(shape)} lists deep; no array has more than {_MOST_AXES} axes.")
+    if len(shape) > _MAX_AXES:
+        raise ProblemError(f"{path} is nested {len(shape)} lists deep; no array has more than {_MAX_AXES} axes.")
     return tuple(shape), value
 
 
@@ -104,7 +104,7 @@ def _digits(value: Any, path: str) -> str:
         text = value
     else:
         text = value.text if isinstance(value, Digits) else str(whole(int(value), path))
-    if len(text) > _MOST_DIGITS:
-        raise ProblemError(f"{path} expects at most {_MOST_DIGITS} characters, got {quote(value)}.")
+    if len(text) > _MAX_DIGITS:
+        raise ProblemError(f"{path} expects at most {_MAX_DIGITS} characters, got {quote(value)}.")
     with part(path):
         return canonical(text)

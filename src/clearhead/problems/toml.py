@@ -14,7 +14,7 @@ from clearhead.problems.fault import LONGEST, join, quote
 RAW = frozenset({"arrays", "values"})
 """The keys below which numbers keep the digits they were written with."""
 
-_MOST_DOTS = 10
+_MAX_DOTS = 10
 
 _TEXT = re.compile(
     r"""
@@ -84,10 +84,8 @@ def _decode(text: str | bytes) -> str:
 def _check_keys(text: str) -> None:
     """Refuses keys of many parts, on which tomllib would spend time and memory that grow with their square."""
     for bare in re.split(r"[]\n,=[{}]", _TEXT.sub('""', text)):
-        if bare.count(".") > _MOST_DOTS:
-            raise ProblemError(
-                f"a key has more than {_MOST_DOTS} dots, near {quote(bare.strip())}. Keys here have few."
-            )
+        if bare.count(".") > _MAX_DOTS:
+            raise ProblemError(f"a key has more than {_MAX_DOTS} dots, near {quote(bare.strip())}. Keys here have few.")
 
 
 def _line(text: str, message: str) -> str:

@@ -11,7 +11,7 @@ from clearhead.check.search.hypotheses import Hypotheses
 from clearhead.check.search.plans import Plans
 from clearhead.check.search.roundings import roundings
 from clearhead.check.search.search import search
-from clearhead.check.search.stacked import constant, distinct, fingerprints, merged, side_by_side, work_out
+from clearhead.check.search.stacked import compute, constant, distinct, fingerprints, merged, side_by_side
 from clearhead.deviations import Applied, deviate
 from clearhead.line import line
 from clearhead.ops.textbook import linear, scores
@@ -90,7 +90,7 @@ def test_stacked_lines_are_what_single_ones_are():
     step = line("masked", scores.mask_boolean, "s mask", "head query key")
     columns = [constant(stack[0], 4) for stack in stacks.values()]
     columns = [type(c)(np.arange(4), (stack,)) for c, stack in zip(columns, stacks.values(), strict=True)]
-    found = work_out(step, columns, 4)
+    found = compute(step, columns, 4)
     for state in range(4):
         single = scores.mask_boolean(stacks["s"][state], stacks["mask"][state])
         np.testing.assert_array_equal(found.blocks[0][found.numbers[state]], single)
@@ -101,7 +101,7 @@ def test_each_combination_is_worked_out_once():
     a, b = np.eye(2), 2 * np.eye(2)
     left = type(constant(a, 6))(np.array([0, 1, 0, 1, 0, 1]), (np.stack([a, b]),))
     step = line("product", linear.matmul, "x y", "token model")
-    found = work_out(step, [left, constant(a, 6)], 6)
+    found = compute(step, [left, constant(a, 6)], 6)
     assert sum(map(len, found.blocks)) == 2
     joined = merged(side_by_side([(np.arange(6), found), (np.arange(6, 12), found)], 12))
     assert joined.numbers.tolist() == [*joined.numbers[:2]] * 6

@@ -21,7 +21,7 @@ class Compared(Brief, frozen=True):
     """One claim held against the trace.
 
     ``claimed`` and ``expected`` have the axes ``axes``, labelled with ``labels``; for a claim of one cell they have
-    none. ``wrong`` has the differing cells, counted from 0; ``explanation`` works out the first of them. Labels
+    none. ``wrong`` has the differing cells, counted from 0; ``explanation`` computes the first of them. Labels
     count from ``first``.
     """
 

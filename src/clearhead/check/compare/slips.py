@@ -14,7 +14,7 @@ MAX_SLIPS = 3
 """Who is wrong in more cells than these did not make slips."""
 
 ONE_IN = 4
-"""Nor who is wrong in more than one of so many cells."""
+"""Nor who is wrong in more than one of this many cells."""
 
 
 class Slip(Struct, frozen=True):
@@ -36,7 +36,7 @@ def slips_of(claim: Claim, wrong: np.ndarray[Any, Any], expected: np.ndarray[Any
 
 
 def are_slips(wrong: int, cells: int) -> bool:
-    """Whether so few wrong cells of so many may be slips."""
+    """Whether this few wrong cells of this many may be slips."""
     return 0 < wrong <= MAX_SLIPS and wrong * ONE_IN <= cells
 
 

@@ -43,7 +43,7 @@ class Start(Struct, frozen=True):
 
 
 class Fitted(Struct, frozen=True):
-    """A deviation with a fitted parameter: how the value may be read, and how many values could have been told apart.
+    """A deviation with a fitted parameter: how the value may be read, and how many others could be.
 
     Attributes:
         applied: the deviation with its value.
@@ -223,9 +223,9 @@ class Trial:
             if self.evaluation.agrees(self.evaluation.of(self.applied(each.value))):
                 span = self.parameter.span
                 decades = 1.0 if span is None else float(np.log(span.high / span.low))
-                told = int(np.count_nonzero(np.abs(slope) > self.tolerance))
+                shown = int(np.count_nonzero(np.abs(slope) > self.tolerance))
                 return Fitted(
-                    self.applied(each.value), self.parameter.name, each.reading, decades / width, told // 2, each.cost
+                    self.applied(each.value), self.parameter.name, each.reading, decades / width, shown // 2, each.cost
                 )
         return None
 

@@ -16,7 +16,7 @@ from clearhead.ops import as_parameters
 from clearhead.ops.textbook import linear
 
 MAX_MAPS = 256
-"""Maps of groups that no claimed line shows head by head are tried one by one, up to so many."""
+"""Maps of groups that no claimed line shows head by head are tried one by one, up to this many."""
 
 MAX_ORDERS = 6
 """Of orders that exchange equal entries no more than these are named."""

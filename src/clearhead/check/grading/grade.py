@@ -1,6 +1,6 @@
 """Many people's claims about one working: each gets a verdict, and credit line by line.
 
-What all have in common is worked out once: the numbers of every set of deviations stand in tables, and each person's
+What all have in common is computed once: the numbers of every set of deviations stand in tables, and each person's
 claims are looked up there. An error that is carried forward costs once, since later lines are judged from the claimed
 ones before them.
 """

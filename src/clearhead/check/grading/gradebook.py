@@ -16,7 +16,7 @@ from clearhead.deviations import deviation
 from clearhead.document import Document, Part, Prose, Remark
 
 MAX_COMMON = 5
-"""Mistakes beyond these are not told in the summary."""
+"""Mistakes beyond these are not named in the summary."""
 
 HEADINGS = ("submission", "verdict", "deviations", "slips", "others", "first_wrong_line", "credit")
 

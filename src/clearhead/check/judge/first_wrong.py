@@ -155,7 +155,7 @@ def _slack(
 
 @lru_cache(maxsize=512)
 def _entered(working: Working, complete: tuple[str, ...], name: str) -> Working:
-    """The working entered at lines that are known, unless a line could not be worked out then."""
+    """The working entered at lines that are known, unless a line could not be computed then."""
     entered = working.starting_at(*complete) if complete else working
     return entered if name in entered.names else working
 

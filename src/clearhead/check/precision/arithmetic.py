@@ -24,10 +24,10 @@ COPIES, ERRORS = 16, 6.0
 """How many noisy copies of a working are run, and how many standard deviations of them count as arithmetic."""
 
 CODE = 6
-"""Numbers with at least so many significant digits were printed by code."""
+"""Numbers with at least this many significant digits were printed by code."""
 
 MIN_DIGITS = 2
-"""Types that nothing suggests are named only if numbers are right to so many digits."""
+"""Types that nothing suggests are named only if numbers are right to this many digits."""
 
 FLOAT16_DIGITS = 4
 """The digits in which NumPy prints a float16 that is no short decimal."""

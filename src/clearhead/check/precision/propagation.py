@@ -53,7 +53,7 @@ def copies_of(wanted: int, working: Working, arrays: Arrays) -> int:
 
 
 def reach(working: Working, arrays: Arrays, off: Arrays, name: str) -> Array:
-    """How far each cell of a line may be off if given arrays are off by so much: the first-order interval.
+    """How far each cell of a line may be off if given arrays are off by this much: the first-order interval.
 
     Args:
         working: the lines, entered at the arrays.
@@ -100,7 +100,7 @@ def _spread(working: Working, stacks: Arrays, moved: Arrays, name: str) -> Array
 
 
 def hand_noise(working: Working, arrays: Arrays, half_unit: float, name: str) -> Array:
-    """How far a line may be off if every step on the way to it is rounded by hand, to so much: four deviations."""
+    """How far a line may be off if every step on the way to it is rounded by hand, to this much: four deviations."""
     rng = np.random.default_rng(0)
     working = in_small_steps(working.ending_at(name))
     stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}

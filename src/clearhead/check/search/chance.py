@@ -21,8 +21,8 @@ WEAK = 0.05
 class Evidence(Struct, frozen=True):
     """What speaks for one deviation of a set: the first claimed line that would differ without it, and in what cells.
 
-    ``digits`` are those of the line that tells most. The digits of a cell say how far it would be off, in powers of
-    ten of the tolerance: a deviation picked at random hits it once in so many times. Cells that claim the same number
+    ``digits`` are those of the line that shows most. The digits of a cell say how far it would be off, in powers of
+    ten of the tolerance: a deviation picked at random hits it once in that many times. Cells that claim the same number
     count once.
     """
 
@@ -52,10 +52,10 @@ def fit_of(claims: Iterable[Claim], without: Mapping[str, Trace], candidates: in
 
 
 def _evidence(name: str, claims: tuple[Claim, ...], trace: Trace) -> Evidence:
-    told = compare([claim for claim in claims if claim.line in trace], trace).differing
-    if not told:
+    differing = compare([claim for claim in claims if claim.line in trace], trace).differing
+    if not differing:
         return Evidence(name, "", 0, 0.0)
-    return Evidence(name, told[0].claim.line, len(told[0].wrong), max(map(_digits, told)))
+    return Evidence(name, differing[0].claim.line, len(differing[0].wrong), max(map(_digits, differing)))
 
 
 def _digits(each: Compared) -> float:

@@ -32,7 +32,7 @@ NEVER = 2**30
 class Hypotheses:
     """The candidates: rewrites first, roundings behind them.
 
-    They depend on the working alone and not on numbers, so one serves all who worked out the same.
+    They depend on the working alone and not on numbers, so one serves all who computed the same.
     """
 
     def __init__(self, plans: Plans, roundings: Sequence[Applied]) -> None:
@@ -78,7 +78,7 @@ class Hypotheses:
     def early(self) -> Array:
         """The slot, before its own first, at which the second candidate joins a set that has the first.
 
-        There the first does something else if the second is in the set. Most never do, which is told by `NEVER`.
+        There the first does something else if the second is in the set. Most never do, which `NEVER` says.
         """
         early = np.full((len(self._first),) * 2, NEVER, dtype=np.int32)
         for pair, slot in self.plans.parted.items():
@@ -114,16 +114,16 @@ class Hypotheses:
         last = np.array([*self._last, *([-1] * (len(self.candidates) - len(self._last))), -1])
         return np.where(self.with_met(devs, last[devs] > slot), devs, NONE)
 
-    def with_met(self, devs: Array, told: Array) -> Array:
-        """The deviations that are told of in each row, and those that one of these meets, and so on."""
-        told = told.copy()
+    def with_met(self, devs: Array, chosen: Array) -> Array:
+        """The deviations that are chosen in each row, and those that one of these meets, and so on."""
+        chosen = chosen.copy()
         pairs = list(combinations(range(devs.shape[1]), 2))
         for _ in range(len(pairs) and devs.shape[1] - 1):
             for a, b in pairs:
                 meet = self.meet[devs[:, a], devs[:, b]]
-                told[:, a] |= meet & told[:, b]
-                told[:, b] |= meet & told[:, a]
-        return told
+                chosen[:, a] |= meet & chosen[:, b]
+                chosen[:, b] |= meet & chosen[:, a]
+        return chosen
 
     def needed_after(self, name: str, slot: int, size: int) -> bool:
         """Whether sets of this size may read a line after this slot."""

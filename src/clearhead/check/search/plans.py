@@ -29,7 +29,7 @@ Plan = tuple[tuple[Line, ...], ...]
 class Plans:
     """The plans of deviations for one working, and of those together that get in each other's way.
 
-    Sets of deviations are ascending tuples of positions in ``deviations``. ``touches[d, slot]`` tells whether
+    Sets of deviations are ascending tuples of positions in ``deviations``. ``touches[d, slot]`` says whether
     deviation ``d`` changes the slot; one that changes none, or cannot be applied, touches none.
     """
 
@@ -50,7 +50,7 @@ class Plans:
 
     @cached_property
     def clash(self) -> np.ndarray[Any, Any]:
-        """``clash[a, b]`` tells whether two deviations cannot be applied together, nor one with itself."""
+        """``clash[a, b]`` says whether two deviations cannot be applied together, nor one with itself."""
         clash = np.eye(len(self.deviations), dtype=bool)
         for one, other in self.in_common:
             clash[one, other] = clash[other, one] = self.plan((one, other)) is None
@@ -67,7 +67,7 @@ class Plans:
 
     @cached_property
     def meet(self) -> np.ndarray[Any, Any]:
-        """``meet[a, b]`` tells whether two deviations are such a pair."""
+        """``meet[a, b]`` says whether two deviations are such a pair."""
         meet = np.zeros((len(self.deviations),) * 2, dtype=bool)
         for one, other in self.parted:
             meet[one, other] = meet[other, one] = True

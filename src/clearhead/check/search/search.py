@@ -3,7 +3,7 @@
 No hypothesis is run by itself. The lines of the working are walked once, in order, with a *state* for every set of
 deviations that is still possible: the deviations chosen so far, and for each line that is still needed the number of
 its value. At a line, states that have room for more branch into the deviations that begin here; every distinct
-combination of operation and operands is worked out once, all of one operation in one stacked call; then states branch
+combination of operation and operands is computed once, all of one operation in one stacked call; then states branch
 into roundings of the line. States that disagree with a claim on the line are dropped, and of states that hold the same
 values and have the same to come only a smallest is followed: the others are remembered beside it.
 """
@@ -23,12 +23,12 @@ from clearhead.check.search.stacked import (
     Array,
     Column,
     absent,
+    compute,
     constant,
     distinct,
     merged,
     on_values,
     side_by_side,
-    work_out,
 )
 from clearhead.claim import Claim
 from clearhead.line import Line
@@ -105,7 +105,7 @@ class Walk:
                 break
             self._branch(slot)
             self._branch_early(slot)
-            made = self._work_out(slot)
+            made = self._compute(slot)
             if slot < len(own) and own[slot] in made:
                 self._round(own[slot])
             for name in made:
@@ -153,8 +153,8 @@ class Walk:
         """Which rows hold, behind the first ``before``, a deviation that cannot join these, or was due earlier."""
         impossible = np.zeros(len(devs), dtype=bool)
         for one, other in combinations(range(devs.shape[1]), 2):
-            bars = self.hypotheses.clash | (self.hypotheses.early < by)
-            impossible |= bars[devs[:, one], devs[:, other]] & (other >= before)
+            apart = self.hypotheses.clash | (self.hypotheses.early < by)
+            impossible |= apart[devs[:, one], devs[:, other]] & (other >= before)
         return impossible
 
     def _goes_together(self, chosen: tuple[int, ...]) -> bool:
@@ -165,10 +165,10 @@ class Walk:
         self.columns = {name: column.pick(rows) for name, column in self.columns.items()}
         self.devs = devs
 
-    def _work_out(self, slot: int) -> list[str]:
-        """Works out the lines of a slot in each state; returns their names.
+    def _compute(self, slot: int) -> list[str]:
+        """Computes the lines of a slot in each state; returns their names.
 
-        Step by step: a line that several plans have at a step is worked out for all of their states together.
+        Step by step: a line that several plans have at a step is computed for all of their states together.
         """
         plans, which = self._plans_of_states(slot)
         if not len(self.devs):
@@ -184,7 +184,7 @@ class Walk:
                 if line is None or not len(rows):
                     continue
                 operands = [self._column(name, local).pick(rows) for name in line.operands]
-                made.setdefault(line.name, []).append((rows, work_out(line, operands, len(rows))))
+                made.setdefault(line.name, []).append((rows, compute(line, operands, len(rows))))
                 self._limit(made[line.name][-1][1])
             for name in {line.name for line in numbered if line is not None}:
                 local[name] = side_by_side([*made[name], *self._elsewhere(name, made[name])], len(self.devs))

@@ -1,4 +1,4 @@
-"""Sets of deviations that give the same numbers, and data that tells them apart."""
+"""Sets of deviations that give the same numbers, and data that shows which it was."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRIES = 6
 """How many random inputs of each size are tried."""
 
 APART = 1e-3
-"""How far predictions must lie apart, relative to the largest, to be told apart on paper."""
+"""How far predictions must lie apart, relative to the largest, to differ on paper."""
 
 
 class Separation(Brief, frozen=True, eq=False):
@@ -56,7 +56,7 @@ class Indistinguishable(Brief, frozen=True, eq=False):
         return tuple(self.workings)
 
     def separate(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Separation | None:
-        """An input that tells the first set from as many others as one input can; None if none was found."""
+        """An input that separates the first set from as many others as one input can; None if none was found."""
         best: Separation | None = None
         for number, drawn in enumerate(_inputs(self.workings, arrays)):
             found = self._told_apart(drawn, same_shapes=number < TRIES)
@@ -139,7 +139,7 @@ def _core(shape: Shape, words: Sequence[str]) -> Shape:
 
 
 def _draw(rng: np.random.Generator, shape: Shape, *, holds: str) -> np.ndarray[Any, Any]:
-    """Halves between -2 and 2, which can be worked out on paper; masks that let most through."""
+    """Halves between -2 and 2, which can be computed on paper; masks that let most through."""
     if holds == "booleans":
         mask = rng.random(shape) > 0.3
         mask[..., 0] = True

@@ -1,4 +1,4 @@
-"""Many variants of a line worked out at once, stacked along an axis in front."""
+"""Many variants of a line computed at once, stacked along an axis in front."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WIDEST = 2**62
 _ODD = np.int64(-0x61C8864680B583EB)
 
 _MANY = 2
-"""With more values of an operand than one for so many states, few combinations of operands would be the same."""
+"""With more values of an operand than one for each pair of states, few combinations of operands would be the same."""
 
 _LOST_BITS = 12
 """How many of a number's 52 bits do not count: numbers that differ by less are the same but for rounding."""
@@ -38,7 +38,7 @@ _UNITS, _LARGE = 2.0**44, 256.0
 
 
 _AT_ONCE = 16_384
-"""So many numbers are made into fingerprints at once: what stands between then stays in the processor's cache."""
+"""How many numbers are made into fingerprints at once: what stands between then stays in the processor's cache."""
 
 
 class Column(Struct, frozen=True):
@@ -89,7 +89,7 @@ def absent(states: int) -> Column:
     return Column(np.full(states, ABSENT, dtype=np.int64), ())
 
 
-def work_out(line: Line, operands: Sequence[Column], states: int) -> Column:
+def compute(line: Line, operands: Sequence[Column], states: int) -> Column:
     """A line for each state, each distinct combination of its operands once.
 
     It is absent where an operand is, and where the operands do not fit each other.
@@ -117,7 +117,7 @@ def _where_able(line: Line, operands: Sequence[Column], states: int) -> Column:
     able = np.flatnonzero(np.all([column.numbers != ABSENT for column in operands], axis=0))
     if not len(able):
         return Column(numbers, ())
-    found = work_out(line, [column.pick(able) for column in operands], len(able))
+    found = compute(line, [column.pick(able) for column in operands], len(able))
     numbers[able] = found.numbers
     return Column(numbers, found.blocks)
 

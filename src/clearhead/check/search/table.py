@@ -1,6 +1,6 @@
-"""Every set's numbers, worked out once, to hold the claims of many people against.
+"""Every set's numbers, computed once, to hold the claims of many people against.
 
-A search for one person drops what their claims exclude on the way. Where many worked out the same, as a class does,
+A search for one person drops what their claims exclude on the way. Where many compute the same, as a class does,
 the numbers of all sets are kept instead: each person's claims are then looked up, line by line.
 """
 
