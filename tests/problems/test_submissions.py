@@ -119,11 +119,11 @@ def test_what_is_no_plain_array_is_not_unpacked(tmp_path, trace):
 
 
 def test_a_folder_is_listed_by_name(tmp_path):
-    """Files of known kinds and folders are submissions, in order; hidden files and others are not."""
+    """All files and folders are submissions, in order, so that each gets an answer; hidden files are not."""
     for name in ("b.json", "a.csv", ".hidden.csv", "~lock.csv", "readme.txt"):
         (tmp_path / name).write_text(json.dumps({}))
     (tmp_path / "c").mkdir()
-    assert [path.name for path in submissions(tmp_path)] == ["a.csv", "b.json", "c"]
+    assert [path.name for path in submissions(tmp_path)] == ["a.csv", "b.json", "c", "readme.txt"]
 
 
 def test_what_is_no_folder_of_submissions_is_refused(tmp_path):

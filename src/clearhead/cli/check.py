@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,12 +13,16 @@ from clearhead.cli.group import command
 from clearhead.cli.output import print_document, print_json, print_text, say, width
 
 if TYPE_CHECKING:
+    from clearhead.claim import Claim
+    from clearhead.problems import Problem
     from clearhead.show import FormOfTrace
 
 
 @command("clearhead check soccer")
 @options.problem
-@click.option("--claims", type=click.Path(), help="Take the claims from this file instead.")
+@click.option(
+    "--claims", type=click.Path(), help="Take the claims from this file (TOML, JSON, CSV, npz, xlsx, ipynb, py)."
+)
 @options.deviate
 @click.option("--diagnose/--no-diagnose", default=True, help="Say why they differ, or only where.  [default: say why]")
 @click.option("--more", is_flag=True, help="Show all: every line, formula, alternative, and data that would tell.")
@@ -39,10 +44,10 @@ def check(
     """
     from clearhead.check import compare, data_of, document_of
     from clearhead.check import diagnose as why
-    from clearhead.problems import read_claims, read_problem
+    from clearhead.problems import read_problem
 
     worked = read_problem(problem)
-    claimed = read_claims(claims) if claims else worked.claims
+    claimed = _claimed(claims, worked) if claims else worked.claims
     trace = worked.trace(*deviate)
     found = compare(claimed, trace)
     report = why(claimed, trace) if diagnose and not found.agrees else None
@@ -63,6 +68,16 @@ def check(
             say()
             print_document(report.document(title="Why they differ"), form)
     raise click.exceptions.Exit(0 if found.agrees else DISAGREE)
+
+
+def _claimed(path: str, worked: Problem) -> tuple[Claim, ...]:
+    """The claims in a file: of claims or a problem, or as people hand them in."""
+    from clearhead.problems import read_claims
+    from clearhead.problems.submissions import read_submission
+
+    if path.lower().endswith(".toml") or not Path(path).suffix:
+        return read_claims(path)
+    return read_submission(Path(path), worked.trace())
 
 
 @command("clearhead deviations softmax-over-queries")

@@ -6,7 +6,9 @@ A submission is a file, or a folder with a matrix in each file:
 - ``.json``: ``{"weights@1": [[0.5, 0.5], ...], "head@2[1,1]": 2.414}``;
 - ``.csv``: a table with the columns line, row, column, value, and head where a line has heads; or, in a folder, the
   matrix of the line that the file is named after;
-- ``.npz``: an array for each line.
+- ``.npz``: an array for each line;
+- ``.xlsx``: the workbook that clearhead writes blank, filled in; or a sheet for each line, named after it;
+- ``.ipynb`` and ``.py``: the notebook or script, read and never run: arrays that are written out, and printed outputs.
 
 Numbers in texts keep the decimals that they were written in.
 """
@@ -28,9 +30,11 @@ from clearhead.errors import ProblemError
 from clearhead.files import read_bounded, why
 from clearhead.problems.fault import part, quote, reading
 from clearhead.problems.numbers import read_written
+from clearhead.problems.programs import of_notebook, of_script
 from clearhead.problems.reader import parse_claims
 from clearhead.problems.spreadsheets import Rows, matrix, rows_of
 from clearhead.problems.toml import Digits
+from clearhead.problems.workbooks import tables_of
 from clearhead.trace import Trace
 from clearhead.untrusted import strict_json
 from clearhead.untrusted.archives import Archive, array_of
@@ -44,7 +48,7 @@ Shapes = Callable[[str], Shape]
 
 
 def submissions(folder: str | Path) -> list[Path]:
-    """The submissions in a folder, by name: files of a known kind, and folders of such; hidden ones are left out.
+    """The submissions in a folder, by name: all files and folders in it but hidden ones, so that each gets an answer.
 
     Raises:
         ProblemError: it is no folder, or holds none, or too many.
@@ -66,7 +70,8 @@ def submissions(folder: str | Path) -> list[Path]:
 
 
 def _may_be_one(path: Path) -> bool:
-    return not path.name.startswith((".", "~")) and (path.is_dir() or path.suffix.lower() in _KINDS)
+    """Whether somebody handed it in: anything but the hidden files that systems and offices leave behind."""
+    return not path.name.startswith((".", "~", "__"))
 
 
 def read_submission(path: Path, trace: Trace) -> tuple[Claim, ...]:
@@ -75,13 +80,9 @@ def read_submission(path: Path, trace: Trace) -> tuple[Claim, ...]:
     Raises:
         ProblemError: it cannot be read or used, or claims nothing; the message begins with its name.
     """
-
-    def shape(address: str) -> Shape:
-        return tuple(trace[address].shape)
-
     with reading(path.name):
         try:
-            claims = tuple(_within_budget(_of_folder(path, shape) if path.is_dir() else _of_file(path, shape)))
+            claims = tuple(_within_budget(_of_folder(path, trace) if path.is_dir() else _of_file(path, trace)))
         except OSError as error:
             raise ProblemError(f"it cannot be read: {why(error)}.") from None
         if not claims:
@@ -98,31 +99,38 @@ def _within_budget(claims: Iterable[Claim]) -> Iterator[Claim]:
         yield claim
 
 
-def _of_file(path: Path, shape: Shapes) -> Iterable[Claim]:
-    return _KINDS[path.suffix.lower()](_bytes(path), shape)
+def _of_file(path: Path, trace: Trace) -> Iterable[Claim]:
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise ProblemError(f"files of this kind are not read. Hand in one of {', '.join(_KINDS)}.")
+    return kind(_bytes(path), trace)
 
 
-def _of_folder(folder: Path, shape: Shapes) -> Iterator[Claim]:
+def _shapes(trace: Trace) -> Shapes:
+    return lambda address: tuple(trace[address].shape)
+
+
+def _of_folder(folder: Path, trace: Trace) -> Iterator[Claim]:
     """The claims in a folder: a matrix in each CSV file, named after its line; other kinds as they are alone."""
     for path in sorted(folder.iterdir()):
-        if path.is_file() and _may_be_one(path):
+        if path.is_file() and _may_be_one(path) and path.suffix.lower() in _KINDS:
             with part(path.name):
                 content = _bytes(path)
                 if path.suffix.lower() != ".csv" or _is_long(rows_of(content)):
-                    yield from _KINDS[path.suffix.lower()](content, shape)
+                    yield from _KINDS[path.suffix.lower()](content, trace)
                 else:
-                    yield _claim(path.stem, matrix(rows_of(content)), shape)
+                    yield _claim(path.stem, matrix(rows_of(content)), _shapes(trace))
 
 
 def _bytes(path: Path) -> bytes:
     return read_bounded(path, MAX_PROBLEM_BYTES)
 
 
-def _of_toml(content: bytes, shape: Shapes) -> Iterable[Claim]:  # noqa: ARG001 - claims in TOML say their own shape
+def _of_toml(content: bytes, trace: Trace) -> Iterable[Claim]:  # noqa: ARG001 - claims in TOML say their own shape
     return parse_claims(content, source="claims")
 
 
-def _of_json(content: bytes, shape: Shapes) -> Iterator[Claim]:
+def _of_json(content: bytes, trace: Trace) -> Iterator[Claim]:
     """A claim for each key."""
     try:
         found = strict_json.loads(
@@ -133,13 +141,13 @@ def _of_json(content: bytes, shape: Shapes) -> Iterator[Claim]:
     if not isinstance(found, dict):
         raise ProblemError(f"expects an object with lists of numbers by line, got {quote(found)}.")
     for address, value in found.items():
-        yield _claim(address, read_written(value, quote(address)), shape)
+        yield _claim(address, read_written(value, quote(address)), _shapes(trace))
 
 
 _CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 
 
-def _of_npz(content: bytes, shape: Shapes) -> Iterator[Claim]:
+def _of_npz(content: bytes, trace: Trace) -> Iterator[Claim]:
     """A claim for each array, as precise as its type is."""
     try:
         archive = Archive(BytesIO(content), max_bytes=MAX_ARCHIVE_BYTES)
@@ -148,7 +156,9 @@ def _of_npz(content: bytes, shape: Shapes) -> Iterator[Claim]:
     for name in archive.names:
         array = _numbers(archive, name)
         line, cell = _place(name.removesuffix(".npy"))
-        yield Claim.computed(line, array if cell else array.reshape(_as_claimed(array.shape, shape(line))), cell=cell)
+        yield Claim.computed(
+            line, array if cell else array.reshape(_as_claimed(array.shape, tuple(trace[line].shape))), cell=cell
+        )
 
 
 def _numbers(archive: Archive, name: str) -> np.ndarray[Any, Any]:
@@ -168,7 +178,7 @@ def _as_claimed(got: Shape, wanted: Shape) -> Shape:
     return wanted if same else got
 
 
-def _of_csv(content: bytes, shape: Shapes) -> Iterator[Claim]:
+def _of_csv(content: bytes, trace: Trace) -> Iterator[Claim]:
     """A claim for each line, and for each head where heads are given."""
     rows = rows_of(content)
     if not _is_long(rows):
@@ -176,7 +186,30 @@ def _of_csv(content: bytes, shape: Shapes) -> Iterator[Claim]:
             "expects columns with the headings line, row, column, value, and head where a line has heads. "
             "For a matrix in each file put the files into a folder, each named after its line: weights@1.csv."
         )
-    yield from _long(rows, shape)
+    yield from _long(rows, _shapes(trace))
+
+
+def _of_workbook(content: bytes, trace: Trace) -> Iterator[Claim]:
+    """A claim for each line, or head of one, that was filled in."""
+    for name, rows in tables_of(content, trace):
+        if _is_long(rows):
+            yield from _long(rows, _shapes(trace))
+        else:
+            with part(f"sheet {quote(name)}"):
+                yield _claim(name, matrix(rows), _shapes(trace))
+
+
+def _of_notebook(content: bytes, trace: Trace) -> Iterator[Claim]:
+    yield from _of_found(of_notebook(content, trace), trace)
+
+
+def _of_script(content: bytes, trace: Trace) -> Iterator[Claim]:
+    yield from _of_found(of_script(content, trace), trace)
+
+
+def _of_found(found: Iterable[tuple[str, Any]], trace: Trace) -> Iterator[Claim]:
+    for name, numbers in found:
+        yield _claim(name, read_written(numbers, quote(name)), _shapes(trace))
 
 
 _COLUMNS = ("line", "head", "row", "column", "value")
@@ -266,9 +299,12 @@ def _claim(address: str, written: Written, shape: Shapes) -> Claim:
     return Claim(line, written, cell)
 
 
-_KINDS: dict[str, Callable[[bytes, Shapes], Iterable[Claim]]] = {
+_KINDS: dict[str, Callable[[bytes, Trace], Iterable[Claim]]] = {
     ".toml": _of_toml,
     ".json": _of_json,
     ".csv": _of_csv,
     ".npz": _of_npz,
+    ".xlsx": _of_workbook,
+    ".ipynb": _of_notebook,
+    ".py": _of_script,
 }

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from clearhead.expr import Call, Expr, Number, Ref, Where
+from clearhead.line import Given
 from clearhead.show.view import View, is_shares
 from clearhead.trace import Trace, to_numpy
 from clearhead.working import Working
@@ -74,9 +75,16 @@ def _revealing(trace: Trace, named: list[str], left: list[str]) -> Iterator[str]
             known = rows
 
 
+def _entered(working: Working, named: list[str]) -> Working:
+    """The working with some lines given; those that only lead up to them are kept, since they are shown."""
+    given = [Given(line.name, line.axes) for line in working.lines if line.name in named]
+    lines = tuple(line for line in working.lines if line.name not in named)
+    return Working((*working.givens, *given), lines, working.label_base)
+
+
 def _derivatives(trace: Trace, named: list[str], left: list[str]) -> dict[str, Array]:
     """How each number of some lines changes with each blank number: (number, blank number)."""
-    working = trace.working.starting_at(*named).ending_at(*left)
+    working = _entered(trace.working, named).ending_at(*left)
     blank = {name: to_numpy(trace[name]).astype(np.float64) for name in named}
     count = sum(array.size for array in blank.values())
     ends: list[dict[str, Array]] = []

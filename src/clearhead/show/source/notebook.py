@@ -37,6 +37,8 @@ def notebook(trace: Trace, view: View) -> bytes:
         cell.id = f"cell-{number}"  # not drawn by chance: the same trace gives the same file
     book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     book.metadata["language_info"] = {"name": "python"}
+    if blank := [name for name in trace if view.leaves_blank(name)]:
+        book.metadata["clearhead"] = {"blank": blank}  # so that what was filled in is known from what was shown
     return str(nbformat.writes(book)).encode("utf-8", "backslashreplace") + b"\n"
 
 

@@ -1,0 +1,153 @@
+"""Submissions in the files that clearhead writes blank: workbooks, notebooks and scripts, filled in and read back."""
+
+import io
+import re
+import zipfile
+
+import nbformat
+import numpy as np
+import pytest
+
+from clearhead import ProblemError, read_problem
+from clearhead.problems.submissions import read_submission, submissions
+from clearhead.show import View
+from clearhead.show.export import Export
+from clearhead.show.sheet.places import blocks_of
+from clearhead.untrusted.workbooks import read_workbook
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return read_problem("two-heads").trace()
+
+
+def exported(trace, path, blank):
+    Export.of(trace, path, View("T", blank=blank, decimals=4)).write()
+    return path
+
+
+def typed(path, trace, names, decimals=3):
+    """Types numbers into the blank cells of a workbook, as an office stores them."""
+    places = {}
+    for name in names:
+        block = blocks_of(trace)[name]
+        for cell in np.ndindex(trace[name].shape):
+            row, column = block.place(cell)
+            places[block.sheet, f"{chr(65 + column)}{row + 1}"] = f"{trace[name][cell]:.{decimals}f}"
+    content, out = zipfile.ZipFile(path), io.BytesIO()
+    sheets = re.findall(r'<sheet name="([^"]+)"', content.read("xl/workbook.xml").decode())
+    with zipfile.ZipFile(out, "w") as book:
+        for name in content.namelist():
+            text = content.read(name).decode()
+            number = re.fullmatch(r"xl/worksheets/sheet(\d+).xml", name)
+            if number:
+                sheet = sheets[int(number[1]) - 1]
+                text = re.sub(
+                    r'<c r="([A-Z]+\d+)" (s="\d+")/>',
+                    lambda found, sheet=sheet: (
+                        f'<c r="{found[1]}" {found[2]}><v>{places[sheet, found[1]]}</v></c>'
+                        if (sheet, found[1]) in places
+                        else found[0]
+                    ),
+                    text,
+                )
+            book.writestr(name, text)
+    path.write_bytes(out.getvalue())
+
+
+def test_a_blank_workbook_that_was_filled_in(tmp_path, trace):
+    """What was typed into blank cells is claimed, head by head, and what the sheet itself shows is not."""
+    path = exported(trace, tmp_path / "anna.xlsx", ("weights", "concat"))
+    with pytest.raises(ProblemError, match="nothing is claimed in it"):
+        read_submission(path, trace)
+    typed(path, trace, ["weights", "concat"])
+    claims = read_submission(path, trace)
+    assert [claim.line for claim in claims] == ["weights@1", "weights@2", "concat"]
+    np.testing.assert_allclose(claims[1].values, trace["weights@2"], atol=6e-4)
+    assert claims[0].precision == 3
+
+
+def test_a_workbook_of_ones_own(tmp_path, trace):
+    """Without our names, each sheet is the line that it is named after."""
+    import xlsxwriter
+
+    path = tmp_path / "own.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("weights@1")
+        for (row, column), number in np.ndenumerate(trace["weights@1"].round(2)):
+            sheet.write_number(row + 3, column + 1, number)
+    (claim,) = read_submission(path, trace)
+    np.testing.assert_allclose(claim.values, trace["weights@1"], atol=6e-3)
+
+
+def filled(path, trace, name, numbers, out):
+    """A notebook of ours with a blank filled in by hand, and all that follows run."""
+    book = nbformat.read(path, 4)
+    lines = list(trace)
+    for cell in book.cells:
+        if cell.cell_type == "code" and cell.source.startswith(f"{name} = ..."):
+            cell.source = f"{name} = np.array({numbers})"
+        last = cell.source.rpartition("\n")[2]
+        if last in lines and lines.index(last) > lines.index(name):
+            with np.printoptions(precision=4, suppress=True):
+                shown = repr(trace[last])
+            cell.outputs = [nbformat.v4.new_output("execute_result", data={"text/plain": shown})]
+    nbformat.write(book, out)
+    return out
+
+
+def test_a_notebook_is_read_from_its_first_blank_on(tmp_path, trace):
+    """Arrays written out and outputs printed are claims, with their digits; what the notebook came with is not."""
+    path = exported(trace, tmp_path / "blank.ipynb", ("weights",))
+    numbers = trace["weights"].round(2).tolist()
+    claims = {c.line: c for c in read_submission(filled(path, trace, "weights", numbers, tmp_path / "a.ipynb"), trace)}
+    assert set(claims) == set(list(trace)[list(trace).index("weights") :])
+    np.testing.assert_allclose(claims["weights"].values, trace["weights"], atol=6e-3)
+    np.testing.assert_allclose(claims["head"].values, trace["head"], atol=6e-5)
+    assert claims["head"].precision == 4
+
+
+def test_a_script_is_read_and_not_run(tmp_path, trace):
+    """Numbers that are written out are claims; what would have to be computed is not, and nothing is executed."""
+    path = tmp_path / "a.py"
+    numbers = trace["weights"].round(3).tolist()
+    path.write_text(f"import os\nos.abort()\nweights = np.array({numbers})\nhead = weights @ value\n")
+    assert [claim.line for claim in read_submission(path, trace)] == ["weights"]
+    path.write_text("weights = softmax(scaled)\n")
+    with pytest.raises(ProblemError, match="a script is read and not run"):
+        read_submission(path, trace)
+
+
+REFUSED = {
+    "a.xlsx": (b"PK nothing", "this is no workbook that can be read"),
+    "b.ipynb": (b"{}", "this is no notebook: it has no cells"),
+    "c.ipynb": (b"[" * 5000, "this is no notebook"),
+    "d.py": (b"\xff\xfe", "the file is not UTF-8 text"),
+    "e.pdf": (b"%PDF", "files of this kind are not read. Hand in one of .toml, .json"),
+    "f.py": (b"weights = " + b"(" * 2000, "a script is read and not run"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [(n, *each) for n, each in REFUSED.items()], ids=REFUSED)
+def test_what_cannot_be_read_says_why(tmp_path, trace, name, content, message):
+    """Damaged files and other kinds are errors that begin with the name."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ProblemError, match=re.escape(f"{name}: ")) as caught:
+        read_submission(tmp_path / name, trace)
+    assert message in str(caught.value)
+
+
+def test_every_file_of_the_folder_is_listed(tmp_path):
+    """Whatever was handed in gets an answer; only what systems leave behind does not."""
+    for name in ("a.xlsx", "b.pdf", "c.docx", ".DS_Store", "~$a.xlsx"):
+        (tmp_path / name).touch()
+    assert [path.name for path in submissions(tmp_path)] == ["a.xlsx", "b.pdf", "c.docx"]
+
+
+def test_entities_in_a_workbook_are_refused():
+    """A workbook that declares entities, which could grow without end, is not parsed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as book:
+        book.writestr("xl/workbook.xml", '<!DOCTYPE a [<!ENTITY b "c">]><workbook/>')
+    with pytest.raises(ValueError, match="declares entities"):
+        read_workbook(out.getvalue())
