@@ -12,6 +12,7 @@ from clearhead.check.alike import run
 from clearhead.check.compare.comparison import Comparison, claims_of, compare, trace_of
 from clearhead.check.report.data import diagnosis_data
 from clearhead.check.report.diagnosis import diagnosis_document, plain_text
+from clearhead.check.report.hints import hint_lines
 from clearhead.check.report.summary import summary_document
 from clearhead.check.results import Outcome
 from clearhead.check.search.plans import plans_for, written
@@ -102,7 +103,9 @@ def _in_float64(trace: Trace) -> Trace:
     return trace.working.run(exact, tokens=trace.tokens)
 
 
-def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, decimals: int | None = None) -> None:
+def assert_agrees(
+    actual: Any, expected: Trace, line: str | None = None, *, decimals: int | None = None, hints: bool = False
+) -> None:
     """Makes sure, in a test, that numbers agree with a trace; if not, the message says why they do not.
 
     Args:
@@ -110,9 +113,11 @@ def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, deci
         expected: a trace of how it should be.
         line: the line that a single array is of; the last of the working, if None.
         decimals: how many decimals count; None for what the arrays' type can tell.
+        hints: whether the message only says where to look and what kind of mistake it is, without a number: for tests
+            that students see.
 
     Raises:
-        AssertionError: with the diagnosis.
+        AssertionError: with the diagnosis, or with hints.
         WrongType: ``expected`` is no trace, such as an array of it.
     """
     __tracebackhide__ = True
@@ -121,6 +126,9 @@ def assert_agrees(actual: Any, expected: Trace, line: str | None = None, *, deci
     lines = actual if isinstance(actual, Mapping) else {line or expected.working.lines[-1].name: actual}
     claims = [claim_of(name, numbers, decimals) for name, numbers in lines.items()]
     report = diagnose(claims, expected)
+    if report.verdict != "agrees" and hints:
+        known = report.findings[0].deviations if report.findings else ()
+        raise AssertionError("\n" + "\n".join(hint_lines(claims, expected, known)))
     if report.verdict != "agrees":
         raise AssertionError(f"\n{report}")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.deviate
 @click.option("--diagnose/--no-diagnose", default=True, help="Say why they differ, or only where.  [default: say why]")
 @click.option("--more", is_flag=True, help="Show all: every line, formula, alternative, and data that would tell.")
+@click.option("--hints", is_flag=True, help="Only say where to look and what kind of mistake it is, without a number.")
 @click.option("--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text")
 def check(
     problem: str,
@@ -33,6 +34,7 @@ def check(
     deviate: tuple[str, ...],
     diagnose: bool,  # noqa: FBT001 - an option is passed by name
     more: bool,  # noqa: FBT001 - an option is passed by name
+    hints: bool,  # noqa: FBT001 - an option is passed by name
     form: FormOfTrace,
 ) -> None:
     """Compare the claims of a problem with its working, and say why they differ.
@@ -44,6 +46,7 @@ def check(
     """
     from clearhead.check import compare, data_of, document_of
     from clearhead.check import diagnose as why
+    from clearhead.check.report.hints import hints as hints_of
     from clearhead.problems import read_problem
 
     worked = read_problem(problem)
@@ -51,7 +54,10 @@ def check(
     trace = worked.trace(*deviate)
     found = compare(claimed, trace)
     report = why(claimed, trace) if diagnose and not found.agrees else None
-    if form == "json":
+    if hints:
+        known = report.findings[0].deviations if report is not None and report.findings else ()
+        print_document(hints_of(claimed, trace, known, title=worked.title), "text" if form == "json" else form)
+    elif form == "json":
         data = data_of(found, title=worked.title)
         print_json(data if report is None else {**data, "diagnosis": report.data()})
     else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from clearhead.cli import options
 from clearhead.cli.group import command
@@ -18,75 +19,130 @@ from clearhead.errors import ClearheadError, visible
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clearhead.check.grading.gradebook import Entry, Gradebook
+    from clearhead.check.grading.gradebook import Gradebook
     from clearhead.claim import Claim
     from clearhead.trace import Trace
 
-Read = tuple[str, "tuple[Claim, ...] | None", str]
-"""A submission by its name: its claims, or None and the error."""
+
+class Read(Struct, frozen=True):
+    """A submission by its name: its claims and how it should be, or None and the error."""
+
+    name: str
+    claims: tuple[Claim, ...] | None = None
+    trace: Trace | None = None
+    error: str = ""
 
 
 @command("clearhead grade soccer submissions/ -o grades.csv")
 @options.problem
 @click.argument("submissions", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), required=True, help="The CSV file to write.")
+@click.option("--feedback", type=click.Path(file_okay=False), help="A folder for a page of hints for each submission.")
+@click.option("--roster", type=click.Path(), help="A CSV file of submissions and their variants, two cells a row.")
 @options.deviate
 @click.option(
     "--most", type=click.IntRange(1, 3), default=3, show_default=True, help="How many deviations to try together."
 )
-def grade(problem: str, submissions: str, output: str, deviate: tuple[str, ...], most: int) -> None:
+def grade(  # each is an option of the command
+    problem: str,
+    submissions: str,
+    output: str,
+    feedback: str | None,
+    roster: str | None,
+    deviate: tuple[str, ...],
+    most: int,
+) -> None:
     """Grade the submissions in a folder: a row for each.
 
-    A submission is a file of claims (TOML, JSON, CSV or npz), or a folder with a matrix in each file: see
-    docs/howto/grading.md. Each line is judged from the submitted lines before it, so that an error carried forward
-    costs once. A file that cannot be read becomes a row with its error.
+    A submission is a file of claims (TOML, JSON, CSV, npz, xlsx, ipynb, py), or a folder with a matrix in each file:
+    see docs/howto/grading.md. PROBLEM may be a folder of variants, as generate --variants writes it: a submission then
+    has the number of its variant in its name (3-anna.json), or in the roster. Each line is judged from the submitted
+    lines before it, so that an error carried forward costs once. A file that cannot be read becomes a row with its
+    error.
     """
     from clearhead.check.grading.gradebook import summary
     from clearhead.files import STANDARD_OUTPUT, replacing
-    from clearhead.problems import read_problem
     from clearhead.problems.submissions import submissions as handed_in
+    from clearhead.problems.variants import read_roster, read_variants
 
-    worked = read_problem(problem)
-    trace = worked.trace(*deviate)
+    variants = read_variants(problem)
+    traces = {name: each.trace(*deviate) for name, each in variants.items()}
+    known = read_roster(roster) if roster else {}
     paths = handed_in(submissions)
     with _progress(2 * len(paths)) as step:
-        book = _graded(trace, list(_read(paths, trace, step)), most, step)
+        read = list(_read(paths, traces, known, step))
+        book = _graded(read, most, step)
     with replacing(output) as file:
         file.write(book.csv().encode("utf-8", "replace"))
+    if feedback is not None:
+        _write_feedback(Path(feedback), read, book)
     if output != STANDARD_OUTPUT:
-        print_document(summary(book, title=worked.title), "text")
+        print_document(summary(book, title=next(iter(variants.values())).title), "text")
         say()
         wrote(output)
 
 
-def _read(paths: Sequence[Path], trace: Trace, step: Callable[[], None]) -> Iterator[Read]:
+def _write_feedback(folder: Path, read: Sequence[Read], book: Gradebook) -> None:
+    """A page for each submission: what follows, where to look first, what kind of mistake it is, without a number."""
+    from clearhead.check.report.hints import hints
+    from clearhead.document import Document, Prose
+    from clearhead.files import replacing
+    from clearhead.show.forms import lower
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for each, entry in zip(read, book.entries, strict=True):
+        if each.claims is None or each.trace is None or entry.grade is None:
+            document = Document(each.name, (Prose(entry.error),))
+        else:
+            document = hints(each.claims, each.trace, entry.grade.deviations, title=each.name)
+        with replacing(folder / f"{_file_name(each.name)}.md") as file:
+            file.write(lower(document, "markdown").encode("utf-8", "replace"))
+
+
+def _file_name(name: str) -> str:
+    """A name of a submission without what a folder would take for a path."""
+    return "".join(letter if letter.isalnum() or letter in "-_. @" else "_" for letter in name).strip(". ") or "_"
+
+
+def _read(
+    paths: Sequence[Path], traces: Mapping[str, Trace], roster: Mapping[str, str], step: Callable[[], None]
+) -> Iterator[Read]:
     from clearhead.problems.submissions import read_submission
+    from clearhead.problems.variants import variant_of
 
     for path in paths:
         name = visible(path.name)
         try:
-            yield name, read_submission(path, trace), ""
+            trace = traces[variant_of(path.name, traces, roster)]
+            yield Read(name, read_submission(path, trace), trace)
         except ClearheadError as error:  # which begins with the name
-            yield name, None, str(error)
+            yield Read(name, error=str(error))
         except Exception as error:  # one submission must not end the rest
-            yield name, None, _fault(name, error)
+            yield Read(name, error=_fault(name, error))
         step()
 
 
-def _graded(trace: Trace, read: Sequence[Read], most: int, step: Callable[[], None]) -> Gradebook:
+def _graded(read: Sequence[Read], most: int, step: Callable[[], None]) -> Gradebook:
     from clearhead.check.grading.grade import Grader
     from clearhead.check.grading.gradebook import Entry, Gradebook
 
-    everyone = [claims for _, claims, _ in read if claims is not None]
-    grader = Grader(trace, everyone, max_deviations=most)
+    graders: dict[int, Grader] = {}
     entries: list[Entry] = []
-    for name, claims, error in read:
+    for each in read:
+        if each.claims is None or each.trace is None:
+            entries.append(Entry(each.name, error=each.error))
+            step()
+            continue
+        key = id(each.trace)  # one for each variant
         try:
-            entries.append(Entry(name, None if claims is None else grader.grade(claims), error))
+            if key not in graders:
+                everyone = [other.claims for other in read if other.claims is not None and other.trace is each.trace]
+                graders[key] = Grader(each.trace, everyone, max_deviations=most)
+            entries.append(Entry(each.name, graders[key].grade(each.claims)))
         except ClearheadError as fault:
-            entries.append(Entry(name, error=f"{name}: {fault}"))
+            entries.append(Entry(each.name, error=f"{each.name}: {fault}"))
         except Exception as fault:
-            entries.append(Entry(name, error=_fault(name, fault)))
+            entries.append(Entry(each.name, error=_fault(each.name, fault)))
         step()
     return Gradebook(tuple(entries))
 
