@@ -123,6 +123,8 @@ def plot(problem: str, line: str, output: str, kind: PlotKind, deviate: tuple[st
 def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:
     """All of a problem: what it deviates by, what was claimed, and why that differs."""
     from clearhead.check import diagnose
+    from clearhead.deviations import parse_deviation
+    from clearhead.problems import format_problem
     from clearhead.show import View
 
     applied = (*map(str, problem.deviations), *deviate)
@@ -137,4 +139,5 @@ def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, .
         claims=problem.claims,
         diagnosis=found,
         textbook=problem.textbook(),
+        problem=format_problem(replace(problem, deviations=tuple(map(parse_deviation, applied)))),
     )

@@ -34,6 +34,7 @@ class View(Struct, frozen=True):
             of a path will do, and ``*`` stands for anything. Given arrays are always shown.
         framework: what a program is written in: numpy or torch.
         textbook: the working without the deviations, for media that mark the lines that these change.
+        problem: the text of the problem's file, for pages that can be edited and saved as one.
         next_tokens: what a model expects to come next, with probabilities, for media that have room.
     """
 
@@ -48,6 +49,7 @@ class View(Struct, frozen=True):
     blank: tuple[str, ...] = ()
     framework: Framework = "numpy"
     textbook: Working | None = None
+    problem: str | None = None
     next_tokens: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class ViewOptions(TypedDict, total=False):
     blank: tuple[str, ...]
     framework: Framework
     textbook: Working | None
+    problem: str | None
     next_tokens: tuple[tuple[str, float], ...]
 
 

@@ -1,11 +1,14 @@
 // The page: the flow above, one line below it, and the way that was followed.
 
 import { h, markup, set } from "./dom.js";
+import { Edits, isEditable } from "./edits.js";
 import { Flow } from "./flow.js";
 import { Inspector } from "./inspector.js";
 import { Layers, hasLayers } from "./layers.js";
 import { plain } from "./text.js";
-import { Trace, fullCell, inMatrix, layout } from "./trace.js";
+import { Tools } from "./tools.js";
+import { fullCell, inMatrix, layout } from "./cells.js";
+import { Trace } from "./trace.js";
 
 /**
  * @typedef {import("./content.js").Content} Content
@@ -14,7 +17,7 @@ import { Trace, fullCell, inMatrix, layout } from "./trace.js";
  *
  * @typedef {object} Live what a served page adds
  * @property {HTMLElement} panel
- * @property {(line: string, entries: import("./grid.js").Entry[]) => void} edit
+ * @property {(line: string, entries: import("./grid.js").Entry[]) => string | null} edit
  */
 
 /** Traces of more numbers than this are unpacked bit by bit. */
@@ -41,20 +44,24 @@ export class App {
     this.diagnosis = h("div", { class: "diagnosis-box" });
     this.head = h("div");
     this.verdict = h("p", { class: "verdict" });
+    this.notice = h("p", { class: "remark warning notice", role: "alert", hidden: true });
     this.frame = h(
       "div", { class: "page" },
       h("a", { class: "skip", href: "#line" }, "Skip to the numbers"),
-      live?.panel ?? null, this.head,
+      live?.panel ?? null, this.head, this.notice,
       h("main", null, this.flowBox, h("div", { class: "lower" }, h("div", { class: "work" }, this.way, this.lineBox), this.diagnosis)),
       this.status,
     );
     this.trace = new Trace(content, source);
     this.place = { line: "", cell: /** @type {number[]} */ ([]) };
+    /** @type {Tools | null} */
+    this.tools = null;
   }
 
   async start() {
     this.root.replaceChildren(this.frame);
     await this.fill();
+    if (!this.live && isEditable(this.trace)) this.edited();
     await this.look(this.beginning());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
     document.documentElement.addEventListener("keydown", (event) => {
@@ -78,6 +85,46 @@ export class App {
     this.inspector = undefined;
     await this.look(this.fits(place) ? place : this.beginning());
     if (focus) refocus(this.root, focus);
+  }
+
+  /** Lets the numbers be edited in the page, from what its address says on. */
+  edited() {
+    const edits = new Edits(this.trace);
+    const left = edits.open(location.hash.slice(1));
+    this.tools = new Tools(edits, () => void this.followed(), (text) => this.notify(text));
+    this.head.querySelector(".theme")?.before(this.tools.element);
+    if (left) this.notify(`${left} of the changes in the address fit nothing here and were left out.`);
+    if (edits.state.size) this.refill();
+  }
+
+  /** Shows all numbers anew, at the same place. */
+  async followed() {
+    const focus = focused(this.root);
+    this.notify("");
+    this.refill();
+    this.inspector = undefined;
+    await this.look(this.place);
+    if (focus) refocus(this.root, focus);
+  }
+
+  /** The flow, and what is said of all claims, with the numbers of now. */
+  refill() {
+    this.flow?.refresh();
+    const { lines, diagnosis } = this.trace.content;
+    const claims = lines.flatMap((line) => line.claims);
+    if (!this.tools?.edits.state.size) this.tell(diagnosis);
+    else {
+      this.tell(null);
+      const wrong = claims.filter((each) => !each.agrees).length;
+      const why = wrong ? " To learn why, save the file and run clearhead check with it." : "";
+      this.verdict.textContent = claims.length ? `With your numbers ${wrong} of ${claims.length} claimed numbers differ.${why}` : "";
+    }
+  }
+
+  /** @param {string} text what has to be said; nothing takes it back */
+  notify(text) {
+    this.notice.hidden = !text;
+    this.notice.textContent = text;
   }
 
   /** What does not depend on the cell. */
@@ -192,7 +239,8 @@ export class App {
         follow: (to) => void this.follow(to),
         open: (line) => void this.open(line),
         hasHeads: (line) => this.flow instanceof Layers && this.flow.hasHeads(line),
-        edit: this.live?.edit ?? null,
+        edit: this.live?.edit ?? this.tools?.type ?? null,
+        say: (text) => this.notify(text),
       });
       this.lineBox.replaceChildren(this.inspector.element);
     }

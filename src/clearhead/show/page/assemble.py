@@ -23,8 +23,8 @@ from clearhead.trace import Trace
 FOLDER = Path(__file__).parent
 
 MODULES = (
-    "dom", "number", "expr", "text", "content", "trace", "colour", "thumb", "grid", "wires", "place",
-    "flow", "layers", "tokens", "inspector", "app",
+    "dom", "number", "expr", "text", "content", "cells", "trace", "colour", "thumb", "typed", "grid",
+    "wires", "place", "flow", "layers", "tokens", "inspector", "edits", "tools", "app",
 )  # fmt: skip
 """The page's modules, each after those it imports."""
 

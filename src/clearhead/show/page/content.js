@@ -6,6 +6,8 @@
  * @typedef {object} Claimed
  * @property {number[]} cell
  * @property {string} written
+ * @property {number} tolerance how far it may be off: half a unit of its last digit, and its slack
+ * @property {boolean} exact whether it was written as a fraction
  * @property {boolean} agrees
  *
  * @typedef {object} Made how a line comes about
@@ -43,6 +45,7 @@
  * @property {string[] | null} tokens
  * @property {{name: string, does: string, unseen: string, remedy: string}[]} deviations
  * @property {{token: string, probability: number}[]} next what a model expects to come next
+ * @property {string | null} problem the file of the problem, for pages that are saved as one
  * @property {LineData[]} lines
  * @property {string | null} diagnosis
  * @property {Record<string, ArrayKind>} arrays

@@ -59,6 +59,7 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
             }
             for name in trace.working.names
         ],
+        "problem": None if view.blank else view.problem,
         "diagnosis": None if view.diagnosis is None or view.blank else to_html(view.diagnosis),
     }
     return content, arrays
@@ -155,4 +156,11 @@ def _claimed(trace: Trace, claim: Claim) -> Iterator[Data]:
         written: Any = claim.written
         for index in where:
             written = written[index]
-        yield {"cell": list(cell), "written": written, "agrees": not wrong[tuple(where)]}
+        at = tuple(where)
+        yield {
+            "cell": list(cell),
+            "written": written,
+            "tolerance": float(claim.tolerances[at]),
+            "exact": bool(claim.exact()[at]),
+            "agrees": not wrong[at],
+        }

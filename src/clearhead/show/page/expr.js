@@ -3,11 +3,19 @@
 /**
  * @typedef {import("./node.js").Node_} Node_
  *
+ * @typedef {object} Operand where the cells of an operand stand, or how one is found that the page has to compute
+ * @property {import("./content.js").Numbers | undefined} numbers
+ * @property {number} base where the cell with indices 0 stands
+ * @property {number[]} strides how far apart neighbours of each index stand
+ * @property {(cell: number[]) => number} read
+ *
  * @typedef {object} Scope where names find their values
- * @property {(role: string, cell: number[]) => number} read
+ * @property {Record<string, Operand>} operands by the role they have in the formula
  * @property {Record<string, number>} sizes
  * @property {Record<string, number>} indices
  * @property {Record<string, number>} locals
+ *
+ * @typedef {(scope: Scope) => number} Code
  */
 
 /**
@@ -75,16 +83,6 @@ function erf(x) {
 }
 
 /**
- * @param {string} name
- * @param {number[]} numbers
- */
-function apply(name, numbers) {
-  const known = FLOAT[name];
-  if (!known) throw new Error(`no function ${name}`);
-  return known(...numbers);
-}
-
-/**
  * @template T
  * @param {Record<string, T>} from
  * @param {string} name
@@ -97,36 +95,169 @@ function known(from, name) {
 }
 
 /**
+ * What has been compiled.
+ * @type {WeakMap<Node_, Code>}
+ */
+const COMPILED = new WeakMap();
+
+/**
  * The value of an expression; conditions are 1 and 0.
  * @param {Node_} node
  * @param {Scope} scope
  * @returns {number}
  */
 export function evaluate(node, scope) {
+  return compiled(node)(scope);
+}
+
+/**
+ * An expression as a function, made once.
+ * @param {Node_} node
+ * @returns {Code}
+ */
+export function compiled(node) {
+  let code = COMPILED.get(node);
+  if (!code) COMPILED.set(node, (code = compile(node)));
+  return code;
+}
+
+/**
+ * @param {Node_} node
+ * @returns {Code}
+ */
+function compile(node) {
   switch (node[0]) {
-    case "Number":
-      return Number(node[1]);
+    case "Number": {
+      const value = Number(node[1]);
+      return () => value;
+    }
     case "Index":
-      return known(scope.indices, node[1]);
+      return ({ indices }) => known(indices, node[1]);
     case "Size":
-      return known(scope.sizes, node[1]);
+      return ({ sizes }) => known(sizes, node[1]);
     case "Local":
-      return known(scope.locals, node[1]);
+      return ({ locals }) => known(locals, node[1]);
     case "Ref":
-      return scope.read(node[1], cellOf(node[2], scope));
+      return reading(node[1], node[2].map(compile));
     case "Call":
-      return apply(node[1], node[2].map((each) => evaluate(each, scope)));
+      return ratio(node) ?? calling(node[1], node[2].map(compile));
     case "Binary":
-      return apply(node[1], [evaluate(node[2], scope), evaluate(node[3], scope)]);
-    case "Where":
-      return evaluate(evaluate(node[1], scope) ? node[2] : node[3], scope);
-    case "Let":
-      return evaluate(node[3], knowing(scope, node[1], evaluate(node[2], scope)));
+      return calling(node[1], [compile(node[2]), compile(node[3])]);
+    case "Where": {
+      const [condition, then, otherwise] = [compile(node[1]), compile(node[2]), compile(node[3])];
+      return (scope) => (condition(scope) ? then : otherwise)(scope);
+    }
+    case "Let": {
+      const name = node[1];
+      const [value, body] = [compile(node[2]), compile(node[3])];
+      return (scope) => {
+        scope.locals[name] = value(scope);
+        return body(scope);
+      };
+    }
     case "Reduce":
-      return reduce(node[1], runs(node[2], scope).map((each) => evaluate(node[3], each)));
+      return reducing(node[1], node[2], compile(node[3]));
     case "Terms":
       throw new Error("terms have no value of their own");
   }
+}
+
+/**
+ * @param {string} role
+ * @param {Code[]} indices
+ * @returns {Code}
+ */
+function reading(role, indices) {
+  return (scope) => {
+    const { numbers, base, strides, read } = known(scope.operands, role);
+    if (!numbers) return read(indices.map((each) => each(scope)));
+    let at = base;
+    for (let n = 0; n < indices.length; n += 1) at += /** @type {Code} */ (indices[n])(scope) * (strides[n] ?? 0);
+    return numbers[at] ?? NaN;
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {Code[]} given
+ * @returns {Code}
+ */
+function calling(name, given) {
+  const apply = known(FLOAT, name);
+  const [a, b] = given;
+  if (!a) return () => apply();
+  if (!b) return (scope) => apply(a(scope));
+  return (scope) => apply(a(scope), b(scope));
+}
+
+/**
+ * A share of exponentials, each less by the largest exponent, so that none overflows; null for all else.
+ * @param {Extract<Node_, ["Call", ...unknown[]]>} node
+ * @returns {Code | null}
+ */
+function ratio([, name, [above, below]]) {
+  if (name !== "share" || above?.[0] !== "Call" || above[1] !== "exp" || below?.[0] !== "Reduce" || below[1] !== "sum") return null;
+  const [, , over, term] = below;
+  if (term[0] !== "Call" || term[1] !== "exp") return null;
+  const own = compile(/** @type {Node_} */ (above[2][0]));
+  const each = compile(/** @type {Node_} */ (term[2][0]));
+  const largest = reducing("max", over, each);
+  return (scope) => {
+    const most = Math.max(largest(scope), -Number.MAX_VALUE);
+    const sum = reducing("sum", over, (inner) => Math.exp(each(inner) - most))(scope);
+    return sum === 0 ? 0 : Math.exp(own(scope) - most) / sum;
+  };
+}
+
+/**
+ * The sum, mean or max over indices, in order.
+ * @param {string} kind
+ * @param {string[]} over
+ * @param {Code} term
+ * @returns {Code}
+ */
+function reducing(kind, over, term) {
+  const [name, ...rest] = over;
+  if (kind === "sum" && name !== undefined && !rest.length) return summing(name, term);
+  return (scope) => reduce(kind, valuesOf(over, scope, term));
+}
+
+/**
+ * @param {string} name
+ * @param {Code} term
+ * @returns {Code}
+ */
+function summing(name, term) {
+  return (scope) => {
+    const { indices, sizes } = scope;
+    const before = indices[name];
+    const count = known(sizes, name);
+    let sum = 0;
+    for (let value = 0; value < count; value += 1) {
+      indices[name] = value;
+      sum += term(scope);
+    }
+    if (before !== undefined) indices[name] = before;
+    return sum;
+  };
+}
+
+/**
+ * @param {string[]} over
+ * @param {Scope} scope
+ * @param {Code} term
+ * @returns {number[]}
+ */
+function valuesOf(over, scope, term) {
+  const [name, ...rest] = over;
+  if (name === undefined) return [term(scope)];
+  const before = scope.indices[name];
+  const values = Array.from({ length: known(scope.sizes, name) }, (_, value) => {
+    scope.indices[name] = value;
+    return rest.length ? valuesOf(rest, scope, term) : [term(scope)];
+  }).flat();
+  if (before !== undefined) scope.indices[name] = before;
+  return values;
 }
 
 /**

@@ -4,7 +4,7 @@ import { spanOf } from "./colour.js";
 import { h, set, svg } from "./dom.js";
 import { edgesOf, foldedOf, isShown, levels, place } from "./place.js";
 import { drawThumb } from "./thumb.js";
-import { inMatrix, layout } from "./trace.js";
+import { inMatrix, layout } from "./cells.js";
 import { lead } from "./wires.js";
 
 /**
@@ -143,6 +143,12 @@ export class Flow {
     for (const card of this.cards.values()) card.draw();
   }
 
+  /** Shows the lines as they are now. */
+  refresh() {
+    for (const card of this.cards.values()) card.refresh();
+    this.redraw();
+  }
+
   /**
    * Draws a line whose numbers have been unpacked.
    * @param {string} name
@@ -190,16 +196,18 @@ class Card {
     this.line = line;
     this.folds = folds;
     this.layout = layout(line);
+    this.isShort = false;
     this.size = { width: 3, height: 3, side: 1 };
     /** @type {number[][]} */
     this.lit = [];
     this.canvases = Array.from({ length: Math.min(this.layout.count, MAX_THUMBS) }, () => h("canvas", { "aria-hidden": "true" }));
     this.name = h("span", { class: "name" });
     this.thumbs = h("span", { class: "thumbs" }, this.canvases);
+    this.badges = h("span", { class: "badges" }, badges(line));
     this.element = h(
       "button",
       { type: "button", class: `card ${line.made ? "" : "given"}`, "data-line": line.name, title: line.name, tabindex: -1, onclick: () => choose(line.name) },
-      this.name, this.thumbs, h("span", { class: "badges" }, badges(line)),
+      this.name, this.thumbs, this.badges,
     );
     this.box = h("li", { class: "box" }, this.element, folds.length ? h("div", { class: "folds" }, folds.map(({ element }) => element)) : null);
   }
@@ -212,7 +220,8 @@ class Card {
   fit({ x, y, w, h }, name) {
     set(this.box, { style: { left: `${x}px`, top: `${y}px`, width: `${w}px`, height: `${h}px` } });
     this.name.replaceChildren(...pathParts(name));
-    set(this.element, { "aria-label": name === this.line.name ? null : [this.line.name, ...this.said()].join(", ") });
+    this.isShort = name !== this.line.name;
+    this.label();
     const lines = name.length * NAME.letter > w ? 2 : 1;
     const beside = this.folds.length ? FOLD.width * Math.ceil(this.folds.length / FOLD.high) : 0;
     this.element.style.paddingRight = beside ? `${beside + 2}px` : "";
@@ -225,9 +234,17 @@ class Card {
     this.draw();
   }
 
-  /** What its badges say. */
-  said() {
-    return [...this.element.querySelectorAll(".badge")].map((badge) => badge.textContent ?? "");
+  /** Its whole name for a screen reader, where a part of it stands above the card, and what its badges say. */
+  label() {
+    const said = [...this.badges.children].map((badge) => badge.textContent ?? "");
+    set(this.element, { "aria-label": this.isShort ? [this.line.name, ...said].join(", ") : null });
+  }
+
+  /** Takes its line as it is now; to be drawn. */
+  refresh() {
+    this.line = this.trace.line(this.line.name);
+    this.badges.replaceChildren(...badges(this.line).filter((each) => each !== null));
+    this.label();
   }
 
   /**

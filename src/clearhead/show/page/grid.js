@@ -4,7 +4,8 @@
 import { depth, spanOf, tone } from "./colour.js";
 import { h, label, set } from "./dom.js";
 import { digits, typeset } from "./number.js";
-import { fullCell, inMatrix, layout } from "./trace.js";
+import { normal } from "./typed.js";
+import { flat, fullCell, inMatrix, layout } from "./cells.js";
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
@@ -17,7 +18,8 @@ import { fullCell, inMatrix, layout } from "./trace.js";
  * @property {(cell: number[]) => void} [move] the focus came to a cell
  * @property {(cell: number[] | null) => void} [point] the pointer came to a cell, or left
  * @property {(cell: number[]) => void} [choose] a cell was clicked, or Enter pressed
- * @property {(entries: Entry[]) => void} [edit] numbers were typed, or pasted
+ * @property {(entries: Entry[]) => string | null} [edit] numbers were typed, or pasted; what is answered says why not
+ * @property {(text: string) => void} [say] something has to be said
  */
 
 /** Matrices of up to so many rows and columns are shown whole, of larger ones so much. */
@@ -142,6 +144,8 @@ export class Grid {
     const value = this.trace.value(this.line.name, cell);
     const blank = !this.trace.knows(this.line.name);
     const claimed = this.claims.get(cell.join());
+    const before = this.trace.before?.get(this.line.name)?.[flat(cell, this.line.shape)];
+    const was = before === undefined || this.write(before) === this.write(value) ? null : typeset(this.write(before));
     return h(
       "td",
       {
@@ -150,6 +154,7 @@ export class Grid {
         style: { "--depth": `${(100 * depth(value, spanOf(this.trace, this.line.name))).toFixed(1)}%` },
       },
       h("span", { class: "number" }, blank ? "" : typeset(this.write(value))),
+      was ? h("span", { class: "was" }, "was ", was) : null,
       claimed && !blank ? claim(claimed) : null,
     );
   }
@@ -242,12 +247,17 @@ export class Grid {
   paste(event) {
     const spot = this.spot(event);
     if (!this.doing.edit || !spot || event.target instanceof HTMLInputElement) return;
-    const rows = (event.clipboardData?.getData("text") ?? "").replaceAll("−", "-").split(/\n|\]\s*,?\s*\[/);
-    const numbers = rows.map((row) => row.match(/[^\s,;[\]()]+/g) ?? []).filter((row) => row.length);
+    const text = (event.clipboardData?.getData("text") ?? "").replaceAll("−", "-");
+    // Between tabs or semicolons a comma is a decimal comma.
+    const number = /[;\t]/.test(text) ? /[^\s;[\]()]+/g : /[^\s,;[\]()]+/g;
+    const numbers = text.split(/\n|\]\s*,?\s*\[/).map((row) => row.match(number) ?? []).filter((row) => row.length);
     const entries = numbers.flatMap((row, n) => row.map((each, m) => ({ row: spot.row + n, column: spot.column + m, written: each })));
     const inside = entries.filter(({ row, column }) => row < this.layout.rows && column < this.layout.columns);
     event.preventDefault();
-    if (inside.length) this.doing.edit(inside.map(({ written, ...at }) => ({ cell: this.full(at), written })));
+    const reason = inside.length ? this.doing.edit(inside.map(({ written, ...at }) => ({ cell: this.full(at), written }))) : null;
+    const left = entries.length - inside.length;
+    if (reason) this.doing.say?.(`Nothing was pasted. ${reason}`);
+    else if (left) this.doing.say?.(`${left} of ${entries.length} numbers did not fit into ${this.line.name} from here on, and were left out.`);
   }
 
   focus() {
@@ -268,13 +278,20 @@ export class Grid {
     const input = h("input", { class: "edit", "aria-label": name, inputmode: "decimal", spellcheck: "false" });
     input.value = typed ?? old;
     let done = false;
+    const why = h("span", { class: "reason", role: "alert" });
     /** @param {boolean} keep */
     const close = (keep) => {
       if (done) return;
+      const reason = keep && input.value.trim() !== old ? this.doing.edit?.([{ cell: full, written: normal(input.value) }]) : null;
+      if (reason) {
+        why.textContent = reason;
+        set(input, { "aria-invalid": "true" });
+        return;
+      }
       done = true;
+      why.remove();
       input.remove();
-      if (keep && input.value.trim() !== old) this.doing.edit?.([{ cell: full, written: input.value.trim() }]);
-      if (cell instanceof HTMLElement) cell.focus();
+      if (cell instanceof HTMLElement && cell.isConnected) cell.focus();
     };
     input.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === "Escape") {
@@ -283,8 +300,9 @@ export class Grid {
       }
       event.stopPropagation();
     });
-    input.addEventListener("blur", () => close(true));
+    input.addEventListener("blur", () => close(why.textContent === ""));
     cell.append(input);
+    this.element.append(why);
     input.focus();
     if (!typed) input.select();
   }

@@ -8,7 +8,7 @@ import { typeset } from "./number.js";
 import { drawThumb, thumbSize } from "./thumb.js";
 import { Tokens, isBetweenTokens } from "./tokens.js";
 import { plain } from "./text.js";
-import { fullCell, inMatrix, layout, unflat } from "./trace.js";
+import { fullCell, inMatrix, layout, unflat } from "./cells.js";
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
@@ -23,7 +23,8 @@ import { fullCell, inMatrix, layout, unflat } from "./trace.js";
  * @property {(place: Place) => void} follow an operand's cell is followed
  * @property {(line: string) => void} open another line is opened
  * @property {(line: string) => boolean} hasHeads whether the heads of a line can be chosen elsewhere on the page
- * @property {((line: string, entries: import("./grid.js").Entry[]) => void) | null} edit numbers were typed
+ * @property {((line: string, entries: import("./grid.js").Entry[]) => string | null) | null} edit numbers were typed; why not
+ * @property {(text: string) => void} say something has to be said
  */
 
 const LARGE = 12;
@@ -79,7 +80,8 @@ export class Inspector {
       move: (cell) => doing.look(here(cell)),
       choose: (cell) => doing.look(here(cell)),
       point: (cell) => doing.point(cell && here(cell)),
-      ...(doing.edit ? { edit: (entries) => doing.edit?.(line.name, entries) } : {}),
+      say: doing.say,
+      ...(doing.edit ? { edit: (entries) => doing.edit?.(line.name, entries) ?? null } : {}),
     });
     this.overview = this.isLarge() ? this.map() : null;
     this.tokens = isBetweenTokens(line)

@@ -6,7 +6,7 @@ import { Flow } from "./flow.js";
 import { fixed } from "./number.js";
 import { isShown } from "./place.js";
 import { drawThumb, thumbSize } from "./thumb.js";
-import { inMatrix, layout } from "./trace.js";
+import { inMatrix, layout } from "./cells.js";
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
@@ -203,6 +203,11 @@ export class Layers {
   redraw() {
     for (const head of this.heads.flat()) this.drawHead(head);
     this.flow?.redraw();
+  }
+
+  refresh() {
+    for (const head of this.heads.flat()) this.drawHead(head);
+    this.flow?.refresh();
   }
 
   /**

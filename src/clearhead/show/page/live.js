@@ -39,7 +39,10 @@ export class Live {
     const worked = await this.ask("/work", { problem: this.problem });
     this.app = new App(root, worked.content, sourceOf(worked.content), {
       panel: this.panel,
-      edit: (line, entries) => this.change({ change: { line, entries } }),
+      edit: (line, entries) => {
+        void this.change({ change: { line, entries } });
+        return null;
+      },
     });
     this.problem = worked.problem;
     await this.app.start();

@@ -4,7 +4,7 @@
 import { depth, spanOf } from "./colour.js";
 import { h, label, set, svg } from "./dom.js";
 import { typeset, number } from "./number.js";
-import { fullCell, layout } from "./trace.js";
+import { fullCell, layout } from "./cells.js";
 
 /**
  * @typedef {import("./trace.js").Trace} Trace

@@ -1,7 +1,8 @@
 // A trace in the browser: its numbers by name, and what made each cell.
 
+import { flat, leadOf, unflat } from "./cells.js";
 import { unpack } from "./content.js";
-import { evaluate, readsOf, substitute } from "./expr.js";
+import { compiled, evaluate, readsOf, substitute } from "./expr.js";
 import { number } from "./number.js";
 import { fragments, plain } from "./text.js";
 
@@ -43,6 +44,18 @@ export class Trace {
     this.costs = new Map();
     /** @type {Map<string, number>} */
     this.computed = new Map();
+    /** @type {Map<string, Numbers> | null} the numbers before something was typed */
+    this.before = null;
+  }
+
+  /**
+   * Takes lines in the place of those it has, with the numbers that it has now.
+   * @param {LineData[]} lines
+   */
+  take(lines) {
+    this.content = { ...this.content, lines };
+    this.lines = new Map(lines.map((line) => [line.name, line]));
+    this.computed.clear();
   }
 
   /**
@@ -243,14 +256,57 @@ export class Trace {
    * @returns {Scope}
    */
   scope(name, made, cell) {
-    const find = this.finder(name, made, cell);
-    const lead = cell.length - made.result.length;
+    const lead = cell.slice(0, cell.length - made.result.length);
+    const operands = this.line(name).operands.map((operand, n) => this.operand(operand, lead, made.core[n] ?? 0));
     return {
-      read: (role, inner) => this.value(...find(role, inner)),
+      operands: Object.fromEntries(made.roles.map((role, n) => [role, /** @type {import("./expr.js").Operand} */ (operands[n])])),
       sizes: made.sizes ?? {},
-      indices: Object.fromEntries(made.result.map((letter, n) => [letter, cell[lead + n] ?? 0])),
+      indices: Object.fromEntries(made.result.map((letter, n) => [letter, cell[lead.length + n] ?? 0])),
       locals: {},
     };
+  }
+
+  /**
+   * Where an operand's cells stand for a formula that speaks of its last axes.
+   * @param {string} name
+   * @param {number[]} lead the leading indices of the result
+   * @param {number} core how many axes the formula speaks of
+   * @returns {import("./expr.js").Operand}
+   */
+  operand(name, lead, core) {
+    const { shape } = this.line(name);
+    const first = leadOf(lead, shape, core);
+    const inner = shape.slice(shape.length - core);
+    const strides = inner.map((_, n) => inner.slice(n + 1).reduce((a, b) => a * b, 1));
+    const base = flat(first, shape.slice(0, first.length)) * inner.reduce((a, b) => a * b, 1);
+    return { numbers: this.numbers(name), base, strides, read: (cell) => this.value(name, [...first, ...cell]) };
+  }
+
+  /**
+   * All numbers of a line, computed from its operands.
+   * @param {string} name
+   */
+  run(name) {
+    const { made, shape } = this.line(name);
+    const count = shape.reduce((a, b) => a * b, 1);
+    const result = new Float64Array(count);
+    if (!made) return result;
+    const core = shape.slice(shape.length - made.result.length);
+    const size = core.reduce((a, b) => a * b, 1);
+    const code = compiled(made.body);
+    for (let start = 0; start < count; start += size) {
+      const scope = this.scope(name, made, unflat(start, shape));
+      for (let at = 0; at < size; at += 1) {
+        let rest = at;
+        for (let axis = core.length - 1; axis >= 0; axis -= 1) {
+          const length = core[axis] ?? 1;
+          scope.indices[made.result[axis] ?? ""] = rest % length;
+          rest = Math.floor(rest / length);
+        }
+        result[start + at] = code(scope);
+      }
+    }
+    return result;
   }
 
   /**
@@ -280,18 +336,6 @@ function equal([name, filled, value], decimals) {
   const written = fragments(filled, decimals);
   const last = number(value, decimals);
   return plain(written) === last ? [`${name} = `, ...written] : [`${name} = `, ...written, ` = ${last}`];
-}
-
-/**
- * The leading indices of an operand for those of the result: aligned at the right, 0 where it broadcasts.
- * @param {number[]} indices
- * @param {number[]} shape
- * @param {number} core
- */
-function leadOf(indices, shape, core) {
-  const sizes = shape.slice(0, shape.length - core);
-  const mine = [...sizes.map(() => 0), ...indices].slice(indices.length);
-  return mine.map((index, n) => Math.min(index, (sizes[n] ?? 1) - 1));
 }
 
 /**
@@ -344,61 +388,4 @@ function refs(node) {
  */
 function distinct(places) {
   return [...new Map(places.map((each) => [`${each.line}[${each.cell}]`, each])).values()];
-}
-
-/**
- * Where a cell stands in the numbers of its line.
- * @param {number[]} cell
- * @param {number[]} shape
- */
-export function flat(cell, shape) {
-  return cell.reduce((at, index, axis) => at * (shape[axis] ?? 1) + index, 0);
-}
-
-/**
- * A cell from where it stands.
- * @param {number} at
- * @param {number[]} shape
- */
-export function unflat(at, shape) {
-  const cell = shape.map(() => 0);
-  for (let axis = shape.length - 1; axis >= 0; axis -= 1) {
-    const size = shape[axis] ?? 1;
-    cell[axis] = at % size;
-    at = Math.floor(at / size);
-  }
-  return cell;
-}
-
-/**
- * A line as matrices: how many, of how many rows and columns.
- * @param {LineData} line
- */
-export function layout({ shape }) {
-  const columns = shape.at(-1) ?? 1;
-  const rows = shape.at(-2) ?? 1;
-  const leads = shape.slice(0, -2);
-  return { leads, count: leads.reduce((a, b) => a * b, 1), rows, columns };
-}
-
-/**
- * The full cell of a line for a matrix of it, a row and a column.
- * @param {LineData} line
- * @param {number} matrix
- * @param {number} row
- * @param {number} column
- */
-export function fullCell(line, matrix, row, column) {
-  const all = [...unflat(matrix, layout(line).leads), row, column];
-  return all.slice(all.length - line.shape.length);
-}
-
-/**
- * The matrix, row and column that a full cell stands in.
- * @param {LineData} line
- * @param {number[]} cell
- */
-export function inMatrix(line, cell) {
-  const padded = [0, 0, ...cell].slice(-Math.max(2, cell.length));
-  return { matrix: flat(cell.slice(0, -2), layout(line).leads), row: padded.at(-2) ?? 0, column: padded.at(-1) ?? 0 };
 }
