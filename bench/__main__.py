@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from bench import block, diagnosis, grade, kernels, models, probing, startup, survey
+from bench import block, corpus, corpus_cost, diagnosis, grade, kernels, models, probing, startup, survey
 
 BENCHMARKS = {
     "block": block.run,
+    "corpus": corpus.run,
+    "corpus-cost": corpus_cost.run,
     "diagnosis": diagnosis.run,
     "grade": grade.run,
     "kernels": kernels.run,
