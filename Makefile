@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test dist-check fuzz corpus-kills lint format bench docs pictures deviations planted families clean
+.PHONY: demo test dist-check edits fuzz corpus-kills lint format bench docs pictures deviations planted families clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -81,6 +81,11 @@ families: $(VENV)/test $(VENV)/python
 KILLS ?= 50
 corpus-kills: $(VENV)/test
 	PYTHONPATH=src:. $(BIN)/python -m tests.corpora.campaign $(KILLS)
+
+# Random changes of the numbers of every bundled problem, typed into its page one upon the other, against Python.
+EDITS ?= 1000
+edits: $(VENV)/test $(VENV)/debian
+	EDITS=$(EDITS) $(BIN)/python -m pytest tests/show/page/test_edits.py -k follows
 
 bench: $(VENV)/test
 	$(BIN)/python -m bench

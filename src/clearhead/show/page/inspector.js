@@ -217,7 +217,10 @@ export class Inspector {
    */
   told(place, explanation) {
     const { trace, line } = this;
-    const where = line.axes.map((word, axis) => [`${word} `, label(trace.label(line.name, axis, place.cell[axis] ?? 0))]);
+    const where = line.axes.map((word, axis) => {
+      const [before, after] = line.named[axis] && trace.content.tokens ? ["“", "”"] : ["", ""];
+      return [`${word} ${before}`, label(trace.label(line.name, axis, place.cell[axis] ?? 0)), after];
+    });
     return [
       h("h3", { class: "cell-name" }, typeset(trace.cellName(line.name, place.cell))),
       h("p", { class: "where" }, ...where.flatMap((each, n) => (n ? [", ", ...each] : each))),
