@@ -29,6 +29,8 @@ CORE = (
     "explanation",
     "ops",
     "line",
+    "accept",
+    "backward",
     "plan",
     "compiled",
     "trace",

@@ -122,8 +122,8 @@ _HOMES = {
     "clearhead.show": "View ViewOptions render",
     "clearhead.show.data.reading": "read_trace",
     "clearhead.spec": (
-        "Attention Block Draft Dynamic Embedding Encoder Experts Factors Head Latent Linear Llama3Scaling LongRope "
-        "Loss Mlp Norm Patches Positions Rotary Transformer Yarn"
+        "Attention Backward Block Draft Dynamic Embedding Encoder Experts Factors Head Latent Linear Llama3Scaling "
+        "LongRope Loss Mlp Norm Patches Positions Rotary Transformer Yarn"
     ),
     "clearhead.explanation": "Explanation Intermediate Note",
     "clearhead.trace": "Trace",
@@ -134,7 +134,8 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Block", "CheckpointError", "Claim",
+    "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Backward", "Block",
+    "CheckpointError", "Claim",
     "ClearheadError", "Compared", "Comparison", "Corpus", "Dask", "Deviation", "Document", "Draft", "Dynamic",
     "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr", "Factors", "Family", "FileError",
     "Finding", "Formula", "Given", "Guess", "Head", "Index", "Indistinguishable", "Inputs", "Inspection",

@@ -9,6 +9,7 @@ import numpy as np
 
 import clearhead.doors as doors
 from clearhead.axes import TOKENS, Axes, Cell, Shape, head_axis, with_batch
+from clearhead.backward import gradients
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.explanation import Explanation, Intermediate, Note
 from clearhead.expr import Number, Ref, Scope, evaluate, substitute, walk
@@ -256,6 +257,20 @@ class Trace(Mapping[str, Array]):
         rest = {name: array for name, array in self._arrays.items() if name not in shown}
         hidden_arrays = {**self._hidden_arrays, **rest}
         return Trace(self.working, shown, tokens=self.tokens, flags=self._flags, hidden_arrays=hidden_arrays)
+
+    def gradients(self, of: str | None = None, wrt: str | Sequence[str] | None = None) -> dict[str, Array]:
+        """The gradients of a line with respect to others, by the names of these, from the numbers of this trace.
+
+        Args:
+            of: the line, such as ``"loss"``; the last, if None. Of a line with axes, that of the sum of its numbers.
+            wrt: the lines or given arrays; all given arrays of numbers, if None. Each gradient has the shape of its
+                array: what several examples or heads share gets the sum of what comes from all.
+
+        Raises:
+            UnknownName: there is no such line, or what it takes was not kept.
+            SpecError: an array holds no numbers, or an operation has no derivative.
+        """
+        return gradients(self.working, {**self._hidden_arrays, **self._arrays}, of, wrt)
 
     def _explain(self, address: str, cell: Cell, decimals: int | None, max_terms: int) -> Explanation:
         name, full = self.place(address, *cell)

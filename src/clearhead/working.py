@@ -7,17 +7,17 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 
 import clearhead.doors as doors
+from clearhead.accept import as_array, library
 from clearhead.axes import Axes, Shape, describe, with_batch
+from clearhead.backward import gradient_lines, upstream
 from clearhead.compiled.program import Engine, check_engine, planned, run_planned
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
 from clearhead.line import Given, Line, find, listing, select_names
-from clearhead.ops import Array, Namespace, namespace, quiet
+from clearhead.ops import Array, quiet
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.plan import Step, steps_of
 from clearhead.trace import Trace
@@ -26,16 +26,30 @@ if TYPE_CHECKING:
     from clearhead.compiled.program.schedule import Plan
 
 
+class BackwardOf(Struct, frozen=True):
+    """What a backward pass was made of: the forward working, the line it begins at, and whose gradients it has."""
+
+    forward: Working
+    of: str
+    wrt: tuple[str, ...]
+
+    def again(self, forward: Working) -> Working:
+        """The same backward pass of another forward working, such as one with a deviation."""
+        return forward.backward(self.of, self.wrt)
+
+
 class Working(Struct, frozen=True, dict=True):
     """Lines in order, and the arrays that must be given for them.
 
     ``label_base`` is the number that labels of heads, tokens and cells count from: 1 on paper, 0 in checkpoints.
+    ``backward_of`` says of which forward pass it has the gradients too; None for none.
     A working holds no numbers, so one serves any arrays that fit, of any array library.
     """
 
     givens: tuple[Given, ...]
     lines: tuple[Line, ...]
     label_base: int = 1
+    backward_of: BackwardOf | None = None
 
     def __post_init__(self) -> None:
         known = {given.name for given in self.givens}
@@ -90,7 +104,42 @@ class Working(Struct, frozen=True, dict=True):
         wanted = {find(name, self._parts) for name in names}
         lines = tuple(self._needed(wanted))
         used = {operand for line in lines for operand in line.operands} | wanted
-        return replace(self, givens=tuple(given for given in self.givens if given.name in used), lines=lines)
+        givens = tuple(given for given in self.givens if given.name in used)
+        return Working(givens, lines, self.label_base)
+
+    def backward(self, of: str | None = None, wrt: str | Sequence[str] | None = None) -> Working:
+        """The same lines, and behind them the gradients of a line with respect to others, as lines of their own.
+
+        The gradient of ``weights`` is the line ``weights.grad``. Where the pass begins at a single number, such as a
+        loss, its gradient is 1; where it begins at a line with axes, ``<of>.grad`` is one more given array.
+
+        Args:
+            of: the line that the pass begins at; the last, if None.
+            wrt: the lines or given arrays whose gradients are wanted; all given arrays of numbers, if None.
+
+        Raises:
+            UnknownName: there is no such line.
+            SpecError: an array holds booleans or whole numbers, or an operation has no derivative.
+        """
+        if not self.lines:
+            raise SpecError("A working without lines has no gradients.")
+        start = self.line(of).name if of is not None else self.lines[-1].name
+        names = [wrt] if isinstance(wrt, str) else self._numbers() if wrt is None else wrt
+        wanted = tuple(dict.fromkeys(find(name, self._parts) for name in names))
+        for each in self.givens:
+            if each.name in wanted and each.holds != "numbers":
+                raise SpecError(
+                    f"{each.name} holds {each.holds}, so nothing has a gradient by it. Leave it out of wrt."
+                )
+        axes = self._parts[start].axes
+        given = (upstream(start, axes, self._known(axes)),) if axes else ()
+        lines = gradient_lines(self.lines, self.axes, start, wanted)
+        source = BackwardOf(self, start, wanted)
+        return Working((*self.givens, *given), (*self.lines, *lines), self.label_base, source)
+
+    def _numbers(self) -> list[str]:
+        """The given arrays that hold numbers."""
+        return [given.name for given in self.givens if given.holds == "numbers"]
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -118,7 +167,7 @@ class Working(Struct, frozen=True, dict=True):
         """The working with each line replaced by the lines that ``change`` makes of it; arrays unused are dropped."""
         lines = tuple(new for line in self.lines for new in change(line))
         used = {operand for line in lines for operand in line.operands}
-        return replace(self, givens=tuple(given for given in self.givens if given.name in used), lines=lines)
+        return Working(tuple(given for given in self.givens if given.name in used), lines, self.label_base)
 
     def shapes(self, given: Mapping[str, Shape]) -> dict[str, Shape]:
         """The shape of every line for given arrays of these shapes, before anything is computed.
@@ -204,7 +253,7 @@ class Working(Struct, frozen=True, dict=True):
             SpecError: compiled code cannot run on these arrays, or is not installed, and ``engine`` insists.
         """
         values = self._accept(arrays)
-        xp = _library(values)
+        xp = library(values)
         names = None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep))
         flags: dict[str, Array] = {}
         if check_engine(engine) != "array" and (plan := self._compiled_plan(names, values, engine)):
@@ -241,7 +290,7 @@ class Working(Struct, frozen=True, dict=True):
         """
         wanted = tuple(names)
         values = dict(arrays)
-        xp = _library(values)
+        xp = library(values)
         with quiet(xp):
             for line in self._needed(wanted, arrays):
                 if missing := [name for name in line.operands if name not in values]:
@@ -298,7 +347,7 @@ class Working(Struct, frozen=True, dict=True):
         kinds = _kinds(values.values())
         if kinds in self._fitting:
             return values
-        values = {given.name: _as_array(given, values[given.name]) for given in self.givens}
+        values = {given.name: as_array(given, values[given.name]) for given in self.givens}
         self.shapes({name: tuple(array.shape) for name, array in values.items()})
         if len(self._fitting) < MAX_FITTING and all(values[name] is full[name] for name in values):
             self._fitting.add(kinds)
@@ -347,51 +396,3 @@ def _kinds(arrays: Iterable[Any]) -> tuple[Any, ...] | None:
 
 def _tuple(shape: Shape) -> str:
     return f"shape ({', '.join(map(str, shape))})"
-
-
-def _as_array(given: Given, value: Any) -> Array:
-    if type(value) is not np.ndarray and (hasattr(value, "__array_namespace__") or hasattr(value, "detach")):
-        return _check_kind(given, value, _kind_of(str(value.dtype)))
-    array = _from_lists(given, value)
-    kind = _check_kind(given, array, array.dtype.kind).dtype.kind
-    return array.astype(np.float64) if kind in "iu" and given.holds == "numbers" else array
-
-
-def _kind_of(dtype: str) -> str:
-    """The letter of an array's type by its name, as NumPy has them: b for booleans, i for integers, f for the rest."""
-    return "b" if "bool" in dtype else "i" if "int" in dtype else "f"
-
-
-def _check_kind(given: Given, array: Array, kind: str) -> Array:
-    if (kind == "b") != (given.holds == "booleans") or (given.holds == "integers" and kind not in "iu"):
-        raise ShapeError(f"{given.name} holds {given.holds}, got an array of {array.dtype}. {_REMEDIES[given.holds]}")
-    return array
-
-
-def _library(arrays: Mapping[str, Array]) -> Namespace:
-    """The namespace of the one library that all arrays are of."""
-    try:
-        return namespace(*arrays.values())
-    except TypeError:
-        kinds = ", ".join(f"{name} is a {type(array).__module__} array" for name, array in arrays.items())
-        raise ShapeError(f"The arrays are not all of one library: {kinds}. Convert them to one.") from None
-
-
-def _from_lists(given: Given, value: Any) -> np.ndarray[Any, Any]:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(value, dtype=object)
-    if array.dtype.kind not in "biuf":
-        raise ShapeError(
-            f"{given.name} expects an array, or nested lists of one length per axis, of {given.holds}, got "
-            f"{type(value).__name__} that NumPy reads as {array.dtype}. Check that all rows are equally long."
-        )
-    return array
-
-
-_REMEDIES = {
-    "booleans": "Use True for what may be attended to and False for what may not.",
-    "numbers": "Convert it, for instance with array.astype(float).",
-    "integers": "Give whole numbers, as an array of integers.",
-}

@@ -16,6 +16,12 @@ deviate = click.option(
     help="Work it out with a deviation; may be repeated.",
 )
 
+backward = click.option(
+    "--backward",
+    metavar="LINE",
+    help="Work out the gradients too, of the sum of the numbers of LINE with respect to all that is given.",
+)
+
 decimals = click.option(
     "--decimals", type=click.IntRange(0, 15), default=3, show_default=True, help="How many to show."
 )

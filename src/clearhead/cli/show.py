@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--cell", metavar="I,J", callback=typed.cell, help="Work out one cell of LINE, counted from 1.")
 @options.decimals
 @options.deviate
+@options.backward
 @click.option(
     "--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text", show_default=True
 )
@@ -35,6 +36,7 @@ def show(
     cell: tuple[int, ...] | None,
     decimals: int,
     deviate: tuple[str, ...],
+    backward: str | None,
     form: FormOfTrace,
 ) -> None:
     """Show a problem worked out: lines, formulas, numbers.
@@ -47,7 +49,7 @@ def show(
 
     if cell is not None and line is None:
         raise click.UsageError("--cell needs to know of which LINE: clearhead show PROBLEM LINE --cell I,J.")
-    worked = read_problem(problem)
+    worked = read_problem(problem) if backward is None else read_problem(problem).with_gradients(backward)
     trace = worked.trace(*deviate)
     applied = (*map(str, worked.deviations), *deviate)
     view = View(worked.title, "" if line else worked.about, applied, line, cell, decimals)
@@ -61,6 +63,7 @@ def show(
 )
 @options.decimals
 @options.deviate
+@options.backward
 @click.option("--blank", metavar="LINE", multiple=True, help="Leave a line for students to fill in; may be repeated.")
 @click.option(
     "--framework",
@@ -75,6 +78,7 @@ def export(
     outputs: tuple[str, ...],
     decimals: int,
     deviate: tuple[str, ...],
+    backward: str | None,
     blank: tuple[str, ...],
     framework: Framework,
     key: bool,  # noqa: FBT001
@@ -89,7 +93,7 @@ def export(
 
     if key and not blank:
         raise click.UsageError("--key goes with --blank: without blanks the file is its own key.")
-    worked = read_problem(problem)
+    worked = read_problem(problem) if backward is None else read_problem(problem).with_gradients(backward)
     trace = worked.trace(*deviate)
     view = replace(view_of(worked, trace, decimals, deviate), framework=framework)
     made: list[Export] = []

@@ -47,6 +47,9 @@ class Applied(Struct, frozen=True):
             SpecError: the working has no line that it could rewrite, or is so already.
             UnknownName: a parameter names a line that does not exist.
         """
+        if working.backward_of is not None:
+            # The gradients are those of what is then computed.
+            return working.backward_of.again(self.rewrite(working.backward_of.forward))
         try:
             rewritten = deviation(self.id).rewrite(working, **dict(self.parameters))
             if rewritten.lines == working.lines:
@@ -127,6 +130,7 @@ def candidates(working: Working, shapes: Mapping[str, Shape] | None = None) -> t
 
 
 def _all_tries(working: Working) -> Iterator[Applied]:
+    working = working.backward_of.forward if working.backward_of else working
     for each in _table().values():
         if each.kind != "rounding":
             for parameters in each.tries(working):

@@ -46,6 +46,9 @@ def computed(xp: Namespace, formula: Formula, operands: Sequence[Array], like: A
         like: an array of the type and device of the result.
     """
     shapes = [tuple(operand.shape) for operand in operands]
+    # NumPy's own scalars, which sums give, are no arrays.
+    operands = [operand if operand.shape else xp.broadcast_to(operand, ()) for operand in operands]
+    like = like if like.shape else xp.broadcast_to(like, ())
     cells = _Cells(xp, formula, dict(zip(formula.roles, operands, strict=True)), formula.bind(shapes), like)
     return xp.broadcast_to(cells.array(cells.value(formula.body, formula.result, {})), formula.shape(shapes))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 import clearhead.doors as doors
 from clearhead.axes import Axes, Shape, describe, head_axis
@@ -21,7 +21,7 @@ from clearhead.line import Given, find, head_position, split_head
 from clearhead.problems.fault import part
 from clearhead.problems.mends import mends
 from clearhead.problems.places import check_places
-from clearhead.spec import Attention, Block, Positions, Transformer
+from clearhead.spec import Attention, Backward, Block, Positions, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -51,6 +51,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         until: the lines that it leads to, without what only comes behind them; none for all.
         deviations: what is done otherwise than in the textbook.
         claims: what somebody got. Heads and cells are labelled from 1.
+        backward: the gradients that are computed too; None for none.
 
     Raises:
         ProblemError: parts do not fit each other; the message begins with the part, as a problem file calls it.
@@ -65,6 +66,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
     deviations: tuple[Applied, ...] = ()
     claims: tuple[Claim, ...] = ()
     until: tuple[str, ...] = ()
+    backward: Backward | None = None
 
     def __post_init__(self) -> None:
         with part("given" if self.given else "until" if self.until else HEADINGS[type(self.spec)]):
@@ -99,7 +101,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         arrays = tuple((name, a.dtype.str, a.shape, a.tobytes()) for name, a in self.arrays.items())
         return (
             self.title, self.about, self.tokens, self.spec, self.given, self.until, self.deviations, self.claims,
-            arrays,
+            self.backward, arrays,
         )  # fmt: skip
 
     def textbook(self) -> Working:
@@ -108,7 +110,19 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
 
     def _textbook_of(self, spec: Computed) -> Working:
         working = spec.working().starting_at(*self.given)
-        return working.ending_at(*self.until) if self.until else working
+        forward = working.ending_at(*self.until) if self.until else working
+        return forward if self.backward is None else self.backward.working(forward)
+
+    def with_gradients(self, of: str) -> Problem:
+        """The same problem with the gradients of the sum of a line's numbers, in the place of its own backward pass.
+
+        Raises:
+            UnknownName: there is no such line.
+        """
+        forward = replace(self, backward=None, claims=())
+        name, shape = forward.working().line(of).name, forward.trace(keep=[of])[of].shape
+        given = {f"{name}.grad": np.ones(shape)} if shape else {}
+        return replace(forward, backward=Backward(of=name), arrays={**self.arrays, **given})
 
     def _mends(self, missing: set[str]) -> list[str]:
         """What the file could state instead of giving arrays that are missing."""

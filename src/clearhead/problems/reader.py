@@ -75,6 +75,7 @@ def _problem(found: dict[str, Any]) -> Problem:
         until=file.until,
         deviations=tuple(_deviations(file.deviations)),
         claims=tuple(_claims(file.claims)),
+        backward=file.backward,
     )
 
 

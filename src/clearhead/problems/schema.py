@@ -13,7 +13,7 @@ from msgspec.structs import fields
 from clearhead.budgets import MAX_CLAIMS, MAX_DEVIATIONS
 from clearhead.errors import ProblemError, suggest
 from clearhead.problems.fault import join, quote
-from clearhead.spec import Attention, Block, Positions, Transformer
+from clearhead.spec import Attention, Backward, Block, Positions, Transformer
 
 FORMAT = 1
 """The version of the format that this clearhead reads and writes."""
@@ -54,6 +54,7 @@ class ProblemFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     block: Block | None = None
     model: Transformer | None = None
     positions: Positions | None = None
+    backward: Backward | None = None
     arrays: dict[str, Any]
     claims: Annotated[tuple[ClaimTable, ...], Meta(max_length=MAX_CLAIMS)] = ()
 

@@ -36,6 +36,8 @@ def _head(problem: Problem) -> Iterator[str]:
 
 def _spec(problem: Problem) -> Iterator[str]:
     yield from _table(HEADINGS[type(problem.spec)], problem.spec)
+    if problem.backward is not None:
+        yield from _table("backward", problem.backward)
 
 
 def _table(heading: str, spec: Struct, brackets: str = "[]") -> Iterator[str]:

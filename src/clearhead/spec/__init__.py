@@ -1,6 +1,7 @@
 """Specs: frozen descriptions of what is computed, and the lines each stands for."""
 
 from clearhead.spec.attention import Attention
+from clearhead.spec.backward import Backward
 from clearhead.spec.block import Block, Positions
 from clearhead.spec.draft import Draft
 from clearhead.spec.experts import Experts
@@ -13,6 +14,7 @@ from clearhead.spec.transformer import Embedding, Encoder, Head, Patches, Transf
 
 __all__ = [
     "Attention",
+    "Backward",
     "Block",
     "Draft",
     "Dynamic",

@@ -13,6 +13,7 @@ from clearhead.expr.derivative import UPSTREAM
 from clearhead.ops.by_formula import computed
 from clearhead.ops.gradients.code import CODE
 from clearhead.ops.gradients.stated import STATED
+from clearhead.ops.gradients.sums import SUMS
 from clearhead.ops.operation import Array, Namespace, Operation, Parameters
 
 RESULT = "out"
@@ -38,7 +39,8 @@ class GradientOf(Operation):
             return computed(xp, formula, operands, operands[formula.roles.index(UPSTREAM)])
 
         code.__name__ = f"{forward.name}.{operand}.grad"
-        code.__doc__ = f"The gradient of {forward.name} for {operand}, derived from its formula."
+        said = forward.name.replace("_", " ")
+        code.__doc__ = f"The gradient of {said} for {operand}, derived from its formula."
         super().__init__(code, lambda **parameters: self._derived(tuple(sorted(parameters.items()))))
         self.forward = forward
         self.operand = operand
@@ -84,6 +86,8 @@ def gradient(forward: Operation, operand: str, parameters: Parameters = ()) -> O
 
 def gradient_named(name: str, operations: Mapping[str, Operation]) -> Operation | None:
     """The gradient of this name of one of these operations; None where there is none."""
+    if name in SUMS:
+        return SUMS[name]
     for stated in STATED.values():
         if stated.name == name:
             return stated

@@ -1,0 +1,179 @@
+"""The lines of a backward pass: for each line that counts, its gradient as a line like any other.
+
+The gradient of ``weights`` is called ``weights.grad``. It reads the gradient of each line that uses ``weights``, and
+what the forward pass has computed. A line that several use gets what comes through each as a line of its own,
+``input.grad.through_query``, and then their sum. Axes in front that the formulas do not speak of are examples by
+themselves, each with its own loss: what they share has a gradient for each of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
+
+from clearhead.axes import Axes, Shape
+from clearhead.expr.derivative import UPSTREAM
+from clearhead.line import Given, Line, free_name
+from clearhead.ops import Array, as_parameters, namespace
+from clearhead.ops.gradients import gradient
+from clearhead.ops.gradients.gradient import RESULT
+from clearhead.ops.gradients.sums import none, one, sum_of, sum_over_first
+
+if TYPE_CHECKING:
+    from clearhead.working import BackwardOf, Working
+
+GRAD = ".grad"
+"""What stands behind the name of a line in the name of its gradient."""
+
+
+class _Part(Struct, frozen=True):
+    """What comes to a line through one that uses it: a line but for its name, and the axes it still has in front."""
+
+    through: str
+    line: Line
+    extra: Axes
+
+
+def gradient_lines(lines: Sequence[Line], axes: Mapping[str, Axes], of: str, wrt: Sequence[str]) -> list[Line]:
+    """The lines that lead from the gradient of a line to those of others.
+
+    Args:
+        lines: the forward pass, in order.
+        axes: the axis words of all of its lines and given arrays.
+        of: the line whose gradient the pass begins with. Where it has axes, ``<of>.grad`` must be given.
+        wrt: the lines or given arrays whose gradients are asked for, by full names.
+
+    Raises:
+        SpecError: a line between holds something that has no derivative.
+    """
+    between = _between(lines, of, {*wrt})
+    made = [] if axes[of] else [Line(of + GRAD, one, (of,), ())]
+    taken = {*axes, of + GRAD}
+    parts: dict[str, list[_Part]] = defaultdict(list)
+    reached = {of}
+
+    def close(name: str) -> None:
+        """Writes the gradient of a line, of all whose users there is nothing more to come."""
+        if parts[name]:
+            new = _joined(name, parts[name], axes[name], taken)
+            taken.update(each.name for each in new)
+            made.extend(new)
+            reached.add(name)
+
+    for line in reversed(lines):
+        if line.name in between:
+            close(line.name)
+            if line.name in reached:
+                for operand, part in _parts(line, axes, between):
+                    parts[operand].append(part)
+    for name in wrt:
+        if name not in reached:
+            close(name)
+        if name not in reached:
+            made.append(_no_effect(name, axes[name]))
+            reached.add(name)
+    return made
+
+
+def _between(lines: Sequence[Line], of: str, wrt: set[str]) -> set[str]:
+    """The names on a way from what is asked for to where the pass begins."""
+    changed = set(wrt)
+    for line in lines:
+        if changed & {*line.operands}:
+            changed.add(line.name)
+    needed = {of}
+    for line in reversed(lines):
+        if line.name in needed:
+            needed.update(line.operands)
+    return changed & needed
+
+
+def _parts(line: Line, axes: Mapping[str, Axes], between: set[str]) -> list[tuple[str, _Part]]:
+    """What comes through a line to each of its operands that counts."""
+    formula = line.formula
+    names = {**dict(zip(formula.roles, line.operands, strict=True)), UPSTREAM: line.name + GRAD, RESULT: line.name}
+    found: list[tuple[str, _Part]] = []
+    for role, letters, operand in zip(formula.roles, formula.operands, line.operands, strict=True):
+        own = gradient(line.operation, role, line.parameters) if operand in between else None
+        if own is None:
+            continue
+        lead = len(line.axes) - len(formula.result) - (len(axes[operand]) - len(letters))
+        extra = line.axes[: max(lead, 0)]
+        operands = tuple(names[each] for each in own.formula(line.parameters).roles)
+        part = Line(operand + GRAD, own, operands, (*extra, *axes[operand]), line.parameters)
+        found.append((operand, _Part(line.name, part, extra)))
+    return found
+
+
+def _joined(name: str, parts: Sequence[_Part], axes: Axes, taken: set[str]) -> list[Line]:
+    """The lines of all that comes to a line, and of their sum."""
+    if len(parts) == 1:
+        return _summed(name + GRAD, parts[0])
+    made: list[Line] = []
+    names: list[str] = []
+    for part in parts:
+        path = free_name(f"{name}{GRAD}.through_{_beside(part.through, name)}", {*taken, *names})
+        names.append(path)
+        made.extend(_summed(path, part))
+    sizes = as_parameters({"count": len(parts), "rank": len(axes)})
+    return [*made, Line(name + GRAD, sum_of, tuple(names), axes, sizes)]
+
+
+def _summed(name: str, part: _Part) -> list[Line]:
+    """A part under its name, summed over the axes along which the line was used."""
+    line, extra = part.line, part.extra
+    if not extra:
+        return [Line(name, line.operation, line.operands, line.axes, line.parameters)]
+    each = f"{name}.for_each_{'_'.join(extra)}"
+    own = line.axes[len(extra) :]
+    sizes = as_parameters({"count": len(extra), "rank": len(own)})
+    return [
+        Line(each, line.operation, line.operands, line.axes, line.parameters),
+        Line(name, sum_over_first, (each,), own, sizes),
+    ]
+
+
+def _beside(user: str, name: str) -> str:
+    """The name of a line that uses another, without the path that both have, in one word.
+
+    A dot in it would make it an ending of the name of a gradient, and so that name of the line no longer unambiguous.
+    """
+    path, own = user.split("."), name.split(".")
+    while len(path) > 1 and own and path[0] == own[0]:
+        path, own = path[1:], own[1:]
+    return "_".join(path)
+
+
+def _no_effect(name: str, axes: Axes) -> Line:
+    return Line(name + GRAD, none, (name,), axes, as_parameters({"rank": len(axes)}))
+
+
+def upstream(of: str, axes: Axes, sizes: Sequence[tuple[str, int]]) -> Given:
+    """The given array that a backward pass begins with, where it does not begin with a single number."""
+    return Given(of + GRAD, axes, tuple(sizes))
+
+
+def gradients(
+    working: Working, arrays: Mapping[str, Array], of: str | None, wrt: str | Sequence[str] | None
+) -> dict[str, Array]:
+    """The gradients that `Trace.gradients` gives, from the numbers of a trace."""
+    whole = working.backward(of, wrt)
+    source = cast("BackwardOf", whole.backward_of)
+    there = dict(arrays)
+    if whole.axes[source.of]:
+        start = working.work_out([source.of], arrays)[source.of]
+        there[source.of + GRAD] = namespace(start).broadcast_to(one.code(namespace(start), start), start.shape)
+    found = whole.work_out([name + GRAD for name in source.wrt], there)
+    return {name: _of_shape(found[name + GRAD], arrays[name].shape) for name in source.wrt}
+
+
+def _of_shape(grad: Array, shape: Shape) -> Array:
+    """A gradient in the shape of its array: summed over what was broadcast."""
+    xp = namespace(grad)
+    if extra := grad.ndim - len(shape):
+        grad = xp.sum(grad, axis=tuple(range(extra)))
+    wide = tuple(axis for axis, size in enumerate(shape) if size == 1 != grad.shape[axis])
+    return xp.sum(grad, axis=wide, keepdims=True) if wide else grad

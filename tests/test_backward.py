@@ -1,0 +1,210 @@
+"""Backward passes: gradients as lines, held to PyTorch's autograd."""
+
+import numpy as np
+import pytest
+import torch
+
+from clearhead.deviations import deviate
+from clearhead.errors import SpecError, UnknownName
+from clearhead.line import Given
+from clearhead.problems import Problem, bundled, read_problem
+from clearhead.spec import Attention, Backward, Block, Loss, Mlp, Norm, Positions, Rotary
+from clearhead.working import Working
+
+SIZES = {"token": 3, "query": 3, "key": 3, "model": 4, "depth": 2, "hidden": 5, "head*depth": 4, "past": 2}
+
+
+def arrays_for(working: Working, seed: int = 0) -> dict[str, np.ndarray]:
+    """Numbers without a pattern for all given arrays."""
+    rng = np.random.default_rng(seed)
+    keys = SIZES | ({"key": 5} if "past.key" in working.names else {})
+
+    def drawn(given: Given) -> np.ndarray:
+        shape = [dict(given.sizes).get(word) or keys[word] for word in given.axes]
+        return rng.random(shape) < 0.7 if given.holds == "booleans" else rng.normal(size=shape)
+
+    return {given.name: drawn(given) for given in working.givens}
+
+
+def by_autograd(working: Working, arrays: dict[str, np.ndarray], of: str) -> dict[str, np.ndarray]:
+    """The gradients of the sum of a line by PyTorch, through the forward lines."""
+    leaves = {name: torch.tensor(array, requires_grad=array.dtype.kind == "f") for name, array in arrays.items()}
+    wanted = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+    found = torch.autograd.grad(working.run(leaves)[of].sum(), list(wanted.values()), allow_unused=True)
+    return {
+        name: np.zeros(leaf.shape) if grad is None else grad.numpy()
+        for (name, leaf), grad in zip(wanted.items(), found, strict=True)
+    }
+
+
+def assert_like_autograd(working: Working, arrays: dict[str, np.ndarray]) -> None:
+    of = working.lines[-1].name
+    found = working.run(arrays).gradients(of)
+    expected = by_autograd(working, arrays, of)
+    assert found.keys() == expected.keys()
+    for name, grad in expected.items():
+        np.testing.assert_allclose(found[name], grad, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("name", [name for name in bundled() if name != "soccer"])
+def test_bundled_problems(name):
+    """The gradients of every bundled problem by every given array are PyTorch's."""
+    problem = read_problem(name)
+    problem = problem if problem.backward is None else Problem(
+        title="", spec=problem.spec, given=problem.given, arrays=forward_arrays(problem)
+    )  # fmt: skip
+    working = problem.working()
+    assert_like_autograd(working, {given.name: problem.arrays[given.name] for given in working.givens})
+
+
+def forward_arrays(problem: Problem) -> dict[str, np.ndarray]:
+    """The arrays that the forward pass of a problem takes."""
+    forward = problem.spec.working().starting_at(*problem.given)
+    return {given.name: problem.arrays[given.name] for given in forward.givens}
+
+
+ATTENTIONS = {
+    "plain": Attention(heads=2),
+    "grouped": Attention(heads=2, kv_heads=1, bias=True),
+    "rotary": Attention(heads=2, rotary=Rotary(), causal=True),
+    "rotary in pairs": Attention(heads=2, rotary=Rotary("interleaved")),
+    "alibi": Attention(heads=2, alibi=True, causal=True),
+    "window": Attention(heads=2, window=2, softcap=3.0),
+    "sink": Attention(heads=2, sink=True, scale=0.3),
+    "masks": Attention(heads=2, mask="boolean", padding=True),
+    "additive": Attention(heads=2, mask="additive"),
+    "normed": Attention(heads=2, qk_norm=Norm(kind="rms")),
+    "normed by head": Attention(heads=2, qk_norm=Norm(kind="rms"), qk_norm_over="heads"),
+    "clipped": Attention(heads=2, clip=0.7, output=False),
+    "cached": Attention(heads=2, cache=True, causal=True),
+    "memory": Attention(heads=2, memory=True),
+}
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_options_of_attention(kind):
+    """The gradients through every option of attention are PyTorch's."""
+    working = ATTENTIONS[kind].working()
+    assert_like_autograd(working, arrays_for(working))
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu-tanh", "gelu-sigmoid", "silu", "relu", "relu-squared", "tanh"])
+@pytest.mark.parametrize("placement", ["pre", "post", "sandwich"])
+def test_options_of_a_block(activation, placement):
+    """The gradients through a whole block are PyTorch's, whatever its norms and its activation."""
+    kind = "layer" if placement != "sandwich" else "rms"
+    mlp = Mlp(activation=activation, gated=activation == "silu", bias=True)
+    block = Block(Attention(heads=2), Norm(kind=kind), placement, mlp, Positions("sinusoidal"))
+    working = block.working()
+    assert_like_autograd(working, arrays_for(working))
+
+
+def test_examples_of_a_batch_have_gradients_of_their_own():
+    """In a batched run each example has its gradient; `Trace.gradients` gives arrays that all share the sum of them."""
+    working = Attention(heads=2, causal=True).working()
+    arrays = arrays_for(working)
+    batch = np.random.default_rng(1).normal(size=(5, 3, 4))
+    whole = working.run({**arrays, "input": batch}).gradients()
+    backward = working.backward()
+    given = {**arrays, "input": batch, "output.grad": np.ones((5, 3, 4))}
+    each = backward.run(given)["query.weight.grad"]
+    assert each.shape == (5, 2, 4, 2)
+    np.testing.assert_allclose(whole["query.weight"], each.sum(0), rtol=1e-12)
+    expected = by_autograd(working, {**arrays, "input": batch}, "output")
+    np.testing.assert_allclose(whole["query.weight"], expected["query.weight"], rtol=1e-9)
+    np.testing.assert_allclose(whole["input"], expected["input"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("reads", ["logits", "probabilities"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("ignored", [None, -100])
+def test_cross_entropy(smoothing, ignored, reads):
+    """Loss and gradients of cross-entropy are those of torch.nn.functional.cross_entropy."""
+    forward = Attention(heads=2).working()
+    backward = Backward(loss=Loss(smoothing=smoothing, ignored=ignored, reads=reads)).working(forward)
+    target = np.array([1, 3, 0 if ignored is None else ignored])
+    arrays = arrays_for(forward)
+    trace = backward.run({**arrays, "target": target})
+    leaves = {name: torch.tensor(array, requires_grad=True) for name, array in arrays.items()}
+    loss = torch.nn.functional.cross_entropy(
+        forward.run(leaves)["output"], torch.tensor(target), label_smoothing=smoothing
+    )
+    loss.backward()
+    np.testing.assert_allclose(trace["loss"], loss.item(), rtol=1e-12)
+    for name, leaf in leaves.items():
+        np.testing.assert_allclose(trace[f"{name}.grad"], leaf.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_squared_error():
+    """Loss and gradients of the squared error are those of torch.nn.functional.mse_loss."""
+    forward = Attention(heads=2).working()
+    arrays = arrays_for(forward)
+    target = np.random.default_rng(4).normal(size=(3, 4))
+    trace = (
+        Backward(loss=Loss("squared-error"), wrt=("input", "weights"))
+        .working(forward)
+        .run({**arrays, "target": target})
+    )
+    leaves = {name: torch.tensor(array, requires_grad=True) for name, array in arrays.items()}
+    torch.nn.functional.mse_loss(forward.run(leaves)["output"], torch.tensor(target)).backward()
+    np.testing.assert_allclose(trace["input.grad"], leaves["input"].grad.numpy(), rtol=1e-9)
+    assert trace["weights.grad"].shape == (2, 3, 3)
+    assert "value.weight.grad" not in trace
+
+
+def test_what_comes_through_each_user_is_a_line():
+    """A line that several use has what comes through each, and their sum, as lines; any cell explains itself."""
+    backward = Attention(heads=2).working().backward(wrt="input")
+    names = [line.name for line in backward.lines if line.name.startswith("input.grad")]
+    assert names == [
+        "input.grad.through_value", "input.grad.through_key", "input.grad.through_query", "input.grad",
+    ]  # fmt: skip
+    arrays = arrays_for(backward.backward_of.forward)
+    trace = backward.run({**arrays, "output.grad": np.ones((3, 4))})
+    parts = [float(trace[name][0, 0]) for name in names]
+    assert parts[-1] == pytest.approx(sum(parts[:-1]))
+    cell = trace.explain("weights.grad@2", 0, 1)
+    assert cell.formula == "weights.grad[i,j] = sum_d head.grad[i,d]*value[j,d]"
+    assert [name for name, _ in cell.reads] == ["head.grad", "value"] * 2
+
+
+def test_what_has_no_effect_has_a_gradient_of_zeros():
+    """An array that a line does not change with has zeros, in its own shape."""
+    working = Attention(heads=2).working()
+    grads = working.run(arrays_for(working)).gradients("weights", ["value.weight", "query.weight"])
+    assert not grads["value.weight"].any()
+    assert grads["value.weight"].shape == (2, 4, 2)
+    assert grads["query.weight"].any()
+
+
+def test_lines_are_found_by_their_names_as_before():
+    """No gradient's name makes the name of another line ambiguous."""
+    working = Block(Attention(heads=2, bias=True), Norm(), mlp=Mlp(bias=True)).working()
+    backward = working.backward()
+    short = {name.rpartition(".")[2] for name in working.names}
+    for name in short:
+        assert [each for each in working.names if each.endswith(f".{name}")] == [
+            each for each in backward.names if each.endswith(f".{name}")
+        ]
+
+
+def test_a_deviation_is_differentiated():
+    """A deviation of the forward pass changes the gradients too: they are those of what is then computed."""
+    working = Attention(heads=2).working()
+    arrays = arrays_for(working) | {"output.grad": np.ones((3, 4))}
+    wrong = deviate(working.backward(), "scale-missing")
+    expected = by_autograd(deviate(working, "scale-missing"), arrays_for(working), "output")
+    np.testing.assert_allclose(wrong.run(arrays)["key.weight.grad"], expected["key.weight"], rtol=1e-9)
+    right = working.backward().run(arrays)["key.weight.grad"]
+    assert not np.allclose(right, expected["key.weight"])
+
+
+def test_what_cannot_be_asked_for():
+    """Booleans have no gradient, and a line that does not exist none either; messages say so."""
+    working = Attention(heads=2, mask="boolean").working()
+    with pytest.raises(SpecError, match="mask holds booleans, so nothing has a gradient by it"):
+        working.backward(wrt="mask")
+    with pytest.raises(UnknownName, match="There is no line 'loss'"):
+        working.backward("loss")
+    with pytest.raises(SpecError, match="cross-entropy expects a line of two axes"):
+        Backward(loss=Loss(), of="weights").working(working)
