@@ -87,7 +87,7 @@ if TYPE_CHECKING:
         Yarn,
     )
     from clearhead.trace import Trace
-    from clearhead.working import Working
+    from clearhead.working import BackwardOf, Working
 
 __version__ = "0.1.0.dev0"
 
@@ -127,14 +127,14 @@ _HOMES = {
     ),
     "clearhead.explanation": "Explanation Intermediate Note",
     "clearhead.trace": "Trace",
-    "clearhead.working": "Working",
+    "clearhead.working": "BackwardOf Working",
 }
 """Where each public name is defined, several of a module in one text."""
 
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Backward", "Block",
+    "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Backward", "BackwardOf", "Block",
     "CheckpointError", "Claim",
     "ClearheadError", "Compared", "Comparison", "Corpus", "Dask", "Deviation", "Document", "Draft", "Dynamic",
     "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr", "Factors", "Family", "FileError",
