@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from clearhead.show.data.reading import read_trace
     from clearhead.spec import (
         Attention,
+        Backward,
         Block,
         Draft,
         Dynamic,
