@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test dist-check edits fuzz corpus-kills lint format bench docs pictures deviations planted families clean
+.PHONY: demo test dist-check edits fuzz corpus-kills lint format bench docs pictures deviations planted families class clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -86,6 +86,11 @@ corpus-kills: $(VENV)/test
 EDITS ?= 1000
 edits: $(VENV)/test $(VENV)/debian
 	EDITS=$(EDITS) $(BIN)/python -m pytest tests/show/page/test_edits.py -k follows
+
+# A class of COUNT simulated hand-ins, graded from the seed FIRST on: each verdict, cause and credit as it should be.
+COUNT ?= 200
+class: $(VENV)/test
+	$(BIN)/python -m tests.check.grading.classroom $(COUNT) $(FIRST)
 
 bench: $(VENV)/test
 	$(BIN)/python -m bench
