@@ -23,7 +23,7 @@ from clearhead.trace import Trace
 FOLDER = Path(__file__).parent
 
 MODULES = (
-    "dom", "number", "expr", "text", "content", "cells", "trace", "colour", "thumb", "typed", "grid",
+    "dom", "number", "functions", "expr", "text", "content", "cells", "trace", "colour", "thumb", "typed", "grid",
     "wires", "place", "flow", "layers", "tokens", "inspector", "edits", "tools", "app",
 )  # fmt: skip
 """The page's modules, each after those it imports."""

@@ -1,5 +1,7 @@
 // The algebra of formulas, as `clearhead.expr` has it: worked out, and with its numbers filled in.
 
+import { FLOAT, reduce } from "./functions.js";
+
 /**
  * @typedef {import("./node.js").Node_} Node_
  *
@@ -14,6 +16,8 @@
  * @property {Record<string, number>} sizes
  * @property {Record<string, number>} indices
  * @property {Record<string, number>} locals
+ * @property {ReadonlySet<string>} slow indices of which one changes only with `row`, where cells are computed row by row
+ * @property {number} row
  *
  * @typedef {(scope: Scope) => number} Code
  */
@@ -21,66 +25,6 @@
 /**
  * @typedef {{name: string, filled: Node_, value: number}} Step
  */
-
-/** @type {Record<string, (...numbers: number[]) => number>} */
-export const FLOAT = {
-  "+": (a, b) => a + b,
-  "-": (a, b) => a - b,
-  "*": (a, b) => a * b,
-  "/": (a, b) => a / b,
-  "//": (a, b) => Math.floor(a / b),
-  "%": (a, b) => a - b * Math.floor(a / b),
-  "^": (a, b) => a ** b,
-  "<": (a, b) => Number(a < b),
-  "<=": (a, b) => Number(a <= b),
-  "==": (a, b) => Number(a === b),
-  and: (a, b) => a && b,
-  neg: (a) => -a,
-  abs: Math.abs,
-  exp: Math.exp,
-  log: Math.log,
-  sqrt: Math.sqrt,
-  sin: Math.sin,
-  cos: Math.cos,
-  tanh: Math.tanh,
-  erf,
-  max: (a, b) => (b > a ? b : a),
-  pi: () => Math.PI,
-  round: (a, decimals) => (Math.sign(a) * Math.floor(Math.abs(a) * 10 ** decimals + 0.5)) / 10 ** decimals,
-  round_even: (a, decimals) => toEven(a * 10 ** decimals) / 10 ** decimals,
-  truncate: (a, decimals) => (Math.sign(a) * Math.floor(Math.abs(a) * 10 ** decimals + NEARLY)) / 10 ** decimals,
-  share: (a, b) => (b === 0 ? 0 : a / b),
-};
-
-/** What a number may lack of the next, in units of the last decimal kept, and count as it. */
-const NEARLY = 1e-9;
-
-/**
- * The nearest whole number, of two equally near the even one.
- * @param {number} x
- */
-function toEven(x) {
-  const low = Math.floor(x);
-  if (x - low !== 0.5) return Math.round(x);
-  return low % 2 === 0 ? low : low + 1;
-}
-
-/**
- * The error function: a series of positive terms near 0, a continued fraction beyond.
- * @param {number} x
- */
-function erf(x) {
-  const size = Math.abs(x);
-  if (Number.isNaN(x) || size > 6) return Number.isNaN(x) ? x : Math.sign(x);
-  if (size < 2.5) {
-    let [term, sum] = [x, x];
-    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n += 1) sum += term *= (2 * x * x) / (2 * n + 1);
-    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
-  }
-  let rest = size;
-  for (let n = 60; n > 0; n -= 1) rest = size + n / 2 / rest;
-  return Math.sign(x) * (1 - Math.exp(-x * x) / (rest * Math.sqrt(Math.PI)));
-}
 
 /**
  * @template T
@@ -156,7 +100,7 @@ function compile(node) {
       };
     }
     case "Reduce":
-      return reducing(node[1], node[2], compile(node[3]));
+      return once(lettersOf(node), reducing(node[1], node[2], compile(node[3])));
     case "Terms":
       throw new Error("terms have no value of their own");
   }
@@ -201,11 +145,60 @@ function ratio([, name, [above, below]]) {
   if (term[0] !== "Call" || term[1] !== "exp") return null;
   const own = compile(/** @type {Node_} */ (above[2][0]));
   const each = compile(/** @type {Node_} */ (term[2][0]));
-  const largest = reducing("max", over, each);
+  const letters = lettersOf(below);
+  const largest = once(letters, reducing("max", over, each));
+  /** @param {Scope} scope */
+  const most = (scope) => Math.max(largest(scope), -Number.MAX_VALUE);
+  const sum = once(letters, (scope) => {
+    const shift = most(scope);
+    return reducing("sum", over, (inner) => Math.exp(each(inner) - shift))(scope);
+  });
   return (scope) => {
-    const most = Math.max(largest(scope), -Number.MAX_VALUE);
-    const sum = reducing("sum", over, (inner) => Math.exp(each(inner) - most))(scope);
-    return sum === 0 ? 0 : Math.exp(own(scope) - most) / sum;
+    const whole = sum(scope);
+    return whole === 0 ? 0 : Math.exp(own(scope) - most(scope)) / whole;
+  };
+}
+
+/**
+ * The indices that a value depends on; null where it depends on values with names too.
+ * @param {Node_} node
+ * @returns {Set<string> | null}
+ */
+function lettersOf(node) {
+  if (node[0] === "Index") return new Set([node[1]]);
+  if (node[0] === "Local" || node[0] === "Let" || node[0] === "Terms") return null;
+  /** @type {Node_[]} */
+  const inside = node[0] === "Ref" || node[0] === "Call" ? node[2] : node[0] === "Binary" ? [node[2], node[3]]
+    : node[0] === "Where" ? [node[1], node[2], node[3]] : node[0] === "Reduce" ? [node[3]] : [];
+  const found = inside.map(lettersOf);
+  if (found.includes(null)) return null;
+  const bound = new Set(node[0] === "Reduce" ? node[2] : []);
+  return new Set(found.flatMap((each) => [...(each ?? [])]).filter((letter) => !bound.has(letter)));
+}
+
+/**
+ * A value that is computed once for each row, where it depends on nothing that changes inside one.
+ * @param {Set<string> | null} letters
+ * @param {Code} code
+ * @returns {Code}
+ */
+function once(letters, code) {
+  if (!letters) return code;
+  /** @type {Scope | null} */
+  let owner = null;
+  let [row, value, isSlow] = [-1, NaN, false];
+  return (scope) => {
+    if (owner !== scope) {
+      owner = scope;
+      row = -1;
+      isSlow = scope.slow.size > 0 && [...letters].every((letter) => scope.slow.has(letter));
+    }
+    if (!isSlow) return code(scope);
+    if (row !== scope.row) {
+      value = code(scope);
+      row = scope.row;
+    }
+    return value;
   };
 }
 
@@ -291,18 +284,6 @@ function runs(over, scope) {
   return Array.from({ length: known(scope.sizes, name) }, (_, value) =>
     runs(rest, { ...scope, indices: { ...scope.indices, [name]: value } }),
   ).flat();
-}
-
-/**
- * The sum, mean or max of values, added up in order; the mean of equal values is theirs.
- * @param {string} kind
- * @param {number[]} values
- */
-export function reduce(kind, values) {
-  if (kind === "max") return values.reduce((a, b) => (b > a ? b : a));
-  if (kind === "mean" && values.every((value) => value === values[0])) return values[0] ?? NaN;
-  const whole = values.reduce((a, b) => a + b, 0);
-  return kind === "mean" ? whole / values.length : whole;
 }
 
 /**

@@ -263,6 +263,8 @@ export class Trace {
       sizes: made.sizes ?? {},
       indices: Object.fromEntries(made.result.map((letter, n) => [letter, cell[lead.length + n] ?? 0])),
       locals: {},
+      slow: new Set(),
+      row: 0,
     };
   }
 
@@ -295,9 +297,10 @@ export class Trace {
     const size = core.reduce((a, b) => a * b, 1);
     const code = compiled(made.body);
     for (let start = 0; start < count; start += size) {
-      const scope = this.scope(name, made, unflat(start, shape));
+      const scope = { ...this.scope(name, made, unflat(start, shape)), slow: new Set(made.result.slice(0, -1)) };
       for (let at = 0; at < size; at += 1) {
         let rest = at;
+        scope.row = Math.floor(at / (core.at(-1) ?? 1));
         for (let axis = core.length - 1; axis >= 0; axis -= 1) {
           const length = core[axis] ?? 1;
           scope.indices[made.result[axis] ?? ""] = rest % length;
