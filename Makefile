@@ -18,6 +18,7 @@ demo: $(VENV)/core
 	@echo "  $(BIN)/clearhead show soccer head@2 --cell 1,1        one number, down to its arithmetic"
 	@echo "  $(BIN)/clearhead check soccer                         what the notebook printed, held against it"
 	@echo "  $(BIN)/clearhead show soccer --deviate softmax-over-queries --deviate norm-over-matrix"
+	@echo "  $(BIN)/clearhead show encoder-block attention.weights.grad --backward mlp.norm   gradients, with their working"
 	@echo "  $(BIN)/clearhead list                                 the other problems"
 	@echo "  $(BIN)/clearhead new mine.toml && $(BIN)/clearhead show mine.toml"
 

@@ -147,7 +147,7 @@ def test_what_is_stated_is_what_is_derived(name, role, data):
 
 def tied(name: str, x: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray | bool:
     """Where an operation has no derivative, and the stated one is PyTorch's choice for it."""
-    return np.abs(x) == parameters["limit"] if name == "clip" else False
+    return np.abs(x) == parameters["limit"] if name in ("clip", "clip_above") else False
 
 
 TEXTBOOK = {

@@ -195,13 +195,23 @@ def gelu_tanh_grad(xp: Namespace, x: Array, grad: Array) -> Array:
 
 
 @operation(
-    lambda limit: formula(
-        "h i d, h i d -> h i d", lambda x, grad: where(call("abs", x[h, i, d]) <= limit, grad[h, i, d], 0)
-    )
+    lambda limit: formula("i d, i d -> i d", lambda x, grad: where(call("abs", x[i, d]) <= limit, grad[i, d], 0))
 )
 def clip_grad(xp: Namespace, x: Array, grad: Array, *, limit: float) -> Array:
     """The gradient of clipping: it passes where nothing was cut, the limits included."""
     return xp.where(xp.abs(x) <= limit, grad, 0.0)
+
+
+@operation(lambda limit: formula("i d, i d -> i d", lambda x, grad: where(x[i, d] <= limit, grad[i, d], 0)))
+def clip_above_grad(xp: Namespace, x: Array, grad: Array, *, limit: float) -> Array:
+    """The gradient of clipping from above: it passes where nothing was cut, the limit included."""
+    return xp.where(x <= limit, grad, 0.0)
+
+
+@operation(lambda: formula("i, i -> i", lambda out, grad: grad[i] * out[i] * (1 - out[i])))
+def logistic_grad(xp: Namespace, out: Array, grad: Array) -> Array:
+    """The gradient of the logistic function of a number, from the result: p(1 - p)."""
+    return grad * out * (1 - out)
 
 
 def _half() -> Formula:
@@ -293,6 +303,8 @@ STATED: Mapping[tuple[str, str], Operation] = {
     ("gelu_tanh", "x"): gelu_tanh_grad,
     ("gelu_sigmoid", "x"): gelu_sigmoid_grad,
     ("clip", "x"): clip_grad,
+    ("clip_above", "x"): clip_above_grad,
+    ("logistic", "x"): logistic_grad,
     ("cross_entropy", "logits"): cross_entropy_grad,
     ("rotate_half", "x"): rotate_half_grad,
     ("rotate_interleaved", "x"): rotate_interleaved_grad,

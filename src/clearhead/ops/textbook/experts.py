@@ -110,7 +110,8 @@ def sum_chosen(xp: Namespace, x: Array, share: Array) -> Array:
 @operation(lambda: formula("i -> i", lambda x: 1 / (1 + call("exp", -x[i]))), role="experts")
 def logistic(xp: Namespace, x: Array) -> Array:
     """The logistic function of each number."""
-    part = xp.exp(-xp.abs(x))
+    # Not of -abs(x): that has no derivative at 0, where the logistic function has one.
+    part = xp.exp(xp.where(x < 0, x, -x))
     return xp.where(x < 0, part, 1.0) / (1 + part)
 
 
