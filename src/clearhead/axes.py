@@ -14,7 +14,9 @@
 | pair     | pairs of features that a rotary position turns                        |
 | model    | features of a token between layers                                    |
 | hidden   | features inside an MLP                                                |
+| bend     | one learned number of an activation                                   |
 | expert   | MLPs, of which each token goes to a few                               |
+| embedding | features of an embedding, where they are fewer than those of a token   |
 | vocabulary | tokens that exist: rows of the embedding table, columns of logits    |
 | position | rows of a table of positions                                          |
 | type     | rows of a table of token types                                        |
@@ -35,8 +37,8 @@ Cell = tuple[int, ...]
 """The index of a number along each axis."""
 
 WORDS: Axes = (
-    "batch", "head", "group", "query", "key", "token", "past", "latent", "depth", "pair", "model", "hidden", "expert",
-    "vocabulary", "position", "type", "pixel", "class",
+    "batch", "head", "group", "query", "key", "token", "past", "latent", "depth", "pair", "model", "hidden", "bend",
+    "expert", "embedding", "vocabulary", "position", "type", "pixel", "class",
 )  # fmt: skip
 
 TOKENS: frozenset[str] = frozenset({"token", "query", "key"})

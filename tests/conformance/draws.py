@@ -72,6 +72,8 @@ def draw(seed: int) -> tuple[str, str, dict[str, Any]]:
         changed["max_position_embeddings"] = choose.choice((90, 130))
     if "n_positions" in options:
         changed["n_positions"] = 90
+    if "max_seq_len" in options:
+        changed["max_seq_len"] = 90
     # Copied, since configs write into what they are given.
     return architecture, config_class, copy.deepcopy({**options, **changed})
 
@@ -104,6 +106,10 @@ def _worst(ours: Any, ids: list[int], out: Any) -> float:
     pairs += [(trace[name], each[0]) for name, each in zip(names, out.hidden_states, strict=True)]
     if getattr(out, "logits", None) is not None:
         pairs.append((trace["logits"], out.logits[0]))
+    if getattr(out, "prediction_logits", None) is not None:
+        pairs.append((trace["logits"], out.prediction_logits[0]))
+    if getattr(out, "start_logits", None) is not None:
+        pairs.append((trace["logits"], torch.stack([out.start_logits[0], out.end_logits[0]], dim=-1)))
     return max(_difference(array, expected.numpy()) for array, expected in pairs)
 
 

@@ -37,6 +37,7 @@ NEO = {
     "hidden_size": 24, "num_layers": 3, "num_heads": 4, "intermediate_size": 22, "vocab_size": 37,
     "max_position_embeddings": 41, "attention_types": [[["global", "local"], 1], [["global"], 1]],
 }  # fmt: skip
+MPT = {"d_model": 24, "n_layers": 3, "n_heads": 6, "vocab_size": 37, "max_seq_len": 41}
 BLOOM = {"hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 37}
 DISTIL = {"dim": 24, "n_layers": 3, "n_heads": 6, "hidden_dim": 22, "vocab_size": 37, "max_position_embeddings": 41}
 IMAGE = {
@@ -337,6 +338,48 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
          "routed_scaling_factor": 3.0, "tie_word_embeddings": True,
          "rope_parameters": {**YARN, "mscale": 0.7, "mscale_all_dim": 0.7}},
     ),
+    "llama, classes": ("LlamaForSequenceClassification", "LlamaConfig", {**GROUPED, "num_labels": 5}),
+    "llama, classes, padding": (
+        "LlamaForSequenceClassification", "LlamaConfig", {**GROUPED, "num_labels": 3, "pad_token_id": 19},
+    ),
+    "llama, questions": ("LlamaForQuestionAnswering", "LlamaConfig", GROUPED),
+    "mistral, classes of tokens": ("MistralForTokenClassification", "MistralConfig", {**GROUPED, "num_labels": 5}),
+    "qwen2, classes": (
+        "Qwen2ForSequenceClassification", "Qwen2Config", {**GROUPED, "num_labels": 5, "pad_token_id": 0},
+    ),
+    "gemma2, classes": ("Gemma2ForSequenceClassification", "Gemma2Config", {**WIDE_HEADS, "num_labels": 5}),
+    "gpt2, classes": ("GPT2ForSequenceClassification", "GPT2Config", {**GPT2, "num_labels": 5}),
+    "vaultgemma": ("VaultGemmaForCausalLM", "VaultGemmaConfig", {**WIDE_HEADS, "sliding_window": 4}),
+    "hunyuan": ("HunYuanDenseV1ForCausalLM", "HunYuanDenseV1Config", {**WIDE_HEADS, "attention_bias": True}),
+    "bitnet": ("BitNetForCausalLM", "BitNetConfig", GROUPED),
+    "bitnet, biases": ("BitNetModel", "BitNetConfig", {**GROUPED, "attention_bias": True, "hidden_act": "silu"}),
+    "apertus": ("ApertusForCausalLM", "ApertusConfig", GROUPED),
+    "apertus, biases": (
+        "ApertusModel", "ApertusConfig",
+        {**GROUPED, "attention_bias": True, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}},
+    ),
+    "openai-gpt": ("OpenAIGPTLMHeadModel", "OpenAIGPTConfig", GPT2),
+    "openai-gpt, relu": ("OpenAIGPTModel", "OpenAIGPTConfig", {**GPT2, "afn": "relu", "layer_norm_epsilon": 1e-2}),
+    "gpt_bigcode": ("GPTBigCodeForCausalLM", "GPTBigCodeConfig", GPT2),
+    "codegen": ("CodeGenForCausalLM", "CodeGenConfig", {**GPT2, "n_embd": 48, "rotary_dim": 4}),
+    "biogpt": ("BioGptForCausalLM", "BioGptConfig", SIZES),
+    "biogpt, not scaled": ("BioGptModel", "BioGptConfig", {**SIZES, "scale_embedding": False, "hidden_act": "relu"}),
+    "mpt": ("MptForCausalLM", "MptConfig", MPT),
+    "mpt, clipped": (
+        "MptModel", "MptConfig", {**MPT, "n_heads": 4, "attn_config": {"clip_qkv": 0.5, "softmax_scale": 0.3}},
+    ),
+    "electra": ("ElectraModel", "ElectraConfig", {**BERT, "embedding_size": 10}),
+    "electra, masked": ("ElectraForMaskedLM", "ElectraConfig", {**BERT, "embedding_size": 10, "hidden_act": "relu"}),
+    "electra, masked, as wide": ("ElectraForMaskedLM", "ElectraConfig", {**BERT, "embedding_size": 24}),
+    "electra, classes": (
+        "ElectraForSequenceClassification", "ElectraConfig", {**BERT, "embedding_size": 10, "num_labels": 5},
+    ),
+    "electra, questions": ("ElectraForQuestionAnswering", "ElectraConfig", {**BERT, "embedding_size": 10}),
+    "albert": ("AlbertModel", "AlbertConfig", {**BERT, "embedding_size": 10}),
+    "albert, masked": ("AlbertForMaskedLM", "AlbertConfig", {**BERT, "embedding_size": 24, "hidden_act": "relu"}),
+    "bert, before training": ("BertForPreTraining", "BertConfig", BERT),
+    "bert, next sentence": ("BertForNextSentencePrediction", "BertConfig", BERT),
+    "roberta, decoder": ("RobertaForCausalLM", "RobertaConfig", {**BERT, "pad_token_id": 1, "is_decoder": True}),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
     "vit, classes, no bias": (
         "ViTForImageClassification", "ViTConfig",
@@ -378,6 +421,8 @@ def exposed(model: Any, out: Any) -> Iterator[tuple[str, torch.Tensor]]:
     yield from zip(hidden, (each[0] for each in out.hidden_states), strict=True)
     for layer, weights in enumerate(out.attentions):
         yield f"layers.{layer}.attention.weights", weights[0]
-    for name, result in (("pooled", "pooler_output"), ("logits", "logits")):
+    for name, result in (("pooled", "pooler_output"), ("logits", "logits"), ("logits", "prediction_logits")):
         if getattr(out, result, None) is not None:
             yield name, getattr(out, result)[0]
+    if getattr(out, "start_logits", None) is not None:
+        yield "logits", torch.stack([out.start_logits[0], out.end_logits[0]], dim=-1)

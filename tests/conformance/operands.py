@@ -13,7 +13,7 @@ from clearhead.ops.table import TEXTBOOK
 Array = np.ndarray[Any, Any]
 Draw = Callable[[tuple[int, ...]], Array]
 
-SIZES = {"g": 2, "h": 4, "i": 3, "j": 5, "d": 8, "m": 7, "c": 2, "p": 6, "n": 1, "v": 9, "e": 6}
+SIZES = {"g": 2, "h": 4, "i": 3, "j": 5, "d": 8, "m": 7, "c": 2, "p": 6, "n": 1, "o": 1, "v": 9, "e": 6}
 """How many values each index of the formulas takes; no two of one formula are the same."""
 
 OWN_SIZES: Mapping[str, Mapping[str, int]] = {
@@ -30,7 +30,7 @@ OWN_SIZES: Mapping[str, Mapping[str, int]] = {
 
 BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real"), ("dropout", "keep")}
 INTEGERS = {
-    ("look_up", "token"), ("rows_of_real", "token"), ("cross_entropy", "target"),
+    ("look_up", "token"), ("rows_of_real", "token"), ("last_real_token", "token"), ("cross_entropy", "target"),
     ("negative_log_likelihood", "target"), ("mean_of_counted", "target"),
 }  # fmt: skip
 
@@ -64,6 +64,7 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "mean_of_counted": ({"ignored": 2},),
     "dropout": ({"rate": 0.1},),
     "sinusoidal_at": ({"width": 5, "base": 10000.0},),
+    "last_real_token": ({"pad": 4}, {"pad": 0}),
     "rows_of_real": ({"pad": 1}, {"pad": 4}),
     "clip": ({"limit": 0.4},),
     "clip_above": ({"limit": 0.4},),

@@ -68,7 +68,8 @@ FAMILIES: tuple[Family, ...] = (ordinary, large, spread, denormal, ties, equal, 
 EXACT = (
     "append_sink", "drop_sink",
     "concat", "split", "repeat", "append", "beside_shared", "mask_boolean", "mask_padding", "mask_causal",
-    "mask_window", "relu", "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "first_token", "instead",
+    "mask_window", "relu", "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "first_token", "last_token",
+    "last_real_token", "instead",
     "instead_of_head", "among_largest", "mask_groups",
 )  # fmt: skip
 ARITHMETIC = (
@@ -86,7 +87,7 @@ FUNCTIONS = (
     "gelu_sigmoid", "sinusoidal", "sinusoidal_at", "exponential",
     "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
     "cos", "sin", "tanh", "cross_entropy", "negative_log_likelihood",
-    "softmax_over_experts", "logistic",
+    "softmax_over_experts", "logistic", "xielu",
 )  # fmt: skip
 MEANS = ("mean_of_tokens", "mean_of_cells")
 

@@ -58,13 +58,15 @@ def check_config(
     fixed = {name: each for name, each in {**FIXED, **family.fixed}.items() if name not in family.without_effect}
     notes = []
     for name, value in _entries(checkpoint.config, known):
+        # What is without effect, or may have one value only, is so within an object too.
+        own = name if name in checkpoint.config or name in fixed else name.rpartition(".")[2]
         if name in known or _matches(name, ignore):
             continue
-        if name in fixed:
-            _check_fixed(name, value, fixed[name], family)
+        if own in fixed:
+            _check_fixed(name, value, fixed[own], family)
         elif name in elsewhere:
             notes.append(f"The config's {name} is left aside, as Transformers does: {family.name} has no such thing.")
-        elif not _matches(name, without):
+        elif not _matches(name, without) and own not in COMMON:
             raise CheckpointError(
                 f"the config has {name[:80]} = {shown(value)}, which the table of {family.name} does not read: whether "
                 f"it changes numbers is not known. {REMEDY.format(name=name[:80])}"

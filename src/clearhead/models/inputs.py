@@ -44,7 +44,7 @@ def inputs_of(model: Model, source: Source) -> Inputs:
         arrays = {"token": _ids(encoded.ids), "type": _ids(encoded.types)}
         tokens: tuple[str, ...] | None = encoded.tokens
     else:
-        arrays, tokens = _batch(encoded), None
+        arrays, tokens = _batch(encoded, _filler(model)), None
     _check_ids(arrays["token"], model.vocabulary)
     if not model.has_types:
         del arrays["type"]
@@ -72,11 +72,28 @@ def _ids(numbers: Sequence[int]) -> Integers:
     return np.asarray(numbers, dtype=np.int64)
 
 
-def _batch(texts: list[Encoded]) -> dict[str, np.ndarray[Any, Any]]:
+def _filler(model: Model) -> int:
+    """The token that fills up a batch: padding where the head asks which token is the last, else any.
+
+    Raises:
+        ShapeError: the head reads the last token, and the model has no padding.
+    """
+    head = model.spec.head
+    if head is None or head.reads != "last":
+        return 0
+    if head.pad is None:
+        raise ShapeError(
+            "the model's head reads the last token of all, so texts of several lengths are not read as a batch: its "
+            "config has no pad_token_id. Read them one by one."
+        )
+    return head.pad
+
+
+def _batch(texts: list[Encoded], filler: int) -> dict[str, np.ndarray[Any, Any]]:
     """Texts side by side, the shorter ones filled up behind their end."""
     longest = max(len(text.ids) for text in texts)
     shape = len(texts), longest
-    arrays = {"token": np.zeros(shape, np.int64), "type": np.zeros(shape, np.int64)}
+    arrays = {"token": np.full(shape, filler, np.int64), "type": np.zeros(shape, np.int64)}
     real = np.zeros(shape, bool)
     for row, text in enumerate(texts):
         arrays["token"][row, : len(text.ids)] = text.ids

@@ -7,6 +7,7 @@ Our weights multiply from the right: (in, out), per head (head, in, depth). Word
 | linear | (out, in), as torch.nn.Linear keeps it: transposed; of experts each for itself |
 | query, key, value | the columns (or, of a bias, the entries) of one of the three, which stand side by side in blocks |
 | query-of-group, key-of-group, value-of-group | the same where each key/value head stands behind its query heads |
+| query-of-four, ... | the same where four blocks have query, value and key each (CodeGen) |
 | first-half, second-half | the first or the second half of the columns (Phi-3's gate and up) |
 | turned, but-turned | the last columns, which latent attention turns; all others |
 | turned-first | the columns that latent attention turns moved to the front |
@@ -54,6 +55,16 @@ def _part_of_group(part: str) -> Turn:
         apart = stored.reshape(*stored.shape[:-1], model.groups, served + 2, model.depth)
         kept = {"query": slice(0, served), "key": slice(served, served + 1), "value": slice(served + 1, None)}[part]
         return apart[..., kept, :].reshape(*stored.shape[:-1], -1)
+
+    return cut
+
+
+def _of_four(number: int) -> Turn:
+    """The columns of query, value or key in four blocks, each of which has the three side by side (CodeGen)."""
+
+    def cut(stored: Floats, _model: Sizes) -> Floats:
+        apart = stored.reshape(*stored.shape[:-1], 4, 3, -1)
+        return apart[..., number, :].reshape(*stored.shape[:-1], -1)
 
     return cut
 
@@ -108,6 +119,9 @@ WORDS: dict[str, Turn] = {
     "query-of-group": _part_of_group("query"),
     "key-of-group": _part_of_group("key"),
     "value-of-group": _part_of_group("value"),
+    "query-of-four": _of_four(0),
+    "value-of-four": _of_four(1),
+    "key-of-four": _of_four(2),
     "first-half": _half(0),
     "second-half": _half(1),
     "turned-first": lambda stored, model: np.concatenate(

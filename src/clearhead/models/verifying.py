@@ -151,9 +151,11 @@ def _exposed(model: Model, theirs: Any) -> Iterator[tuple[str, Numbers]]:
     for (name, weights), state in zip(zip(attention, theirs.attentions, strict=True), states[1:], strict=True):
         yield name, _numbers(weights)
         yield state[0], _numbers(state[1])
-    for name, theirs_name in (("pooled", "pooler_output"), ("logits", "logits")):
+    for name, theirs_name in (("pooled", "pooler_output"), ("logits", "logits"), ("logits", "prediction_logits")):
         if getattr(theirs, theirs_name, None) is not None:
             yield name, _numbers(getattr(theirs, theirs_name))
+    if getattr(theirs, "start_logits", None) is not None:
+        yield "logits", np.stack([_numbers(theirs.start_logits), _numbers(theirs.end_logits)], axis=-1)
 
 
 def _numbers(tensor: Any) -> Numbers:

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 
 _AS_THEY_ARE = (
-    "abs", "all", "any", "broadcast_to", "concat", "cos", "einsum", "exp", "finfo", "floor", "isnan", "log", "matmul",
-    "maximum", "repeat", "sign", "sin", "sqrt", "stack", "take_along_axis", "tanh", "vecdot", "where",
+    "abs", "all", "any", "broadcast_to", "concat", "cos", "einsum", "exp", "expm1", "finfo", "floor", "isnan", "log",
+    "log1p", "matmul", "maximum", "repeat", "sign", "sin", "sqrt", "stack", "take_along_axis", "tanh", "vecdot",
+    "where",
 )  # fmt: skip
 
 numpy_namespace = SimpleNamespace(

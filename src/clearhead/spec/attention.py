@@ -52,6 +52,8 @@ class Attention(Spec, frozen=True):
             ``"depth-own"`` with a gain (head, depth) of each head's own (Cohere); ``"heads"``: all heads together, with
             a gain (head, depth) (OLMo 2).
         latent: keys and values, and perhaps queries, come from narrow latents (DeepSeek-V2).
+        qk_norm_last: that norm stands behind rotary positions (HunYuan).
+        output_norm: a norm of the concatenated heads, before the output projection (BitNet).
         clip: queries, keys and values beyond -clip .. clip are set to these (OLMo), queries and keys behind their norm
             where there is one (OLMoE); None for not.
         projected: whether queries, keys and values are products with weights; if not, all three are the input, whose
@@ -79,6 +81,8 @@ class Attention(Spec, frozen=True):
     memory: bool = False
     qk_norm_over: NormedOver = "depth"
     latent: Latent | None = None
+    qk_norm_last: bool = False
+    output_norm: Norm | None = None
     clip: float | None = None
     projected: bool = True
     exponentials: bool = False
@@ -137,15 +141,16 @@ class Attention(Spec, frozen=True):
         ``memory`` that of what keys and values come from, where it is not given for this attention alone.
         """
         query, key, value = self._three(draft, source, memory)
-        if self.qk_norm:
-            query = self._normed(draft, self.qk_norm, query, "query.norm", "head token depth")
-            key = self._normed(draft, self.qk_norm, key, "key.norm", self._keys("token"))
+        if self.qk_norm and not self.qk_norm_last:
+            query, key = self._both_normed(draft, self.qk_norm, query, key)
             if self.clip is not None:
                 query = draft.write("query.clipped", tokens.clip, query, "head token depth", limit=self.clip)
                 key = draft.write("key.clipped", tokens.clip, key, self._keys("token"), limit=self.clip)
         past = self._past(draft) if self.cache else []
         if self.rotary:
             query, key = self.rotary.write(draft, query, key, self._keys("token"), past[0] if past else None)
+        if self.qk_norm and self.qk_norm_last:
+            query, key = self._both_normed(draft, self.qk_norm, query, key)
         if past:
             key = draft.write("key.joined", linear.append, f"{past[0]} {key}", self._keys("key"))
             value = draft.write("value.joined", linear.append, f"{past[1]} {value}", self._keys("key"))
@@ -163,6 +168,10 @@ class Attention(Spec, frozen=True):
         query = self._project(draft, "query", source, "head token depth")
         key = self._project(draft, "key", memory, self._keys("token"))
         return query, key, self._project(draft, "value", memory, self._keys("token"))
+
+    def _both_normed(self, draft: Draft, norm: Norm, query: str, key: str) -> tuple[str, str]:
+        query = self._normed(draft, norm, query, "query.norm", "head token depth")
+        return query, self._normed(draft, norm, key, "key.norm", self._keys("token"))
 
     def _normed(self, draft: Draft, norm: Norm, source: str, name: str, axes: str) -> str:
         if self.qk_norm_over == "depth":
@@ -220,6 +229,8 @@ class Attention(Spec, frozen=True):
             )
         head = draft.write("head", linear.weighted_sum, f"{weights} {value}", "head token depth")
         concat = draft.write("concat", linear.concat, head, "token head*depth")
+        if self.output_norm is not None:
+            concat = self.output_norm.write(draft, concat, "token head*depth", "concat.norm")
         return self._output(draft, concat) if self.output else concat
 
     def _weigh(self, draft: Draft, score: str) -> str:

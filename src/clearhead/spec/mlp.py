@@ -12,6 +12,7 @@ from clearhead.ops.textbook import experts, linear, tokens
 from clearhead.spec.draft import Draft
 from clearhead.spec.experts import Experts
 from clearhead.spec.fields import Spec
+from clearhead.spec.norm import Norm
 
 Activation = Literal["gelu", "gelu-tanh", "gelu-sigmoid", "silu", "relu", "relu-squared", "tanh"]
 
@@ -34,18 +35,21 @@ class Mlp(Spec, frozen=True):
     its own: (expert, model, hidden) ...
 
     Attributes:
-        activation: gelu (exact), gelu-tanh, gelu-sigmoid (quick GELU), silu, relu, relu-squared or tanh.
+        activation: gelu (exact), gelu-tanh, gelu-sigmoid (quick GELU), silu, relu, relu-squared, tanh or xielu, whose
+            ``active.positive`` and ``active.negative`` (bend) are learned (Apertus).
         gated: the activation of a gate multiplies the other product: activation(x gate) * (x up).
         bias: every product adds a bias.
         limit: gates above it, and ups beyond -limit .. limit, are set to it, and 1 is added to ups (gpt-oss); None for
             not.
+        norm: a norm of what the last product reads (BitNet); None for none.
         experts: several MLPs, of which each token goes to a few; None for one that all go to.
     """
 
-    activation: Activation = "gelu"
+    activation: Activation | Literal["xielu"] = "gelu"
     gated: bool = False
     bias: bool = False
     limit: float | None = None
+    norm: Norm | None = None
     experts: Experts | None = None
 
     def __post_init__(self) -> None:
@@ -75,10 +79,18 @@ class Mlp(Spec, frozen=True):
             gate = draft.write("gate.clipped", tokens.clip_above, gate, hidden, limit=self.limit)
             up = draft.write("up.clipped", tokens.clip, up, hidden, limit=self.limit)
             up = draft.write("up.shifted", tokens.shift, up, hidden, by=1.0)
-        active = draft.write("active", ACTIVATIONS[self.activation], gate, hidden)
+        active = self._active(draft, gate, hidden)
         if self.gated:
             active = draft.write("gated", linear.multiply, f"{active} {up}", hidden)
+        if self.norm is not None:
+            active = self.norm.write(draft, active, hidden, "inner.norm")
         return self._product(draft, "output", active, "hidden model", share, output)
+
+    def _active(self, draft: Draft, gate: str, axes: str) -> str:
+        if self.activation != "xielu":
+            return draft.write("active", ACTIVATIONS[self.activation], gate, axes)
+        bends = f"{draft.give('active.positive', 'bend')} {draft.give('active.negative', 'bend')}"
+        return draft.write("active", tokens.xielu, f"{gate} {bends}", axes)
 
     def _product(self, draft: Draft, name: str, source: str, axes: str, share: str | None, line: str = "") -> str:
         column, line = axes.split()[-1], line or name

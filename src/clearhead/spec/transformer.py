@@ -30,6 +30,8 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
         positions: adds a learned row of ``embedding.position.weight`` (position, model) for each position (GPT-2), or
             what `Positions` say: ``embedding.position`` (token, model) as given, or sinusoids.
         norm: a norm of the sum (BERT).
+        narrow: rows have fewer features than tokens, and a product with ``embedding.project.weight`` (embedding,
+            model) plus ``embedding.project.bias`` follows the norm (ALBERT, ELECTRA).
         pad: positions count all tokens but this one, from the row behind its own (RoBERTa); None for all from row 0.
     """
 
@@ -38,32 +40,50 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     positions: bool | Positions = False
     norm: Norm | None = None
     pad: int | None = None
+    narrow: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.narrow and self.norm is None:
+            raise SpecError("narrow embeddings have a norm before their product. Give one.")
+
+    @property
+    def row(self) -> str:
+        """The axis word of a row's features."""
+        return "embedding" if self.narrow else "model"
 
     def write(self, draft: Draft, past: str | None = None) -> str:
         """Writes the lines onto a draft; returns the name of the last. ``past`` is a cache, for its length."""
-        names = self._names()
-        table = draft.give("embedding.weight", "vocabulary model")
+        names, axes = self._names(), f"token {self.row}"
+        table = draft.give("embedding.weight", f"vocabulary {self.row}")
         rows = f"{table} {draft.give('token', 'token', 'integers')}"
-        out = draft.write(names["token"], tables.look_up, rows, TOKENS)
+        out = draft.write(names["token"], tables.look_up, rows, axes)
         if self.scale is not None:
-            out = draft.write(names["scaled"], scores.scale, out, TOKENS, factor=self.scale)
+            out = draft.write(names["scaled"], scores.scale, out, axes, factor=self.scale)
         if self.types:
-            types = f"{draft.give('embedding.type.weight', 'type model')} {draft.give('type', 'token', 'integers')}"
-            row = draft.write("embedding.type", tables.look_up, types, TOKENS)
-            out = draft.write(names["typed"], linear.add, f"{out} {row}", TOKENS)
+            table = draft.give("embedding.type.weight", f"type {self.row}")
+            row = draft.write(
+                "embedding.type", tables.look_up, f"{table} {draft.give('type', 'token', 'integers')}", axes
+            )
+            out = draft.write(names["typed"], linear.add, f"{out} {row}", axes)
         if self.positions:
-            row = self._position(draft, out, past)
-            out = draft.write(names["placed"], linear.add, f"{out} {row}", TOKENS)
-        return out if self.norm is None else self.norm.write(draft, out, name="embedding")
+            row = self._position(draft, out, past, axes)
+            out = draft.write(names["placed"], linear.add, f"{out} {row}", axes)
+        if self.norm is None:
+            return out
+        if not self.narrow:
+            return self.norm.write(draft, out, name="embedding")
+        normed = self.norm.write(draft, out, axes, name="embedding.narrow")
+        return _affine(draft, "embedding", normed, "embedding model", given="embedding.project")
 
-    def _position(self, draft: Draft, source: str, past: str | None) -> str:
+    def _position(self, draft: Draft, source: str, past: str | None, axes: str) -> str:
         if isinstance(self.positions, Positions):
             return self.positions.write_row(draft, source, "embedding.position")
-        return _positions(draft, source, past) if self.pad is None else self._real_positions(draft)
+        return _positions(draft, source, past, axes) if self.pad is None else self._real_positions(draft, axes)
 
-    def _real_positions(self, draft: Draft) -> str:
-        operands = f"{draft.give('embedding.position.weight', 'position model')} token"
-        return draft.write("embedding.position", tables.rows_of_real, operands, TOKENS, pad=self.pad)
+    def _real_positions(self, draft: Draft, axes: str) -> str:
+        operands = f"{draft.give('embedding.position.weight', f'position {self.row}')} token"
+        return draft.write("embedding.position", tables.rows_of_real, operands, axes, pad=self.pad)
 
     def _names(self) -> dict[str, str]:
         """The names of the sums on the way; the last is that of the whole, or of what the norm reads."""
@@ -91,12 +111,12 @@ class Patches(Spec, frozen=True, tag_field="kind", tag="patches"):
         return draft.write("embedding", linear.add, f"{joined} {_positions(draft, joined, None)}", TOKENS)
 
 
-def _positions(draft: Draft, source: str, past: str | None) -> str:
+def _positions(draft: Draft, source: str, past: str | None, axes: str = TOKENS) -> str:
     """The learned rows of the positions that tokens stand at, behind those of a cache."""
-    table = draft.give("embedding.position.weight", "position model")
+    table = draft.give("embedding.position.weight", f"position {axes.split()[-1]}")
     if past is None:
-        return draft.write("embedding.position", tables.first_rows, f"{table} {source}", TOKENS, offset=0)
-    return draft.write("embedding.position", tables.next_rows, f"{table} {source} {past}", TOKENS, offset=0)
+        return draft.write("embedding.position", tables.first_rows, f"{table} {source}", axes, offset=0)
+    return draft.write("embedding.position", tables.next_rows, f"{table} {source} {past}", axes, offset=0)
 
 
 class Head(Spec, frozen=True):
@@ -107,23 +127,27 @@ class Head(Spec, frozen=True):
     and bias.
 
     Attributes:
-        reads: every token; or only the ``first``; or what was ``pooled`` from it.
+        reads: every token; or only the ``first``, or the ``last``; or what was ``pooled`` from the first.
         tied: the products are with the rows of ``embedding.weight``.
         bias: adds a bias.
         softcap: limits logits to -softcap .. softcap, with tanh (Gemma 2).
+        pad: the ``last`` token is the last that is not this one; None for the last of all.
         scale: logits are multiplied with this (Cohere, Granite; 1 / temperature); None for not.
         transform: a product, this activation and a norm stand before (BERT's masked language model).
         eps: of that norm.
+        narrow: that product gives as many features as embeddings have, where these are fewer than a token's.
         probabilities: adds ``probabilities``, the softmax of the logits of each token.
     """
 
-    reads: Literal["tokens", "first", "pooled"] = "tokens"
+    reads: Literal["tokens", "first", "last", "pooled"] = "tokens"
     tied: bool = False
     bias: bool = False
     softcap: float | None = None
     transform: Activation | None = None
     eps: float = 1e-12
     scale: float | None = None
+    pad: int | None = None
+    narrow: bool = False
     probabilities: bool = False
 
     @property
@@ -135,11 +159,15 @@ class Head(Spec, frozen=True):
         """Writes the lines onto a draft; returns the name of the last, ``logits``."""
         if self.reads == "first":
             source = draft.write("first", tables.first_token, source, TOKENS)
+        elif self.reads == "last" and self.pad is None:
+            source = draft.write("last", tables.last_token, source, TOKENS)
+        elif self.reads == "last":
+            source = draft.write("last", tables.last_real_token, f"{source} token", TOKENS, pad=self.pad)
         if self.transform is not None:
             source = self._transformed(draft, source, self.transform)
         axes = self.axes
-        column = axes.split()[-1]
-        weight = "embedding.weight" if self.tied else draft.give("logits.weight", f"model {column}")
+        row, column = "embedding" if self.narrow else "model", axes.split()[-1]
+        weight = "embedding.weight" if self.tied else draft.give("logits.weight", f"{row} {column}")
         product = linear.matmul_transposed if self.tied else linear.matmul
         steps: list[tuple[str, Operation, str, dict[str, object]]] = [("product", product, f"{source} {weight}", {})]
         if self.bias:
@@ -155,17 +183,18 @@ class Head(Spec, frozen=True):
         return out
 
     def _transformed(self, draft: Draft, source: str, activation: Activation) -> str:
-        product = _affine(draft, "transform", source)
-        active = draft.write("transform.active", ACTIVATIONS[activation], product, TOKENS)
-        return Norm(eps=self.eps).write(draft, active, name="transform.norm")
+        row = "embedding" if self.narrow else "model"
+        product = _affine(draft, "transform", source, f"model {row}")
+        active = draft.write("transform.active", ACTIVATIONS[activation], product, f"token {row}")
+        return Norm(eps=self.eps).write(draft, active, f"token {row}", name="transform.norm")
 
 
-def _affine(draft: Draft, name: str, source: str) -> str:
-    """A product with a square matrix, plus a bias."""
-    product = draft.write(
-        f"{name}.product", linear.matmul, f"{source} {draft.give(f'{name}.weight', 'model model')}", TOKENS
-    )
-    return draft.write(name, linear.bias, f"{product} {draft.give(f'{name}.bias', 'model')}", TOKENS)
+def _affine(draft: Draft, name: str, source: str, axes: str = "model model", given: str = "") -> str:
+    """A product with a matrix, plus a bias: a line of this name, of arrays that may be called otherwise."""
+    column, given = axes.split()[-1], given or name
+    weight = draft.give(f"{given}.weight", axes)
+    product = draft.write(f"{name}.product", linear.matmul, f"{source} {weight}", f"token {column}")
+    return draft.write(name, linear.bias, f"{product} {draft.give(f'{given}.bias', column)}", f"token {column}")
 
 
 class Encoder(Spec, frozen=True):

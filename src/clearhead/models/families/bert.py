@@ -22,7 +22,7 @@ def _norm(ours: str, theirs: str) -> dict[str, tuple[str, str]]:
 _EPS = key("layer_norm_eps", default=1e-12)
 _NORM = {"kind": "layer", "eps": _EPS}
 _HEAD = {"head.reads": "tokens", "head.bias": True}
-_MASKED = {
+PREDICTION = {
     **_HEAD,
     "head.eps": _EPS,
     "head.transform": activation("hidden_act", default="gelu"),
@@ -34,7 +34,7 @@ BERT = Family(
     name="bert",
     architectures=(
         "BertModel", "BertForMaskedLM", "BertForSequenceClassification", "BertForTokenClassification",
-        "BertForQuestionAnswering", "BertLMHeadModel",
+        "BertForQuestionAnswering", "BertLMHeadModel", "BertForPreTraining", "BertForNextSentencePrediction",
     ),
     spec={
         **sizes(),
@@ -73,8 +73,10 @@ BERT = Family(
     prefixes=("", "bert."),
     by_architecture={
         "BertModel": {**BASE, "pooler": "tanh"},
-        "BertForMaskedLM": _MASKED,
-        "BertLMHeadModel": _MASKED,
+        "BertForMaskedLM": PREDICTION,
+        "BertLMHeadModel": PREDICTION,
+        "BertForPreTraining": PREDICTION,
+        "BertForNextSentencePrediction": {"head.reads": "pooled", "head.bias": True, "pooler": "tanh"},
         "BertForSequenceClassification": {"head.reads": "pooled", "head.bias": True, "pooler": "tanh"},
         "BertForTokenClassification": _HEAD,
         "BertForQuestionAnswering": _HEAD,
@@ -83,7 +85,7 @@ BERT = Family(
         "BertFor",
         {
             "SequenceClassification": "classifier", "TokenClassification": "classifier",
-            "QuestionAnswering": "qa_outputs",
+            "QuestionAnswering": "qa_outputs", "NextSentencePrediction": "cls.seq_relationship",
         },
     ),
     fixed={"position_embedding_type": ("absolute", None)},
@@ -107,6 +109,7 @@ ROBERTA = replace(
         for prefix in ("Roberta", "XLMRoberta", "Camembert")
         for ending in (
             "Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
+            "ForCausalLM",
         )
     ),
     spec=_ROBERTA,
@@ -137,12 +140,12 @@ ROBERTA = replace(
         }.items()
     },
     by_architecture={
-        prefix + architecture.removeprefix("Bert"): {
+        prefix + architecture.removeprefix("Bert").replace("LMHeadModel", "ForCausalLM"): {
             **paths, **({"head.transform": "gelu"} if "head.transform" in paths else {}),
         }
         for prefix in ("Roberta", "XLMRoberta", "Camembert")
         for architecture, paths in BERT.by_architecture.items()
-        if architecture != "BertLMHeadModel"
+        if architecture not in ("BertForPreTraining", "BertForNextSentencePrediction")
     },
 )  # fmt: skip
 """As BERT, with positions that pass over padding, and GELU in the masked language model whatever the MLPs have."""

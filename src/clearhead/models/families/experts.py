@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clearhead.models.families.heads import with_heads
 from clearhead.models.families.llama import LAYER, LLAMA, MISTRAL, QWEN2, QWEN3
 from clearhead.models.families.olmo import OLMO2
 from clearhead.models.families.parts import BASE, FULL, SLIDING, affine, biased, norms, windows, without
@@ -35,7 +36,7 @@ def experts(count: Any, chosen: Any, **more: Any) -> dict[str, Any]:
     return {f"mlp.experts.{name}": value for name, value in stated.items()}
 
 
-MIXTRAL = replace(
+MIXTRAL = with_heads(replace(
     MISTRAL,
     name="mixtral",
     architectures=("MixtralForCausalLM", "MixtralModel"),
@@ -57,7 +58,7 @@ MIXTRAL = replace(
     },
     by_architecture={"MixtralModel": BASE},
     without_effect=WITHOUT_EFFECT,
-)  # fmt: skip
+), "Mixtral")  # fmt: skip
 """As Mistral, with experts."""
 
 
@@ -111,7 +112,7 @@ QWEN2_MOE = replace(
 
 _COUNT3 = key("num_experts", "num_local_experts", default=128)
 
-QWEN3_MOE = replace(
+QWEN3_MOE = with_heads(replace(
     QWEN3,
     name="qwen3_moe",
     architectures=("Qwen3MoeForCausalLM", "Qwen3MoeModel"),
@@ -128,7 +129,7 @@ QWEN3_MOE = replace(
     arrays={**QWEN3.arrays, **EACH},
     by_architecture={"Qwen3MoeModel": BASE},
     without_effect={**WITHOUT_EFFECT, "max_window_layers": "all layers have a window or none"},
-)  # fmt: skip
+), "Qwen3Moe")  # fmt: skip
 """As Qwen 3, with experts."""
 
 OLMOE = replace(

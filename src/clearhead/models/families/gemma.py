@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from clearhead.models.families.heads import with_heads
 from clearhead.models.families.llama import LAYER, LLAMA
 from clearhead.models.families.parts import ACTIVATIONS, BASE, FULL, SLIDING, activation, every, inverse_root, windows
 from clearhead.models.key import Layers, choice, key
@@ -17,21 +18,27 @@ _PLUS_ONE = {
     "norm.gain": "norm.weight: plus-one",
 }
 
-GEMMA = replace(
-    LLAMA,
-    name="gemma",
-    architectures=("GemmaForCausalLM", "GemmaModel"),
-    spec={
-        **{path: value for path, value in LLAMA.spec.items() if path != "mlp.bias"},
-        "depth": key("head_dim", default=256),
-        "attention.kv_heads": key("num_key_value_heads", default=16),
-        "attention.rotary": Rope(context=8192),
-        "mlp.activation": key("hidden_act", default="gelu-tanh", words={**ACTIVATIONS, "gelu": "gelu-tanh"}),
-        "embedding.scale": _ROOT,
-        "head.tied": key("tie_word_embeddings", default=True),
-    },
-    arrays={**LLAMA.arrays, **_PLUS_ONE},
-    by_architecture={"GemmaModel": BASE},
+GEMMA = with_heads(
+    replace(
+        LLAMA,
+        name="gemma",
+        architectures=("GemmaForCausalLM", "GemmaModel"),
+        spec={
+            **{path: value for path, value in LLAMA.spec.items() if path != "mlp.bias"},
+            "depth": key("head_dim", default=256),
+            "attention.kv_heads": key("num_key_value_heads", default=16),
+            "attention.rotary": Rope(context=8192),
+            "mlp.activation": key("hidden_act", default="gelu-tanh", words={**ACTIVATIONS, "gelu": "gelu-tanh"}),
+            "embedding.scale": _ROOT,
+            "head.tied": key("tie_word_embeddings", default=True),
+        },
+        arrays={**LLAMA.arrays, **_PLUS_ONE},
+        by_architecture={"GemmaModel": BASE},
+    ),
+    "Gemma",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    pad=0,
 )
 """As Llama, with embeddings times the root of the width and gains from which 1 was taken off."""
 
@@ -46,25 +53,45 @@ _SANDWICH = {
 
 _WINDOW = key("sliding_window", default=4096)
 
-GEMMA2 = replace(
-    GEMMA,
-    name="gemma2",
-    architectures=("Gemma2ForCausalLM", "Gemma2Model"),
-    spec={
-        **GEMMA.spec,
-        "placement": "sandwich",
-        "attention.kv_heads": key("num_key_value_heads", default=4),
-        "attention.scale": key("query_pre_attn_scalar", default=256**-0.5, by=inverse_root),
-        "attention.softcap": key("attn_logit_softcapping", default=50.0),
-        "attention.window": windows(_WINDOW, Layers(("layer_types",), lambda layer: every(layer, 2))),
-        "mlp.activation": activation("hidden_activation", default="gelu-tanh"),
-        "head.softcap": key("final_logit_softcapping", default=30.0),
-    },
-    arrays={**GEMMA.arrays, **_SANDWICH},
-    by_architecture={"Gemma2Model": BASE},
-    without_effect={**GEMMA.without_effect, "hidden_act": "Transformers reads hidden_activation"},
+GEMMA2 = with_heads(
+    replace(
+        GEMMA,
+        name="gemma2",
+        architectures=("Gemma2ForCausalLM", "Gemma2Model"),
+        spec={
+            **GEMMA.spec,
+            "placement": "sandwich",
+            "attention.kv_heads": key("num_key_value_heads", default=4),
+            "attention.scale": key("query_pre_attn_scalar", default=256**-0.5, by=inverse_root),
+            "attention.softcap": key("attn_logit_softcapping", default=50.0),
+            "attention.window": windows(_WINDOW, Layers(("layer_types",), lambda layer: every(layer, 2))),
+            "mlp.activation": activation("hidden_activation", default="gelu-tanh"),
+            "head.softcap": key("final_logit_softcapping", default=30.0),
+        },
+        arrays={**GEMMA.arrays, **_SANDWICH},
+        by_architecture={"Gemma2Model": BASE},
+        without_effect={**GEMMA.without_effect, "hidden_act": "Transformers reads hidden_activation"},
+    ),
+    "Gemma2",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    pad=0,
 )
 """As Gemma, with norms before and after each half, capped scores and logits, and a window in every other layer."""
+
+VAULT_GEMMA = replace(
+    GEMMA2,
+    name="vaultgemma",
+    architectures=("VaultGemmaForCausalLM", "VaultGemmaModel"),
+    spec={**GEMMA2.spec, "placement": "pre"},
+    arrays={
+        **GEMMA.arrays,
+        "layers.{n}.mlp.norm.gain": LAYER + "pre_feedforward_layernorm.weight: plus-one",
+    },
+    by_architecture={"VaultGemmaModel": BASE},
+    arrays_by_architecture={},
+)
+"""As Gemma 2, with norms before each half only."""
 
 _LAYERS = Layers(("layer_types",), every, (key("sliding_window_pattern", default=6),))
 

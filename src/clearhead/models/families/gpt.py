@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearhead.models.families.heads import with_heads
 from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, biased, norm, norms, sizes
 from clearhead.models.family import Family
 from clearhead.models.key import choice, key
@@ -11,47 +12,51 @@ _FUSED = "h.{n}.attn.c_attn"
 
 _SUMMARY = "belongs to a head for multiple choice"
 
-GPT2 = Family(
-    name="gpt2",
-    architectures=("GPT2LMHeadModel", "GPT2Model"),
-    spec={
-        **sizes(("num_hidden_layers", "n_layer"), ("hidden_size", "n_embd"), ("num_attention_heads", "n_head")),
-        **norms("layer", key("layer_norm_epsilon", default=1e-5)),
-        "placement": "pre",
-        "attention.causal": True,
-        "attention.bias": EVERYWHERE,
-        "mlp.activation": activation("activation_function", default="gelu-tanh"),
-        "mlp.bias": True,
-        "embedding.positions": True,
-        "head.tied": key("tie_word_embeddings", default=True),
-    },
-    arrays={
-        "embedding.weight": "wte.weight",
-        "embedding.position.weight": "wpe.weight",
-        **{
-            f"layers.{{n}}.attention.{part}.{end}": f"{_FUSED}.{end}: {part} heads"
-            for part in ("query", "key", "value")
-            for end in ("weight", "bias")
+GPT2 = with_heads(
+    Family(
+        name="gpt2",
+        architectures=("GPT2LMHeadModel", "GPT2Model"),
+        spec={
+            **sizes(("num_hidden_layers", "n_layer"), ("hidden_size", "n_embd"), ("num_attention_heads", "n_head")),
+            **norms("layer", key("layer_norm_epsilon", default=1e-5)),
+            "placement": "pre",
+            "attention.causal": True,
+            "attention.bias": EVERYWHERE,
+            "mlp.activation": activation("activation_function", default="gelu-tanh"),
+            "mlp.bias": True,
+            "embedding.positions": True,
+            "head.tied": key("tie_word_embeddings", default=True),
         },
-        **affine("layers.{n}.attention.output", "h.{n}.attn.c_proj", ""),
-        **norm("layers.{n}.attention.norm", "h.{n}.ln_1"),
-        **affine("layers.{n}.mlp.up", "h.{n}.mlp.c_fc", ""),
-        **affine("layers.{n}.mlp.output", "h.{n}.mlp.c_proj", ""),
-        **norm("layers.{n}.mlp.norm", "h.{n}.ln_2"),
-        **norm("norm", "ln_f"),
-        "logits.weight": "lm_head.weight: linear",
-    },
-    prefixes=("", "transformer."),
-    by_architecture={"GPT2Model": BASE},
-    fixed={"scale_attn_by_inverse_layer_idx": (False,), "scale_attn_weights": (True,)},
-    without_effect={
-        "reorder_and_upcast_attn": "says how the same numbers are computed",
-        "summary_type": _SUMMARY,
-        "summary_use_proj": _SUMMARY,
-        "summary_activation": _SUMMARY,
-        "summary_proj_to_labels": _SUMMARY,
-    },
-    spare={"*h.*.attn.bias": "the causal mask", "*h.*.attn.masked_bias": "minus infinity, for the causal mask"},
+        arrays={
+            "embedding.weight": "wte.weight",
+            "embedding.position.weight": "wpe.weight",
+            **{
+                f"layers.{{n}}.attention.{part}.{end}": f"{_FUSED}.{end}: {part} heads"
+                for part in ("query", "key", "value")
+                for end in ("weight", "bias")
+            },
+            **affine("layers.{n}.attention.output", "h.{n}.attn.c_proj", ""),
+            **norm("layers.{n}.attention.norm", "h.{n}.ln_1"),
+            **affine("layers.{n}.mlp.up", "h.{n}.mlp.c_fc", ""),
+            **affine("layers.{n}.mlp.output", "h.{n}.mlp.c_proj", ""),
+            **norm("layers.{n}.mlp.norm", "h.{n}.ln_2"),
+            **norm("norm", "ln_f"),
+            "logits.weight": "lm_head.weight: linear",
+        },
+        prefixes=("", "transformer."),
+        by_architecture={"GPT2Model": BASE},
+        fixed={"scale_attn_by_inverse_layer_idx": (False,), "scale_attn_weights": (True,)},
+        without_effect={
+            "reorder_and_upcast_attn": "says how the same numbers are computed",
+            "summary_type": _SUMMARY,
+            "summary_use_proj": _SUMMARY,
+            "summary_activation": _SUMMARY,
+            "summary_proj_to_labels": _SUMMARY,
+        },
+        spare={"*h.*.attn.bias": "the causal mask", "*h.*.attn.masked_bias": "minus infinity, for the causal mask"},
+    ),
+    "GPT2",
+    "ForSequenceClassification",
 )
 
 _NEOX = "layers.{n}."

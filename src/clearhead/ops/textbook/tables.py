@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clearhead.expr import Expr, Size, formula, indices, same, total, where
 from clearhead.expr.formula import Operand, broadcast
+from clearhead.expr.nodes import Reduce
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting, operation
 
@@ -67,6 +68,27 @@ def prepend(xp: Namespace, first: Array, x: Array) -> Array:
 def first_token(xp: Namespace, x: Array) -> Array:
     """The first token alone."""
     return x[..., :1, :]
+
+
+@operation(lambda: formula("i m -> t m", lambda x: x[Size("i") - 1 + t, m], t=Size("i") // Size("i")))
+def last_token(xp: Namespace, x: Array) -> Array:
+    """The last token alone."""
+    return x[..., -1:, :]
+
+
+def _last(token: Operand, pad: int) -> Expr:
+    return Reduce("max", ("j",), where(same(token[j], pad), 0, j))
+
+
+@operation(
+    lambda pad: formula(
+        "i m, i -> t m", lambda x, token: x[_last(token, pad) + t, m], t=Size("i") // Size("i"), j=Size("i")
+    )
+)
+def last_real_token(xp: Namespace, x: Array, token: Array, *, pad: int) -> Array:
+    """The last token that is no padding, alone; the first where all are."""
+    place = xp.max(xp.where(token == pad, 0, counting(xp, token.shape[-1], token)), axis=-1)
+    return look_up.code(xp, x, place[..., None])
 
 
 @operation(lambda: formula("i m, i m -> i m", lambda x, new: new[i, m]))

@@ -7,14 +7,14 @@ from functools import cache
 
 import numpy as np
 
-from clearhead.expr import Expr, Let, Local, Size, call, formula, indices, mean, where
+from clearhead.expr import Expr, Let, Local, Size, call, formula, indices, mean, total, where
 from clearhead.expr.formula import Operand
 from clearhead.ops import large
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, Remark, operation
 from clearhead.ops.textbook.erf import erfc
 
-d, h, i, m, k, n, t = indices("d h i m k n t")
+d, h, i, m, k, n, o, t = indices("d h i m k n o t")
 
 
 def _is_flat(xp: Namespace, out: Array, x: Array) -> Array:
@@ -188,6 +188,25 @@ def relu_squared(xp: Namespace, x: Array) -> Array:
     """The square of the value where it is positive, 0 elsewhere (So et al. 2021)."""
     positive = xp.where(x <= 0, 0.0, x)
     return positive * positive
+
+
+def _softplus(x: Expr) -> Expr:
+    return call("log", 1 + call("exp", x))
+
+
+def _xielu(x: Operand, positive: Operand, negative: Operand) -> Expr:
+    v = x[i, m]
+    above = _softplus(positive[o]) * v**2 + v / 2
+    below = (call("exp", -call("max", -v, 1e-6)) - 1 - v) * (_softplus(negative[o]) + 0.5) + v / 2
+    return total(o, where(call("max", v, 0) <= 0, below, above))
+
+
+@operation(lambda: formula("i m, o, o -> i m", _xielu), role="activation")
+def xielu(xp: Namespace, x: Array, positive: Array, negative: Array) -> Array:
+    """A parabola above 0 and an exponential below, bent as two learned numbers say (Huang and Schlag 2024)."""
+    up, down = (xp.log1p(xp.exp(each))[..., None] for each in (positive, negative))
+    below = (xp.expm1(xp.where(x < -1e-6, x, -1e-6)) - x) * (down + 0.5)
+    return xp.where(x > 0, up * x * x, below) + x / 2
 
 
 @operation(lambda: formula("i m -> i m", lambda x: x[i, m] / (1 + call("exp", -1.702 * x[i, m]))), role="activation")

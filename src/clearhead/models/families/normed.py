@@ -1,0 +1,94 @@
+"""Models that are nearly Llama, with norms in further places or another activation: HunYuan, BitNet, Apertus."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clearhead.models.families.llama import LAYER, LLAMA
+from clearhead.models.families.parts import BASE, activation, norms, without
+from clearhead.models.key import key
+from clearhead.models.rope import Rope
+
+_EPS = key("rms_norm_eps", default=1e-5)
+
+HUNYUAN = replace(
+    LLAMA,
+    name="hunyuan_v1_dense",
+    architectures=("HunYuanDenseV1ForCausalLM", "HunYuanDenseV1Model"),
+    spec={
+        **without(LLAMA.spec, "mlp.bias"),
+        **norms("rms", _EPS),
+        "attention.qk_norm.kind": "rms",
+        "attention.qk_norm.eps": _EPS,
+        "attention.qk_norm_last": True,
+    },
+    arrays={
+        **LLAMA.arrays,
+        "layers.{n}.attention.query.norm.gain": LAYER + "self_attn.query_layernorm.weight",
+        "layers.{n}.attention.key.norm.gain": LAYER + "self_attn.key_layernorm.weight",
+    },
+    by_architecture={"HunYuanDenseV1Model": BASE},
+    arrays_by_architecture={},
+    without_effect={"eod_token_id": "matters where text is generated"},
+)
+"""As Llama, with norms of queries and keys behind rotary positions."""
+
+BITNET = replace(
+    LLAMA,
+    name="bitnet",
+    architectures=("BitNetForCausalLM", "BitNetModel"),
+    spec={
+        **without(LLAMA.spec, "mlp.bias", "depth"),
+        **norms("rms", _EPS),
+        "attention.kv_heads": key("num_key_value_heads", default=5),
+        "attention.rotary": Rope(theta=500000.0),
+        "attention.output_norm.kind": "rms",
+        "attention.output_norm.eps": _EPS,
+        "mlp.activation": activation("hidden_act", default="relu-squared"),
+        "mlp.norm.kind": "rms",
+        "mlp.norm.eps": _EPS,
+    },
+    arrays={
+        **LLAMA.arrays,
+        "layers.{n}.attention.concat.norm.gain": LAYER + "self_attn.attn_sub_norm.weight",
+        "layers.{n}.mlp.inner.norm.gain": LAYER + "mlp.ffn_sub_norm.weight",
+    },
+    by_architecture={"BitNetModel": BASE},
+    arrays_by_architecture={},
+    fixed={"head_dim": (None,)},
+)
+"""As Llama, with a norm before the last product of each half; weights as they are trained, not packed."""
+
+_SCALED = {
+    "rope_type": "llama3", "rope_theta": 12000000.0, "factor": 8.0, "original_max_position_embeddings": 8192,
+    "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+}  # fmt: skip
+
+APERTUS = replace(
+    LLAMA,
+    name="apertus",
+    architectures=("ApertusForCausalLM", "ApertusModel"),
+    spec={
+        **without(LLAMA.spec, "mlp.bias", "mlp.gated"),
+        **norms("rms", _EPS),
+        "attention.qk_norm.kind": "rms",
+        "attention.qk_norm.eps": _EPS,
+        "attention.rotary": Rope(theta=12000000.0, context=65536, absent=_SCALED),
+        "mlp.activation": key("hidden_act", default="xielu", words={"xielu": "xielu"}),
+    },
+    arrays={
+        **LLAMA.arrays,
+        "layers.{n}.attention.norm.gain": LAYER + "attention_layernorm.weight",
+        "layers.{n}.mlp.norm.gain": LAYER + "feedforward_layernorm.weight",
+        "layers.{n}.mlp.active.positive": LAYER + "mlp.act_fn.alpha_p",
+        "layers.{n}.mlp.active.negative": LAYER + "mlp.act_fn.alpha_n",
+    },
+    by_architecture={"ApertusModel": BASE},
+    arrays_by_architecture={},
+    spare={
+        **LLAMA.spare,
+        "*mlp.act_fn.beta": "a half, in all published checkpoints",
+        "*mlp.act_fn.eps": "a millionth below 0, in all published checkpoints",
+    },
+)
+"""As Llama, with a plain MLP, an activation with learned bends, and norms of queries and keys."""
