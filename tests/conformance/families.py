@@ -37,6 +37,10 @@ NEO = {
     "hidden_size": 24, "num_layers": 3, "num_heads": 4, "intermediate_size": 22, "vocab_size": 37,
     "max_position_embeddings": 41, "attention_types": [[["global", "local"], 1], [["global"], 1]],
 }  # fmt: skip
+MODERN = {
+    **SIZES, "num_hidden_layers": 4, "local_attention": 8,
+    **{f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")},
+}  # fmt: skip
 MPT = {"d_model": 24, "n_layers": 3, "n_heads": 6, "vocab_size": 37, "max_seq_len": 41}
 BLOOM = {"hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 37}
 DISTIL = {"dim": 24, "n_layers": 3, "n_heads": 6, "hidden_dim": 22, "vocab_size": 37, "max_position_embeddings": 41}
@@ -320,6 +324,10 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {**ROUTED, "num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 8,
          "rope_parameters": {"rope_type": "default", "rope_theta": 40.0, "partial_rotary_factor": 0.5}},
     ),
+    "minimax_m2, width": (
+        "MiniMaxM2Model", "MiniMaxM2Config",
+        {**ROUTED, "num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 12, "rotary_dim": 6},
+    ),
     "granitemoe": (
         "GraniteMoeForCausalLM", "GraniteMoeConfig",
         {**ROUTED, "num_local_experts": 5, "attention_multiplier": 0.3, "logits_scaling": 3.0,
@@ -380,7 +388,24 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bert, before training": ("BertForPreTraining", "BertConfig", BERT),
     "bert, next sentence": ("BertForNextSentencePrediction", "BertConfig", BERT),
     "roberta, decoder": ("RobertaForCausalLM", "RobertaConfig", {**BERT, "pad_token_id": 1, "is_decoder": True}),
+    "modernbert": ("ModernBertModel", "ModernBertConfig", MODERN),
+    "modernbert, masked": (
+        "ModernBertForMaskedLM", "ModernBertConfig",
+        {**MODERN, "attention_bias": True, "mlp_bias": True, "local_attention": 4, "hidden_activation": "silu"},
+    ),
+    "modernbert, masked, untied": (
+        "ModernBertForMaskedLM", "ModernBertConfig",
+        {**MODERN, "decoder_bias": False, "tie_word_embeddings": False, "classifier_activation": "relu",
+         "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]},
+    ),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
+    "vit, deit": ("DeiTModel", "DeiTConfig", IMAGE),
+    "vit, deit, classes": ("DeiTForImageClassification", "DeiTConfig", {**IMAGE, "num_labels": 5, "qkv_bias": False}),
+    "vit, dinov2": ("Dinov2Model", "Dinov2Config", IMAGE),
+    "vit, dinov2, gated": (
+        "Dinov2Model", "Dinov2Config", {**IMAGE, "use_swiglu_ffn": True, "qkv_bias": False, "layer_norm_eps": 1e-3},
+    ),
+    "vit, clip": ("CLIPVisionModel", "CLIPVisionConfig", IMAGE),
     "vit, classes, no bias": (
         "ViTForImageClassification", "ViTConfig",
         {**IMAGE, "qkv_bias": False, "num_labels": 5, "num_channels": 2, "patch_size": 3, "hidden_act": "gelu_new"},

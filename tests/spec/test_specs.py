@@ -37,8 +37,8 @@ REFUSED = [
     (lambda: Norm(gain=False, bias=True), "norm bias comes with a gain."),
     (
         lambda: Mlp("swish"),
-        "Mlp activation expects 'gelu', 'gelu-sigmoid', 'gelu-tanh', 'relu', 'relu-squared', 'silu' or 'tanh', "
-        "got 'swish'.",
+        "Mlp activation expects 'gelu', 'gelu-sigmoid', 'gelu-tanh', 'relu', 'relu-squared', 'silu', 'tanh' or "
+        "'xielu', got 'swish'.",
     ),
     (lambda: Positions("learned"), "Positions kind expects 'given' or 'sinusoidal', got 'learned'."),
     (
@@ -72,7 +72,7 @@ OTHER_TYPES = [
     (lambda: Block(Attention(2), norm="rms"), "Block norm expects Norm(...) or None, got 'rms'."),
     (lambda: Transformer(Embedding(), 3), "Transformer layers expects a tuple of (Block(...)), got 3."),
     (lambda: Transformer(Norm(), ()), "Transformer embedding expects Embedding(...), Patches(...) or None, got Norm("),
-    (lambda: Head(reads="last"), "Head reads expects 'first', 'pooled' or 'tokens', got 'last'."),
+    (lambda: Head(reads="end"), "Head reads expects 'first', 'last', 'pooled' or 'tokens', got 'end'."),
 ]
 
 

@@ -53,7 +53,7 @@ def test_an_embedding_adds_up():
             lambda: Transformer(Patches(), (BLOCK,), head=Head(tied=True)),
             "tied to embeddings of tokens, and there are none",
         ),
-        (lambda: Head("last"), "Head reads expects 'first', 'pooled' or 'tokens'"),
+        (lambda: Head("end"), "Head reads expects 'first', 'last', 'pooled' or 'tokens'"),
         (lambda: Head(transform="swish"), "Head transform expects 'gelu', 'gelu-sigmoid', 'gelu-tanh', 'relu', "),
     ],
 )

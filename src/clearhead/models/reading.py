@@ -159,7 +159,8 @@ def _with_what_is_there(found: Reading, family: Family, checkpoint: Checkpoint) 
     if head is not None and head.tied and family.find("logits.weight", checkpoint.tensors):
         spec = msgspec.structs.replace(spec, head=msgspec.structs.replace(head, tied=False))
     needed = head is not None and head.reads == "pooled"
-    if spec.pooler and not needed and family.find("pooler.weight", checkpoint.tensors) is None:
+    learned = spec.pooler not in (None, "first", "normed")
+    if learned and not needed and family.find("pooler.weight", checkpoint.tensors) is None:
         spec = msgspec.structs.replace(spec, pooler=None)
         notes.append("The checkpoint has no pooler, so there is no line 'pooled'.")
     return Reading(spec, found.sizes, tuple(notes))

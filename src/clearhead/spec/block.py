@@ -86,6 +86,8 @@ class Block(Spec, frozen=True):
         mlp: the MLP; None for a block of attention alone.
         positions: what is added to the embeddings; None where ``input`` is given as it is.
         residual_scale: what each half gives is multiplied with this before it is added (Granite); None for not.
+        attention_norm: whether the norm stands before the attention too (not in ModernBERT's first block).
+        output_gain: multiplies each column of what each half gives with ``output.gain`` (model) (DINOv2).
         cross: attention to ``memory`` (key, model) between the attention and the MLP: a decoder's block.
         dropout: the rate at which cells of what each half gives are dropped in training, by the given ``output.keep``
             (token, model), booleans: kept cells are divided by 1 - dropout; None for none.
@@ -98,6 +100,8 @@ class Block(Spec, frozen=True):
     mlp: Mlp | None = None
     positions: Positions | None = None
     residual_scale: float | None = None
+    attention_norm: bool = True
+    output_gain: bool = False
     cross: Attention | None = None
     dropout: float | None = None
     repeat: int = 1
@@ -137,18 +141,21 @@ class Block(Spec, frozen=True):
         out = tokens
         for name, part in parts.items():
             reads = tokens if self.placement == "parallel" else out
-            out = self._half(draft.inside(name if len(parts) > 1 else ""), out, reads, part)
+            norm = self.norm if self.attention_norm or name != "attention" else None
+            out = self._half(draft.inside(name if len(parts) > 1 else ""), out, reads, part, norm)
         return out
 
-    def _half(self, draft: Draft, tokens: str, reads: str, part: Callable[[Draft, str], str]) -> str:
+    def _half(self, draft: Draft, tokens: str, reads: str, part: Callable[[Draft, str], str], norm: Norm | None) -> str:
         """Writes a part that reads one line and is added to another."""
-        norm = self.norm
         before, outer = PLACES[self.placement]
         output = part(draft, norm.write(draft, reads) if norm and before else reads)
         if norm and outer:
             output = norm.write(draft, output, name=outer)
         if self.residual_scale is not None:
             output = draft.write("output.scaled", scores.scale, output, "token model", factor=self.residual_scale)
+        if self.output_gain:
+            gain = draft.give("output.gain", "model")
+            output = draft.write("output.gained", tokens_ops.gain, f"{output} {gain}", "token model")
         if self.dropout is not None:
             keep = draft.give("output.keep", "token model", "booleans")
             operands = f"{output} {keep}"

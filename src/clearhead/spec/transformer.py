@@ -98,17 +98,33 @@ class Patches(Spec, frozen=True, tag_field="kind", tag="patches"):
     Given arrays: ``patch`` (token, pixel), each patch's numbers in one row; ``embedding.patch.weight`` (pixel, model)
     and ``embedding.patch.bias`` (model); ``embedding.class`` (model), a token set in front;
     ``embedding.position.weight`` (position, model).
+
+    Attributes:
+        bias: adds that bias.
+        distillation: ``embedding.distillation`` (model) stands behind the token set in front (DeiT).
+        norm: a norm of the sum with positions (CLIP); None for none.
     """
+
+    bias: bool = True
+    distillation: bool = False
+    norm: Norm | None = None
 
     def write(self, draft: Draft) -> str:
         """Writes the lines onto a draft; returns the name of the last."""
         source = f"{draft.give('patch', 'token pixel')} {draft.give('embedding.patch.weight', 'pixel model')}"
-        product = draft.write("embedding.patch.product", linear.matmul, source, TOKENS)
-        bias = draft.give("embedding.patch.bias", "model")
-        patch = draft.write("embedding.patch", linear.bias, f"{product} {bias}", TOKENS)
+        name = "embedding.patch.product" if self.bias else "embedding.patch"
+        patch = draft.write(name, linear.matmul, source, TOKENS)
+        if self.bias:
+            bias = draft.give("embedding.patch.bias", "model")
+            patch = draft.write("embedding.patch", linear.bias, f"{patch} {bias}", TOKENS)
+        if self.distillation:
+            second = draft.give("embedding.distillation", "model")
+            patch = draft.write("embedding.distilled", tables.prepend, f"{second} {patch}", TOKENS)
         first = draft.give("embedding.class", "model")
         joined = draft.write("embedding.joined", tables.prepend, f"{first} {patch}", TOKENS)
-        return draft.write("embedding", linear.add, f"{joined} {_positions(draft, joined, None)}", TOKENS)
+        name = "embedding" if self.norm is None else "embedding.sum"
+        out = draft.write(name, linear.add, f"{joined} {_positions(draft, joined, None)}", TOKENS)
+        return out if self.norm is None else self.norm.write(draft, out, name="embedding")
 
 
 def _positions(draft: Draft, source: str, past: str | None, axes: str = TOKENS) -> str:
@@ -135,6 +151,7 @@ class Head(Spec, frozen=True):
         scale: logits are multiplied with this (Cohere, Granite; 1 / temperature); None for not.
         transform: a product, this activation and a norm stand before (BERT's masked language model).
         eps: of that norm.
+        plain: neither that product nor that norm has a bias (ModernBERT).
         narrow: that product gives as many features as embeddings have, where these are fewer than a token's.
         probabilities: adds ``probabilities``, the softmax of the logits of each token.
     """
@@ -148,6 +165,7 @@ class Head(Spec, frozen=True):
     scale: float | None = None
     pad: int | None = None
     narrow: bool = False
+    plain: bool = False
     probabilities: bool = False
 
     @property
@@ -184,9 +202,14 @@ class Head(Spec, frozen=True):
 
     def _transformed(self, draft: Draft, source: str, activation: Activation) -> str:
         row = "embedding" if self.narrow else "model"
-        product = _affine(draft, "transform", source, f"model {row}")
+        if self.plain:
+            weight = draft.give("transform.weight", f"model {row}")
+            product = draft.write("transform", linear.matmul, f"{source} {weight}", f"token {row}")
+        else:
+            product = _affine(draft, "transform", source, f"model {row}")
         active = draft.write("transform.active", ACTIVATIONS[activation], product, f"token {row}")
-        return Norm(eps=self.eps).write(draft, active, f"token {row}", name="transform.norm")
+        norm = Norm(eps=self.eps, bias=False if self.plain else None)
+        return norm.write(draft, active, f"token {row}", name="transform.norm")
 
 
 def _affine(draft: Draft, name: str, source: str, axes: str = "model model", given: str = "") -> str:
@@ -246,7 +269,8 @@ class Transformer(Spec, frozen=True):
             their attention asks for it, and all with ``cross`` share ``memory`` (key, model).
         norm: the last norm; None for none.
         pooler: adds ``pooled``: this activation of the first token's product with ``pooler.weight`` plus
-            ``pooler.bias`` (BERT: tanh); None for not.
+            ``pooler.bias`` (BERT: tanh); ``"first"``: that token as it is (DINOv2); ``"normed"``: behind a norm with
+            ``pooled.gain`` and ``pooled.bias`` (CLIP); None for not.
         head: what gives ``logits``; None for a model without.
         encoder: the stack whose result is the memory; None where there is none, or ``memory`` is given.
         loss: how far the logits are from the target, or what the blocks give where there is no head; None for none.
@@ -256,7 +280,7 @@ class Transformer(Spec, frozen=True):
     embedding: Embedding | Patches | None = None
     layers: tuple[Block, ...] = ()
     norm: Norm | None = None
-    pooler: Activation | None = None
+    pooler: Activation | Literal["first", "normed"] | None = None
     head: Head | None = None
     encoder: Encoder | None = None
     loss: Loss | None = None
@@ -308,6 +332,10 @@ class Transformer(Spec, frozen=True):
         cached = self.layers and self.layers[0].attention.cache
         return self.embedding.write(draft, f"layers.{self.first}.attention.past.key" if cached else None)
 
-    def _pooled(self, draft: Draft, stream: str, activation: Activation) -> str:
+    def _pooled(self, draft: Draft, stream: str, pooler: Activation | Literal["first", "normed"]) -> str:
+        if pooler == "first":
+            return draft.write("pooled", tables.first_token, stream, TOKENS)
         first = draft.write("pooler.first", tables.first_token, stream, TOKENS)
-        return draft.write("pooled", ACTIVATIONS[activation], _affine(draft, "pooler", first), TOKENS)
+        if pooler == "normed":
+            return Norm().write(draft, first, name="pooled")
+        return draft.write("pooled", ACTIVATIONS[pooler], _affine(draft, "pooler", first), TOKENS)

@@ -226,7 +226,19 @@ MINIMAX_M2 = replace(
         **without(LLAMA.spec, "attention.bias", "mlp.bias"),
         "depth": key("head_dim", default=128),
         "attention.kv_heads": key("num_key_value_heads", default=8),
-        "attention.rotary": Rope(theta=5e6, share=1.0, context=196608),
+        "attention.rotary": choice(
+            key("partial_rotary_factor", "rope_parameters.partial_rotary_factor", by=lambda _share: True),
+            {
+                True: Rope(theta=5e6, share=1.0, context=196608),
+                None: choice(
+                    key("rotary_dim", by=lambda _width: True),
+                    {
+                        None: Rope(theta=5e6, share=1.0, context=196608),
+                        True: Rope(theta=5e6, context=196608, width=key("rotary_dim")),
+                    },
+                ),
+            },
+        ),
         "attention.qk_norm.kind": "rms",
         "attention.qk_norm.eps": key("rms_norm_eps", default=1e-6),
         "attention.qk_norm_over": "heads",
@@ -246,7 +258,6 @@ MINIMAX_M2 = replace(
         "layers.{n}.mlp.output.weight": _BLOCK + "experts.{e}.w2.weight: linear",
     },
     by_architecture={"MiniMaxM2Model": BASE},
-    fixed={"rotary_dim": ()},
     without_effect=WITHOUT_EFFECT,
 )  # fmt: skip
 """Experts chosen by sigmoids with a correction, norms of queries and keys over all heads."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, norm, norms, sizes
 from clearhead.models.family import Family
-from clearhead.models.key import key
-from clearhead.spec import Patches
+from clearhead.models.key import choice, key
+from clearhead.spec import Norm, Patches
 
 
 def _vit(ours: str, new: str, old: str, words: str = "linear") -> dict[str, tuple[str, ...]]:
@@ -66,3 +68,106 @@ VIT = Family(
     },
     spare={"*embeddings.mask_token": "stands for patches that training leaves out"},
 )  # fmt: skip
+
+DEIT = replace(
+    VIT,
+    name="deit",
+    architectures=("DeiTModel", "DeiTForImageClassification"),
+    spec={**VIT.spec, "embedding": Patches(distillation=True)},
+    arrays={**VIT.arrays, "embedding.distillation": "embeddings.distillation_token: flat"},
+    prefixes=("", "deit."),
+    by_architecture={
+        "DeiTModel": VIT.by_architecture["ViTModel"],
+        "DeiTForImageClassification": VIT.by_architecture["ViTForImageClassification"],
+    },
+)
+"""As ViT, with one token more in front."""
+
+_DINO = "encoder.layer.{n}."
+
+DINOV2 = replace(
+    VIT,
+    name="dinov2",
+    architectures=("Dinov2Model",),
+    spec={
+        **VIT.spec,
+        **norms("layer", key("layer_norm_eps", default=1e-6)),
+        "output_gain": True,
+        "mlp.gated": key("use_swiglu_ffn", default=False),
+        "mlp.activation": choice(
+            key("use_swiglu_ffn", default=False), {False: activation("hidden_act", default="gelu"), True: "silu"}
+        ),
+        "pooler": "first",
+    },
+    arrays={
+        **VIT.arrays,
+        **affine("layers.{n}.mlp.gate", _DINO + "mlp.weights_in", "linear first-half"),
+        "layers.{n}.mlp.up.weight": (
+            _DINO + "mlp.fc1.weight: linear", _DINO + "mlp.weights_in.weight: linear second-half",
+        ),
+        "layers.{n}.mlp.up.bias": (_DINO + "mlp.fc1.bias", _DINO + "mlp.weights_in.bias: second-half"),
+        "layers.{n}.mlp.output.weight": (_DINO + "mlp.fc2.weight: linear", _DINO + "mlp.weights_out.weight: linear"),
+        "layers.{n}.mlp.output.bias": (_DINO + "mlp.fc2.bias", _DINO + "mlp.weights_out.bias"),
+        "layers.{n}.attention.output.gain": _DINO + "layer_scale1.lambda1",
+        "layers.{n}.mlp.output.gain": _DINO + "layer_scale2.lambda1",
+        **norm("layers.{n}.attention.norm", _DINO + "norm1"),
+        **norm("layers.{n}.mlp.norm", _DINO + "norm2"),
+    },
+    prefixes=("", "dinov2."),
+    by_architecture={"Dinov2Model": BASE},
+    without_effect={
+        **VIT.without_effect,
+        "mlp_ratio": "is a size that the arrays have",
+        "layerscale_value": "says how the gains began, before training",
+        "drop_path_rate": "matters in training only",
+        "use_mask_token": "stands for patches that training leaves out",
+        "apply_layernorm": "belongs to a backbone",
+        "reshape_hidden_states": "belongs to a backbone",
+        "out_features": "belongs to a backbone",
+        "out_indices": "belongs to a backbone",
+        "stage_names": "belongs to a backbone",
+    },
+)  # fmt: skip
+"""As ViT, with a gain of what each half gives, and perhaps a gated MLP."""
+
+_CLIP = "encoder.layers.{n}."
+
+CLIP_VISION = replace(
+    VIT,
+    name="clip_vision_model",
+    architectures=("CLIPVisionModel",),
+    spec={
+        **VIT.spec,
+        **norms("layer", 1e-5),
+        "final_norm": None,
+        "attention.bias": EVERYWHERE,
+        "mlp.activation": activation("hidden_act", default="gelu-sigmoid"),
+        "embedding": Patches(bias=False, norm=Norm("layer", 1e-5)),
+        "pooler": "normed",
+    },
+    arrays={
+        "embedding.class": "embeddings.class_embedding",
+        "embedding.position.weight": "embeddings.position_embedding.weight",
+        "embedding.patch.weight": "embeddings.patch_embedding.weight: patch",
+        **norm("embedding", "pre_layrnorm"),
+        **affine("layers.{n}.attention.query", _CLIP + "self_attn.q_proj", "linear heads"),
+        **affine("layers.{n}.attention.key", _CLIP + "self_attn.k_proj", "linear heads"),
+        **affine("layers.{n}.attention.value", _CLIP + "self_attn.v_proj", "linear heads"),
+        **affine("layers.{n}.attention.output", _CLIP + "self_attn.out_proj"),
+        **norm("layers.{n}.attention.norm", _CLIP + "layer_norm1"),
+        **affine("layers.{n}.mlp.up", _CLIP + "mlp.fc1"),
+        **affine("layers.{n}.mlp.output", _CLIP + "mlp.fc2"),
+        **norm("layers.{n}.mlp.norm", _CLIP + "layer_norm2"),
+        **norm("pooled", "post_layernorm"),
+    },
+    prefixes=("", "vision_model."),
+    by_architecture={"CLIPVisionModel": BASE},
+    fixed={"layer_norm_eps": (1e-5,)},
+    without_effect={
+        **VIT.without_effect,
+        "projection_dim": "belongs to a model of images and texts",
+        "initializer_factor": "matters in training only",
+    },
+    spare={"*embeddings.position_ids": "the numbers 0, 1, 2 ..."},
+)
+"""As ViT, with a norm of the embeddings, and of the first token in the place of a last norm."""

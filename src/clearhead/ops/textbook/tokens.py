@@ -201,10 +201,15 @@ def _xielu(x: Operand, positive: Operand, negative: Operand) -> Expr:
     return total(o, where(call("max", v, 0) <= 0, below, above))
 
 
+def _softplus_of(xp: Namespace, x: Array) -> Array:
+    """log(1 + exp(x)), which does not overflow."""
+    return xp.where(x > 0, x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
 @operation(lambda: formula("i m, o, o -> i m", _xielu), role="activation")
 def xielu(xp: Namespace, x: Array, positive: Array, negative: Array) -> Array:
     """A parabola above 0 and an exponential below, bent as two learned numbers say (Huang and Schlag 2024)."""
-    up, down = (xp.log1p(xp.exp(each))[..., None] for each in (positive, negative))
+    up, down = (_softplus_of(xp, each)[..., None] for each in (positive, negative))
     below = (xp.expm1(xp.where(x < -1e-6, x, -1e-6)) - x) * (down + 0.5)
     return xp.where(x > 0, up * x * x, below) + x / 2
 
