@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from clearhead.check import diagnose
+from clearhead.claim import Claim
 from clearhead.deviations import deviate
 from clearhead.errors import SpecError, UnknownName
 from clearhead.line import Given
@@ -197,6 +199,16 @@ def test_a_deviation_is_differentiated():
     np.testing.assert_allclose(wrong.run(arrays)["key.weight.grad"], expected["key.weight"], rtol=1e-9)
     right = working.backward().run(arrays)["key.weight.grad"]
     assert not np.allclose(right, expected["key.weight"])
+
+
+def test_the_cause_of_wrong_gradients_is_found_in_the_forward_pass():
+    """Gradients of a wrong forward pass are explained by what is wrong there."""
+    working = Attention(heads=2).working().backward()
+    arrays = arrays_for(working.backward_of.forward) | {"output.grad": np.ones((3, 4))}
+    wrong = deviate(working, "softmax-over-queries").run(arrays)
+    names = ("weights.grad@1", "query.weight.grad@2", "value.weight.grad@2")
+    report = diagnose([Claim.of(name, np.round(wrong[name], 4)) for name in names], working.run(arrays))
+    assert [str(each) for each in report.findings[0].deviations] == ["softmax-over-queries"]
 
 
 def test_what_cannot_be_asked_for():

@@ -9,10 +9,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.axes import Shape
+from clearhead.backward import GRAD
 from clearhead.budgets import MAX_DEVIATIONS
 from clearhead.deviations.deviation import Deviation
 from clearhead.deviations.rewrites import Nothing
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
+from clearhead.line import split_head
 from clearhead.ops import Parameters, as_parameters
 from clearhead.working import Working
 
@@ -40,6 +42,12 @@ class Applied(Struct, frozen=True):
         values = ",".join(f"{name}={value}" for name, value in self.parameters)
         return f"{self.id}:{values}" if values else self.id
 
+    def _of_forward(self) -> bool:
+        """Whether gradients are to be made again: not where numbers are rounded, or a line of a gradient is named."""
+        named = dict(self.parameters).get("line")
+        gradient = named is not None and GRAD in split_head(str(named))[0]
+        return not gradient and deviation(self.id).kind != "rounding"
+
     def rewrite(self, working: Working) -> Working:
         """The working with this deviation in it; it asks for the same arrays, also for those it no longer uses.
 
@@ -47,7 +55,7 @@ class Applied(Struct, frozen=True):
             SpecError: the working has no line that it could rewrite, or is so already.
             UnknownName: a parameter names a line that does not exist.
         """
-        if working.backward_of is not None:
+        if working.backward_of is not None and self._of_forward():
             # The gradients are those of what is then computed.
             return working.backward_of.again(self.rewrite(working.backward_of.forward))
         try:
