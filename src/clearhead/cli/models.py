@@ -153,7 +153,7 @@ def verify(
         say(note)
     first, worst = verdict.first, verdict.worst
     count = len(verdict.trace.tokens or ())
-    say(f"{count} tokens, {len(verdict.lines)} lines compared; a difference up to {BOUND:g} is rounding.")
+    say(f"{count} tokens, {len(verdict.lines)} lines compared; up to {BOUND:g} of a row's largest number is rounding.")
     if first is None:
         say(f"All agree. The largest difference is {worst.difference:.1e}, in {worst.line}.")
         return

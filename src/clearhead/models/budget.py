@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -13,8 +14,22 @@ BYTES = 4
 """Of a number: models compute in float32."""
 
 
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of Windows."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32), ("load", ctypes.c_uint32), ("total", ctypes.c_uint64),
+        ("available", ctypes.c_uint64), ("others", ctypes.c_uint64 * 5),
+    )  # fmt: skip
+
+
 def free_memory() -> int:
-    """The bytes that can be had without swapping."""
+    """The bytes that can be had without swapping; where a system does not say, half of its memory."""
+    windows = getattr(ctypes, "windll", None)
+    if windows is not None:
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        windows.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.available)
     try:
         with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - no file in the usual sense
             for line in file:
