@@ -206,7 +206,7 @@ def _held(numbers: Any) -> tuple[np.ndarray[Any, Any], str | None]:
 
 
 def _write(array: np.ndarray[Any, Any], dtype: str | None) -> Written:
-    """Each number with as many digits as it takes to tell it from its neighbours of this type."""
+    """Each number with the fewest digits that distinguish it from its neighbours of this type."""
     short = {"float32": np.float32, "bfloat16": np.float32, "float16": np.float16}.get(dtype or "", np.float64)
 
     def write(number: Any) -> Written:

@@ -49,7 +49,7 @@ class Equation(Struct, frozen=True):
 class Matrix(Struct, frozen=True):
     """A table of numbers with labelled rows and columns.
 
-    ``shade`` tells media to show size by colour, from 0 to 1; ``marked`` are cells to point out; ``unknown`` are cells
+    ``shade`` asks media to show size by colour, from 0 to 1; ``marked`` are cells to point out; ``unknown`` are cells
     to show as ``?``, whatever their value. ``written`` are the cells as somebody wrote them, where they are not to be
     written anew; one that is written as nothing is left for the reader to fill in.
     """

@@ -117,7 +117,7 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
     if len(ends) == 1:
         return ends[0]
     if ends:
-        raise UnknownName(f"{name!r} could be {' or '.join(ends)}. Write enough of the path to tell them apart.")
+        raise UnknownName(f"{name!r} could be {' or '.join(ends)}. Write more of the path, so that only one fits.")
     meant = OTHER_WORDS.get(name.rpartition(".")[2].lower().replace("-", "_"))
     ours = [full for full in names if full.rpartition(".")[2] == meant]
     close = f"Did you mean {' or '.join(ours[:3])}?" if ours else suggest(name, names)

@@ -144,7 +144,7 @@ class Outcome(Brief, frozen=True, eq=False):
         return bool(self.findings) and all(each.fit.convincing for each in self.findings)
 
     def separate(self) -> tuple[Separation, ...]:
-        """For each group of sets that this data cannot tell apart, arrays on which their predictions differ.
+        """For each group of sets that this data cannot separate, arrays on which their predictions differ.
 
         A group for which none was found is left out: its members may be the same thing said twice.
         """

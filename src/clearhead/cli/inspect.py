@@ -62,7 +62,7 @@ def inspect(
     listed; the exit code is then 130.
     """
     from clearhead.inspection.report.files import check
-    from clearhead.inspection.report.summary import summary, told
+    from clearhead.inspection.report.summary import named, summary
     from clearhead.models.loading import load
     from clearhead.models.surveying import Interrupted
 
@@ -85,7 +85,7 @@ def inspect(
         found.save(path, by=by)
         wrote(path)
     if found.missing:
-        say(f"Interrupted. Missing: {told(found.missing)}.", err=True)
+        say(f"Interrupted. Missing: {named(found.missing)}.", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
 
 

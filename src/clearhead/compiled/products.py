@@ -100,7 +100,7 @@ def product_onto(
         factor = place(builder, kept, kept_at)
         sums = _sums(builder, operands, (a_row, a_step, count), [constant(0.0)] * len(CELLS))
         factors = [read(builder, factor, vector * LANES) for vector in range(VECTORS)]
-        # The sums start from 0 and join C at the end: so many small numbers lose less than by joining a large one each.
+        # The sums start from 0 and join C at the end: small numbers lose less so than when added to large ones.
         held = [read(builder, out, row * WIDTH + v * LANES) for row, v in CELLS]
         joined = [
             multiply_add(builder, old, factors[v], new) for (_, v), old, new in zip(CELLS, held, sums, strict=True)

@@ -45,7 +45,7 @@ def common_mistakes(working: Working, recipe: Recipe) -> tuple[Applied, ...]:
 
 
 def shows(mistake: Applied, working: Working, arrays: Mapping[str, Array], decimals: int) -> bool:
-    """Whether a mistake changes the answer, the last line of a working, written to so many decimals."""
+    """Whether a mistake changes the answer, the last line of a working, written to this many decimals."""
     answer = working.lines[-1].name
     right, wrong = (each.run(arrays, keep=[answer]).numpy(answer) for each in (working, mistake.rewrite(working)))
     if right.shape != wrong.shape:

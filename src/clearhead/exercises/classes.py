@@ -29,7 +29,7 @@ def exercises(recipe: Recipe, seed: int | str, count: int) -> Iterator[Problem]:
 
 
 def variants(recipe: Recipe, seed: int | str, count: int) -> Iterator[Problem]:
-    """One exercise in so many variants: the same sentence, other numbers.
+    """One exercise in ``count`` variants: the same sentence, other numbers.
 
     Raises:
         SpecError: for one of them no numbers were found.

@@ -40,7 +40,7 @@ def choose(rng: Random, items: Sequence[Item]) -> Item:
 
 
 def sentence(rng: Random, words: int) -> tuple[str, ...]:
-    """The tokens of a sentence of so many words."""
+    """The tokens of a sentence with this number of words."""
     return tuple(choose(rng, SENTENCES[words]).split())
 
 

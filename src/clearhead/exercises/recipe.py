@@ -34,7 +34,7 @@ class Difficulty(Struct, frozen=True):
         entries: the numbers that tokens are drawn from.
         weights: the numbers that weights are drawn from, those that come often more than once.
         largest: no score is beyond this.
-        exponentials: at most so many different ones of three tokens and two heads; two more for each more of these.
+        exponentials: the most different ones for three tokens and two heads; two more for each further token or head.
         decimals: how precisely answers are asked for.
     """
 

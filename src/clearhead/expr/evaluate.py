@@ -71,14 +71,14 @@ def _nearest(x: float) -> float:
 
 
 def round_half_away(x: Any, decimals: Any, floor: Callable[[Any], Any] = _floor) -> Any:
-    """``x`` to so many decimals, halves away from zero: the way people round by hand."""
+    """``x`` rounded to decimals, halves away from zero: the way people round by hand."""
     unit = 10 ** int(decimals)
     size = floor(abs(x) * unit + 0.5) / unit
     return -size if x < 0 else size
 
 
 def round_half_even(x: Any, decimals: Any, nearest: Callable[[Any], Any] = _nearest) -> Any:
-    """``x`` to so many decimals, halves to the even neighbour: the way ``np.round`` does."""
+    """``x`` rounded to decimals, halves to the even neighbour: the way ``np.round`` does."""
     unit = 10 ** int(decimals)
     return nearest(x * unit) / unit
 
@@ -88,7 +88,7 @@ NEARLY = 1e-9
 
 
 def truncate(x: Any, decimals: Any, floor: Callable[[Any], Any] = _floor) -> Any:
-    """``x`` to so many decimals, with the others cut off."""
+    """``x`` truncated to decimals."""
     unit = 10 ** int(decimals)
     size = floor(abs(x) * unit + NEARLY) / unit
     return -size if x < 0 else size

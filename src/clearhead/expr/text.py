@@ -71,7 +71,7 @@ def _trim(digits: str) -> str:
 
 
 def text(expr: Expr, *, decimals: int | None = 3, first: int = 0) -> str:
-    """An expression as plain text, numbers worked out to so many decimals (None: all digits).
+    """An expression as plain text, with numbers to ``decimals`` (None: all digits).
 
     ``first`` is what the labels of cells count from.
     """

@@ -56,7 +56,7 @@ def inspect(
         mask: (*batch, head, query, key), or 1 for any of them: booleans (True = may attend), or numbers to be added.
         padding: (*batch, key), booleans: True for real keys.
         given: what the lines read besides, by name, such as ``{"sink": sinks}``.
-        window: a query sees keys less than so many tokens away.
+        window: a query attends to keys less than ``window`` tokens away.
         softcap: limits scores to -softcap .. softcap, with tanh, before masks.
         scale: what scores are multiplied with; None for 1 / sqrt(depth).
         top: how many of the largest weights of each query to report.

@@ -18,7 +18,7 @@ MODULES = {"numba": "cpu", "triton": "gpu", "plain": "plain"}
 """The module of each kernel."""
 
 MAX_KEYS = 1 << 24
-"""More keys than this have positions that float32 cannot tell apart."""
+"""More keys than this have positions that float32 cannot distinguish."""
 
 MAX_DEPTH = 128
 """Deeper heads need more shared memory than some GPUs have."""

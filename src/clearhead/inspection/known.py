@@ -21,7 +21,7 @@ class Known(Struct, frozen=True):
         softcap: the bound of scores; None for none.
         alibi: whether scores fall with distance.
         causal: no query sees a later key.
-        window: a query sees keys less than so many tokens away; None for all.
+        window: a query attends to keys less than ``window`` tokens away; None for all.
         mask: the name of a mask that is given; None for none.
         padding: the name of the array that says which keys are real; None for none.
     """

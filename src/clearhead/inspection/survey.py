@@ -81,8 +81,8 @@ class Survey(Struct, frozen=True, eq=False):
             UnknownName: it was not inspected.
         """
         if layer not in self.layers:
-            told = ", ".join(map(str, self.layers)) or "none"
-            raise UnknownName(f"layer {layer} was not inspected. Inspected are {told}; ask with layers=.")
+            known = ", ".join(map(str, self.layers)) or "none"
+            raise UnknownName(f"layer {layer} was not inspected. Inspected are {known}; ask with layers=.")
         return self.layers[layer]
 
     def summary(self) -> Summary:

@@ -255,16 +255,16 @@ class Model:
         received: bool = True,
         progress: Callable[[float], object] | None = None,
     ) -> Survey:
-        """Works a text out, however long, and tells what every head's weights are like, without storing them.
+        """Computes statistics of every head's weights for a text of any length, without storing the weights.
 
         Memory grows linearly with the number of tokens; see `clearhead.inspect`, which computes the weights.
 
         Args:
             source: one text, encoded text, or the numbers of its tokens.
             layers: the layers to report, counted from 0; those behind the last are not computed. None for all.
-            top: how many of each query's largest weights to tell.
+            top: how many of each query's largest weights to keep.
             bands: where bands of distance part, in tokens; None for each twice as far as the one before.
-            received: whether to tell what each token gets; nearly doubles the time of the attention.
+            received: whether to add up what each token receives; nearly doubles the time of the attention.
             progress: is called with the share of the whole that is done, from 0 to 1.
 
         Raises:

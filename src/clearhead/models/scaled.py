@@ -180,7 +180,7 @@ def _check_stated(stated: Mapping[str, Any], scheme: Scheme) -> None:
 
 
 def _check_groups(stated: Mapping[str, Any], *, bits: int) -> None:
-    """Whether all weights have so many bits, those of 8 without zero points."""
+    """Whether all weights have this number of bits, those of 8 without zero points."""
     groups = stated.get("config_groups")
     for group in groups.values() if isinstance(groups, Mapping) else ():
         weights = group.get("weights") if isinstance(group, Mapping) else None

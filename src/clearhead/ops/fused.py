@@ -19,7 +19,7 @@ from clearhead.ops.textbook import linear, scores
 Floats = np.ndarray[Any, Any]
 Row = slice
 Change = Callable[[Floats, Row], None]
-"""Changes a block of rows of the scores, in its place; it is told which rows of all these are."""
+"""Changes a block of rows of the scores in place; its second argument says which rows of all these are."""
 
 ROWS = 1 << 16
 """Numbers in a block of rows, at most; a row at least."""

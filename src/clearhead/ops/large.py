@@ -22,7 +22,7 @@ LARGE = 1 << 15
 """Arrays of fewer numbers are worked out in one piece."""
 
 FEW_ROWS = 64
-"""Up to so many tokens the transposed product is the faster: by a sixth of a trace at 16 tokens, by nothing at 128."""
+"""Up to this number of tokens the transposed product is faster: by a sixth of a trace at 16 tokens, not at 128."""
 
 
 def is_large(x: Floats) -> bool:

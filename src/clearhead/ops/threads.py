@@ -47,7 +47,7 @@ def _pool(_process: int) -> ThreadPoolExecutor:
 
 
 def share(work: Callable[[Any], object], parts: Sequence[Any], size: int) -> None:
-    """Does work on every part, of so many numbers in all: by threads, if that is much."""
+    """Does work on every part; by threads, if the parts have many numbers together."""
     if size < SHARED or len(parts) < 2 or cores() < 2:
         for part in parts:
             work(part)

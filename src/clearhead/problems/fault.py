@@ -12,7 +12,7 @@ from typing import Any
 
 from clearhead.errors import ClearheadError, ProblemError
 
-LONGEST = 2**63
+MAX_INTEGER = 2**63
 """TOML's whole numbers have 64 bits."""
 
 _MAX_QUOTED = 60
@@ -64,7 +64,7 @@ def quote(value: Any) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case int() if not -LONGEST <= value < LONGEST:
+        case int() if not -MAX_INTEGER <= value < MAX_INTEGER:
             return "a very long whole number"
         case str():
             return _short(repr(value[: _MAX_QUOTED + 1]))

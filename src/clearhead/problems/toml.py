@@ -9,7 +9,7 @@ from typing import Any
 
 from clearhead.budgets import MAX_PROBLEM_BYTES
 from clearhead.errors import ProblemError
-from clearhead.problems.fault import LONGEST, join, quote
+from clearhead.problems.fault import MAX_INTEGER, join, quote
 
 RAW = frozenset({"arrays", "values"})
 """The keys below which numbers keep the digits they were written with."""
@@ -126,6 +126,6 @@ def whole(value: int, path: str) -> int:
     Raises:
         ProblemError: it needs more than 64 bits.
     """
-    if not -LONGEST <= value < LONGEST:
+    if not -MAX_INTEGER <= value < MAX_INTEGER:
         raise ProblemError(f"{path} expects a whole number of at most 64 bits, got a longer one. Write it as 1e30.")
     return value

@@ -102,7 +102,7 @@ def writer(
 
 
 def _exact(value: Any) -> float:
-    """The number with the fewest digits that its own type tells apart: 0.1, not float32's 0.10000000149."""
+    """The number with the fewest digits that its own type distinguishes: 0.1, not float32's 0.10000000149."""
     return float(value) if isinstance(value, float) else float(str(value))
 
 

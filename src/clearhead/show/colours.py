@@ -4,18 +4,18 @@ Weights go from 0 to 1 in every medium. `page.css` and `worksheet.typ` state the
 """
 
 ABOVE, BELOW = "#3a7fc4", "#dd8433"
-"""The deepest blue and orange: people of every colour vision tell them apart."""
+"""The deepest blue and orange: people of every colour vision can distinguish them."""
 
 ZERO = "#f3f4f6"
 MASKED = "#c9ccd3"
 """For what is no number: masked, or NaN."""
 
-DEEPEST = 0.62
+MAX_BLEND = 0.62
 """How much of a colour the deepest shade behind a number has, so that the number stays readable."""
 
 
 def shade(weight: float) -> str:
     """The colour behind a weight on white paper, as six hexadecimal digits."""
-    part = DEEPEST * min(max(weight, 0.0), 1.0)
+    part = MAX_BLEND * min(max(weight, 0.0), 1.0)
     blue = (int(ABOVE[at : at + 2], 16) for at in (1, 3, 5))
     return "".join(f"{round(255 + (each - 255) * part):02X}" for each in blue)

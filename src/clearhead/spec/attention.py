@@ -36,7 +36,7 @@ class Attention(Spec, frozen=True):
         scale: what scores are multiplied with; None for 1 / sqrt(depth).
         softcap: limits scores to -softcap .. softcap, with tanh (Gemma 2), before masks.
         causal: no query sees a later key. With more keys than queries the last query sees all keys.
-        window: a query sees keys less than so many tokens away (with causal: itself and window - 1 before it).
+        window: a query attends to keys less than ``window`` tokens away (with causal: itself and window - 1 before it).
         mask: adds ``mask`` (query, key): ``"boolean"``, True = may attend, or ``"additive"``, added to the scores.
         padding: adds ``padding`` (key), booleans: True for real tokens, False for those that fill up a batch.
         alibi: scores fall linearly with distance, at a slope of each head's own (Press et al. 2022).

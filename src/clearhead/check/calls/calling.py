@@ -30,7 +30,7 @@ LIBRARIES: dict[str, tuple[str, Callable[[Any, Array], Any]]] = {
 
 
 def _knows_double() -> bool:
-    """Whether JAX has been told to know double precision."""
+    """Whether JAX is set to double precision."""
     return bool(import_module("jax").config.values["jax_enable_x64"])
 
 

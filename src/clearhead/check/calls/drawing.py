@@ -28,7 +28,7 @@ PREFERRED: dict[str, tuple[int, ...]] = {
 """The sizes to choose from, so that no two axes have the same."""
 
 WIDEST = 12
-"""Windows wider than this are not filled with tokens: they bar nothing in a probe."""
+"""Windows wider than this are not filled with tokens: they mask nothing in a probe."""
 
 Sizes = dict[str, int]
 Kind = Literal["real", "whole"]

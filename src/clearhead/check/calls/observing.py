@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 
 CLOSE = {8: 2e-6, 4: 1e-4, 2: 3e-2}
-"""How far numbers of so many bytes may differ, relative to the largest, and still count as the same."""
+"""The largest relative difference that counts as none, by the bytes of a number."""
 
 
 UNITS = 30

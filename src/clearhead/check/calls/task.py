@@ -180,5 +180,5 @@ def _fixed(whole: Working, given: Mapping[str, Any], working: Working, taken: Se
 
 
 def masks_of(task: Task) -> tuple[Line, ...]:
-    """The lines that bar keys."""
+    """The lines that mask keys."""
     return tuple(line for line in task.working.lines if line.operation.role == "mask")

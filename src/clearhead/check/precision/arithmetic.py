@@ -219,7 +219,7 @@ def _representable(kind: Type, claims: Sequence[Claim]) -> bool:
 
 
 def _shortest(claims: Sequence[Claim]) -> bool:
-    """Whether all numbers are written as NumPy prints its float16: in as few digits as tell one from the next."""
+    """Whether all numbers are written as NumPy prints its float16: in the fewest digits that distinguish neighbours."""
     numbers = [n for claim in claims for n in leaves(claim.written) if significant_of(n)]
     with np.errstate(over="ignore"):
         short = all(float(str(np.float16(n))) == float(n) for n in numbers)

@@ -32,12 +32,12 @@ LONG, MAX_LONG = 24, 2
 def explain(
     task: Task, seen: Sequence[Seen], *, max_deviations: int = MAX_DEVIATIONS
 ) -> tuple[Report, tuple[Symptom, ...]]:
-    """The report on all inputs together, from sets of up to so many deviations; and how precise the numbers are."""
+    """The report on all inputs together, from sets of up to ``max_deviations``; and how precise the numbers are."""
     seen = [each for each in seen if each.outputs]
     if agree(task, seen):
         return _diagnosed(task, seen[0], 1), ()
     if all(_agrees(task.working, task, each, single=True) for each in seen):
-        # Something differs by less than single precision tells: a small eps, or a step in single precision. A number
+        # Something differs by less than single precision can show: a small eps, or a step in single precision. A number
         # that nobody writes is the one that is due, rounded: 0.3 as float32 keeps it.
         report = _fitting(task, seen, 1)
         if any(_is_readable(finding) for finding in report.findings):
@@ -142,7 +142,7 @@ def unconfirmed(report: Report) -> Report:
 def _restricted(
     task: Task, group: Indistinguishable, rest: Sequence[Seen], *, single: bool
 ) -> Indistinguishable | None:
-    """Those of a group that no other input tells apart either."""
+    """Those of a group that no other input separates either."""
     held = {
         chosen: working
         for chosen, working in group.workings.items()

@@ -20,7 +20,7 @@ class Kind(Struct, frozen=True):
     Attributes:
         name: what it is called.
         spec: what a module of this kind should compute.
-        sizes: the sizes that tell joined axes apart.
+        sizes: the sizes by which joined axes are taken apart.
         parameters: the table of its parameters.
         call: calls it with tokens, and with padding where it takes any, and gives the line that is returned.
         returns: the lines that are returned.

@@ -1,4 +1,4 @@
-"""Parameters of other libraries, laid out as the working has them: axes are told by their words."""
+"""Parameters of other libraries, laid out as the working has them: axes are named by their words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Parameter(Struct, frozen=True):
     """A row of an adapter's table: one of our arrays, where a module keeps it, and how it is laid out there.
 
     ``stored`` has the axis words as the module has them, the words of one axis joined by ``*``, slowest first;
-    ``part`` tells which of several arrays it is that are stored as one, along the axis word ``part``.
+    ``part`` says which one it is of several arrays that are stored together, along the axis word ``part``.
     """
 
     array: str

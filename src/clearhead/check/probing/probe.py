@@ -28,7 +28,7 @@ from clearhead.errors import SpecError
 from clearhead.working import Working
 
 MORE_KEYS = 2
-"""How many keys more than queries there are where the two are told apart."""
+"""The number of keys beyond that of queries, where the two should differ."""
 
 
 PRECISE = 2.0**-40
@@ -130,7 +130,7 @@ class _Probing:
         return self._bare(report, seen) if report else None
 
     def _in_layout(self, other: Start, largest: int = 1) -> _Outcome | None:
-        """The outcome in another layout, if there the numbers agree or can be explained by up to so many deviations."""
+        """The outcome in another layout, if there the numbers agree or can be explained by deviations."""
         seen = other.look()
         if not largest and not agree(self.task, seen):
             return None

@@ -39,13 +39,13 @@ MAX_SHOWN = 3
 """Explanations beyond these are only counted."""
 
 MAX_CELLS = 120
-"""Arrays of more numbers than this are told by their shape."""
+"""Of arrays with more numbers than this only the shape is given."""
 
 
 class Tested(Brief, frozen=True, eq=False):
     """A property that was tried: whether it holds, and if not the smallest input that was found to show it.
 
-    ``follows`` tells, where the numbers are explained, that the property fails of the explanation too.
+    ``follows``: the numbers are explained, and the property fails of the explanation too.
     """
 
     id: str
@@ -74,7 +74,7 @@ class Drawn(Struct, frozen=True):
 
 
 class Probe(Report, frozen=True, eq=False, kw_only=True):
-    """What a probe of a function found: a `Report`, and what only calling it can tell.
+    """What a probe of a function found: a `Report`, and what only calling it can find.
 
     Attributes:
         drawn: the inputs.
@@ -161,7 +161,7 @@ def _verdict(probe: Probe) -> str:
         fresh = probe.drawn.count - 1
         sizes = len(probe.measured.differs) + len(probe.measured.agrees) if probe.measured else 0
         sets = [" and ".join(each.deviations) for each in probe.findings]
-        names = sets[0] if len(sets) == 1 else f"one of {len(sets)} sets that cannot be told apart, such as {sets[0]},"
+        names = sets[0] if len(sets) == 1 else f"one of {len(sets)} sets with the same numbers, such as {sets[0]},"
         where = f"at all {sizes} sizes that were tried" if sizes else f"on {fresh} fresh inputs too"
         found = f"with {names} the working gives {returns}, {where}"
         return f"It differs, and the cause is found: {found}."
@@ -202,10 +202,10 @@ def _cause(probe: Probe) -> Iterator[Part]:
         yield Prose(f"Ruled out: {what}. {probe.tried:,} sets were tried; {hold} on all inputs.")
     near = [each for each in probe.near_misses if each.wrong < each.cells]
     if near:
-        told = (
+        nearest = (
             f"{' and '.join(each.deviations)} ({each.cells - each.wrong} of {each.cells} numbers)" for each in near[:3]
         )
-        yield Prose(f"What came nearest: {'; '.join(told)}.")
+        yield Prose(f"What came nearest: {'; '.join(nearest)}.")
 
 
 def _different(probe: Probe) -> list[Finding]:

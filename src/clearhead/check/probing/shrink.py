@@ -79,7 +79,7 @@ def _simpler(prop: Property, trial: Trial, found: Violation, budget: Iterator[in
 
 
 def _places(array: Array, depth: int | None) -> Iterator[tuple[int, ...]]:
-    """The places of an array: the whole, or its parts down to so many axes from the end."""
+    """The places of an array: the whole, or its parts along the axes in front."""
     yield from np.ndindex(array.shape[: 0 if depth is None else array.ndim + depth])
 
 

@@ -60,7 +60,7 @@ def room(top: int) -> int:
 
 @njit(nogil=True)
 def clear_lists(queries: int, top: int, space: Space) -> None:
-    """Empties the lists of so many queries."""
+    """Empties the lists of the first ``count`` queries."""
     length = room(top)
     fill(space.least, queries, FLOOR)
     for at in range(0, queries * length, LANES):
@@ -90,7 +90,7 @@ def set_floors(panel: int, top: int, rows: Any, space: Space) -> None:
         at = v * LANES
         floor = load(space.least, panel * WIDTH + at)
         if any_greater(splat(FLOOR / 2), floor):
-            # Lists that are not full take everything. The tile itself tells that most of it will not stay.
+            # Lists that are not full take everything. The tile itself shows that most of it will not stay.
             floor = maximum(floor, reached(at, top, rows, space))
         store(space.columns, at, floor)
 

@@ -56,9 +56,9 @@ FLOAT_BYTES = 4
 
 @njit(nogil=True)
 def visible(first: int, last: int, ahead: int, window: int, count: int) -> Any:
-    """Of so many, from where to where the others stand that positions first .. last see.
+    """Half-open range of indices visible to positions first .. last, out of ``count``.
 
-    ``ahead`` tells which side may be seen: -1 what is before (keys, of causal queries), 1 what is after (queries, of
+    ``ahead`` is the side that is visible: -1 what is before (keys, of causal queries), 1 what is after (queries, of
     causal keys), 0 both.
     """
     begin, end = first - window + 1 if window else 0, last + window if window else count
@@ -71,7 +71,7 @@ def visible(first: int, last: int, ahead: int, window: int, count: int) -> Any:
 
 @njit(nogil=True)
 def crosses(plan: Plan, low: int, high: int) -> bool:
-    """Whether among distances low .. high there are some that causality or the window bars."""
+    """Whether some of the distances low .. high are masked, as later or outside of the window."""
     return (plan.causal != 0 and low < 0) or (plan.window > 0 and max(high, -low) >= plan.window)
 
 
@@ -119,7 +119,7 @@ def attend(plan: Plan, head: Head, results: Results, space: Space, block: int) -
     for at in range(count):
         spoilt += get_float(space.moment, at)
     if np.isnan(spoilt):
-        # A score of minus infinity that no mask made: 0 times it is NaN. To bar such scores takes a look at each.
+        # A score of minus infinity that no mask made: 0 times it is NaN. Masking such scores costs a comparison each.
         sweep(plan, head, first, count, 1, space)
     finish(plan, first, count, results, space)
 
@@ -234,7 +234,7 @@ def finish(plan: Plan, first: int, count: int, results: Results, space: Space) -
 
 @njit(nogil=True)
 def copy_column(source: int, at: int, count: int, out: int, first: int) -> None:
-    """What one lane holds in so many rows, as a row."""
+    """One lane of ``count`` rows, as a row."""
     for row in range(count):
         put_float(out, first + row, get_float(source, at + row * WIDTH))
 

@@ -80,7 +80,7 @@ def fetch_rows(source: int, stride: int, count: int, depth: int, scale: float, o
 
 @njit(nogil=True)
 def lay_rows(source: int, stride: int, count: int, depth: int, out: int) -> int:
-    """The address of so many rows one after the other, each and all filled up to ROWS: where they are, or a copy."""
+    """The address of ``count`` rows one after the other, filled up to a multiple of ROWS: in place, or a copy."""
     length = rounded_up(depth)
     if stride == length == depth and rounded_up(count) == count:
         return source

@@ -16,7 +16,7 @@ ROWS, COLUMNS = tl.constexpr(32), tl.constexpr(32)
 the largest that keeps all sums in registers up to depth 128, with the 8 warps of `OPTIONS`."""
 
 OPTIONS = {"num_warps": 8, "num_stages": 1, "enable_fp_fusion": True}
-"""How to compile. Copies ahead of their use (two stages) took so many registers that sums went to memory."""
+"""How to compile. Copies ahead of their use (two stages) took registers from the sums, which then went to memory."""
 
 MASKED = tl.constexpr(float("-inf"))
 """The score of a key that is masked for a query."""

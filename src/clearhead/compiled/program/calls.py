@@ -16,7 +16,7 @@ def gemm(
     context: Any, address: Any, wide: Any, turned: Any, m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any,
     c: Any, ldc: Any,
 ) -> Any:  # fmt: skip
-    """C = A B by ``cblas_sgemm``, whose sizes are of 64 bits or 32; ``turned`` tells that B lies transposed."""
+    """C = A B by ``cblas_sgemm``, whose sizes are of 64 bits or 32; ``turned``: B is stored transposed."""
     small, long, real = ir.IntType(32), ir.IntType(64), ir.FloatType()
     pointer = ir.IntType(8).as_pointer()
 
@@ -55,7 +55,7 @@ def gemm(
 
 @intrinsic
 def read(context: Any, address: Any, offset: Any) -> Any:
-    """A whole number that other threads write, so many behind an address."""
+    """A whole number that other threads write, ``offset`` numbers after an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.load_atomic(place(builder, values[0], values[1], INT64), "acquire", 8)

@@ -1,6 +1,6 @@
 """What happens to one row of float32 numbers, which stays in the first cache meanwhile.
 
-A row is told by its address and its length. Functions of single numbers are of a whole vector of them.
+A row is given by its address and its length. Functions of single numbers are of a whole vector of them.
 """
 
 from __future__ import annotations

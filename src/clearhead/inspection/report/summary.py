@@ -6,10 +6,10 @@ from clearhead.inspection.statistics import SUMMARIES, Head
 from clearhead.inspection.survey import Numbers, Survey
 
 SHOWN = 8
-"""Beyond so many layers a list of them is told by its ends."""
+"""Of more layers than this only the first and the last are named."""
 
 
-def told(layers: tuple[int, ...]) -> str:
+def named(layers: tuple[int, ...]) -> str:
     """Layers in words: ``layer 3``, ``layers 3, 4, 5``."""
     if len(layers) == 1:
         return f"layer {layers[0]}"

@@ -22,7 +22,7 @@ Columns = dict[str, Any]
 
 
 def by_head(survey: Survey) -> Iterator[Columns]:
-    """For each layer a row for each head: what `Survey.summary` tells, and the weight by distance."""
+    """For each layer a row for each head: what `Survey.summary` has, and the weight by distance."""
     summary = survey.summary()
     for row, (layer, found) in enumerate(survey.layers.items()):
         heads = np.arange(found.entropy.shape[0])
@@ -85,7 +85,7 @@ def write_csv(survey: Survey, file: BinaryIO, by: TableRows) -> None:
 
 
 def _cell(value: Any) -> str:
-    """A number with the digits that tell it from its neighbours; a text that does nothing."""
+    """A number with the fewest digits that distinguish it from its neighbours; a text that does nothing."""
     if isinstance(value, str):
         return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
     return str(value)

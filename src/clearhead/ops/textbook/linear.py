@@ -127,7 +127,7 @@ def beside_shared(xp: Namespace, shared: Array, own: Array) -> Array:
 
 @operation(lambda times: formula("g j d -> h j d", lambda x: x[h // times, j, d], h=Size("g") * times), role="repeat")
 def repeat(xp: Namespace, x: Array, *, times: int) -> Array:
-    """Each key/value head given to so many neighbouring query heads (grouped-query attention)."""
+    """Each key/value head repeated for ``times`` neighbouring query heads (Ainslie et al. 2023)."""
     return xp.repeat(x, times, axis=-3)
 
 

@@ -45,7 +45,7 @@ def mask_boolean(xp: Namespace, s: Array, mask: Array) -> Array:
 
 @operation(lambda: formula("i j, i j -> i j", lambda s, mask: s[i, j] + mask[i, j]), role="mask")
 def mask_additive(xp: Namespace, s: Array, mask: Array) -> Array:
-    """The scores plus a mask of numbers: 0 leaves a cell as it is, minus infinity bars it."""
+    """The scores plus a mask of numbers: 0 leaves a cell as it is, minus infinity masks it."""
     return s + mask
 
 
@@ -67,7 +67,7 @@ def mask_causal(xp: Namespace, s: Array) -> Array:
     role="mask",
 )
 def mask_window(xp: Namespace, s: Array, *, width: int) -> Array:
-    """The scores of keys less than so many tokens away, minus infinity for others: a sliding window."""
+    """The scores of keys less than ``width`` tokens away, minus infinity for others: a sliding window."""
     position, key = _positions(xp, s)
     return xp.where(xp.abs(position - key) < width, s, MASKED)
 
@@ -84,7 +84,7 @@ def _slope(heads: int) -> Expr:
 
 
 def for_heads(heads: int, slope: Expr) -> Formula:
-    """The formula of slopes for scores of just so many heads."""
+    """The formula of slopes for scores of this number of heads."""
     return formula("h i j -> h", lambda s: slope, few=heads - Size("h"), many=Size("h") - heads)
 
 

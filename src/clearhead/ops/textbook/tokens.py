@@ -65,7 +65,7 @@ def layer_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
 
 
 def from_first(xp: Namespace, x: Array, axes: tuple[int, ...], count: int) -> Array:
-    """Each number less the mean along these axes, counted from the end, of so many numbers."""
+    """Each number less the mean of ``count`` numbers along these axes, counted from the end."""
     # Measured from its first value, not from 0: a row of equal values then has a spread of exactly 0, however its
     # sum rounds, and a row far from 0 keeps its digits.
     shifted = x - x[_first_along(x.ndim, axes)]

@@ -137,7 +137,7 @@ def average_weights(xp: Namespace, w: Array) -> Array:
     lambda times: formula("g j d -> h j d", lambda x: x[h % Size("g"), j, d], h=Size("g") * times), role="repeat"
 )
 def tile(xp: Namespace, x: Array, *, times: int) -> Array:
-    """All key/value heads one after the other, so many times: 1 2 1 2, not 1 1 2 2."""
+    """All key/value heads one after the other, repeated: 1 2 1 2, not 1 1 2 2."""
     return xp.concat([x] * times, axis=-3)
 
 

@@ -27,38 +27,38 @@ def _in_head(xp: Namespace, x: Array, rounded: Array, head: int) -> Array:
 
 @operation(_whole("round"), role="rounding")
 def round_decimals(xp: Namespace, x: Array, *, decimals: int) -> Array:
-    """Each number to so many decimals, halves away from zero."""
+    """Each number rounded to decimals, halves away from zero."""
     unit = 10.0**decimals
     return xp.sign(x) * xp.floor(xp.abs(x) * unit + 0.5) / unit
 
 
 @operation(_one_head("round"), role="rounding")
 def round_head(xp: Namespace, x: Array, *, decimals: int, head: int) -> Array:
-    """The numbers of one head (counted from 0) to so many decimals, halves away from zero."""
+    """The numbers of one head (counted from 0) rounded to decimals, halves away from zero."""
     return _in_head(xp, x, round_decimals.code(xp, x, decimals=decimals), head)
 
 
 @operation(_whole("round_even"), role="rounding")
 def round_half_even(xp: Namespace, x: Array, *, decimals: int) -> Array:
-    """Each number to so many decimals, halves to the even neighbour, as np.round does."""
+    """Each number rounded to decimals, halves to the even neighbour, as np.round does."""
     unit = 10.0**decimals
     return xp.round(x * unit) / unit
 
 
 @operation(_one_head("round_even"), role="rounding")
 def round_half_even_head(xp: Namespace, x: Array, *, decimals: int, head: int) -> Array:
-    """The numbers of one head (counted from 0) to so many decimals, halves to the even neighbour."""
+    """The numbers of one head (counted from 0) rounded to decimals, halves to the even neighbour."""
     return _in_head(xp, x, round_half_even.code(xp, x, decimals=decimals), head)
 
 
 @operation(_whole("truncate"), role="rounding")
 def truncate(xp: Namespace, x: Array, *, decimals: int) -> Array:
-    """Each number with all but so many decimals cut off."""
+    """Each number truncated to decimals."""
     unit = 10.0**decimals
     return xp.sign(x) * xp.floor(xp.abs(x) * unit + NEARLY) / unit
 
 
 @operation(_one_head("truncate"), role="rounding")
 def truncate_head(xp: Namespace, x: Array, *, decimals: int, head: int) -> Array:
-    """The numbers of one head (counted from 0) with all but so many decimals cut off."""
+    """The numbers of one head (counted from 0) truncated to decimals."""
     return _in_head(xp, x, truncate.code(xp, x, decimals=decimals), head)

@@ -54,7 +54,7 @@ def scale_by_keys(xp: Namespace, s: Array) -> Array:
     role="scale",
 )
 def scale_by_rounded_root(xp: Namespace, s: Array, q: Array, *, decimals: int) -> Array:
-    """The scores divided by the square root of the depth, to so many decimals: 1.41 for 2."""
+    """The scores divided by the square root of the depth, rounded to decimals: 1.41 for 2."""
     unit = 10**decimals
     return s / (math.floor(math.sqrt(q.shape[-1]) * unit + 0.5) / unit)
 
@@ -101,7 +101,7 @@ def fill_all(xp: Namespace, s: Array, *, fill: float) -> Array:
 
 @operation(lambda by: formula("i j -> i j", lambda s: where(j <= POSITION + by, s[i, j], MASKED)), role="mask")
 def mask_causal_shifted(xp: Namespace, s: Array, *, by: int) -> Array:
-    """A causal mask whose edge is shifted to the right by so many keys."""
+    """A causal mask whose edge is shifted to the right by some keys."""
     position, key = _positions(xp, s)
     return xp.where(key <= position + by, s, MASKED)
 
@@ -133,7 +133,7 @@ def _masked(masked: Operand) -> Expr:
     lambda fill: formula("i j, i j -> i j", lambda s, masked: where(_masked(masked), fill, s[i, j])),
 )
 def fill_masked(xp: Namespace, s: Array, masked: Array, *, fill: float) -> Array:
-    """The scores, with a number of its own in the cells that a mask bars."""
+    """The scores, with a number of its own in masked cells."""
     return xp.where(masked == MASKED, fill, s)
 
 
@@ -145,7 +145,7 @@ def add_to_allowed(xp: Namespace, s: Array, masked: Array) -> Array:
 
 @operation(lambda: formula("i j, i j -> i j", lambda s, masked: where(_masked(masked), s[i, j] + 1, s[i, j])))
 def add_to_masked(xp: Namespace, s: Array, masked: Array) -> Array:
-    """The scores plus 1 in the cells that a mask bars: a mask of 1 and 0, added."""
+    """The scores plus 1 in masked cells: a mask of 1 and 0, added."""
     return xp.where(masked == MASKED, s + 1, s)
 
 
@@ -159,7 +159,7 @@ def add_zero_times_infinity(xp: Namespace, s: Array, masked: Array) -> Array:
 
 @operation(lambda: formula("i j, i j -> i j", lambda w, masked: where(_masked(masked), 0, w[i, j])))
 def zero_masked(xp: Namespace, w: Array, masked: Array) -> Array:
-    """The weights, with 0 in the cells that a mask bars; the others stay as they are."""
+    """The weights, with 0 in masked cells; the others stay as they are."""
     return xp.where(masked == MASKED, 0.0, w)
 
 

@@ -36,7 +36,7 @@ def escape(words: str) -> str:
 
 
 def latex(expr: Expr, *, decimals: int | None = 3, first: int = 1) -> str:
-    """An expression in LaTeX, numbers worked out to so many decimals (None: all digits).
+    """An expression in LaTeX, with numbers to ``decimals`` (None: all digits).
 
     ``first`` is what the labels of cells count from.
     """

@@ -24,7 +24,7 @@ LONGEST_NAME = 30
 """Longer names of tokens are cut short beside a matrix on paper, so a worksheet has them in full once."""
 
 MAX_TRIED, SMALL = (24, 2), 1000
-"""Of so many cells of a line the most telling one is worked out; of fewer where a line is not small."""
+"""The cell whose arithmetic is shown is chosen among this number of cells of a line."""
 
 DULL = (0.0, 1.0, -1.0)
 """Numbers that show little of an arithmetic that they go through."""

@@ -13,7 +13,7 @@ from clearhead.extras import need
 FONT = "DejaVu Sans"
 """The font that matplotlib brings, so that a figure looks the same on every machine."""
 
-LONGEST = 24
+MAX_NAME = 24
 SIZES = (8.0, 7.0, 6.0)
 """Points of type: labels are made smaller first, and thinned where that does not do."""
 
@@ -41,7 +41,7 @@ class Labels:
     """The labels of rows and columns, in the fonts they need; a letter that no font has is named by its number."""
 
     def __init__(self, rows: Sequence[str], columns: Sequence[str]) -> None:
-        names = [visible(name[: LONGEST * 2]) for name in (*rows, *columns)]
+        names = [visible(name[: MAX_NAME * 2]) for name in (*rows, *columns)]
         fonts, missing = fonts_for(frozenset("".join(names)) - {" "})
         self.font = need("matplotlib.font_manager", "plot").FontProperties(family=list(fonts), size=SIZES[0])
         spelled = {ord(letter): "" if letter in JOINERS else f"[U+{ord(letter):04X}]" for letter in missing}
@@ -96,4 +96,4 @@ def _tick(axis: Any, names: Sequence[str], step: int, font: Any, *, turned: bool
 
 
 def _clipped(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"

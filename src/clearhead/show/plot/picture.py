@@ -32,7 +32,7 @@ Figure = Any
 """A ``matplotlib.figure.Figure``."""
 
 MAX_WRITTEN = 144
-"""Up to so many cells of a panel have their number written in them."""
+"""A panel of more cells than this has no numbers in them."""
 
 ONE, SEVERAL = 7.6, 3.2
 """How wide and high a panel may be, in inches: one by itself, and each of several."""
@@ -92,7 +92,7 @@ def heatmap(trace: Trace, address: str) -> Figure:
 
 
 def _grid(shape: Shape, count: int, across: int) -> tuple[Figure, list[Any]]:
-    """A figure with so many panels, each as large as its cells ask for."""
+    """A figure with panels, each as large as its cells need."""
     down = -(-count // across)
     width, height = (_inches(size, ONE if count == 1 else SEVERAL) for size in shape[:-3:-1])
     figure = figure_of(across * width + 1.6, down * height + 1.0)

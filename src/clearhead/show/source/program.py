@@ -116,7 +116,7 @@ def variables(names: Collection[str]) -> dict[str, str]:
 
 
 def _endings(name: str) -> list[str]:
-    """The endings of a path, shortest first; a name of which only the last word tells little keeps two."""
+    """The endings of a path, shortest first; a name whose last word says little keeps two."""
     parts = name.split(".")
     return [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
@@ -140,7 +140,7 @@ def _rows(array: np.ndarray[Any, Any], constants: str, indent: int = 4) -> str:
 
 
 def _number(value: Any, constants: str) -> str:
-    """A number with the fewest digits that its type tells apart; whole ones keep their point."""
+    """A number with the fewest digits that its type distinguishes; whole ones keep their point."""
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if not np.isfinite(value):

@@ -39,7 +39,7 @@ class Column(Struct, frozen=True):
     cells: tuple[str, ...]
 
     def width(self, most: int) -> int:
-        """The width with a label of at most so many cells, and a cell for marks on each side."""
+        """The width with a label of at most ``most`` cells, and a cell for marks on each side."""
         return max(len(self.cells[0]), min(measure(self.label), most)) + 2
 
 
@@ -51,7 +51,7 @@ class Block(Struct, frozen=True):
 
 
 def block(matrix: Matrix, decimals: int | None, width: int) -> Block:
-    """A matrix in at most so many cells: where it has more columns or rows, those in the middle are left out."""
+    """A matrix in at most ``width`` cells: where it has more columns or rows, those in the middle are left out."""
     rows = shown(len(matrix.rows), MAX_ROWS, _first_few(row for row, _ in matrix.marked))
     labels = [clip(visible(matrix.rows[row]), width // 4) for row in positions(rows)]
     left = max(map(measure, labels))

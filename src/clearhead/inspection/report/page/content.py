@@ -9,7 +9,7 @@ import numpy as np
 
 from clearhead.errors import visible
 from clearhead.inspection.report.pairs import Pairs, strongest
-from clearhead.inspection.report.summary import told
+from clearhead.inspection.report.summary import named
 from clearhead.inspection.statistics import SUMMARIES
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
 from clearhead.show.page.arrays import Packed, pack
@@ -47,7 +47,7 @@ def content_of(survey: Survey) -> tuple[Data, dict[str, Packed]]:
 def _missing(survey: Survey) -> list[str]:
     if not survey.missing:
         return []
-    return [f"Interrupted: {told(survey.missing)} of the model {'is' if len(survey.missing) == 1 else 'are'} missing."]
+    return [f"Interrupted: {named(survey.missing)} of the model {'is' if len(survey.missing) == 1 else 'are'} missing."]
 
 
 def pieces(tokens: Sequence[str]) -> list[str]:
