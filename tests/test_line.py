@@ -31,7 +31,7 @@ def test_an_ending_finds_its_line(name, full):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("weights", "'weights' could be layers.1.attention.weights or layers.2.attention.weights. Write enough"),
+        ("weights", "'weights' could be layers.1.attention.weights or layers.2.attention.weights. Write more"),
         ("eights", "There is no line 'eights'."),
         ("inptu", "There is no line 'inptu'. Did you mean input?"),
     ],
