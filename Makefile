@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test dist-check edits fuzz corpus-kills lint format bench docs pictures deviations planted families class clean
+.PHONY: demo test dist-check edits fuzz corpus-kills right-code lint format bench docs pictures deviations planted families class clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -92,6 +92,11 @@ edits: $(VENV)/test $(VENV)/debian
 COUNT ?= 200
 class: $(VENV)/test
 	$(BIN)/python -m tests.check.grading.classroom $(COUNT) $(FIRST)
+
+# Right code of many kinds, drawn: RUNS of them, from the seed FIRST on, of which none may be called wrong.
+RUNS ?= 1000
+right-code: $(VENV)/test
+	PYTHONPATH=. $(BIN)/python -W ignore -m tests.check.measure.right_code $(FIRST) $(RUNS)
 
 bench: $(VENV)/test
 	$(BIN)/python -m bench

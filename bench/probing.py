@@ -1,6 +1,7 @@
 """Measuring and probing attention code: calls of the function, and seconds of the processor.
 
-The aims: at most 400 calls for measuring a function that takes a batch, and three seconds for all of a probe.
+The aims: at most 400 calls for measuring attention that takes a batch, three seconds for all of a probe of it, and ten
+for one of a block, right or wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead import Attention, Rotary, Working, measure, probe
+from clearhead import Attention, Block, Mlp, Norm, Rotary, Working, deviate, measure, probe
 
 SPECS = {
     "plain": Attention(heads=2),
@@ -35,6 +36,33 @@ def run() -> None:
                 f"{name:<26} {what:<7} measured in {found.calls:>4} calls, {middle - start:4.2f} s; "
                 f"probed in {end - middle:4.2f} s: {report.verdict}, {', '.join(found.names) or 'nothing differs'}"
             )
+    _blocks()
+
+
+BLOCK = Block(
+    Attention(heads=2, causal=True), norm=Norm("rms", eps=1e-6), placement="sandwich", mlp=Mlp("silu", gated=True)
+)
+FAULTS = ("", "residual-doubled:line=all", "norm-eps-of-one:eps=0.0007,line=mlp.outer.norm", "unknown")
+"""Right; wrong in a plain way; by a number that must be fitted; and in a way that no table has."""
+
+
+def _blocks() -> None:
+    """The same of a block that takes all of its weights."""
+    working = BLOCK.working()
+    takes = [given.name for given in working.givens]
+    last = working.lines[-1].name
+    for fault in FAULTS:
+        run = (working if fault in ("", "unknown") else deviate(working, fault)).run
+        odd: Callable[[Any], Any] = np.tanh if fault == "unknown" else np.asarray
+
+        def function(*arrays: Any, run: Any = run, odd: Any = odd) -> Any:
+            return odd(run(dict(zip(takes, arrays, strict=True)), keep=last)[last])
+
+        start = time.process_time()
+        report = probe(function, working, takes, last)
+        seconds = time.process_time() - start
+        calls = report.measured.calls if report.measured else 0
+        print(f"block {fault or 'right':<50} probed in {calls:>4} calls, {seconds:4.2f} s: {report.verdict}")
 
 
 def _function(working: Working, factor: float) -> Callable[..., Any]:

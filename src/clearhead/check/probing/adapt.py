@@ -47,7 +47,8 @@ def adapt(module: Any) -> Adapted:
     """A module of a known kind as a function with its textbook working, to be probed: ``probe(adapt(module))``.
 
     Known are PyTorch's ``MultiheadAttention`` and ``TransformerEncoderLayer``, and of Hugging Face the attention of
-    BERT, GPT-2, Llama, Mistral and Qwen2, each with the options that clearhead has. Subclasses count as their base.
+    BERT, GPT-2, and Llama with those that share its code (Mistral, Qwen2, Arcee, Gemma, Granite, Phi-MoE, Jais 2 and
+    others), each with the options that clearhead has. Subclasses count as their base.
 
     Raises:
         SpecError: the module is of no known kind, or has an option that clearhead has not.

@@ -243,6 +243,7 @@ def _llama_spec(module: Any) -> Attention:
         heads,
         kv_heads=groups,
         causal=True,
+        scale=None if module.scaling == module.head_dim**-0.5 else float(module.scaling),
         rotary=Rotary("half", base=float(_rope(module)["rope_theta"])),
         bias=bias,  # type: ignore[arg-type]  # the keys of LLAMA_NAMES are projections
     )
@@ -273,9 +274,15 @@ def _call_llama(module: Any, x: Any) -> Any:
 
 
 _LLAMA = Kind(
-    "transformers attention of Llama, Mistral and Qwen2",
+    "transformers attention of Llama and those that share its code",
     _llama_spec, _llama_sizes, LLAMA, _call_llama, _last_line, refuses=_llama_refuses,
 )  # fmt: skip
+
+LIKE_LLAMA = {
+    "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "arcee": "Arcee", "gemma": "Gemma", "granite": "Granite",
+    "granitemoe": "GraniteMoe", "phimoe": "Phimoe", "qwen2_moe": "Qwen2Moe", "jais2": "Jais2",
+}  # fmt: skip
+"""The families whose attention is Llama's, line by line, and what their classes are called after."""
 
 KINDS: dict[str, Kind] = {
     "torch.nn.modules.activation.MultiheadAttention": Kind(
@@ -304,8 +311,8 @@ KINDS: dict[str, Kind] = {
         _gpt2_spec, _gpt2_sizes, GPT2, lambda module, x: module(x, attention_mask=_causal_mask(x))[0], _last_line,
         refuses=lambda module: "attends to another sequence" if module.is_cross_attention else "",
     ),
-    "transformers.models.llama.modeling_llama.LlamaAttention": _LLAMA,
-    "transformers.models.mistral.modeling_mistral.MistralAttention": _LLAMA,
-    "transformers.models.qwen2.modeling_qwen2.Qwen2Attention": _LLAMA,
+    **{
+        f"transformers.models.{family}.modeling_{family}.{name}Attention": _LLAMA for family, name in LIKE_LLAMA.items()
+    },
 }  # fmt: skip
 """Every kind by the full name of its class."""

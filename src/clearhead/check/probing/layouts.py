@@ -47,6 +47,8 @@ def laid_out(array: Any, row: Parameter, wanted: Axes, sizes: Mapping[str, int])
         split = np.take(split, row.part, axis=apart.index("part"))
         apart.remove("part")
     order = [word for axis in wanted for word in axis.split("*")]
+    if "group" not in order:  # there are as many key/value heads as query heads
+        apart = ["head" if word == "group" else word for word in apart]
     turned = np.transpose(split, [apart.index(word) for word in order])
     found = dict(zip(order, turned.shape, strict=True))
     return np.reshape(turned, [prod(found[word] for word in axis.split("*")) for axis in wanted]).astype(np.float64)
