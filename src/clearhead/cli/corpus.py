@@ -64,7 +64,7 @@ def corpus(checkpoint: str, data: tuple[str, ...], output: str, **given: Any) ->
     DIR/report.html and DIR/results.parquet have what is done.
     """
     from clearhead.corpora import Dask, Local, Options, open_corpus, storage
-    from clearhead.corpora.running import PLAN, REPORT, RESULTS, run, save
+    from clearhead.corpora.running import REPORT, RESULTS, Interrupted, run, save
 
     if given["scheduler"] and given["engine"] != "dask":
         raise click.UsageError("--scheduler goes with --engine dask.")
@@ -73,9 +73,8 @@ def corpus(checkpoint: str, data: tuple[str, ...], output: str, **given: Any) ->
     try:
         with progress_bar("documents", sys.stderr) as progress:
             found = run(checkpoint, data, output, options, engine, given["share"], progress, given["shard_size"])
-    except KeyboardInterrupt:
-        if PLAN in storage.names(output):
-            _say(open_corpus(output), err=True)
+    except Interrupted as stop:
+        _say(stop.partial, err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
     if given["against"]:
         save(found, output, open_corpus(given["against"]))

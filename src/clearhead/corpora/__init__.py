@@ -11,7 +11,7 @@ from clearhead.corpora.measures import Measure
 from clearhead.corpora.options import Options
 from clearhead.corpora.plan import Plan, Shard
 from clearhead.corpora.result import Corpus, Example, differences
-from clearhead.corpora.running import open_corpus, run
+from clearhead.corpora.running import Interrupted, open_corpus, run
 from clearhead.corpora.tally import Tally
 from clearhead.corpora.worker import Job
 from clearhead.files import FilePath
@@ -19,8 +19,8 @@ from clearhead.files import FilePath
 Engine = Union[Local, Dask]
 
 __all__ = [
-    "Corpus", "Dask", "Engine", "Example", "Job", "Local", "Measure", "Options", "Plan", "Shard", "Tally", "corpus",
-    "differences", "open_corpus",
+    "Corpus", "Dask", "Engine", "Example", "Interrupted", "Job", "Local", "Measure", "Options", "Plan", "Shard",
+    "Tally", "corpus", "differences", "open_corpus",
 ]  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def corpus(
         ``output`` have the same.
 
     Raises:
+        Interrupted: Ctrl-C was pressed; its ``partial`` is what is done, which is written, too.
         CheckpointError: the model cannot be read.
         FileError: documents cannot be read, or results not written.
         SpecError: the options contradict each other, or ``output`` has results of other options, model or versions.

@@ -13,7 +13,7 @@ APART = 3
 """Measures that are named for each cluster."""
 
 MAX_HEADS = 1500
-"""Linkage takes time that grows with the cube of the heads; of more, the heads of each layer stand for it by turns."""
+"""Linkage takes time that grows with the cube of the heads; more are not clustered."""
 
 
 class Cluster(Struct, frozen=True):
@@ -24,7 +24,9 @@ class Cluster(Struct, frozen=True):
 
 
 def clusters(corpus: Corpus, count: int = CLUSTERS) -> tuple[Cluster, ...]:
-    """The heads of a corpus in clusters, the largest first."""
+    """The heads of a corpus in clusters, the largest first; none of more heads than `MAX_HEADS`."""
+    if corpus.plan.layers * corpus.plan.heads > MAX_HEADS:
+        return ()
     rows = corpus.measures
     numbers = np.stack([corpus.mean(row.name).ravel() for row in rows], axis=1)
     spread = numbers.std(0)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 from msgspec import Struct
 
-from clearhead.budgets import MAX_DOCUMENT_BYTES, MAX_JSON_VALUES
+from clearhead.budgets import MAX_DOCUMENT_BYTES, MAX_HEADER_BYTES, MAX_JSON_VALUES
 from clearhead.corpora import storage
 from clearhead.corpora.options import Options
 from clearhead.errors import FileError
@@ -112,7 +112,8 @@ def _inside(path: str) -> list[str]:
     listed = storage.names(path)
     if STATE in listed:
         with failing_as(FileError, f"{path}: {STATE} cannot be read", "Save the dataset again."):
-            state = strict_json.loads(storage.read(storage.join(path, STATE)), max_values=MAX_JSON_VALUES)
+            content = storage.read(storage.join(path, STATE), MAX_HEADER_BYTES)
+            state = strict_json.loads(content, max_values=MAX_JSON_VALUES)
             named = [str(each["filename"]) for each in state["_data_files"]]
         if strange := [name for name in named if name not in listed]:
             raise FileError(f"{path}: {STATE} names {strange[0]!r:.80}, which is not in the folder.")

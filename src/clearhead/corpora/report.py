@@ -120,10 +120,13 @@ def _map(numbers: Numbers, ranges: Sequence[str]) -> str:
 
 
 def _clusters(corpus: Corpus) -> Iterator[str]:
+    found = clusters(corpus)
+    if not found:
+        return
     yield "<h2>Heads that behave alike</h2><p>Clusters by average linkage of all measures, each scaled to its spread "
     yield "over heads. Beside each are the measures in which its mean lies farthest from that of all heads.</p>"
     yield "<table><tr><th>heads<th>stands out by<th>layer.head</tr>"
-    for each in clusters(corpus):
+    for each in found:
         words = ", ".join(f"{name} {deviation:+.1f} sd" for name, deviation in each.apart)
         listed = ", ".join(f"{layer}.{head}" for layer, head in each.heads)
         yield f"<tr><td>{len(each.heads)}<td>{escape(words)}<td>{listed}</tr>"

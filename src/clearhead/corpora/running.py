@@ -26,6 +26,14 @@ ROUNDS = 3
 Progress = Callable[[float], object]
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a corpus; ``partial`` has what is done, and names what is missing."""
+
+    def __init__(self, partial: Corpus) -> None:
+        super().__init__("the corpus was interrupted")
+        self.partial = partial
+
+
 class Engine(Protocol):
     """What does shards."""
 
@@ -37,7 +45,11 @@ def run(
     checkpoint: str, data: Sequence[str], output: str, options: Options, engine: Engine, share: tuple[int, int],
     progress: Progress | None = None, size: int | None = None,
 ) -> Corpus:  # fmt: skip
-    """Does a corpus, or a share of it; see `clearhead.corpus`. ``size`` is the documents of a shard."""
+    """Does a corpus, or a share of it; see `clearhead.corpus`. ``size`` is the documents of a shard.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed.
+    """
     number, of = share
     if not 1 <= number <= of:
         raise SpecError(f"shard expects i of n with i from 1 to n, got {number} of {of}.")
@@ -51,8 +63,9 @@ def run(
             if not set(found.missing) & {shard.name for shard in own}:
                 break
     except KeyboardInterrupt:
-        save(gathered(plan, output), output)
-        raise
+        partial = gathered(plan, output)
+        save(partial, output)
+        raise Interrupted(partial) from None
     save(found, output)
     return found
 

@@ -38,8 +38,8 @@ def open_read(path: str) -> BinaryIO:
     return _tried(path, "read", lambda: _remote(path).open(path, "rb") if is_remote(path) else open_regular(path))
 
 
-def read(path: str) -> bytes:
-    """All of a file.
+def read(path: str, max_bytes: int = -1) -> bytes:
+    """All of a file, or as many bytes of it.
 
     Raises:
         FileError: it cannot be read.
@@ -47,7 +47,7 @@ def read(path: str) -> bytes:
 
     def whole() -> bytes:
         with open_read(path) as file:
-            return file.read()
+            return file.read(max_bytes)
 
     return _tried(path, "read", whole)
 
