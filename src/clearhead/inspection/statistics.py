@@ -30,7 +30,10 @@ class Statistic(Struct, frozen=True):
         integer: whether it holds whole numbers (int64), not numbers of the query's type.
         option: the option that asks for it; none for what is always computed.
         kept: what an inspection of a model keeps of it: nothing, all, or the mean over queries.
-        column: how it is one number for each token in a table: not, as it is, or summed over its last axis.
+        column: how it is one number for each token: not, as it is, or summed over its last axis. Those are columns of a
+            table, and bars along the text in a report.
+        title: what a report calls it, where it is one number for each token.
+        powers: whether a report shows it on a logarithmic scale.
     """
 
     name: str
@@ -41,6 +44,12 @@ class Statistic(Struct, frozen=True):
     option: Literal["", "bands", "received"] = ""
     kept: Literal["", "all", "mean"] = ""
     column: Literal["", "value", "sum"] = ""
+    title: str = ""
+    powers: bool = False
+
+    def by_token(self, numbers: Numbers) -> Numbers:
+        """One number for each token, as ``column`` says, of an array with the axes of the statistic at its end."""
+        return np.asarray(numbers.sum(-1)) if self.column == "sum" else numbers
 
 
 STATISTICS: Mapping[str, Statistic] = {
@@ -51,15 +60,19 @@ STATISTICS: Mapping[str, Statistic] = {
             "logsumexp", ("query",), "The logarithm of what a query's exponentials are divided by, sinks included.",
             "score",
         ),
-        Statistic("entropy", ("query",), "The entropy of a query's weights.", "nats", kept="all", column="value"),
+        Statistic(
+            "entropy", ("query",), "The entropy of a query's weights.", "nats", kept="all", column="value",
+            title="Entropy",
+        ),
         Statistic("max", ("query",), "A query's largest score, scaled, capped and masked.", "score"),
         Statistic(
             "sink", ("query", "first"),
             f"The weights of the first {SINKS} keys: attention sinks (Xiao et al. 2024).", kept="all", column="sum",
+            title="Sink",
         ),
         Statistic(
             "self_weight", ("query",), "The weight of the key at the query's own position.", kept="all",
-            column="value",
+            column="value", title="On itself",
         ),
         Statistic(
             "top_weights", ("query", "top"),
@@ -77,11 +90,11 @@ STATISTICS: Mapping[str, Statistic] = {
         ),
         Statistic(
             "received_total", ("key",), "The sum of the weights that a key gets from all queries.",
-            option="received", kept="all", column="value",
+            option="received", kept="all", column="value", title="Received", powers=True,
         ),
         Statistic(
             "received_max", ("key",), "The largest weight that a key gets from one query.", option="received",
-            kept="all", column="value",
+            kept="all", column="value", title="Largest received",
         ),
     )
 }  # fmt: skip
@@ -96,6 +109,9 @@ class Head(Struct, frozen=True):
         source: the statistic that it is made of, as an inspection of a model keeps it.
         reduce: makes a number for each head of it, of the edges of bands and of the number of tokens.
         title: what it is called, with its unit.
+        label: the same in a word or two.
+        sentence: what it is.
+        powers: whether a report shows it on a logarithmic scale.
         extremes: what the text of a summary says of it: the range, or where it is largest.
     """
 
@@ -103,7 +119,10 @@ class Head(Struct, frozen=True):
     source: str
     reduce: Callable[[Numbers, tuple[int, ...], int], Numbers]
     title: str
+    label: str
+    sentence: str
     extremes: str = "the most in {most}"
+    powers: bool = False
 
 
 def half_distance(bands: Numbers, edges: tuple[int, ...], tokens: int) -> Numbers:
@@ -126,13 +145,28 @@ def _mean(numbers: Numbers, *_: Any) -> Numbers:
 SUMMARIES: Mapping[str, Head] = {
     row.name: row
     for row in (
-        Head("entropy", "entropy", _mean, "Entropy, in nats", "from {least} to {most}"),
-        Head("sink", "sink", lambda numbers, *_: _mean(numbers.sum(-1)), "On the first four tokens"),
-        Head("distance", "bands", half_distance, "Distance, in tokens", "the farthest in {most}"),
-        Head("largest", "top_weights", lambda numbers, *_: _mean(numbers[..., 0]), "Largest weight"),
-        Head("self_weight", "self_weight", _mean, "On the token itself"),
+        Head(
+            "entropy", "entropy", _mean, "Entropy, in nats", "Entropy",
+            "The entropy of a query's weights, in nats, mean over queries.", "from {least} to {most}",
+        ),
+        Head(
+            "sink", "sink", lambda numbers, *_: _mean(numbers.sum(-1)), "On the first four tokens", "Sink",
+            "The weight on the first four tokens, mean over queries.",
+        ),
+        Head(
+            "distance", "bands", half_distance, "Distance, in tokens", "Distance",
+            "The distance in tokens within which half of the weight lies.", "the farthest in {most}", powers=True,
+        ),
+        Head(
+            "largest", "top_weights", lambda numbers, *_: _mean(numbers[..., 0]), "Largest weight", "Largest weight",
+            "The largest weight of a query, mean over queries.",
+        ),
+        Head(
+            "self_weight", "self_weight", _mean, "On the token itself", "On itself",
+            "The weight on the token itself, mean over queries.",
+        ),
     )
-}
+}  # fmt: skip
 """What a summary has of each head, by name: means over queries; and the distance within which half the weight lies."""
 
 

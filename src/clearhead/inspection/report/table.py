@@ -54,8 +54,8 @@ def by_token(survey: Survey) -> Iterator[Columns]:
 def _of_tokens(found: LayerStatistics, head: int) -> dict[str, Numbers]:
     columns: dict[str, Numbers] = {}
     for name, numbers in found.numbers.items():
-        if column := STATISTICS[name].column:
-            columns[name] = numbers[head].sum(-1) if column == "sum" else numbers[head]
+        if STATISTICS[name].column:
+            columns[name] = STATISTICS[name].by_token(numbers[head])
     for rank in range(found.top_keys.shape[-1]):
         columns[f"top{rank + 1}_token"] = found.top_keys[head, :, rank]
         columns[f"top{rank + 1}_weight"] = found.top_weights[head, :, rank]

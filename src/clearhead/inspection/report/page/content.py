@@ -10,14 +10,14 @@ import numpy as np
 from clearhead.errors import visible
 from clearhead.inspection.report.pairs import Pairs, strongest
 from clearhead.inspection.report.summary import named
-from clearhead.inspection.statistics import SUMMARIES
+from clearhead.inspection.statistics import STATISTICS, SUMMARIES, Head, Statistic
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
 from clearhead.show.page.arrays import Packed, pack
 
 Data = dict[str, Any]
 
 MAX_PAIRS = 40
-"""So many pairs of each head are listed."""
+"""The most pairs of a head that are listed."""
 
 KEPT_BITS = 10
 """Of the 23 bits behind the point of a number along the text: three digits, and half of the file."""
@@ -26,22 +26,31 @@ KEPT_BITS = 10
 def content_of(survey: Survey) -> tuple[Data, dict[str, Packed]]:
     """All that a report shows, and its packed numbers by name."""
     first = next(iter(survey.layers.values()), None)
-    received = first is not None and first.received_total is not None
     name, _, kind = visible(survey.model).partition(": ")
     content = {
         "title": name,
-        "about": f"{kind}, on {len(survey.tokens):,} tokens. Every weight was worked out, and none was stored.",
+        "about": f"{kind}, on {len(survey.tokens):,} tokens. Every weight was computed, and none was stored.",
         "notes": [*map(visible, survey.notes), *_missing(survey)],
         "tokens": [visible(piece) for piece in pieces(survey.tokens)],
         "layers": list(survey.layers),
         "heads": 0 if first is None else first.entropy.shape[0],
         "edges": list(survey.edges),
         "causal": survey.causal,
-        "statistics": [{"name": row.name, "title": row.title} for row in SUMMARIES.values()],
-        "along": (["received_total", "received_max"] if received else []) + ["entropy", "sink"],
+        "statistics": [_shown(row, row.label) for row in SUMMARIES.values()],
+        "along": [] if first is None else [_shown(row, row.title) for row in along(first)],
         "pairs": MAX_PAIRS,
     }
     return content, _numbers(survey)
+
+
+def along(found: LayerStatistics) -> list[Statistic]:
+    """The statistics of a layer that are one number for each token; what tokens receive comes first."""
+    rows = [row for name, row in STATISTICS.items() if row.column and name in found.numbers]
+    return sorted(rows, key=lambda row: "key" not in row.axes)
+
+
+def _shown(row: Statistic | Head, title: str) -> Data:
+    return {"name": row.name, "title": title, "says": row.sentence, "log": row.powers}
 
 
 def _missing(survey: Survey) -> list[str]:
@@ -72,11 +81,8 @@ def _numbers(survey: Survey) -> dict[str, Packed]:
 
 
 def _of_layer(found: LayerStatistics) -> dict[str, Packed]:
-    numbers = {"bands": pack(found.bands.astype(np.float32)), "entropy": pack(shortened(found.entropy))}
-    numbers["sink"] = pack(shortened(found.sink.sum(-1)))
-    if found.received_total is not None and found.received_max is not None:
-        numbers["received_total"] = pack(shortened(found.received_total))
-        numbers["received_max"] = pack(shortened(found.received_max))
+    numbers = {"bands": pack(found.bands.astype(np.float32))}
+    numbers |= {row.name: pack(shortened(row.by_token(found[row.name]))) for row in along(found)}
     for name, beyond in (("all", False), ("beyond", True)):
         numbers |= _of_pairs(f"pairs.{name}", strongest(found, MAX_PAIRS, beyond=beyond))
     return numbers

@@ -1,7 +1,7 @@
 // One head: its numbers, and how far it looks.
 
 import { h } from "../../../show/page/dom.js";
-import { STATISTICS, told } from "./survey.js";
+import { written } from "./survey.js";
 
 /**
  * @typedef {import("./survey.js").Survey} Survey
@@ -19,13 +19,13 @@ export class Head {
   async look(place) {
     const bands = await this.survey.of("bands", place);
     const entropy = this.survey.value("entropy", place);
-    const facts = STATISTICS.map(({ name, title, says }) =>
-      h("div", { title: says }, h("dt", null, title), h("dd", null, told(this.survey.value(name, place)))),
+    const facts = this.survey.content.statistics.map(({ name, title, says }) =>
+      h("div", { title: says }, h("dt", null, title), h("dd", null, written(this.survey.value(name, place)))),
     );
     this.element.replaceChildren(
       h("h2", null, this.survey.name(place)),
       h("dl", { class: "facts" }, facts),
-      h("p", { class: "says" }, `As wide as even looks at ${told(Math.exp(entropy))} tokens.`),
+      h("p", { class: "says" }, `As wide as equal weights on ${written(Math.exp(entropy))} tokens.`),
       h("h3", null, "How far it looks, in tokens"),
       h("ul", { class: "bands" }, this.survey.bands().map((name, n) => band(name, bands[n] ?? 0))),
     );

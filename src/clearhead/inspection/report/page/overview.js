@@ -2,12 +2,11 @@
 
 import { h } from "../../../show/page/dom.js";
 import { between, fit, inks, position, press } from "./plotting.js";
-import { STATISTICS, told } from "./survey.js";
+import { written } from "./survey.js";
 
 /**
  * @typedef {import("./survey.js").Survey} Survey
  * @typedef {import("./survey.js").Place} Place
- * @typedef {import("./survey.js").Statistic} Statistic
  */
 
 const LEFT = 44;
@@ -27,20 +26,19 @@ export class Overview {
   constructor(survey, choose) {
     this.survey = survey;
     this.choose = choose;
-    /** @type {Statistic} */
     this.statistic = "entropy";
     /** @type {Place} */
     this.place = { layer: 0, head: 0 };
     this.canvas = h("canvas", {
       tabindex: 0, role: "img", class: "heat",
       onclick: (/** @type {MouseEvent} */ event) => this.at(event, (place) => this.choose(place)),
-      onpointermove: (/** @type {PointerEvent} */ event) => this.at(event, (place) => this.tell(place)),
-      onpointerleave: () => this.tell(this.place),
+      onpointermove: (/** @type {PointerEvent} */ event) => this.at(event, (place) => this.describe(place)),
+      onpointerleave: () => this.describe(this.place),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event),
     });
     this.kinds = h(
       "div", { class: "kinds", role: "group", "aria-label": "What the shades show" },
-      STATISTICS.map(({ name, title }) => h("button", { type: "button", "data-name": name, onclick: () => this.show(name) }, title)),
+      survey.content.statistics.map(({ name, title }) => h("button", { type: "button", "data-name": name, onclick: () => this.show(name) }, title)),
     );
     this.says = h("p", { class: "says" });
     this.scale = h("div", { class: "scale", "aria-hidden": "true" });
@@ -53,22 +51,22 @@ export class Overview {
     );
   }
 
-  /** @param {Statistic} statistic */
+  /** @param {string} statistic */
   show(statistic) {
     this.statistic = statistic;
     this.draw();
-    this.tell(this.place);
+    this.describe(this.place);
   }
 
   /** @param {Place} place */
   look(place) {
     this.place = place;
     this.draw();
-    this.tell(place);
+    this.describe(place);
   }
 
   get kind() {
-    const found = STATISTICS.find(({ name }) => name === this.statistic);
+    const found = this.survey.content.statistics.find(({ name }) => name === this.statistic);
     if (!found) throw new Error(this.statistic);
     return found;
   }
@@ -101,7 +99,7 @@ export class Overview {
     pen.strokeStyle = ink.lit;
     pen.lineWidth = 2.5;
     pen.strokeRect(LEFT + this.place.layer * wide, TOP + this.place.head * high, wide, high);
-    this.scale.replaceChildren(told(low), h("i", null), told(top));
+    this.scale.replaceChildren(written(low), h("i", null), written(top));
     this.says.textContent = this.kind.says;
     this.canvas.setAttribute("aria-label", `${this.kind.title} by layer and head. Arrow keys choose a head.`);
     press(this.kinds, this.statistic);
@@ -159,7 +157,7 @@ export class Overview {
   }
 
   /** @param {Place} place */
-  tell(place) {
-    this.said.textContent = `${this.survey.name(place)}: ${told(this.survey.value(this.statistic, place))}`;
+  describe(place) {
+    this.said.textContent = `${this.survey.name(place)}: ${written(this.survey.value(this.statistic, place))}`;
   }
 }

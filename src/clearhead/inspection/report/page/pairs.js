@@ -2,7 +2,7 @@
 
 import { h } from "../../../show/page/dom.js";
 import { press } from "./plotting.js";
-import { told } from "./survey.js";
+import { written } from "./survey.js";
 
 /**
  * @typedef {import("./survey.js").Survey} Survey
@@ -53,7 +53,7 @@ export class Pairs {
     const pairs = await this.survey.pairs(place, this.which);
     const rows = pairs.map((pair) => h("li", null, h(
       "button", { type: "button", onclick: () => this.choose(pair) },
-      h("span", { class: "weight" }, told(pair.weight)),
+      h("span", { class: "weight" }, written(pair.weight)),
       h("span", { class: "track" }, h("i", { style: { "--part": `${100 * pair.weight}%` } })),
       this.context(pair.query), h("span", { class: "arrow", "aria-label": "looks at" }, "→"), this.context(pair.key),
       h("span", { class: "far" }, distance(pair)),

@@ -2,12 +2,12 @@
 
 import { h } from "../../../show/page/dom.js";
 import { between, fit, inks, position, powers, press, short, spread, ticks } from "./plotting.js";
-import { ALONG, told } from "./survey.js";
+import { written } from "./survey.js";
 
 /**
  * @typedef {import("./survey.js").Survey} Survey
  * @typedef {import("./survey.js").Place} Place
- * @typedef {import("./survey.js").Along} Along
+ * @typedef {import("./survey.js").Statistic} Statistic
  * @typedef {import("./plotting.js").Inks} Inks
  */
 
@@ -25,13 +25,13 @@ const WRITTEN = 12;
 /** Bars at least this wide have it upright. */
 const UPRIGHT = 84;
 
-/** So few tokens in sight are also written as a text. */
+/** At most this many tokens in sight are also written as a text. */
 const MAX_WRITTEN = 400;
 
 /** Fewer tokens than this are never in sight. */
 const FEWEST = 8;
 
-/** On a scale of powers nothing below this is told apart. */
+/** A logarithmic scale begins here. */
 const FLOOR = 1e-3;
 
 export class Strip {
@@ -42,8 +42,8 @@ export class Strip {
     this.count = tokens.length;
     this.begin = 0;
     this.end = this.count;
-    /** @type {Along} */
-    this.kind = along[0] ?? "entropy";
+    /** @type {Statistic} */
+    this.kind = along[0] ?? { name: "entropy", title: "Entropy", says: "", log: false };
     /** @type {Place} */
     this.place = { layer: 0, head: 0 };
     /** @type {Float32Array} */
@@ -69,7 +69,7 @@ export class Strip {
     });
     this.kinds = h(
       "div", { class: "kinds", role: "group", "aria-label": "What the bars show" },
-      along.map((name) => h("button", { type: "button", "data-name": name, onclick: () => void this.show(name) }, ALONG[name].title)),
+      along.map((each) => h("button", { type: "button", "data-name": each.name, onclick: () => void this.show(each) }, each.title)),
     );
     this.says = h("p", { class: "says" });
     this.said = h("p", { class: "said", role: "status" });
@@ -86,7 +86,7 @@ export class Strip {
     );
   }
 
-  /** @param {Along} kind */
+  /** @param {Statistic} kind */
   async show(kind) {
     this.kind = kind;
     await this.look(this.place);
@@ -95,7 +95,7 @@ export class Strip {
   /** @param {Place} place */
   async look(place) {
     this.place = place;
-    this.numbers = await this.survey.of(this.kind, place);
+    this.numbers = await this.survey.of(this.kind.name, place);
     this.draw();
   }
 
@@ -202,7 +202,7 @@ export class Strip {
       if (each > high) high = each;
       if (each > 0 && each < low) low = each;
     }
-    if (!ALONG[this.kind].log) return [0, high || 1];
+    if (!this.kind.log) return [0, high || 1];
     return [10 ** Math.floor(Math.log10(Math.max(Math.min(low, 0.1), FLOOR))), 10 ** Math.ceil(Math.log10(Math.max(high, 1)))];
   }
 
@@ -216,10 +216,10 @@ export class Strip {
     this.write(pen, ink);
     this.drawWhole(ink, low, high);
     this.spell();
-    const { log, says, title } = ALONG[this.kind];
+    const { log, says, title } = this.kind;
     this.says.textContent = says;
-    this.canvas.setAttribute("aria-label", `${title} along the text${log ? ", on a scale of powers" : ""}. Plus and minus zoom, arrow keys move.`);
-    press(this.kinds, this.kind);
+    this.canvas.setAttribute("aria-label", `${title} along the text${log ? ", on a logarithmic scale" : ""}. Plus and minus zoom, arrow keys move.`);
+    press(this.kinds, this.kind.name);
     this.point(this.pointed);
   }
 
@@ -231,7 +231,7 @@ export class Strip {
    * @param {number} high
    */
   lines(pen, ink, low, high) {
-    const { log } = ALONG[this.kind];
+    const { log } = this.kind;
     pen.font = `11px ${ink.font}`;
     pen.textAlign = "right";
     pen.textBaseline = "middle";
@@ -240,7 +240,7 @@ export class Strip {
       pen.fillStyle = ink.line;
       pen.fillRect(LEFT, y, this.width, 1);
       pen.fillStyle = ink.soft;
-      pen.fillText(told(value), LEFT - 6, Math.min(Math.max(y, 7), HIGH - 5));
+      pen.fillText(written(value), LEFT - 6, Math.min(Math.max(y, 7), HIGH - 5));
     }
   }
 
@@ -251,7 +251,7 @@ export class Strip {
    * @param {{from: number, to: number, low: number, high: number, tall: number}} sight
    */
   bars(pen, ink, { from, to, low, high, tall }) {
-    const { log } = ALONG[this.kind];
+    const { log } = this.kind;
     const step = this.width / (to - from);
     const pale = between(ink.card, ink.above, 0.4);
     /** @param {number} value */
@@ -336,7 +336,7 @@ export class Strip {
       return;
     }
     const [low, high] = this.span;
-    const { log } = ALONG[this.kind];
+    const { log } = this.kind;
     this.text.replaceChildren(...this.survey.content.tokens.slice(first, last).map((token, n) => {
       const part = position(Math.max(this.numbers[first + n] ?? 0, low), low, high, log);
       return h("span", {
@@ -358,7 +358,7 @@ export class Strip {
     const before = tokens.slice(Math.max(0, this.pointed - 5), this.pointed).join("");
     const after = tokens.slice(this.pointed + 1, this.pointed + 6).join("");
     this.said.replaceChildren(
-      `Token ${this.pointed.toLocaleString("en")}: ${told(this.numbers[this.pointed] ?? NaN)}   `,
+      `Token ${this.pointed.toLocaleString("en")}: ${written(this.numbers[this.pointed] ?? NaN)}   `,
       h("bdi", { class: "before" }, before), h("bdi", { class: "it" }, tokens[this.pointed] ?? ""), h("bdi", { class: "after" }, after),
     );
   }

@@ -4,8 +4,7 @@ import { unpack } from "../../../show/page/content.js";
 import { number } from "../../../show/page/number.js";
 
 /**
- * @typedef {"entropy" | "sink" | "distance" | "largest"} Statistic
- * @typedef {"received_total" | "received_max" | "entropy" | "sink"} Along
+ * @typedef {{name: string, title: string, says: string, log: boolean}} Statistic
  *
  * @typedef {object} Content
  * @property {string} title
@@ -16,29 +15,14 @@ import { number } from "../../../show/page/number.js";
  * @property {number} heads
  * @property {number[]} edges
  * @property {boolean} causal
- * @property {Along[]} along
+ * @property {Statistic[]} statistics one number for each head
+ * @property {Statistic[]} along one number for each token of a head
  * @property {number} pairs
  * @property {Record<string, import("../../../show/page/content.js").ArrayKind>} arrays
  *
  * @typedef {{layer: number, head: number}} Place the layer by its place among those inspected
  * @typedef {{query: number, key: number, weight: number}} Pair
  */
-
-/** @type {{name: Statistic, title: string, says: string, log: boolean}[]} */
-export const STATISTICS = [
-  { name: "entropy", title: "Entropy", says: "How widely a token spreads its looks, in nats, on the mean.", log: false },
-  { name: "sink", title: "Sink", says: "The weight on the first four tokens, on the mean.", log: false },
-  { name: "distance", title: "Distance", says: "Half of the weight lies nearer than this many tokens.", log: true },
-  { name: "largest", title: "Largest weight", says: "A token's largest weight, on the mean.", log: false },
-];
-
-/** @type {Record<Along, {title: string, says: string, log: boolean}>} */
-export const ALONG = {
-  received_total: { title: "Received", says: "The weight that a token gets from all others together; 1 is the mean.", log: true },
-  received_max: { title: "Largest received", says: "The largest weight that a token gets from one other.", log: false },
-  entropy: { title: "Entropy", says: "How widely a token spreads its looks, in nats.", log: false },
-  sink: { title: "Sink", says: "The weight that a token lays on the first four.", log: false },
-};
 
 export class Survey {
   /**
@@ -50,13 +34,13 @@ export class Survey {
     this.source = source;
     /** @type {Map<string, Promise<Float32Array>>} */
     this.loading = new Map();
-    /** @type {Map<Statistic, Float32Array>} */
+    /** @type {Map<string, Float32Array>} */
     this.summary = new Map();
   }
 
   /** Unpacks what is shown at once. */
   async start() {
-    for (const { name } of STATISTICS) this.summary.set(name, await this.numbers(`summary.${name}`));
+    for (const { name } of this.content.statistics) this.summary.set(name, await this.numbers(`summary.${name}`));
   }
 
   /**
@@ -76,7 +60,7 @@ export class Survey {
 
   /**
    * One number of a head.
-   * @param {Statistic} name
+   * @param {string} name
    * @param {Place} place
    */
   value(name, { layer, head }) {
@@ -126,7 +110,7 @@ export class Survey {
  * A number in three digits.
  * @param {number} value
  */
-export function told(value) {
+export function written(value) {
   if (!Number.isFinite(value)) return "–";
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
   return number(Number(value.toPrecision(3)), 6);
