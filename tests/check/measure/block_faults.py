@@ -86,6 +86,11 @@ def centred(x, g):
     return layer(x, g, eps=1e-6)
 
 
+@RMS(part="norm mean", says="divides by the spread about the mean (var)")
+def spread_about_the_mean(x, g):
+    return x / np.sqrt(x.var(-1, keepdims=True) + 1e-6) * g
+
+
 @LAYER(part="norm size", says="n - 1 and not by n", deviations=("norm-sample-std",))
 def sample_deviation(x, g, b):
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, ddof=1, keepdims=True) + 1e-5) * g + b
@@ -193,6 +198,12 @@ def weaker_mlp(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
 def squared_scale(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
     x = x + attention(rms(x, g1), wq / np.sqrt(wq.shape[-1]), wk, wv, wo)
     return x + gated(rms(x, g2), wg, wu, wd)
+
+
+@PRE_NORM(part="one half", says="In mlp alone: The residual adds what the norm made of the input")
+def residual_from_norm_in_one_half(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
+    x = rms(x + attention(rms(x, g1), wq, wk, wv, wo), g2)
+    return x + gated(x, wg, wu, wd)
 
 
 @OUTER(part="arrays read", says="mlp.outer.norm.gain", deviations=("norm-left-out",))

@@ -107,10 +107,19 @@ def _seen_as(task: Task, form: Form) -> tuple[object, ...]:
     return (form.batch, form.heads, *(form.axes(task.axes(name)) for name in (*task.takes, *task.returns)))
 
 
+_COUNTED = Symptom(
+    "layout",
+    "It is right for one example at a time. With a batch in front it runs as well, and gives other numbers: an axis is "
+    "counted from the front there, as in axis=2 or dim=1.",
+    "Count axes from the end: axis=-1 for the keys.",
+)
+
+
 def form_symptom(begun: Start, found: Start) -> Symptom | None:
     """What is odd about a form other than the first in which the function ran; None for one of fewer axes."""
     if found.form.order == begun.form.order:
-        return None
+        counted = begun.rank == 0 and begun.form.batch and not found.form.batch
+        return _COUNTED if counted else None
     task = begun.caller.task
     name = next(iter((*task.returns, *task.takes)))
     lead = ("batch",) if found.form.batch else ()

@@ -93,7 +93,8 @@ def drawn_masks(f: Attend, size: Size, rng: np.random.Generator, *, batch: int) 
 
 def finite(f: Attend, swept: Sequence[Swept]) -> Premise | None:
     """Outputs are finite where the working's are, at every size."""
-    ran = [each for each in swept if not each.refused]
+    least = 2 if f.roles.masks else 1  # of one key, a mask hides all or nothing
+    ran = [each for each in swept if not each.refused and each.size.keys >= least]
     bad = [each for each in ran if not each.finite]
     if not bad:
         return None
@@ -187,7 +188,7 @@ def _linear(f: Attend, size: Size) -> tuple[int, int, int] | None:
     return (0, 1, 2) if linear else None
 
 
-AXES = {"key": (-2, -1), "query": (1, 2), "head": (0, 2), "query and key": (1, 2, 3)}
+AXES = {"key": (-2, -1), "query": (1, 2), "head": (0, 2), "query and key": (1, 2, 3), "head and key": (0, 2, 3)}
 
 
 def normalised_axis(seen: Observed, size: Size) -> Premise | None:
@@ -197,7 +198,7 @@ def normalised_axis(seen: Observed, size: Size) -> Premise | None:
     for word, axes in AXES.items():
         total = seen.random.sum(axes)
         sums[word] = total[total > SEEN]
-    if not sums["key"].size or np.abs(sums["key"] - 1).max() < near:
-        return None
+    if not sums["key"].size or np.abs(sums["key"] - 1).max() < near or np.ptp(sums["key"]) < near:
+        return None  # right, or one and the same factor on all
     found = next((word for word, total in sums.items() if total.size and np.abs(total - 1).max() < near), None)
     return Premise("normalised axis", found, (size.words,), (size.words,)) if found else None

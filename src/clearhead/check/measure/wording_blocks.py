@@ -22,17 +22,19 @@ GROWTHS = {
 }
 """What a norm does whose outputs double so many times where inputs do."""
 
+MEANS = {
+    (True, True): "takes the mean of each token off, as a layer norm does",
+    (False, False): "leaves the mean of each token in, as an RMS norm does",
+    (False, True): "divides by the spread about the mean (var), and leaves the mean in what is divided",
+}
+"""What becomes of the mean of a token: taken off above, and below the line."""
+
 MAX_ROWS = 12
 """Grids of more rows than this are not drawn."""
 
 
 def _mean(part: Part) -> Iterator[str]:
-    (mine,), (due,) = part.measured, part.expected
-    says = {
-        True: "takes the mean of each token off, as a layer norm does",
-        False: "leaves the mean of each token in, as an RMS norm does",
-    }
-    yield f"It {says[mine]}; the working {says[due]}."
+    yield f"It {MEANS[tuple(part.measured)]}; the working {MEANS[tuple(part.expected)]}."
 
 
 def _growth(part: Part) -> Iterator[str]:
@@ -118,6 +120,10 @@ def _halves(part: Part) -> Iterator[str]:
     yield f"Where {part.measured[0]} is switched off (its last weight 0), all numbers agree: the difference lies there."
 
 
+def _one_half(part: Part) -> Iterator[str]:
+    yield f"In {part.details['half']} alone: {part.details['does']} ({part.measured}) With this all numbers are right."
+
+
 def _weights(part: Part) -> Iterator[str]:
     name, says = part.details["name"], part.details["says"]
     if says:
@@ -145,4 +151,5 @@ BLOCK_SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
     "small inputs": _small,
     "halves": _halves,
     "weights inside": _weights,
+    "one half": _one_half,
 }

@@ -16,13 +16,14 @@ from clearhead.check.measure.blocks.access import Computed, Run
 from clearhead.check.measure.blocks.follows import follows
 from clearhead.check.measure.blocks.inside import Solved, solved
 from clearhead.check.measure.blocks.mlps import MlpArrays, measure_mlp, mlp_arrays, named
-from clearhead.check.measure.blocks.naming import names_of
+from clearhead.check.measure.blocks.naming import in_one_half, names_of
 from clearhead.check.measure.blocks.norms import NormArrays, aspects, measure_norm, norm_arrays, rebuilt
 from clearhead.check.measure.blocks.outline import halves
 from clearhead.check.measure.blocks.trials import Trial, precision_of, trials, within
 from clearhead.check.measure.naming import Named
 from clearhead.check.measure.parts import Measurement, Part, Sizes
 from clearhead.check.measure.precision import FLOATS
+from clearhead.deviations import Applied, deviation
 
 CLOSE = 1e-3
 """How near numbers that were measured must be, relative to their size, to be the same."""
@@ -87,8 +88,9 @@ class _Measuring:
             parts = [*found, *self._followed(), *self._located(off)]
             wanted = self.task.fixed and not explained and not named
             inside = solved(self.begun, self.f, self.base.near) if wanted else None
-            parts = [_inside(inside), *parts] if inside else parts
-            explained = explained or bool(inside)
+            half = None if explained or named or inside else in_one_half(self.task, self.ran)
+            parts = [*([_inside(inside)] if inside else []), *([_one_half(*half)] if half else []), *parts]
+            explained = explained or bool(inside or half)
         differing = tuple(each for each in parts if each.differs)
         sizes = {True: [each.sizes for each in known if each.agrees and each.kind == "ordinary"],
                  False: [each.sizes for each in known if not each.agrees]}  # fmt: skip
@@ -168,6 +170,10 @@ class _Measuring:
 def _inside(found: Solved) -> Part:
     return Part("weights inside", found.found, found.given, differs=True, axes=found.axes,
                 details={"name": found.name, "says": found.says})  # fmt: skip
+
+
+def _one_half(applied: Applied, half: str) -> Part:
+    return Part("one half", str(applied), "", differs=True, details={"half": half, "does": deviation(applied.id).does})
 
 
 def _near(y: np.ndarray[Any, Any], given: np.ndarray[Any, Any], trial: Trial) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
+from msgspec.structs import replace
 
 from clearhead.check.calls.task import Task
 from clearhead.check.diagnosis import claim_of
@@ -17,6 +18,8 @@ from clearhead.check.measure.blocks.trials import Trial
 from clearhead.check.measure.naming import Named
 from clearhead.deviations import Applied, candidates
 from clearhead.errors import ClearheadError
+from clearhead.line import Line
+from clearhead.working import Working
 
 MAX_JOINED = 8
 """Of the deviations that mend some trials, so many are tried together."""
@@ -74,18 +77,49 @@ def _named(task: Task, chosen: tuple[Applied, ...]) -> Named:
     return Named(chosen, working)
 
 
+def in_one_half(task: Task, ran: Sequence[Trial]) -> tuple[Applied, str] | None:
+    """The deviation that gives all that a function gave where it stands in one half alone, and which half that is."""
+    known = [each for each in ran if each.y is not None]
+    paths = dict.fromkeys(name.partition(".")[0] for name in task.working.names if "." in name)
+    for applied in candidates(task.working) if len(paths) > 1 else ():
+        whole = rewritten(task.working, (applied,))
+        for path in paths:
+            if whole and all(_right(task, _spliced(task.working, whole, path), _smallest(known))):
+                return applied, path
+    return None
+
+
+def _spliced(working: Working, other: Working, path: str) -> Working | None:
+    """A working with the lines of one half of another; None where these read lines of the rest of it."""
+    mine = [line for line in other.lines if line.name.startswith(f"{path}.")]
+    lines: list[Line] = []
+    for line in working.lines:
+        if not line.name.startswith(f"{path}."):
+            lines.append(line)
+        elif mine:
+            lines += mine
+            mine = []
+    try:
+        return replace(working, lines=tuple(lines))
+    except ClearheadError:
+        return None
+
+
 def _mended(task: Task, chosen: tuple[Applied, ...], telling: Sequence[Trial]) -> int:
     """How many trials that differ come out as the function has them."""
-    return sum(_right(task, chosen, telling))
+    return sum(_right(task, rewritten(task.working, chosen), telling))
 
 
 def _holds(task: Task, chosen: tuple[Applied, ...], known: Sequence[Trial]) -> bool:
     """Whether all trials come out as the function has them, the smallest first."""
-    return all(_right(task, chosen, sorted(known, key=lambda each: each.due[-1].size)))
+    return all(_right(task, rewritten(task.working, chosen), _smallest(known)))
 
 
-def _right(task: Task, chosen: tuple[Applied, ...], trials: Sequence[Trial]) -> Iterator[bool]:
-    working = rewritten(task.working, chosen)
+def _smallest(known: Sequence[Trial]) -> list[Trial]:
+    return sorted(known, key=lambda each: each.due[-1].size)
+
+
+def _right(task: Task, working: Working | None, trials: Sequence[Trial]) -> Iterator[bool]:
     run = Computed(task, working) if working else None
     for trial in trials:
         try:

@@ -13,6 +13,9 @@ from clearhead.check.measure.blocks.access import Run
 from clearhead.check.measure.blocks.outline import lines_of, roles, tokens_taken
 from clearhead.check.measure.parts import Array
 
+SHIFT = 3.0
+"""What is added to all features to see what becomes of the mean."""
+
 LARGE, TINY = 1e3, 1e-9
 """How large and how small inputs are where the growth and eps of a norm are measured."""
 
@@ -33,6 +36,7 @@ class NormSeen(Struct, frozen=True):
 
     Attributes:
         centred: whether the mean of a token is taken off.
+        about_mean: whether it divides by the spread about the mean, and not by the mean square.
         growth: how often the output doubles where a large input does.
         size: the root of the mean square of large outputs, relative to inputs to the power of ``growth``.
         eps: what is added to the mean square, or to its root; None where nothing is.
@@ -42,6 +46,7 @@ class NormSeen(Struct, frozen=True):
     """
 
     centred: bool
+    about_mean: bool
     growth: float
     size: float
     eps: float | None
@@ -89,29 +94,32 @@ class _Measuring:
 
     def seen(self) -> NormSeen:
         """All of it."""
-        shifted = self.at(self.x + 3.0)
-        centred = bool(np.allclose(shifted, self.at(self.x), rtol=CLOSE, atol=CLOSE * np.abs(shifted).max()))
-        root = _root(self.x - self.x.mean(-1, keepdims=True) if centred else self.x)
+        y, shifted = self.at(self.x), self.at(self.x + SHIFT)
+        bound = CLOSE * np.abs(shifted).max()
+        centred = bool(np.abs(shifted - y).max() < bound)
         large, larger = (_root(self.at(factor * self.x)) for factor in (LARGE, 2 * LARGE))
         growth = float(np.round(np.median(np.log2(larger / large)), 3)) + 0.0
-        size = float(np.median(large / (LARGE * root) ** growth))
-        eps, outside = self._eps(root, growth, size)
+        follows = SHIFT * (_root(y) / _root(self.x))[..., None]  # where the shift changes no divisor
+        about_mean = centred or (
+            abs(growth - 1) > CLOSE and bool(np.abs(shifted - y - follows * np.sign(y * self.x)).max() < bound)
+        )
+        off = self.x - self.x.mean(-1, keepdims=True)
+        top, root = _root(off if centred else self.x), _root(off if about_mean else self.x)
+        size = float(np.median(large / (LARGE * top) / (LARGE * root) ** (growth - 1)))
+        eps, outside = self._eps(top, root, growth - 1, size)
         gain = self._gain()
-        return NormSeen(centred, growth, size / 2 if gain == "y*(1+g)" else size, eps, outside, gain, self._bias())
+        size = size / 2 if gain == "y*(1+g)" else size
+        return NormSeen(centred, about_mean, growth, size, eps, outside, gain, self._bias())
 
-    def _eps(self, root: Array, growth: float, size: float) -> tuple[float | None, bool]:
+    def _eps(self, top: Array, root: Array, power: float, size: float) -> tuple[float | None, bool]:
         """What is added, from the slope at tiny inputs; and where, from the input at which it counts half."""
-        power = growth - 1
-        slope = float(np.median(_root(self.at(TINY * self.x)) / (TINY * root)))
-        if (
-            abs(power) < CLOSE
-            or not 0 < slope < np.inf
-            or np.isclose(slope, size * np.median(TINY * root) ** power, rtol=CLOSE)
-        ):
+        slope = float(np.median(_root(self.at(TINY * self.x)) / (TINY * top)))
+        alone = size * float(np.median(TINY * root)) ** power
+        if abs(power) < CLOSE or not 0 < slope < np.inf or np.isclose(slope, alone, rtol=CLOSE):
             return None, False
         added = (slope / size) ** (1 / power)
-        scale = added / root[..., None]
-        middle = float(np.median(_root(self.at(self.x * scale)) / (size * added**growth)))
+        scale = added / root
+        middle = float(np.median(_root(self.at(self.x * scale[..., None])) / (scale * top) / (size * added**power)))
         return (added, True) if abs(middle - 2**power) < abs(middle - 2 ** (power / 2)) else (added**2, False)
 
     def _gain(self) -> str:
@@ -147,7 +155,8 @@ def rebuilt(seen: NormSeen, names: NormArrays, arrays: Arrays) -> Array | None:
         return None
     x = arrays[names.tokens]
     c = x - x.mean(-1, keepdims=True) if seen.centred else x
-    square = (c * c).mean(-1, keepdims=True)
+    off = x - x.mean(-1, keepdims=True) if seen.about_mean else x
+    square = (off * off).mean(-1, keepdims=True)
     eps = seen.eps or 0.0
     root = np.sqrt(square) + eps if seen.outside else np.sqrt(square + eps)
     y = seen.size * c * root ** (seen.growth - 1)
@@ -157,8 +166,8 @@ def rebuilt(seen: NormSeen, names: NormArrays, arrays: Arrays) -> Array | None:
 
 
 ASPECTS: dict[str, tuple[str, ...]] = {
-    "norm mean": ("centred",), "norm growth": ("growth",), "norm size": ("size",), "norm eps": ("eps", "outside"),
-    "norm gain": ("gain",), "norm bias": ("bias",),
+    "norm mean": ("centred", "about_mean"), "norm growth": ("growth",), "norm size": ("size",),
+    "norm eps": ("eps", "outside"), "norm gain": ("gain",), "norm bias": ("bias",),
 }  # fmt: skip
 """The parts of a norm, the most basic first, by what is measured of each."""
 
