@@ -72,7 +72,7 @@ def test_the_arithmetic_of_a_row_without_spread_shows_0_over_0(value):
     assert mean.value == value
     assert variance.value == 0
     assert np.isnan(explanation.value)
-    assert str(explanation).splitlines()[-1].endswith("/sqrt(0) = nan")
+    assert str(explanation).splitlines()[-1].endswith("/sqrt(0) = NaN")
 
 
 def test_a_matrix_without_spread_is_noted_for_every_row():

@@ -41,7 +41,7 @@ def _share_in_child(queue):
     queue.put(sorted(done))
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning", "ignore:os.fork:RuntimeWarning")
 def test_a_process_that_forks_has_threads_of_its_own():
     """A child does not wait for threads that only its parent has."""
     threads.share(id, range(9), 2 * threads.SHARED)
