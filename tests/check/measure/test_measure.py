@@ -99,10 +99,8 @@ def test_calls_are_few():
     assert found.calls <= 400
 
 
-def test_what_has_no_parts_is_refused_with_what_is_wanted():
-    """Lines other than heads or weights, or a spec for a working, end in an error that says what to give."""
-    with pytest.raises(SpecError, match="queries, keys and values to heads"):
-        measure(lambda s: s, Attention(heads=2).working(), ("query", "key"), "scores")
+def test_what_cannot_be_measured_is_refused_with_what_is_wanted():
+    """A spec for a working, or a function of other arguments, ends in an error that says what to give."""
     with pytest.raises(SpecError, match="beside a working, got Attention"):
         measure(lambda *arrays: arrays[2], Attention(heads=2))
     with pytest.raises(SpecError, match="nothing to measure"):
