@@ -243,7 +243,7 @@ def _llama_spec(module: Any) -> Attention:
         heads,
         kv_heads=groups,
         causal=True,
-        scale=None if module.scaling == module.head_dim**-0.5 else float(module.scaling),
+        scale=getattr(module.config, "attention_multiplier", None),
         rotary=Rotary("half", base=float(_rope(module)["rope_theta"])),
         bias=bias,  # type: ignore[arg-type]  # the keys of LLAMA_NAMES are projections
     )
