@@ -86,7 +86,7 @@ def test_verify_agrees():
     """MiniLM agrees with Transformers, and the largest difference is shown."""
     output = run("verify", MINILM, "A cat sat.")
     assert output.startswith(
-        "6 tokens, 14 lines compared; a difference up to 5e-05 of a row's largest number is rounding.\nAll agree. "
+        "6 tokens, 14 lines compared; up to 5e-05 of a row's largest number is rounding.\nAll agree. "
     )
 
 

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +15,7 @@ import clearhead
 from clearhead.corpora.documents import File, Piece, files_of, pieces_of, scan
 from clearhead.corpora.options import BLOCK, Options
 from clearhead.errors import FileError, SpecError
+from clearhead.files import open_regular
 from clearhead.models import Model
 
 FORMAT = 1
@@ -142,7 +142,7 @@ def _digest(model: Model) -> str:
     folder = model.path if model.path.is_dir() else model.path.parent
     for path in sorted(each for each in folder.iterdir() if each.suffix in HASHED and each.is_file()):
         found.update(path.name.encode("utf-8", "surrogateescape"))
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             while chunk := file.read(1 << 20):
                 found.update(chunk)
     return found.hexdigest()

@@ -17,7 +17,7 @@ from clearhead.show.source.dialect import NUMPY, TORCH
 
 from ...ops.test_formula_equals_code import CASES, drawn
 
-CHOOSING = ("look_up", "rows_of_real", "cross_entropy", "negative_log_likelihood")
+CHOOSING = ("look_up", "rows_of_real", "last_real_token", "cross_entropy", "negative_log_likelihood")
 """Operations that read cells whose place another operand names."""
 
 LIBRARIES = ((NUMPY, np.array), (TORCH, torch.from_numpy))

@@ -109,7 +109,7 @@ def _seen_as(task: Task, form: Form) -> tuple[object, ...]:
 
 _COUNTED = Symptom(
     "layout",
-    "It is right for one example at a time. With a batch in front it runs as well, and gives other numbers: an axis is "
+    "This holds for one example at a time. With a batch in front it runs as well, and gives other numbers: an axis is "
     "counted from the front there, as in axis=2 or dim=1.",
     "Count axes from the end: axis=-1 for the keys.",
 )

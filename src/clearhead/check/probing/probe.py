@@ -15,6 +15,7 @@ from clearhead.check.calls.starting import Start, attempt, form_symptom, others,
 from clearhead.check.calls.task import Task, retold, task_of
 from clearhead.check.compare.comparison import Comparison, compare
 from clearhead.check.diagnosis import Report
+from clearhead.check.measure.access import roles_of
 from clearhead.check.measure.blocks.measure import BlockEvidence
 from clearhead.check.measure.measure import measure_from
 from clearhead.check.measure.naming import NEVER, Evidence
@@ -160,7 +161,9 @@ class _Probing:
         seen = self.start.look()
         if self.start.rank:
             return None
-        other = iter(()) if agree(self.task, seen) else others(self.start)
+        # Lines other than heads say nothing of which axis is which: a softmax over queries is right of turned scores.
+        known = agree(self.task, seen) or roles_of(self.task) is None
+        other = iter(()) if known else others(self.start)
         if layout := next((found for each in other if (found := self._in_layout(each, 0))), None):
             return layout
         evidence = measure_from(self.start)
