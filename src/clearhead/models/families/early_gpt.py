@@ -74,6 +74,7 @@ BIGCODE = replace(
         "validate_runner_input": "says how the same numbers are computed",
         "pre_allocate_kv_cache": "says how the same numbers are computed",
         "max_batch_size": "says how the same numbers are computed",
+        "num_key_value_heads": "Transformers takes it from multi_query",
     },
 )
 """As GPT-2, with one key and one value for all heads."""
@@ -127,7 +128,10 @@ BIOGPT = replace(
     prefixes=("biogpt.", ""),
     by_architecture={"BioGptModel": BASE},
     fixed={},
-    without_effect={"activation_dropout": "matters in training only"},
+    without_effect={
+        "activation_dropout": "matters in training only",
+        "layer_norm_eps": "Transformers does not read it: its norms have the eps of PyTorch",
+    },
 )  # fmt: skip
 """As OPT, with embeddings times the root of the width."""
 
