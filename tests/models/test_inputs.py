@@ -1,5 +1,7 @@
 """What a model is given to read, as arrays."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,12 @@ from clearhead.models.tokenizer import Encoded
 
 
 class Reader:
-    """As much of a model as its inputs depend on: a vocabulary of ten tokens, of two types."""
+    """As much of a model as its inputs depend on: a vocabulary of ten tokens, of two types, and no head."""
 
     reads_images = False
     vocabulary = 10
     has_types = True
+    spec = SimpleNamespace(head=None)
 
     @staticmethod
     def names(ids):
@@ -40,6 +43,19 @@ def test_a_batch_of_one_length_has_no_padding():
     single = inputs_of(Reader, PAIR)
     assert single.tokens == ("a", "b", "c")
     assert single.arrays["type"].tolist() == [0, 1, 1]
+
+
+class Classifier(Reader):
+    """A head that reads the last token, without a token for padding."""
+
+    spec = SimpleNamespace(head=SimpleNamespace(reads="last", pad=None))
+
+
+def test_texts_of_one_length_need_no_token_for_padding():
+    """A head that reads the last token reads a batch of one length; of several, it asks for padding."""
+    assert not inputs_of(Classifier, [[1, 2], [3, 4]]).padded
+    with pytest.raises(ShapeError, match="no pad_token_id"):
+        inputs_of(Classifier, [[1, 2], [3]])
 
 
 @pytest.mark.parametrize(("ids", "message"), [([0, 10], "not 10"), ([-1], "not -1"), ([], "nothing to read")])

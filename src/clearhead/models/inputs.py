@@ -44,7 +44,7 @@ def inputs_of(model: Model, source: Source) -> Inputs:
         arrays = {"token": _ids(encoded.ids), "type": _ids(encoded.types)}
         tokens: tuple[str, ...] | None = encoded.tokens
     else:
-        arrays, tokens = _batch(encoded, _filler(model)), None
+        arrays, tokens = _batch(encoded, _filler(model, encoded)), None
     _check_ids(arrays["token"], model.vocabulary)
     if not model.has_types:
         del arrays["type"]
@@ -72,14 +72,14 @@ def _ids(numbers: Sequence[int]) -> Integers:
     return np.asarray(numbers, dtype=np.int64)
 
 
-def _filler(model: Model) -> int:
+def _filler(model: Model, texts: Sequence[Encoded]) -> int:
     """The token that fills up a batch: padding where the head asks which token is the last, else any.
 
     Raises:
         ShapeError: the head reads the last token, and the model has no padding.
     """
     head = model.spec.head
-    if head is None or head.reads != "last":
+    if head is None or head.reads != "last" or len({len(text.ids) for text in texts}) == 1:
         return 0
     if head.pad is None:
         raise ShapeError(
