@@ -1,6 +1,7 @@
 """Nothing of a checkpoint is passed over: what is not read is refused by name, or known to change no number."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -61,18 +62,22 @@ def gguf_checkpoint(family):
     return Checkpoint("a.gguf", family.architectures[0], {**sizes, "general.name": "a"}, tensors)
 
 
+EACH = 1 if "EVERY" in os.environ else 10
+"""Of the entries and arrays that are planted, each family has each tenth: others than its neighbours; or all."""
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_planted_entries_and_arrays_are_refused_by_name(family, checkpoint_of):
     """Of 200 entries and arrays that nobody has heard of, planted one at a time, each is refused by its name."""
     sound = checkpoint_of(family)
     account_for(sound, family)
-    beside = list(sound.tensors)
-    for name, value in FIELDS.items():
+    beside, first = list(sound.tensors), FAMILIES.index(family) % EACH
+    for name, value in list(FIELDS.items())[first::EACH]:
         planted = replace(sound, config={**sound.config, name: value})
         with pytest.raises(CheckpointError, match=name):
             account_for(planted, family)
     account_for(planted, family, ignore=[name])
-    for number, name in enumerate(ARRAYS):
+    for number, name in list(enumerate(ARRAYS))[first::EACH]:
         full = f"{beside[number % len(beside)].rpartition('.')[0]}.{name}".lstrip(".")
         tensor = Tensor(full, plain("F32", "<f4"), (2,), np.zeros(8, np.uint8))
         planted = replace(sound, tensors={**sound.tensors, full: tensor})

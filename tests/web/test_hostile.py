@@ -16,7 +16,7 @@ from clearhead.web.workers import Workers
 HOST = b"127.0.0.1:8765"
 
 
-def run(function, *arguments):
+def in_own_thread(function, *arguments):
     """Runs a coroutine in a thread of its own: a browser test in this process may have a loop in this one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(anyio.run, function, *arguments).result()
@@ -69,7 +69,7 @@ def app():
 )
 def test_what_is_no_text_is_refused_in_words(app, path, body):
     """Bytes that are not UTF-8, half characters and nests are the client's fault, not the server's."""
-    status, says = run(ask, app, path, part(body))
+    status, says = in_own_thread(ask, app, path, part(body))
     assert status == 422
     assert says
 
@@ -78,7 +78,7 @@ def test_a_body_that_does_not_arrive_is_given_up(app, monkeypatch):
     """Half a request is answered after a while, and does not stay open for ever."""
     monkeypatch.setattr(server, "MAX_BODY_SECONDS", 0.2)
     began = time.monotonic()
-    status, _ = run(ask, app, "/work", part(b'{"problem": ', more=True))
+    status, _ = in_own_thread(ask, app, "/work", part(b'{"problem": ', more=True))
     assert status == 408
     assert time.monotonic() - began < 5
 
@@ -90,7 +90,7 @@ def test_a_body_that_does_not_arrive_is_given_up(app, monkeypatch):
 )
 def test_a_client_that_leaves_is_no_error(app, messages):
     """Whether it leaves before its request has arrived, within it, or while its answer is computed."""
-    run(ask, app, "/diagnosis", *messages)
+    in_own_thread(ask, app, "/diagnosis", *messages)
 
 
 MANY = ", ".join(['"round:line=weights,decimals=2"'] * 2000)
@@ -102,7 +102,7 @@ def test_deviations_are_bounded(app, path):
     head, rest = format_problem(read_problem("soccer")).split("\n", 1)
     body = json.dumps({"problem": f"{head}\ndeviations = [{MANY}]\n{rest}"}).encode()
     began = time.monotonic()
-    status, says = run(ask, app, path, part(body))
+    status, says = in_own_thread(ask, app, path, part(body))
     assert status == 422
     assert "64" in says
     assert time.monotonic() - began < 30
@@ -129,7 +129,7 @@ def test_what_takes_too_long_is_ended():
             with pytest.raises(ProblemError, match="planted"):
                 await Workers(60.0).call(fail, 0)
 
-    anyio.run(run)
+    in_own_thread(run)
 
 
 def test_waiting_for_a_turn_costs_no_time_of_ones_own():
@@ -149,4 +149,4 @@ def test_waiting_for_a_turn_costs_no_time_of_ones_own():
         assert time.monotonic() - began > workers.seconds
         return answers
 
-    assert anyio.run(run) == ["done"] * 14
+    assert in_own_thread(run) == ["done"] * 14
