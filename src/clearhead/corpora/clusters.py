@@ -41,7 +41,7 @@ def clusters(corpus: Corpus, count: int = CLUSTERS) -> tuple[Cluster, ...]:
 
 
 def linked(points: Numbers, count: int) -> list[list[int]]:
-    """Points in so many clusters: the two whose points are nearest on average are joined, again and again."""
+    """Points in a number of clusters: the two whose points are nearest on average are joined, again and again."""
     members = {n: [n] for n in range(len(points))}
     apart = np.sqrt(((points[:, None] - points[None]) ** 2).sum(-1))
     np.fill_diagonal(apart, np.inf)

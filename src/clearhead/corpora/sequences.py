@@ -15,7 +15,7 @@ from clearhead.errors import ClearheadError, SpecError
 from clearhead.models.tokenizer import Tokenizer
 
 FOLDS = 32
-"""Documents are dealt to so many folds by a hash of their text: what a bootstrap draws from."""
+"""The number of folds to which documents are assigned by a hash of their text: what a bootstrap draws from."""
 
 Ids = tuple[int, ...]
 

@@ -23,7 +23,7 @@ _limit = [MAX_THREADS]
 
 
 def limit(threads: int) -> None:
-    """Has at most so many threads share the works of this process: said before the first of them."""
+    """Sets how many threads share the work of this process, at most; called before the first of them starts."""
     _limit[0] = min(MAX_THREADS, threads)
 
 

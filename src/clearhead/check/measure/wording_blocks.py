@@ -20,7 +20,7 @@ GROWTHS = {
     -3.0: "it divides by the square of the mean square",
     0.0: "it divides by the root of the mean square",
 }
-"""What a norm does whose outputs double so many times where inputs do."""
+"""What a norm does, by how often its outputs double where its inputs do once."""
 
 MEANS = {
     (True, True): "takes the mean of each token off, as a layer norm does",
@@ -86,9 +86,9 @@ def _arrays(part: Part) -> Iterator[str]:
     where = f"Where {without} is switched off, the" if without else "The"
     more = [name for name in part.measured if name not in part.expected]
     fewer = [name for name in part.expected if name not in part.measured]
-    told = [f"follows {', '.join(more)}, which it should not"] if more else []
-    told += [f"does not follow {', '.join(fewer)}, which it should"] if fewer else []
-    yield f"{where} output {' and '.join(told)}."
+    changes = [f"follows {', '.join(more)}, which it should not"] if more else []
+    changes += [f"does not follow {', '.join(fewer)}, which it should"] if fewer else []
+    yield f"{where} output {' and '.join(changes)}."
 
 
 def _tokens(part: Part) -> Iterator[str]:

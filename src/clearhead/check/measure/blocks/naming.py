@@ -22,7 +22,7 @@ from clearhead.line import Line
 from clearhead.working import Working
 
 MAX_JOINED = 8
-"""Of the deviations that mend some trials, so many are tried together."""
+"""How many of the deviations that mend some trials are tried together, at most."""
 
 
 def names_of(task: Task, ran: Sequence[Trial]) -> tuple[Named, ...]:

@@ -26,7 +26,7 @@ SIZES: tuple[Sizes, ...] = (
 """The sizes that are tried, as far as the task leaves them open."""
 
 SLOW, FEW = 0.3, 2
-"""A function that takes more seconds than this at a new size is tried at so many sizes."""
+"""A function that takes more seconds than this at a new size is tried at FEW sizes."""
 
 SMALL, HALF = (1e-3, 1e-6), (0.1,)
 """How small arrays are made, with arithmetic of single precision and more, and of less."""
