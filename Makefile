@@ -5,20 +5,22 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test dist-check edits fuzz corpus-kills right-code lint format bench docs pictures deviations planted families class clean
+.PHONY: demo test dist-check edits fuzz corpus-kills right-code lint format bench docs pictures deviations planted families table class gradients clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
 	@$(BIN)/clearhead show soccer
 	@echo
 	@mkdir -p out && $(BIN)/clearhead export soccer -o out/soccer.html
+	@$(BIN)/clearhead show step-soccer output.weight.grad --cell 1,1 | tail -1 | sed 's/^  /The gradient of a loss of it, backward: /'
 	@echo "Open it in a browser: the same, to look through cell by cell, and why the notebook's numbers differ."
 	@echo
 	@echo "That was the textbook. Next, try:"
 	@echo "  $(BIN)/clearhead show soccer head@2 --cell 1,1        one number, down to its arithmetic"
-	@echo "  $(BIN)/clearhead check soccer                         what the notebook printed, held against it"
+	@echo "  $(BIN)/clearhead check soccer                         what the notebook printed, compared with it"
 	@echo "  $(BIN)/clearhead show soccer --deviate softmax-over-queries --deviate norm-over-matrix"
 	@echo "  $(BIN)/clearhead show encoder-block attention.weights.grad --backward mlp.norm   gradients, with their working"
+	@echo "  $(BIN)/clearhead show step-soccer                      three steps of training, line by line"
 	@echo "  $(BIN)/clearhead list                                 the other problems"
 	@echo "  $(BIN)/clearhead new mine.toml && $(BIN)/clearhead show mine.toml"
 
@@ -79,6 +81,11 @@ DRAWS ?= 300
 families: $(VENV)/test $(VENV)/python
 	EVERY=1 $(BIN)/python -m pytest -n auto tests/models/test_account.py -k planted
 	$(BIN)/python -m tests.conformance.draws $(FIRST) $(DRAWS)
+	$(BIN)/python -W ignore -m tests.conformance.model_gradients
+
+# The page on families, by trying the small configurations of each against Transformers.
+table: $(VENV)/test
+	PYTHONPATH=src:. $(BIN)/python -m tests.conformance.table
 
 # Corpora whose runs are killed KILLS times, on processes, Dask clusters and a full disk: the same bytes each time.
 KILLS ?= 50
@@ -99,6 +106,12 @@ class: $(VENV)/test
 RUNS ?= 1000
 right-code: $(VENV)/test
 	PYTHONPATH=. $(BIN)/python -W ignore -m tests.check.measure.right_code $(FIRST) $(RUNS)
+
+# Gradients: right ones in four precisions, wrong ones, and rows of gradients beside rows of the forward pass; then all
+# samples of PyTorch's own tests, and all problems and options against JAX.
+gradients: $(VENV)/test
+	PYTHONPATH=. $(BIN)/python -W ignore -m tests.check.gradients.sweep
+	EVERY=1 $(BIN)/python -m pytest -q -n auto tests/conformance/test_torch_samples.py tests/conformance/test_jax_gradients.py
 
 bench: $(VENV)/test
 	$(BIN)/python -m bench

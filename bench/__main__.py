@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
+from pathlib import Path
 
-from bench import block, corpus, corpus_cost, diagnosis, grade, kernels, models, probing, startup, survey
+import numpy as np
+from threadpoolctl import threadpool_info
+
+from bench import block, corpus, corpus_cost, diagnosis, grade, kernels, models, page, probing, startup, survey
 
 BENCHMARKS = {
     "block": block.run,
@@ -14,14 +20,26 @@ BENCHMARKS = {
     "grade": grade.run,
     "kernels": kernels.run,
     "models": models.run,
+    "page": page.run,
     "probing": probing.run,
     "startup": startup.run,
     "survey": survey.run,
 }
 
 
+def machine() -> str:
+    """What the figures are of: the processor, its cores, and the BLAS of each library that is loaded."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("ascii", "replace").splitlines() if cpuinfo.exists() else []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    libraries = [each for each in threadpool_info() if each["user_api"] == "blas"]
+    products = ", ".join(f"{each['internal_api']} {each['version']} ({each.get('architecture')})" for each in libraries)
+    return f"{name}, {os.cpu_count()} cores, NumPy {np.__version__}, {products}"
+
+
 def main() -> None:
     """Runs them in order, under their names."""
+    print(machine())
     for name in sys.argv[1:] or BENCHMARKS:
         print(f"-- {name}")
         BENCHMARKS[name]()

@@ -100,7 +100,7 @@ def simulate(case: Case, rates: Rates, seed: int = 1) -> Cost:
     )  # fmt: skip
 
 
-MODELS = {"MiniLM": Rates(1200, 0.7e6, 0.04), "SmolLM2-135M": Rates(170, 2.2e6, 0.04)}
+MODELS = {"MiniLM": Rates(4500, 0.7e6, 0.04), "SmolLM2-135M": Rates(600, 2.2e6, 0.04)}
 
 CASES = (
     Case(1_000_000, 1000, 64, shard=256),

@@ -49,7 +49,7 @@ def transformers_model(path: Path) -> Trace:
     import torch
     import transformers
 
-    model = _loaded(path, transformers, torch)
+    model = model_of(path, transformers, torch)
 
     def trace(ids: list[int]) -> object:
         with torch.inference_mode():
@@ -65,7 +65,7 @@ def lens_model(path: Path) -> Trace:
     import transformers
     from transformer_lens.model_bridge import TransformerBridge
 
-    loaded = _loaded(path, transformers, torch)
+    loaded = model_of(path, transformers, torch)
     plain = type(loaded)(loaded.config)
     plain.load_state_dict(loaded.state_dict(), strict=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,8 @@ def lens_model(path: Path) -> Trace:
     return trace
 
 
-def _loaded(path: Path, transformers: Any, torch: Any) -> Any:
+def model_of(path: Path, transformers: Any, torch: Any) -> Any:
+    """A model of Transformers that computes attention step by step."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     options = {"attn_implementation": "eager", "dtype": torch.float32}
@@ -148,7 +149,7 @@ from bench.models import _loaded
 path = Path(sys.argv[1])
 file = next(iter(path.glob("*.gguf")), None)
 tokenizer = transformers.AutoTokenizer.from_pretrained(path, **({"gguf_file": file.name} if file else {}))
-model = _loaded(path, transformers, torch)
+model = model_of(path, transformers, torch)
 with torch.inference_mode():
     out = model(**tokenizer(sys.argv[2], return_tensors="pt"), output_hidden_states=True, output_attentions=True)
 print(len(out.attentions))

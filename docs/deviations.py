@@ -1,4 +1,4 @@
-"""Writes docs/reference/deviations.md: every deviation, what no row shows, and what came of planting each."""
+"""Writes docs/reference/deviations.md: every deviation, what no row shows, and the results of planting each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_ROWS: dict[str, str] = {
     "H5": "The root of the scale on queries and keys alike: an equivalence, the same numbers.",
     "H6": "The test in double precision: a way to tell noise from faults, which `probe` uses.",
 }
-"""What the catalogue of faults has and no row of the table shows, and why."""
+"""What the catalogue of faults has and the table has no row for, and why."""
 
 PARTLY: dict[str, str] = {
     "C5": "Of the kinds of rope scaling, linear and NTK-aware are rows; YaRN's and Llama 3's piecewise ones are not.",
@@ -61,7 +61,7 @@ def _row(row: Deviation) -> str:
     lines += [f"- `{each.name}`: {each.about}." for each in row.parameters]
     lines += [
         f"- Cannot be seen: {_after_colon(row.invisible)}",
-        f"- To mend it: {row.remedy}",
+        f"- To fix it: {row.remedy}",
         f"- Seen: {row.seen}",
     ]
     return "\n".join(lines) + "\n"
@@ -74,20 +74,20 @@ def _after_colon(sentence: str) -> str:
 def _without() -> str:
     lines = [f"| {id} | {why} |" for id, why in {**NO_ROWS, **PARTLY}.items()]
     head = (
-        "## What no row shows\n\nThe table was made from a catalogue of faults seen in public code. A forward pass of "
+        "## Faults without a row\n\nThe table was made from a catalogue of faults in public code. A forward pass of "
         "one block cannot show these, or not all of them:\n\n| in the catalogue | why |\n|---|---|"
     )
     return "\n".join([head, *lines]) + "\n"
 
 
 EQUIVALENCES = (
-    "a mask after the softmax, with weights shared out again",
+    "a mask after the softmax, with weights renormalized",
     "a bias of the keys, and any other number that is the same for all keys of a query",
     "heads in another order, with the rows of the output weight in the same order",
     "rotary positions of the other layout, with the columns of query and key weights permuted to match",
     "the scale split over queries and keys",
     "tokens as columns throughout, transposed at the end",
-    "the sum over heads of each head times its rows of the output weight, for concatenating first",
+    "the sum over heads of each head times its rows of the output weight, instead of concatenating first",
     "a causal mask aligned at the top left, where there are as many keys as queries",
     "either order of grouped heads, where there is one key/value head",
 )
@@ -99,41 +99,67 @@ def _equivalences() -> str:
     return "\n".join([head, *lines]) + "\n"
 
 
+LOSSES = tuple(row.id for row in GROUPS["Losses"])
+FORWARD = tuple(id for id, row in DEVIATIONS.items() if row.of == "forward" and id not in LOSSES)
+BACKWARD = tuple(id for id, row in DEVIATIONS.items() if row.of == "backward")
+
+
 def _table(results: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    """What came of planting rows of the forward pass, of losses and of gradients, each in kinds of their own."""
+    backward = (
+        "## Gradients planted and found again\n\nThe same for gradients that are wrong by themselves, in problems with "
+        "a backward pass, of which the gradients of all given numbers are claimed. The kinds:\n"
+    )
+    losses = (
+        "## Losses planted and found again\n\nThe same for losses, of which those of each token or cell are claimed, "
+        "and their mean or sum; or this alone. The kinds:\n"
+    )
+    tables = ((FORWARD, _HEAD), (LOSSES, losses), (BACKWARD, backward))
+    return "\n".join(
+        _planted({kind: found for kind, found in results.items() if not {*found}.isdisjoint(ids)}, ids, head)
+        for ids, head in tables
+    )
+
+
+_HEAD = (
+    "## Planted and found again\n\nEach deviation, with one value of its parameters or another, is planted alone "
+    "in a random problem of each kind, and its numbers are claimed: every line, or only the last, to 4, 5 or 6 "
+    "decimals.\n\n**1**: `diagnose` names it, and nothing else. **2** and more: this many deviations give numbers "
+    "that are written the same, among them this one. **·**: the claims agree with the textbook: it cannot be seen. "
+    "**=**: all claims are one number, or NaN, which shows no cause. Empty: it does not apply, or the "
+    "shape or size of the result gives it away. **MISSED**: not found. The "
+    "kinds:\n"
+)
+
+
+def _planted(results: Mapping[str, Mapping[str, Sequence[str]]], ids: Sequence[str], head: str) -> str:
     kinds = list(results)
     legend = [f"{number}. {kind}" for number, kind in enumerate(kinds, start=1)]
-    head = (
-        "## Planted and found again\n\nEach deviation, with one value of its parameters or another, is planted alone "
-        "in a random problem of each kind, and what it gives is claimed: every line or the last alone, to 4, 5 or 6 "
-        "decimals.\n\n**1**: `diagnose` names it, and nothing else. **2** and more: that many deviations give numbers "
-        "that are written the same, it among them. **·**: the claims agree with the textbook, it cannot be seen. "
-        "**=**: all that is claimed is one number, or NaN, which shows no cause. Empty: it does not apply, or the "
-        "result gives it away by its shape or size. **MISSED**: not found. The "
-        "kinds:\n"
-    )
     columns = " | ".join(str(number) for number in range(1, len(kinds) + 1))
-    rows = [f"| {id} | " + " | ".join(cell(results[kind][id]) for kind in kinds) + " |" for id in DEVIATIONS]
+    rows = [f"| {id} | " + " | ".join(cell(results[kind][id]) for kind in kinds) + " |" for id in ids]
     return "\n".join([head, *legend, f"\n| deviation | {columns} |", "|---" * (len(kinds) + 1) + "|", *rows]) + "\n"
 
 
 def cell(results: Iterable[str]) -> str:
-    """What came of one deviation in problems of one kind, in short."""
+    """The results of planting one deviation in problems of one kind, in short."""
     short = {"alone": "1", "not visible": "·", "symptom": "="}
     return " ".join(dict.fromkeys(short.get(each, each.removeprefix("of ")) for each in sorted(results)))
 
 
 def main(*, check: bool) -> int:
-    """Writes the page, or, to check, says what of it is not so, and which pairs are not found. Several minutes."""
-    from planted import KINDS, column, pairs
+    """Writes the page, or, to check, lists what differs from it and which pairs are not found. Takes minutes."""
+    import planted
 
-    text = page({kind: column(kind) for kind in KINDS})
+    groups = ((planted.KINDS, FORWARD), (planted.LOSSES, LOSSES), (planted.GRADIENTS, BACKWARD))
+    results = {kind: planted.column(kind, ids) for kinds, ids in groups for kind in kinds}
+    text = page(results)
     if not check:
         PAGE.write_text(text)
         return 0
     written = set(PAGE.read_text("utf-8").splitlines())
     faults = [line for line in text.splitlines() if line not in written or "| MISSED |" in line]
-    faults += [str(pair) for pair in pairs() if pair.missed()]
-    sys.stdout.write("\n".join([*faults, f"{len(faults)} of all planted deviations and pairs are not so.", ""]))
+    faults += [str(pair) for pair in planted.pairs() if pair.missed()]
+    sys.stdout.write("\n".join([*faults, f"{len(faults)} of all lines and pairs differ.", ""]))
     return 1 if faults else 0
 
 

@@ -9,48 +9,35 @@ from collections.abc import Iterator
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
-from clearhead.spec import (
-    Attention,
-    Block,
-    Dynamic,
-    Embedding,
-    Encoder,
-    Experts,
-    Factors,
-    Head,
-    Latent,
-    Linear,
-    Llama3Scaling,
-    LongRope,
-    Loss,
-    Mlp,
-    Norm,
-    Patches,
-    Positions,
-    Rotary,
-    Transformer,
-    Yarn,
-)
+import clearhead
 from clearhead.spec.fields import words_of
 
-SPECS: tuple[tuple[str, type[Struct]], ...] = (
-    ("[attention], [block.attention], [block.cross], [model.layers.attention]", Attention),
-    ("[attention.rotary]", Rotary),
-    ("[block], [[model.layers]], [[model.encoder.layers]]", Block),
-    ("[block.norm], [model.norm], [attention.qk_norm]", Norm),
-    ("[block.mlp]", Mlp),
-    ("[block.mlp.experts]", Experts),
-    ("[attention.latent]", Latent),
-    ("[positions], [block.positions], [model.embedding.positions]", Positions),
-    ("[model]", Transformer),
-    ("[model.embedding]", Embedding),
-    ('[model.embedding] with kind = "patches"', Patches),
-    ("[model.encoder]", Encoder),
-    ("[model.head]", Head),
-    ("[model.loss]", Loss),
-    *(("[attention.rotary.scaling]", each) for each in (Linear, Llama3Scaling, Yarn, LongRope, Dynamic, Factors)),
-)
-"""The headings below which the fields of each spec stand."""
+HEADINGS = {
+    "Attention": "[attention], [block.attention], [block.cross], [model.layers.attention]",
+    "Rotary": "[attention.rotary]",
+    "Relative": "[attention.relative]",
+    "Block": "[block], [[model.layers]], [[model.encoder.layers]]",
+    "Norm": "[block.norm], [model.norm], [attention.qk_norm]",
+    "Mlp": "[block.mlp]",
+    "Experts": "[block.mlp.experts]",
+    "Latent": "[attention.latent]",
+    "Delta": "[attention.delta]",
+    "Positions": "[positions], [block.positions], [model.embedding.positions]",
+    "Transformer": "[model]",
+    "Embedding": "[model.embedding]",
+    "Patches": '[model.embedding] with kind = "patches"',
+    "Frames": '[model.embedding] with kind = "frames"',
+    "Encoder": "[model.encoder]",
+    "Head": "[model.head]",
+    "Loss": "[model.loss], [backward.loss]",
+    "Backward": "[backward]",
+    "Optimizer": "[backward.optimizer]",
+    **dict.fromkeys(
+        ["Linear", "Llama3Scaling", "Yarn", "LongRope", "Dynamic", "Proportional", "Factors", "Frequencies"],
+        "[attention.rotary.scaling]",
+    ),
+}
+"""The headings below which the fields of each public spec stand."""
 
 INTRODUCTION = """# All fields
 
@@ -62,7 +49,9 @@ means that it is left out. From Python these are `clearhead.Attention` and so on
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([INTRODUCTION, *(_section(*each) for each in SPECS)])
+    return "\n".join(
+        [INTRODUCTION, *(_section(heading, getattr(clearhead, name)) for name, heading in HEADINGS.items())]
+    )
 
 
 def _section(heading: str, spec: type[Struct]) -> str:

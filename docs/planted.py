@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead import Attention, Block, Claim, Mlp, Norm, Positions, Rotary, diagnose
+from clearhead import Attention, Backward, Block, Claim, Head, Loss, Mlp, Norm, Positions, Rotary, diagnose
 from clearhead.check import Report
 from clearhead.check.search.plans import written
 from clearhead.deviations import Applied, candidates, parse_deviation
@@ -18,7 +18,7 @@ from clearhead.deviations.table import DEVIATIONS
 from clearhead.errors import ClearheadError
 from clearhead.line import Given
 from clearhead.ops import as_parameters
-from clearhead.spec import Embedding, Linear, Transformer
+from clearhead.spec import Delta, Embedding, Experts, Linear, Relative, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -41,6 +41,7 @@ class Kind(Struct, frozen=True):
     sizes: Mapping[str, int]
     unit: float | None = None
     scale: float = 1.0
+    claimed: tuple[str, ...] = ()
 
     def arrays(self, seed: int = 0) -> Arrays:
         """Random arrays: numbers around 0, gains around 1; masks that hide every third cell."""
@@ -107,12 +108,111 @@ KINDS: dict[str, Kind] = {
     "scaled rotary": _kind(
         Attention(2, rotary=Rotary(scaling=Linear(4.0), amplitude=1.3)), token=3, model=8, depth=4, head=2
     ),
+    "clips and factors": _kind(
+        Block(Attention(2, clip=0.9, sink=True), residual_scale=0.4, output_gain=True,
+              mlp=Mlp("silu", gated=True, limit=0.3)),
+        token=3, model=4, depth=3, head=2, hidden=4,
+    ),
     "cross-attention block": _kind(Block(Attention(2, memory=True)), token=3, key=3, model=6, depth=3, head=2),
     "embedding": _kind(
         Transformer(Embedding(scale=3.0), (Block(Attention(2)),)), token=3, vocabulary=5, model=4, depth=2, head=2
     ),
+    "experts": _kind(
+        Block(Attention(2), mlp=Mlp("silu", experts=Experts(4, 2))), token=3, model=4, depth=2, head=2, hidden=3
+    ),
+    "experts in groups": _kind(
+        Block(Attention(2), mlp=Mlp("silu", experts=Experts(
+            6, 2, "sigmoid", renormalise=False, correction=True, groups=3, chosen_groups=2, scale=1.7, shared=True,
+            shared_gate=True,
+        ))),
+        token=5, model=4, depth=2, head=2, hidden=3,
+    ),
+    "learned distances": _kind(Attention(2, relative=Relative(8, 16)), token=4, model=6, depth=3, head=2),
+    "delta": _kind(
+        Attention(4, causal=True, delta=Delta(4, key_heads=2)), token=4, model=5, depth=3, head=4, tap=3
+    ),
+    "gated heads": _kind(Attention(2, gated=True), token=3, model=4, depth=2, head=2),
 }  # fmt: skip
 """The kinds by name."""
+
+
+def _gradients(spec: Attention | Block | Transformer, ignored: int | None = None, **sizes: int) -> Kind:
+    """A kind in which the gradients of all weights are claimed."""
+    forward = spec.working()
+    ends_with_loss = not forward.line(forward.lines[-1].name).axes
+    working = Backward(loss=None if ends_with_loss else Loss(reads="logits", ignored=ignored)).working(forward)
+    claimed = tuple(f"{given.name}.grad" for given in forward.givens if given.holds == "numbers")
+    return Kind(working, sizes, claimed=claimed)
+
+
+GRADIENTS: dict[str, Kind] = {
+    "heads": _gradients(Attention(2), token=4, model=4, depth=4, head=2, vocabulary=4),
+    "causal block": _gradients(
+        Block(Attention(2, causal=True, bias=True), Norm(), "pre", Mlp("gelu", bias=True)), 0,
+        token=4, model=6, depth=3, head=2, hidden=5, vocabulary=6,
+    ),
+    "grouped, rotary": _gradients(
+        Attention(4, kv_heads=2, rotary=Rotary(), softcap=2.0), token=3, model=8, depth=4, head=4, vocabulary=8
+    ),
+    "gated": _gradients(
+        Block(Attention(1), mlp=Mlp("silu", gated=True)), token=3, model=4, depth=2, head=1, hidden=3, vocabulary=4
+    ),
+    "table of embeddings": _gradients(
+        Transformer(Embedding(), head=Head(), loss=Loss(reads="logits")), token=5, vocabulary=3, model=4
+    ),
+    "causal, biased": _gradients(
+        Attention(2, causal=True, bias=True), token=4, model=6, depth=3, head=2, vocabulary=6
+    ),
+    "norms after": _gradients(
+        Block(Attention(2), Norm(), "post", Mlp("gelu-tanh")), token=3, model=6, depth=3, head=2, hidden=5, vocabulary=6
+    ),
+    "decoder": _gradients(
+        Block(Attention(4, kv_heads=2, causal=True, rotary=Rotary()), Norm("rms"), "pre", Mlp("silu", gated=True)),
+        token=4, model=6, depth=4, head=4, hidden=5, vocabulary=6,
+    ),
+    "one key for all, interleaved": _gradients(
+        Attention(3, kv_heads=1, causal=True, rotary=Rotary("interleaved")), token=4, model=5, depth=4, head=3,
+        vocabulary=5,
+    ),
+    "windows": _gradients(
+        Attention(2, causal=True, window=2, softcap=1.5), 0, token=5, model=4, depth=3, head=2, vocabulary=4
+    ),
+    "norms of queries and keys": _gradients(
+        Attention(2, causal=True, qk_norm=Norm("rms")), token=4, model=4, depth=3, head=2, vocabulary=4
+    ),
+    "model of one layer": _gradients(
+        Transformer(Embedding(), (Block(Attention(2, causal=True), Norm(), "pre", Mlp("relu")),), head=Head(),
+                    loss=Loss(reads="logits")),
+        token=5, vocabulary=4, model=4, depth=2, head=2, hidden=5,
+    ),
+}  # fmt: skip
+"""The kinds in which rows of gradients are planted, by name."""
+
+
+def _losses(spec: Transformer, **sizes: int) -> Kind:
+    """A kind in which the losses of tokens or cells are claimed, and their mean or sum."""
+    working = spec.working()
+    return Kind(working, sizes, claimed=tuple(n for n in ("loss.token", "loss.cell", "loss") if n in working.names))
+
+
+LOSSES: dict[str, Kind] = {
+    "cross-entropy": _losses(Transformer(Embedding(), head=Head(), loss=Loss()), token=4, vocabulary=5, model=3),
+    "smoothing, ignored targets": _losses(
+        Transformer(Embedding(), head=Head(), loss=Loss(smoothing=0.2, ignored=0, reads="logits")),
+        token=9, vocabulary=4, model=3,
+    ),
+    "weights of classes": _losses(
+        Transformer(Embedding(), head=Head(), loss=Loss(weighted=True)), token=5, vocabulary=4, model=3
+    ),
+    "sum of losses": _losses(
+        Transformer(Embedding(), head=Head(), loss=Loss(reduction="sum")), token=4, vocabulary=5, model=3
+    ),
+    "squared error": _losses(
+        Transformer(Embedding(), (Block(Attention(1)),), loss=Loss("squared-error")),
+        token=3, vocabulary=5, model=4, depth=2, head=1,
+    ),
+}  # fmt: skip
+"""The kinds in which rows of losses are planted, by name."""
 
 
 class Planted(Struct, frozen=True):
@@ -156,7 +256,9 @@ def plant(kind: Kind, arrays: Arrays, planted: Iterable[Applied], seed: int, mos
     except (ClearheadError, ValueError):
         return None
     names = [each.name for each in kind.working.lines if _comes_out(each.name, trace, textbook)]
-    if kind.working.lines[-1].name not in names:
+    if kind.claimed:
+        names = [each for each in kind.claimed if trace[each].shape == textbook[each].shape]
+    elif kind.working.lines[-1].name not in names:
         return None
     claims = tuple(_claims(names, trace, np.random.default_rng(seed), shown=_shown(planted)))
     return Planted(planted, claims, diagnose(claims, textbook, max_deviations=most))
@@ -178,7 +280,8 @@ def _comes_out(name: str, trace: Trace, textbook: Trace) -> bool:
 def _claims(names: Sequence[str], trace: Trace, rng: np.random.Generator, shown: set[str]) -> Iterator[Claim]:
     """What somebody would write down: every line, or the last alone."""
     decimals = int(rng.choice(DECIMALS))
-    for name in names[-1:] if rng.random() < 0.5 and not shown else names:
+    last = rng.random() < 0.5 and not shown and not names[-1].endswith(".grad")
+    for name in names[-1:] if last else names:
         yield Claim.of(name, np.round(trace[name], decimals), decimals=decimals)
 
 
@@ -186,7 +289,8 @@ def choices(kind: Kind, arrays: Arrays, id: str) -> tuple[Applied, ...]:
     """The values of a deviation's parameters that are tried on these arrays; for rounding a line that is not exact."""
     if id in CARRIED or id in SHOWN:
         line, decimals = ("query", 1) if kind.unit else ("weights", 2)
-        name = next(each.name for each in kind.working.lines if each.name.split(".")[-1] == line)
+        # A gated delta net has no weights, but what each token reads of each other.
+        name = next(each.name for each in kind.working.lines if each.name.split(".")[-1] in (line, "read"))
         if id.endswith("half-even") and not kind.unit:
             return ()
         if id == "shown-transposed":
@@ -194,6 +298,8 @@ def choices(kind: Kind, arrays: Arrays, id: str) -> tuple[Applied, ...]:
         return (Applied(id, as_parameters({"line": name, "decimals": decimals})),)
     if id == "line-reordered":
         line = kind.working.lines[-1]
+        if len(line.axes) < 2:
+            return ()
         order = "-".join(str(number + kind.working.label_base) for number in (2, 0, 1, *range(3, kind.sizes["token"])))
         return (parse_deviation(f"{id}:line={line.name},axis={line.axes[-2]},order={order}"),)
     if id in BY_MATCHING:
@@ -207,6 +313,9 @@ BY_MATCHING = {
     "groups-mapped": ("order=2-2-1-1,role=both", "order=1-2-2-1,role=value"),
     "embedding-factor": ("factor=2.5", "factor=0.37"),
     "window-width": ("width=1",),
+    "clip-added": ("limit=0.7",),
+    "mlp-limit-added": ("limit=0.4,up=plain", "limit=0.4,up=plus-one"),
+    "residual-scale-added": ("factor=0.37",),
 }
 """What no list has, but a fit or a match finds."""
 
@@ -222,7 +331,8 @@ MAX_CHOICES = 1
 
 def column(name: str, ids: Iterable[str] = DEVIATIONS, seed: int = 0) -> dict[str, list[str]]:
     """For each of these deviations what came of planting it in problems of a kind: nothing where it does not apply."""
-    kind, arrays = KINDS[name], KINDS[name].arrays(seed)
+    kind = (KINDS | LOSSES | GRADIENTS)[name]
+    arrays = kind.arrays(seed)
     return {id: list(_results(kind, arrays, id, seed)) for id in ids}
 
 
@@ -260,7 +370,7 @@ class Pair(Struct, frozen=True):
 def pairs() -> Iterator[Pair]:
     """Pairs of different deviations, from kinds in turn, with a fixed seed."""
     rng = np.random.default_rng(2026)
-    kinds = [name for name in KINDS if name not in ("encoder block", "decoder block", "cache")]
+    kinds = [name for name in KINDS if name not in ("encoder block", "decoder block", "cache", "delta", "gated heads")]
     for number in range(PAIRS):
         kind = kinds[number % len(kinds)]
         arrays = KINDS[kind].arrays(seed=number)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,8 @@ def test_claims_of_arrays():
         (("1.0", "0.0", "0.669", "0.12"), (5e-4, 5e-4, 5e-4, 5e-4)),
         (("-21.1", "-2.32", "-9.15"), (5e-2, 5e-3, 5e-3)),
         (("7/6", "0.5", "nan"), (0, 5e-2, 0)),
+        (("0.055", "0.090", "0.0067", "0.10", "0.74"), (5e-4, 5e-4, 5e-5, 5e-3, 5e-3)),
+        (("0.10", "0.123", "0.25"), (5e-4, 5e-4, 5e-4)),
     ],
 )
 def test_each_number_has_the_precision_of_its_print(written, half_units):
@@ -138,9 +141,24 @@ def test_an_array_of_single_precision_claims_no_more_than_it_holds():
     assert Claim.of("head", np.array([1 / 3])).dtype is None
 
 
+@pytest.mark.parametrize(
+    ("numbers", "decimals"),
+    [
+        (np.array([1234.5, 0.25]), 5),
+        (np.array([0.5, -np.inf, np.nan]), 9),
+        (np.array([1234.5], dtype=np.float32), 0),
+        (np.array([12.5], dtype=np.float32), 2),
+        (np.array([7, -20]), 7),
+        (np.zeros(2), 9),
+    ],
+)
+def test_numbers_of_code_have_the_digits_that_sums_of_their_type_keep(numbers, decimals):
+    """Nine digits of float64, four of float32: decimals are those digits less what stands before the point."""
+    assert Claim.computed("head", numbers).precision == decimals
+
+
 def test_a_bfloat16_tensor_is_a_claim():
     """NumPy has no bfloat16: a tensor of that type is claimed by the numbers that it holds."""
-    torch = pytest.importorskip("torch")
     claim = Claim.of("head", torch.tensor([1 / 3], dtype=torch.bfloat16))
     assert claim.dtype == "bfloat16"
     assert float(claim.values[0]) == pytest.approx(0.33398, abs=1e-5)

@@ -100,7 +100,7 @@ def test_lines_after_a_moved_scale_read_the_unscaled_scores():
 
 @pytest.mark.parametrize("each", DEVIATIONS.values(), ids=DEVIATIONS)
 def test_every_deviation_explains_itself(each):
-    """Each says what it does, when it cannot be seen, how to mend it and where it was seen, in sentences."""
+    """Each says what it does, when it cannot be seen, how to fix it and where it was seen, in sentences."""
     assert DEVIATIONS[each.id] is each
     assert len(each.does.split()) > 3
     for said in (each.does, each.invisible, each.remedy, each.seen):

@@ -12,7 +12,8 @@ import pytest
 
 import clearhead
 from clearhead.errors import FileError
-from clearhead.files import open_regular, read_bounded, replacing
+from clearhead.files import make_folder, open_regular, read_bounded, replacing, what_is
+from clearhead.problems.submissions import submissions
 
 
 def put(path, content=b"new"):
@@ -184,6 +185,7 @@ OWN = {
     "files.py": "the one place",
     "cli/ending.py": "standard streams",
     "cli/problems.py": "a function of problems/files.py",
+    "compiled/program/choice.py": "a file of the package's own, in the user's cache",
     "compiled/simd.py": "the package's own code",
     "corpora/documents.py": "an opened file inside, unpacked",
     "corpora/storage.py": "an address such as s3://, through fsspec",
@@ -207,3 +209,61 @@ def test_files_are_opened_in_one_place():
         path.relative_to(package).as_posix() for path in package.rglob("*.py") if opens.search(path.read_text("utf-8"))
     }
     assert found <= OWN.keys()
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 100])
+def test_a_file_up_to_the_bound_is_read_whole(tmp_path, size):
+    """What is at most as large as the bound is read to its last byte; one byte more is refused."""
+    path = tmp_path / "mine.bin"
+    path.write_bytes(bytes(range(size)))
+    assert read_bounded(path, 100) == bytes(range(size))
+    path.write_bytes(bytes(101))
+    with pytest.raises(OSError, match="it has 101 bytes; at most 100 bytes are read"):
+        read_bounded(path, 100)
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """A path of each kind that is no regular file, with what it is called."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "lost").symlink_to("nowhere")
+    (tmp_path / "piped").symlink_to("fifo")
+    words = {"fifo": "a pipe", "loop": "a link that leads to no file", "lost": "a link that leads to no file"}
+    return {str(tmp_path / name): word for name, word in {**words, "piped": "a pipe", "/dev/null": "a device"}.items()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes with names")
+def test_what_is_no_file_is_called_what_it_is(odd, tmp_path):
+    """Pipes, devices and links that lead nowhere are named as such; nothing is said of what is not there."""
+    assert {path: what_is(path) for path in odd} == odd
+    assert [what_is(tmp_path), what_is(__file__)] == ["a folder", "a file"]
+    assert [what_is(tmp_path / "none"), what_is("a\0b"), what_is("a" * 5000)] == ["", "", ""]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes with names")
+def test_a_folder_cannot_take_the_place_of_something_else(odd, tmp_path):
+    """Where a folder is wanted and something else stands, the message says what; a folder that is there stays."""
+    for path, word in odd.items():
+        with pytest.raises(FileError, match=re.escape(f"{path}: the folder cannot be made: {word} has this name.")):
+            make_folder(path)
+    (tmp_path / "mine.txt").write_text("x")
+    for path, reason in (("mine.txt", "a file has this name"), ("mine.txt/a", "Not a directory"), ("a\0", "null")):
+        with pytest.raises(FileError, match=f"the folder cannot be made: .*{reason}"):
+            make_folder(tmp_path / path)
+    for _ in range(2):
+        make_folder(tmp_path / "new" / "inner")
+    assert (tmp_path / "new" / "inner").is_dir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes with names")
+def test_no_reader_says_that_what_is_there_is_not(odd):
+    """A problem, a folder of submissions or a checkpoint that is a pipe, a device or a lost link is refused as that."""
+    for path, word in odd.items():
+        for read in (clearhead.read_problem, clearhead.load, submissions):
+            with pytest.raises(clearhead.ClearheadError) as caught:
+                read(path)
+            said = str(caught.value)
+            assert word in said or ("link" in word and "symbolic links" in said), said
+            assert "hf download" not in said
+            assert "no bundled problem" not in said

@@ -34,6 +34,8 @@ CORE = (
     "plan",
     "compiled",
     "trace",
+    "dust",
+    "digits",
     "working",
     "spec",
     "written",

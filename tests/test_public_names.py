@@ -101,8 +101,8 @@ def needed(name: str) -> set[type]:
 
 
 DETAILS = {
-    "Adapted", "Compared", "Corpus", "Dask", "Document", "Expr", "Finding", "Indistinguishable", "Judged", "Key",
-    "Local", "NearMiss", "Probe", "Separation", "Survey", "Tensor",
+    "Adapted", "Compared", "Corpus", "Dask", "Document", "Expr", "Finding", "GradientProbe", "Indistinguishable",
+    "Judged", "Key", "Local", "NearMiss", "Probe", "Separation", "Survey", "Tensor",
 }  # fmt: skip
 """Parts of results, whose own parts are public in the package that they belong to, such as ``clearhead.check``."""
 

@@ -15,6 +15,7 @@ from clearhead.line import Given, line
 from clearhead.ops import Operation
 from clearhead.ops.textbook import linear, scores
 from clearhead.spec import Attention, Block, Mlp, Norm, Rotary
+from clearhead.trace import Trace
 from clearhead.working import Working
 
 PLAIN = Attention(heads=2, output=False)
@@ -231,7 +232,7 @@ MASKED_ARRAYS = {"scaled": np.zeros((1, 2, 3)), "value": np.ones((1, 3, 1)), "ma
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("mask", np.ones((2, 3)), "mask holds booleans, got an array of float64. Use True for what may be attended to"),
+        ("mask", np.ones((2, 3)), "mask holds booleans, got an array of float64. Use True for keys that a query may"),
         ("mask", np.ones((2, 3), int), "mask holds booleans, got an array of int64."),
         ("mask", [[1, 0, 1]] * 2, "mask holds booleans, got an array of int64."),
         ("scaled", np.ones((1, 2, 3), bool), "scaled holds numbers, got an array of bool. Convert it"),
@@ -351,7 +352,7 @@ def test_plans_are_made_once(two_heads):
     ("lines", "message"),
     [
         ([line("a", linear.concat, "x", "token model"), line("a", linear.concat, "x", "token model")],
-         "Two lines are called a. Give each line a name of its own."),
+         "Two lines are called a. Give each line its own name."),
         ([line("x", linear.concat, "x", "token model")], "Two lines are called x."),
         ([line("a", linear.matmul, "b x", "token model"), line("b", linear.concat, "x", "token model")],
          "a uses b, which no earlier line makes."),
@@ -370,3 +371,19 @@ def test_a_line_is_found_by_its_ending():
     working = Block(PLAIN, mlp=Mlp()).working()
     assert working.line("weights").operation is scores.softmax
     assert working.line("up.weight") == Given("mlp.up.weight", ("model", "hidden"))
+
+
+def test_a_backward_pass_starts_at_the_last_line():
+    """Without a line to start at, the gradients are those of the last one, and its own gradient is given."""
+    working = Attention(heads=2).working()
+    assert working.backward() == working.backward(of="output")
+    assert "output.grad" in [each.name for each in working.backward().givens]
+
+
+def test_the_first_array_that_is_missing_is_named():
+    """Of several given arrays that were not kept, the first that was asked for is named."""
+    working = Attention(heads=2, output=False).working()
+    with pytest.raises(UnknownName, match=r"^query\.weight was not kept. It is a given array"):
+        working.compute(["query.weight", "key.weight"], {})
+    with pytest.raises(UnknownName, match=r"lacks the given array input\."):
+        _ = Trace(working, {}).given

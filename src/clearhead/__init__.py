@@ -16,19 +16,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clearhead.check import (
         Adapted,
+        Autograd,
         Compared,
         Comparison,
         Finding,
+        GradientProbe,
         Indistinguishable,
         Judged,
         NearMiss,
+        Place,
         Probe,
         Report,
         Separation,
+        Slope,
         adapt,
         assert_agrees,
+        autograd,
         diagnose,
         probe,
+        probe_gradients,
     )
     from clearhead.check.compare.comparison import compare
     from clearhead.check.measure.laws import Law
@@ -60,19 +66,22 @@ if TYPE_CHECKING:
     from clearhead.models import Encoded, Family, Guess, Inputs, Key, Model, Tensor, Tokenizer, load
     from clearhead.ops import Operation, Remark, Step, operation
     from clearhead.ops.table import OPERATIONS
-    from clearhead.problems import Problem, read_problem, write_problem
+    from clearhead.problems import Problem, read_problem, widget, write_problem
     from clearhead.show import View, ViewOptions, render
     from clearhead.show.data.reading import read_trace
     from clearhead.spec import (
         Attention,
         Backward,
         Block,
+        Delta,
         Draft,
         Dynamic,
         Embedding,
         Encoder,
         Experts,
         Factors,
+        Frames,
+        Frequencies,
         Head,
         Latent,
         Linear,
@@ -81,8 +90,11 @@ if TYPE_CHECKING:
         Loss,
         Mlp,
         Norm,
+        Optimizer,
         Patches,
         Positions,
+        Proportional,
+        Relative,
         Rotary,
         Transformer,
         Yarn,
@@ -94,8 +106,8 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "clearhead.check": (
-        "Adapted Compared Comparison Finding Indistinguishable Judged NearMiss Probe Report Separation adapt "
-        "assert_agrees diagnose probe"
+        "Adapted Autograd Compared Comparison Finding GradientProbe Indistinguishable Judged NearMiss Place Probe "
+        "Report Separation Slope adapt assert_agrees autograd diagnose probe probe_gradients"
     ),
     "clearhead.check.compare.comparison": "compare",
     "clearhead.check.measure.laws": "Law",
@@ -119,12 +131,13 @@ _HOMES = {
     "clearhead.models": "Encoded Family Guess Inputs Key Model Tensor Tokenizer load",
     "clearhead.ops": "Operation Remark Step operation",
     "clearhead.ops.table": "OPERATIONS",
-    "clearhead.problems": "Problem read_problem write_problem",
+    "clearhead.problems": "Problem read_problem widget write_problem",
     "clearhead.show": "View ViewOptions render",
     "clearhead.show.data.reading": "read_trace",
     "clearhead.spec": (
-        "Attention Backward Block Draft Dynamic Embedding Encoder Experts Factors Head Latent Linear Llama3Scaling "
-        "LongRope Loss Mlp Norm Patches Positions Rotary Transformer Yarn"
+        "Attention Backward Block Delta Draft Dynamic Embedding Encoder Experts Factors Frames Frequencies Head Latent "
+        "Linear Llama3Scaling LongRope Loss Mlp Norm Optimizer Patches Positions Proportional Relative Rotary "
+        "Transformer Yarn"
     ),
     "clearhead.explanation": "Explanation Intermediate Note",
     "clearhead.trace": "Trace",
@@ -135,19 +148,19 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Backward", "BackwardOf", "Block",
-    "CheckpointError", "Claim",
-    "ClearheadError", "Compared", "Comparison", "Corpus", "Dask", "Deviation", "Document", "Draft", "Dynamic",
-    "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr", "Factors", "Family", "FileError",
-    "Finding", "Formula", "Given", "Guess", "Head", "Index", "Indistinguishable", "Inputs", "Inspection",
-    "Intermediate", "Judged", "Key", "Latent", "Law", "Line", "Linear", "Llama3Scaling", "Local", "LongRope",
-    "Loss", "Measurement", "MissingPackage", "Mlp", "Model", "NearMiss", "Norm", "Note", "Operation", "Options",
-    "Parameter", "Part", "Patches", "Positions", "Precision", "Premise", "Probe", "Problem", "ProblemError",
-    "Received", "Ref", "Remark", "Report", "Rotary", "Separation", "ShapeError", "Span", "SpecError", "Step",
-    "Survey", "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View", "ViewOptions", "Working",
-    "WrongType", "Yarn", "adapt", "assert_agrees", "call", "compare", "corpus", "deviate", "diagnose", "formula",
-    "generate", "indices", "inspect", "load", "mean", "measure", "operation", "probe", "read_problem", "read_trace",
-    "render", "total", "where", "write_problem",
+    "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Autograd", "Backward", "BackwardOf", "Block",
+    "CheckpointError", "Claim", "ClearheadError", "Compared", "Comparison", "Corpus", "Dask", "Delta", "Deviation",
+    "Document", "Draft", "Dynamic", "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr", "Factors",
+    "Family", "FileError", "Finding", "Formula", "Frames", "Frequencies", "Given", "GradientProbe", "Guess",
+    "Head", "Index", "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Latent", "Law",
+    "Line", "Linear", "Llama3Scaling", "Local", "LongRope", "Loss", "Measurement", "MissingPackage", "Mlp",
+    "Model", "NearMiss", "Norm", "Note", "Operation", "Optimizer", "Options", "Parameter", "Part", "Patches",
+    "Place", "Positions", "Precision", "Premise", "Probe", "Problem", "ProblemError", "Proportional", "Received",
+    "Ref", "Relative", "Remark", "Report", "Rotary", "Separation", "ShapeError", "Slope", "Span", "SpecError",
+    "Step", "Survey", "Tensor", "Tokenizer", "Trace", "Transformer", "UnknownName", "View", "ViewOptions",
+    "Working", "WrongType", "Yarn", "adapt", "assert_agrees", "autograd", "call", "compare", "corpus", "deviate",
+    "diagnose", "formula", "generate", "indices", "inspect", "load", "mean", "measure", "operation", "probe",
+    "probe_gradients", "read_problem", "read_trace", "render", "total", "where", "widget", "write_problem",
 ]  # fmt: skip
 
 

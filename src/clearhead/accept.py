@@ -1,4 +1,4 @@
-"""What a caller gives for an array: nested lists, or an array of any library, held to what the array should hold."""
+"""The arrays that a caller gives: nested lists, or an array of any library, checked for the right kind of numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from clearhead.ops import Array, Namespace, namespace
 
 
 def as_array(given: Given, value: Any) -> Array:
-    """What was given for an array as one: of NumPy, if it is of no array library.
+    """The given value as an array: of NumPy, if it is of no array library.
 
     Raises:
-        ShapeError: rows differ in length, or it does not hold what it should.
+        ShapeError: rows differ in length, or it holds the wrong kind of numbers.
     """
     if type(value) is not np.ndarray and (hasattr(value, "__array_namespace__") or hasattr(value, "detach")):
         return _check_kind(given, value, _kind_of(str(value.dtype)))
@@ -26,7 +26,7 @@ def as_array(given: Given, value: Any) -> Array:
 
 
 def _kind_of(dtype: str) -> str:
-    """The letter of an array's type by its name, as NumPy has them: b for booleans, i for integers, f for the rest."""
+    """NumPy's letter for the kind of an array's type: b for booleans, i for integers, f for others."""
     return "b" if "bool" in dtype else "i" if "int" in dtype else "f"
 
 
@@ -50,7 +50,7 @@ def _from_lists(given: Given, value: Any) -> np.ndarray[Any, Any]:
 
 
 _REMEDIES = {
-    "booleans": "Use True for what may be attended to and False for what may not.",
+    "booleans": "Use True for keys that a query may attend to and False for others.",
     "numbers": "Convert it, for instance with array.astype(float).",
     "integers": "Give whole numbers, as an array of integers.",
 }

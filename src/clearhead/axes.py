@@ -9,19 +9,23 @@
 | key      | key positions (columns of the scores)                                 |
 | token    | tokens, where queries and keys are the same                           |
 | past     | tokens kept in a cache                                                |
-| latent   | features of a narrow state that keys and values come from             |
+| latent   | features of a low-rank state that keys and values come from           |
 | depth    | features of one head                                                  |
-| pair     | pairs of features that a rotary position turns                        |
+| pair     | pairs of features that a rotary position rotates                      |
 | model    | features of a token between layers                                    |
 | hidden   | features inside an MLP                                                |
 | bend     | one learned number of an activation                                   |
-| expert   | MLPs, of which each token goes to a few                               |
+| expert   | MLPs, of which each token uses a few                                  |
 | embedding | features of an embedding, where they are fewer than those of a token   |
-| vocabulary | tokens that exist: rows of the embedding table, columns of logits    |
+| vocabulary | all tokens: rows of the embedding table, columns of logits           |
 | position | rows of a table of positions                                          |
 | type     | rows of a table of token types                                        |
+| bucket   | rows of a table of distances: nearby ones each have one               |
 | pixel    | numbers of an image's patch                                           |
 | class    | classes of a classifier                                               |
+| frame    | moments of a recording, in order                                      |
+| channel  | numbers of a moment: how loud each band of tones is                   |
+| tap      | neighbours that a convolution reads, itself among them                |
 
 Two words joined by ``*`` name one axis that runs over both, the first word slowest (``head*depth``).
 """
@@ -38,14 +42,14 @@ Cell = tuple[int, ...]
 
 WORDS: Axes = (
     "batch", "head", "group", "query", "key", "token", "past", "latent", "depth", "pair", "model", "hidden", "bend",
-    "expert", "embedding", "vocabulary", "position", "type", "pixel", "class",
+    "expert", "embedding", "vocabulary", "position", "type", "bucket", "pixel", "class", "frame", "channel", "tap",
 )  # fmt: skip
 
 TOKENS: frozenset[str] = frozenset({"token", "query", "key"})
 """The axes whose entries are tokens, so that headings can name them."""
 
 HEADS: frozenset[str] = frozenset({"head", "group", "expert"})
-"""The axes that ``name@number`` selects from, where they stand in front of others."""
+"""The axes that ``name@number`` selects from, where other axes follow."""
 
 
 def axes(words: str) -> Axes:

@@ -1,9 +1,9 @@
-"""The lines of a backward pass: for each line that counts, its gradient as a line like any other.
+"""The lines of a backward pass: for each line that has an effect, its gradient as another line.
 
 The gradient of ``weights`` is called ``weights.grad``. It reads the gradient of each line that uses ``weights``, and
-what the forward pass has computed. A line that several use gets what comes through each as a line of its own,
-``input.grad.through_query``, and then their sum. Axes in front that the formulas do not speak of are examples by
-themselves, each with its own loss: what they share has a gradient for each of them.
+results of the forward pass. If several lines use one, the gradient through each is a separate line, such as
+``input.grad.through_query``, and their sum follows. Leading axes that the formulas do not have are separate examples,
+each with its own loss: an array that they share has a gradient for each of them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from clearhead.working import BackwardOf, Working
 
 GRAD = ".grad"
-"""What stands behind the name of a line in the name of its gradient."""
+"""What follows the name of a line in the name of its gradient."""
 
 
 class _Part(Struct, frozen=True):
-    """What comes to a line through one that uses it: a line but for its name, and the axes it still has in front."""
+    """The gradient of a line through one that uses it: a line without a name, and leading axes still to be summed."""
 
     through: str
     line: Line
@@ -43,11 +43,11 @@ def gradient_lines(lines: Sequence[Line], axes: Mapping[str, Axes], of: str, wrt
     Args:
         lines: the forward pass, in order.
         axes: the axis words of all of its lines and given arrays.
-        of: the line whose gradient the pass begins with. Where it has axes, ``<of>.grad`` must be given.
-        wrt: the lines or given arrays whose gradients are asked for, by full names.
+        of: the line with whose gradient the pass starts. Where it has axes, ``<of>.grad`` must be given.
+        wrt: the lines or given arrays whose gradients are requested, by full names.
 
     Raises:
-        SpecError: a line between holds something that has no derivative.
+        SpecError: an operation between has no derivative.
     """
     between = _between(lines, of, {*wrt})
     made = [] if axes[of] else [Line(of + GRAD, one, (of,), ())]
@@ -56,7 +56,7 @@ def gradient_lines(lines: Sequence[Line], axes: Mapping[str, Axes], of: str, wrt
     reached = {of}
 
     def close(name: str) -> None:
-        """Writes the gradient of a line, of all whose users there is nothing more to come."""
+        """Writes the gradient of a line, after those of all lines that use it."""
         if parts[name]:
             new = _joined(name, parts[name], axes[name], taken)
             taken.update(each.name for each in new)
@@ -79,7 +79,7 @@ def gradient_lines(lines: Sequence[Line], axes: Mapping[str, Axes], of: str, wrt
 
 
 def _between(lines: Sequence[Line], of: str, wrt: set[str]) -> set[str]:
-    """The names on a way from what is asked for to where the pass begins."""
+    """The names between the requested arrays and the line at which the pass starts."""
     changed = set(wrt)
     for line in lines:
         if changed & {*line.operands}:
@@ -92,7 +92,7 @@ def _between(lines: Sequence[Line], of: str, wrt: set[str]) -> set[str]:
 
 
 def _parts(line: Line, axes: Mapping[str, Axes], between: set[str]) -> list[tuple[str, _Part]]:
-    """What comes through a line to each of its operands that counts."""
+    """The gradients through a line to each of its operands that has an effect."""
     formula = line.formula
     names = {**dict(zip(formula.roles, line.operands, strict=True)), UPSTREAM: line.name + GRAD, RESULT: line.name}
     found: list[tuple[str, _Part]] = []
@@ -109,7 +109,7 @@ def _parts(line: Line, axes: Mapping[str, Axes], between: set[str]) -> list[tupl
 
 
 def _joined(name: str, parts: Sequence[_Part], axes: Axes, taken: set[str]) -> list[Line]:
-    """The lines of all that comes to a line, and of their sum."""
+    """The lines of all gradients of a line through others, and of their sum."""
     if len(parts) == 1:
         return _summed(name + GRAD, parts[0])
     made: list[Line] = []
@@ -137,9 +137,9 @@ def _summed(name: str, part: _Part) -> list[Line]:
 
 
 def _beside(user: str, name: str) -> str:
-    """The name of a line that uses another, without the path that both have, in one word.
+    """The name of a line that uses another, without their common path, in one word.
 
-    A dot in it would make it an ending of the name of a gradient, and so that name of the line no longer unambiguous.
+    A dot in it would make the line's name an ending of the gradient's name, and so ambiguous.
     """
     path, own = user.split("."), name.split(".")
     while len(path) > 1 and own and path[0] == own[0]:
@@ -152,21 +152,21 @@ def _no_effect(name: str, axes: Axes) -> Line:
 
 
 def upstream(of: str, axes: Axes, sizes: Sequence[tuple[str, int]]) -> Given:
-    """The given array that a backward pass begins with, where it does not begin with a single number."""
+    """The given array with which a backward pass starts, where it does not start with a single number."""
     return Given(of + GRAD, axes, tuple(sizes))
 
 
 def gradients(
     working: Working, arrays: Mapping[str, Array], of: str | None, wrt: str | Sequence[str] | None
 ) -> dict[str, Array]:
-    """The gradients that `Trace.gradients` gives, from the numbers of a trace."""
+    """The gradients of `Trace.gradients`, from the numbers of a trace."""
     whole = working.backward(of, wrt)
     source = cast("BackwardOf", whole.backward_of)
     there = dict(arrays)
     if whole.axes[source.of]:
-        start = working.work_out([source.of], arrays)[source.of]
+        start = working.compute([source.of], arrays)[source.of]
         there[source.of + GRAD] = namespace(start).broadcast_to(one.code(namespace(start), start), start.shape)
-    found = whole.work_out([name + GRAD for name in source.wrt], there)
+    found = whole.compute([name + GRAD for name in source.wrt], there)
     return {name: _of_shape(found[name + GRAD], arrays[name].shape) for name in source.wrt}
 
 

@@ -1,4 +1,4 @@
-"""A repr that stays short, however much a result holds."""
+"""A repr that stays short for large results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 class Brief(Struct, frozen=True):
-    """Data whose repr shows the beginning and the end of what is long; attributes have all of it."""
+    """Data whose repr shows the first and last part of long values; attributes have all."""
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={_SHORT.repr(getattr(self, name))}" for name in self.__struct_fields__)

@@ -1,7 +1,7 @@
-"""How much anything from outside may cost, stated once: bytes that are read, values that are made of them, seconds.
+"""The budgets for anything from outside, stated once: bytes read, values made of them, seconds.
 
-Each bound holds for a whole file, or a whole request, and not for each of its parts. A bound that only concerns how
-something is shown stands where it is shown.
+Each bound holds for a whole file, or a whole request, not for each of its parts. A bound that only concerns display
+is stated where things are shown.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from clearhead.errors import ClearheadError
 # Problems, claims and submissions
 
 MAX_PROBLEM_BYTES = 2**20
-"""A worked example is small, and what is larger is something else."""
+"""The bytes of a problem file: worked examples are small."""
 
 MAX_PROBLEM_CELLS = 4_000_000
-"""The numbers that all lines of a problem have together: 32 MB in float64."""
+"""The numbers of all lines of a problem together: 32 MB in float64."""
 
 MAX_DEVIATIONS = 64
 """Deviations of one working: people combine a few, and each makes the working longer for all that follow."""
@@ -32,15 +32,15 @@ MAX_TRACE_BYTES = 2**32
 MAX_TRACE_LINES = 100_000
 MAX_TRACE_JSON_BYTES = 128 << 20
 MAX_TRACE_VALUES = 4_000_000
-"""The text and the values of a trace in JSON, which take up to thirty bytes each; an archive needs no such bound."""
+"""The text and the values of a trace in JSON, where each takes up to thirty bytes; an archive needs no such bound."""
 
 MAX_DIRECTORY_BYTES = 32 << 20
-"""What an archive may say of its entries: 100,000 of them."""
+"""The index of an archive's entries: up to 100,000 of them."""
 
 # Checkpoints
 
 MAX_HEADER_BYTES = 32 << 20
-"""Of a safetensors header, an index or a config: they have a few hundred kilobytes."""
+"""The bytes of a safetensors header, an index or a config: usually a few hundred kilobytes."""
 
 MAX_JSON_VALUES = 500_000
 """Values in one of these; the index of a model of 700 billion parameters has 100,000."""
@@ -54,16 +54,16 @@ MAX_METADATA_BYTES = 256 << 20
 """Their strings together."""
 
 MAX_MERGE_STEPS = 200_000_000
-"""Characters that are copied to find how SentencePiece's pieces are put together; a large vocabulary takes a tenth."""
+"""Characters that are copied to find SentencePiece's merges; a large vocabulary takes a tenth."""
 
 MAX_TEXT_BYTES = 256 << 20
-"""Of a text that is inspected: far more than any model reads at once."""
+"""The bytes of a text that is inspected: far more than any model reads at once."""
 
 MAX_DOCUMENT_BYTES = 16 << 20
-"""Of one document of a corpus: a long novel has two megabytes."""
+"""The bytes of one document of a corpus: a long novel has two megabytes."""
 
 MAX_GROUPS = 256
-"""Groups of documents in a corpus, each with sums of its own."""
+"""Groups of documents in a corpus, each with separate sums."""
 
 # The live page
 
@@ -73,13 +73,16 @@ MAX_REQUEST_BYTES = 3 * 2**20
 MAX_BODY_SECONDS = 10.0
 """How long a request may take to arrive."""
 
+MAX_MAP_WEIGHTS = 200_000_000
+"""The weights of one head that one request for a part of its map takes: a second or two."""
+
 MAX_ANSWER_SECONDS = 20.0
 MAX_DIAGNOSIS_SECONDS = 30.0
-"""How long one may be worked on, from when its turn comes."""
+"""How long a request may be computed, from its start."""
 
 
 class Budget:
-    """What is left of a bound while a file is read."""
+    """The rest of a bound while a file is read."""
 
     def __init__(self, limit: int, what: str, error: type[ClearheadError]) -> None:
         self.limit = limit
@@ -88,7 +91,7 @@ class Budget:
         self.spent = 0
 
     def spend(self, amount: int) -> None:
-        """Counts what is about to be made.
+        """Counts values before they are made.
 
         Raises:
             ClearheadError: of the kind given, once all together is more than the bound.

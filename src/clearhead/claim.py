@@ -1,4 +1,4 @@
-"""Claims: numbers that somebody got, and how precisely they wrote them down."""
+"""Claims: numbers that somebody got, and the precision in which they were written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr, replace
 
 from clearhead.axes import Axes, Shape, describe
 from clearhead.brief import Brief
-from clearhead.errors import ProblemError
+from clearhead.errors import ProblemError, WrongType
 from clearhead.trace import to_numpy
 from clearhead.written import DECIMAL, UNCLAIMED, canonical, is_exact, value_of
 
@@ -21,27 +21,30 @@ Written = Union[str, tuple["Written", ...]]
 
 
 EXACT = 1e-12
-"""How far, relative to the number, a claim may be off that was written as a fraction."""
+"""The relative tolerance of a claim that was written as a fraction."""
 
 _ROUNDING = 1e-9
-"""What a claim at the very edge of its tolerance is forgiven, as a part of the tolerance."""
+"""The slack of a claim at the edge of its tolerance, as a part of the tolerance."""
+
+MAX_DECIMALS = 20
+"""The most decimals that a claim may state: more than any number of a type has."""
 
 _MIN_SIGNIFICANT = 3
-"""Without exponents, fewer significant digits than these are not taken for a style of writing."""
+"""Without exponents, fewer significant digits than these do not show a style of printing."""
 
 _NARROW = ("float32", "float16", "bfloat16")
 """The types of arrays that hold fewer digits than float64."""
 
 Slack = Union[float, tuple["Slack", ...]]
-"""Distances, nested like the numbers they belong to; one number stands for all."""
+"""Distances, nested like the numbers they belong to; one number holds for all."""
 
 
 _DIGITS = {2: 2, 4: 4, 8: 9}
-"""The digits to hold computed numbers of a type of this many bytes to: half, single, double."""
+"""The digits to which computed numbers are compared, by the bytes of their type: half, single, double."""
 
 
 class Misfit(ProblemError):
-    """A claim whose ``key`` (cell or values) does not fit its line; the message goes on from the key."""
+    """A claim whose ``key`` (cell or values) does not fit its line; the message continues after the key."""
 
     def __init__(self, key: str, says: str) -> None:
         super().__init__(f"claim.{key}{says}")
@@ -50,7 +53,7 @@ class Misfit(ProblemError):
 
 
 class Claim(Brief, frozen=True, dict=True):
-    """What somebody got for a line, for one head of it (``"weights@2"``), or for one cell.
+    """Numbers that somebody got for a line, for one head of it (``"weights@2"``), or for one cell.
 
     Attributes:
         line: the line, by any unambiguous ending of its path, perhaps with a head.
@@ -58,11 +61,11 @@ class Claim(Brief, frozen=True, dict=True):
             ``"sqrt(2)/2"``, ``"nan"``, ``"-inf"``; ``"?"`` where nothing is claimed. Percent, decimal commas and
             typographic signs are kept in plain characters (`clearhead.written`).
         cell: the one cell that is claimed, labelled as the problem labels cells; None for the whole array.
-        decimals: the precision, where it is not that in which the numbers were written.
+        decimals: the precision, where it differs from that of the written numbers.
         dtype: the type of the array they come from, where it holds fewer digits than float64: ``"float32"``,
             ``"float16"`` or ``"bfloat16"``.
-        slack: how far each number may be off beyond the rounding in which it was written, because of what it was
-            computed from.
+        slack: the tolerance of each number in addition to its rounding, because of the numbers it was computed
+            from.
     """
 
     line: str
@@ -74,6 +77,8 @@ class Claim(Brief, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         shape_of(self.written)
+        if self.decimals is not None and (type(self.decimals) is not int or not 0 <= self.decimals <= MAX_DECIMALS):
+            raise ProblemError(f"decimals expects a whole number, 0 to {MAX_DECIMALS}, got {self.decimals!r}.")
         force_setattr(self, "written", _nested_text(self.written))
 
     @classmethod
@@ -83,7 +88,11 @@ class Claim(Brief, frozen=True, dict=True):
         Args:
             line: the line, perhaps with a head: ``"weights@2"``.
             numbers: the numbers, in the shape of the line.
-            decimals: how many were meant; without it every digit that the array's type holds counts.
+            decimals: how many count; None for every digit of the array's type.
+
+        Raises:
+            WrongType: they are no real numbers, or rows are not equally long.
+            ProblemError: there are no numbers, or ``decimals`` is no whole number from 0 on.
         """
         array, dtype = _held(numbers)
         return cls(line, _write(array, dtype), decimals=decimals, dtype=dtype)
@@ -92,7 +101,17 @@ class Claim(Brief, frozen=True, dict=True):
     def computed(
         cls, line: str, numbers: Any, *, cell: tuple[int, ...] | None = None, decimals: int | None = None
     ) -> Claim:
-        """A claim of numbers that code gave: as precise as their type can show, of what went through several sums."""
+        """A claim of numbers that code gave: with the precision of their type after several sums.
+
+        Args:
+            line: the line, with or without a head.
+            numbers: an array of any library, or nested lists.
+            cell: the one cell that they are for; None for the whole line.
+            decimals: how many count; None for those of the type.
+
+        Raises:
+            WrongType: they are no real numbers, or rows are not equally long.
+        """
         array = _held(numbers)[0]
         if decimals is None:
             kept = _DIGITS.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, 9)
@@ -103,7 +122,7 @@ class Claim(Brief, frozen=True, dict=True):
         return replace(cls.of(line, array, decimals=decimals), cell=cell)
 
     def place(self, axes: Axes, shape: Shape, first: int) -> tuple[int, ...]:
-        """The cell, counted from 0, that is claimed of an array with these axes; () for the whole array.
+        """The claimed cell, from 0, of an array with these ``axes`` and ``shape``, labelled from ``first``; () for all.
 
         Raises:
             Misfit: the array has no such cell, or another shape than the claim.
@@ -125,7 +144,7 @@ class Claim(Brief, frozen=True, dict=True):
 
     @cached_property
     def values(self) -> np.ndarray[Any, Any]:
-        """The claimed numbers as float64, not to be written to; NaN also where nothing is claimed."""
+        """The claimed numbers as a read-only float64 array; NaN also where nothing is claimed."""
         return _fixed(_numbers(self.written), np.float64)
 
     @cached_property
@@ -144,16 +163,23 @@ class Claim(Brief, frozen=True, dict=True):
     def half_units(self) -> np.ndarray[Any, Any]:
         """Half a unit of the last digit of each number, as it was written; 0 for fractions.
 
-        Numbers in one array are mostly printed in one way, which drops zeros at the end at times: to equally many
-        decimals, or to equally many significant digits (``1.6660e-05``). The way that drops fewer zeros is taken.
+        Numbers in one array are mostly printed in one style, in which trailing zeros may be dropped: to a number of
+        decimals, or to a number of significant digits (``1.6660e-05``). The style that drops fewer zeros is assumed.
         """
         if self.decimals is not None:
             return np.full(self.values.shape, _half_unit(self.decimals))
         return _fixed(_nested(self.written, _units(tuple(leaves(self.written)))), np.float64)
 
+    def with_slack(self, slack: Slack) -> Claim:
+        """The claim with another ``slack``; what was read from its text is not read again."""
+        claim = replace(self, slack=slack)
+        known: dict[str, Any] = self.__dict__
+        claim.__dict__.update({name: each for name, each in known.items() if name != "tolerances"})
+        return claim
+
     @cached_property
     def tolerances(self) -> np.ndarray[Any, Any]:
-        """How far each number may be off: half a unit of its last digit, and its slack."""
+        """The tolerance of each number: half a unit of its last digit, and its slack."""
         return self.half_units + np.asarray(self.slack, dtype=np.float64)
 
     @property
@@ -162,7 +188,7 @@ class Claim(Brief, frozen=True, dict=True):
         return float(np.max(self.half_units, initial=0.0, where=np.isfinite(self.values)))
 
     def exact(self) -> np.ndarray[Any, Any]:
-        """Which cells were written as a fraction or a root, and so claim more than decimals."""
+        """Which cells were written as a fraction or a root, and so are exact."""
         return self._exact
 
     @cached_property
@@ -171,12 +197,12 @@ class Claim(Brief, frozen=True, dict=True):
 
 
 def differing(claim: Claim, expected: np.ndarray[Any, Any], cell: tuple[int, ...] = ()) -> np.ndarray[Any, Any]:
-    """Which claimed cells differ from these numbers: the one place that says when a claim agrees.
+    """Which claimed cells differ from these numbers: the one definition of agreement.
 
     Args:
         claim: the claim.
-        expected: numbers in the claim's shape, perhaps behind further axes for several expectations at once.
-        cell: the only cell of the claim that is asked for, which the expected numbers then are of; () for all.
+        expected: numbers in the claim's shape, with optional leading axes for several expectations at once.
+        cell: the only cell of the claim to compare, to which the expected numbers then belong; () for all.
     """
     claimed, tolerances = claim.values[cell], claim.tolerances[cell]
     size = np.maximum(np.abs(np.where(np.isfinite(expected), expected, 0)), 1)
@@ -201,7 +227,15 @@ def _held(numbers: Any) -> tuple[np.ndarray[Any, Any], str | None]:
     dtype = name if name in _NARROW else None
     if dtype == "bfloat16" and hasattr(numbers, "float"):
         numbers = numbers.float()  # NumPy has no such type, and PyTorch does not convert it
-    array = to_numpy(numbers)
+    try:
+        array = to_numpy(numbers)
+        if array.dtype.kind not in "biuf":
+            array = np.frompyfunc(float, 1, 1)(array).astype(np.float64)
+    except (TypeError, ValueError):
+        raise WrongType(
+            f"numbers expects real numbers in rows of equal length, got {type(numbers).__name__}. "
+            "Give an array, or nested lists."
+        ) from None
     return (array.astype(np.float32) if dtype == "bfloat16" else array), dtype
 
 
@@ -224,30 +258,39 @@ def _half_unit(decimals: int) -> float:
 
 
 def _units(numbers: Sequence[str]) -> Callable[[str], float]:
-    """Half a unit of the last digit, for each of the numbers of a claim, by the way in which all were printed.
+    """Half a unit of the last digit, for each of the numbers of a claim, by the style in which all were printed.
 
-    That is the way which drops fewer zeros at the end. Where significant digits drop but one fewer, each number has
+    That is the style which drops fewer trailing zeros. Where significant digits drop only one fewer, each number has
     the larger of both units, so that no right number is refused.
     """
     most = max((d for d in map(decimals_of, numbers) if d is not None), default=0)
-    # A whole number is written so in either way: it shows nothing.
+    # A whole number looks the same in both styles: it shows nothing.
     telling = [number for number in numbers if significant_of(number) and float(number) % 1]
     significant = max(map(significant_of, telling), default=0)
     saved = sum(most - (decimals_of(number) or 0) for number in telling)
     saved -= sum(significant - significant_of(number) for number in telling)
-    usual = any("e" in number.lower() for number in numbers)
+    usual = any("e" in number.lower() for number in numbers) or _keeps_zeros(telling, most, significant)
     scientific = saved > 0 and (usual or significant >= _MIN_SIGNIFICANT)
 
     def unit(number: str) -> float:
         if decimals_of(number) is None:
             return 0.0
         size = abs(float(number))
-        if not scientific or not significant_of(number) or size in (0.0, math.inf):  # beyond what a float64 can be
+        if not scientific or not significant_of(number) or size in (0.0, math.inf):  # beyond the range of float64
             return _half_unit(most)
         digits = _half_unit(significant - 1 - math.floor(math.log10(size)))
         return digits if usual or saved > 1 else max(digits, _half_unit(most))
 
     return unit
+
+
+def _keeps_zeros(numbers: Sequence[str], most: int, significant: int) -> bool:
+    """Whether numbers with fewer decimals than others have trailing zeros: 0.10 with 0.0067.
+
+    A style with a fixed number of decimals and dropped zeros does not print these.
+    """
+    kept = any(number.endswith("0") and 0 < (decimals_of(number) or 0) < most for number in numbers)
+    return kept and all(significant_of(number) == significant for number in numbers)
 
 
 def decimals_of(number: str) -> int | None:

@@ -1,4 +1,4 @@
-"""What is shown, before it is shown somewhere: a document of a few kinds of part.
+"""Documents: what is shown, independent of the medium, as a few kinds of part.
 
 A trace, or a comparison of claims with one, becomes a `Document`; each medium (plain text, Markdown, LaTeX ...) has
 one function that lowers these parts to it. A part holds data only: numbers, labels, expressions, never markup.
@@ -23,14 +23,14 @@ class Prose(Struct, frozen=True):
 
 
 class Remark(Struct, frozen=True):
-    """A sentence that must not be overlooked: good news, a note, or a warning."""
+    """A highlighted sentence: good news, a note, or a warning."""
 
     text: str
     tone: Literal["good", "note", "warning"] = "note"
 
 
 class Heading(Struct, frozen=True):
-    """The name of what follows, with its axes where it is an array, and a word on it, such as ``given``."""
+    """A heading with the name of what follows, its axes where it is an array, and a word, such as ``given``."""
 
     text: str
     axes: tuple[str, ...] = ()
@@ -50,8 +50,8 @@ class Matrix(Struct, frozen=True):
     """A table of numbers with labelled rows and columns.
 
     ``shade`` asks media to show size by colour, from 0 to 1; ``marked`` are cells to point out; ``unknown`` are cells
-    to show as ``?``, whatever their value. ``written`` are the cells as somebody wrote them, where they are not to be
-    written anew; one that is written as nothing is left for the reader to fill in.
+    to show as ``?``, whatever their value. ``written`` are the texts of cells that somebody wrote, which are shown
+    unchanged; an empty text is a blank for the reader to fill in.
     """
 
     title: str
@@ -77,7 +77,7 @@ class Arithmetic(Struct, frozen=True):
 
 
 class Document(Struct, frozen=True):
-    """A title and parts in order; as a part of another document it is a section of it.
+    """A ``title`` and ``parts`` in order; inside another document it is a section.
 
     ``decimals`` is how precisely numbers are shown; None for all digits.
     """

@@ -1,8 +1,8 @@
 """Doors: the only place from which lower layers use a higher one.
 
 A trace saves, draws and shows itself, and so do workings, problems, reports and surveys. The functions that do it
-belong to layers above; their modules are imported when such a method is called, never before. Type checkers read the
-imports below, Python the table behind them.
+belong to higher layers; their modules are imported when such a method is called, never before. Type checkers read the
+imports below, Python the table after them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from clearhead.show.export import save as save_trace
     from clearhead.show.plot.picture import PlotKind, plot
     from clearhead.show.view import View, ViewOptions
+    from clearhead.show.widget import widget_of
 
     __all__ = [
         "PlotKind", "TableRows", "View", "ViewOptions", "document_bundle", "explanation_bundle", "plot", "save_survey",
-        "save_trace", "trace_bundle", "working_bundle",
+        "save_trace", "trace_bundle", "widget_of", "working_bundle",
     ]  # fmt: skip
 
 DOORS = {
@@ -34,9 +35,10 @@ DOORS = {
     "save_survey": "clearhead.inspection.report.files:save",
     "save_trace": "clearhead.show.export:save",
     "trace_bundle": "clearhead.show.display:trace_bundle",
+    "widget_of": "clearhead.show.widget:widget_of",
     "working_bundle": "clearhead.show.display:working_bundle",
 }
-"""Each door with the module and the name that it opens to."""
+"""Each door, with the module and the name that it leads to."""
 
 
 def __getattr__(name: str) -> Any:

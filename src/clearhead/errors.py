@@ -12,7 +12,7 @@
 
 Every message says what was expected, what came, where, and what to do. Each class also derives from the
 built-in error that Python programmers would catch, so callers need not know this list. A message may hold names from
-files; it is one line, in which they can do nothing to a terminal.
+files; it is one line, in which control characters are escaped.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 JOINERS = "\u200c\u200d"
-"""Invisible characters that belong to scripts and emoji and change nothing but the shape of their neighbours."""
+"""Invisible characters of scripts and emoji that only change the shape of their neighbours."""
 
 
 def visible(text: str) -> str:
-    r"""The text with control characters, escapes and marks that turn the writing direction spelled out.
+    r"""The text with control characters, escapes and marks of writing direction escaped.
 
     >>> print(visible("a\tb\x1b[31m"))
     a\tb\x1b[31m
@@ -47,7 +47,7 @@ class ClearheadError(Exception):
 
 
 class UnknownName(ClearheadError, KeyError):
-    """A name that nothing bears."""
+    """A name that does not exist."""
 
 
 class ShapeError(ClearheadError, ValueError):
@@ -79,7 +79,7 @@ class WrongType(ClearheadError, TypeError):
 
 
 def require(value: object, kind: type[Kind], what: str, remedy: str) -> Kind:
-    """The value, which is of this type.
+    """The value, checked to be of this type.
 
     Raises:
         WrongType: it is not; ``what`` names the argument, ``remedy`` says what to do.
@@ -90,15 +90,15 @@ def require(value: object, kind: type[Kind], what: str, remedy: str) -> Kind:
 
 
 def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:
-    """The end of an "unknown name" message: the closest of the known names, or all of a few.
+    """The end of an "unknown name" message: the closest known names, or all of them if they are few.
 
     >>> suggest("wieghts", ["scores", "weights", "head"])
     'Did you mean weights?'
     """
-    from difflib import get_close_matches  # for wrong names only: start-up does without it
+    from difflib import get_close_matches  # only for wrong names: not imported at start-up
 
     names = sorted(set(known))
-    # A name is a path, of which the last part may do.
+    # A name is a path, and its last part alone may match.
     ends = {path.rpartition(".")[2]: path for path in reversed(names)}
     near = get_close_matches(name, names, n=most, cutoff=0.6)
     close = near or [ends[each] for each in get_close_matches(name, ends, n=most, cutoff=0.6)]

@@ -12,7 +12,16 @@ from clearhead.expr import Expr, Ref, number, text
 
 
 class Note(Struct, frozen=True):
-    """Something a reader should know of rows of a line: where, what, why, and what to do."""
+    """A note on rows of a line.
+
+    Attributes:
+        line: the line.
+        rows: the rows, counted from 0.
+        where: the rows as text.
+        says: what they are.
+        reason: why.
+        remedy: what to do.
+    """
 
     line: str
     rows: tuple[Cell, ...]
@@ -26,7 +35,7 @@ class Note(Struct, frozen=True):
 
 
 class Intermediate(Struct, frozen=True):
-    """A value that a formula names on the way, such as the mean inside a norm, with its numbers filled in."""
+    """A value named in a formula, such as the mean inside a norm: its ``name``, ``filled`` with numbers, ``value``."""
 
     name: str
     filled: Expr
@@ -34,10 +43,17 @@ class Intermediate(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True):
-    """One cell, down to its arithmetic. ``print`` it, or take it apart.
+    """The arithmetic of one cell. ``print`` it, or use its parts.
 
-    ``target`` and ``stated`` are the two sides of the formula; ``filled`` is the right side with the numbers in it and
-    ``steps`` the values it names on the way; ``reads`` the operands' cells that went in, as (name, cell) from 0.
+    Attributes:
+        target: the left side of the formula: the cell.
+        stated: both sides of the line's textbook formula.
+        steps: its named values.
+        filled: the right side with its numbers.
+        value: the number in the cell.
+        reads: the cells that it reads, as (name, cell) counted from 0.
+        first: the label of the first cell.
+        decimals: how many are shown; None for all digits.
     """
 
     target: Ref

@@ -1,4 +1,4 @@
-"""Packages that only some uses need, imported where they are used."""
+"""Optional packages, imported where they are used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clearhead.errors import MissingPackage
 
 
 def need(module: str, extra: str) -> Any:
-    """A module of an optional package, which ``pip install 'clearhead[extra]'`` brings.
+    """A module of an optional package, which ``pip install 'clearhead[extra]'`` installs.
 
     Raises:
         MissingPackage: it is not installed; the message has the command that installs it.

@@ -1,7 +1,7 @@
-"""The one way in which files are opened to be read, and the one in which they are written.
+"""The one place that opens files for reading, and writes them.
 
-What is read is a regular file: opening it never waits, as it might for a pipe, and it ends, as a device may not. What
-is written is there in whole or not at all.
+Only regular files are read: opening them never waits, as a pipe may, and they end, unlike some devices. Files are
+written completely or not at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clearhead.errors import FileError
 FilePath = str | os.PathLike[str]
 
 STANDARD_OUTPUT = "-"
-"""The path that stands for standard output, be it a terminal, a pipe or a file."""
+"""The path of standard output, whether a terminal, a pipe or a file."""
 
 _MAX_SHOWN = 200
 
@@ -64,6 +64,32 @@ def _kind(found: os.stat_result) -> str:
     return _KINDS.get(stat.S_IFMT(found.st_mode), "no file")
 
 
+def what_is(path: FilePath) -> str:
+    """What stands at a path, in words, such as ``"a pipe"``; nothing where there is nothing.
+
+    >>> what_is("."), what_is("no such name")
+    ('a folder', '')
+    """
+    try:
+        return _KINDS.get(stat.S_IFMT(os.stat(path).st_mode), "a file")  # noqa: PTH116 - a path may be any text
+    except (OSError, ValueError):
+        return "a link that leads to no file" if os.path.islink(path) else ""  # noqa: PTH114 - the same
+
+
+def make_folder(path: FilePath) -> None:
+    """Makes a folder, and those that it is in, unless they are there.
+
+    Raises:
+        FileError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        instead = isinstance(error, FileExistsError) and what_is(path)
+        reason = f"{instead} has this name" if instead else why(error)
+        raise FileError(f"{os.fspath(path)[:_MAX_SHOWN]}: the folder cannot be made: {reason}.") from None
+
+
 def read_bounded(path: FilePath, max_bytes: int) -> bytes:
     """The bytes of a regular file that is no larger than this.
 
@@ -81,13 +107,13 @@ def read_bounded(path: FilePath, max_bytes: int) -> bytes:
 
 @contextmanager
 def replacing(path: FilePath) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of the one at ``path`` once all of it is written, with its permissions.
+    """A file to write to, which replaces the one at ``path``, with its permissions, once all of it is written.
 
-    If writing fails, or the process is killed, what was there before is still there, as it was. A link stays, and what
-    it leads to is replaced. The path ``-`` is standard output.
+    If writing fails, or the process is killed, the earlier file is unchanged. A link stays, and its target is
+    replaced. The path ``-`` is standard output.
 
     Raises:
-        FileError: the file cannot be written, or what stands there is no regular file.
+        FileError: the file cannot be written, or the path is no regular file.
     """
     try:
         with _standard_output() if os.fspath(path) == STANDARD_OUTPUT else _draft(path) as file:
@@ -111,10 +137,10 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 @contextmanager
 def _draft(path: FilePath) -> Iterator[BinaryIO]:
-    """A new file beside the one at ``path``, which takes its place at the end if nothing is raised."""
+    """A new file in the folder of ``path``, which replaces it at the end if nothing is raised."""
     target = Path(os.path.realpath(path))
     before = _replaceable(target)
-    # A name that nobody can guess, so that nobody can put a link there and no two writers meet.
+    # An unpredictable name, so that nobody can put a link there and two writers do not collide.
     draft = target.with_name(f".clearhead-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _PRIVATE | _BINARY
     descriptor = os.open(draft, flags, 0o666 if before is None else 0o600)
@@ -131,7 +157,7 @@ def _draft(path: FilePath) -> Iterator[BinaryIO]:
 
 
 def _replaceable(target: Path) -> os.stat_result | None:
-    """What stands at a path, if it may be replaced; None if nothing does."""
+    """The file at a path, if it may be replaced; None if there is none."""
     try:
         found = target.stat()
     except FileNotFoundError:
@@ -146,7 +172,7 @@ def _replaceable(target: Path) -> os.stat_result | None:
 
 
 def _take_permissions(descriptor: int, before: os.stat_result) -> None:
-    """Gives a new file the owner and the mode of the one that it replaces, as far as this user may."""
+    """Gives a new file the owner and the mode of the one that it replaces, as far as this user is allowed to."""
     if sys.platform != "win32":
         with suppress(PermissionError):
             os.fchown(descriptor, before.st_uid, before.st_gid)
@@ -154,5 +180,5 @@ def _take_permissions(descriptor: int, before: os.stat_result) -> None:
 
 
 def why(error: Exception) -> str:
-    """What an error says of the system, without the path and the number."""
+    """The system's message in an error, without the path and the number."""
     return (isinstance(error, OSError) and error.strerror) or str(error)

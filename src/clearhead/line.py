@@ -1,6 +1,6 @@
-"""Lines: what a working is made of, and how they are named.
+"""Lines, the parts of a working, and their names.
 
-A name is a path (``layers.3.attention.weights``); any ending of it, cut at a dot, that only one line has will do
+A name is a path (``layers.3.attention.weights``); any unambiguous ending of it, cut at a dot, also names the line
 (``weights``). ``weights@2`` is one head of a line.
 """
 
@@ -15,8 +15,9 @@ from msgspec import Struct
 
 from clearhead.axes import Axes, describe, head_axis
 from clearhead.axes import axes as words
-from clearhead.errors import UnknownName, suggest
+from clearhead.errors import UnknownName, WrongType, suggest
 from clearhead.expr import Expr, Formula, Index, Ref, text
+from clearhead.expr.formula import OWN
 from clearhead.expr.labels import counted_from
 from clearhead.expr.nodes import replace_refs
 from clearhead.ops import Operation, Parameters, as_parameters
@@ -24,13 +25,13 @@ from clearhead.ops import Operation, Parameters, as_parameters
 Holds = Literal["numbers", "booleans", "integers"]
 
 MAX_LISTED = 40
-"""A listing has no more lines, and no more given arrays."""
+"""The most lines, and the most given arrays, of a listing."""
 
 
 class Given(Struct, frozen=True):
-    """An array that comes from outside: its name, its axes, and the sizes that are known beforehand.
+    """A given array: its ``name``, its ``axes``, and ``sizes`` that are known, by axis word.
 
-    ``holds`` is ``"booleans"`` for masks, where True means: may attend; ``"integers"`` for numbers that name rows.
+    ``holds`` is ``"booleans"`` for masks, where True means: may attend; ``"integers"`` for numbers that select rows.
     """
 
     name: str
@@ -45,7 +46,15 @@ class Given(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """One step of a working: its name, an operation, the names of the operands, parameters, the axes of the result."""
+    """One step of a working.
+
+    Attributes:
+        name: its name, a path.
+        operation: the operation.
+        operands: the names of its operands.
+        axes: the axis words of the result, without a batch.
+        parameters: the operation's parameters.
+    """
 
     name: str
     operation: Operation
@@ -58,6 +67,11 @@ class Line(Struct, frozen=True):
         """The formula of the operation, in its own terms."""
         return self.operation.formula(self.parameters)
 
+    @property
+    def summary(self) -> str:
+        """What the line is, in a sentence."""
+        return self.operation.summary_of(self.name, self.operands)
+
 
 def line(name: str, operation: Operation, operands: str, axes: str, **parameters: object) -> Line:
     """A `Line` written briefly: operands and axes as words in a string."""
@@ -69,22 +83,47 @@ def equation(line: Line, axes: Mapping[str, Axes], first: int = 0) -> tuple[Ref,
 
     Args:
         line: the line.
-        axes: the axis words of every operand; the index of a head stands behind ``@``.
-        first: what labels of cells count from, so that the formula fits the labels that it stands beside.
+        axes: the axis words of every operand; the index of a head is written after ``@``.
+        first: the label of the first cell, so that the formula agrees with the labels of cells.
     """
     formula = line.formula
-    operands = dict(zip(formula.roles, line.operands, strict=True))
+    operands = {**dict(zip(formula.roles, line.operands, strict=True)), OWN: line.name}
     left = Ref(line.name, tuple(Index(letter) for letter in formula.result))
 
     def rename(ref: Ref) -> Expr:
         name = operands[ref.operand]
-        return _head_apart(Ref(name, ref.indices), axes[name])
+        return _head_apart(Ref(name, ref.indices), line.axes if name == line.name else axes[name])
 
     return _head_apart(left, line.axes), counted_from(replace_refs(formula.body, rename), first)
 
 
+def memory_words(givens: Sequence[Given], lines: Sequence[Line]) -> dict[str, str]:
+    """The axis word of each array that runs over the tokens of a memory, to which cross-attention looks back.
+
+    A given memory has the word ``key`` and no ``query``. What is made of it has its tokens, until they are summed.
+    """
+    found = {
+        each.name: "key"
+        for each in givens
+        if "key" in each.axes and "query" not in each.axes and each.holds == "numbers"
+    }
+    axes = {each.name: each.axes for each in givens} | {each.name: each.axes for each in lines}
+    for line in lines:
+        own = line.name.partition(".grad")[0]
+        reads = [name for name in line.operands if name in found]
+        if own != line.name:
+            word = found.get(own)
+        elif "query" in line.axes:
+            word = "key" if reads else None
+        else:
+            word = "token" if reads and not any("query" in axes[name] for name in line.operands) else None
+        if word in line.axes:
+            found[line.name] = word
+    return found
+
+
 def listing(givens: Sequence[Given], lines: Sequence[Line], axes: Mapping[str, Axes], first: int) -> str:
-    """Given arrays with their axes and lines with their formulas, one a row; of very many the first."""
+    """Given arrays with their axes and lines with their formulas, one per row; of many only the first."""
     rows = [f"{each.name} {describe(each.axes, each.known_sizes())} given" for each in givens[:MAX_LISTED]]
     rows += _more(len(givens), "given arrays")
     for each in lines[:MAX_LISTED]:
@@ -98,7 +137,7 @@ def _more(count: int, of: str) -> list[str]:
 
 
 def _head_apart(ref: Ref, axes: Axes) -> Ref:
-    """The reference with the index of its head, where it has one, moved behind ``@``."""
+    """The reference with the index of its head, if it has one, after ``@``."""
     named = axes[len(axes) - len(ref.indices) :]
     if len(named) != len(ref.indices) or head_axis(named) is None:
         return ref
@@ -109,7 +148,7 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
     """The full name that ``name`` is, or is an unambiguous ending of.
 
     Raises:
-        UnknownName: nothing ends so, or several do; the message names the closest, or the several.
+        UnknownName: no name has this ending, or several have; the message names the closest, or the several.
     """
     if name in names:
         return name
@@ -132,24 +171,24 @@ OTHER_WORDS = {
     "values": "value", "x": "input", "concatenated": "concat", "multi_head": "concat", "probs": "probabilities",
     "pe": "position", "positional_encoding": "position", "exp": "exponentials",
 }  # fmt: skip
-"""What others call lines: the last part of a name, and ours."""
+"""Other names of lines: the last part of a name, and clearhead's."""
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a pattern, in which ``*`` stands for anything, is a name or an ending of its path."""
+    """Whether a pattern, in which ``*`` matches anything, is a name or an ending of its path."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 
 def free_name(name: str, names: Collection[str]) -> str:
-    """The name, or with a number behind it the first that is not taken: a step may be taken twice."""
+    """The name, or the name with the first number that is not in use: a step may occur twice."""
     numbered = chain([name], (f"{name}{number}" for number in count(2)))
     return next(free for free in numbered if free not in names)
 
 
 def steps_of(line: Line, names: Collection[str]) -> list[Line]:
-    """The lines of the steps that a line's operation stands for; the last bears the line's own name.
+    """The lines of the steps of a line's operation; the last has the line's name.
 
-    ``names`` are those that are taken.
+    ``names`` are those in use.
     """
     made: dict[str, str] = {}
     lines: list[Line] = []
@@ -164,13 +203,13 @@ def steps_of(line: Line, names: Collection[str]) -> list[Line]:
 
 
 def select_names(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that a pattern selects: the one that it is, else all that it matches."""
+    """The names that a pattern selects: the name itself, else all that match."""
     every = list(names)
     return [pattern] if pattern in every else [name for name in every if matches(pattern, name)]
 
 
 MAX_DIGITS = 9
-"""The label of a head has no more digits."""
+"""The most digits of a head's label."""
 
 
 def split_head(address: str) -> tuple[str, int | None]:
@@ -178,7 +217,10 @@ def split_head(address: str) -> tuple[str, int | None]:
 
     Raises:
         UnknownName: what follows ``@`` is not a whole number.
+        WrongType: it is no text.
     """
+    if not isinstance(address, str):
+        raise WrongType(f"A line is called by its name, such as 'weights' or 'weights@2'; got {address!r}.")
     name, at, head = address.partition("@")
     if not at:
         return name, None
@@ -188,13 +230,13 @@ def split_head(address: str) -> tuple[str, int | None]:
 
 
 def head_position(name: str, label: int, axes: Axes, heads: int | None, label_base: int) -> int:
-    """The position, counted from 0, of the head of a line that a label means.
+    """The position, counted from 0, of the head with this label.
 
     Args:
         name: the line, for the message.
-        label: what stands behind ``@``, counted from ``label_base``.
+        label: the number after ``@``, counted from ``label_base``.
         axes: the axis words of the line.
-        heads: how many heads it has; None where this is not known yet.
+        heads: how many heads it has; None where that is not known yet.
         label_base: the label of the first head.
 
     Raises:

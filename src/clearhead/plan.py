@@ -1,4 +1,4 @@
-"""How a working is run: its lines as calls, each with what may be released after it."""
+"""The plan of a run: the lines as calls, each with the lines that can be released after it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from clearhead.ops import Array, fused
 
 
 class After(Struct, frozen=True):
-    """What follows a step of which not all is kept: what its remark finds is noted, and lines are released."""
+    """What follows a step: the flags of its remark are stored, and lines are released."""
 
     flag: Callable[..., Array] | None
     done: tuple[str, ...]
 
 
 class Step(NamedTuple):
-    """The lines that are computed together, mostly one; the code, the names of operands, and what follows."""
+    """Lines that are computed together, mostly one: the code, the names of operands, and what follows."""
 
     name: str
     code: Callable[..., Array]
@@ -31,9 +31,9 @@ class Step(NamedTuple):
 
 
 def steps_of(lines: Sequence[Line], kept: Set[str], given: Set[str], *, fuse: bool) -> list[Step]:
-    """The steps that work lines out, of which some are kept, and after each those that nothing needs any more.
+    """The steps that compute lines, of which some are kept, and after each the lines that are no longer needed.
 
-    What an operation's remark finds is looked for at once where the trace will not hold all it takes. With ``fuse``,
+    The flags of an operation's remark are found at once where the trace will not keep what they need. With ``fuse``,
     chains of which only the end is kept are one step (see `clearhead.ops.fused`).
     """
     chains = _chains(lines, kept) if fuse else [(line,) for line in lines]
@@ -55,7 +55,7 @@ def steps_of(lines: Sequence[Line], kept: Set[str], given: Set[str], *, fuse: bo
 
 
 def _code(chain: Sequence[Line]) -> Callable[..., Array]:
-    """The code of lines that are worked out together."""
+    """The code of lines that are computed together."""
     line = chain[-1]
     if len(chain) > 1:
         return partial(fused.weights, between=between(chain))
@@ -63,19 +63,19 @@ def _code(chain: Sequence[Line]) -> Callable[..., Array]:
 
 
 def between(chain: Sequence[Line]) -> fused.Between:
-    """What stands between the first and the last of lines that are worked out together."""
+    """The operations between the first and the last of lines that are computed together."""
     return tuple((line.operation, line.parameters) for line in chain[1:-1])
 
 
 def _chains(lines: Sequence[Line], kept: Set[str]) -> list[tuple[Line, ...]]:
-    """The lines in order, those that can be worked out in one step together."""
+    """The lines in order, grouped where one step computes several."""
     uses: dict[str, int] = defaultdict(int)
     for line in lines:
         for operand in line.operands:
             uses[operand] += 1
 
     def follows(line: Line, before: Line, first: Line) -> bool:
-        """Whether a line is all that is made of the one before, and reads nothing else but what the first has read."""
+        """Whether a line is the only reader of the one before, and reads nothing else except operands of the first."""
         alone = line.operands[:1] == (before.name,) and uses[before.name] == 1 and before.name not in kept
         return alone and set(line.operands[1:]) <= set(first.operands)
 

@@ -1,8 +1,9 @@
-"""A working with its arrays: every number by name, and what made it."""
+"""A working with its arrays: every number by name, and its arithmetic."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -13,9 +14,10 @@ from clearhead.backward import gradients
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.explanation import Explanation, Intermediate, Note
 from clearhead.expr import Number, Ref, Scope, evaluate, substitute, walk
+from clearhead.expr.formula import OWN, leading
 from clearhead.expr.nodes import replace_refs
 from clearhead.files import FilePath
-from clearhead.line import Given, Line, equation, find, head_position, split_head
+from clearhead.line import Given, Line, equation, find, head_position, memory_words, split_head
 from clearhead.ops import Array, namespace
 
 if TYPE_CHECKING:
@@ -25,14 +27,14 @@ MAX_TERMS = 6
 """Sums of more terms than this show only their largest."""
 
 MAX_NAMES = 24
-"""An error lists no more of what was kept."""
+"""The most kept lines that an error lists."""
 
 
 class Trace(Mapping[str, Array]):
     """The arrays of a working by name.
 
-    ``trace["weights"]`` is a whole line, ``trace["weights@2"]`` one head of it; any unambiguous ending of a path will
-    do for a name. Arrays are of the library that the working was run with. ``notes`` says what needs saying.
+    ``trace["weights"]`` is a whole line, ``trace["weights@2"]`` one head of it; any unambiguous ending of a path is a
+    valid name. Arrays are of the library that the working was run with. ``notes`` has notes on unusual rows.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Trace(Mapping[str, Array]):
         arrays: Mapping[str, Array],
         *,
         tokens: Sequence[str] | None = None,
+        key_tokens: Sequence[str] | None = None,
         flags: Mapping[str, Array] | None = None,
         hidden_arrays: Mapping[str, Array] | None = None,
     ) -> None:
         self.working = working
         self.tokens = tuple(tokens) if tokens is not None else None
+        self.key_tokens = tuple(key_tokens) if key_tokens is not None else None
         self._arrays = arrays
         self._flags = flags or {}
         self._hidden_arrays = hidden_arrays or {}
@@ -75,7 +79,7 @@ class Trace(Mapping[str, Array]):
         return f"<Trace of {len(self._arrays)} arrays: {self._kept}>"
 
     def locate(self, address: str) -> tuple[str, int | None]:
-        """The full name of a line and the position of a head, counted from 0, that an address means.
+        """The full name of a line and the position of its head, counted from 0, for an ``address``.
 
         Raises:
             UnknownName: no such line, it was not kept, or it has no such head.
@@ -92,7 +96,7 @@ class Trace(Mapping[str, Array]):
         return name, head_position(name, label, axes, heads, self.working.label_base)
 
     def place(self, address: str, *cell: int) -> tuple[str, Cell]:
-        """The full name of a line, and the cell with an index for all of its axes, that an address and a cell mean.
+        """The full name of a line, and the cell with an index for all of its axes, for ``address`` and ``cell``.
 
         Raises:
             UnknownName: no such line or head.
@@ -103,7 +107,7 @@ class Trace(Mapping[str, Array]):
 
     @property
     def _kept(self) -> str:
-        """The names of what is there, as an error has room for."""
+        """The names of kept lines, as many as an error has room for."""
         names = list(self._arrays)
         if len(names) > MAX_NAMES:
             names = [line.name for line in self.working.lines if line.name in self._arrays]
@@ -111,33 +115,43 @@ class Trace(Mapping[str, Array]):
         return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
     def axes(self, name: str) -> Axes:
-        """The axis words of an array, with ``batch`` for what stands in front."""
+        """The axis words of the array ``name``, with ``batch`` for leading axes."""
         full, _ = self.locate(name)
         return with_batch(self.working.axes[full], self._arrays[full].ndim)
 
     def left_axes(self, address: str) -> Axes:
-        """The axis words of what an address gives: of one head, without the axis of heads."""
+        """The axis words for ``address``: for one head, without the axis of heads."""
         name, head = self.locate(address)
         words, axis = self.axes(name), None if head is None else head_axis(self.axes(name))
         return words if axis is None else (*words[:axis], *words[len(words) + axis + 1 :])
 
     def labels(self, address: str) -> tuple[tuple[str, ...], ...]:
-        """What to write beside each axis: the tokens where it runs over them, numbers elsewhere."""
+        """The labels of each axis of ``address``: the tokens where it runs over them, numbers elsewhere."""
+        name, _ = self.locate(address)
         sizes = zip(self.left_axes(address), self[address].shape, strict=True)
-        return tuple(self._labels(word, size) for word, size in sizes)
+        return tuple(
+            self.tokens_along(name, word, size) or tuple(str(index + self.working.label_base) for index in range(size))
+            for word, size in sizes
+        )
 
-    def _labels(self, word: str, size: int) -> tuple[str, ...]:
-        if word in TOKENS and self.tokens is not None and len(self.tokens) == size:
-            return self.tokens
-        return tuple(str(index + self.working.label_base) for index in range(size))
+    def tokens_along(self, name: str, word: str, size: int) -> tuple[str, ...] | None:
+        """The tokens over which the axis ``word`` of the line ``name``, of this ``size``, runs; None for numbers."""
+        if word not in TOKENS:
+            return None
+        kinds = (self.key_tokens,) if self._memory.get(name) == word else (self.tokens, self.key_tokens)
+        return next((tokens for tokens in kinds if tokens is not None and len(tokens) == size), None)
+
+    @cached_property
+    def _memory(self) -> dict[str, str]:
+        return memory_words(self.working.givens, self.working.lines)
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What a reader should know: rows that are NaN or that attend to nothing, with reason and remedy."""
+        """Notes on unusual rows: those that are NaN or that attend to nothing, with reason and remedy."""
         return tuple(note for line in self.working.lines if (note := self._note(line)))
 
     def _note(self, line: Line) -> Note | None:
-        """The note that an operation's remark makes of a line, if it makes any."""
+        """The note of an operation's remark on a line, if there is one."""
         remark = line.operation.remark
         if remark is None or not (line.name in self._flags or line.name in self._arrays):
             return None
@@ -154,9 +168,17 @@ class Trace(Mapping[str, Array]):
         if not rows:
             return None
         words = with_batch(line.axes, found.ndim + 1)[:-1]
-        shown = "; ".join(_row_name(words, row, self.tokens, self.working.label_base) for row in rows[:3])
+        shown = "; ".join(self._row_name(line.name, words, row, found.shape) for row in rows[:3])
         more = f" and {len(rows) - 3} more rows" if len(rows) > 3 else ""
         return Note(line.name, rows, shown + more, remark.says, remark.reason, remark.remedy)
+
+    def _row_name(self, name: str, words: Axes, row: Cell, shape: Shape) -> str:
+        named = []
+        for word, index, size in zip(words, row, shape, strict=True):
+            tokens = self.tokens_along(name, word, size)
+            token = f" ({tokens[index]})" if tokens else ""
+            named.append(f"{word} {index + self.working.label_base}{token}")
+        return ", ".join(named) or "the only row"
 
     @property
     def given(self) -> dict[str, Array]:
@@ -172,7 +194,7 @@ class Trace(Mapping[str, Array]):
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        """The shapes of all arrays of the working, kept or not, as far as they follow from what is there."""
+        """The shapes of all arrays of the working, kept or not, as far as they follow from kept ones."""
         there = {**self._hidden_arrays, **self._arrays}
         if any(given.name not in there for given in self.working.givens):
             return {name: tuple(array.shape) for name, array in there.items()}
@@ -180,18 +202,18 @@ class Trace(Mapping[str, Array]):
 
     @property
     def flags(self) -> Mapping[str, Array]:
-        """The rows that notes are about, for lines whose numbers were not kept."""
+        """The rows of notes, for lines whose numbers were not kept."""
         return self._flags
 
     def numpy(self, address: str) -> np.ndarray[Any, Any]:
-        """An array as a NumPy array on the CPU, whatever library it is of."""
+        """The array of ``address`` as a NumPy array on the CPU, whatever library it is of."""
         return to_numpy(self[address])
 
     def save(self, path: FilePath, **view: Unpack[doors.ViewOptions]) -> None:
-        """Writes the trace to a file of the kind that its ending says, such as ``"mine.md"``.
+        """Writes the trace to a file of the kind of its ending, such as ``"mine.md"``.
 
         Args:
-            path: the file; it is there in whole or not at all.
+            path: the file; it is written completely or not at all.
             view: title, about, decimals and the other attributes of `clearhead.show.View`.
 
         Raises:
@@ -206,11 +228,11 @@ class Trace(Mapping[str, Array]):
 
         Args:
             address: the line, such as ``"weights"``, or a head of it, ``"weights@2"``.
-            kind: ``"heatmap"``, a panel for each head; or ``"entropy"``: how evenly each head spreads its weights.
+            kind: ``"heatmap"``, a panel for each head; or ``"entropy"``, that of each head's weights, in nats.
 
         Raises:
             UnknownName: no such line, head or kind.
-            ClearheadError: entropy is asked of a line that does not hold shares of one.
+            ClearheadError: entropy of a line whose rows are no weights.
             MissingPackage: matplotlib is not installed.
         """
         return doors.plot(self, address, kind)
@@ -220,7 +242,7 @@ class Trace(Mapping[str, Array]):
         return doors.trace_bundle(self)
 
     def explain(self, address: str, *cell: int, decimals: int | None = 3, max_terms: int = MAX_TERMS) -> Explanation:
-        """What made one cell: formula, numbers and value.
+        """The arithmetic of one cell: formula, numbers and value.
 
         Args:
             address: a line, or one head of it (``"head@2"``).
@@ -232,7 +254,7 @@ class Trace(Mapping[str, Array]):
             UnknownName: no such line or head.
             ShapeError: too few or too many indices, or one out of range.
 
-        What it reads and was not kept is computed again, from what was.
+        Lines that it reads and that were not kept are computed again.
         """
         name = find(split_head(address)[0], self.working.names)
         line = self.working.line(name)
@@ -244,19 +266,28 @@ class Trace(Mapping[str, Array]):
         missing = [name for name in names if name not in self._arrays]
         if not missing:
             return self
-        again = self.working.work_out(missing, {**self._hidden_arrays, **self._arrays})
-        return Trace(self.working, {**self._arrays, **again}, tokens=self.tokens, flags=self._flags)
+        again = self.working.compute(missing, {**self._hidden_arrays, **self._arrays})
+        return self._of({**self._arrays, **again}, {})
+
+    def _of(self, arrays: Mapping[str, Array], hidden_arrays: Mapping[str, Array]) -> Trace:
+        """The same trace with these arrays."""
+        made = Trace(self.working, arrays, flags=self._flags, hidden_arrays=hidden_arrays)
+        made.tokens, made.key_tokens = self.tokens, self.key_tokens
+        return made
+
+    def replaced(self, arrays: Mapping[str, Array]) -> Trace:
+        """The trace with other numbers, ``arrays``, for some of its lines; lines that read these keep their own."""
+        return self._of({**self._arrays, **arrays}, self._hidden_arrays)
 
     def only(self, names: Iterable[str]) -> Trace:
-        """The same trace, of which only these arrays are shown and saved; cells are still explained from all of it.
+        """The same trace, of which only ``names`` are shown and saved; cells are still explained from all arrays.
 
         Raises:
             UnknownName: there is no such line, or it was not kept.
         """
         shown = {name: self._arrays[name] for name in dict.fromkeys(self.locate(each)[0] for each in names)}
         rest = {name: array for name, array in self._arrays.items() if name not in shown}
-        hidden_arrays = {**self._hidden_arrays, **rest}
-        return Trace(self.working, shown, tokens=self.tokens, flags=self._flags, hidden_arrays=hidden_arrays)
+        return self._of(shown, {**self._hidden_arrays, **rest})
 
     def gradients(self, of: str | None = None, wrt: str | Sequence[str] | None = None) -> dict[str, Array]:
         """The gradients of a line with respect to others, by the names of these, from the numbers of this trace.
@@ -264,10 +295,10 @@ class Trace(Mapping[str, Array]):
         Args:
             of: the line, such as ``"loss"``; the last, if None. Of a line with axes, that of the sum of its numbers.
             wrt: the lines or given arrays; all given arrays of numbers, if None. Each gradient has the shape of its
-                array: what several examples or heads share gets the sum of what comes from all.
+                array: an array that several examples or heads share gets the sum over all of them.
 
         Raises:
-            UnknownName: there is no such line, or what it takes was not kept.
+            UnknownName: there is no such line, or lines that it needs were not kept.
             SpecError: an array holds no numbers, or an operation has no derivative.
         """
         return gradients(self.working, {**self._hidden_arrays, **self._arrays}, of, wrt)
@@ -280,21 +311,21 @@ class Trace(Mapping[str, Array]):
             value = _float(self._arrays[name][full])
             filled = Ref(name, target.indices, target.at, value)
             return Explanation(target, (target, target), (), filled, value, (), self.working.label_base, decimals)
-        return self._work_out(line, full, target, decimals, max_terms)
+        return self._explain_computed(line, full, target, decimals, max_terms)
 
-    def _work_out(self, line: Line, full: Cell, target: Ref, decimals: int | None, max_terms: int) -> Explanation:
+    def _explain_computed(
+        self, line: Line, full: Cell, target: Ref, decimals: int | None, max_terms: int
+    ) -> Explanation:
         formula = line.formula
-        arrays = [self._arrays[operand] for operand in line.operands]
-        core = len(formula.result)
-        leads = [
-            leading(full[: len(full) - core], array.shape[: array.ndim - len(letters)])
-            for array, letters in zip(arrays, formula.operands, strict=True)
-        ]
-        operands = {role: to_numpy(array[lead]) for role, array, lead in zip(formula.roles, arrays, leads, strict=True)}
-        place = dict(zip(formula.result, full[len(full) - core :], strict=True))
-        scope = Scope(operands, formula.bind([array.shape for array in arrays]), place)
+        roles, names = (*formula.roles, OWN), (*line.operands, line.name)
+        arrays, cores = [self._arrays[name] for name in names], (*formula.operands, formula.result)
+        ahead, own = full[: len(full) - len(formula.result)], full[len(full) - len(formula.result) :]
+        leads = [leading(ahead, a.shape[: a.ndim - len(core)]) for a, core in zip(arrays, cores, strict=True)]
+        operands = {role: to_numpy(array[lead]) for role, array, lead in zip(roles, arrays, leads, strict=True)}
+        sizes = formula.bind([array.shape for array in arrays[:-1]])
+        scope = Scope(operands, sizes, dict(zip(formula.result, own, strict=True)))
+        source = dict(zip(roles, zip(names, leads, strict=True), strict=True))
         filled, steps = substitute(formula.body, scope, max_terms=max_terms)
-        source = {role: (name, lead) for role, name, lead in zip(formula.roles, line.operands, leads, strict=True)}
 
         def full_ref(ref: Ref) -> tuple[str, Cell]:
             name, lead = source[ref.operand]
@@ -318,12 +349,14 @@ class Trace(Mapping[str, Array]):
         )
 
     def _full_cell(self, name: str, head: int | None, cell: Sequence[int]) -> Cell:
-        """The indices of a cell for all axes, with the head put where it belongs."""
+        """The indices of a cell for all axes, with the head in its place."""
         shape, axes = list(self._arrays[name].shape), list(self.axes(name))
         axis = None if head is None else head_axis(self.working.axes[name])
         if axis is not None:
             del shape[axis], axes[axis]
         first = self.working.label_base
+        if not all(isinstance(index, int | np.integer) for index in cell):
+            raise ShapeError(f"A cell of {name} has whole numbers as indices, got {', '.join(map(repr, cell))}.")
         if len(cell) != len(shape):
             got = f"{len(cell)} ({', '.join(str(c + first) for c in cell)})" if cell else "none"
             raise ShapeError(f"A cell of {name} needs {len(shape)} indices ({', '.join(axes)}), got {got}.")
@@ -341,23 +374,6 @@ class Trace(Mapping[str, Array]):
             return Ref(name, tuple(map(Number, full)))
         rest = full[: len(full) + axis] + full[len(full) + axis + 1 :]
         return Ref(name, tuple(map(Number, rest)), Number(full[axis]))
-
-
-def _row_name(words: Axes, row: Cell, tokens: Sequence[str] | None, first: int) -> str:
-    named = []
-    for word, index in zip(words, row, strict=True):
-        token = f" ({tokens[index]})" if tokens is not None and word in TOKENS and index < len(tokens) else ""
-        named.append(f"{word} {index + first}{token}")
-    return ", ".join(named) or "the only row"
-
-
-def leading(indices: Cell, shape: Sequence[int]) -> Cell:
-    """The leading indices of an operand for those of the result: aligned at the right, 0 where it broadcasts.
-
-    An operand that only lends its sizes may have leading axes that the result has not; any cell of these will do.
-    """
-    mine = ((0,) * len(shape) + indices)[len(indices) :]
-    return tuple(min(index, size - 1) for index, size in zip(mine, shape, strict=True))
 
 
 def _float(value: Array) -> float:

@@ -1,11 +1,11 @@
-"""A working: the ordered lines of what will be computed, before any number exists."""
+"""A working: the ordered lines of a computation, before any number exists."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 
@@ -27,23 +27,25 @@ if TYPE_CHECKING:
 
 
 class BackwardOf(Struct, frozen=True):
-    """What a backward pass was made of: the forward working, the line it begins at, and whose gradients it has."""
+    """The origin of gradients: the working ``forward``, its line ``of``, arrays ``wrt``; ``then``: training steps."""
 
     forward: Working
     of: str
     wrt: tuple[str, ...]
+    then: tuple[Any, ...] = ()
 
     def again(self, forward: Working) -> Working:
-        """The same backward pass of another forward working, such as one with a deviation."""
-        return forward.backward(self.of, self.wrt)
+        """The same backward pass of ``forward``, another forward working, such as one with a deviation."""
+        backward = forward.backward(self.of, self.wrt)
+        return reduce(lambda made, each: cast("Working", each.behind(made)), self.then, backward)
 
 
 class Working(Struct, frozen=True, dict=True):
-    """Lines in order, and the arrays that must be given for them.
+    """``lines`` in order, and ``givens``, the arrays that must be given for them.
 
     ``label_base`` is the number that labels of heads, tokens and cells count from: 1 on paper, 0 in checkpoints.
-    ``backward_of`` says of which forward pass it has the gradients too; None for none.
-    A working holds no numbers, so one serves any arrays that fit, of any array library.
+    ``backward_of`` is the forward pass whose gradients it has; None for none.
+    A working holds no numbers, so it can be run on any arrays that fit, of any array library.
     """
 
     givens: tuple[Given, ...]
@@ -55,9 +57,10 @@ class Working(Struct, frozen=True, dict=True):
         known = {given.name for given in self.givens}
         for line in self.lines:
             if line.name in known:
-                raise SpecError(f"Two lines are called {line.name}. Give each line a name of its own.")
-            if missing := [name for name in line.operands if name not in known]:
-                raise SpecError(f"{line.name} uses {', '.join(missing)}, which no earlier line makes.")
+                raise SpecError(f"Two lines are called {line.name}. Give each line its own name.")
+            if not known.issuperset(line.operands):
+                missing = ", ".join(name for name in line.operands if name not in known)
+                raise SpecError(f"{line.name} uses {missing}, which no earlier line makes.")
             known.add(line.name)
 
     @cached_property
@@ -76,11 +79,11 @@ class Working(Struct, frozen=True, dict=True):
         return {part.name: part for part in parts}
 
     def line(self, name: str) -> Given | Line:
-        """A line, or a given array, by its name or an unambiguous ending of it."""
+        """A line, or a given array, by its ``name`` or an unambiguous ending of it."""
         return self._parts[find(name, self._parts)]
 
     def starting_at(self, *names: str) -> Working:
-        """The same working entered at these lines: they are given, and what only led up to them is dropped.
+        """The same working entered at ``names``: these are given, and lines that only they need are dropped.
 
         Raises:
             UnknownName: there is no such line.
@@ -96,7 +99,7 @@ class Working(Struct, frozen=True, dict=True):
         )
 
     def ending_at(self, *names: str) -> Working:
-        """The same working up to these lines: what only comes behind them is dropped, with the arrays it alone used.
+        """The same working up to ``names``: lines that these do not need are dropped, and so are unused given arrays.
 
         Raises:
             UnknownName: there is no such line.
@@ -108,14 +111,14 @@ class Working(Struct, frozen=True, dict=True):
         return Working(givens, lines, self.label_base)
 
     def backward(self, of: str | None = None, wrt: str | Sequence[str] | None = None) -> Working:
-        """The same lines, and behind them the gradients of a line with respect to others, as lines of their own.
+        """The same lines, followed by the gradients of a line with respect to others, as further lines.
 
-        The gradient of ``weights`` is the line ``weights.grad``. Where the pass begins at a single number, such as a
-        loss, its gradient is 1; where it begins at a line with axes, ``<of>.grad`` is one more given array.
+        The gradient of ``weights`` is the line ``weights.grad``. Where the pass starts at a single number, such as a
+        loss, its gradient is 1; where it starts at a line with axes, ``<of>.grad`` is one more given array.
 
         Args:
-            of: the line that the pass begins at; the last, if None.
-            wrt: the lines or given arrays whose gradients are wanted; all given arrays of numbers, if None.
+            of: the line at which the pass starts; the last, if None.
+            wrt: the lines or given arrays whose gradients are computed; all given arrays of numbers, if None.
 
         Raises:
             UnknownName: there is no such line.
@@ -129,7 +132,7 @@ class Working(Struct, frozen=True, dict=True):
         for each in self.givens:
             if each.name in wanted and each.holds != "numbers":
                 raise SpecError(
-                    f"{each.name} holds {each.holds}, so nothing has a gradient by it. Leave it out of wrt."
+                    f"{each.name} holds {each.holds}, so there is no gradient with respect to it. Leave it out of wrt."
                 )
         axes = self._parts[start].axes
         given = (upstream(start, axes, self._known(axes)),) if axes else ()
@@ -143,7 +146,7 @@ class Working(Struct, frozen=True, dict=True):
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """The sizes of axes that are known before any array is given: heads and groups."""
+        """The sizes of axes that are known without arrays: heads and groups."""
         return dict(size for given in self.givens for size in given.sizes)
 
     def _known(self, axes: Axes) -> tuple[tuple[str, int], ...]:
@@ -155,7 +158,7 @@ class Working(Struct, frozen=True, dict=True):
         return {line.name for line in self.lines} - {operand for line in self.lines for operand in line.operands}
 
     def _needed(self, wanted: Iterable[str], entered: Iterable[str] = ()) -> list[Line]:
-        """The lines, in order, that it takes to work out the wanted ones from the entered ones."""
+        """The lines, in order, that are needed to compute the wanted ones from the entered ones."""
         needed, stop, found = set(wanted), set(entered), []
         for line in reversed(self.lines):
             if line.name in needed and line.name not in stop:
@@ -164,13 +167,13 @@ class Working(Struct, frozen=True, dict=True):
         return found[::-1]
 
     def rewrite(self, change: Callable[[Line], Iterable[Line]]) -> Working:
-        """The working with each line replaced by the lines that ``change`` makes of it; arrays unused are dropped."""
-        lines = tuple(new for line in self.lines for new in change(line))
-        used = {operand for line in lines for operand in line.operands}
-        return Working(tuple(given for given in self.givens if given.name in used), lines, self.label_base)
+        """The working with each line replaced by the result of ``change``; unused arrays are dropped."""
+        lines = tuple([new for line in self.lines for new in change(line)])
+        used = set[str]().union(*[line.operands for line in lines])
+        return Working(tuple([given for given in self.givens if given.name in used]), lines, self.label_base)
 
     def shapes(self, given: Mapping[str, Shape]) -> dict[str, Shape]:
-        """The shape of every line for given arrays of these shapes, before anything is computed.
+        """The shape of every line for the shapes of ``given`` arrays, before anything is computed.
 
         Raises:
             UnknownName: a shape is missing or not known.
@@ -186,7 +189,7 @@ class Working(Struct, frozen=True, dict=True):
 
     @cached_property
     def _shapes(self) -> dict[tuple[Shape, ...], dict[str, Shape]]:
-        """The shapes of all lines, for shapes of the given arrays that were asked for."""
+        """The shapes of all lines, for shapes of given arrays; those of earlier calls are remembered."""
         return {}
 
     def _worked_out(self, shapes: dict[str, Shape]) -> dict[str, Shape]:
@@ -232,6 +235,7 @@ class Working(Struct, frozen=True, dict=True):
         *,
         keep: Iterable[str] | None = None,
         tokens: Sequence[str] | None = None,
+        key_tokens: Sequence[str] | None = None,
         engine: Engine = "array",
     ) -> Trace:
         """Computes the lines.
@@ -242,15 +246,15 @@ class Working(Struct, frozen=True, dict=True):
             keep: names, endings or patterns (``"*.weights"``) of the lines to store; all, if None. Lines that no
                 kept one needs are not computed.
             tokens: the names of the tokens, for notes and headings.
+            key_tokens: the names of the tokens of a memory, to which cross-attention looks back.
             engine: ``"array"``: the functions of the arrays' own library. ``"compiled"``: compiled code, which takes
                 NumPy's float32 without batch axes and pays off from the second run (see docs/explanation/compiled.md).
-                The numbers are the same but for their rounding. ``"auto"``: compiled code for large inputs of this
-                kind.
+                The numbers are the same but for their rounding. ``"auto"``: compiled code for large such inputs.
 
         Raises:
             UnknownName: an array is missing or not known, ``keep`` names nothing, or there is no such engine.
             ShapeError: sizes do not fit each other.
-            SpecError: compiled code cannot run on these arrays, or is not installed, and ``engine`` insists.
+            SpecError: ``engine`` is ``"compiled"``, and compiled code cannot run on these arrays, or is not installed.
         """
         values = self._accept(arrays)
         xp = library(values)
@@ -259,7 +263,7 @@ class Working(Struct, frozen=True, dict=True):
         if check_engine(engine) != "array" and (plan := self._compiled_plan(names, values, engine)):
             run_planned(plan, values, flags)
             in_order = {name: values[name] for name in self.names if name in values}
-            return Trace(self, in_order, tokens=tokens, flags=flags)
+            return Trace(self, in_order, tokens=tokens, key_tokens=key_tokens, flags=flags)
         read = values.__getitem__
         with quiet(xp):
             for name, code, operands, after, _ in self._plan(names, fuse=xp is numpy_namespace):
@@ -269,7 +273,7 @@ class Working(Struct, frozen=True, dict=True):
                         flags[name] = after.flag(xp, values[name], *map(read, operands))
                     for past in after.done:
                         del values[past]
-        return Trace(self, values, tokens=tokens, flags=flags)
+        return Trace(self, values, tokens=tokens, key_tokens=key_tokens, flags=flags)
 
     def __str__(self) -> str:
         return listing(self.givens, self.lines, self.axes, self.label_base)
@@ -282,23 +286,23 @@ class Working(Struct, frozen=True, dict=True):
         """What a notebook shows: the lines with their formulas."""
         return doors.working_bundle(self)
 
-    def work_out(self, names: Iterable[str], arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """Lines worked out from others that are known, by full names: from no more of them than it takes.
+    def compute(self, names: Iterable[str], arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The lines ``names``, computed from known ``arrays``, by full names; only the lines needed are computed.
 
         Raises:
-            UnknownName: a given array that it takes is not among those known.
+            UnknownName: a given array that is needed is not among the known ones.
         """
-        wanted = tuple(names)
-        values = dict(arrays)
-        xp = library(values)
+        wanted, values = tuple(names), dict(arrays)
+        xp, lines = library(values), self._needed(wanted, arrays)
         with quiet(xp):
-            for line in self._needed(wanted, arrays):
-                if missing := [name for name in line.operands if name not in values]:
-                    raise UnknownName(f"{missing[0]} was not kept, and {line.name} cannot be worked out without it.")
-                operands = map(values.__getitem__, line.operands)
-                values[line.name] = line.operation.code(xp, *operands, **dict(line.parameters))
+            for name, code, read, after, _ in steps_of(lines, {*wanted}, {*arrays}, fuse=xp is numpy_namespace):
+                if missing := [each for each in read if each not in values]:
+                    raise UnknownName(f"{missing[0]} was not kept, and {name} cannot be computed without it.")
+                values[name] = code(xp, *map(values.__getitem__, read))
+                for past in after.done if after is not None else ():
+                    del values[past]
         if missing := [name for name in wanted if name not in values]:
-            raise UnknownName(f"{missing[0]} was not kept. It is given, so nothing can be worked out in its place.")
+            raise UnknownName(f"{missing[0]} was not kept. It is a given array, which cannot be computed.")
         return {name: values[name] for name in wanted}
 
     @cached_property
@@ -314,7 +318,7 @@ class Working(Struct, frozen=True, dict=True):
         return self._plans[key]
 
     def _compiled_plan(self, keep: tuple[str, ...] | None, values: Mapping[str, Array], engine: Engine) -> Plan | None:
-        """The plan by which compiled code computes arrays like these; None where array code does."""
+        """The plan of compiled code for arrays like these; None where array code is used."""
         key = keep, engine, _kinds(values.values()), tuple(getattr(array, "strides", None) for array in values.values())
         if key not in self._compiled_plans:
             if len(self._compiled_plans) >= MAX_PLANS:
@@ -329,7 +333,7 @@ class Working(Struct, frozen=True, dict=True):
         return {}
 
     def _kept(self, keep: tuple[str, ...] | None) -> set[str]:
-        """The names that patterns choose; all, if None."""
+        """The names that patterns select; all, if None."""
         if keep is None:
             return set(self.names)
         kept: set[str] = set()
@@ -364,13 +368,11 @@ class Working(Struct, frozen=True, dict=True):
 
     @cached_property
     def _fitting(self) -> set[tuple[Any, ...] | None]:
-        """Shapes and types of arrays that were found to fit as they are."""
+        """Shapes and types of arrays that were found to fit unchanged."""
         return set()
 
     def _given_name(self, name: str) -> str:
-        if name in self._given_names:
-            return name
-        return find(name, self._given_names, what="array")
+        return name if name in self._given_names else find(name, self._given_names, what="array")
 
     @cached_property
     def _given_names(self) -> frozenset[str]:
@@ -380,14 +382,14 @@ class Working(Struct, frozen=True, dict=True):
 _KIND = attrgetter("__class__", "shape", "dtype.char")
 
 MAX_FITTING = 256
-"""Kinds of arrays that were found to fit and are remembered."""
+"""How many kinds of arrays that fit are remembered."""
 
 MAX_PLANS = 16
-"""Plans, and shapes of all lines, that are kept for further runs."""
+"""How many plans, and shapes of all lines, are kept for further runs."""
 
 
 def _kinds(arrays: Iterable[Any]) -> tuple[Any, ...] | None:
-    """The class, shape and type of each NumPy array; None if one is no such array."""
+    """The class, shape and type of each NumPy array; None if one is another kind of array."""
     try:
         return tuple(map(_KIND, arrays))
     except AttributeError:

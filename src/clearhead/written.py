@@ -1,4 +1,4 @@
-"""Numbers as people write them: decimals, percent, fractions, roots, powers of e, angles, in whatever characters.
+"""Numbers as people write them: decimals, percent, fractions, roots, powers of e, angles, in various characters.
 
 The grammar, in which ``*`` may be left out before a name, a root or a bracket::
 
@@ -8,7 +8,7 @@ The grammar, in which ``*`` may be left out before a name, a root or a bracket::
     power   = value [("^" | "**") signed]
     value   = (digits | "(" sum ")" | "pi" | "e" | function "(" sum ")" | "sqrt" value) ["%" | "deg"]
 
-Whole numbers and fractions are computed exactly. Nothing is evaluated but this.
+Whole numbers and fractions are computed exactly. Nothing else is evaluated.
 """
 
 # ruff: noqa: RUF001, RUF002 - these characters are read
@@ -29,14 +29,14 @@ DECIMAL = re.compile(r"[+-]?(\d+\.?(\d*)|\.(\d+))(e([+-]?\d{1,4}))?", re.IGNOREC
 
 MAX_CHARACTERS = 60
 MAX_DEPTH = 12
-"""How long and how deeply nested what is written may be."""
+"""The largest length and depth of a written number."""
 
 MAX_BITS = 4096
 """An exact number with more bits than this is refused."""
 
 UNCLAIMED = "?"
 SPECIAL = frozenset({UNCLAIMED, "nan", "inf", "+inf", "-inf"})
-"""What is written where no number is."""
+"""Texts for cells without a number."""
 
 _CHARACTERS = str.maketrans(
     {
@@ -59,7 +59,7 @@ Number = Fraction | float
 
 
 def canonical(text: str) -> str:
-    """A number in plain characters: a decimal with the digits it was written in, or an expression; ``?``, nan, inf.
+    """A number in plain characters: a decimal with its written digits, or an expression; ``?``, nan, inf.
 
     >>> [canonical(each) for each in ("−0,50", "33%", "½", "√2 / 2")]
     ['-0.50', '0.33', '1/2', 'sqrt(2)/2']
@@ -71,7 +71,7 @@ def canonical(text: str) -> str:
 
 
 def value_of(text: str) -> float:
-    """The value of what is written; NaN for ``?`` and nan.
+    """The value of a written number; NaN for ``?`` and nan.
 
     Raises:
         ProblemError: it is no number.
@@ -83,7 +83,7 @@ def value_of(text: str) -> float:
 
 
 def is_exact(text: str) -> bool:
-    """Whether a number in plain characters is an expression, which is exact, and no rounded decimal."""
+    """Whether a number in plain characters is an exact expression, not a rounded decimal."""
     return DECIMAL.fullmatch(text) is None and text not in SPECIAL
 
 
@@ -108,7 +108,7 @@ def _canonical(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """What is written in ASCII, without spaces around it."""
+    """The text in ASCII, without surrounding spaces."""
     if len(text) > MAX_CHARACTERS or not text.strip():
         raise _refused(text)
     found = _THOUSANDS.sub(lambda match: match[0].translate(dict.fromkeys(map(ord, "\u00a0\u2009\u202f"))), text)
@@ -125,7 +125,7 @@ def _vulgar(match: re.Match[str]) -> str:
 
 
 def _with_point(text: str, sign: str, whole: str, decimals: str, percent: str) -> str:
-    """A number with a decimal comma; refused where the comma may as well stand between thousands."""
+    """A number with a decimal comma; refused where the comma may also separate thousands."""
     if len(decimals) == 3 and whole.strip("0"):
         raise ProblemError(f"A number is written {text!r}: is the comma a decimal point? Write it with a point.")
     return f"{sign}{whole or '0'}.{decimals}{percent}"
@@ -138,7 +138,7 @@ def _hundredth(sign: str, whole: str, decimals: str) -> str:
 
 
 def _spaces_are_idle(text: str) -> bool:
-    """Whether no space stands between two digits, which might be a lost comma."""
+    """Whether there is no space between two digits, which might be a missing comma."""
     return re.search(r"[\d.]\s+[\d.]", text) is None
 
 
@@ -174,7 +174,7 @@ _CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
 class _Reader:
-    """Reads an expression by the grammar above, each rule a method; whatever is none raises ValueError."""
+    """Reads an expression by the grammar above, each rule a method; raises ValueError for anything else."""
 
     def __init__(self, text: str) -> None:
         self.tokens: list[str] = []

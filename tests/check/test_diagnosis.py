@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import clearhead
-from clearhead import Attention, Block, Claim, Norm, diagnose, read_problem
+from clearhead import Attention, Block, Claim, Norm, Rotary, diagnose, read_problem
 from clearhead.deviations import candidates, deviate
 from clearhead.document import Equation, Panels
 from clearhead.errors import ProblemError
@@ -181,7 +181,7 @@ def test_claims_of_heads_and_cells_are_enough():
 
 
 def test_the_report_shows_formulas_evidence_and_remedy(soccer):
-    """Each deviation comes with both formulas, three matrices of evidence, and how to mend it."""
+    """Each deviation comes with both formulas, three matrices of evidence, and how to fix it."""
     parts = soccer.document().parts
     assert sum(isinstance(part, Equation) for part in parts) == 4
     panels = [part for part in parts if isinstance(part, Panels)]
@@ -216,7 +216,7 @@ def test_assert_agrees_fails_with_the_diagnosis():
     wrong = deviate(BLOCK, "norm-over-matrix").run(arrays)["norm"]
     with pytest.raises(AssertionError, match="norm-over-matrix") as caught:
         clearhead.assert_agrees(wrong, expected)
-    assert "To mend it" in str(caught.value)
+    assert "To fix it" in str(caught.value)
     with pytest.raises(AssertionError, match="softmax-over-queries"):
         clearhead.assert_agrees({"weights": deviate(BLOCK, "softmax-over-queries").run(arrays)["weights"]}, expected)
 
@@ -410,3 +410,48 @@ def test_what_is_shown_is_rounded_once():
     report = diagnose([Claim("weights@1", (("0.1455", "0.8545"),))], trace)
     assert report.explained_by("softmax-without-exp")
     assert "explained: [0.1455, 0.8545]" in str(report)
+
+
+def test_triples_are_not_tried_where_pairs_took_long():
+    """An unexplained block is left at pairs, by how many numbers these took, and is not walked again in vain."""
+    trace = read_problem("encoder-block").trace()
+    last = trace.working.lines[-1].name
+    numbers = np.random.default_rng(5).normal(size=trace.numpy(last).shape).round(6)
+    report = diagnose([Claim.of(last, numbers, decimals=6)], trace)
+    assert (report.verdict, report.largest) == ("unexplained", 2)
+
+
+@pytest.mark.parametrize("size", [1, 3, 6])
+def test_nan_alone_is_a_symptom_however_few_are_claimed(size):
+    """A row of NaN shows no cause, and nothing is fitted to it."""
+    scaled = np.linspace(-1, 1, size)[None, None]
+    trace = (
+        Attention(1, output=False)
+        .working()
+        .starting_at("scaled", "value")
+        .run({"scaled": scaled, "value": np.ones((1, size, 1))})
+    )
+    report = diagnose([Claim("weights@1", (("nan",) * size,))], trace)
+    assert (report.verdict, report.findings) == ("unexplained", ())
+    assert "NaN" in report.symptom
+
+
+@pytest.mark.parametrize(("times", "says"), [(2.0, "doubled"), (1.25, "multiplied by 1.25"), (0.25, "")])
+def test_positions_that_are_multiplied_are_said_as_multiplied(times, says):
+    """Positions divided by less than 1 are said by their factor, and those divided by more are not."""
+    working = Attention(heads=2, causal=True, rotary=Rotary()).working()
+    working = working.starting_at("query", "key", "value").ending_at("head")
+    sizes = {"token": 7, "head": 2, "depth": 6, "query": 7, "key": 7}
+    arrays = drawn(working, 4, sizes)
+    rotated = []
+    for x in (arrays["query"], arrays["key"]):
+        angles = times * np.arange(7)[:, None] * 10000.0 ** (-np.arange(0, 6, 2) / 6)
+        a, b = np.split(x, 2, -1)
+        turned = (a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles))
+        rotated.append(np.concatenate(turned, -1))
+    scores = rotated[0] @ rotated[1].swapaxes(-1, -2) / np.sqrt(6) + np.triu(np.full((7, 7), -np.inf), 1)
+    e = np.exp(scores - scores.max(-1, keepdims=True))
+    claims = [Claim.of("weights", (e / e.sum(-1, keepdims=True)).round(9), decimals=9)]
+    said = text(diagnose(claims, working.run(arrays)))
+    assert "rotary-interpolated" in said, said
+    assert (f"Here positions are {says}: they are divided by" in " ".join(said.split())) == bool(says), said

@@ -31,17 +31,31 @@ def data(tmp_path):
 
 
 def test_corpus_writes_and_says(checkpoint, data, tmp_path, monkeypatch):  # noqa: F811
-    """What was read, what could not be, and the two files; a second corpus is held against the first."""
+    """What was read, what could not be, and the two files; a second corpus is compared with the first."""
     monkeypatch.setattr(Local, "run", lambda _, *given: Here().run(*given))
     found = run(checkpoint, data, "-o", tmp_path / "a", "--column", "body", "--class", "digit=[0-9]", "--loss")
     assert found.stdout.splitlines()[0].endswith("2 layers, 6 heads; 2 documents, 2 sequences, 9 tokens")
     assert found.stdout.splitlines()[1:] == [f"Wrote {tmp_path}/a/results.parquet", f"Wrote {tmp_path}/a/report.html"]
-    assert found.stderr == "1 documents could not be read; the report says why.\n"
+    assert found.stderr == "1 documents could not be read: the line is not JSON (1). The report says which.\n"
     assert "to_digit" in (tmp_path / "a" / "report.html").read_text()
     run(checkpoint, data, "-o", tmp_path / "b", "--column", "body", "--length", 4, "--against", tmp_path / "a")
     assert "<h2>Against model" in (tmp_path / "b" / "report.html").read_text()
     part = run(checkpoint, data, "-o", tmp_path / "c", "--column", "body", "--shard-size", 1, "--shard", "2/2")
     assert "Partial: 2 of 3 shards are missing." in part.stderr
+
+
+def test_what_cannot_be_compared_is_said_first(checkpoint, data, tmp_path, monkeypatch):  # noqa: F811
+    """A folder without a corpus, and a corpus of a model of another shape: before any document is read."""
+    monkeypatch.setattr(Local, "run", lambda _, *given: Here().run(*given))
+    run(checkpoint, data, "-o", tmp_path / "a", "--column", "body")
+    plan = json.loads((tmp_path / "a" / "corpus.json").read_text())
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "corpus.json").write_text(json.dumps({**plan, "layers": 3, "shards": []}))
+    monkeypatch.setattr(Local, "run", lambda *_: pytest.fail("it works"))
+    for other, said in (("none", "corpus.json"), ("b", "has 2 layers of 6 heads, model: llama")):
+        found = run(checkpoint, data, "-o", tmp_path / "c", "--column", "body", "--against", tmp_path / other, code=2)
+        assert said in found.output
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize(

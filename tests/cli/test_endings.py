@@ -65,7 +65,9 @@ def test_an_error_that_nobody_can_read_still_has_its_code():
 SLEEPING = """
 import sys, time
 import clearhead.problems.variants
-def read(*_): print("asleep", flush=True); time.sleep(60)
+def read(*_):
+    print("asleep", flush=True)
+    for _ in range(600): time.sleep(0.1)  # an interrupt just before a sleep is seen after it
 clearhead.problems.read_problem = clearhead.problems.variants.read_variants = read
 import clearhead.cli
 from clearhead.problems import format_problem, read_problem
@@ -186,3 +188,21 @@ def test_only_two_modules_print():
         path.name for path in folder.glob("*.py") if re.search(r"\becho\(|\bprint\(|\bsecho\(", path.read_text("utf-8"))
     }
     assert printing == {"output.py", "ending.py"}
+
+
+STARTING = """
+import builtins, runpy
+loads = builtins.__import__
+def interrupted(name, *rest, **named):
+    if name == "click":
+        raise KeyboardInterrupt
+    return loads(name, *rest, **named)
+builtins.__import__ = interrupted
+runpy.run_module("clearhead", run_name="__main__")
+"""
+
+
+def test_an_interrupt_while_it_starts_is_an_interrupt():
+    """Ctrl-C before the first command is even known: 130, and no traceback of imports."""
+    done = subprocess.run([sys.executable, "-c", STARTING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "")

@@ -54,7 +54,7 @@ def test_a_folder_becomes_a_table_and_a_summary(folder, tmp_path):
     assert rows["ben.json"]["deviations"] == "softmax-over-matrix"
     assert rows["ben.json"]["first_wrong_line"] == "weights"
     assert float(rows["dora.json"]["head"]) == pytest.approx(5 / 6, abs=1e-3)
-    assert "this is not JSON" in rows["cut.json"]["error"]
+    assert "this cannot be read as JSON" in rows["cut.json"]["error"]
     assert "Of 4 submissions: 1 agrees, 1 explained, 1 unexplained, 1 could not be read." in " ".join(said.split())
     assert "1 of 3: softmax-over-matrix (mistake)." in said
 
@@ -110,3 +110,37 @@ def archive_of(content):
     with zipfile.ZipFile(file, "w") as made:
         made.writestr("head.npy", content)
     return file.getvalue()
+
+
+def test_marks_are_ready_for_a_platform(folder, tmp_path):
+    """The marks of each submission stand by the name of its file, in the columns that a platform reads."""
+    output = tmp_path / "marks.csv"
+    run("grade", "two-heads", folder, "-o", tmp_path / "g.csv", "--marks", output, "--points", "20")
+    with output.open(newline="") as file:
+        rows = {row["username"]: row for row in csv.DictReader(file)}
+    title = read_problem("two-heads").title
+    assert rows["anna"][title] == "20.00"
+    assert rows["cut"][title] == ""
+    assert rows["ben"]["feedback"] == "Look at weights first."
+    run("grade", "two-heads", folder, "-o", tmp_path / "g.csv", "--marks", output, "--for", "canvas")
+    head, possible, anna, *_ = csv.reader(io.StringIO(output.read_text()))
+    assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title]
+    assert possible == ["Points Possible", "", "", "", "", "10"]
+    assert anna == ["", "", "", "anna", "", "10.00"]
+
+
+@pytest.mark.parametrize("ending", ["html", "md", "tex", "txt"])
+def test_a_page_tells_how_the_class_did(folder, tmp_path, ending):
+    """The page has the commonest mistake, the mean credit of each line, and what could not be read."""
+    page = tmp_path / f"class.{ending}"
+    run("grade", "two-heads", folder, "-o", tmp_path / "g.csv", "--summary", page)
+    text = page.read_text("utf-8")
+    for said in ("softmax-over-matrix", "Mean credit of each line", "0.67", "cut.json"):
+        assert said in text
+    assert text.startswith("<!doctype html>") == (ending == "html")
+
+
+def test_a_page_of_an_unknown_kind_is_refused(folder, tmp_path):
+    """The ending of the page says its kind; one that says none is a usage error."""
+    said = run("grade", "two-heads", folder, "-o", tmp_path / "g.csv", "--summary", tmp_path / "a.docx", code=2)
+    assert "--summary expects" in said

@@ -1,7 +1,10 @@
 """The command inspect."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -64,3 +67,29 @@ def test_the_time_left_is_told_at_the_pace_of_the_work():
     """Ten seconds of preparing do not count; a quarter in two seconds leaves six; nothing is left at the end."""
     left = TimeLeft(iter([0.0, 10.0, 12.0, 7210.0]).__next__)
     assert [left(share) for share in (0, 0.25, 1)] == ["", "0:06 left", "0:00 left"]
+
+
+def test_the_report_is_served_until_it_is_interrupted(monkeypatch):
+    """With --serve the report is answered on this machine when all is computed, and any part of its maps."""
+    import uvicorn
+
+    def ask(server, sockets):
+        address = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+
+        async def both():
+            transport = httpx.ASGITransport(app=server.config.app)
+            async with httpx.AsyncClient(transport=transport, base_url=address) as client:
+                part = {"layer": 1, "head": 2, "rows": [0, 3], "columns": [0, 9]}
+                answers.append(await client.get("/"))
+                answers.append(await client.post("/map", json=part, headers={"origin": address}))
+
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(anyio.run, both).result()
+
+    answers = []
+    monkeypatch.setattr(uvicorn.Server, "run", ask)
+    found = run("-", "--layers", "1", "--serve", "--port", "0", typed="A cat sat on a mat.").stdout
+    assert "Serving on http://127.0.0.1:" in found
+    page, part = answers
+    assert "bert, 6 layers" in page.text
+    assert part.json() == [[pytest.approx(1, abs=1e-6)]]

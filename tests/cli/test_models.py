@@ -68,7 +68,7 @@ def test_trace_replaces():
         (("no-such-model", "text"), "Nothing is downloaded; fetch it first: hf download no-such-model"),
         ((MINILM, "text", "--layer", 6), "no line is called 'layers.6.*'"),
         ((MINILM, "text", "--keep", "wieghts"), "no line is called 'wieghts'"),
-        ((MINILM, "text", "--cell", "1,1"), "--cell needs to know of which line"),
+        ((MINILM, "text", "--cell", "1,1"), "--cell needs a line"),
         ((MINILM, "text", "--replace", "weights"), "expects LINE=NUMBER"),
         ((MINILM, "text", "--show", "layers.2.attention.weights@12"), "has heads 0 to 11, not 12"),
         ((MINILM, "word " * 600), "positions for 512 tokens"),
@@ -86,7 +86,7 @@ def test_verify_agrees():
     """MiniLM agrees with Transformers, and the largest difference is shown."""
     output = run("verify", MINILM, "A cat sat.")
     assert output.startswith(
-        "6 tokens, 14 lines compared; up to 5e-05 of a row's largest number is rounding.\nAll agree. "
+        "6 tokens, 56 lines compared; up to 5e-05 of a row's largest number is rounding.\nAll agree. "
     )
 
 

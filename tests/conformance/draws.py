@@ -1,4 +1,4 @@
-"""Random configurations of every family: entries away from their defaults, drawn and held against Transformers.
+"""Random configurations of every family: entries away from their defaults, drawn and compared with Transformers.
 
 ``make families`` runs this file for hundreds of draws; the ordinary suite takes a few from a fixed seed.
 """
@@ -18,7 +18,8 @@ import transformers
 from clearhead.errors import CheckpointError, ShapeError
 from clearhead.models import load
 
-from .families import CONFIGURATIONS, LLAMA3, LONG, YARN, made_of, theirs
+from .families import CONFIGURATIONS, LLAMA3, LONG, YARN, exposed, made_of, theirs
+from .pairs import reads
 
 BOUND = 5e-5
 LENGTHS = (19, 83)
@@ -32,6 +33,7 @@ ROPES = (
     {**YARN, "mscale": 0.8, "mscale_all_dim": 0.4},
     {**YARN, "attention_factor": 1.3, "beta_fast": 5, "beta_slow": 0.7},
     LONG,
+    {"rope_type": "proportional", "rope_theta": 300.0, "partial_rotary_factor": 0.5},
 )
 VARIED: dict[str, tuple[Any, ...]] = {
     "num_key_value_heads": (1, 2, 3, 6),
@@ -56,6 +58,14 @@ VARIED: dict[str, tuple[Any, ...]] = {
     "clip_qkv": (0.2, None),
     "residual_multiplier": (0.3,),
     "attention_multiplier": (0.1,),
+    "relative_attention_num_buckets": (8, 20, 33),
+    "relative_attention_max_distance": (40, 70),
+    "feed_forward_proj": ("relu", "gated-gelu", "gated-silu", "gelu_new"),
+    "d_kv": (3, 8),
+    "num_decoder_layers": (1, 4, None),
+    "scale_embedding": (True, False),
+    "activation_function": ("relu", "gelu_new", "silu"),
+    "decoder_attention_heads": (1, 6),
 }
 """Entries and what they may be; a configuration has those that its class has a field for."""
 
@@ -85,7 +95,10 @@ def outcome(seed: int) -> str:
     try:
         model = made_of(architecture, config_class, options, seed)
         ids = [[int(i) for i in np.random.default_rng(seed).integers(2, 36, length)] for length in LENGTHS]
-        expected = [theirs(model, input_ids=torch.tensor([each])) for each in ids]
+        batches = [{"input_ids": torch.tensor([each])} for each in ids]
+        if hasattr(model, "get_encoder") and model.config.is_encoder_decoder:
+            batches = [reads(type(model).__name__.lower(), each)[2] for each in ids]
+        expected = [theirs(model, **each) for each in batches]
     except Exception:  # whatever Transformers raises for a configuration that it does not allow
         return "impossible"
     with tempfile.TemporaryDirectory() as folder:
@@ -100,17 +113,13 @@ def outcome(seed: int) -> str:
 
 def _worst(ours: Any, ids: list[int], out: Any) -> float:
     """The largest difference of states, weights and logits, in units of their row's largest number where above 1."""
-    trace = ours.trace(ids)
-    pairs = [(trace[f"layers.{n}.attention.weights"], each[0]) for n, each in enumerate(out.attentions)]
-    names = [*ours.hidden[:-1], "norm" if ours.spec.norm is not None else ours.hidden[-1]]
-    pairs += [(trace[name], each[0]) for name, each in zip(names, out.hidden_states, strict=True)]
-    if getattr(out, "logits", None) is not None:
-        pairs.append((trace["logits"], out.logits[0]))
-    if getattr(out, "prediction_logits", None) is not None:
-        pairs.append((trace["logits"], out.prediction_logits[0]))
-    if getattr(out, "start_logits", None) is not None:
-        pairs.append((trace["logits"], torch.stack([out.start_logits[0], out.end_logits[0]], dim=-1)))
-    return max(_difference(array, expected.numpy()) for array, expected in pairs)
+    source, decoder = (ids, None) if ours.spec.encoder is None else reads(_recorded(ours), ids)[:2]
+    trace = ours.trace(source, decoder=decoder)
+    return max(_difference(trace[name], expected.numpy()) for name, expected in exposed(ours, out))
+
+
+def _recorded(ours: Any) -> str:
+    return "whisper" if ours.family.name == "whisper" else ""
 
 
 def _difference(array: Any, expected: Any) -> float:

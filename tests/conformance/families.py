@@ -8,6 +8,8 @@ from typing import Any
 import torch
 import transformers
 
+from .pairs import PAIRS
+
 SIZES = {
     "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6, "intermediate_size": 22, "vocab_size": 37,
     "max_position_embeddings": 41,
@@ -24,6 +26,23 @@ GROUPS = {
 LATENT = {
     **GROUPS, "num_key_value_heads": 6, "kv_lora_rank": 12, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4,
     "v_head_dim": 5,
+}  # fmt: skip
+SHARED = {**MOE, "num_hidden_layers": 4, "shared_expert_intermediate_size": 20}
+DELTA = {
+    **ROUTED, "num_hidden_layers": 4, "head_dim": 8, "linear_key_head_dim": 6, "linear_value_head_dim": 5,
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+}  # fmt: skip
+SEEING = {
+    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12, "image_size": 28,
+    "patch_size": 14,
+}  # fmt: skip
+SEEN_BY_QWEN = {
+    "depth": 1, "hidden_size": 16, "num_heads": 2, "intermediate_size": 12, "out_hidden_size": 24,
+    "num_position_embeddings": 16,
+}  # fmt: skip
+XGLM = {
+    "d_model": 24, "ffn_dim": 20, "num_layers": 3, "attention_heads": 6, "vocab_size": 37,
+    "max_position_embeddings": 41,
 }  # fmt: skip
 LLAMA3 = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -65,6 +84,9 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "camembert, questions": ("CamembertForQuestionAnswering", "CamembertConfig", {**BERT, "pad_token_id": 2}),
     "gpt2": ("GPT2LMHeadModel", "GPT2Config", GPT2),
     "gpt2, base, exact gelu": ("GPT2Model", "GPT2Config", {**GPT2, "activation_function": "gelu", "n_inner": 31}),
+    "gpt2, scaled by layer": (
+        "GPT2LMHeadModel", "GPT2Config", {**GPT2, "scale_attn_by_inverse_layer_idx": True, "scale_attn_weights": False},
+    ),
     "gpt2, untied": ("GPT2LMHeadModel", "GPT2Config", {**GPT2, "tie_word_embeddings": False}),
     "neox": ("GPTNeoXForCausalLM", "GPTNeoXConfig", {**SIZES, "num_attention_heads": 3}),
     "neox, one after the other, all turned": (
@@ -96,6 +118,11 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "LlamaModel", "LlamaConfig",
         {**GROUPED, "head_dim": 12, "rope_parameters": {
             **YARN, "mscale": 0.7, "mscale_all_dim": 0.3, "truncate": False, "beta_fast": 3, "beta_slow": 0.5}},
+    ),
+    "llama, proportional": (
+        "LlamaForCausalLM", "LlamaConfig",
+        {**WIDE_HEADS, "rope_parameters": {
+            "rope_type": "proportional", "rope_theta": 60.0, "partial_rotary_factor": 0.4, "factor": 3.0}},
     ),
     "llama, dynamic": (
         "LlamaForCausalLM", "LlamaConfig",
@@ -133,6 +160,17 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
          "layer_types": ["full_attention", "sliding_attention", "full_attention"],
          "rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 30.0},
                              "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 500.0}}},
+    ),
+    "gemma3, long": (
+        "Gemma3TextModel", "Gemma3TextConfig",
+        {**WIDE_HEADS, "sliding_window": 4,
+         "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+         "rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 30.0},
+                             "full_attention": {**LONG, "short_factor": [1.0] * 5, "long_factor": [1, 2.0, 3, 4, 5]}}},
+    ),
+    "gemma3, both ways": (
+        "Gemma3TextModel", "Gemma3TextConfig",
+        {**WIDE_HEADS, "sliding_window": 6, "use_bidirectional_attention": True, "query_pre_attn_scalar": 7},
     ),
     "phi3": ("Phi3ForCausalLM", "Phi3Config", {**GROUPED, "pad_token_id": 0, "sliding_window": 5}),
     "phi3, long": (
@@ -236,6 +274,11 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Exaone4ForCausalLM", "Exaone4Config",
         {**GROUPED, "sliding_window": None, "layer_types": ["full_attention"] * 3, "tie_word_embeddings": True},
     ),
+    "nemotron, odd width": (
+        "NemotronForCausalLM", "NemotronConfig",
+        {**GROUPED, "head_dim": 10, "rope_parameters": {
+            "rope_type": "linear", "factor": 2.0, "rope_theta": 60.0, "partial_rotary_factor": 0.5}},
+    ),
     "nemotron": ("NemotronForCausalLM", "NemotronConfig", {**GROUPED, "head_dim": 8}),
     "nemotron, biases": (
         "NemotronForCausalLM", "NemotronConfig",
@@ -253,7 +296,29 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Starcoder2ForCausalLM", "Starcoder2Config",
         {**GROUPED, "use_bias": False, "sliding_window": 4, "tie_word_embeddings": False},
     ),
+    "stablelm, normed": (
+        "StableLmForCausalLM", "StableLmConfig",
+        {**GROUPED, "qk_layernorm": True, "partial_rotary_factor": 0.5, "layer_norm_eps": 1e-2},
+    ),
+    "mpnet": ("MPNetModel", "MPNetConfig", SIZES),
+    "mpnet, masked": ("MPNetForMaskedLM", "MPNetConfig", {**SIZES, "hidden_act": "relu", "layer_norm_eps": 1e-3}),
+    "mpnet, classes": ("MPNetForSequenceClassification", "MPNetConfig", {**SIZES, "num_labels": 5}),
+    "nanochat": ("NanoChatForCausalLM", "NanoChatConfig", GROUPED),
+    "nanochat, biases": (
+        "NanoChatForCausalLM", "NanoChatConfig",
+        {**SIZES, "attention_bias": True, "hidden_act": "silu", "final_logit_softcapping": None, "rms_norm_eps": 1e-3},
+    ),
+    "modernbert, decoder": ("ModernBertDecoderForCausalLM", "ModernBertDecoderConfig", MODERN),
+    "modernbert, decoder, biases": (
+        "ModernBertDecoderModel", "ModernBertDecoderConfig",
+        {**MODERN, "attention_bias": True, "mlp_bias": True, "local_attention": 6, "norm_bias": True},
+    ),
+    "clip, text": ("CLIPTextModel", "CLIPTextConfig", {**SIZES, "eos_token_id": 2}),
+    "siglip, text": ("SiglipTextModel", "SiglipTextConfig", {**SIZES, "hidden_act": "gelu", "projection_size": 9}),
     "eurobert": ("EuroBertForMaskedLM", "EuroBertConfig", {**GROUPED, "pad_token_id": 0}),
+    "eurobert, biases": (
+        "EuroBertForMaskedLM", "EuroBertConfig", {**GROUPED, "pad_token_id": 0, "mlp_bias": True, "hidden_act": "gelu"},
+    ),
     "eurobert, base": ("EuroBertModel", "EuroBertConfig", {**WIDE_HEADS, "pad_token_id": 0, "attention_bias": True}),
     "gpt_neo": ("GPTNeoForCausalLM", "GPTNeoConfig", {**NEO, "window_size": 4}),
     "gpt_neo, untied": (
@@ -301,6 +366,41 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
          "attention_bias": False, "layer_types": ["full_attention", "sliding_attention", "full_attention"],
          "sliding_window": 3, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}},
     ),
+    "qwen3_next": ("Qwen3NextForCausalLM", "Qwen3NextConfig", {**DELTA, **SHARED}),
+    "qwen3_next, as many heads, dense layer": (
+        "Qwen3NextForCausalLM", "Qwen3NextConfig",
+        {**DELTA, **SHARED, "attention_bias": True, "linear_num_key_heads": 4, "hidden_act": "gelu",
+         "norm_topk_prob": False, "mlp_only_layers": [1], "linear_conv_kernel_dim": 2,
+         "layer_types": ["full_attention", "linear_attention", "full_attention", "linear_attention"],
+         "rope_parameters": {"rope_type": "default", "rope_theta": 50.0, "partial_rotary_factor": 0.5}},
+    ),
+    "qwen3_5": ("Qwen3_5ForCausalLM", "Qwen3_5TextConfig", DELTA),
+    "qwen3_5, wide steps": (
+        "Qwen3_5TextModel", "Qwen3_5TextConfig",
+        {**DELTA, "linear_num_value_heads": 6, "linear_conv_kernel_dim": 6, "attention_bias": True,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 50.0, "partial_rotary_factor": 0.5,
+                             "mrope_section": [1, 1, 0], "mrope_interleaved": True}},
+    ),
+    "qwen3_5_moe": ("Qwen3_5MoeForCausalLM", "Qwen3_5MoeTextConfig", {**DELTA, **SHARED}),
+    "gemma3, of images": (
+        "Gemma3ForConditionalGeneration", "Gemma3Config",
+        {"text_config": {**WIDE_HEADS, "sliding_window": 4}, "vision_config": SEEING, "mm_tokens_per_image": 4},
+    ),
+    "mistral3": (
+        "Mistral3ForConditionalGeneration", "Mistral3Config",
+        {"text_config": {**WIDE_HEADS, "model_type": "mistral", "sliding_window": 5}, "tie_word_embeddings": False,
+         "vision_config": {**SEEING, "model_type": "pixtral"}},
+    ),
+    "qwen3_5, of images": (
+        "Qwen3_5ForConditionalGeneration", "Qwen3_5Config",
+        {"text_config": {**DELTA, "tie_word_embeddings": True}, "vision_config": SEEN_BY_QWEN},
+    ),
+    "qwen3_5_moe, of images": (
+        "Qwen3_5MoeForConditionalGeneration", "Qwen3_5MoeConfig",
+        {"text_config": {**DELTA, **SHARED}, "vision_config": SEEN_BY_QWEN, "tie_word_embeddings": True},
+    ),
+    "xglm": ("XGLMForCausalLM", "XGLMConfig", XGLM),
+    "xglm, not scaled": ("XGLMModel", "XGLMConfig", {**XGLM, "scale_embedding": False, "activation_function": "relu"}),
     "glm4_moe": (
         "Glm4MoeForCausalLM", "Glm4MoeConfig",
         {**GROUPS, "use_qk_norm": True, "head_dim": 8, "attention_bias": True},
@@ -369,6 +469,9 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "openai-gpt": ("OpenAIGPTLMHeadModel", "OpenAIGPTConfig", GPT2),
     "openai-gpt, relu": ("OpenAIGPTModel", "OpenAIGPTConfig", {**GPT2, "afn": "relu", "layer_norm_epsilon": 1e-2}),
     "gpt_bigcode": ("GPTBigCodeForCausalLM", "GPTBigCodeConfig", GPT2),
+    "gpt_bigcode, all heads": (
+        "GPTBigCodeModel", "GPTBigCodeConfig", {**GPT2, "multi_query": False, "scale_attn_weights": False},
+    ),
     "codegen": ("CodeGenForCausalLM", "CodeGenConfig", {**GPT2, "n_embd": 48, "rotary_dim": 4}),
     "biogpt": ("BioGptForCausalLM", "BioGptConfig", SIZES),
     "biogpt, not scaled": ("BioGptModel", "BioGptConfig", {**SIZES, "scale_embedding": False, "hidden_act": "relu"}),
@@ -388,6 +491,19 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bert, before training": ("BertForPreTraining", "BertConfig", BERT),
     "bert, next sentence": ("BertForNextSentencePrediction", "BertConfig", BERT),
     "roberta, decoder": ("RobertaForCausalLM", "RobertaConfig", {**BERT, "pad_token_id": 1, "is_decoder": True}),
+    "esm": (
+        "EsmModel", "EsmConfig",
+        {**SIZES, "position_embedding_type": "rotary", "token_dropout": True, "mask_token_id": 8, "pad_token_id": 1},
+    ),
+    "esm, masked": (
+        "EsmForMaskedLM", "EsmConfig",
+        {**SIZES, "position_embedding_type": "rotary", "rope_theta": 50.0, "token_dropout": True, "mask_token_id": 36,
+         "pad_token_id": 1, "layer_norm_eps": 1e-3},
+    ),
+    "esm, learned positions": (
+        "EsmForSequenceClassification", "EsmConfig",
+        {**SIZES, "emb_layer_norm_before": True, "pad_token_id": 8, "mask_token_id": 2, "num_labels": 5},
+    ),
     "modernbert": ("ModernBertModel", "ModernBertConfig", MODERN),
     "modernbert, masked": (
         "ModernBertForMaskedLM", "ModernBertConfig",
@@ -405,13 +521,22 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vit, dinov2, gated": (
         "Dinov2Model", "Dinov2Config", {**IMAGE, "use_swiglu_ffn": True, "qkv_bias": False, "layer_norm_eps": 1e-3},
     ),
+    "vit, dinov2, registers": (
+        "Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", {**IMAGE, "num_register_tokens": 3, "mlp_ratio": 2},
+    ),
+    "vit, siglip": ("SiglipVisionModel", "SiglipVisionConfig", {**IMAGE, "num_channels": 2, "layer_norm_eps": 1e-3}),
     "vit, clip": ("CLIPVisionModel", "CLIPVisionConfig", IMAGE),
+    **PAIRS,
     "vit, classes, no bias": (
         "ViTForImageClassification", "ViTConfig",
         {**IMAGE, "qkv_bias": False, "num_labels": 5, "num_channels": 2, "patch_size": 3, "hidden_act": "gelu_new"},
     ),
 }  # fmt: skip
 """What each is, its class, its config's class, and how its config differs from the defaults."""
+
+
+TEXTS = [name for name in CONFIGURATIONS if not name.startswith(("vit", "pair"))]
+"""Those that read one text."""
 
 
 def made(name: str) -> Any:
@@ -426,6 +551,8 @@ def made_of(model_class: str, config_class: str, options: dict[str, Any], seed: 
     model = getattr(transformers, model_class)._from_config(config, attn_implementation="eager").eval().float()
     with torch.no_grad():
         for parameter in model.parameters():
+            if not parameter.requires_grad:
+                continue  # sinusoids
             parameter.add_(torch.randn_like(parameter) * (0.1 if parameter.ndim > 1 else 0.3))
         for name, buffer in model.named_buffers():
             if name.endswith("correction_bias"):
@@ -441,13 +568,33 @@ def theirs(model: Any, **given: torch.Tensor) -> Any:
 
 def exposed(model: Any, out: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Each array that Transformers gives, without its batch of one, by our name of the line."""
-    ends_with_norm = model.spec.norm is not None and not model.reads_images
+    if model.spec.encoder is not None:
+        yield from _of_two(model, out)
+        return
+    last = getattr(out, "last_hidden_state", None)
+    tied = not model.reads_images if last is None else torch.equal(last, out.hidden_states[-1])
+    ends_with_norm = model.spec.norm is not None and tied
     hidden = [*model.hidden[:-1], "norm" if ends_with_norm else model.hidden[-1]]
     yield from zip(hidden, (each[0] for each in out.hidden_states), strict=True)
-    for layer, weights in enumerate(out.attentions):
+    softmaxed = [layer for layer, block in enumerate(model.spec.layers) if block.attention.delta is None]
+    for layer, weights in zip(softmaxed, out.attentions, strict=True):
         yield f"layers.{layer}.attention.weights", weights[0]
     for name, result in (("pooled", "pooler_output"), ("logits", "logits"), ("logits", "prediction_logits")):
-        if getattr(out, result, None) is not None:
+        if getattr(out, result, None) is not None and name in model.working().names:
             yield name, getattr(out, result)[0]
     if getattr(out, "start_logits", None) is not None:
         yield "logits", torch.stack([out.start_logits[0], out.end_logits[0]], dim=-1)
+
+
+def _of_two(model: Any, out: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The same of an encoder-decoder."""
+    stacks = ("encoder.", model.encoder_hidden, out.encoder_hidden_states, out.encoder_attentions), (
+        "", model.hidden, out.decoder_hidden_states, out.decoder_attentions,
+    )  # fmt: skip
+    for path, ours, states, attentions in stacks:
+        norm = model.spec.norm if path == "" else model.spec.encoder.norm
+        names = [*ours[:-1], f"{path}norm" if norm is not None else ours[-1]]
+        yield from zip(names, (each[0] for each in states), strict=True)
+        yield from ((f"{path}layers.{n}.attention.weights", each[0]) for n, each in enumerate(attentions))
+    yield from ((f"layers.{n}.cross.weights", each[0]) for n, each in enumerate(out.cross_attentions))
+    yield "logits", out.logits[0]

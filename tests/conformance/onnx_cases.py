@@ -37,13 +37,23 @@ class Case(Struct, frozen=True):
     atol: float
 
 
-def cases() -> list[Case]:
+TRAINING = {
+    "NegativeLogLikelihoodLoss": "negativeloglikelihoodloss",
+    "SoftmaxCrossEntropyLoss": "softmax_cross_entropy_loss",
+    "Adagrad": "adagrad",
+    "Adam": "adam",
+    "Momentum": "momentum",
+}
+"""The same of losses and optimizers."""
+
+
+def cases(modules: Mapping[str, str] = MODULES) -> list[Case]:
     """All base cases: those in which the operator stands as one node, not expanded into its function body."""
     # collect_testcases() would import the modules of all operators, 12 s and many warnings; these four take under 1 s.
     package = import_module("onnx.backend.test.case.node")
-    for module in MODULES.values():
+    for module in modules.values():
         import_module(f"{package.__name__}.{module}")
-    return [_case(test) for test in package._NodeTestCases if _operator(test) in MODULES]
+    return [_case(test) for test in package._NodeTestCases if _operator(test) in modules]
 
 
 def _operator(test: Any) -> str | None:
@@ -53,8 +63,9 @@ def _operator(test: Any) -> str | None:
 
 def _case(test: Any) -> Case:
     (node,) = test.model.graph.node
-    (opset,) = (each.version for each in test.model.opset_import if each.domain in ("", "ai.onnx"))
-    schema = onnx.defs.get_schema(node.op_type, opset, "")
+    own = ("", "ai.onnx") if not node.domain else (node.domain,)
+    (opset,) = (each.version for each in test.model.opset_import if each.domain in own)
+    schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
     attribute = onnx.helper.get_attribute_value
     defaults = {name: each.default_value for name, each in schema.attributes.items() if each.default_value.name}
     attributes = {name: attribute(value) for name, value in defaults.items()}
@@ -76,4 +87,4 @@ def _named(formal: Any, actual: Any, arrays: Any) -> Iterator[tuple[str, Any]]:
     present = iter(arrays)
     for slot, name in enumerate(actual):
         if name:
-            yield formal[slot].name, next(present)
+            yield (formal[slot].name if slot < len(formal) - 1 or len(actual) <= len(formal) else name), next(present)

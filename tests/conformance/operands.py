@@ -22,19 +22,29 @@ OWN_SIZES: Mapping[str, Mapping[str, int]] = {
     "norm_over_matrix": {"m": 2},
     "next_rows": {"v": 11},
     "drop_sink": {"k": 5},
+    "convolve": {"i": 6, "k": 3},
+    "convolve_before": {"i": 6, "k": 3},
+    "corrected": {"i": 4, "j": 4},
+    "relative_bias": {"b": 8},
     "stretch_slow": {"c": 4},
     "divide_by_ramp": {"c": 4},
     "divide_frequencies": {"c": 4},
     "divide_by_length": {"c": 4},
+    "turn_first": {"c": 4},
 }
 
 BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real"), ("dropout", "keep")}
 INTEGERS = {
-    ("look_up", "token"), ("rows_of_real", "token"), ("last_real_token", "token"), ("cross_entropy", "target"),
+    ("look_up", "token"), ("drop_masked", "token"),
+    ("rows_of_real", "token"), ("last_real_token", "token"), ("cross_entropy", "target"),
     ("negative_log_likelihood", "target"), ("mean_of_counted", "target"),
+    ("weigh_by_class", "target"), ("mean_by_weight", "target"),
 }  # fmt: skip
 
-POSITIVE = {("negative_log_likelihood", "probability")}
+POSITIVE = {
+    ("negative_log_likelihood", "probability"), ("step_scaled", "second"), ("root_of_number", "square"),
+    ("shorten", "norm"), ("mean_by_weight", "weight"),
+}  # fmt: skip
 
 PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "split": ({"heads": 2},),
@@ -54,6 +64,7 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "divide_positions": ({"factor": 8.0}, {"factor": 0.3}),
     "stretch_slow": ({"factor": 8.0, "fast": 4.0, "slow": 1.0, "context": 16},),
     "divide_by_ramp": ({"factor": 8.0, "low": 1, "high": 2.5},),
+    "turn_first": ({"count": 3, "factor": 1.0}, {"count": 1, "factor": 8.0}),
     "divide_by_length": ({"context": 1}, {"context": 10**9}),
     "dynamic_frequencies": (
         {"base": 500.0, "width": None, "factor": 4.0, "context": 2},
@@ -62,11 +73,29 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "cross_entropy": ({"smoothing": 0.0, "ignored": None}, {"smoothing": 0.1, "ignored": 2}),
     "negative_log_likelihood": ({"smoothing": 0.0, "ignored": None}, {"smoothing": 0.1, "ignored": 2}),
     "mean_of_counted": ({"ignored": 2},),
+    **dict.fromkeys(("weigh_by_class", "mean_by_weight"), ({"ignored": None}, {"ignored": 2})),
     "dropout": ({"rate": 0.1},),
+    **dict.fromkeys(("zeros", "add_square", "squared_length"), tuple({"rank": rank} for rank in (0, 1, 2, 3))),
+    "add_decay": ({"decay": 0.1, "rank": 2},),
+    "shrink": ({"rate": 0.1, "decay": 0.3, "rank": 2},),
+    "velocity": ({"momentum": 0.9, "dampening": 0.0, "rank": 2}, {"momentum": 0.9, "dampening": 0.1, "rank": 3}),
+    "look_ahead": ({"momentum": 0.9, "rank": 2},),
+    **dict.fromkeys(("first_moment", "second_moment"), ({"beta": 0.9, "rank": 2}, {"beta": 0.999, "rank": 1})),
+    "unbiased": ({"beta": 0.9, "number": 1, "rank": 2}, {"beta": 0.999, "number": 3, "rank": 3}),
+    "step_along": ({"rate": 0.1, "rank": 2}, {"rate": 0.1, "rank": 3}),
+    "step_scaled": ({"rate": 0.1, "eps": 1e-8, "rank": 2}, {"rate": 0.1, "eps": 0.0, "rank": 3}),
+    "shorten": ({"limit": 1.0, "rank": 2}, {"limit": 1e9, "rank": 3}),
     "sinusoidal_at": ({"width": 5, "base": 10000.0},),
     "last_real_token": ({"pad": 4}, {"pad": 0}),
+    "drop_masked": ({"mask": 4, "keep": 0.88}, {"mask": 1, "keep": 0.5}),
     "rows_of_real": ({"pad": 1}, {"pad": 4}),
     "clip": ({"limit": 0.4},),
+    "unit_length": ({"eps": 1e-6}, {"eps": 0.25}),
+    "convolve": ({"stride": 1}, {"stride": 2}),
+    "relative_bias": (
+        {"buckets": 8, "reach": 6, "both": True},
+        {"buckets": 8, "reach": 6, "both": False},
+    ),
     "clip_above": ({"limit": 0.4},),
     "shift": ({"by": 1.0},),
     "among_largest": ({"count": 2},),

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from clearhead.expr import Arithmetic, Scope, evaluate
 from clearhead.expr.evaluate import round_half_away, round_half_even, truncate
+from clearhead.expr.formula import OWN
 from clearhead.ops import Operation, as_parameters
 
 mp = MPContext()
@@ -91,17 +92,17 @@ def smooth(function: Callable[[Real], Real], slope: Callable[[Real], Real]) -> C
 
 
 def round_to(x: Rough, decimals: Rough) -> Rough:
-    """The number to so many decimals, taken not to be near a tie."""
+    """The number to ``decimals`` places, taken not to be near a tie."""
     return rounded(round_half_away(x.value, decimals.value, mp.floor))
 
 
 def round_even_to(x: Rough, decimals: Rough) -> Rough:
-    """The number to so many decimals, halves to even."""
+    """The number to ``decimals`` places, halves to even."""
     return rounded(round_half_even(x.value, decimals.value, mp.nint))
 
 
 def truncate_to(x: Rough, decimals: Rough) -> Rough:
-    """The number cut to so many decimals."""
+    """The number cut to ``decimals`` places."""
     return rounded(truncate(x.value, decimals.value, mp.floor))
 
 
@@ -169,6 +170,7 @@ def worked_out(operation: Operation, parameters: Mapping[str, Any], operands: Se
     shapes = [operand.shape for operand in operands]
     scope = Scope(dict(zip(formula.roles, operands, strict=True)), formula.bind(shapes), {})
     cells = np.empty(formula.shape(shapes), dtype=object)
+    scope.operands[OWN] = cells  # those before, of a recurrence
     for cell in product(*map(range, cells.shape)):
         cells[cell] = lift(evaluate(formula.body, scope.at(dict(zip(formula.result, cell, strict=True))), MPMATH))
     return cells

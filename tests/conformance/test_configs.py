@@ -58,7 +58,10 @@ def spec_of(architecture, config):
 def as_transformers(config_class, config):
     """A config as Transformers understands it, all defaults stated."""
     full = getattr(transformers, config_class).from_dict(copy.deepcopy(config))
-    full.standardize_rope_params()
+    if isinstance(turned := getattr(full, "rope_parameters", None), dict):
+        full.standardize_rope_params()
+        if "rope_type" in turned:
+            turned.setdefault("partial_rotary_factor", 1.0)  # what models take where it is not there
     return {name: value for name, value in full.to_dict().items() if name != "dtype"}
 
 

@@ -68,26 +68,31 @@ FAMILIES: tuple[Family, ...] = (ordinary, large, spread, denormal, ties, equal, 
 EXACT = (
     "append_sink", "drop_sink",
     "concat", "split", "repeat", "append", "beside_shared", "mask_boolean", "mask_padding", "mask_causal",
-    "mask_window", "relu", "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "first_token", "last_token",
+    "mask_window", "relu", "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "insert_second",
+    "first_token", "last_token",
     "last_real_token", "instead",
-    "instead_of_head", "among_largest", "mask_groups",
+    "instead_of_head", "among_largest", "mask_groups", "zeros",
 )  # fmt: skip
 ARITHMETIC = (
     "matmul", "matmul_transposed", "project", "weighted_sum", "add", "multiply", "bias", "head_bias", "scale",
     "scale_by_depth", "mask_additive", "alibi", "layer_norm", "rms_norm", "norm_over_matrix", "gain", "gain_and_bias",
-    "count", "count_on", "rotate_half", "rotate_interleaved", "round_decimals", "round_head", "divide_positions",
-    "angles", "divide_by_ramp", "divide_frequencies", "divide_by_length",
+    "drop_masked", "count", "count_on", "rotate_half", "rotate_interleaved", "round_decimals", "round_head",
+    "divide_positions", "layer_scale",
+    "angles", "divide_by_ramp", "divide_frequencies", "divide_by_length", "turn_first",
     "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "dropout", "sum_of_row", "squared_error",
     "sum_of_tokens", "mean_of_counted",
     "shift", "clip_above", "best_of_groups", "shares", "project_chosen", "matmul_chosen", "sum_chosen", "dot",
-    "scale_rows",
+    "scale_rows", "convolve", "relative_bias", "convolve_before", "unit_length", "project_to_numbers", "corrected",
+    "add_decay", "shrink", "velocity", "look_ahead", "first_moment", "second_moment", "unbiased",
+    "add_square", "step_along", "squared_length", "root_of_number", "shorten",
+    "weigh_by_class", "mean_by_weight",
 )  # fmt: skip
 FUNCTIONS = (
     "softcap", "alibi_slopes", "softmax", "softmax_over_queries", "softmax_with_sink", "silu", "gelu", "gelu_tanh",
     "gelu_sigmoid", "sinusoidal", "sinusoidal_at", "exponential",
     "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
     "cos", "sin", "tanh", "cross_entropy", "negative_log_likelihood",
-    "softmax_over_experts", "logistic", "xielu",
+    "softmax_over_experts", "logistic", "xielu", "step_scaled", "softplus_of_sum", "log_decay", "decay_since",
 )  # fmt: skip
 MEANS = ("mean_of_tokens", "mean_of_cells")
 
@@ -108,8 +113,8 @@ def applies(operation: Operation, parameters: Mapping[str, Any], family: Family)
     """Whether an operation is meant for such numbers."""
     if family is masked:
         return operation.name in MASKABLE
-    if operation.name == "exponential" and family in (large, offset):
-        # Beyond the largest number of a type an exponential is infinite, and has no error.
+    if operation.name in ("exponential", "log_decay", "decay_since", "corrected") and family in (large, offset):
+        # Beyond the largest number of a type an exponential or a product of many is infinite, and has no error.
         return False
     if "decimals" in parameters:
         # Of a number that eps moves across a tie, either rounding is right.

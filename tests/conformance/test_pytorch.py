@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import Struct
 from torch import Tensor, nn
@@ -197,6 +197,8 @@ def test_multihead_attention(
 )
 def test_transformer_encoder_layer(sizes: Sizes, kind: str | None, padded: bool, **options: Any) -> None:
     """Output and the gradients of input and parameters agree with TransformerEncoderLayer, pre and post norm."""
+    # A norm of one column is 0; in float32 its gradients are what rounding left, times the root of 1/eps.
+    assume(sizes.dtype == "float64" or sizes.heads * sizes.depth > 1)
     module, tokens, eps = encoder_layer(sizes, **options)
     mask = causal_mask(sizes) if kind == "causal" else sizes.mask(kind, sizes.queries, sizes.queries)
     padding = sizes.mask("boolean" if padded else None, sizes.batch, sizes.queries)

@@ -5,14 +5,26 @@ import pytest
 import torch
 
 from clearhead.compiled import program as native
+from clearhead.errors import CheckpointError, UnknownName
 from clearhead.models import FAMILIES, load
 from clearhead.models.inputs import inputs_of
 
 from ..rounding import assert_rounded, expected
 from .draws import outcome
-from .families import CONFIGURATIONS, exposed, made, theirs
+from .families import CONFIGURATIONS, TEXTS, exposed, made, theirs
+from .pairs import PAIRS, reads
 
 IDS = [3, 17, 8, 30, 2, 25, 11, 8, 19]
+
+
+WITH_DELTA = [family.name for family in FAMILIES if "attention.delta" in family.spec]
+
+INSPECTED = [
+    next(name for name in TEXTS if CONFIGURATIONS[name][0] in family.architectures)
+    for family in FAMILIES
+    if any(CONFIGURATIONS[name][0] in family.architectures for name in TEXTS) and family.name not in WITH_DELTA
+]
+"""A configuration of each family that reads one text, with a softmax in all layers."""
 
 
 @pytest.fixture
@@ -27,16 +39,16 @@ def saved(tmp_path):
     return save
 
 
-def assert_agree(model, source, trace, out):
+def assert_agree(model, source, trace, out, decoder=None):
     """All that Transformers exposes, and ours, lies where rounding may put it in float32."""
-    bounds = expected(model.working(), {**model.arrays, **inputs_of(model, source).arrays})
+    bounds = expected(model.working(), {**model.arrays, **inputs_of(model, source, decoder).arrays})
     for name, numbers in exposed(model, out):
         for found in (trace[name], numbers):
             assert_rounded(found.reshape(bounds[name].value.shape), bounds[name], name)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("name", [name for name in CONFIGURATIONS if not name.startswith("vit")])
+@pytest.mark.parametrize("name", TEXTS)
 def test_family_agrees(saved, name, compiled, monkeypatch):
     """Hidden states, weights and logits of every layer are those of Transformers' eager float32, compiled as well."""
     if compiled:
@@ -57,6 +69,74 @@ def test_images_agree(saved, name):
     image = np.random.default_rng(4).normal(size=(channels, side, side)).astype(np.float32)
     out = theirs(model, pixel_values=torch.from_numpy(image)[None])
     assert_agree(ours, image, ours.trace(image, keep="*"), out)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", [name for name in PAIRS if name.startswith("pair")])
+def test_encoder_decoders_agree(saved, name, compiled, monkeypatch):
+    """Both stacks, the decoder's attention to the encoder's tokens and the logits are those of Transformers."""
+    if compiled:
+        monkeypatch.setattr(native, "MIN_TOKENS", 1)
+        monkeypatch.setattr(native, "MIN_CELLS", 1)
+    model, ours = saved(name)
+    source, decoder, batch = reads(name, IDS * 4)
+    trace = ours.trace(source, decoder=decoder, keep=("hidden", "*.weights", "results"))
+    assert_agree(ours, source, trace, theirs(model, **batch), decoder)
+
+
+@pytest.mark.parametrize("name", INSPECTED)
+def test_inspected_families(saved, name):
+    """Inspected, without storing weights, a family ends in the states of its trace, with its weights' entropies."""
+    _, ours = saved(name)
+    survey, trace = ours.inspect(IDS), ours.trace(IDS)
+    last = trace[ours.hidden[-1]]
+    np.testing.assert_allclose(survey.output, last, atol=2e-5 * abs(last).max())
+    for layer in range(ours.sizes.layers):
+        weights = trace[f"layers.{layer}.attention.weights"].astype(np.float64)
+        entropy = -(weights * np.log(np.where(weights > 0, weights, 1))).sum(-1)
+        np.testing.assert_allclose(survey[layer].entropy, entropy, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name in WITH_DELTA])
+def test_delta_nets_in_batches(saved, name):
+    """A padded batch gives the numbers of each text; a cache and an inspection are refused, with what to do instead."""
+    _, ours = saved(name)
+    together = ours.trace([IDS, IDS[:5]])
+    for row, ids in enumerate((IDS, IDS[:5])):
+        alone = ours.trace(ids)
+        for line in ours.hidden:
+            bound = {"rtol": 0, "atol": 5e-5 * abs(alone[line]).max()}
+            np.testing.assert_allclose(together[line][row, : len(ids)], alone[line], **bound)
+    with pytest.raises(UnknownName, match=r"gated delta nets\. Trace it instead"):
+        ours.inspect(IDS)
+    with pytest.raises(CheckpointError, match=r"gated delta nets read all tokens before\. Trace the whole"):
+        ours.trace(IDS[5:], past=ours.trace(IDS[:5]))
+
+
+EXPERTS = [name for name in INSPECTED if "experts" in str(CONFIGURATIONS[name][2])]
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+def test_experts_in_batches_and_behind_a_cache(saved, name):
+    """Tokens go to the same experts, with the same shares, alone, in a padded batch, and continued from a cache."""
+    model, ours = saved(name)
+    keep = ["hidden", "*.router.shares", "cache"]
+    whole, rest = ours.trace(IDS, keep=keep), ours.trace(IDS[:5], keep=keep)
+    together, continued = ours.trace([IDS, IDS[:5]], keep=keep), ours.trace(IDS[5:], past=rest, keep=keep)
+    mask = torch.tensor([[1] * 9, [1] * 5 + [0] * 4])
+    padded = torch.tensor([IDS, [*IDS[:5], 0, 0, 0, 0]])
+    out = theirs(model, input_ids=padded, attention_mask=mask)
+    routed = [name for name in whole if name.endswith("router.shares")]
+    assert routed == [name for name in ours.trace(IDS) if "router" in name]
+    for line in (*routed, *ours.hidden):
+        bound = {"rtol": 0, "atol": 5e-5 * abs(whole[line]).max()}
+        np.testing.assert_allclose(together[line][0], whole[line], **bound)
+        np.testing.assert_allclose(together[line][1, :5], rest[line], **bound)
+        np.testing.assert_allclose(continued[line], whole[line][5:], **bound)
+    for line, state in zip(ours.hidden[:-1], out.hidden_states, strict=False):
+        bound = {"rtol": 0, "atol": 5e-5 * abs(whole[line]).max()}
+        np.testing.assert_allclose(together[line][0], state[0].numpy(), **bound)
+        np.testing.assert_allclose(together[line][1, :5], state[1, :5].numpy(), **bound)
 
 
 def test_every_family_is_tried():

@@ -1,12 +1,14 @@
 """The comparison with Transformers, when something is wrong."""
 
+import json
+
 import pytest
 from msgspec.structs import replace
 
 from clearhead import diagnose, load
 from clearhead.claim import Claim
 from clearhead.models import Rope
-from clearhead.models.families.llama import LLAMA
+from clearhead.models.families.llama import LLAMA, QWEN2
 from clearhead.models.verifying import verify
 
 from .families import made
@@ -22,13 +24,13 @@ def small(tmp_path):
 
 
 def test_a_right_table_agrees(small):
-    """The small Llama agrees in every line."""
+    """The small Llama agrees in every line: states, weights, and what each norm and projection gives."""
     verdict = verify(load(small), IDS)
     assert verdict.first is None
-    assert [each.line for each in verdict.lines][:3] == [
+    assert [each.line for each in verdict.lines][:12] == [
         "embedding",
-        "layers.0.attention.weights",
-        "layers.0.mlp.residual",
+        *(f"layers.0.attention.{name}" for name in ("norm", "query", "key", "value", "weights", "output")),
+        *(f"layers.0.mlp.{name}" for name in ("norm", "up", "gate", "output", "residual")),
     ]
 
 
@@ -37,7 +39,7 @@ def test_a_wrong_table_is_found(small):
     wrong = replace(LLAMA, spec={**LLAMA.spec, "attention.rotary": Rope("interleaved")})
     verdict = verify(load(small, families=[wrong]), IDS)
     assert verdict.first.line == "layers.0.attention.weights"
-    assert verdict.lines[0].agrees
+    assert [each.agrees for each in verdict.lines[:6]] == [True] * 5 + [False]
     suspect = verdict.suspect
     claims = [Claim.of("attention.weights", suspect.theirs["attention.weights"], decimals=3)]
     report = diagnose(claims, suspect.working.run(suspect.given), max_deviations=1)
@@ -48,6 +50,50 @@ def test_a_wrong_eps_is_found_where_it_is(small):
     """A norm that is only slightly other shows in the first line it touches."""
     wrong = replace(LLAMA, spec={**LLAMA.spec, "norm.eps": 0.1})
     verdict = verify(load(small, families=[wrong]), IDS)
-    assert verdict.first.line == "layers.0.attention.weights"
+    assert verdict.first.line == "layers.0.attention.norm"
     assert verdict.suspect.layer == 0
     assert verdict.suspect.working.label_base == 0
+
+
+def test_a_name_that_others_have_for_an_architecture_is_compared(tmp_path):
+    """A checkpoint that names its architecture as its authors do is read, and held against Transformers' class."""
+    made("mpt").save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "architectures": ["MPTForCausalLM"]}), "utf-8")
+    assert verify(load(tmp_path), IDS).first is None
+
+
+def test_a_model_with_delta_nets_is_compared(tmp_path):
+    """Of layers without a softmax the states are compared, of the others the weights too."""
+    made("qwen3_5").save_pretrained(tmp_path)
+    verdict = verify(load(tmp_path), IDS)
+    assert verdict.first is None
+    assert [each.line for each in verdict.lines if each.line.endswith("weights")] == ["layers.3.attention.weights"]
+
+
+PARTS = {
+    "qwen2_moe": ("mlp.router.logits", "mlp.shared.output", "attention.query"),
+    "gemma2": ("attention.outer.norm", "mlp.outer.norm"),
+    "qwen3": ("attention.query.norm", "attention.key.norm"),
+    "deepseek_v3": ("attention.query.latent", "mlp.router.logits"),
+    "bert": ("attention.output", "mlp.up", "attention.norm"),
+    "qwen3_5": ("attention.gate", "attention.output"),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_modules_give_is_compared(tmp_path, name):
+    """Projections, norms and routers are held against the results of Transformers' own modules."""
+    made(name).save_pretrained(tmp_path)
+    verdict = verify(load(tmp_path), [*IDS, 30])
+    assert verdict.first is None
+    compared = {each.line.split(".", 2)[2] for each in verdict.lines if each.line.startswith("layers.")}
+    assert compared >= {*PARTS[name]}
+
+
+def test_a_wrong_projection_is_named_itself(tmp_path):
+    """Where a bias is left out, the projection is the first line that differs, not the weights that come of it."""
+    made("qwen2").save_pretrained(tmp_path)
+    wrong = replace(QWEN2, spec={**QWEN2.spec, "attention.bias": ("query", "value")})
+    verdict = verify(load(tmp_path, families=[wrong], ignore=["*k_proj.bias"]), IDS)
+    assert verdict.first.line == "layers.0.attention.key"

@@ -49,7 +49,7 @@ def killed(model, data, output, seconds):
 
 
 def kills(folder, model, data, right, count):
-    """So many kills, spread over runs that are resumed until they end: at moments up to that at which one would end."""
+    """Kills, spread over runs that are resumed until they end: at moments up to that at which one would end."""
     start = time.perf_counter()
     assert killed(model, data, str(folder / "undisturbed"), None)
     whole = time.perf_counter() - start

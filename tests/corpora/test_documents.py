@@ -12,6 +12,7 @@ import zstandard
 from clearhead.corpora import documents as reading
 from clearhead.corpora import storage
 from clearhead.corpora.documents import documents, files_of, pieces_of, scan
+from clearhead.corpora.groups import MAX_GROUP
 from clearhead.corpora.options import Options
 from clearhead.errors import FileError
 
@@ -73,6 +74,30 @@ def test_texts_and_several_files_are_numbered_on(tmp_path):
     assert files_of([str(tmp_path)]) == [f"{tmp_path}/{name}" for name in ("a.txt", "b.txt", "c.md")]
 
 
+@pytest.mark.parametrize("form", [".jsonl", ".parquet"])
+def test_no_group_is_none_and_other_groups_keep_their_names(form, tmp_path):
+    """Null and NaN are no name; "None", "null", nothing between quotes and 0 are; long ones that differ stay apart."""
+    long = "x" * 300
+    for column, named in (
+        (["None", None, "null", "", long + "a", long + "b"], ["None", None, "null", ""]),
+        ([0.0, None, 2.0], ["0.0", None, "2.0"]),
+        ([True, None], ["True", None]),
+    ):
+        path = tmp_path / f"docs{form}"
+        rows = [{"text": "a", "kind": value} for value in column]
+        if form == ".parquet":
+            pq.write_table(pa.table({"text": ["a"] * len(rows), "kind": column}), path)
+        else:
+            path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        found = [each.group for each in documents([pieces_of(scan(str(path)), 0, len(rows))], OPTIONS)]
+        assert found[: len(named)] == named
+        assert len(set(found)) == len(rows)
+        assert all(each is None or len(each) <= MAX_GROUP for each in found)
+    if form == ".parquet":
+        pq.write_table(pa.table({"text": ["a"], "kind": pa.array([float("nan")])}), path)
+        assert next(documents([pieces_of(scan(str(path)), 0, 1)], OPTIONS)).group is None
+
+
 def test_a_dataset_on_disk_is_its_files(tmp_path):
     """A folder that Hugging Face's datasets saved: the files that its state names, in this order."""
     (tmp_path / "d").mkdir()
@@ -96,7 +121,8 @@ def test_a_document_that_cannot_be_read_says_why(tmp_path, monkeypatch):
     """The others are read all the same."""
     monkeypatch.setattr(reading, "MAX_DOCUMENT_BYTES", 60)
     rows = [b'{"text": "good", "kind": 1}', b"{", b"[1]", b'{"text": 3}', b'{"text": "x"}', b'{"text": "\xff"}',
-            b"x" * 200, b"", b'{"text": "last", "kind": 2}']  # fmt: skip
+            b"x" * 200, b"", b'{"text": "\\ud800", "kind": 1}', b'{"text": "a", "text": "b"}',
+            b'{"text": "last", "kind": 2}']  # fmt: skip
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"\n".join(rows))
     file = scan(str(path))
@@ -105,7 +131,9 @@ def test_a_document_that_cannot_be_read_says_why(tmp_path, monkeypatch):
     assert [each.text for each in found if not each.fault] == ["good", "last"]
     assert [each.fault for each in found if each.fault] == [
         "the line is not JSON", "it has no text under 'text'", "it has no text under 'text'", "it has no 'kind'",
-        "it is not UTF-8", "it is longer than 60 bytes", "the line is not JSON",
+        "it is not UTF-8", "it is longer than 60 bytes", "the line is empty",
+        "the line is not read: it holds half of a character, which no text can",
+        "the line is not read: the name 'text' is there twice",
     ]  # fmt: skip
 
 
@@ -118,6 +146,9 @@ def test_a_document_that_cannot_be_read_says_why(tmp_path, monkeypatch):
         ("x.parquet", b"PAR1", "cannot be read"),
         ("x.arrow", b"\0" * 40, "cannot be read"),
         ("y", None, "none of this name"),
+        ("x.csv", b"text,kind\na,b\n", "CSV are not read"),
+        ("x.tsv.gz", b"text\tkind\n", "CSV are not read"),
+        ("x.json", b'\n [{"text": "a"}]', "is a list of JSON"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_an_error(name, content, said, tmp_path):
@@ -136,6 +167,44 @@ def test_columns_and_patterns_that_are_not_there(tmp_path):
         list(documents([pieces_of(scan(path), 0, 1)], Options(column="body")))
     with pytest.raises(FileError, match="no file matches"):
         files_of([f"{tmp_path}/*.csv"])
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        (pa.array(["a", None]), ["a", ""]), (pa.array(["a", "a"]).dictionary_encode(), ["a", "a"]),
+        (pa.array(["a", "b"], pa.large_string()), ["a", "b"]), (pa.array([None, None]), ["", ""]),
+        (pa.array([b"a", b"b"]), "expects texts, and has binary"), (pa.array([1, 2]), "expects texts, and has int64"),
+        (pa.array([["a"], ["b"]]), "expects texts, and has list"),
+    ],
+)  # fmt: skip
+def test_a_column_of_texts_is_read_and_another_is_named(column, found, tmp_path):
+    """Texts however Arrow stores them, a missing one as a row with its error; another column is named with its type."""
+    path = str(tmp_path / "x.parquet")
+    pq.write_table(pa.table({"text": column}), path)
+    read = lambda: [each.text for each in documents([pieces_of(scan(path), 0, 2)], Options())]  # noqa: E731
+    if isinstance(found, list):
+        assert read() == found
+        return
+    with pytest.raises(FileError, match=found):
+        read()
+
+
+def test_a_folder_is_all_files_below_it(tmp_path):
+    """As a hub lays out a dataset: files in folders; a text beside rows is refused, and so is a folder in itself."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / ".git").mkdir()
+    for name in ("data/b.jsonl", "data/a.json", ".git/x.jsonl"):
+        (tmp_path / name).write_bytes(as_lines(TEXTS[:2]))
+    assert files_of([str(tmp_path)]) == [f"{tmp_path}/data/a.json", f"{tmp_path}/data/b.jsonl"]
+    assert scan(f"{tmp_path}/data/a.json").documents == 2
+    (tmp_path / "README.md").write_text("about it")
+    with pytest.raises(FileError, match=r"has README\.md, a text, beside a\.json, .* such as '.*/\*\*/\*\.json'"):
+        files_of([str(tmp_path)])
+    assert files_of([f"{tmp_path}/**/*.json"]) == [f"{tmp_path}/data/a.json"]
+    (tmp_path / "data" / "again").symlink_to(tmp_path)
+    with pytest.raises(FileError, match="more than 8 deep"):
+        files_of([str(tmp_path)])
 
 
 def test_a_remote_place_is_asked_again(monkeypatch):

@@ -65,6 +65,42 @@ def test_a_cluster_gives_what_one_process_gives(checkpoint, lines, tmp_path):
     assert results(tmp_path / "dask") == results(tmp_path / "here")
 
 
+LOCK, AT_ONCE = threading.Lock(), [0]
+
+
+def slowly(_):
+    """A shard that takes a while; `AT_ONCE` has how many were in hand each time that one began or ended."""
+    for change in (1, -1):
+        with LOCK:
+            AT_ONCE.append(AT_ONCE[-1] + change)
+        if change > 0:
+            time.sleep(0.1)
+    return ""
+
+
+def test_a_cluster_may_grow(monkeypatch):
+    """A cluster that begins with one worker and gets three more: all of them have work."""
+    from distributed import Client, LocalCluster
+
+    from clearhead.corpora.engines import dask
+    from clearhead.corpora.plan import Shard
+
+    monkeypatch.setattr(dask, "do", slowly)
+    quiet = {"dashboard_address": None, "silence_logs": 50, "processes": False}
+    shards = [Shard(f"s{number}", number, 1, ()) for number in range(40)]
+    finished = []
+    with LocalCluster(n_workers=1, threads_per_worker=1, **quiet) as cluster, Client(cluster):
+
+        def done(shard):
+            if not finished:
+                cluster.scale(4)
+            finished.append(shard.name)
+
+        Dask().run(Job("", "", "", OPTIONS), shards, done)
+    assert sorted(finished) == sorted(shard.name for shard in shards)
+    assert max(AT_ONCE) >= 3
+
+
 def test_no_scheduler_is_said():
     """An address at which nothing answers, and no address where there is no client."""
     with pytest.raises(FileError, match="no scheduler answers"):

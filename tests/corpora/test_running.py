@@ -1,19 +1,25 @@
 """From documents to results: the same bytes for any shards, order, engine and interruption."""
 
+import json
+import re
+import shutil
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from safetensors.numpy import load_file, save_file
 
 from clearhead.corpora import Options, differences, open_corpus, running
+from clearhead.corpora.clusters import clusters
 from clearhead.corpora.ledger import Ledger, as_parquet, table_of, tally_of
+from clearhead.corpora.report import report
 from clearhead.corpora.running import RESULTS, run
 from clearhead.corpora.tally import Tally, total
 from clearhead.errors import FileError, SpecError, UnknownName
 
-from .conftest import OPTIONS, Here, drawn, write_lines
+from .conftest import OPTIONS, WORDS, Here, drawn, write_lines
 
 
 def done(checkpoint, data, output, *, options=OPTIONS, engine=None, share=(1, 1), size=16):
@@ -122,6 +128,30 @@ def test_a_folder_belongs_to_one_corpus(checkpoint, whole, tmp_path):
         open_corpus(str(tmp_path))
 
 
+def test_a_file_that_changes_is_an_error(checkpoint, whole, tmp_path):
+    """Rows that come behind the plan: no shard is written under the name of other bytes."""
+    data = tmp_path / "x.jsonl"
+    data.write_bytes(whole[2].read_bytes())
+
+    class Late(Here):
+        def run(self, *given):
+            data.write_bytes(data.read_bytes() + b'{"text": "the cat", "kind": "a"}\n')
+            super().run(*given)
+
+    with pytest.raises(FileError, match="has changed since the run began"):
+        done(checkpoint, data, tmp_path / "out", engine=Late())
+    assert not (tmp_path / "out" / "shards").exists()
+
+
+def test_measures_that_are_the_same_for_all_heads_are_no_pattern(whole):
+    """What tokens receive is 1 on average for every head: its rounding is neither drawn nor part of clusters."""
+    page = report(whole[0])
+    drawn = page.partition("<h3>received</h3>")[2].partition("</figure>")[0]
+    assert "1 for every head" in drawn
+    assert len(set(re.findall(r'opacity="([^"]*)"', drawn))) == 1
+    assert all(name != "received" for each in clusters(whole[0]) for name, _ in each.apart)
+
+
 def test_a_poisoned_document_is_a_row(checkpoint, tmp_path):
     """Documents that cannot be read are listed with the reason in the report; markup in it is text."""
     data = tmp_path / "<b>.jsonl"
@@ -181,6 +211,38 @@ def test_tables_are_arrow_pandas_and_polars(whole):
             corpus.table(**bad)
 
 
+@pytest.mark.parametrize("fit", ["cut", "pack"])
+def test_documents_without_a_group_are_no_group_of_that_name(checkpoint, tmp_path, fit):
+    """Null is null in tables of all libraries and is said in the report; "None" and '"' are groups like others."""
+    groups = [None, "None", '"', "", None, "null"]
+    rows = [{"text": text, "kind": group} for text, group in zip(drawn(6), groups, strict=True)]
+    (tmp_path / "x.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = done(checkpoint, tmp_path / "x.jsonl", tmp_path / "out", options=replace(OPTIONS, fit=fit))
+    # Packed, both documents without a group are in one sequence, which counts as its first.
+    counted = dict(zip(*(found.table("group")[name].to_pylist() for name in ("group", "documents")), strict=True))
+    assert counted == {None: 2 if fit == "cut" else 1, "None": 1, '"': 1, "": 1, "null": 1}
+    assert set(found.table("group", library="polars")["group"]) == set(groups)
+    assert found.table("group", library="pandas")["group"].isna().sum() == len(found.measures) * 12
+    assert "<td><em>no value</em><td>" in (tmp_path / "out" / "report.html").read_text()
+    (tmp_path / "y.jsonl").write_text('{"text": "the cat", "kind": null}\n')
+    alone = done(checkpoint, tmp_path / "y.jsonl", tmp_path / "out2").table("group")["group"]
+    assert (str(alone.type), set(alone.to_pylist())) == ("string", {None})
+
+
+def test_the_strongest_pairs_have_their_texts(whole):
+    """Texts by the model's vocabulary; the report lists those of every head, the strongest first."""
+    corpus, folder, _ = whole
+    assert corpus.plan.tokens == WORDS
+    page = (folder / "report.html").read_text().partition("Pairs of tokens")[2]
+    for layer, head in np.ndindex(2, 6):
+        found = corpus.pairs(layer, head)
+        assert found
+        assert [each.weight for each in found] == sorted((each.weight for each in found), reverse=True)
+        assert all((WORDS[each.numbers[0]], WORDS[each.numbers[1]]) == (each.query, each.key) for each in found)
+        first = f"<tr><td>{layer}.{head}<td><code>{found[0].query}</code> &rarr; <code>{found[0].key}</code> "
+        assert f"{first}{found[0].weight:.3g}" in page
+
+
 def test_intervals_hold_the_mean_and_are_those_of_folds(whole):
     """A bootstrap over folds, done here in plain NumPy with as many samples, has nearly the same ends."""
     corpus = whole[0]
@@ -207,6 +269,23 @@ def test_two_corpora_are_compared_in_pairs(checkpoint, whole, tmp_path):
     assert np.all((found["low"] <= found["difference"]) & (found["difference"] <= found["high"]))
 
 
+def test_two_models_are_compared_on_the_same_documents(checkpoint, whole, tmp_path):
+    """A checkpoint with other queries in its second layer: none in the first, some beyond chance in the second."""
+    shutil.copytree(checkpoint, tmp_path / "later")
+    weights = load_file(checkpoint / "model.safetensors")
+    weights["model.layers.1.self_attn.q_proj.weight"] = -weights["model.layers.1.self_attn.q_proj.weight"]
+    save_file(weights, tmp_path / "later" / "model.safetensors")
+    later = done(tmp_path / "later", whole[2], tmp_path / "out")
+    for name in ("entropy", "previous"):
+        found = differences(whole[0], later, name)
+        assert not any(np.any(each[0]) for each in found.values())
+        assert np.all((found["low"] <= found["difference"]) & (found["difference"] <= found["high"]))
+        assert np.any((found["low"][1] > 0) | (found["high"][1] < 0))
+    page = report(later, whole[0]).partition("<h2>Against")[2]
+    assert re.search(r"<td>entropy<td>[1-6] of 12<td>1\.\d: [+-]", page)
+    assert not re.search(r"[ >]0\.\d: ", page)
+
+
 def test_examples_are_the_documents_with_the_largest_means(checkpoint, whole):
     """For a head, the three documents of sixteen tokens or more in which a measure is largest, of all twenty."""
     from clearhead.corpora.documents import documents, pieces_of
@@ -223,10 +302,14 @@ def test_examples_are_the_documents_with_the_largest_means(checkpoint, whole):
     means = {}
     for each in sequences:
         if len(each.ids) >= 16:
-            means[each.number] = observer.observe(np.array(each.ids)).sums.sum(0)[1, 6, 2] / len(each.ids) * 2.0**-BITS
+            means[each.number] = (
+                observer.observe([np.array(each.ids)])[0].sums.sum(0)[1, 6, 2] / len(each.ids) * 2.0**-BITS
+            )
     best = sorted(means, key=lambda number: (-means[number], number))[:3]
     found = corpus.examples("induction", 1, 2)
     assert [(each.path, each.number) for each in found] == [(str(data), number) for number in best]
+    rows = [json.loads(line)["text"] for line in data.read_text().splitlines()]
+    assert [corpus.text(each) for each in found] == [rows[number] for number in best]
     assert [each.value for each in found] == pytest.approx([means[number] for number in best], abs=1e-8)
     for bad in (("entropy", 0, 0), ("induction", 2, 0)):
         with pytest.raises(UnknownName):

@@ -33,21 +33,55 @@ def table():
 
 
 EVERY = 13
-"""One in so many deviations is planted in each kind, others in the next; `make planted` plants all in all."""
+"""One deviation in this many is planted in each kind, others in the next; `make planted` plants all in all."""
 
 MAX_PAIRS = 10
-"""So many of the pairs are planted; `make planted` plants all."""
+"""How many of the pairs are planted; `make planted` plants all."""
 
 
 @pytest.mark.parametrize("kind", planted.KINDS)
 def test_planted_alone_each_is_found(kind):
     """A deviation, planted in a problem of the kind, is found where it can be seen; the page says how."""
     place = list(planted.KINDS).index(kind)
-    results = planted.column(kind, list(DEVIATIONS)[place % EVERY :: EVERY])
+    results = planted.column(kind, deviations.FORWARD[place % EVERY :: EVERY])
     assert not [id for id, found in results.items() if "MISSED" in found]
     assert {id: deviations.cell(found) for id, found in results.items()} == {
         id: table()[id][place] for id in results
     }, "docs/reference/deviations.md is not up to date: run make deviations"
+
+
+ACROSS = (
+    ("causal, biased", "softmax-over-queries", "grad-detached:line=value"),
+    ("gated", "window-added:line=all,width=2", "grad-softmax-sum-missing"),
+    ("causal, biased", "grad-queries-transposed", "grad-values-averaged"),
+)
+"""Pairs with one or two in the backward pass; `make gradients` plants more."""
+
+
+@pytest.mark.parametrize(("kind", "one", "other"), ACROSS)
+def test_pairs_with_the_backward_pass_are_found(kind, one, other):
+    """A deviation of the backward pass is found beside another of either pass, where all pairs are too many to try."""
+    problem = planted.GRADIENTS[kind]
+    both = [planted.parse_deviation(each) for each in (one, other)]
+    made = planted.plant(problem, problem.arrays(1), both, seed=0, most=2)
+    assert made.result == "alone"
+
+
+@pytest.mark.parametrize("kind", planted.LOSSES)
+def test_rows_of_losses_are_found(kind):
+    """A loss that is wrong by itself is found from the losses of tokens, or from one number; the page says how."""
+    place = list(planted.LOSSES).index(kind)
+    results = planted.column(kind, deviations.LOSSES)
+    assert {id: deviations.cell(found) for id, found in results.items()} == {id: table()[id][place] for id in results}
+
+
+@pytest.mark.parametrize("kind", planted.GRADIENTS)
+def test_planted_gradients_are_found(kind):
+    """A gradient that is wrong by itself, planted in a problem of the kind, is found; the page says how."""
+    place = list(planted.GRADIENTS).index(kind)
+    results = planted.column(kind, deviations.BACKWARD[place::24])
+    assert not [id for id, found in results.items() if "MISSED" in found]
+    assert {id: deviations.cell(found) for id, found in results.items()} == {id: table()[id][place] for id in results}
 
 
 def test_none_is_missed_on_the_page():

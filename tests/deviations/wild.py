@@ -241,7 +241,7 @@ def of_one_entry(s):
 
 
 OWN_SCALE = {"scale-by-depth": with_scores(lambda s, d, g: s / np.sqrt(d))}
-"""With a scale of the model's own."""
+"""With a scale that the model states."""
 
 PLAIN = {
     "weight-transposed:array=query.weight": query_weight_transposed,

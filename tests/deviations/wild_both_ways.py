@@ -216,3 +216,61 @@ def memory_added(g):
 
 
 MEMORY_BLOCK = {"residual-from-memory": memory_added}
+
+
+def clipped(*limits):
+    def run(g):
+        return attend(g, *(np.clip(x, -limit, limit) for x, limit in zip(qkv(g), limits, strict=True)))
+
+    return run
+
+
+CLIPPED = {
+    "clip-missing:of=all": lambda g: attend(g, *qkv(g)),
+    "clip-missing:of=key": clipped(0.8, np.inf, 0.8),
+}
+"""With clip = 0.8 declared."""
+
+UNCLIPPED = {"clip-added:limit=0.7": clipped(0.7, 0.7, 0.7)}
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def gated(clip, more):
+    """A pre-norm block whose gated MLP clips at this, and adds this to what is gated."""
+
+    def run(g):
+        x = g.x + attend(g, *qkv(g, layer_norm(g.x, g.gain, g.bias)))
+        y = layer_norm(x, g.mlp_gain, g.mlp_bias)
+        return x + (silu(np.minimum(y @ g.gate, clip)) * (np.clip(y @ g.up, -clip, clip) + more)) @ g.down
+
+    return run
+
+
+LIMITED = {
+    "mlp-limit-missing:left_out=clip": gated(np.inf, 1),
+    "mlp-limit-missing:left_out=shift": gated(0.5, 0),
+    "mlp-limit-missing:left_out=all": gated(np.inf, 0),
+}
+"""With limit = 0.5 declared."""
+
+UNLIMITED = {
+    "mlp-limit-added:limit=0.6,up=plain": gated(0.6, 0),
+    "mlp-limit-added:limit=0.6,up=plus-one": gated(0.6, 1),
+}
+
+
+def added(factor):
+    return lambda g: g.x + factor * attend(g, *qkv(g))
+
+
+SCALED = {"residual-scale-missing": added(1)}
+"""With residual_scale = 0.4 declared."""
+
+UNSCALED = {"residual-scale-added:factor=0.3": added(0.3)}
+GAINED = {"output-gain-missing": added(1)}
+"""With an output gain declared."""
+
+SINK = {"sink-missing": lambda g: attend(g, *qkv(g))}

@@ -113,7 +113,9 @@ def test_every_part_can_be_had(part, difficulty):
     sign = {
         "causal": "masked", "rotary": "rotary.cos", "positions": "input", "bias": "query.product",
         "grouped": "key.repeated", "output": "output", "residual": "residual", "norm": "norm", "rms": "norm",
-        "mlp": "mlp.active",
+        "mlp": "mlp.active", "sinusoidal": "position", "exponentials": "exponentials", "dropout": "weights.dropped",
+        "embedding": "embedding.weight", "cross": "cross.weights", "encoder": "encoder.layers.1.weights",
+        "stack": "layers.2.weights", "logits": "probabilities", "loss": "loss.token", "squared": "loss.cell",
     }[part]  # fmt: skip
     assert sign in names or sign in problem.arrays
     assert PARTS[part] in problem.about
@@ -122,8 +124,50 @@ def test_every_part_can_be_had(part, difficulty):
 
 
 @pytest.mark.parametrize(
+    "parts",
+    [
+        ("causal", "embedding", "sinusoidal", "loss"), ("causal", "cross", "norm"), ("encoder", "causal", "mlp"),
+        ("embedding", "stack", "logits"), ("squared", "dropout", "exponentials"), ("grouped", "bias", "cross", "loss"),
+    ],
+    ids=",".join,
+)  # fmt: skip
+def test_a_model_can_be_an_exercise(parts):
+    """From tokens to a loss: whole numbers as given, every line finite, and each common mistake changes the answer."""
+    problem = generate(parts=parts, seed=6)
+    trace = problem.trace()
+    assert parse_problem(format_problem(problem)) == problem
+    for name, array in problem.arrays.items():
+        np.testing.assert_array_equal(array, np.round(array), err_msg=name)
+    assert all(np.isfinite(trace[name]).all() for name in trace if not name.endswith("masked"))
+    answers = [name for name in trace if name == "logits"] + [trace.working.lines[-1].name]
+    shapes = {name: array.shape for name, array in problem.arrays.items()}
+    scales = [
+        each for each in candidates(trace.working, shapes) if each.id in ("scale-missing", "softmax-over-queries")
+    ]
+    assert scales
+    for mistake in scales:
+        wrong = deviate(trace.working, mistake).run(problem.arrays)
+        assert any((np.abs(wrong[answer] - trace[answer]) > 5e-3).any() for answer in answers), mistake
+
+
+def test_a_model_of_next_words_is_computed_as_by_hand():
+    """The loss of a generated exercise is that of plain NumPy, from the numbers of words on."""
+    problem = generate(heads=1, width=2, tokens=3, parts=("causal", "embedding", "loss"), seed=2)
+    a = problem.arrays
+    x = a["embedding.weight"][a["token"].astype(int)]
+    query, key, value = (x @ a[f"layers.1.{name}.weight"][0] for name in ("query", "key", "value"))
+    scores = np.where(np.tril(np.ones((3, 3), bool)), query @ key.T / np.sqrt(2), -np.inf)
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    logits = (x + weights @ value) @ a["logits.weight"]
+    shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    loss = -np.log(shares[np.arange(3), a["target"].astype(int)]).mean()
+    np.testing.assert_allclose(problem.trace()["loss"], loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
     ("wanted", "error", "says"),
     [
+        ({"parts": ("loss", "squared")}, SpecError, "Choose one"),
         ({"tokens": 1}, SpecError, "tokens expects 2 to 8"),
         ({"heads": 5, "width": 10}, SpecError, "heads expects 1 to 4"),
         ({"heads": 2, "width": 2}, SpecError, "width expects 4 or 6 or 8"),
@@ -153,7 +197,7 @@ def test_a_class_gets_the_same_words_and_other_numbers():
 
 def test_a_set_has_sheets_and_keys(tmp_path):
     """Each numbered problem comes with a sheet that has none of the answers, and a key that has all."""
-    write_set(variants(Recipe(), 1, 2), tmp_path / "a" / "b", 12, sheets=".md", decimals=2)
+    write_set(variants(Recipe(), 1, 2), tmp_path / "a" / "b", 12, sheets=(".md",), decimals=2)
     names = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
     assert names == ["01-key.md", "01.md", "01.toml", "02-key.md", "02.md", "02.toml"]
     answer = read_problem(tmp_path / "a/b/01.toml").trace()["concat"]
@@ -196,5 +240,5 @@ def test_a_set_that_cannot_be_made_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "typst", None)
     made = variants(Recipe(), 7, 2)
     with pytest.raises(MissingPackage):
-        write_set(made, tmp_path / "set", 2, sheets=".pdf", decimals=2)
+        write_set(made, tmp_path / "set", 2, sheets=(".pdf",), decimals=2)
     assert list(tmp_path.iterdir()) == []

@@ -1,9 +1,10 @@
 """Formulas as plain text."""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clearhead.expr import (
@@ -28,6 +29,7 @@ from clearhead.expr import (
     total,
     where,
 )
+from clearhead.expr.text import fixed
 
 i, j, k = indices("i j k")
 a, b, c = Number(2), Number(3), Number(5)
@@ -161,6 +163,22 @@ def test_printed_arithmetic_means_what_it_says(expr):
 def test_numbers_for_reading(value, decimals, expected):
     """Decimals as asked for, no zeros at the end unless something was rounded, and never a 0 for what is not 0."""
     assert number(value, decimals) == expected
+
+
+@given(st.integers(-(10**7), 10**7), st.integers(0, 5), st.sampled_from(["as written", "moved by rounding"]))
+def test_ties_are_rounded_away_from_zero(whole, decimals, how):
+    """A decimal that ends in 5 is rounded up, as by hand, whichever binary number is next to it."""
+    tie = Decimal(10 * whole + 5) / 10 ** (decimals + 1)
+    value = float(tie) if how == "as written" else math.nextafter(float(tie), 0)
+    assert float(fixed(value, decimals)) == float(tie.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 8))
+def test_what_is_no_tie_is_rounded_to_the_nearest(value, decimals):
+    """All other numbers are rounded from their exact value, once."""
+    exact = Decimal(value) * 10**decimals
+    assume(abs(abs(exact) % 1 - Decimal("0.5")) > Decimal(10) ** -13 * (1 + abs(exact)))
+    assert Decimal(fixed(value, decimals)) == Decimal(value).quantize(Decimal(1).scaleb(-decimals))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

@@ -16,6 +16,7 @@ from clearhead.check import compare
 from clearhead.cli import main
 from clearhead.deviations import candidates, deviate
 from clearhead.problems import STARTER, bundled, format_problem, parse_problem, read_problem
+from clearhead.problems.proposal import propose
 from clearhead.problems.submissions import read_submission
 from clearhead.show import View
 from clearhead.show.data.reading import read_trace
@@ -113,6 +114,33 @@ def _zip(entries: list[tuple[str, bytes]], compression: int) -> bytes:
     return file.getvalue()
 
 
+def use_source(ending: str) -> Use:
+    """Proposes a problem from a file of one kind; whatever is proposed is a problem, and reads back."""
+
+    def use(data: bytes, folder: Path) -> None:
+        path = folder / f"source{ending}"
+        path.write_bytes(data)
+        parse_problem(propose(path).text)
+
+    return use
+
+
+SCRIPT = b"""
+X = np.array([[1, 0], [0, 1]])
+W_q, W_k, W_v = np.eye(2), np.array([[1, 1], [0, 1]]), [[2, 0], [0, 1]]
+Q, K, V = X @ np.array([[1, 0], [0, 2]]), np.dot(X, W_k), X @ W_v
+def softmax(x): return np.exp(x) / np.exp(x).sum(-1)
+print(Q)  # [[1 0] [0 2]]
+A = softmax(Q @ K.T / np.sqrt(2)) @ V
+"""
+
+
+def _notebook() -> bytes:
+    output = {"output_type": "execute_result", "data": {"text/plain": ["array([[1., 0.],\n", "       [0., 2.]])"]}}
+    cells = [{"cell_type": "code", "source": SCRIPT.decode() + "Q", "outputs": [output]}]
+    return msgspec.json.encode({"nbformat": 4, "cells": cells})
+
+
 DEVIATED = tuple(map(read_problem, ("soccer", "grouped-query", "decoder-block")))
 
 
@@ -149,7 +177,7 @@ def use_trace(data: bytes, folder: Path) -> None:
 def _traces(ending: str) -> tuple[bytes, ...]:
     traces = [read_problem(name).trace() for name in ("soccer", "causal-mask", "decoder-block", "padding-mask")]
     traces.append(read_problem("rotary").trace(keep=["weights", "head"]))
-    return tuple(bytes(KINDS[ending](trace, View("t"))) for trace in traces)
+    return tuple(bytes(KINDS[ending].content(trace, View("t"))) for trace in traces)
 
 
 # The command line and the live page
@@ -225,6 +253,8 @@ def readers() -> tuple[Reader, ...]:
         Reader("submission.json", use_submission(".json"), (mutations.as_json(json_claims),), JSON),
         Reader("submission.csv", use_submission(".csv"), (csv, european)),
         Reader("submission.npz", use_submission(".npz"), (archive, _zip([("x.npy", b"")], 8)), _rezipped),
+        Reader("notebook", use_source(".ipynb"), (_notebook(),), JSON),
+        Reader("script", use_source(".py"), (SCRIPT,)),
         Reader("trace.npz", use_trace, _traces(".npz"), _rezipped),
         Reader("trace.json", use_trace, _traces(".json"), JSON),
         *checkpoints(),

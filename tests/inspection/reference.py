@@ -75,7 +75,7 @@ def weights(s: Array, bound: Array) -> tuple[Expected, Array, Array]:
 
 
 def rounding(terms: int) -> float:
-    """The roundings of a sum of so many terms of one sign, in units of eps."""
+    """The roundings of a sum of ``terms`` terms of one sign, in units of eps."""
     return TILE / 2 + terms / TILE + 8
 
 

@@ -23,7 +23,7 @@ GROUPS = (WORDS, CODE, NUMBERS, SPACES, MARKS)
 
 
 def corpus(count: int = 2000, seed: int = 7) -> list[str]:
-    """So many strings, the same ones each time."""
+    """``count`` strings, the same ones each time."""
     draw = random.Random(seed)
     return [_one(draw) for _ in range(count)]
 

@@ -49,10 +49,18 @@ def test_the_cache_is_not_left(cache, tmp_path):
 
 
 @pytest.mark.usefixtures("cache")
-@pytest.mark.parametrize("name", ["someone/smaal", "someone/../small", "/someone/small", "someone--small"])
+@pytest.mark.parametrize("name", ["someone/smaal", "someone--small"])
 def test_names_that_are_not_there(name):
     """Another name is answered with where was looked, the nearest, and how to fetch it; nothing is downloaded."""
     with pytest.raises(CheckpointError, match=r"no such model in .*hub.*Nothing is downloaded; fetch it first: hf"):
+        load(name)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("name", ["someone/../small", "/someone/small"])
+def test_what_cannot_be_a_name(name):
+    """What no model can be called is not looked up, and the message does not say to fetch it."""
+    with pytest.raises(CheckpointError, match=r"no such model in .*hub.*Nothing is downloaded\.$"):
         load(name)
 
 

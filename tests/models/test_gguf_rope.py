@@ -114,7 +114,7 @@ def test_scaling_from_gguf(name, tmp_path):
         ({"llama.rope.scaling.twist": 2.0}, "rope.scaling.twist"),
         ({"llama.attention.scale": 0.5}, "attention.scale"),
         ({"llama.rope.dimension_sections": 3}, "rope.dimension_sections"),
-        ({"llama.expert_count": 8}, "expert_count = 8"),
+        ({"llama.expert_count": 8}, "nothing for layers.0.mlp.router.weight"),
         ({"llama.attention.clamp_kqv": 2.0}, "attention.clamp_kqv"),
     ],
 )

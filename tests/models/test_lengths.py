@@ -26,7 +26,7 @@ def test_frequencies_that_hang_on_the_length(saved, name):
     model = saved(name)
     assert model.trace([IDS[:5], IDS[:3]])["logits"].shape[:2] == (2, 5)
     assert model.trace([IDS, IDS[::-1]])["logits"].shape[:2] == (2, 9)
-    with pytest.raises(ShapeError, match=r"hang on a text's length beyond . tokens.*Read them one by one"):
+    with pytest.raises(ShapeError, match=r"depend on a text's length beyond . tokens.*Read them one by one"):
         model.trace([IDS, IDS[:3]])
     begun = model.trace(IDS[:4], keep="cache")
     with pytest.raises(ShapeError, match="cannot go on from a cache of 4"):

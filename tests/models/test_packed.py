@@ -59,12 +59,24 @@ def awq(rng):
 
 
 def nf4(rng, kind="nf4", *, nested=False, dtype=torch.float32):
-    """Dettmers et al. 2023, by bitsandbytes itself."""
-    weight = torch.from_numpy(rng.normal(size=(ROWS, 2 * COLUMNS)).astype(np.float32)).to(dtype)
+    """Dettmers et al. 2023, by bitsandbytes itself: with whole blocks in each row, which it needs with AVX-512."""
+    weight = torch.from_numpy(rng.normal(size=(ROWS, 64)).astype(np.float32)).to(dtype)
     packed, state = bits_and_bytes.quantize_4bit(weight, blocksize=64, compress_statistics=nested, quant_type=kind)
     arrays = {"weight": packed, **{f"weight.{name}": each for name, each in state.as_dict(packed=True).items()}}
     meant = bits_and_bytes.dequantize_4bit(packed, state).float().numpy()
     return {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False}, arrays, meant
+
+
+def nf4_across_rows(rng):
+    """As bitsandbytes packs it, with blocks that go on in the next row; unpacked as its files define it."""
+    config, _, _ = nf4(rng)
+    weight = torch.from_numpy(rng.normal(size=(ROWS, 2 * COLUMNS)).astype(np.float32))
+    packed, state = bits_and_bytes.quantize_4bit(weight, blocksize=64, quant_type="nf4")
+    arrays = {"weight": packed, **{f"weight.{name}": each for name, each in state.as_dict(packed=True).items()}}
+    numbers = [half for byte in packed.flatten().tolist() for half in (byte >> 4, byte & 15)]
+    scales = np.repeat(state.absmax.numpy(), 64)
+    meant = (state.code.numpy()[numbers] * scales).reshape(weight.shape)
+    return config, arrays, meant
 
 
 def compressed(rng, *, symmetric):
@@ -97,6 +109,7 @@ KINDS = {
     "gptq, second format": lambda rng: gptq(rng, 0, checkpoint_format="gptq_v2"),
     "awq": awq,
     "nf4": nf4,
+    "nf4, blocks across rows": nf4_across_rows,
     "nf4, nested": lambda rng: nf4(rng, nested=True),
     "nf4, bfloat16": lambda rng: nf4(rng, nested=True, dtype=torch.bfloat16),
     "fp4": lambda rng: nf4(rng, "fp4"),

@@ -1,6 +1,8 @@
 """Safetensors: every type of number, in one file or several."""
 
 import json
+import re
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -11,6 +13,7 @@ from safetensors.numpy import save_file
 
 from clearhead.errors import CheckpointError
 from clearhead.models.safetensors import KINDS, read_safetensors, read_sharded
+from clearhead.models.tensors import Tensor, mapped, plain
 
 TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -22,7 +25,7 @@ TYPES = {
 
 
 def test_every_type_is_tried():
-    """Each type that is read is held against PyTorch below, and four-bit numbers against ml_dtypes."""
+    """Each type that is read is compared with PyTorch below, and four-bit numbers against ml_dtypes."""
     assert {*TYPES, "F4"} == KINDS.keys()
 
 
@@ -81,3 +84,15 @@ def test_shards(tmp_path):
     index.write_text(json.dumps({"weight_map": {"c": "one.safetensors"}}))
     with pytest.raises(CheckpointError, match=r"c is said to be in one.safetensors, and is not"):
         read_sharded(index, tmp_path)
+
+
+def test_converted_numbers_give_the_file_s_memory_back(tmp_path):
+    """Once numbers of a mapped file are widened, its pages are no longer in memory; they are read again if needed."""
+    path = tmp_path / "half.bin"
+    stored = (np.arange(1 << 20) % 1000).astype(np.float16)
+    stored.tofile(path)
+    tensor = Tensor("a", plain("F16", "<f2"), (1 << 10, 1 << 10), mapped(path))
+    np.testing.assert_array_equal(tensor.array().reshape(-1), stored.astype(np.float32))
+    held = re.search(rf"{re.escape(str(path))}\n.*?Rss: +(\d+) kB", Path("/proc/self/smaps").read_text("utf-8"), re.S)
+    assert int(held[1]) < 20
+    np.testing.assert_array_equal(tensor.array().reshape(-1), stored.astype(np.float32))

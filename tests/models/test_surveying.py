@@ -1,4 +1,4 @@
-"""Checkpoints inspected: the statistics of weights that are never stored, held against weights that are."""
+"""Checkpoints inspected: the statistics of weights that are never stored, compared with weights that are."""
 
 import json
 

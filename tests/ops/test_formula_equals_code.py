@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays, mutually_broadcastable_shapes
 from msgspec import Struct
 
 from clearhead.expr import Scope, evaluate
+from clearhead.expr.formula import OWN
 from clearhead.ops import Operation, as_parameters
 from clearhead.ops.table import OPERATIONS
 
@@ -71,6 +72,7 @@ HEADS = Case(parameters={"heads": st.integers(1, 13)}, sizes=lambda known: known
 OFFSET = {"offset": st.sampled_from([0.0, 3.0, 0.5])}
 
 SINUSOID = Case(parameters={"base": st.sampled_from([10000.0, 20.0]), "offset": st.sampled_from([0.0, 1.0, -2.0])})
+SINUSOID_AT = Case((ROWS.map(float),), {"width": st.integers(1, 5), **SINUSOID.parameters})
 EXACT_SCORES = Case((st.one_of(SPREAD, st.just(-np.inf)),))
 MASKED = Case((SCORES,))
 CENTRED = ("centred", "centred_over_matrix", "centred_over_tokens", "centred_over_batch", "centred_over_heads")
@@ -79,6 +81,14 @@ POSITIVE = st.integers(0, 40).map(lambda n: n / 4)
 SMOOTHED = {"smoothing": st.sampled_from([0.0, 0.1]), "ignored": st.sampled_from([None, 1])}
 DECIMALS = {"decimals": st.integers(0, 4)}
 HEAD = {"head": st.integers(0, 4)}
+RANK = {"rank": st.integers(0, 3)}
+SQUARES = st.floats(1e-3, 16)
+
+
+def shares_of(*names):
+    """Parameters of an optimizer that are shares."""
+    return dict.fromkeys(names, st.sampled_from([0.0, 0.1, 0.9]))
+
 
 VARIANTS = {
     "unchanged": Case(),
@@ -104,6 +114,8 @@ VARIANTS = {
     "sinusoidal_doubled": SINUSOID,
     "sinusoidal_unpaired": SINUSOID,
     "sinusoidal_swapped": SINUSOID,
+    **dict.fromkeys(("sinusoidal_at_shifted", "sinusoidal_at_concatenated", "sinusoidal_at_doubled"), SINUSOID_AT),
+    "sinusoidal_at_unpaired": SINUSOID_AT,
     "angles_over_depth": Case(
         parameters={"base": st.sampled_from([10000.0, 20.0]), "width": st.sampled_from([2, 4])},
         sizes=lambda known: known | {"d": known["d"] + known["width"]},
@@ -190,6 +202,12 @@ CASES = {
     "repeat": Case(parameters={"times": FEW}),
     "append": Case(),
     "beside_shared": Case(),
+    "convolve": Case(parameters={"stride": FEW}),
+    "relative_bias": Case(
+        (SCORES, NUMBERS),
+        {"buckets": st.integers(4, 12), "reach": st.integers(7, 20), "both": st.booleans()},
+        lambda known: more_keys(known) | {"b": known["buckets"]},
+    ),
     "scale": Case(parameters={"factor": st.sampled_from([0.0, -1.5, 0.125])}),
     "scale_by_depth": Case(),
     "softcap": Case(parameters={"cap": st.sampled_from([0.5, 30.0])}),
@@ -210,6 +228,7 @@ CASES = {
     "rms_norm": Case((SPREAD,), EPS),
     "gain": Case(),
     "gain_and_bias": Case(),
+    "layer_scale": Case(),
     "relu": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -np.inf, np.inf, np.nan])),)),
     "relu_squared": Case((st.one_of(NUMBERS, st.just(0.0)),)),
     "gelu_sigmoid": Case((st.one_of(NUMBERS, st.sampled_from([0.0, -1000.0, 1000.0])),)),
@@ -232,6 +251,13 @@ CASES = {
     "sum_chosen": Case(),
     "dot": Case(),
     "scale_rows": Case(),
+    "convolve_before": Case(),
+    "unit_length": Case(parameters={"eps": st.sampled_from([1e-6, 0.25])}),
+    "project_to_numbers": Case(),
+    "softplus_of_sum": Case(),
+    "log_decay": Case((NUMBERS, st.floats(-3, 3))),
+    "decay_since": Case((st.floats(-4, 0),)),
+    "corrected": Case(sizes=lambda known: known | {"j": known["i"]}),
     "rms_norm_of_heads": Case((SPREAD,), EPS),
     "head_gain": Case(),
     "rows_of_real": Case(
@@ -269,6 +295,7 @@ CASES = {
             "high": st.sampled_from([1.001, 2.5, 7]),
         }
     ),
+    "turn_first": Case(parameters={"count": st.sampled_from([1, 2, 9]), "factor": st.sampled_from([1.0, 8.0])}),
     "divide_frequencies": Case((NUMBERS, SPREAD.filter(bool))),
     "divide_by_length": Case((NUMBERS, NUMBERS, SPREAD.filter(bool)), {"context": st.sampled_from([0, 2, 5])}),
     "dynamic_frequencies": Case(
@@ -292,6 +319,8 @@ CASES = {
         sizes=lambda known: known | {"v": known["v"] + known["i"] + known["p"] + known["offset"]},
     ),
     "prepend": Case(),
+    "insert_second": Case(),
+    "drop_masked": Case((NUMBERS, ROWS), {"mask": st.integers(0, 3), "keep": st.sampled_from([0.88, 0.5])}),
     "first_token": Case(),
     "last_token": Case(),
     "last_real_token": Case((NUMBERS, ROWS), {"pad": st.integers(0, 3)}),
@@ -305,17 +334,50 @@ CASES = {
     "cross_entropy": Case((NUMBERS, ROWS), SMOOTHED, sizes=four_classes),
     "negative_log_likelihood": Case((st.floats(1e-3, 1), ROWS), SMOOTHED, sizes=four_classes),
     "squared_error": Case(),
+    "decay_between": Case((st.floats(-4, 0),), {"first": st.integers(0, 1), "last": st.integers(0, 1)}),
+    "corrected_whole": Case(sizes=lambda known: known | {"j": known["i"]}),
+    "convolve_ahead": Case(parameters={"by": st.integers(1, 5)}),
+    "convolve_reversed": Case(),
+    "in_base": Case(parameters={"base": st.sampled_from([2.0, 10.0])}),
+    "negated_loss": Case(),
+    "unchanged_loss": Case(),
+    "likelihood_smoothed_over_others": Case((st.floats(1e-3, 1), ROWS), SMOOTHED, sizes=four_classes),
+    "absolute_error": Case(),
+    "sum_of_cells": Case(),
+    "mean_of_rows": Case(),
+    "times": Case(parameters={"factor": st.sampled_from([0.5, 2.0])}),
+    "perplexity": Case(),
     "mean_of_tokens": Case(),
     "sum_of_tokens": Case(),
     "mean_of_counted": Case((NUMBERS, ROWS), {"ignored": st.integers(4, 5)}),
     "mean_of_cells": Case(),
+    "weigh_by_class": Case((NUMBERS, ROWS, NUMBERS), {"ignored": st.sampled_from([None, 1])}, sizes=four_classes),
+    "mean_by_weight": Case(
+        (NUMBERS, ROWS, st.floats(0.5, 2)), {"ignored": st.sampled_from([None, 4])}, sizes=four_classes
+    ),
+    "zeros": Case(parameters=RANK),
+    "add_decay": Case(parameters=RANK | shares_of("decay")),
+    "shrink": Case(parameters=RANK | shares_of("rate", "decay")),
+    "velocity": Case(parameters=RANK | shares_of("momentum", "dampening")),
+    "look_ahead": Case(parameters=RANK | shares_of("momentum")),
+    "first_moment": Case(parameters=RANK | shares_of("beta")),
+    "second_moment": Case(parameters=RANK | shares_of("beta")),
+    "unbiased": Case(parameters=RANK | shares_of("beta") | {"number": FEW}),
+    "add_square": Case(parameters=RANK),
+    "step_along": Case(parameters=RANK | shares_of("rate")),
+    "step_scaled": Case(
+        (NUMBERS, NUMBERS, SQUARES), RANK | shares_of("rate") | {"eps": st.sampled_from([0, 1e-8, 0.25])}
+    ),
+    "squared_length": Case(parameters=RANK),
+    "root_of_number": Case((SQUARES,)),
+    "shorten": Case((NUMBERS, SQUARES), RANK | {"limit": st.sampled_from([0.5, 2.0, 100.0])}),
     "round_decimals": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4)}),
     "round_head": Case((WORKED_BY_HAND,), {"decimals": st.integers(0, 4), "head": st.integers(0, 4)}),
     **VARIANTS,
 }
 
 
-def work_out(operation: Operation, operands: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> np.ndarray:
+def evaluate_formula(operation: Operation, operands: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> np.ndarray:
     """The result of an operation by its formula, one cell after the other."""
     formula = operation.formula(as_parameters(parameters))
     shapes = [operand.shape for operand in operands]
@@ -330,6 +392,7 @@ def work_out(operation: Operation, operands: Sequence[np.ndarray], parameters: M
     for cell in product(*map(range, out.shape)):
         place = dict(zip(formula.result, cell[len(lead) :], strict=True))
         here = {role: operand[cell[: len(lead)]] for role, operand in cores.items()}
+        here[OWN] = out[cell[: len(lead)]]  # the cells before, of a recurrence
         out[cell] = evaluate(formula.body, Scope(here, sizes, place))
     return out
 
@@ -370,7 +433,7 @@ def test_formula_and_code_agree(name, data):
     computed = operation(*operands, **parameters)
     predicted = operation.formula(as_parameters(parameters)).shape([operand.shape for operand in operands])
     assert computed.shape == predicted
-    np.testing.assert_allclose(computed, work_out(operation, operands, parameters), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(computed, evaluate_formula(operation, operands, parameters), rtol=1e-12, atol=1e-12)
     for operand, as_given in zip(operands, before, strict=True):
         np.testing.assert_array_equal(operand, as_given, err_msg="the code wrote into an operand")
 
@@ -389,4 +452,4 @@ def test_the_proof_notices_a_wrong_code():
     wrong = Operation(lambda xp, a, b: xp.matmul(a, b) + (a.shape[-1] == 3), OPERATIONS["matmul"]._stated, None)
     a, b = np.ones((2, 3)), np.ones((3, 4))
     with pytest.raises(AssertionError):
-        np.testing.assert_allclose(wrong(a, b), work_out(wrong, (a, b), {}), rtol=1e-12)
+        np.testing.assert_allclose(wrong(a, b), evaluate_formula(wrong, (a, b), {}), rtol=1e-12)

@@ -119,7 +119,7 @@ def wrong_keys():
         (put("gain = true", "gian = true"), "block.norm has no key 'gian'"),
         (put('layout = "half"', "theta = 1"), "block.attention.rotary has no key 'theta'"),
         (put('activation = "relu"', "size = 3"), "block.mlp has no key 'size'"),
-        (put('kind = "given"', "start = 3"), "block.positions has no key 'start'"),
+        (put('kind = "given"', "begin = 3"), "block.positions has no key 'begin'"),
         (put("decimals = 2", "decimal = 2"), r"claims\[1\] has no key 'decimal'. Did you mean decimals"),
         (put('line = "weights@2"\n', ""), r"claims\[0\].line is missing"),
         (put("values = 0.25\n", ""), r"claims\[1\].values is missing"),
@@ -178,6 +178,8 @@ def wrong_specs():
         (put('bias = ["query"]', "bias = []"), "arrays has no use for 'attention.query.bias'"),
         (put('bias = ["query"]', "bias = true"), "arrays lacks attention.key.bias"),
         (put('activation = "relu"', "bias = true"), "arrays lacks mlp.up.bias"),
+        (put('kind = "given"', "start = 3"), "block.positions: positions with start=3 are computed"),
+        (put('kind = "given"', 'kind = "sinusoidal"\nstart = 3'), "block.positions: positions with start=3"),
         (put("[block.mlp]", "[block.mpl]"), "block has no key 'mpl'. Did you mean mlp"),
     ]
 

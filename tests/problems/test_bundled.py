@@ -12,7 +12,8 @@ import clearhead.problems
 from clearhead.problems import STARTER, bundled, format_problem, parse_problem, read_problem
 from clearhead.spec import Attention
 
-TAUGHT = [name for name in bundled() if name not in ("single-head", "two-heads", "soccer")]
+BACKWARD = [name for name in bundled() if read_problem(name).backward is not None]
+TAUGHT = [name for name in bundled() if name not in ("single-head", "two-heads", "soccer", *BACKWARD)]
 
 
 def softmax(scores):
@@ -150,6 +151,88 @@ def test_the_encoder_block_is_pytorchs():
     x = x + torch.nn.functional.linear(hidden, a["mlp.output.weight"].T, a["mlp.output.bias"])
     x = torch.nn.functional.layer_norm(x, (4,), a["mlp.norm.gain"], a["mlp.norm.bias"])
     np.testing.assert_allclose(last(problem.trace()), x.numpy(), rtol=1e-12)
+
+
+def cross_entropy(a):
+    """The mean cross-entropy of the logits that are given."""
+    return torch.nn.functional.cross_entropy(a["output"], a["target"])
+
+
+def attended(x, a, part="", *, causal):
+    """The heads side by side, by PyTorch's attention."""
+    heads = (torch.einsum("im,hmd->hid", x, a[f"{part}{name}.weight"]) for name in ("query", "key", "value"))
+    return torch.cat(tuple(torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=causal)), -1)
+
+
+def head_backward(a):
+    """The squared error of a causal head."""
+    return torch.nn.functional.mse_loss(attended(a["input"], a, causal=True), a["target"])
+
+
+def block_backward(a):
+    """The cross-entropy of a block with norms before, and GELU."""
+
+    def normed(x, part):
+        return torch.nn.functional.layer_norm(x, (4,), a[f"{part}.norm.gain"], a[f"{part}.norm.bias"])
+
+    x = a["embedding"] + a["position"]
+    x = x + attended(normed(x, "attention"), a, "attention.", causal=True) @ a["attention.output.weight"]
+    hidden = torch.nn.functional.gelu(normed(x, "mlp") @ a["mlp.up.weight"] + a["mlp.up.bias"])
+    return torch.nn.functional.cross_entropy(x + hidden @ a["mlp.output.weight"] + a["mlp.output.bias"], a["target"])
+
+
+def soccer_loss(a):
+    """The squared error of the soccer example's residual."""
+    x = a["embedding"] + a["position"]
+    return torch.nn.functional.mse_loss(x + attended(x, a, causal=False) @ a["output.weight"], a["target"])
+
+
+BY_PYTORCH = {
+    "cross-entropy": cross_entropy,
+    "head-backward": head_backward,
+    "block-backward": block_backward,
+    "step-soccer": soccer_loss,
+}
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+def test_a_problem_gives_the_gradients_of_pytorch(name):
+    """Loss and gradients of each problem with a backward pass are those of a few lines of PyTorch."""
+    problem = read_problem(name)
+    leaves = {name: torch.tensor(array, requires_grad=array.dtype == float) for name, array in problem.arrays.items()}
+    loss = BY_PYTORCH[name](leaves)
+    loss.backward()
+    trace = problem.trace()
+    np.testing.assert_allclose(trace.numpy("loss"), loss.item(), rtol=1e-12)
+    for wrt in problem.working().backward_of.wrt:
+        np.testing.assert_allclose(trace.numpy(f"{wrt}.grad"), leaves[wrt].grad, rtol=1e-9, atol=1e-12, err_msg=wrt)
+
+
+def test_three_steps_of_adamw_are_pytorchs():
+    """The losses of the soccer example over three steps are those of PyTorch's AdamW."""
+    problem = read_problem("step-soccer")
+    leaves = {name: torch.tensor(array) for name, array in problem.arrays.items()}
+    trained = [leaves[name].requires_grad_() for name in problem.working().backward_of.wrt]
+    optimizer = torch.optim.AdamW(trained, 0.1, weight_decay=0.1)
+    trace = problem.trace()
+    for name in ("loss", "step2.loss", "step3.loss", "step4.loss"):
+        optimizer.zero_grad()
+        loss = soccer_loss(leaves)
+        np.testing.assert_allclose(trace.numpy(name), loss.item(), rtol=1e-9, err_msg=name)
+        loss.backward()
+        optimizer.step()
+
+
+def test_rows_of_gradients_add_up_to_nothing():
+    """As the problems say: the rows of the gradients of logits, scores and normalised tokens add up to 0."""
+    sums = {
+        "cross-entropy": "output.grad",
+        "head-backward": "scaled.grad",
+        "block-backward": "attention.residual.grad.through_mlp_norm_normalized",
+    }
+    for name, line in sums.items():
+        np.testing.assert_allclose(read_problem(name).trace().numpy(line).sum(-1), 0, atol=1e-12)
+    assert not read_problem("head-backward").trace().numpy("query.grad")[0, 0].any()
 
 
 @pytest.mark.parametrize("name", TAUGHT)

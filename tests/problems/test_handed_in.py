@@ -1,8 +1,11 @@
 """Submissions in the files that clearhead writes blank: workbooks, notebooks and scripts, filled in and read back."""
 
 import io
+import json
 import re
+import time
 import zipfile
+from contextlib import suppress
 
 import nbformat
 import numpy as np
@@ -118,12 +121,47 @@ def test_a_script_is_read_and_not_run(tmp_path, trace):
         read_submission(path, trace)
 
 
+def test_of_several_assignments_the_last_counts(tmp_path, trace):
+    """As when the script is run; digits are those of the source, whatever ends its lines and stands before them."""
+    path = tmp_path / "a.py"
+    path.write_bytes(
+        'é = "日本"; weights = [[0.50]]\r\nx = "\x0c"\rweights = [["é", 1]]\nweights = [[0.250, 1]]'.encode()
+    )
+    (claim,) = read_submission(path, trace)
+    np.testing.assert_array_equal(claim.values, [[0.25, 1]])
+    assert claim.precision == 3
+
+
+def _output(text):
+    cell = {"cell_type": "code", "source": "weights", "outputs": [{"data": {"text/plain": text}}]}
+    return json.dumps({"nbformat": 4, "cells": [cell]}).encode()
+
+
+LARGE = {
+    "matrix.py": b"weights = [" + b"[" + b",".join([b"0.25"] * 30_000) + b"]]",
+    "statements.py": b"a = [1]\n" * 20_000,
+    "spaces.ipynb": _output("[1" + " " * 200_000 + "x"),
+    "brackets.ipynb": _output("[ " * 100_000),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_time_grows_as_the_file_does(tmp_path, trace, name):
+    """Many numbers, statements, spaces or brackets take a second; what grows with their square would take minutes."""
+    (tmp_path / name).write_bytes(LARGE[name])
+    begun = time.process_time()
+    with suppress(ProblemError):
+        read_submission(tmp_path / name, trace)
+    assert time.process_time() - begun < 2
+
+
 REFUSED = {
     "a.xlsx": (b"PK nothing", "this is no workbook that can be read"),
     "b.ipynb": (b"{}", "this is no notebook: it has no cells"),
-    "c.ipynb": (b"[" * 5000, "this is no notebook"),
+    "c.ipynb": (b"[" * 5000, "this cannot be read as a notebook"),
     "d.py": (b"\xff\xfe", "the file is not UTF-8 text"),
     "e.pdf": (b"%PDF", "files of this kind are not read. Hand in one of .toml, .json"),
+    "g.html": (b"<html>", "Hand in the file that its button Hand in saves"),
     "f.py": (b"weights = " + b"(" * 2000, "a script is read and not run"),
 }
 

@@ -1,11 +1,11 @@
-"""Problems from tokens to a loss as files: what they state, what they lack, and what would mend them."""
+"""Problems from tokens to a loss as files: what they state, what they lack, and what would fix them."""
 
 import math
 
 import numpy as np
 import pytest
 
-from clearhead import read_problem
+from clearhead import Claim, diagnose, read_problem
 from clearhead.errors import ProblemError
 from clearhead.problems import Problem, format_problem, parse_problem
 from clearhead.show import View
@@ -163,6 +163,26 @@ def test_until_leaves_out_what_comes_behind():
     assert parse_problem(format_problem(problem)) == problem
     with pytest.raises(ProblemError, match="until: There is no line 'wieghts'"):
         parse_problem(text.replace('"weights"', '"wieghts"'))
+
+
+def test_until_keeps_the_exponentials_that_were_asked_for():
+    """A softmax alone, with its exponentials and sums as lines, which its weights do not read."""
+    text = (
+        'format = 1\ntitle = "Softmax"\ngiven = ["scores"]\nuntil = ["weights"]\n[attention]\nheads = 1\n'
+        "output = false\nscale = 1\nexponentials = true\n[arrays]\nscores = [[[2.5, 1.0, -0.5]]]\n"
+    )
+    trace = parse_problem(text).trace()
+    np.testing.assert_allclose(trace["exponentials"][0, 0], np.exp([2.5, 1.0, -0.5]), rtol=1e-15)
+    np.testing.assert_allclose(trace["sums"][0, 0], np.exp([2.5, 1.0, -0.5]).sum(), rtol=1e-15)
+    rounded = [
+        Claim("exponentials@1", (("12.18", "2.72", "0.61"),)),
+        Claim("sums@1", ("15.51",)),
+        Claim("weights@1", (("0.785", "0.175", "0.039"),)),
+    ]
+    report = diagnose(rounded, trace)
+    assert report.precision.kind == "steps"  # exponentials to two decimals, weights to three: nobody cut digits off
+    plain = parse_problem(text.replace("exponentials = true\n", ""))
+    assert [line.name for line in plain.textbook().lines] == ["scaled", "weights"]
 
 
 def test_positions_alone_are_a_problem(tmp_path):

@@ -182,7 +182,7 @@ def test_a_zero_spread_is_no_error():
 
 def test_an_unknown_name_is_answered_with_the_closest():
     """A misspelt problem is answered with the bundled one that was meant."""
-    with pytest.raises(UnknownName, match=r"Did you mean soccer\?"):
+    with pytest.raises(UnknownName, match=r"Did you mean soccer"):
         read_problem("socer")
     with pytest.raises(UnknownName, match="no file ''"):
         read_problem("")

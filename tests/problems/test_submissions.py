@@ -80,7 +80,7 @@ def bomb():
 
 BROKEN = {
     "empty.json": ("{}", "nothing is claimed"),
-    "cut.json": ('{"head@1": [[1, 2', "this is not JSON"),
+    "cut.json": ('{"head@1": [[1, 2', "this cannot be read as JSON"),
     "twice.json": ('{"head@1": [[1]], "head@1": [[2]]}', "'head@1' is there twice"),
     "list.json": ("[1, 2]", "expects an object with lists of numbers by line, got a list of 2"),
     "word.json": ('{"head@1": [["two"]]}', "'head@1'[0][0]: A number such as 2.425"),

@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from clearhead import ProblemError
+from clearhead.check.grading.gradebook import Entry, Gradebook
+from clearhead.check.grading.marks import marks
 from clearhead.cli import main
 from clearhead.exercises import Recipe, variants, write_set
 from clearhead.problems.variants import read_roster, read_variants, variant_of
@@ -41,7 +43,7 @@ def test_a_roster_is_a_table_of_two_columns(tmp_path):
 
 def test_each_is_graded_by_their_own_numbers(tmp_path):
     """What is right for variant 1 is right for it alone; who answers no variant gets a row that says so."""
-    write_set(variants(Recipe(), 5, 2), tmp_path / "set", 2, sheets=None, decimals=2)
+    write_set(variants(Recipe(), 5, 2), tmp_path / "set", 2, sheets=(), decimals=2)
     problems = read_variants(str(tmp_path / "set"))
     answers = tmp_path / "answers"
     answers.mkdir()
@@ -58,3 +60,13 @@ def test_each_is_graded_by_their_own_numbers(tmp_path):
     assert rows["1-anna.json"] == rows["2-ben.json"] == "agrees"
     assert rows["2-cleo.json"] != "agrees"
     assert rows["dora.json"] == "error"
+
+
+@pytest.mark.parametrize(("name", "variants", "person"), [
+    ("3-anna.json", True, "anna"), ("anna_3-answers.toml", True, "anna"), ("3-answers.toml", True, "answers"),
+    ("anna_soccer-answers.toml", False, "anna_soccer"), ("anna.json", False, "anna"), ("3-anna.json", False, "3-anna"),
+])  # fmt: skip
+def test_marks_are_for_people(name, variants, person):
+    """The number of a variant, and what a page calls its file, are no part of a person's name."""
+    table = marks(Gradebook((Entry(name, error="?"),)), "moodle", title="t", points=1, variants=variants)
+    assert table.splitlines()[1].split(",")[0] == person

@@ -26,9 +26,9 @@ ABOUT = "The second example of the notebook, from the queries, keys and values o
 
 
 @pytest.fixture
-def trace(work_out):
+def trace(make_trace):
     """The second half of the notebook's second example."""
-    whole = work_out()
+    whole = make_trace()
     entered = whole.working.starting_at("input", "query", "key", "value")
     names = [given.name for given in entered.givens]
     return entered.run({name: whole[name] for name in names}, tokens=whole.tokens)

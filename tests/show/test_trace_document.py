@@ -57,9 +57,9 @@ def test_a_batch_is_told_apart(big):
     assert panels.matrices[-1].title == "batch 2, head 4"
 
 
-def test_only_shares_are_shaded(work_out):
+def test_only_shares_are_shaded(make_trace):
     """Weights are shaded, also where softmax is followed by a scale; other lines are not."""
-    document = document_of(work_out("scale-after-softmax"), View())
+    document = document_of(make_trace("scale-after-softmax"), View())
     names = [part.text for part in _kinds(document, Heading)]
     shaded = [panels.matrices[0].shade for panels in _kinds(document, Panels)]
     assert [name for name, shade in zip(names, shaded, strict=True) if shade] == ["weights.unscaled", "weights"]
@@ -73,16 +73,16 @@ def test_a_note_stands_right_after_its_line(trace):
     assert isinstance(document.parts[-2], Panels)
 
 
-def test_a_note_on_a_line_not_kept_is_not_lost(work_out):
+def test_a_note_on_a_line_not_kept_is_not_lost(make_trace):
     """A note outlives its line."""
-    trace = work_out(keep=["weights"])
+    trace = make_trace(keep=["weights"])
     assert _kinds(document_of(trace, View()), Remark) == [Remark(str(note), "warning") for note in trace.notes]
 
 
-def test_deviations_are_announced(work_out):
-    """Each declared deviation is named before the lines, with what it does and how to mend it."""
+def test_deviations_are_announced(make_trace):
+    """Each declared deviation is named before the lines, with what it does and how to fix it."""
     ids = ("softmax-over-queries", "round:line=weights,decimals=2")
-    first, second = document_of(work_out(*ids), View(deviations=ids)).parts[:2]
+    first, second = document_of(make_trace(*ids), View(deviations=ids)).parts[:2]
     assert "softmax-over-queries" in first.text
     assert "Softmax runs down the columns" in first.text
     assert "normalise over the last axis" in first.text

@@ -1,4 +1,4 @@
-"""Models from tokens to a loss, held against PyTorch's layers and plain NumPy."""
+"""Models from tokens to a loss, compared with PyTorch's layers and plain NumPy."""
 
 import numpy as np
 import pytest
@@ -154,14 +154,14 @@ def test_an_embedding_with_sinusoids():
         (lambda: Attention(2, kv_heads=1, projected=False), "projected = false goes without kv_heads"),
         (lambda: Attention(2, bias=True, projected=False), "projected = false goes without kv_heads"),
         (lambda: Block(Attention(1), repeat=0), "repeat expects 1 or more"),
-        (lambda: Block(Attention(1), repeat=2).working(), "a block alone is not repeated"),
+        (lambda: Block(Attention(1), repeat=2).working(), "a single block is not repeated"),
         (lambda: Transformer(layers=(Block(Attention(1), repeat=10**6),)), "layers expects at most 1000 blocks"),
         (lambda: Transformer(loss=Loss()), "a cross-entropy reads logits, and there is no head"),
         (lambda: Transformer(head=Head(), encoder=Encoder((Block(Attention(1)),))), "nothing reads the encoder"),
-        (lambda: Loss(smoothing=1.5), "Loss smoothing expects a share from 0 to 1"),
+        (lambda: Loss(smoothing=1.5), "Loss smoothing expects a number from 0 to 1"),
         (lambda: Loss("squared-error", reduction="sum"), "a squared error goes without"),
-        (lambda: Positions("given").working(), "positions alone are computed"),
-        (lambda: Positions("sinusoidal").working(), "positions alone are computed"),
+        (lambda: Positions("given").working(), "only computed positions have a working"),
+        (lambda: Positions("sinusoidal").working(), "only computed positions have a working"),
     ],
 )
 def test_contradictions_are_refused(make, message):

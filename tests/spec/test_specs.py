@@ -1,11 +1,15 @@
 """Specs: what they refuse, and the lines they stand for."""
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
 
+from clearhead import spec
 from clearhead.errors import SpecError
 from clearhead.spec import Attention, Block, Embedding, Head, Linear, Mlp, Norm, Positions, Rotary, Transformer
+from clearhead.spec.fields import Spec
 
 REFUSED = [
     (lambda: Attention(2, scale=float("nan")), "Attention scale expects a finite number, got nan."),
@@ -229,3 +233,13 @@ def test_known_sizes_are_demanded():
     assert sizes["query.weight"] == (4, None, None)
     assert sizes["key.weight"] == (2, None, None)
     assert sizes["input"] == (None, None)
+
+
+def test_every_spec_has_its_fields_in_the_reference():
+    """The page of all fields has a section for each public spec, and each of its fields in it."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "fields.md").read_text("utf-8")
+    sections = dict(part.partition("\n")[::2] for part in page.split("\n## ")[1:])
+    known = {name: kind for name in spec.__all__ if issubclass(kind := getattr(spec, name), Spec)}
+    assert set(sections) == set(known)
+    assert [(name, field) for name, kind in known.items() for field in kind.__struct_fields__
+            if f"| `{field}` |" not in sections[name]] == []  # fmt: skip

@@ -1,4 +1,4 @@
-"""The spec of a whole model: its names, and what it refuses. Its numbers are held against Transformers."""
+"""The spec of a whole model: its names, and what it refuses. Its numbers are compared with Transformers."""
 
 import numpy as np
 import pytest

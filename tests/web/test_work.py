@@ -1,6 +1,7 @@
 """From a problem and a change to the next problem."""
 
 import contextlib
+import re
 import time
 
 import numpy as np
@@ -107,6 +108,14 @@ def test_the_diagnosis_is_that_of_the_textbook():
     text = answer(Asked("soccer", deviations=("softmax-over-queries",)))["problem"]
     assert "softmax-over-queries" in diagnosis(text)
     assert diagnosis(format_problem(read_problem("rotary"))) == ""
+
+
+def test_hints_have_no_number():
+    """With hints alone the page is told where to look and what kind of mistake it is, and no number of the solution."""
+    said = diagnosis("soccer", "hints")
+    assert "Look first at head" in said
+    assert "Softmax runs down the columns" in said
+    assert not re.search(r"\d\.\d", said)
 
 
 def test_a_problem_can_be_taken_away():

@@ -1,4 +1,4 @@
-"""Sets that give the same numbers as others on this data, and sets that come near."""
+"""Sets that give the same numbers as others on this data, and near misses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(working: Working, arrays: Arrays) -> Trace:
 def groups(
     findings: Sequence[Finding], claims: tuple[Claim, ...], arrays: Arrays, plans: Plans
 ) -> Iterator[Indistinguishable]:
-    """The findings that give the same numbers, together with those that only have more that cannot be seen."""
+    """The findings that give the same numbers, and those that only have further invisible deviations."""
     seen: list[tuple[Arrays, dict[tuple[str, ...], Working]]] = []
     for finding in findings:
         numbers = predictions(claims, run(finding.working, arrays))
@@ -51,14 +51,14 @@ def groups(
 def _hidden(
     finding: Finding, claims: tuple[Claim, ...], arrays: Arrays, plans: Plans, numbers: Arrays
 ) -> Iterator[tuple[tuple[str, ...], Working]]:
-    """Sets with one deviation more, that cannot be seen on this data."""
+    """Sets with one more deviation, which is invisible on this data."""
     trace = run(finding.working, arrays)
     evaluation = Evaluation(claims, finding.working, {**arrays, **{name: trace.numpy(name) for name in trace}})
     for number, applied in enumerate(plans.deviations):
         if applied.id in finding.ids or not plans.touches[number].any():
             continue
         working = rewritten(finding.working, (applied,)) or rewritten(plans.base, (applied, *finding.applied))
-        # What changes nothing beside the others, such as the eps of a norm that is left out, is not hidden by data.
+        # A deviation without effect next to others, such as the eps of a norm that is left out, is not hidden by data.
         if working is None or working == finding.working:
             continue
         values = evaluation.lines(working)
@@ -87,7 +87,7 @@ def near_misses(hypotheses: Hypotheses, arrays: Arrays, claims: tuple[Claim, ...
 
 
 def _without_more(sets: Sequence[Chosen]) -> list[Chosen]:
-    """The sets without those that hold an earlier one and come no nearer."""
+    """The sets without those that contain an earlier one and are no nearer."""
     kept: list[Chosen] = []
     for each in sets:
         if not any(set(less) < set(each) for less in kept):

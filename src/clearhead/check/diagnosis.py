@@ -21,19 +21,20 @@ from clearhead.check.stages import Stages
 from clearhead.claim import Claim, Misfit
 from clearhead.deviations import Applied, deviation
 from clearhead.document import Document
+from clearhead.dust import without_dust
 from clearhead.errors import ClearheadError, ProblemError, require
 from clearhead.trace import Trace, to_numpy
 
 
 class Report(Outcome, frozen=True, eq=False):
-    """What a diagnosis found, which can be read as a document, as data for JSON, and as text."""
+    """The result of a diagnosis, as a document, as data for JSON, and as text."""
 
     def summary(self, *, title: str = "Diagnosis") -> Document:
-        """What matters first, on one screen: verdict, cause, claimed beside expected, what to change, how sure."""
+        """What matters first, on one screen, under ``title``: verdict, cause, numbers, what to change, how sure."""
         return summary_document(self, title=title)
 
     def document(self, *, title: str = "Diagnosis") -> Document:
-        """The report to read: render it with `clearhead.show.lower`."""
+        """The report as a document with this ``title``: render it with `clearhead.show.lower`."""
         return diagnosis_document(self, title=title)
 
     def data(self) -> dict[str, Any]:
@@ -41,7 +42,7 @@ class Report(Outcome, frozen=True, eq=False):
         return diagnosis_data(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What a notebook shows: the report to read."""
+        """What a notebook shows: the report."""
         return doors.document_bundle(self.document())
 
     def __str__(self) -> str:
@@ -58,10 +59,10 @@ def diagnose(
     """Finds the smallest sets of deviations with which the working gives the claimed numbers.
 
     Args:
-        claims: what somebody got, for any lines, heads or cells.
-        trace: how it should be computed. Its given arrays are run once more, in float64.
+        claims: the numbers that somebody got, for any lines, heads or cells.
+        trace: the right computation. Its given arrays are run again, in float64.
         max_deviations: the largest sets to try. Sets of one are tried first, then of two, and so on.
-        rounded: the roundings to try; if None, those that the claims leave room for. Code has none: ``()``.
+        rounded: the roundings to try; None for those that the claims allow. Code has none: ``()``.
 
     Raises:
         ClearheadError: as `compare`; or a given array was not kept in the trace.
@@ -77,7 +78,7 @@ def diagnose(
 
 
 def _compared(claims: tuple[Claim, ...], trace: Trace, arrays: Arrays) -> Comparison:
-    """The claims held against the trace; if one has another shape, the error names what gives its numbers."""
+    """The claims compared with the trace; if one has another shape, the error names a deviation that gives it."""
     try:
         return compare(claims, trace)
     except Misfit as misfit:
@@ -100,25 +101,24 @@ def _in_float64(trace: Trace) -> Trace:
     """The same given arrays, run as NumPy arrays of float64."""
     given = {name: to_numpy(array) for name, array in trace.given.items()}
     exact = {name: array.astype(np.float64) if array.dtype.kind == "f" else array for name, array in given.items()}
-    return trace.working.run(exact, tokens=trace.tokens)
+    return without_dust(trace.working.run(exact, tokens=trace.tokens, key_tokens=trace.key_tokens))
 
 
 def assert_agrees(
     actual: Any, expected: Trace, line: str | None = None, *, decimals: int | None = None, hints: bool = False
 ) -> None:
-    """Makes sure, in a test, that numbers agree with a trace; if not, the message says why they do not.
+    """Checks, in a test, that numbers agree with a trace; if not, the message says why they differ.
 
     Args:
         actual: an array, or arrays by the name of their line.
-        expected: a trace of how it should be.
+        expected: the right trace.
         line: the line that a single array is of; the last of the working, if None.
-        decimals: how many decimals count; None for what the arrays' type can tell.
-        hints: whether the message only says where to look and what kind of mistake it is, without a number: for tests
-            that students see.
+        decimals: how many decimals count; None for those of the arrays' type.
+        hints: whether the message has only hints, without numbers: for tests that students see.
 
     Raises:
         AssertionError: with the diagnosis, or with hints.
-        WrongType: ``expected`` is no trace, such as an array of it.
+        WrongType: ``expected`` is no trace.
     """
     __tracebackhide__ = True
     remedy = 'Give the whole trace, and the line by its name: assert_agrees(mine, trace, "weights").'

@@ -1,4 +1,4 @@
-"""What a diagnosis finds, as data."""
+"""The results of a diagnosis, as data."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Finding(Brief, frozen=True):
     Attributes:
         deviations: the deviations as text, in an order in which they can be applied.
         working: the working with them in it.
-        fit: the evidence, and how many unrelated sets would fit as well.
+        fit: the evidence, and how many unrelated sets would also fit.
         kinds: for each deviation whether it is a mistake, a convention or rounding.
         applied: the deviations as data, with their parameters.
-        readings: how fitted parameters may be read, by their name: ``{"factor": "1/8 = 1/sqrt(64)"}``.
+        readings: likely forms of fitted parameters, by their name: ``{"factor": "1/8 = 1/sqrt(64)"}``.
     """
 
     deviations: tuple[str, ...]
@@ -68,10 +68,10 @@ class NearMiss(Brief, frozen=True):
 
     Attributes:
         deviations: the set, as text; none for the working as it is.
-        line: the first claim that it misses, and
-        wrong, cells: how many of its cells, of how many.
-        off, claimed: how many cells it misses in all, of how many that are claimed.
-        slips: the cells that it misses, where these are few among many.
+        line: the first claim that it misses.
+        wrong, cells: how many cells of that claim are wrong, and how many it has.
+        off, claimed: how many cells it misses in all, and how many are claimed.
+        slips: the cells that it misses, where these are few.
     """
 
     deviations: tuple[str, ...]
@@ -87,22 +87,23 @@ class Outcome(Brief, frozen=True, eq=False):
     """What a diagnosis found.
 
     Attributes:
-        verdict: all claims agree; or some sets of deviations explain them; or none of those tried does.
-        comparison: the claims held against the working as it is.
+        verdict: whether all claims agree, some sets of deviations explain them, or none of those tried does.
+        comparison: the claims compared with the working.
+        trace: the working as it is, with its numbers.
         findings: the smallest sets that explain, those with the fewest roundings first.
         indistinguishable: sets that give the same numbers on this data; `separate` finds data that separates them.
-        first_wrong_line: for "unexplained", the first line that does not follow from the lines claimed before it, by
-            no deviation that was tried; None if each line by itself can be explained, or too little is claimed. For
+        first_wrong_line: for "unexplained", the first line that does not follow from the lines claimed before it, with
+            any deviation that was tried; None if each line by itself can be explained, or too little is claimed. For
             "explained" the first line that differs.
-        near_misses: the sets that explain the most without explaining all; for "explained" smaller ones.
-        judged: for "unexplained", and where each line is explained by itself, each claimed line held against the
+        near_misses: the sets that explain the most, but not all; for "explained" smaller ones.
+        judged: for "unexplained", and where each line is explained by itself, each claimed line compared with the
             lines claimed before it.
-        tried: how many sets were tried, the empty one among them.
+        tried: how many sets were tried, with the empty one.
         largest: the size up to which all sets were tried.
         fitting: how many sets of the smallest size fit; `findings` has no more than 40.
-        precision: in what sense numbers are right that are not digit for digit what the working gives; None if they
-            are digit for digit, or not right.
-        symptom: what is said of numbers that show nothing: all zero, all equal, all NaN.
+        precision: in what sense numbers are right that differ from the working in some digits; None if they are equal
+            digit for digit, or not right.
+        symptom: a sentence on numbers that show no cause: all zero, all equal, all NaN.
     """
 
     verdict: Literal["agrees", "explained", "unexplained"]
@@ -131,7 +132,7 @@ class Outcome(Brief, frozen=True, eq=False):
 
     @property
     def line_by_line(self) -> bool:
-        """Whether the findings explain each line from the claimed lines before it, and not all claims at once."""
+        """Whether the findings explain each line from the claimed lines before it, but not all claims at once."""
         return bool(self.findings and self.judged)
 
     def explained_by(self, id: str) -> bool:
@@ -146,7 +147,7 @@ class Outcome(Brief, frozen=True, eq=False):
     def separate(self) -> tuple[Separation, ...]:
         """For each group of sets that this data cannot separate, arrays on which their predictions differ.
 
-        A group for which none was found is left out: its members may be the same thing said twice.
+        A group for which none was found is left out: its members may be equivalent.
         """
         arrays = {given.name: self.trace.numpy(given.name) for given in self.trace.working.givens}
         found = (group.separate(arrays) for group in self.indistinguishable)

@@ -1,4 +1,4 @@
-"""One diagnosis, stage by stage: the plainest explanations first, and the first stage that explains ends it."""
+"""One diagnosis, stage by stage: the simplest explanations first; the first stage that explains the claims ends it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from clearhead.check.fit.candidate import (
     without_restated,
 )
 from clearhead.check.fit.evaluation import Evaluation
+from clearhead.check.fit.within import within_givens
 from clearhead.check.judge.first_wrong import Judged, judge, judge_with_causes
 from clearhead.check.precision.arithmetic import (
     FLOAT32,
@@ -48,26 +49,32 @@ from clearhead.trace import Trace
 from clearhead.working import Working
 
 MAX_FINDINGS = 40
-"""Sets that fit beyond these are only counted: that means that too little is claimed to separate them."""
+"""Further sets that fit are only counted: too little is claimed to separate them."""
 
 MAX_CONFIRMED = 200
-"""Sets that the search finds beyond these are not run once more as a whole."""
+"""Further sets of the search are not run again as a whole."""
 
 MAX_PAIRS = 2
 """Up to this size every rounding is tried; in larger sets only the usual ones."""
 
+FEW = 10.0
+"""A fitted value is named only if at most about this many others would fit by chance; the report says how many."""
+
+TRUNCATED = ("truncate", "shown-truncated")
+"""The deviations that cut digits off."""
+
 MIN_DEGENERATE = 4
-"""Fewer equal numbers than these may well be right numbers that are equal."""
+"""Fewer equal numbers than these may be right numbers that are equal."""
 
 
 class Stages:
-    """One diagnosis in the making.
+    """One diagnosis in progress.
 
     Attributes:
-        claims: what is claimed, with the slack that the arithmetic of their type has.
+        claims: the claims, with the slack of arithmetic in their type.
         trace: the working as it is.
         arrays: its given arrays.
-        comparison: the claims held against the trace, digit for digit.
+        comparison: the claims compared with the trace, digit for digit.
     """
 
     def __init__(
@@ -87,15 +94,15 @@ class Stages:
         self.rounded = rounded
         self.values = {name: trace.numpy(name) for name in trace}
         self.shapes = {name: array.shape for name, array in self.values.items()}
-        self.plans = self._plans(rare=True)
-        self.tried, self.largest = 1, 0
+        self.plans: Plans = plans_for(self.working, tuple((name, self.shapes[name]) for name in arrays))
+        self.tried, self.largest, self.exhausted = 1, 0, False
         self.judged: tuple[Judged, ...] = ()
 
     def outcome(self, max_deviations: int) -> Outcome:
-        """What the first stage finds that explains the claims."""
+        """The findings of the first stage that explains the claims."""
         stages: tuple[Callable[[int], Outcome | None], ...] = (
             self._degenerate, self._like_suggested, self._alone, self._in_single, self._givens, self._like_others,
-            self._written_steps, self._together, self._line_by_line,
+            self._one_within_givens, self._written_steps, self._together, self._line_by_line,
         )  # fmt: skip
         for stage in stages:
             found = stage(max_deviations)
@@ -109,7 +116,8 @@ class Stages:
         """Numbers that are all the same show nothing about a cause."""
         differing = [each.claim for each in self.comparison.differing]
         numbers = np.concatenate([claim.values[claim.claimed].reshape(-1) for claim in differing])
-        if len(numbers) < MIN_DEGENERATE or not (np.isnan(numbers).all() or (numbers == numbers[0]).all()):
+        equal = len(numbers) >= MIN_DEGENERATE and (numbers == numbers[0]).all()
+        if not (equal or np.isnan(numbers).all()):
             return None
         what = "NaN" if np.isnan(numbers[0]) else f"{numbers[0]:g}"
         lines = ", ".join(dict.fromkeys(claim.line for claim in differing))
@@ -119,7 +127,7 @@ class Stages:
     def _like_suggested(self, _: int) -> Outcome | None:
         found = arithmetic(self.claims, self.trace, self.arrays, undeclared=False)
         if found is None:
-            # From here on no more is asked of the claims than their type can give.
+            # From here on claims are compared at the precision of their type.
             declared = {claim.dtype for claim in self.claims} - {None}
             for kind in TYPES:
                 if kind.name in declared or (kind is FLOAT32 and suggested(kind, self.claims)):
@@ -131,6 +139,17 @@ class Stages:
 
     def _givens(self, _: int) -> Outcome | None:
         return self._right(of_givens(self.claims, self.trace, self.arrays))
+
+    def _one_within_givens(self, max_deviations: int) -> Outcome | None:
+        """One deviation of the table, where the given arrays look rounded: right within what their digits allow."""
+        if max_deviations < 1 or self.code:
+            return None
+        found = list(within_givens(self._evaluation(), self.plans.deviations, self.arrays))
+        if not found:
+            return None
+        loose = Stages(found[0].claims, self.trace, self.arrays, self.comparison, ())
+        outcome = loose._convincing([each.candidate for each in found])
+        return outcome and replace(outcome, precision=found[0].precision, tried=self.tried, largest=1)
 
     def _right(self, precision: Precision | None) -> Outcome | None:
         if precision is None:
@@ -160,10 +179,17 @@ class Stages:
         candidates = self._searched(hypotheses, 1)
         evaluation = self._evaluation()
         if not any(each.plain for each in candidates):
-            candidates += without_restated(fitted_or_matched(evaluation), candidates, evaluation)
+            fits = without_restated(fitted_or_matched(evaluation), candidates, evaluation)
+            candidates += [
+                each for each in fits if self._finding(each, len(hypotheses.candidates)).fit.by_chance <= FEW
+            ]
         if self.rounded is None:
             candidates += rounded_by_hand(evaluation)
-        return self._explained(candidates, len(hypotheses.candidates))
+        found = self._explained(candidates, len(hypotheses.candidates))
+        if found is not None and found.findings[0].ids[0] in TRUNCATED and not found.convincing:
+            # Where the numbers do not decide, rounding at each step is likelier than cutting digits off.
+            return self._written_steps(max_deviations) or found
+        return found
 
     def _in_single(self, max_deviations: int) -> Outcome | None:
         """The same in single precision, where numbers overflow that do not in double."""
@@ -175,11 +201,17 @@ class Stages:
             return None
         arrays = {name: a.astype(np.float32) if a.dtype.kind == "f" else a for name, a in self.arrays.items()}
         claims = loosened(self.claims, self.working, noise_of(FLOAT32, self.working, self.arrays))
-        single = Stages(claims, self.working.run(arrays, tokens=self.trace.tokens), arrays, self.comparison, ())
+        single = Stages(
+            claims,
+            self.working.run(arrays, tokens=self.trace.tokens, key_tokens=self.trace.key_tokens),
+            arrays,
+            self.comparison,
+            (),
+        )
         return single._alone(max_deviations)
 
     def _together(self, max_deviations: int) -> Outcome | None:
-        """Several at once: a deviation and rounding of every line, then sets of two and of three."""
+        """Several deviations: one with rounding of every line, then sets of two and of three."""
         evaluation = self._evaluation()
         if self.rounded is None and not self.code and max_deviations > 1:
             alone = [Candidate((each,), each.rewrite(self.working)) for each in self.plans.deviations]
@@ -187,18 +219,30 @@ class Stages:
             if found is not None:
                 return found
         for size in range(2, max_deviations + 1):
-            if size > MAX_PAIRS and self._nearly():
+            if size > MAX_PAIRS and (self.exhausted or self._nearly()):
                 return None
             hypotheses = self._hypotheses(brief=size > MAX_PAIRS)
             found = self._explained(self._searched(hypotheses, size), len(hypotheses.candidates))
+            if found is None and self.exhausted and self.working.backward_of is not None:
+                found = self._with_backward()
             if found is None and size == MAX_PAIRS:
                 found = self._convincing(fitted_or_matched_pairs(evaluation, self.plans.deviations))
             if found is not None:
                 return found
         return None
 
+    def _with_backward(self) -> Outcome | None:
+        """Pairs with a deviation of the backward pass, where all pairs are too many to try."""
+        tried, largest = self.tried, self.largest
+        hypotheses = Hypotheses(self.plans, (), across=True)
+        found = self._explained(self._searched(hypotheses, MAX_PAIRS), len(hypotheses.candidates))
+        self.exhausted = True
+        if found is None:
+            self.tried, self.largest = tried, largest
+        return found
+
     def _convincing(self, candidates: Sequence[Candidate]) -> Outcome | None:
-        """What is found beside one of the table's deviations, if chance would hardly fit as well."""
+        """Findings together with one of the table's deviations, if chance would hardly fit as well."""
         found = self._explained(candidates, len(self.plans.deviations))
         return found if found is not None and all(each.fit.convincing for each in found.findings) else None
 
@@ -211,10 +255,7 @@ class Stages:
         tries = self.rounded
         if tries is None:
             tries = roundings(self.working, self.claims, self.shapes, values=self.values, brief=brief or self.code)
-        return Hypotheses(self._plans(rare=not brief), tries)
-
-    def _plans(self, *, rare: bool) -> Plans:
-        return plans_for(self.working, tuple((name, self.shapes[name]) for name in self.arrays), rare=rare)
+        return Hypotheses(self.plans, tries, rare=not brief)
 
     def _evaluation(self) -> Evaluation:
         return Evaluation(self.claims, self.working, self.values)
@@ -224,7 +265,9 @@ class Stages:
         try:
             found = search(hypotheses, self.arrays, self.claims, size)
         except TooMany:
+            self.exhausted = True
             return []
+        self.exhausted = not found.larger
         self.tried, self.largest = found.tried, size
         likely = sorted(found.sets, key=lambda chosen: sum(each >= len(hypotheses.plans.deviations) for each in chosen))
         candidates = []
@@ -236,7 +279,7 @@ class Stages:
         return candidates
 
     def _explains(self, working: Working) -> bool:
-        """Whether the whole working, rewritten, gives what is claimed."""
+        """Whether the whole working, rewritten, gives the claims."""
         try:
             return compare(self.claims, run(working, self.arrays)).agrees
         except ClearheadError:
@@ -265,7 +308,8 @@ class Stages:
             working = rewritten(self.working, rest)
             if working is not None:
                 without[written(each)] = run(working, self.arrays)
-        fit = fit_of(self.claims, without, int(tried * max(candidate.values, 1.0)))
+        values = max(candidate.values, 1.0)
+        fit = fit_of(self.claims, without, int(tried * values), fitted=values > 1)
         return Finding(
             candidate.texts, candidate.working, fit, candidate.kinds, candidate.applied, dict(candidate.readings)
         )
@@ -273,11 +317,12 @@ class Stages:
     # --- what is left --------------------------------------------------------------------------------------------
 
     def _line_by_line(self, _: int) -> Outcome | None:
-        """Each line that does not follow from those before it has a cause of its own, rounded by hand if need be."""
+        """A separate cause for each line that does not follow from those before it, with rounding by hand if needed."""
         self.judged = judge_with_causes(self.claims, self.trace, self.arrays)
         found = self._causes_of(self.judged)
         if found is None and self.rounded is None and not self.code:
-            found = self._causes_of(judge_with_causes(self.claims, self.trace, self.arrays, by_hand=True))
+            judged = judge_with_causes(self.claims, self.trace, self.arrays, by_hand=True, every=True)
+            found = self._causes_of(judged)
             return found and replace(found, precision=measured(self.claims, self.trace, {}, "steps"))
         return found
 

@@ -1,4 +1,4 @@
-"""Commands that hold numbers against the working: check, deviations."""
+"""Commands that compare numbers with the working: check, deviations."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 )
 @options.deviate
 @click.option("--diagnose/--no-diagnose", default=True, help="Say why they differ, or only where.  [default: say why]")
-@click.option("--more", is_flag=True, help="Show all: every line, formula, alternative, and data that would tell.")
+@click.option("--more", is_flag=True, help="Show all: every line, formula, alternative, and data that would decide.")
 @click.option("--hints", is_flag=True, help="Only say where to look and what kind of mistake it is, without a number.")
-@click.option("--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text")
+@click.option("--as", "form", type=typed.FormName(), default="text")
 def check(
     problem: str,
     claims: str | None,
@@ -40,9 +40,9 @@ def check(
     """Compare the claims of a problem with its working, and say why they differ.
 
     The verdict comes first, with the smallest set of deviations that would give the claimed numbers; then what is
-    claimed beside what is expected, what to change, and how sure this is. --more shows the rest. Numbers are compared
-    at the precision they were written in: 2.425 has three decimals. The exit code is 0 if all agree, 1 if some differ,
-    2 if the input is bad.
+    claimed and what is expected, what to change, and how sure this is. --more shows the rest. Numbers are compared
+    at the precision they were written in: 2.425 has three decimals. The exit code is 0 if all agree or are right in
+    another precision (as float32 gives, or as the digits of the given arrays allow), 1 if not, 2 if the input is bad.
     """
     from clearhead.check import compare, data_of, document_of
     from clearhead.check import diagnose as why
@@ -69,15 +69,16 @@ def check(
                 say()
                 say("--more shows the formulas, what agrees, and what cannot be seen on this data.")
         else:
-            # Where they part; the evidence for what comes of it stands below, with its causes.
+            # Where they differ; the evidence for a cause is shown with the cause, below.
             print_document(document_of(found, title=worked.title, max_lines=1), form)
             say()
             print_document(report.document(title="Why they differ"), form)
-    raise click.exceptions.Exit(0 if found.agrees else DISAGREE)
+    right = found.agrees or (report is not None and report.verdict == "agrees")
+    raise click.exceptions.Exit(0 if right else DISAGREE)
 
 
 def _claimed(path: str, worked: Problem) -> tuple[Claim, ...]:
-    """The claims in a file: of claims or a problem, or as people hand them in."""
+    """The claims in a file: a file of claims, a problem, or a submission."""
     from clearhead.problems import read_claims
     from clearhead.problems.submissions import read_submission
 
@@ -89,10 +90,10 @@ def _claimed(path: str, worked: Problem) -> tuple[Claim, ...]:
 @command("clearhead deviations softmax-over-queries")
 @click.argument("id", shell_complete=typed.complete_deviation, required=False)
 def deviations(id: str | None) -> None:
-    """List the deviations, or show all that is known of one.
+    """List the deviations, or show all about one.
 
-    A deviation is a known way to get other numbers: a mistake, a convention that others follow, or rounding. What
-    --deviate takes, and what check looks for.
+    A deviation is a known way to get other numbers: a mistake, a convention that others follow, or rounding. --deviate
+    applies one, and check searches for them.
     """
     from clearhead.deviations import deviation
     from clearhead.deviations.table import GROUPS
@@ -106,7 +107,7 @@ def deviations(id: str | None) -> None:
         return
     each = deviation(id)
     known = [("", f"{each.id} ({each.kind})"), ("", each.does), ("Cannot be seen: ", each.invisible)]
-    known += [("To mend it: ", each.remedy), ("Seen: ", each.seen)]
+    known += [("To fix it: ", each.remedy), ("Seen: ", each.seen)]
     known += [(f"Parameter {each.name}: ", f"{each.about}.") for each in each.parameters]
     for lead, text in known:
         print_text(click.wrap_text(lead + text, width(), subsequent_indent="  " if lead else ""))

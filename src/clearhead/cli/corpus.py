@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from clearhead.corpora import Corpus
 
 
+REASONS = 3
+"""Reasons that are named, of documents that could not be read."""
+
+
 def _share(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
     """The share of the shards, from ``3/10``."""
     number, _, of = value.partition("/")
@@ -41,7 +45,7 @@ def _classes(ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
 @click.option("-o", "--output", required=True, metavar="DIR", help="The folder of shards, results and report.")
 @click.option("--column", default="text", show_default=True, help="Where JSON lines and tables have the text.")
 @click.option("--group", default="", metavar="COLUMN", help="Also report by the values of this column.")
-@click.option("--length", type=click.IntRange(2), default=512, show_default=True, help="Tokens of a sequence, at most.")
+@click.option("--length", type=click.IntRange(2), default=512, show_default=True, help="The most tokens of a sequence.")
 @click.option("--fit", type=click.Choice(["cut", "split", "pack"]), default="cut", show_default=True,
               help="Read the beginning of documents, all of them in parts, or many in one sequence.")  # fmt: skip
 @click.option("--class", "classes", multiple=True, metavar="NAME=REGEX", callback=_classes,
@@ -51,7 +55,7 @@ def _classes(ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
 @click.option("--workers", type=click.IntRange(1), help="Processes of the local engine; one for each core if left out.")
 @click.option("--scheduler", metavar="ADDRESS", help="The scheduler of the Dask cluster: tcp://host:8786.")
 @click.option(
-    "--shard", "share", default="1/1", metavar="I/N", callback=_share, help="Do each N-th shard, from the I-th."
+    "--shard", "share", default="1/1", metavar="I/N", callback=_share, help="Do every N-th shard, from the I-th on."
 )
 @click.option("--shard-size", type=click.IntRange(1), help="Documents of a shard.")
 @click.option("--against", metavar="DIR", help="Compare with the corpus in this folder, in the report.")
@@ -60,27 +64,39 @@ def corpus(checkpoint: str, data: tuple[str, ...], output: str, **given: Any) ->
 
     DATA are text files, .jsonl, .parquet or .arrow files (also .gz, .zst), patterns in quotes, folders of Hugging Face
     datasets; and addresses such as s3://bucket/*.jsonl. Finished shards are never done again: after Ctrl-C, a crash or
-    new documents, the same command goes on. The result is the same to the last bit for any number of workers.
-    DIR/report.html and DIR/results.parquet have what is done.
+    new documents, the same command continues. The result is the same to the last bit for any number of workers.
+    DIR/report.html and DIR/results.parquet have the results so far.
     """
-    from clearhead.corpora import Dask, Local, Options, open_corpus, storage
+    from clearhead.corpora import Dask, Local, Options, storage
     from clearhead.corpora.running import REPORT, RESULTS, Interrupted, run, save
 
     if given["scheduler"] and given["engine"] != "dask":
         raise click.UsageError("--scheduler goes with --engine dask.")
+    against = _opened(given["against"], checkpoint) if given["against"] else None
     options = Options(**{name: given[name] for name in ("length", "fit", "column", "group", "classes", "loss")})
     engine = Dask(given["scheduler"]) if given["engine"] == "dask" else Local(given["workers"])
     try:
-        with progress_bar("documents", sys.stderr) as progress:
+        with progress_bar("documents to do", sys.stderr) as progress:
             found = run(checkpoint, data, output, options, engine, given["share"], progress, given["shard_size"])
     except Interrupted as stop:
         _say(stop.partial, err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
-    if given["against"]:
-        save(found, output, open_corpus(given["against"]))
+    if against is not None:
+        save(found, output, against)
     _say(found)
     for name in (RESULTS, REPORT):
         wrote(storage.join(output, name))
+
+
+def _opened(folder: str, checkpoint: str) -> Corpus:
+    """The corpus to compare with, before any work is done: of a model with as many layers and heads."""
+    from clearhead.corpora import open_corpus
+    from clearhead.corpora.result import check_same_heads
+    from clearhead.models import load
+
+    found, model = open_corpus(folder), load(checkpoint, engine="array")
+    check_same_heads(checkpoint, (model.sizes.layers, model.sizes.heads), found)
+    return found
 
 
 def _say(found: Corpus, *, err: bool = False) -> None:
@@ -89,6 +105,8 @@ def _say(found: Corpus, *, err: bool = False) -> None:
     say(f"{found.plan.model}; {documents:,} documents, {sequences:,} sequences, {tokens:,} tokens", err=err)
     if found.failed:
         count = sum(map(len, found.failed.values()))
-        say(f"{count:,} documents could not be read; the report says why.", err=True)
+        most = sorted(found.failed.items(), key=lambda each: -len(each[1]))[:REASONS]
+        why = "; ".join(f"{fault} ({len(numbers):,})" for fault, numbers in most)
+        say(f"{count:,} documents could not be read: {why}. The report says which.", err=True)
     if found.missing:
         say(f"Partial: {len(found.missing):,} of {len(found.plan.shards):,} shards are missing.", err=True)

@@ -1,4 +1,4 @@
-"""How a command ends: with an exit code and at most a message, whatever was raised."""
+"""How a command ends: with an exit code and at most one message, whatever was raised."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_TYPED, MAX_SAID = 200, 500
 
 
 def exit_code(run: Callable[[], int], typed: Sequence[str]) -> int:
-    """Runs a command, and gives the code to exit with; an error is printed in words that name what was typed."""
+    """Runs a command and returns its exit code; an error is printed as a message that names what was typed."""
     try:
         code = run()
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        _discard_output()  # whoever read the output has left, as `head` does
+        _discard_output()  # the reader of the output has closed it, as `head` does
         return 0
     except ClearheadError as error:
         return _failed(str(error), BAD_INPUT)
@@ -45,28 +45,28 @@ def exit_code(run: Callable[[], int], typed: Sequence[str]) -> int:
 
 
 def _unexpected(error: BaseException, typed: Sequence[str]) -> int:
-    """What escapes a library: too little memory and a panic come of the input, all else is a fault of ours."""
+    """Errors of a library: too little memory and a panic come from the input, all others are faults of clearhead."""
     if os.environ.get(TRACEBACK):
         raise error
     said = f"{type(error).__name__}: {visible(str(error)[:MAX_SAID])}"
     if isinstance(error, MemoryError):
         return _failed(f"{_shown(typed)}: there is not enough memory for this. Use less input.", BAD_INPUT)
     if not isinstance(error, Exception):
-        return _failed(f"{_shown(typed)}: a library gave up on this input: {said}", BAD_INPUT)
+        return _failed(f"{_shown(typed)}: a library failed on this input: {said}", BAD_INPUT)
     return _failed(
         f"This is a fault in clearhead, not in what you typed: {said}\n"
-        f"It came of: {_shown(typed)}\n"
+        f"It was raised by: {_shown(typed)}\n"
         f"Set {TRACEBACK}=1 and run it again to see where, and please report it.",
         BUG,
     )
 
 
 def _misused(error: click.ClickException) -> int:
-    """A slip in what was typed, as click says it."""
+    """A usage error, in click's words."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         _print(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n")
-    # click sets lists of choices out in lines; whatever was typed cannot add to them but as text.
+    # click writes lists of choices as lines; what was typed stays text.
     _print("\n".join(visible(line.expandtabs()) for line in f"Error: {error.format_message()}".splitlines()))
     return BAD_INPUT
 
@@ -87,13 +87,13 @@ def _print(message: str) -> None:
 
 
 def _discard_output() -> None:
-    """Sends what is still to be printed nowhere, or Python would complain once more when it exits."""
+    """Discards what is still to be printed, or Python would report an error again when it exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def open_standard_streams() -> None:
-    """Puts something in the place of standard streams that are closed, and lets none of them fail on a letter.
+    """Replaces standard streams that are closed, and makes all of them accept every character.
 
     Names of tokens may hold what the terminal's encoding lacks, and the first file that is opened must not become
     standard output.
@@ -102,7 +102,7 @@ def open_standard_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - standard streams stay open
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115

@@ -27,9 +27,9 @@ def _parts(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
 @click.option("--parts", callback=_parts, default="", metavar="A,B", help="Some of those above.")
 @click.option("--difficulty", type=click.Choice(["easy", "medium", "hard"]), default="easy", show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same exercise.")
-@click.option("--count", type=click.IntRange(1, 500), default=1, show_default=True, help="So many exercises.")
+@click.option("--count", type=click.IntRange(1, 500), default=1, show_default=True, help="How many exercises to draw.")
 @click.option("--variants", is_flag=True, help="One exercise, other numbers for each student, with sheets and keys.")
-@click.option("--sheet", default="pdf", show_default=True, help="With --variants: the kind of the sheets and keys.")
+@click.option("--sheet", default="pdf", show_default=True, help="With --variants: kinds, such as pdf,html,xlsx.")
 def generate(
     output: str | None,
     tokens: int,
@@ -42,10 +42,11 @@ def generate(
     variants: bool,  # noqa: FBT001 - an option is passed by name
     sheet: str,
 ) -> None:
-    """Make fresh exercises to be worked by hand.
+    """Make new exercises for computing by hand.
 
     Numbers are small, and each common mistake, such as softmax down the columns or a forgotten scale, changes the
-    answer. Parts are causal, rotary, positions, bias, grouped, output, residual, norm, rms and mlp. With --count or
+    answer. Parts of a block are causal, rotary, positions, sinusoidal, bias, grouped, exponentials, dropout, output,
+    residual, norm, rms and mlp; of a model embedding, cross, encoder, stack, logits, loss and squared. With --count or
     --variants the output is a folder of numbered problem files; with --variants each has a sheet to fill in and a key.
     """
     from clearhead.exercises import Recipe, exercises, write_set
@@ -64,6 +65,6 @@ def generate(
     if output is None:
         raise click.UsageError("Several files need a folder: add -o FOLDER.")
     problems = (variants_of if variants else exercises)(recipe, seed, count)
-    sheets = f".{sheet.removeprefix('.')}" if variants else None
+    sheets = tuple(f".{each.strip().removeprefix('.')}" for each in sheet.split(",")) if variants else ()
     write_set(problems, Path(output), count, sheets=sheets, decimals=recipe.level.decimals)
     say(f"Wrote {count} exercise{'s' if count > 1 else ''}{' with sheets and keys' if variants else ''} to {output}")

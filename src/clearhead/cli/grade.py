@@ -1,4 +1,4 @@
-"""The command that holds the numbers of a whole class against the working: grade."""
+"""The command that compares the numbers of a whole class with the working: grade."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 from msgspec import Struct
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clearhead.check.grading.gradebook import Gradebook
+    from clearhead.check.grading.marks import Platform
     from clearhead.claim import Claim
+    from clearhead.show import Form
     from clearhead.trace import Trace
 
 
 class Read(Struct, frozen=True):
-    """A submission by its name: its claims and how it should be, or None and the error."""
+    """A submission by its name: its claims and the right trace, or None and the error."""
 
     name: str
     claims: tuple[Claim, ...] | None = None
@@ -39,9 +41,13 @@ class Read(Struct, frozen=True):
 @click.option("-o", "--output", type=click.Path(), required=True, help="The CSV file to write.")
 @click.option("--feedback", type=click.Path(file_okay=False), help="A folder for a page of hints for each submission.")
 @click.option("--roster", type=click.Path(), help="A CSV file of submissions and their variants, two cells a row.")
+@click.option("--summary", "page", type=click.Path(), help="A page on the class: .html, .md, .tex or .txt.")
+@click.option("--marks", type=click.Path(), help="A CSV file of marks to upload, by the names of submissions.")
+@click.option("--for", "platform", type=click.Choice(["moodle", "canvas"]), default="moodle", show_default=True)
+@click.option("--points", type=click.FloatRange(0), default=10, show_default=True, help="What full credit is worth.")
 @options.deviate
 @click.option(
-    "--most", type=click.IntRange(1, 3), default=3, show_default=True, help="How many deviations to try together."
+    "--most", type=click.IntRange(1, 3), default=3, show_default=True, help="How many deviations to combine at most."
 )
 def grade(  # each is an option of the command
     problem: str,
@@ -49,6 +55,10 @@ def grade(  # each is an option of the command
     output: str,
     feedback: str | None,
     roster: str | None,
+    page: str | None,
+    marks: str | None,
+    platform: Platform,
+    points: float,
     deviate: tuple[str, ...],
     most: int,
 ) -> None:
@@ -61,6 +71,7 @@ def grade(  # each is an option of the command
     error.
     """
     from clearhead.check.grading.gradebook import summary
+    from clearhead.check.grading.marks import marks as marks_of
     from clearhead.files import STANDARD_OUTPUT, replacing
     from clearhead.problems.submissions import submissions as handed_in
     from clearhead.problems.variants import read_roster, read_variants
@@ -76,20 +87,49 @@ def grade(  # each is an option of the command
         file.write(book.csv().encode("utf-8", "replace"))
     if feedback is not None:
         _write_feedback(Path(feedback), read, book)
+    title = next(iter(variants.values())).title.partition(", variant ")[0]
+    if page is not None:
+        _write_page(page, book, title)
+    if marks is not None:
+        with replacing(marks) as file:
+            file.write(
+                marks_of(book, platform, title=title, points=points, variants=len(variants) > 1).encode(
+                    "utf-8", "replace"
+                )
+            )
     if output != STANDARD_OUTPUT:
-        print_document(summary(book, title=next(iter(variants.values())).title), "text")
+        print_document(summary(book, title=title), "text")
         say()
-        wrote(output)
+        for written in filter(None, (output, feedback, page, marks)):
+            wrote(written)
+
+
+def _write_page(path: str, book: Gradebook, title: str) -> None:
+    """A page on the class, of the kind that its ending says."""
+    from clearhead.check.grading.marks import class_page
+    from clearhead.files import replacing
+    from clearhead.show.forms import lower
+    from clearhead.show.media import FORMS
+    from clearhead.show.text.html import one_page
+
+    forms = {medium.ending: cast("Form", name) for name, medium in FORMS.items() if medium.printer is not None}
+    ending = Path(path).suffix.lower()
+    if ending != ".html" and ending not in forms:
+        raise click.UsageError(f"--summary expects a file that ends in .html, {', '.join(forms)}; got {path}.")
+    document = class_page(book, title=title)
+    text = one_page(document) if ending == ".html" else lower(document, forms[ending])
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", "replace"))
 
 
 def _write_feedback(folder: Path, read: Sequence[Read], book: Gradebook) -> None:
-    """A page for each submission: what follows, where to look first, what kind of mistake it is, without a number."""
+    """A page for each submission: which lines follow, where to look first, the kind of mistake; without numbers."""
     from clearhead.check.report.hints import hints
     from clearhead.document import Document, Prose
-    from clearhead.files import replacing
+    from clearhead.files import make_folder, replacing
     from clearhead.show.forms import lower
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for each, entry in zip(read, book.entries, strict=True):
         if each.claims is None or each.trace is None or entry.grade is None:
             document = Document(each.name, (Prose(entry.error),))
@@ -100,7 +140,7 @@ def _write_feedback(folder: Path, read: Sequence[Read], book: Gradebook) -> None
 
 
 def _file_name(name: str) -> str:
-    """A name of a submission without what a folder would take for a path."""
+    """The name of a submission, made safe as the name of a file."""
     return "".join(letter if letter.isalnum() or letter in "-_. @" else "_" for letter in name).strip(". ") or "_"
 
 
@@ -117,7 +157,7 @@ def _read(
             yield Read(name, read_submission(path, trace), trace)
         except ClearheadError as error:  # which begins with the name
             yield Read(name, error=str(error))
-        except Exception as error:  # one submission must not end the rest
+        except Exception as error:  # one submission must not stop the others
             yield Read(name, error=_fault(name, error))
         step()
 
@@ -148,7 +188,7 @@ def _graded(read: Sequence[Read], most: int, step: Callable[[], None]) -> Gradeb
 
 
 def _fault(name: str, error: Exception) -> str:
-    return visible(f"{name}: a fault in clearhead, not in what was submitted: {type(error).__name__}: {error}")
+    return visible(f"{name}: a fault in clearhead, not in the submission: {type(error).__name__}: {error}")
 
 
 @contextmanager

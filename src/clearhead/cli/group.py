@@ -1,4 +1,4 @@
-"""The group of commands: in the order they are written, and with an end in words whatever happens."""
+"""The group of commands: in a fixed order, with a message for every error."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
-from click.shell_completion import shell_complete
 
 from clearhead.cli.ending import exit_code, open_standard_streams
 from clearhead.errors import suggest
 
 PROGRAM, COMPLETION = "clearhead", "_CLEARHEAD_COMPLETE"
-"""The name of the command, and the variable in which a shell asks what could be typed next."""
+"""The name of the command, and the variable by which a shell requests completions."""
 
 
 class Commands(click.Group):
-    """A group of commands in the order they are written, whose errors are put in words."""
+    """A group of commands in a fixed order, which prints errors as messages."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The commands in the order in which a newcomer needs them."""
@@ -53,6 +52,8 @@ class Commands(click.Group):
 
     def _run(self, typed: list[str]) -> int:
         if instruction := os.environ.get(COMPLETION):
+            from click.shell_completion import shell_complete
+
             return shell_complete(self, {}, PROGRAM, COMPLETION, instruction)
         try:
             with self.make_context(PROGRAM, list(typed)) as context:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +18,12 @@ from clearhead.files import read_bounded, why
 
 if TYPE_CHECKING:
     from clearhead.inspection.report.table import TableRows
+    from clearhead.inspection.survey import Survey
+    from clearhead.models.model import Model
+    from clearhead.models.surveying import Keep
 
 MAX_LAYERS = 10_000
-"""More than any model has."""
+"""A bound above the layers of any model."""
 
 
 def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -45,6 +49,10 @@ def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 @click.option("-o", "--output", "outputs", type=click.Path(), multiple=True, help=".html, .csv, .parquet; repeatable.")
 @click.option("--layers", metavar="LAYERS", callback=_layers, help="Only these, counted from 0: 0,4-7.")
 @click.option("--first", type=click.IntRange(1), help="Read only this many of the first tokens.")
+@click.option(
+    "--serve", "served", is_flag=True, help="Then serve the report, whose maps can be zoomed to single tokens."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Of --serve; 0 for any.")
 @click.option("--by", type=click.Choice(["head", "token"]), default="head", show_default=True, help="A row of a table.")
 def inspect(
     checkpoint: str,
@@ -53,29 +61,68 @@ def inspect(
     layers: tuple[int, ...] | None,
     first: int | None,
     by: TableRows,
+    *,
+    served: bool,
+    port: int,
 ) -> None:
-    """Tell what every head of a CHECKPOINT does on a text of any length.
+    """Compute statistics of every head of a CHECKPOINT on a text of any length.
 
-    TEXT-FILE is a file in UTF-8, or - for what comes in. No weights are stored: memory grows linearly with the tokens.
+    TEXT-FILE is a file in UTF-8, or - for standard input. No weights are stored: memory grows linearly with the tokens.
     The report (.html) shows entropy, sinks, distances and the strongest pairs of each head, and what each token
-    receives; tables (.csv, .parquet) have the numbers. Ctrl-C ends it: what is done is written, and what is missing is
-    listed; the exit code is then 130.
+    receives; tables (.csv, .parquet) have the numbers. Ctrl-C ends it: finished layers are written, missing ones are
+    listed, and the exit code is 130.
+
+    With --serve the report is served on this machine when all is computed. The map of a head can then be zoomed to
+    single tokens: its weights are worked out again from queries and keys, which are kept in temporary files.
     """
+    from clearhead.extras import need
     from clearhead.inspection.report.files import check
-    from clearhead.inspection.report.summary import named, summary
     from clearhead.models.loading import load
-    from clearhead.models.surveying import Interrupted
 
     for path in outputs:
         check(path, by)
+    if served:
+        for module in ("uvicorn", "starlette"):
+            need(module, "serve")
     text = _read(text_file)
     model = load(checkpoint)
     ids = model.tokenizer.encode(text).ids[:first]
+    if not served:
+        _report(_inspected(model, ids, layers), outputs, by)
+        return
+    from clearhead.cli.serve import listen
+    from clearhead.web.report import Kept, report_application
+
+    kept = Kept()
+    try:
+        found = _inspected(model, ids, layers, kept)
+    except OSError as error:
+        raise FileError(
+            f"queries and keys cannot be kept in temporary files: {why(error)}. Give fewer --layers."
+        ) from None
+    _report(found, outputs, by)
+    listen(lambda hosts: report_application(found, kept.layers, hosts), "127.0.0.1", port)
+
+
+def _inspected(model: Model, ids: Sequence[int], layers: tuple[int, ...] | None, keep: Keep | None = None) -> Survey:
+    """The inspection, or what was finished of it before Ctrl-C."""
+    from clearhead.models.surveying import Asked, Interrupted, survey
+
     try:
         with progress_bar(f"{len(ids):,} tokens", sys.stderr) as progress:
-            found = model.inspect(ids, layers=layers, progress=progress)
+            return survey(model, ids, layers, Asked(), progress, keep)
     except Interrupted as stop:
-        found = stop.partial
+        return stop.partial
+
+
+def _report(found: Survey, outputs: tuple[str, ...], by: TableRows) -> None:
+    """Prints a summary and writes files.
+
+    Raises:
+        Exit: layers are missing.
+    """
+    from clearhead.inspection.report.summary import named, summary
+
     if found.layers:
         for line in summary(found).split("\n"):
             say(line)

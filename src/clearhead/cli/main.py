@@ -15,14 +15,14 @@ from clearhead.cli.output import print_text
 def main() -> None:
     """Transformer attention with all of its working shown.
 
-    Begin with `clearhead show soccer`.
+    Start with `clearhead show soccer`.
     """
 
 
 @command('eval "$(clearhead completion bash)"')
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes SHELL complete names.
+    """Print a script that makes SHELL complete names.
 
     It completes commands, problems, their lines, and deviations.
     """
@@ -40,6 +40,7 @@ COMMANDS = (
     grade.grade,
     check.deviations,
     show.export,
+    show.tour,
     show.plot,
     serve.serve,
     problems.new,

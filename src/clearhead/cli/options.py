@@ -13,13 +13,13 @@ deviate = click.option(
     metavar="ID",
     multiple=True,
     shell_complete=typed.complete_deviation,
-    help="Work it out with a deviation; may be repeated.",
+    help="Compute with a deviation; may be repeated.",
 )
 
 backward = click.option(
     "--backward",
     metavar="LINE",
-    help="Work out the gradients too, of the sum of the numbers of LINE with respect to all that is given.",
+    help="Compute gradients too: of the sum of LINE with respect to all given arrays.",
 )
 
 decimals = click.option(
@@ -30,7 +30,17 @@ tokens = click.option(
     "--tokens",
     metavar="1,2,3",
     callback=typed.token_ids,
-    help="The numbers of the tokens, in the place of a text; needs no tokenizer.",
+    help="The numbers of the tokens, instead of a text; needs no tokenizer.",
+)
+
+decoder = click.option(
+    "--decoder",
+    metavar="TEXT",
+    help="What the decoder of an encoder-decoder has written so far; behind its start token.",
+)
+
+decoder_tokens = click.option(
+    "--decoder-tokens", metavar="0,1,2", callback=typed.token_ids, help="The same as numbers, as they are."
 )
 
 family = click.option(

@@ -1,4 +1,4 @@
-"""What all commands print through, so that no name from a file reaches a terminal as it is.
+"""The output of all commands. Names from files are escaped before they reach a terminal.
 
 Only this module and `clearhead.cli.ending` call ``click.echo``; a test holds it.
 """
@@ -27,7 +27,7 @@ def in_colour() -> bool:
 
 
 def width() -> int:
-    """The columns of the terminal, or what COLUMNS says; 80 where neither is known.
+    """The columns of the terminal, or the value of COLUMNS; 80 where neither is known.
 
     ``shutil.get_terminal_size`` does the same, but importing it loads every compression of Python's.
     """
@@ -41,12 +41,12 @@ def width() -> int:
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Prints a line, in which control characters are spelled out."""
+    """Prints a line, with control characters escaped."""
     click.echo(visible(line), err=err)
 
 
 def wrote(path: object) -> None:
-    """Says which file was written; of standard output this would become a part."""
+    """Says which file was written, unless that is standard output."""
     if str(path) != STANDARD_OUTPUT:
         say(f"Wrote {path}")
 

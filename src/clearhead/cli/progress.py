@@ -1,4 +1,4 @@
-"""A progress bar with the time that is left."""
+"""A progress bar with the remaining time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH = 30
 
 @contextmanager
 def progress_bar(label: str, file: TextIO) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, gone when it ends; elsewhere nothing. Yields what takes the share that is done, 0 to 1."""
+    """A bar on a terminal, removed at the end; elsewhere nothing. Yields a function of the finished part, 0 to 1."""
     if not file.isatty():
         yield lambda _: None
         return
@@ -32,14 +32,14 @@ def progress_bar(label: str, file: TextIO) -> Iterator[Callable[[float], None]]:
 
 
 class TimeLeft:
-    """How long the rest takes, in words, at the pace since the work began; what only prepares it does not count."""
+    """How long the rest takes, in words, at the speed since the work started; preparation is not counted."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.began = clock()
 
     def __call__(self, share: float) -> str:
-        """The time that is left when this share is done."""
+        """The remaining time when this part is done."""
         now = self.clock()
         if share <= 0:
             self.began = now

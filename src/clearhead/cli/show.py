@@ -1,4 +1,4 @@
-"""Commands that show a trace: show, export, plot."""
+"""Commands that show a trace: show, export, tour, plot."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from msgspec.structs import replace
 
 from clearhead.cli import options, typed
 from clearhead.cli.group import command
-from clearhead.cli.output import in_colour, print_text, width, wrote
+from clearhead.cli.output import in_colour, print_document, print_text, width, wrote
 
 if TYPE_CHECKING:
     from clearhead.problems import Problem
     from clearhead.show import FormOfTrace, View
+    from clearhead.show.export import Export
     from clearhead.show.plot.picture import PlotKind
+    from clearhead.show.source.assignment import Grader
     from clearhead.show.view import Framework
     from clearhead.trace import Trace
 
@@ -23,13 +25,12 @@ if TYPE_CHECKING:
 @command("clearhead show soccer weights@2 --cell 1,3 --decimals 4")
 @options.problem
 @click.argument("line", shell_complete=typed.complete_line, required=False)
-@click.option("--cell", metavar="I,J", callback=typed.cell, help="Work out one cell of LINE, counted from 1.")
+@click.option("--cell", metavar="I,J", callback=typed.cell, help="Show the arithmetic of one cell, counted from 1.")
 @options.decimals
 @options.deviate
 @options.backward
-@click.option(
-    "--as", "form", type=click.Choice(["text", "json", "markdown", "latex"]), default="text", show_default=True
-)
+@click.option("--exact", is_flag=True, help="Show fractions, roots and powers of e instead of decimals.")
+@click.option("--as", "form", type=typed.FormName(), default="text", show_default=True)
 def show(
     problem: str,
     line: str | None,
@@ -37,9 +38,10 @@ def show(
     decimals: int,
     deviate: tuple[str, ...],
     backward: str | None,
+    exact: bool,  # noqa: FBT001 - an option is passed by name
     form: FormOfTrace,
 ) -> None:
-    """Show a problem worked out: lines, formulas, numbers.
+    """Show a problem computed: lines, formulas, numbers.
 
     PROBLEM is the name of a bundled problem or a file. LINE is a line, such as weights, or one head of it, such as
     weights@2.
@@ -48,11 +50,18 @@ def show(
     from clearhead.show import View, render
 
     if cell is not None and line is None:
-        raise click.UsageError("--cell needs to know of which LINE: clearhead show PROBLEM LINE --cell I,J.")
+        raise click.UsageError("--cell needs a LINE: clearhead show PROBLEM LINE --cell I,J.")
     worked = read_problem(problem) if backward is None else read_problem(problem).with_gradients(backward)
     trace = worked.trace(*deviate)
     applied = (*map(str, worked.deviations), *deviate)
     view = View(worked.title, "" if line else worked.about, applied, line, cell, decimals)
+    if exact:
+        if form == "json":
+            raise click.UsageError("--exact is for people: text, markdown or latex.")
+        from clearhead.show.exact import exact_document
+
+        print_document(exact_document(trace, view), form)
+        return
     print_text(render(trace, form, view, width=width(), colour=in_colour()))
 
 
@@ -64,15 +73,20 @@ def show(
 @options.decimals
 @options.deviate
 @options.backward
-@click.option("--blank", metavar="LINE", multiple=True, help="Leave a line for students to fill in; may be repeated.")
+@click.option("--blank", metavar="LINE", multiple=True, help="Leave a line blank for students; may be repeated.")
 @click.option(
     "--framework",
     type=click.Choice(["numpy", "torch"]),
     default="numpy",
     show_default=True,
-    help="What .py and .ipynb are written in.",
+    help="The library of .py and .ipynb files.",
 )
 @click.option("--key", is_flag=True, help="With --blank: write the solution too, to NAME-key.ENDING.")
+@click.option(
+    "--autograde",
+    type=click.Choice(["nbgrader", "otter"]),
+    help="With --blank: an .ipynb whose cells grade each blank.",
+)
 def export(
     problem: str,
     outputs: tuple[str, ...],
@@ -82,11 +96,12 @@ def export(
     blank: tuple[str, ...],
     framework: Framework,
     key: bool,  # noqa: FBT001
+    autograde: Grader | None,
 ) -> None:
-    """Write a problem worked out to files.
+    """Write a computed problem to files.
 
-    The ending of each file says what it becomes. LINE may hold *, which stands for anything: --blank "*" leaves all
-    that is not given.
+    The ending of each file says its kind. In LINE, * matches anything: --blank "*" leaves all computed
+    lines blank.
     """
     from clearhead.problems import read_problem
     from clearhead.show.export import Export
@@ -97,6 +112,8 @@ def export(
     trace = worked.trace(*deviate)
     view = replace(view_of(worked, trace, decimals, deviate), framework=framework)
     made: list[Export] = []
+    if autograde is not None:
+        made, outputs = [_assignment(worked, trace, view, path, blank, autograde) for path in outputs], ()
     for path in map(Path, outputs):
         made.append(Export.of(trace, path, replace(view, blank=blank)))
         if key:
@@ -106,6 +123,40 @@ def export(
         wrote(each.path)
 
 
+def _assignment(worked: Problem, trace: Trace, view: View, path: str, blank: tuple[str, ...], grader: Grader) -> Export:
+    """The notebook of an instructor, for a grader to make the students' of it."""
+    from clearhead.problems import format_problem
+    from clearhead.show.export import Export
+    from clearhead.show.source.assignment import assignment
+
+    if Path(path).suffix.lower() != ".ipynb":
+        raise click.UsageError(f"--autograde makes a notebook; {path} does not end in .ipynb.")
+    text = format_problem(replace(worked, claims=(), deviations=()))
+    return Export(path, assignment(trace, replace(view, blank=blank), grader, text))
+
+
+@command("clearhead tour soccer -o tour.html")
+@options.problem
+@click.option("-o", "--output", type=click.Path(), required=True, help="A file that ends in .html or .pdf.")
+@options.decimals
+@options.deviate
+def tour(problem: str, output: str, decimals: int, deviate: tuple[str, ...]) -> None:
+    """Write a walk through a problem, step by step.
+
+    Each step has a sentence, and the cells that matter are lit: one page to click through with a class, or slides as
+    PDF. The arrow keys, or those of a presenter, go from step to step.
+    """
+    from clearhead.problems import read_problem
+    from clearhead.show import View
+    from clearhead.show.tour import save_tour
+
+    worked = read_problem(problem)
+    applied = (*map(str, worked.deviations), *deviate)
+    view = View(worked.title, worked.about, applied, decimals=decimals, textbook=worked.textbook())
+    save_tour(worked.trace(*deviate), output, view)
+    wrote(output)
+
+
 @command("clearhead plot soccer weights -o weights.png")
 @options.problem
 @click.argument("line", shell_complete=typed.complete_line)
@@ -113,7 +164,7 @@ def export(
 @click.option("--kind", type=click.Choice(["heatmap", "entropy"]), default="heatmap", show_default=True)
 @options.deviate
 def plot(problem: str, line: str, output: str, kind: PlotKind, deviate: tuple[str, ...]) -> None:
-    """Draw a line of a problem: heat maps of its heads, or how evenly each head spreads its weights.
+    """Draw a line of a problem: heat maps of its heads, or the entropy of each head's weights.
 
     LINE is a line, such as weights, or one head of it, such as weights@2.
     """
@@ -125,23 +176,23 @@ def plot(problem: str, line: str, output: str, kind: PlotKind, deviate: tuple[st
 
 
 def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:
-    """All of a problem: what it deviates by, what was claimed, and why that differs."""
+    """All of a problem: its deviations, its claims, and why these differ."""
     from clearhead.check import diagnose
     from clearhead.deviations import parse_deviation
     from clearhead.problems import format_problem
     from clearhead.show import View
 
     applied = (*map(str, problem.deviations), *deviate)
-    found = None
-    if problem.claims:
-        found = diagnose(problem.claims, trace).document(title="Why they differ")
+    report = diagnose(problem.claims, trace) if problem.claims else None
+    first = report.first if report and not report.line_by_line else None
     return View(
         problem.title,
         problem.about,
         applied,
         decimals=decimals,
         claims=problem.claims,
-        diagnosis=found,
+        diagnosis=report.document(title="Why they differ") if report else None,
+        causes=first.finding.deviations if first else (),
         textbook=problem.textbook(),
         problem=format_problem(replace(problem, deviations=tuple(map(parse_deviation, applied)))),
     )

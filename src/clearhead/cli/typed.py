@@ -1,9 +1,40 @@
-"""What can be typed after a command, and what the shell can complete."""
+"""Types of arguments, and what the shell can complete."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class FormName(click.ParamType[str]):
+    """The name of a medium that can be printed; the list is read when it is needed, so that commands start early."""
+
+    name = "form"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """The names, as the help lists them."""
+        return f"[{'|'.join(_forms())}]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name itself, if there is such a form."""
+        if value not in _forms():
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, _forms()))}.", param, ctx)
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The names that start with what is typed."""
+        return _starting_with(incomplete, _forms())
+
+
+def _forms() -> list[str]:
+    from clearhead.show.media import FORMS
+
+    return list(FORMS)
 
 
 def cell(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -31,7 +62,7 @@ def token_ids(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 def replacement(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, float]:
-    """Lines and the numbers to put in their place, from ``layers.3.attention.head@5=0``."""
+    """Lines and the numbers that replace them, from ``layers.3.attention.head@5=0``."""
     found = {}
     for each in value:
         line, _, number = each.partition("=")
@@ -43,15 +74,15 @@ def replacement(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 
 
 def complete_problem(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """Bundled problems, else files."""
-    from clearhead.problems import bundled
+    """Problems that come with clearhead, else files."""
+    from clearhead.problems import bundled, library
 
-    names = [CompletionItem(name) for name in bundled() if name.startswith(incomplete)]
-    return names or [CompletionItem(incomplete, type="file")]
+    known = [*bundled(), *(name for names in library().values() for name in names)]
+    return _starting_with(incomplete, known) or [_item(incomplete, type="file")]
 
 
 def complete_line(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """The lines of the problem that was typed before."""
+    """The lines of the problem that is typed before."""
     from clearhead.errors import ClearheadError
     from clearhead.problems import read_problem
 
@@ -59,11 +90,21 @@ def complete_line(ctx: click.Context, param: click.Parameter, incomplete: str) -
         names = read_problem(ctx.params["problem"]).working().names
     except (ClearheadError, KeyError):
         return []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return _starting_with(incomplete, names)
 
 
 def complete_deviation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """The deviations, with what they do."""
     from clearhead.deviations.table import DEVIATIONS
 
-    return [CompletionItem(id, help=each.does) for id, each in DEVIATIONS.items() if id.startswith(incomplete)]
+    return [_item(id, help=each.does) for id, each in DEVIATIONS.items() if id.startswith(incomplete)]
+
+
+def _starting_with(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
+    return [_item(name) for name in names if name.startswith(incomplete)]
+
+
+def _item(value: str, type: str = "plain", help: str | None = None) -> CompletionItem:
+    from click.shell_completion import CompletionItem  # loaded where something is completed only
+
+    return CompletionItem(value, type, help)

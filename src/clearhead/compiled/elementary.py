@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import njit
 from numba.extending import intrinsic
 
 from clearhead.compiled.simd import (
@@ -21,6 +20,7 @@ from clearhead.compiled.simd import (
     multiply_add,
     splat,
     where_greater,
+    within,
 )  # fmt: skip
 
 # exp(x) is 2^n * 2^f with n whole and f within half of 0. Adding 1.5 * 2^23 rounds to a whole number, whose bits then
@@ -31,7 +31,7 @@ LOG2E = 1.4426950216293335
 POWERS = (0.00015353350318036973, 0.0013398875016719103, 0.009618437848985195, 0.055503323674201965,
           0.24022647738456726, 0.6931471824645996, 1.0)  # fmt: skip
 VANISHES = -87.0
-"""Where exp is taken to be 0: it would soon leave the normal float32 numbers (2^-126)."""
+"""Below this exp is 0: the result would soon be below the normal float32 numbers (2^-126)."""
 
 
 def _build_exp(builder: Builder, x: Value) -> Value:
@@ -52,7 +52,7 @@ def exp(context: Any, x: Any) -> Any:
     return lanes(lanes), lambda context, builder, signature, values: _build_exp(builder, values[0])
 
 
-@njit(nogil=True)
+@within
 def tanh(x: Any) -> Any:
     """Tanh of each lane: a series where x is small, so that small numbers keep their digits, and exponentials."""
     square = x * x

@@ -1,7 +1,7 @@
 """The products of two matrices, a tile of ROWS x WIDTH sums at a time, all of them kept in registers.
 
-Both products of attention have this one form: a row of the tile is the sum over k of a number of A times row k of B.
-The numbers of A are broadcast from wherever they lie; the rows of B lie next to each other.
+Both products of attention have this form: a row of the tile is the sum over k of a number of A times row k of B.
+The numbers of A are broadcast from any address; the rows of B are contiguous.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def product_onto(
         factor = place(builder, kept, kept_at)
         sums = _sums(builder, operands, (a_row, a_step, count), [constant(0.0)] * len(CELLS))
         factors = [read(builder, factor, vector * LANES) for vector in range(VECTORS)]
-        # The sums start from 0 and join C at the end: small numbers lose less so than when added to large ones.
+        # The sums start from 0 and are added to C at the end: small numbers lose less than when added to large ones.
         held = [read(builder, out, row * WIDTH + v * LANES) for row, v in CELLS]
         joined = [
             multiply_add(builder, old, factors[v], new) for (_, v), old, new in zip(CELLS, held, sums, strict=True)

@@ -1,11 +1,11 @@
 """A vector of float32 numbers as a type of Numba, and the arithmetic on it: one number per lane.
 
-Left to themselves, compilers choose narrower vectors than the processor has, and do not see that a whole tile of sums
-may stay in registers. So the kernel says what it wants: a value of type `Lanes` is one LLVM vector, and the functions
-here are one or a few instructions each. A comparison with NaN is false.
+By default compilers choose narrower vectors than the processor has, and do not keep a whole tile of sums in registers.
+So the kernel is explicit: a value of type `Lanes` is one LLVM vector, and the functions here are one or a few
+instructions each. A comparison with NaN is false.
 
-Memory is given by its address, a whole number, and read and written at offsets without a check of bounds: an array
-costs Numba two changes of a counter that all threads share wherever it is passed on.
+Memory is given by its address, a whole number, and read and written at offsets without a check of bounds: passing an
+array costs Numba two changes of a counter that all threads share.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from types import ModuleType
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, overload, register_model
 
 FEATURES = frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
-"""What the processor that Numba compiles for can do, in LLVM's names."""
+"""The features of the processor that Numba compiles for, by LLVM's names."""
 
 
 def digest(*modules: ModuleType) -> str:
@@ -48,6 +48,15 @@ ROWS = 8 if LANES == 16 or "+neon" in FEATURES else 4
 
 WIDTH = VECTORS * LANES
 """Numbers in a row of a tile."""
+
+within = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Compiles a function that only compiled code calls: without those by which Python and C would call it."""
+
+INNER = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""The same as options, with Python's division."""
+
+inlined = njit(nogil=True, inline="always")
+"""Writes a function into its caller before that is compiled: else it is optimised by itself and again in the caller."""
 
 Builder = Any
 Value = Any
@@ -103,7 +112,7 @@ def smaller(builder: Builder, a: Value, b: Value) -> Value:
 
 
 def place(builder: Builder, address: Value, offset: Value, kind: Any = FLOAT) -> Value:
-    """The address of a number that lies ``offset`` numbers of its kind after an address."""
+    """The address of the number that is ``offset`` numbers of its kind after an address."""
     return builder.gep(builder.inttoptr(address, kind.as_pointer()), [offset])
 
 
@@ -114,7 +123,7 @@ def read(builder: Builder, address: Value, offset: int = 0) -> Value:
 
 
 def write(builder: Builder, vector: Value, address: Value, offset: int = 0) -> None:
-    """Puts a vector at an address."""
+    """Writes a vector to an address."""
     at = builder.gep(address, [ir.Constant(INT64, offset)])
     builder.store(vector, builder.bitcast(at, VECTOR.as_pointer()), align=4)
 
@@ -236,7 +245,7 @@ def splat(context: Any, number: Any) -> Any:
 
 @intrinsic
 def splat_bits(context: Any, whole: Any) -> Any:
-    """A vector whose lanes hold the bits of a whole number: to be moved, not to be computed with."""
+    """A vector whose lanes hold the bits of a whole number: for moving, not for arithmetic."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         return spread(builder, builder.bitcast(context.cast(builder, values[0], signature.args[0], types.int32), FLOAT))
@@ -252,7 +261,7 @@ def counting(context: Any) -> Any:
 
 @intrinsic
 def load(context: Any, address: Any, offset: Any) -> Any:
-    """The vector that begins ``offset`` numbers after an address."""
+    """The vector that starts ``offset`` numbers after an address."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         return read(builder, place(builder, *values))
@@ -271,16 +280,29 @@ def store(context: Any, address: Any, offset: Any, vector: Any) -> Any:
     return types.void(types.int64, types.int64, lanes), generate
 
 
+def _first(builder: Builder, count: Value) -> Value:
+    """A mask of the first ``count`` lanes."""
+    undefined = ir.Constant(BITS, ir.Undefined)
+    single = builder.insert_element(undefined, builder.trunc(count, INT32), ir.Constant(INT32, 0))
+    all_counts = builder.shuffle_vector(single, undefined, ir.Constant(BITS, [0] * LANES))
+    return builder.icmp_signed("<", ir.Constant(BITS, list(range(LANES))), all_counts)
+
+
+def _by_mask(builder: Builder, name: str, result: Any, *values: Value) -> Value:
+    """Calls LLVM's instruction that reads, or writes, only the lanes of a mask."""
+    kind = ir.FunctionType(result, [each.type for each in values])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.{name}.v{LANES}f32.p0")
+    return builder.call(function, values)
+
+
 @intrinsic
 def load_first(context: Any, address: Any, offset: Any, count: Any) -> Any:
-    """The first ``count`` numbers of the vector that begins there, and zeros behind them; other memory is not read."""
+    """The first ``count`` numbers of the vector that starts there, then zeros; other memory is not read."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
-        own = cgutils.alloca_once(builder, VECTOR)
-        builder.store(constant(0.0), own)
-        numbers = builder.bitcast(own, FLOAT.as_pointer())
-        _copy(builder, place(builder, *values[:2]), numbers, values[2])
-        return builder.load(own)
+        begin = builder.bitcast(place(builder, *values[:2]), VECTOR.as_pointer())
+        mask, align = _first(builder, values[2]), ir.Constant(INT32, 4)
+        return _by_mask(builder, "load", VECTOR, begin, align, mask, constant(0.0))
 
     return lanes(types.int64, types.int64, types.int64), generate
 
@@ -290,16 +312,12 @@ def store_first(context: Any, address: Any, offset: Any, count: Any, vector: Any
     """Writes the first ``count`` numbers of a vector."""
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
-        own = cgutils.alloca_once_value(builder, values[3])
-        _copy(builder, builder.bitcast(own, FLOAT.as_pointer()), place(builder, *values[:2]), values[2])
+        begin = builder.bitcast(place(builder, *values[:2]), VECTOR.as_pointer())
+        mask, align = _first(builder, values[2]), ir.Constant(INT32, 4)
+        _by_mask(builder, "store", ir.VoidType(), values[3], begin, align, mask)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64, lanes), generate
-
-
-def _copy(builder: Builder, source: Value, target: Value, count: Value) -> None:
-    with cgutils.for_range(builder, count) as loop:
-        builder.store(builder.load(builder.gep(source, [loop.index])), builder.gep(target, [loop.index]))
 
 
 def _folded(build: Callable[[Builder, Value, Value], Value]) -> Any:

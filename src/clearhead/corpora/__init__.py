@@ -1,4 +1,4 @@
-"""What the heads of a model do on a whole corpus, on one machine or on many: the same numbers to the last bit."""
+"""Statistics of a model's heads on a whole corpus, on one or many machines, with the same numbers to the last bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clearhead.corpora.engines.local import Local
 from clearhead.corpora.measures import Measure
 from clearhead.corpora.options import Options
 from clearhead.corpora.plan import Plan, Shard
-from clearhead.corpora.result import Corpus, Example, differences
+from clearhead.corpora.result import Corpus, Example, Pair, differences
 from clearhead.corpora.running import Interrupted, open_corpus, run
 from clearhead.corpora.tally import Tally
 from clearhead.corpora.worker import Job
@@ -19,8 +19,8 @@ from clearhead.files import FilePath
 Engine = Union[Local, Dask]
 
 __all__ = [
-    "Corpus", "Dask", "Engine", "Example", "Interrupted", "Job", "Local", "Measure", "Options", "Plan", "Shard",
-    "Tally", "corpus", "differences", "open_corpus",
+    "Corpus", "Dask", "Engine", "Example", "Interrupted", "Job", "Local", "Measure", "Options", "Pair", "Plan",
+    "Shard", "Tally", "corpus", "differences", "open_corpus",
 ]  # fmt: skip
 
 
@@ -34,10 +34,10 @@ def corpus(
     shard: tuple[int, int] = (1, 1),
     progress: Callable[[float], object] | None = None,
 ) -> Corpus:
-    """Inspects a model's attention on every document of a corpus, and keeps exact sums of what every head does.
+    """Inspects a model's attention on every document of a corpus, and keeps exact sums of statistics of every head.
 
-    The work is cut into shards, and each is a file in ``output`` once it is done. Whoever calls this again with the
-    same arguments goes on from there. The result does not depend on workers, their order, shards or interruptions: it
+    The work is cut into shards, and each is a file in ``output`` once it is done. A call with the
+    same arguments continues from there. The result does not depend on workers, their order, shards or interruptions: it
     is the same to the last bit on processors of one kind.
 
     Args:
@@ -45,17 +45,17 @@ def corpus(
         documents: files, patterns such as ``"books/*.jsonl.gz"``, or folders of Hugging Face datasets: texts in UTF-8,
             JSON lines, Parquet, Arrow; a path may be an address such as ``s3://bucket/name``.
         output: the folder of shards, report and results; it may be an address too.
-        options: how documents are read, and what is measured besides.
-        engine: what does the work: `Local` processes, or a `Dask` cluster.
-        shard: (i, n): do only each n-th shard, beginning with the i-th, counted from 1.
-        progress: is called with the share of the documents that is done.
+        options: how documents are read, and what else is measured.
+        engine: who does the work: `Local` processes, or a `Dask` cluster.
+        shard: (i, n): do only every n-th shard, starting with the i-th, counted from 1.
+        progress: is called with the finished part of the documents that were left to do, 0 to 1.
 
     Returns:
-        What is done: all of it, unless ``shard`` leaves some to others. ``results.parquet`` and ``report.html`` in
-        ``output`` have the same.
+        The results so far: complete unless ``shard`` leaves shards to other calls. ``results.parquet`` and
+        ``report.html`` in ``output`` have the same.
 
     Raises:
-        Interrupted: Ctrl-C was pressed; its ``partial`` is what is done, which is written, too.
+        Interrupted: Ctrl-C was pressed; its ``partial`` has the results so far, which are also written.
         CheckpointError: the model cannot be read.
         FileError: documents cannot be read, or results not written.
         SpecError: the options contradict each other, or ``output`` has results of other options, model or versions.

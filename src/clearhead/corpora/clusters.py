@@ -1,4 +1,4 @@
-"""Heads that behave alike: average linkage of all their measures."""
+"""Heads that behave similarly: average linkage of all their measures."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ MAX_HEADS = 1500
 """Linkage takes time that grows with the cube of the heads; more are not clustered."""
 
 
+ROUNDING = 1e-4
+"""Numbers that differ by less than this part of the largest differ by rounding alone."""
+
+
+def is_constant(numbers: Numbers) -> bool:
+    """Whether numbers are the same but for rounding, as the mean of what tokens receive is 1 for every head."""
+    return bool(np.nanmax(numbers) - np.nanmin(numbers) <= ROUNDING * np.nanmax(abs(numbers)))
+
+
 class Cluster(Struct, frozen=True):
-    """Heads that behave alike, as (layer, head), and by what measures they stand out, in standard deviations."""
+    """Heads that behave similarly, as (layer, head), and the measures that distinguish them, in standard deviations."""
 
     heads: tuple[tuple[int, int], ...]
     apart: tuple[tuple[str, float], ...]
@@ -27,10 +36,11 @@ def clusters(corpus: Corpus, count: int = CLUSTERS) -> tuple[Cluster, ...]:
     """The heads of a corpus in clusters, the largest first; none of more heads than `MAX_HEADS`."""
     if corpus.plan.layers * corpus.plan.heads > MAX_HEADS:
         return ()
-    rows = corpus.measures
+    rows = [row for row in corpus.measures if not is_constant(corpus.mean(row.name))]
+    if not rows:
+        return ()
     numbers = np.stack([corpus.mean(row.name).ravel() for row in rows], axis=1)
-    spread = numbers.std(0)
-    scaled = (numbers - numbers.mean(0)) / np.where(spread > 0, spread, 1)
+    scaled = (numbers - numbers.mean(0)) / numbers.std(0)
     found = []
     for members in linked(scaled, count):
         away = scaled[members].mean(0)
@@ -41,7 +51,7 @@ def clusters(corpus: Corpus, count: int = CLUSTERS) -> tuple[Cluster, ...]:
 
 
 def linked(points: Numbers, count: int) -> list[list[int]]:
-    """Points in a number of clusters: the two whose points are nearest on average are joined, again and again."""
+    """Points in a number of clusters: the two clusters that are nearest on average are joined repeatedly."""
     members = {n: [n] for n in range(len(points))}
     apart = np.sqrt(((points[:, None] - points[None]) ** 2).sum(-1))
     np.fill_diagonal(apart, np.inf)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from msgspec import Struct
 
 from clearhead.budgets import MAX_DOCUMENT_BYTES, MAX_HEADER_BYTES, MAX_JSON_VALUES
 from clearhead.corpora import storage
+from clearhead.corpora.groups import group_name
 from clearhead.corpora.options import Options
 from clearhead.errors import FileError
 from clearhead.extras import need
@@ -25,22 +28,25 @@ from clearhead.untrusted.foreign import failing_as
 Form = Literal["text", "lines", "parquet", "arrow"]
 
 FORMS: Mapping[str, Form] = {
-    ".jsonl": "lines", ".ndjson": "lines", ".parquet": "parquet", ".arrow": "arrow",
+    ".jsonl": "lines", ".ndjson": "lines", ".json": "lines", ".parquet": "parquet", ".arrow": "arrow",
 }  # fmt: skip
-"""The forms of files by the end of their names; every other file is one text."""
+"""The forms of files by the ending of their names; every other file is one text."""
+
+UNREAD = (".csv", ".tsv")
+"""Tables that are not read: as a text, one of them would be a single document of all its rows."""
 
 PACKED = (".gz", ".zst")
 
 STATE = "state.json"
-"""What a dataset on disk says of itself."""
+"""The file that describes a dataset on disk."""
 
 CHUNK = 1 << 20
 
 MARK_EVERY = 1024
-"""Of JSON lines that are not packed, where each 1,024th begins is remembered."""
+"""The offset of every 1,024th line is remembered for JSON lines that are not compressed."""
 
-MAX_GROUP = 200
-"""Letters of a group's name."""
+MAX_DEPTH = 8
+"""Folders in folders: more are a link that leads back."""
 
 
 class File(Struct, frozen=True):
@@ -48,16 +54,18 @@ class File(Struct, frozen=True):
 
     Attributes:
         path: where it is.
-        form: how documents stand in it.
+        form: its file format.
         digest: a hash of its bytes.
         documents: how many it has; blank lines count.
-        marks: where every `MARK_EVERY`-th line begins, if one can begin there.
+        size: its bytes.
+        marks: the offset of every `MARK_EVERY`-th line, if the file can be read from there.
     """
 
     path: str
     form: Form
     digest: str
     documents: int
+    size: int = 0
     marks: tuple[int, ...] = ()
 
 
@@ -65,16 +73,17 @@ class Piece(Struct, frozen=True):
     """Neighbouring documents of a file.
 
     Attributes:
-        path, form, digest: of the file.
+        path, form, digest, size: of the file.
         first: the number of the first document, counted from 0.
-        last: that of the first document behind them.
-        offset: where the line numbered ``skipped`` begins.
+        last: the number after that of the last document.
+        offset: the offset of the line numbered ``skipped``.
         skipped: the number of a line at or before the first.
     """
 
     path: str
     form: Form
     digest: str
+    size: int
     first: int
     last: int
     offset: int = 0
@@ -82,33 +91,52 @@ class Piece(Struct, frozen=True):
 
 
 class Document(Struct, frozen=True):
-    """A document: its number in the shard, its text, its group; or what is wrong with it."""
+    """A document: its number in the shard, its text, its group (None where it has none); or why it cannot be read."""
 
     number: int
     text: str = ""
-    group: str = ""
+    group: str | None = ""
     fault: str = ""
 
 
 def files_of(data: Sequence[str]) -> list[str]:
-    """The files that paths, patterns and folders of datasets stand for, in this order.
+    """The files of paths, patterns and folders of datasets, in this order.
 
     Raises:
-        FileError: one stands for none.
+        FileError: one of them has no files.
     """
     found: list[str] = []
     for each in data:
-        paths = [inside for path in storage.matching(each) for inside in _inside(path)]
+        paths = [inside for path in storage.matching(each) for inside in _of_one_kind(path, _inside(path))]
         if not paths:
             raise FileError(f"{each}: no file matches. Give files, a pattern in quotes, or the folder of a dataset.")
         found += paths
     return found
 
 
-def _inside(path: str) -> list[str]:
-    """A file itself; of a dataset on disk, or of a folder, the files inside."""
+def _of_one_kind(folder: str, paths: list[str]) -> list[str]:
+    """The paths, unless some are texts and others have a document in each row, as where a README lies beside data."""
+    texts = [path for path in paths if form_of(path) == "text"]
+    if rows := [path for path in paths if form_of(path) != "text"] if texts else []:
+        raise FileError(
+            f"{folder}: has {_name(texts[0])}, a text, beside {_name(rows[0])}, which has rows. Name those to read "
+            f"by a pattern in quotes, such as '{folder}/**/*{Path(_unpacked_name(rows[0])).suffix}'."
+        )
+    return paths
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _inside(path: str, depth: int = 0) -> list[str]:
+    """A file itself; for a dataset on disk, or a folder, the files inside and those of the folders in it."""
     if not storage.is_folder(path):
         return [path]
+    if depth > MAX_DEPTH:
+        raise FileError(
+            f"{path}: has folders in folders, more than {MAX_DEPTH} deep. Name files by a pattern in quotes."
+        )
     listed = storage.names(path)
     if STATE in listed:
         with failing_as(FileError, f"{path}: {STATE} cannot be read", "Save the dataset again."):
@@ -122,12 +150,12 @@ def _inside(path: str) -> list[str]:
         raise FileError(
             f"{path}: this dataset has several parts. Name the folder of one of them, such as {path}/train."
         )
-    files = [storage.join(path, name) for name in listed if not name.startswith(".")]
-    return [each for each in files if not storage.is_folder(each)]
+    own = [storage.join(path, name) for name in listed if not name.startswith(".")]
+    return [inside for each in own for inside in _inside(each, depth + 1)]
 
 
 def form_of(path: str) -> Form:
-    """How documents stand in a file, by the end of its name."""
+    """The form of a file, by the ending of its name."""
     return next((form for end, form in FORMS.items() if _unpacked_name(path).endswith(end)), "text")
 
 
@@ -137,32 +165,52 @@ def _unpacked_name(path: str) -> str:
 
 
 def scan(path: str) -> File:
-    """Reads a file once, to count its documents and to know it again.
+    """Reads a file once, to count its documents and to hash it.
 
     Raises:
-        FileError: it cannot be read, or is not of the form that its name says.
+        FileError: it cannot be read, or does not have the form of its name.
     """
     form = form_of(path)
+    if _unpacked_name(path).endswith(UNREAD):
+        raise FileError(f"{path}: tables in CSV are not read. Write it as Parquet, or a JSON object on each line.")
     with storage.open_read(path) as file, _failing(path):
-        digest = _digest(file)
+        digest, size = _digest(file)
     if form in ("parquet", "arrow"):
         with storage.open_read(path) as file, _failing(path):
-            return File(path, form, digest, sum(rows for rows, _ in _batches(form, file)))
+            return File(path, form, digest, sum(rows for rows, _ in _batches(form, file)), size)
     if form == "text":
-        return File(path, form, digest, 1)
+        return File(path, form, digest, 1, size)
     count, marks = _lines(path)
-    return File(path, form, digest, count, tuple(marks) if not path.lower().endswith(PACKED) else ())
+    if _unpacked_name(path).endswith(".json") and _starts_with(path, b"["):
+        raise FileError(f"{path}: is a list of JSON. Write it as JSON lines: an object for each document, on one line.")
+    return File(path, form, digest, count, size, tuple(marks) if not path.lower().endswith(PACKED) else ())
 
 
-def _digest(file: BinaryIO) -> str:
-    found = hashlib.blake2b(digest_size=16)
+def _digest(file: BinaryIO) -> tuple[str, int]:
+    """A hash of the bytes of a file, and how many there are."""
+    found, size = hashlib.blake2b(digest_size=16), 0
     while chunk := file.read(CHUNK):
         found.update(chunk)
-    return found.hexdigest()
+        size += len(chunk)
+    return found.hexdigest(), size
+
+
+def _check_size(piece: Piece) -> None:
+    """Whether a file is as long as it was for the plan: hashing it again for each shard would take too long.
+
+    Raises:
+        FileError: it is not.
+    """
+    with storage.open_read(piece.path) as file:
+        size = file.seek(0, io.SEEK_END)
+    if size != piece.size:
+        raise FileError(
+            f"{piece.path}: has changed since the run began: {size:,} bytes, not {piece.size:,}. Run it again."
+        )
 
 
 def _lines(path: str) -> tuple[int, list[int]]:
-    """How many lines a file has, and where every `MARK_EVERY`-th begins."""
+    """How many lines a file has, and the offset of every `MARK_EVERY`-th."""
     count, at, marks, ended = 0, 0, [0], True
     with unpacked(path) as file, _failing(path):
         while chunk := file.read(CHUNK):
@@ -179,19 +227,24 @@ def _lines(path: str) -> tuple[int, list[int]]:
     return count + (not ended), marks
 
 
+def _starts_with(path: str, mark: bytes) -> bool:
+    with unpacked(path) as file, _failing(path):
+        return file.read(CHUNK).lstrip().startswith(mark)
+
+
 def pieces_of(file: File, first: int, last: int) -> Piece:
     """Neighbouring documents of a file."""
     mark = first // MARK_EVERY
     known = mark < len(file.marks)
     return Piece(
-        file.path, file.form, file.digest, first, last,
+        file.path, file.form, file.digest, file.size, first, last,
         file.marks[mark] if known else 0, mark * MARK_EVERY if known else 0,
     )  # fmt: skip
 
 
 @contextmanager
 def unpacked(path: str, offset: int = 0) -> Iterator[BinaryIO]:
-    """A file from an offset on, unpacked if its name says that it is packed."""
+    """A file from an offset on, decompressed if its name says that it is compressed."""
     with storage.open_read(path) as file:
         if path.lower().endswith(".gz"):
             with gzip.open(file) as inner:
@@ -207,7 +260,7 @@ def unpacked(path: str, offset: int = 0) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _failing(path: str) -> Iterator[None]:
-    """What is wrong with a whole file, in words."""
+    """Why a whole file cannot be read, as a message."""
     try:
         with failing_as(FileError, f"{path}: the file cannot be read", "Is it complete, and what its name says?"):
             yield
@@ -216,20 +269,21 @@ def _failing(path: str) -> Iterator[None]:
 
 
 def documents(pieces: Sequence[Piece], options: Options) -> Iterator[Document]:
-    """The documents of a shard, numbered from 0. One that cannot be read says why.
+    """The documents of a shard, numbered from 0; those that cannot be read with the reason.
 
     Raises:
-        FileError: a whole file cannot be read, or is no longer what it was.
+        FileError: a whole file cannot be read, or has changed.
     """
     start = 0
     for piece in pieces:
         with _failing(piece.path):
+            _check_size(piece)
             for number, each in enumerate(READERS[piece.form](piece, options)):
                 yield Document(start + number, *each)
         start += piece.last - piece.first
 
 
-Entry = tuple[str, str, str]
+Entry = tuple[str, str | None, str]
 """Text, group and fault of a document."""
 
 
@@ -256,7 +310,7 @@ def _json_lines(piece: Piece, options: Options) -> Iterator[Entry]:
 
 
 def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines; of one that is too long a part that is too long as well."""
+    """Lines; of one that is too long a part that is also too long."""
     while line := file.readline(MAX_DOCUMENT_BYTES + 1):
         rest = line
         while not rest.endswith(b"\n") and len(rest) > MAX_DOCUMENT_BYTES:
@@ -266,12 +320,14 @@ def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
 
 def _of_line(line: bytes, options: Options) -> Entry:
     _, _, fault = _decoded(line)
-    if fault:
-        return "", "", fault
+    if fault or not line.strip():
+        return "", "", fault or "the line is empty"
     try:
         found = strict_json.loads(line, max_values=MAX_JSON_VALUES)
-    except ValueError:
+    except json.JSONDecodeError:
         return "", "", "the line is not JSON"
+    except ValueError as error:
+        return "", "", f"the line is not read: {error}"
     return _entry(found if isinstance(found, dict) else {}, options)
 
 
@@ -281,11 +337,11 @@ def _entry(row: Mapping[str, Any], options: Options) -> Entry:
         return "", "", f"it has no text under {options.column!r:.60}"
     if options.group and options.group not in row:
         return "", "", f"it has no {options.group!r:.60}"
-    return text, str(row[options.group])[:MAX_GROUP] if options.group else "", ""
+    return text, group_name(row[options.group]) if options.group else "", ""
 
 
 def _rows(piece: Piece, options: Options) -> Iterator[Entry]:
-    """The rows of a table that are wanted; other batches of rows are not decoded."""
+    """The requested rows of a table; other batches of rows are not decoded."""
     start, wanted = 0, [options.column, *([options.group] if options.group else [])]
     with storage.open_read(piece.path) as file:
         for rows, load in _batches(piece.form, file):
@@ -297,12 +353,22 @@ def _rows(piece: Piece, options: Options) -> Iterator[Entry]:
             names = table.schema.names
             if missing := [name for name in wanted if name not in names]:
                 raise FileError(f"{piece.path}: has no column {missing[0]!r}. It has {', '.join(names)[:300]}.")
+            if not _is_text(kind := table.schema.field(options.column).type):
+                raise FileError(f"{piece.path}: {options.column!r} expects texts, and has {kind!s:.60}.")
             for row in table.select(wanted).slice(low, high - low).to_pylist():
                 yield _entry(row, options)
 
 
+def _is_text(kind: Any) -> bool:
+    """Whether a column of an Arrow table has texts, which may be listed once (as a dictionary), or nothing at all."""
+    types = need("pyarrow", "corpus").types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    tests = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    return any(test(kind) for test in tests)
+
+
 def _batches(form: Form, file: BinaryIO) -> Iterator[tuple[int, Callable[[], Any]]]:
-    """The batches of rows of a table: how many rows each has, and what loads it."""
+    """The batches of rows of a table: how many rows each has, and a function that loads it."""
     if form == "parquet":
         parquet = need("pyarrow.parquet", "corpus").ParquetFile(file)
         for group in range(parquet.num_row_groups):

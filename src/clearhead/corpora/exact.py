@@ -1,8 +1,8 @@
-"""Sums that do not depend on their order: whole numbers, in units so small that rounding to them does not matter.
+"""Sums that do not depend on their order: whole numbers, in units so small that rounding to them is negligible.
 
 A weight is rounded once, to a multiple of 2**-30, and from then on every sum is exact. Floating-point sums would differ
-in their last bits with the number of workers. Quantiles come from counts in bins of fixed edges, which add up exactly
-too (the idea of DDSketch, Masson et al. 2019, and of HdrHistogram).
+in their last bits with the number of workers. Quantiles come from counts in bins of fixed edges, which also add up
+exactly (the idea of DDSketch, Masson et al. 2019, and of HdrHistogram).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ BITS = 30
 """A value is counted in units of 2**-30."""
 
 SQUARE_BITS = 20
-"""Its square in units of 2**-20: a key may receive as much as there are tokens."""
+"""Its square in units of 2**-20: the sum of weights of a key can reach the number of tokens."""
 
 HALF = 32
 """A sum is a pair of whole numbers, high * 2**32 + low: exact up to 2**94 units."""
 
 STEPS, LEAST, OCTAVES = 8, -16, 24
-"""Bins have eighths of each octave, from 2**-16 to 2**8; the first bin has what is smaller."""
+"""Bins are eighths of each octave, from 2**-16 to 2**8; the first bin has smaller values."""
 
 BINS = 1 + STEPS * OCTAVES
 

@@ -1,4 +1,4 @@
-"""What is done: a file for each finished shard, whole or not there, whose name has a hash of its bytes."""
+"""The finished shards: a complete file for each, whose name has a hash of its bytes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Ledger:
         storage.write(storage.join(self.folder, f"{shard.name}-{_digest(content)}{END}"), content)
 
     def tallies(self, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Tally | None]]:
-        """Each shard with what it found, None if it is not finished. A file that is damaged is removed."""
+        """Each shard with its tally, None if it is not finished. A damaged file is removed."""
         finished = self.finished()
         for shard in shards:
             yield shard, self._read(finished[shard.name]) if shard.name in finished else None

@@ -1,4 +1,4 @@
-"""The weights of a model in one file that several processes map: widened once, and in memory once."""
+"""The weights of a model in one file that several processes map: converted once, and in memory once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALIGNED = 64
 
 
 class Entry(Struct, frozen=True):
-    """Where an array lies in the file, and how."""
+    """Where an array is in the file, and its layout."""
 
     name: str
     dtype: str
@@ -39,7 +39,7 @@ def _is_dense(array: Numbers) -> bool:
 
 
 def compact(model: Model) -> None:
-    """Gives a model arrays laid out as those in a mapped file are, so that products of both round alike."""
+    """Gives a model arrays in the layout of a mapped file, so that products of both are rounded in the same way."""
     model.arrays = {name: _dense(array) for name, array in model.arrays.items()}
 
 

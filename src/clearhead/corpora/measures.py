@@ -1,4 +1,4 @@
-"""What is measured of every head, one row each: the columns of results, and the parts of the report.
+"""The measures of every head, one row each: the columns of results, and the parts of the report.
 
 A measure is a number for each head and token of a sequence; sums of it over tokens are all that is kept. A new measure
 is a row here, and a line in `values`.
@@ -20,7 +20,7 @@ from clearhead.models.surveying import Attended, doubling
 Numbers = np.ndarray[Any, Any]
 
 CHUNK = 1 << 16
-"""Pairs of equal tokens that are looked at together."""
+"""Pairs of equal tokens that are processed together."""
 
 
 class Measure(Struct, frozen=True):
@@ -58,16 +58,16 @@ MEASURES = (
         "induction", "The weight of tokens that come directly after an earlier one that is the same.", typical=True,
         source=f"Olsson et al. 2022; {DETECT}",
     ),
-    Measure("received", "The sum of the weights that a token gets from all queries.", quantiles=True, by="key"),
+    Measure("received", "The sum of the weights that a token receives from all queries.", quantiles=True, by="key"),
 )  # fmt: skip
 """The measures of every corpus."""
 
 CLASSES = {
     "special": "special tokens, such as [CLS] or <|endoftext|>",
     "punctuation": "tokens of punctuation alone",
-    "part": "tokens that go on with a word",
+    "part": "tokens that continue a word",
 }
-"""The classes of tokens that need no regular expression of yours."""
+"""The classes of tokens that need no regular expression."""
 
 
 def rows_of(options: Options) -> tuple[Measure, ...]:
@@ -76,7 +76,7 @@ def rows_of(options: Options) -> tuple[Measure, ...]:
 
 
 def edges_of(options: Options) -> tuple[int, ...]:
-    """Where bands of distance part."""
+    """The edges of bands of distance."""
     return doubling(options.length)
 
 
@@ -84,7 +84,8 @@ def _distances(options: Options) -> Iterator[Measure]:
     edges = edges_of(options)
     for low, high in pairwise((0, *edges)):
         name = f"{low}" if high == low + 1 else f"{low}_{high - 1}"
-        yield Measure(f"distance_{name}", f"The weight at a distance of {name.replace('_', ' to ')} tokens.")
+        words = f"{name} token" if name == "1" else f"{name.replace('_', ' to ')} tokens"
+        yield Measure(f"distance_{name}", f"The weight at a distance of {words}.")
     yield Measure(f"distance_{edges[-1]}_on", f"The weight at a distance of {edges[-1]} tokens and more.")
 
 
@@ -97,37 +98,39 @@ def _classes(options: Options) -> Iterator[Measure]:
         yield Measure(f"to_{name}", f"The weight on {words}.", source=source, by="key")
 
 
-def values(attended: Attended, ids: Numbers, classes: Numbers) -> Numbers:
+def values(attended: Attended, ids: Numbers, classes: Numbers, begins: Numbers) -> Numbers:
     """The measures of a layer, float32 (measure, head, token), in the order of `rows_of`.
 
     Args:
         attended: the layer, inspected with the edges of `edges_of` and what is received.
-        ids: the numbers of the tokens (token).
+        ids: the numbers of the tokens (token), of one or several texts.
         classes: which tokens are of each class (class, token).
+        begins: where the texts begin.
     """
-    found = attended.found.numbers
+    found = {name: array[:, : len(ids)] for name, array in attended.found.numbers.items()}
     received = found["received_total"]
     rows = (
         found["entropy"], found["sink"].sum(-1), found["top_weights"][..., 0], found["self_weight"],
-        *_of_pairs(attended, ids), received,
+        *_of_pairs(attended, ids, begins), received,
     )  # fmt: skip
     bands = np.moveaxis(found["bands"], -1, 0)
     return np.concatenate([np.stack(rows), bands, received * classes[:, None]]).astype(np.float32, copy=False)
 
 
-def _of_pairs(attended: Attended, ids: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    """The weight of the previous token, of duplicates, and of what followed these, each (head, query)."""
+def _of_pairs(attended: Attended, ids: Numbers, begins: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """The weight of the previous token, of duplicates, and of the tokens after these, each (head, query)."""
     lse = attended.found.numbers["logsumexp"]
 
     def weights(query: Numbers, key: Numbers) -> Numbers:
         return weights_at(attended.core, attended.arrays, lse, query, key)
 
-    previous, duplicate, induction = (np.zeros(lse.shape, np.float32) for _ in range(3))
-    later = np.arange(1, len(ids))
-    previous[:, 1:] = weights(later, later - 1)
-    for query, key in same_tokens(ids):
+    later = np.delete(np.arange(len(ids)), begins)
+    previous, duplicate, induction = (np.zeros((len(lse), len(ids)), np.float32) for _ in range(3))
+    previous[:, later] = weights(later, later - 1)
+    text = np.searchsorted(begins, np.arange(len(ids)), side="right")
+    for query, key in same_tokens(text * (ids.max() + 1) + ids):
         found = weights(np.concatenate([query, query]), np.concatenate([key, key + 1]))
-        starts = np.flatnonzero(np.diff(query, prepend=-1))
+        starts = np.flatnonzero(np.concatenate([[True], query[1:] != query[:-1]]))
         for into, some in ((duplicate, found[:, : len(query)]), (induction, found[:, len(query) :])):
             into[:, query[starts]] = np.add.reduceat(some, starts, axis=-1, dtype=np.float64)
     return previous, duplicate, induction

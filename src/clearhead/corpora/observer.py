@@ -1,13 +1,15 @@
-"""One sequence after the other through the model, and what is kept of each: whole numbers, added to a tally.
+"""Runs sequences through the model, and adds whole numbers for each to a tally.
 
-A sequence is read alone, in one thread. So its numbers depend on nothing but itself: not on what stands beside it in a
-batch, nor on how many threads share a product.
+Neighbouring sequences are read together, in one thread, in a way in which the numbers of each depend only on itself
+(see `clearhead.models.together`); where the model does not allow that, one after the other.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Sequence_
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +17,7 @@ from msgspec import Struct
 
 from clearhead.budgets import MAX_GROUPS
 from clearhead.corpora.exact import BINS, SQUARE_BITS, Integers, Numbers, bins_of, fixed, pair_of
+from clearhead.corpora.groups import as_label
 from clearhead.corpora.measures import Measure, edges_of, rows_of, values
 from clearhead.corpora.options import Options
 from clearhead.corpora.sequences import Failed, Sequence
@@ -24,15 +27,19 @@ from clearhead.errors import ClearheadError, SpecError
 from clearhead.models import Encoded, Model
 from clearhead.models.inputs import inputs_of
 from clearhead.models.surveying import Asked, Run
+from clearhead.models.together import NotTogether, Together
 
 MIN_TYPICAL = 16
-"""Sequences of fewer tokens are no examples of what a head does."""
+"""Sequences of fewer tokens are not used as examples for a head."""
 
 LOSS_ROWS = 64
 """Tokens whose logits are held at once."""
 
+PACK = 1024
+"""Tokens that are read together: with fewer, a call takes longer than its work."""
+
 WORDPIECE = "##"
-"""What WordPiece writes before what goes on with a word; other tokenizers write a space before what does not."""
+"""WordPiece's prefix of tokens that continue a word; other tokenizers write a space before tokens that start one."""
 
 
 class Observed(Struct, frozen=True, eq=False):
@@ -43,7 +50,7 @@ class Observed(Struct, frozen=True, eq=False):
         squares: of each measure (layer, measure, head), in units.
         counts: of values in bins (layer, measure, head, bin).
         pairs: the strongest (layer, head, pair, 3).
-        loss: [the sum over tokens in units, how many tokens]; empty if it was not asked for.
+        loss: [the sum over tokens in units, how many tokens]; empty if it was not requested.
     """
 
     sums: Integers
@@ -54,10 +61,10 @@ class Observed(Struct, frozen=True, eq=False):
 
 
 class Observer:
-    """A model, and what is measured of it.
+    """A model, and its measures.
 
     Raises:
-        SpecError: the model reads images, or has no logits for the loss that is asked for.
+        SpecError: the model reads images, or has no logits for the requested loss.
     """
 
     def __init__(self, model: Model, options: Options) -> None:
@@ -65,6 +72,7 @@ class Observer:
         self.rows = rows_of(options)
         self.binned = [n for n, row in enumerate(self.rows) if row.quantiles]
         self.typical = typical_rows(self.rows)
+        self.obstacle = NotTogether("array code is asked for.") if model.engine == "array" else None
         if model.reads_images:
             raise SpecError(f"{model.path}: a corpus has texts, and this model reads images.")
         if options.loss and not (model.causal and "logits" in model.working().names):
@@ -73,48 +81,75 @@ class Observer:
     def add(self, tally: Tally, sequences: Iterable[Sequence | Failed]) -> None:
         """Adds sequences to a tally; one on which the model fails is listed with the reason."""
         counted = -1
-        for each in sequences:
-            if isinstance(each, Failed):
-                tally.add("failed", each.fault, [each.number])
+        for pack in packs(sequences):
+            if isinstance(pack, Failed):
+                tally.add("failed", pack.fault, [pack.number])
                 continue
-            try:
-                observed = self.observe(np.asarray(each.ids, np.int64))
-            except ClearheadError as error:
-                tally.add("failed", str(error), [each.number])
-                continue
-            self._into(tally, each, observed, documents=int(each.number != counted))
-            counted = each.number
+            for each, observed in zip(pack, self._observed(pack), strict=True):
+                if isinstance(observed, ClearheadError):
+                    tally.add("failed", str(observed), [each.number])
+                    continue
+                self._into(tally, each, observed, documents=int(each.number != counted))
+                counted = each.number
 
-    def observe(self, ids: Integers) -> Observed:
-        """What the model does on a sequence of tokens.
+    def _observed(self, pack: list[Sequence]) -> Iterator[Observed | ClearheadError]:
+        """The numbers of each sequence, or why there are none."""
+        texts = [np.asarray(each.ids, np.int64) for each in pack]
+        if len(texts) > 1:
+            with suppress(ClearheadError):
+                yield from self.observe(texts)
+                return
+        for ids in texts:
+            try:
+                yield self.observe([ids])[0]
+            except ClearheadError as error:
+                yield error
+
+    def observe(self, texts: Sequence_[Integers]) -> list[Observed]:
+        """The numbers of the model on sequences of tokens, which do not depend on one another.
 
         Raises:
-            ClearheadError: the model cannot read it, or gives what is no number.
+            ClearheadError: the model cannot read one of them, or gives NaN or infinities.
         """
-        encoded = Encoded(tuple(ids.tolist()), (0,) * len(ids), ())
-        run = Run(self.model, inputs_of(self.model, encoded), Asked(1, edges_of(self.options)), None)
-        starts = positions(len(ids))
+        run, ids = self._run(texts), np.concatenate(texts)
+        ends = np.cumsum([len(each) for each in texts])
+        begins = ends - [len(each) for each in texts]
+        starts = [begin + positions(len(each)) for begin, each in zip(begins, texts, strict=True)]
         sums, squares, counts, best = [], [], [], []
         for layer in range(self.model.sizes.layers):
             attended = run.layer(layer, count=self.model.sizes.layers)
-            found = values(attended, ids, self.classes[:, ids])
+            found = values(attended, ids, self.classes[:, ids], begins)
             if not np.isfinite(found).all():
                 raise ClearheadError(f"layer {layer} gives numbers that are not finite")
-            sums.append(np.add.reduceat(fixed(found), starts, axis=-1))
-            squares.append(fixed(found.astype(np.float64) ** 2, SQUARE_BITS).sum(-1))
-            counts.append(self._counted(found[self.binned]))
+            sums.append(np.add.reduceat(fixed(found), np.concatenate(starts), axis=-1))
+            squares.append(np.add.reduceat(fixed(found.astype(np.float64) ** 2, SQUARE_BITS), begins, axis=-1))
+            counts.append(_counted(found[self.binned], ends))
             top = attended.found.numbers
-            best.append(np.stack([top["top_weights"][..., 0], top["top_keys"][..., 0]], axis=-1))
-        return Observed(
-            np.moveaxis(np.stack(sums), -1, 0), np.stack(squares), np.stack(counts), pairs_of(np.stack(best), ids),
-            self._loss(run.hidden, ids) if self.options.loss else np.empty(0, np.int64),
+            best.append(np.stack([top[name][:, : len(ids), 0] for name in ("top_weights", "top_keys")], axis=-1))
+        by_text = zip(
+            texts, begins, ends,
+            np.split(np.moveaxis(np.stack(sums), -1, 0), np.cumsum([len(each) for each in starts])[:-1]),
+            np.moveaxis(np.stack(squares), -1, 0), np.stack(counts, axis=1), strict=True,
         )  # fmt: skip
+        strongest = np.stack(best)
+        return [
+            Observed(sum_, square, count, pairs_of(strongest[:, :, begin:end], each),
+                     self._loss(run.hidden[begin:end], each) if self.options.loss else np.empty(0, np.int64))
+            for each, begin, end, sum_, square, count in by_text
+        ]  # fmt: skip
 
-    @staticmethod
-    def _counted(found: Numbers) -> Integers:
-        rows = int(np.prod(found.shape[:-1]))
-        bins = bins_of(found).reshape(rows, -1) + np.arange(rows)[:, None] * BINS
-        return np.bincount(bins.ravel(), minlength=rows * BINS).reshape(*found.shape[:-1], BINS)
+    def _run(self, texts: Sequence_[Integers]) -> Run:
+        """The model on its way through its layers, with all texts at once where its lines allow it."""
+        inputs = [inputs_of(self.model, Encoded(tuple(ids.tolist()), (0,) * len(ids), ())) for ids in texts]
+        asked = Asked(1, edges_of(self.options))
+        if self.obstacle is None:
+            try:
+                return Together(self.model, inputs, asked)
+            except NotTogether as error:
+                self.obstacle = error
+        if len(inputs) > 1:
+            raise self.obstacle
+        return Run(self.model, inputs[0], asked, None)
 
     def _loss(self, hidden: Numbers, ids: Integers) -> Integers:
         """The loss of each next token, in nats: summed in units, and how many there are."""
@@ -138,7 +173,7 @@ class Observer:
         whole, tokens = observed.sums.sum(0), len(sequence.ids)
         cuts = [f"fold:{sequence.fold:02}"]
         if self.options.group:
-            cuts.append(f"group:{sequence.group}")
+            cuts.append(f"group:{as_label(sequence.group)}")
             if len(tally.labelled("counts", "group")) > MAX_GROUPS:
                 raise SpecError(
                     f"group={self.options.group} has more than {MAX_GROUPS} values. Name a column of fewer."
@@ -172,8 +207,34 @@ class Observer:
         return [id in special for id in range(self.model.vocabulary)]
 
 
+def packs(sequences: Iterable[Sequence | Failed]) -> Iterator[list[Sequence] | Failed]:
+    """Neighbouring sequences that are read together: as many as have at most `PACK` tokens, or one."""
+    pack: list[Sequence] = []
+    tokens = 0
+    for each in sequences:
+        if isinstance(each, Failed):
+            yield each
+            continue
+        if pack and tokens + len(each.ids) > PACK:
+            yield pack
+            pack, tokens = [], 0
+        pack.append(each)
+        tokens += len(each.ids)
+    if pack:
+        yield pack
+
+
+def _counted(found: Numbers, ends: Integers) -> Integers:
+    """How many values of each text lie in each bin (text, measure, head, bin)."""
+    *lead, tokens = found.shape
+    texts, rows = len(ends), int(np.prod(lead))
+    text = np.searchsorted(ends, np.arange(tokens), side="right")
+    bins = bins_of(found).reshape(rows, tokens) + (text * rows + np.arange(rows)[:, None]) * BINS
+    return np.bincount(bins.ravel(), minlength=texts * rows * BINS).reshape(texts, *lead, BINS)
+
+
 def _patterns(names: Iterable[str]) -> Iterator[re.Pattern[str]]:
-    """What tokens of punctuation alone, and parts of words, look like in a vocabulary."""
+    """Patterns of tokens that are only punctuation, and of tokens inside words, in a vocabulary."""
     yield re.compile(rf"^\s*(?:{WORDPIECE})?[^\w\s]+$")
     pieces = any(name.startswith(WORDPIECE) and len(name) > len(WORDPIECE) for name in names)
     yield re.compile(rf"^{WORDPIECE}\w" if pieces else r"^[^\W\d_]")
@@ -185,12 +246,12 @@ def typical_rows(rows: tuple[Measure, ...]) -> list[int]:
 
 
 def positions(tokens: int) -> Integers:
-    """Where bins of positions begin: the first token, the next, the next two, the next four ..."""
+    """The first position of each bin: the first token, the next, the next two, the next four ..."""
     return np.array([0, *(2**power for power in range(max(0, (tokens - 1).bit_length())))], np.int64)
 
 
 def _first(means: Integers, number: int) -> Integers:
-    """A list of the best that holds one document."""
+    """A list of the best documents, with one document."""
     found = np.full((*means.shape, TYPICAL, 2), NOWHERE, np.int64)
     found[..., 0, 0], found[..., 0, 1] = means, number
     return found

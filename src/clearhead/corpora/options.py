@@ -1,4 +1,4 @@
-"""What is asked of a corpus: how documents become sequences of tokens, and what is measured besides."""
+"""The options of a corpus: how documents become sequences of tokens, and what else is measured."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ MAX_LENGTH = 1 << 16
 MAX_CLASSES = 16
 
 BLOCK = 16
-"""Documents that are packed together: the first sixteen, the next sixteen ..., whatever shards they are in."""
+"""The documents that are packed together: the first sixteen, the next sixteen ..., in all shards."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
     """How a corpus is read. All of it is part of the name of each shard.
 
     Attributes:
-        length: the tokens of a sequence at most, with the special tokens that the model wants around a text.
-        fit: what becomes of documents: ``"cut"`` reads the beginning of each; ``"split"`` reads all of it, a sequence
-            after the other; ``"pack"`` puts documents one behind the other (sixteen neighbours of one group) and cuts
-            that into sequences, so that few are short.
+        length: the most tokens of a sequence, including the special tokens of the model.
+        fit: ``"cut"`` reads the first tokens of each document; ``"split"`` reads all of it, in several sequences;
+            ``"pack"`` joins documents (sixteen neighbours of one group) and splits the result into sequences, so that
+            few are short.
         column: where JSON lines, Parquet and Arrow files have the text.
-        group: the column whose values part the documents into groups; none if empty.
-        classes: classes of tokens beside special tokens, punctuation and parts of words: names, with regular
-            expressions that are searched for in the text of a token.
+        group: the column by whose values documents are grouped; none if empty.
+        classes: classes of tokens besides special tokens, punctuation and parts of words: names, with regular
+            expressions that are searched in the text of a token.
         loss: whether to compute the next-token loss, which takes the logits of all tokens.
     """
 
@@ -45,7 +45,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 def checked(options: Options) -> Options:
-    """The options, if they can be followed.
+    """The options, checked.
 
     Raises:
         SpecError: they cannot; the message says which.

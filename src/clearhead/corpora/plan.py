@@ -1,4 +1,4 @@
-"""Which shards a corpus has, and what they are called: by a hash of all that their results depend on."""
+"""The shards of a corpus, each named by a hash of all that its results depend on."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from clearhead.errors import FileError, SpecError
 from clearhead.files import open_regular
 from clearhead.models import Model
 
-FORMAT = 1
-"""Of shards. A change of what they hold, or of how it is computed, is another number."""
+FORMAT = 4
+"""The version of shards: another number for every change of their content or computation."""
 
 LADDER = ((2_000, 16), (50_000, 64))
-"""Up to so many documents, a shard has so many; with more it has `USUAL`."""
+"""For corpora of up to the first number of documents, the documents of a shard; larger corpora have `USUAL`."""
 
 USUAL, MAX_SHARD = 256, 1024
-"""Larger shards make workers wait for the last ones, smaller ones take more room: see `bench/corpus_cost.py`."""
+"""With larger shards workers wait for the last ones, smaller ones need more space: see `bench/corpus_cost.py`."""
 
 HASHED = (".json", ".safetensors", ".gguf")
-"""Files of a checkpoint that its numbers come from."""
+"""The files of a checkpoint that determine its numbers."""
 
 
 class Shard(Struct, frozen=True):
-    """Neighbouring documents, done in one go.
+    """Neighbouring documents that are processed together.
 
     Attributes:
         name: a hash of model, documents, options and versions.
@@ -57,6 +57,7 @@ class Plan(Struct, frozen=True):
         heads: the heads of each.
         options: how documents are read.
         files: the files of documents.
+        tokens: the texts of the model's tokens, by their numbers.
         shards: the shards in order.
     """
 
@@ -66,6 +67,7 @@ class Plan(Struct, frozen=True):
     heads: int
     options: Options
     files: tuple[File, ...]
+    tokens: tuple[str, ...]
     shards: tuple[Shard, ...]
 
     @property
@@ -89,11 +91,11 @@ def plan_of(model: Model, data: Sequence[str], options: Options, size: int | Non
         model: the model.
         data: files, patterns and folders of datasets.
         options: how documents are read.
-        size: the documents of a shard; None for a number that goes with theirs.
+        size: the documents of a shard; None for a number that depends on the corpus.
 
     Raises:
         FileError: a file cannot be read, or there are no documents.
-        SpecError: a shard of this size cannot be.
+        SpecError: a shard cannot have this size.
     """
     files = tuple(scan(path) for path in files_of(data))
     count = sum(file.documents for file in files)
@@ -106,7 +108,8 @@ def plan_of(model: Model, data: Sequence[str], options: Options, size: int | Non
     name = fingerprint(model, options)
     shards = tuple(_shard(files, start, min(size, count - start), name) for start in range(0, count, size))
     words = repr(model).strip("<>").removeprefix("Model ")
-    return Plan(name, words, model.sizes.layers, model.sizes.heads, options, files, shards)
+    tokens = model.names(range(model.vocabulary))
+    return Plan(name, words, model.sizes.layers, model.sizes.heads, options, files, tokens, shards)
 
 
 def _shard(files: Sequence[File], start: int, count: int, fingerprint: str) -> Shard:
@@ -124,7 +127,7 @@ def _pieces(files: Sequence[File], first: int, last: int) -> Iterator[Piece]:
 
 
 def fingerprint(model: Model, options: Options) -> str:
-    """A hash of all but the documents that results depend on: the model's files, options, versions of what computes."""
+    """A hash of all that results depend on, except the documents: the model's files, options, versions of software."""
     packages = {name: _version(name) for name in ("numpy", "numba", "tokenizers")}
     return _hash([FORMAT, clearhead.__version__, packages, platform.machine(), _digest(model), options])
 

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from clearhead.corpora.clusters import clusters
+from clearhead.corpora.clusters import clusters, is_constant
 from clearhead.corpora.exact import Numbers
 from clearhead.corpora.measures import Measure
 from clearhead.corpora.observer import typical_rows
@@ -19,23 +19,35 @@ MAX_FAULTS, MAX_LISTED = 20, 10
 MAX_EXAMPLES = 3
 """Heads for which examples are listed, of each measure."""
 
+MAX_PAIRS = 5
+"""Pairs of tokens that are listed of each head."""
+
+FAINTEST = 0.06
+"""The opacity of the least head of a picture."""
+
 STYLE = f"""
-body {{ font: 14px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c;
-  background: #fff }}
+:root {{ color-scheme: light dark; --text: #1c1c1c; --quiet: #555; --page: #fff; --line: #ddd; --cell: #08306b;
+  --notice: #fff3cd }}
+@media (prefers-color-scheme: dark) {{ :root {{ --text: #e6e6e6; --quiet: #a8a8a8; --page: #161616; --line: #3a3a3a;
+  --cell: #9ecbff; --notice: #4a3c0a }} }}
+body {{ font: 14px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: var(--text);
+  background: var(--page) }}
 h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.15rem; margin-top: 2rem }} h3 {{ font-size: 1rem; margin: 0 }}
 .maps {{ display: flex; flex-wrap: wrap; gap: 1.5rem }} figure {{ margin: 0; max-width: 22rem }}
-figcaption {{ font-size: .85rem; color: #444 }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-td, th {{ padding: .15rem .6rem; text-align: left; border-bottom: 1px solid #ddd }} .notice {{ background: #fff3cd;
-  padding: .5rem .8rem }} rect {{ width: {CELL - 1}px; height: {CELL - 1}px }} text {{ font-size: 9px; fill: #555 }}
+figcaption {{ font-size: .85rem; color: var(--quiet) }}
+.wide {{ overflow-x: auto }} table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+td, th {{ padding: .15rem .6rem; text-align: left; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }}
+th, .wide td {{ overflow-wrap: normal }} .notice {{ background: var(--notice); padding: .5rem .8rem }}
+code {{ background: var(--line); border-radius: 3px; padding: 0 .2rem; white-space: pre-wrap }}
+rect {{ width: {CELL - 1}px; height: {CELL - 1}px; fill: var(--cell) }} text {{ font-size: 9px; fill: var(--quiet) }}
 """
 
 
 def report(corpus: Corpus, against: Corpus | None = None) -> str:
-    """A page on a corpus, and on how it differs from another."""
+    """A page on a corpus, and on its differences from another."""
     parts = [*_head(corpus), *_notices(corpus)]
     if not corpus.empty:
-        parts += [*_maps(corpus), *_clusters(corpus), *_examples(corpus), *_cuts(corpus)]
+        parts += [*_maps(corpus), *_clusters(corpus), *_examples(corpus), *_pairs(corpus), *_cuts(corpus)]
         parts += [] if against is None or against.empty else _compared(corpus, against)
     title = escape(_words(corpus.plan.model))
     return (
@@ -82,8 +94,8 @@ def _notices(corpus: Corpus) -> Iterator[str]:
 
 
 def _maps(corpus: Corpus) -> Iterator[str]:
-    yield "<h2>Heads and layers</h2><p>Each square is a head: its mean over all tokens, from pale (the least of the "
-    yield 'picture) to dark (the most). Point at one for its number and its 95 % interval.</p><div class="maps">'
+    yield "<h2>Heads and layers</h2><p>Each square is a head: its mean over all tokens, from faint (the least of the "
+    yield 'picture) to full (the most). Point at one for its number and its 95 % interval.</p><div class="maps">'
     for row in corpus.measures:
         low, high = corpus.interval(row.name)
         numbers = corpus.mean(row.name)
@@ -95,23 +107,24 @@ def _maps(corpus: Corpus) -> Iterator[str]:
 def _figure(row: Measure, numbers: Numbers, ranges: Sequence[str]) -> str:
     source = f" ({escape(row.source)})" if row.source else ""
     least, most = np.nanmin(numbers), np.nanmax(numbers)
+    unit = "" if row.unit == "weight" else f" {row.unit}"
+    span = f"{most:.3g}{unit} for every head" if is_constant(numbers) else f"From {least:.3g} to {most:.3g}{unit}"
     return (
         f"<figure><h3>{escape(row.name)}</h3>{_map(numbers, ranges)}<figcaption>{escape(row.sentence)}{source} "
-        f"From {least:.3g} to {most:.3g} {row.unit}.</figcaption></figure>"
+        f"{span}.</figcaption></figure>"
     )
 
 
 def _map(numbers: Numbers, ranges: Sequence[str]) -> str:
     """Heads from left to right, layers from the top."""
     layers, heads = numbers.shape
-    least, spread = np.nanmin(numbers), max(np.nanmax(numbers) - np.nanmin(numbers), 1e-300)
+    least, spread = np.nanmin(numbers), np.inf if is_constant(numbers) else np.nanmax(numbers) - np.nanmin(numbers)
     cells = []
     for place, value in enumerate(numbers.flat):
         layer, head = divmod(place, heads)
-        share = (value - least) / spread
-        red, green, blue = (round(a + (b - a) * share) for a, b in ((238, 8), (243, 48), (250, 107)))
+        shown = FAINTEST + (1 - FAINTEST) * (value - least) / spread
         cells.append(
-            f'<rect x="{20 + head * CELL}" y="{layer * CELL}" fill="#{red:02x}{green:02x}{blue:02x}">'
+            f'<rect x="{20 + head * CELL}" y="{layer * CELL}" opacity="{shown:.3f}">'
             f"<title>layer {layer}, head {head}: {value:.4g} ({ranges[place]})</title></rect>"
         )
     marks = "".join(f'<text x="0" y="{n * CELL + 10}">{n}</text>' for n in range(0, layers, max(1, layers // 6)))
@@ -144,6 +157,26 @@ def _examples(corpus: Corpus) -> Iterator[str]:
     yield "</table>"
 
 
+def _pairs(corpus: Corpus) -> Iterator[str]:
+    """The strongest pairs of tokens of every head, folded up by layer."""
+    found = {place: corpus.pairs(*place)[:MAX_PAIRS] for place in np.ndindex(corpus.plan.layers, corpus.plan.heads)}
+    if not any(found.values()):
+        return
+    yield "<h2>Pairs of tokens that attract most</h2><p>The token that attends &rarr; the token that gets "
+    yield "the largest of its weights, unless that is itself or one of the first four; and the sum of these weights "
+    yield "in the sequence in which it is largest.</p>"
+    for layer in range(corpus.plan.layers):
+        yield f"<details><summary>Layer {layer}</summary><table><tr><th>head<th>pairs</tr>"
+        for head in range(corpus.plan.heads):
+            words = (f"{_token(each.query)} &rarr; {_token(each.key)} {each.weight:.3g}" for each in found[layer, head])
+            yield f"<tr><td>{layer}.{head}<td>{', '.join(words)}</tr>"
+        yield "</table></details>"
+
+
+def _token(text: str) -> str:
+    return f"<code>{escape(_words(text))}</code>"
+
+
 def _cuts(corpus: Corpus) -> Iterator[str]:
     """How the mean over all heads depends on position and group."""
     for cut, heading in (("position", "first position of the bin"), ("group", "group")):
@@ -152,15 +185,16 @@ def _cuts(corpus: Corpus) -> Iterator[str]:
             continue
         table = corpus.table(cut)  # type: ignore[arg-type]  # one of the two
         names = [row.name for row in corpus.measures if not row.name.startswith("distance_")]
-        yield f"<h2>By {cut}</h2><p>Means over all heads.</p><table><tr><th>{heading}<th>tokens"
+        yield f"<h2>By {cut}</h2><p>Means over all heads.</p><div class=wide><table><tr><th>{heading}<th>tokens"
         yield "".join(f"<th>{escape(name)}" for name in names) + "</tr>"
         columns = {name: np.asarray(table[name]) for name in ("measure", cut, "tokens", "mean")}
         for label in dict.fromkeys(columns[cut].tolist()):
             own = columns[cut] == label
             means = (columns["mean"][own & (columns["measure"] == name)].mean() for name in names)
-            yield f"<tr><td>{escape(_words(str(label)))}<td>{columns['tokens'][own][0]:,}"
+            name = "<em>no value</em>" if label is None else escape(_words(str(label)))
+            yield f"<tr><td>{name}<td>{columns['tokens'][own][0]:,}"
             yield "".join(f"<td>{mean:.3g}" for mean in means) + "</tr>"
-        yield "</table>"
+        yield "</table></div>"
 
 
 def _compared(corpus: Corpus, other: Corpus) -> Iterator[str]:

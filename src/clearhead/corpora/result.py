@@ -1,4 +1,4 @@
-"""What a corpus shows: numbers of every head, with intervals, as far as its shards are done."""
+"""The results of a corpus: numbers of every head, with intervals, for the finished shards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from msgspec import Struct
 
+from clearhead.corpora.documents import documents, pieces_of
 from clearhead.corpora.exact import BITS, SQUARE_BITS, Numbers, quantile, value_of
+from clearhead.corpora.groups import group_of
 from clearhead.corpora.measures import Measure, names_of, rows_of
 from clearhead.corpora.observer import positions, typical_rows
 from clearhead.corpora.plan import Plan
@@ -31,19 +33,36 @@ SHARES = (0.025, 0.975)
 
 
 class Example(Struct, frozen=True):
-    """A document that shows a head: where it is, and the mean of the measure in it."""
+    """An example document for a head: its place, and the mean of the measure in it."""
 
     path: str
     number: int
     value: float
 
 
+class Pair(Struct, frozen=True):
+    """A pair of tokens, and how much one attends to the other.
+
+    Attributes:
+        query: the token that attends, as text.
+        key: the token that it attends to.
+        numbers: those of both tokens in the vocabulary.
+        weight: the sum of its weights in one sequence, in that where it is largest; of each query only its largest
+            weight counts, and neither the first four tokens nor the query itself.
+    """
+
+    query: str
+    key: str
+    numbers: tuple[int, int]
+    weight: float
+
+
 class Corpus(Struct, frozen=True, eq=False, dict=True):
-    """What the heads of a model do on many documents: `clearhead.corpus` makes it.
+    """Statistics of a model's heads on many documents, made by `clearhead.corpus`.
 
     Attributes:
         plan: the model, the documents, how they are read, and the shards.
-        tally: all that was counted, as whole numbers.
+        tally: all counts and sums, as whole numbers.
         missing: the shards that are not finished.
     """
 
@@ -58,7 +77,7 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """What is measured, a row each."""
+        """The measures, one row each."""
         return rows_of(self.plan.options)
 
     @property
@@ -76,7 +95,7 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
 
     @property
     def failed(self) -> dict[str, list[int]]:
-        """The numbers of the documents that could not be read, by what is wrong with them."""
+        """The numbers of the documents that could not be read, by reason."""
         return {fault: numbers.tolist() for fault, numbers in sorted(self.tally["failed"].items())}
 
     @cached_property
@@ -96,7 +115,7 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         return names.index(name)
 
     def mean(self, name: str) -> Numbers:
-        """The mean of a measure over all tokens (layer, head); NaN where nothing was read.
+        """The mean of the measure ``name`` over all tokens (layer, head); NaN where nothing was read.
 
         Raises:
             UnknownName: there is no such measure.
@@ -111,7 +130,7 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         return value_of(self.tally.whole("sums", "fold")) / self.counts[2]
 
     def deviation(self, name: str) -> Numbers:
-        """The standard deviation of a measure over all tokens (layer, head)."""
+        """The standard deviation of the measure ``name`` over all tokens (layer, head)."""
         row, mean = self._row(name), self.mean(name)
         if self.empty:
             return mean
@@ -119,7 +138,7 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)))
 
     def quantiles(self, name: str) -> Numbers:
-        """`QUANTILES` of a measure over all tokens (quantile, layer, head); NaN where bins are not kept."""
+        """`QUANTILES` of the measure ``name`` over all tokens (quantile, layer, head); NaN where bins are not kept."""
         row = self._row(name)
         binned = [n for n, each in enumerate(self.measures) if each.quantiles]
         if self.empty or row not in binned:
@@ -128,7 +147,7 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         return np.stack([quantile(counts, share) for share in QUANTILES])
 
     def interval(self, name: str) -> Numbers:
-        """The ends of the 95 % interval of a mean (end, layer, head), by bootstrap over documents.
+        """The ends of the 95 % interval of the mean of ``name`` (end, layer, head), by bootstrap over documents.
 
         Documents are in folds by a hash of their text, and folds are drawn.
         """
@@ -137,7 +156,7 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         return _ends(_means_of(sums[:, :, self._row(name)], tokens, drawn))
 
     def loss(self) -> tuple[float, float, float]:
-        """The mean next-token loss in nats, and its interval; NaN where it was not asked for."""
+        """The mean next-token loss in nats, and its interval; NaN where it was not requested."""
         if not self.tally["loss"]:
             return np.nan, np.nan, np.nan
         sums, counts = np.zeros(FOLDS), np.zeros(FOLDS)
@@ -148,7 +167,7 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         return float(total[0] / np.ldexp(total[1], BITS)), float(low), float(high)
 
     def examples(self, name: str, layer: int, head: int) -> tuple[Example, ...]:
-        """The documents in which the mean of a measure is largest for a head, the largest first.
+        """The documents with the largest means of the measure ``name`` for ``head`` of ``layer``, the largest first.
 
         Raises:
             UnknownName: documents are not remembered for this measure, or there is no such head.
@@ -165,19 +184,29 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         places = ((self.plan.place(int(number)), value) for value, number in found if number != NOWHERE)
         return tuple(Example(file.path, number, float(np.ldexp(value, -BITS))) for (file, number), value in places)
 
-    def pairs(self, layer: int, head: int) -> list[tuple[int, int, float]]:
-        """The pairs of tokens that attract each other most: query token, key token, weight in one sequence."""
+    def text(self, example: Example) -> str:
+        """The text of an ``example``, read again from its file.
+
+        Raises:
+            FileError: the file is not there, or has changed.
+        """
+        file = next(each for each in self.plan.files if each.path == example.path)
+        found = documents([pieces_of(file, example.number, example.number + 1)], self.plan.options)
+        return next(each.text for each in found)
+
+    def pairs(self, layer: int, head: int) -> tuple[Pair, ...]:
+        """The pairs of tokens that attract most in ``head`` of ``layer``, the strongest first."""
         if "" not in self.tally["pairs"]:
-            return []
-        found = self.tally["pairs"][""][layer, head]
-        return [(int(q), int(k), float(np.ldexp(weight, -BITS))) for weight, q, k in found if weight > 0]
+            return ()
+        names, found = self.plan.tokens, self.tally["pairs"][""][layer, head].tolist()
+        return tuple(Pair(names[q], names[k], (q, k), weight * 2.0**-BITS) for weight, q, k in found if weight > 0)
 
     def table(self, by: Cut = "all", *, library: Library = "arrow") -> Any:
         """All numbers as a table: a row for each measure, layer and head, and for each position or group.
 
         Args:
             by: ``"all"`` has mean, deviation, interval and quantiles; ``"position"`` and ``"group"`` a mean for each
-                bin of positions (named by its first) or group of documents.
+                bin of positions (named by its first) or group of documents (null for those without one).
             library: what makes the table: ``"arrow"``, ``"pandas"`` or ``"polars"``.
 
         Raises:
@@ -188,7 +217,10 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
             raise UnknownName(f"library expects arrow, pandas or polars, got {library!r}.")
         if by not in ("all", "position", "group"):
             raise UnknownName(f"by expects all, position or group, got {by!r}.")
-        table = need("pyarrow", "corpus").table(_columns(list(self._blocks(by))))
+        arrow, columns = need("pyarrow", "corpus"), _columns(list(self._blocks(by)))
+        if "group" in columns:
+            columns["group"] = arrow.array(columns["group"].tolist(), arrow.string())
+        table = arrow.table(columns)
         if library == "pandas":
             need("pandas", "corpus")
             return table.to_pandas()
@@ -209,7 +241,8 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         for label, pair in self.tally.labelled("sums", by):
             documents, _, tokens = self.tally["counts"][f"{by}:{label}"]
             means = value_of(pair) / tokens
-            named = {by: label if by == "group" else _first_of(int(label)), "documents": documents, "tokens": tokens}
+            value = group_of(label) if by == "group" else _first_of(int(label))
+            named = {by: value, "documents": documents, "tokens": tokens}
             for number, row in enumerate(self.measures):
                 yield {"measure": row.name, **named, **fixed, "mean": means[:, number].ravel()}
 
@@ -220,7 +253,7 @@ def _first_of(place: int) -> int:
 
 
 def _columns(blocks: list[dict[str, Any]]) -> dict[str, Any]:
-    """Blocks of columns one below the other; a value alone stands in each row of its block."""
+    """Blocks of columns below each other; a single value is repeated in each row of its block."""
     if not blocks:
         return {}
     rows = len(blocks[0]["layer"])
@@ -230,7 +263,7 @@ def _columns(blocks: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def draws(there: Numbers) -> Numbers:
-    """How often each fold stands in each bootstrap sample (sample, fold); only folds that are there are drawn."""
+    """How often each fold is in each bootstrap sample (sample, fold); only folds with documents are drawn."""
     return _draws(tuple(map(bool, there)))
 
 
@@ -256,19 +289,28 @@ def _ends(means: Numbers) -> Numbers:
     return np.asarray(np.quantile(means, SHARES, axis=0))
 
 
-def differences(one: Corpus, two: Corpus, name: str) -> Mapping[str, Numbers]:
-    """How a measure differs between two corpora or two models: two less one, with a 95 % interval, each (layer, head).
+def check_same_heads(model: str, shape: tuple[int, int], other: Corpus) -> None:
+    """Checks that a model of this shape (layers, heads) can be compared with that of a corpus, head by head.
 
-    The same folds are drawn of both, so documents that are in both are compared with themselves.
+    Raises:
+        UnknownName: that one has other layers and heads.
+    """
+    if shape != (theirs := (other.plan.layers, other.plan.heads)):
+        raise UnknownName(
+            f"head by head two models of one shape are compared; {model} has {shape[0]} layers of "
+            f"{shape[1]} heads, {other.plan.model} has {theirs[0]} of {theirs[1]}."
+        )
+
+
+def differences(one: Corpus, two: Corpus, name: str) -> Mapping[str, Numbers]:
+    """The difference of a measure between two corpora or models: two minus one, with a 95 % interval, (layer, head).
+
+    The same folds are drawn from both, so documents in both are compared with themselves.
 
     Raises:
         UnknownName: the models have other layers and heads, or there is no such measure.
     """
-    if (one.plan.layers, one.plan.heads) != (two.plan.layers, two.plan.heads):
-        raise UnknownName(
-            f"head by head two models of one shape are compared; {one.plan.model} has {one.plan.layers} layers of "
-            f"{one.plan.heads} heads, {two.plan.model} has {two.plan.layers} of {two.plan.heads}."
-        )
+    check_same_heads(one.plan.model, (one.plan.layers, one.plan.heads), two)
     parts = [(*each._folds, each._row(name)) for each in (one, two)]  # noqa: SLF001 - of this module
     drawn = draws(np.logical_or(*(tokens > 0 for _, tokens, _ in parts)))
     before, after = (_means_of(sums[:, :, row], tokens, drawn) for sums, tokens, row in parts)

@@ -1,4 +1,4 @@
-"""From documents to results: plan, do what is missing, add up, write."""
+"""From documents to results: plan, compute missing shards, add up, write."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from clearhead.models import load
 PLAN, RESULTS, REPORT = "corpus.json", "results.parquet", "report.html"
 
 ROUNDS = 3
-"""How often shards whose files are damaged are done again."""
+"""How often shards with damaged files are computed again."""
 
 Progress = Callable[[float], object]
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle of a corpus; ``partial`` has what is done, and names what is missing."""
+    """Ctrl-C in the middle of a corpus; ``partial`` has the results so far, and names missing shards."""
 
     def __init__(self, partial: Corpus) -> None:
         super().__init__("the corpus was interrupted")
@@ -45,7 +45,7 @@ def run(
     checkpoint: str, data: Sequence[str], output: str, options: Options, engine: Engine, share: tuple[int, int],
     progress: Progress | None = None, size: int | None = None,
 ) -> Corpus:  # fmt: skip
-    """Does a corpus, or a share of it; see `clearhead.corpus`. ``size`` is the documents of a shard.
+    """Computes a corpus, or a part of it; see `clearhead.corpus`. ``size`` is the documents of a shard.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
@@ -71,12 +71,11 @@ def run(
 
 
 def _do(ledger: Ledger, own: Sequence[Shard], job: Job, engine: Engine, progress: Progress | None) -> None:
-    """Does what is missing of some shards."""
+    """Computes those of some shards that are missing."""
     missing = ledger.missing({shard.name: shard for shard in own}.values())
     if not missing:
         return
-    whole = sum(shard.documents for shard in own)
-    left = sum(shard.documents for shard in missing)
+    whole = left = sum(shard.documents for shard in missing)
 
     def done(shard: Shard) -> None:
         nonlocal left
@@ -85,7 +84,7 @@ def _do(ledger: Ledger, own: Sequence[Shard], job: Job, engine: Engine, progress
             progress(1 - left / whole)
 
     if progress is not None:
-        progress(1 - left / whole)
+        progress(0.0)
     engine.run(job, missing, done)
 
 
@@ -107,7 +106,7 @@ def _plan(output: str) -> Plan:
 
 
 def gathered(plan: Plan, output: str) -> Corpus:
-    """What is done of a corpus, added up."""
+    """The finished part of a corpus, added up."""
     tally, missing = Tally(), []
     for shard, found in Ledger(output).tallies(plan.shards):
         if found is None:
@@ -118,13 +117,13 @@ def gathered(plan: Plan, output: str) -> Corpus:
 
 
 def save(corpus: Corpus, output: str, against: Corpus | None = None) -> None:
-    """Writes the table of results and the report, which may say how they differ from another corpus."""
+    """Writes the table of results and the report, optionally with the differences from another corpus."""
     storage.write(storage.join(output, RESULTS), as_parquet(corpus.table()))
     storage.write(storage.join(output, REPORT), report(corpus, against).encode("utf-8", "backslashreplace"))
 
 
 def open_corpus(output: str) -> Corpus:
-    """What is done of the corpus in a folder; nothing is computed but sums, and report and table are written anew.
+    """The finished part of the corpus in a folder; only sums are computed, and report and table are written again.
 
     Raises:
         FileError: there is none.

@@ -15,22 +15,22 @@ from clearhead.errors import ClearheadError, SpecError
 from clearhead.models.tokenizer import Tokenizer
 
 FOLDS = 32
-"""The number of folds to which documents are assigned by a hash of their text: what a bootstrap draws from."""
+"""The number of folds to which documents are assigned by a hash of their text; the bootstrap draws folds."""
 
 Ids = tuple[int, ...]
 
 
 class Sequence(Struct, frozen=True):
-    """What a model reads at once: tokens, and what is known of the (first) document that they come from."""
+    """The input of one run: tokens, and what is known of the (first) document that they come from."""
 
     number: int
     fold: int
-    group: str
+    group: str | None
     ids: Ids
 
 
 class Failed(Struct, frozen=True):
-    """A document that gives no sequence, and why."""
+    """A document without a sequence, and the reason."""
 
     number: int
     fault: str
@@ -51,13 +51,13 @@ class Cutter:
 
     @cached_property
     def around(self) -> tuple[Ids, Ids]:
-        """The special tokens that the model wants before and behind a text."""
+        """The model's special tokens before and after a text."""
         whole, bare = self.tokenizer.ids("a"), self.tokenizer.ids("a", special=False)
         before = next((n for n in range(len(whole)) if whole[n : n + len(bare)] == bare), 0)
         return whole[:before], whole[before + len(bare) :]
 
     def sequences(self, documents: Iterable[Document]) -> Iterator[Sequence | Failed]:
-        """The sequences of documents, and the documents that give none. It depends on no other documents.
+        """The sequences of documents, and the documents without one. They depend on no other documents.
 
         Packed ones depend on those of their block: sixteen documents, counted from the corpus's first.
         """
@@ -80,7 +80,7 @@ class Cutter:
 
     def _packed(self, block: Iterable[Document]) -> Iterator[Sequence | Failed]:
         before, behind = self.around
-        stream: dict[str, list[tuple[Document, int]]] = {}
+        stream: dict[str | None, list[tuple[Document, int]]] = {}
         for document in block:
             found = self._encoded(document)
             if isinstance(found, Failed):

@@ -1,4 +1,4 @@
-"""Files on this machine, or in the places that fsspec knows by an address such as s3://bucket/name."""
+"""Files on this machine, or in storage that fsspec reaches by an address such as s3://bucket/name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, BinaryIO, TypeVar
 
 from clearhead.errors import ClearheadError, FileError
 from clearhead.extras import need
-from clearhead.files import open_regular, replacing, why
+from clearhead.files import make_folder, open_regular, replacing, why
 
 TRIES, PAUSE = 3, 0.5
-"""How often a remote place is asked, and the seconds before the second time; each pause is twice the one before."""
+"""How often a remote request is tried, and the seconds before the second try; each pause is twice the one before."""
 
 Found = TypeVar("Found")
 
@@ -39,7 +39,7 @@ def open_read(path: str) -> BinaryIO:
 
 
 def read(path: str, max_bytes: int = -1) -> bytes:
-    """All of a file, or as many bytes of it.
+    """All of a file, or this number of its bytes.
 
     Raises:
         FileError: it cannot be read.
@@ -53,13 +53,13 @@ def read(path: str, max_bytes: int = -1) -> bytes:
 
 
 def write(path: str, content: bytes) -> None:
-    """Writes a file: it is there in whole, or not at all.
+    """Writes a file completely or not at all.
 
     Raises:
         FileError: it cannot be written.
     """
     if is_remote(path):
-        # Object stores show an object once all of it has arrived.
+        # Object stores show an object once it is complete.
         _tried(path, "written", lambda: _remote(path).pipe_file(path, content))
         return
     make(os.fspath(Path(path).parent))
@@ -70,10 +70,7 @@ def write(path: str, content: bytes) -> None:
 def make(folder: str) -> None:
     """Makes a folder, where folders are made."""
     if not is_remote(folder):
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileError(f"{folder}: the folder cannot be made: {why(error)}.") from None
+        make_folder(folder)
 
 
 def remove(path: str) -> None:
@@ -104,7 +101,7 @@ def is_folder(path: str) -> bool:
 
 
 def matching(pattern: str) -> list[str]:
-    """The paths that a pattern stands for, sorted; a path without ``*``, ``?`` or ``[`` stands for itself."""
+    """The paths that a pattern matches, sorted; a path without ``*``, ``?`` or ``[`` matches itself."""
     if not glob.has_magic(pattern):
         return [pattern]
     if is_remote(pattern):
@@ -122,7 +119,7 @@ def _remote(path: str) -> Any:
 
 
 def _tried(path: str, done: str, work: Callable[[], Found]) -> Found:
-    """What work gives; a remote place is asked again where it fails.
+    """The result of work; remote work is tried again where it fails.
 
     Raises:
         FileError: it failed.

@@ -1,4 +1,4 @@
-"""The pairs of tokens that attract each other most, a bounded list of each head that can be merged exactly.
+"""The strongest pairs of tokens, a bounded list for each head that can be merged exactly.
 
 A pair is a query's token and the token of the key that gets most of its weight, if that is neither one of the first
 four nor the query itself. Its strength is the sum of these weights in one sequence; of several sequences the largest
@@ -36,19 +36,21 @@ def strongest_pairs(rows: Integers, keep: int) -> Integers:
 
 def _kept(rows: Integers, keep: int, join: np.ufunc) -> Integers:
     *lead, count, _ = rows.shape
-    flat = rows.reshape(-1, 3)
-    head = np.repeat(np.arange(len(flat) // count), count)
-    order = np.lexsort((flat[:, 2], flat[:, 1], head))
-    same = np.column_stack([head, flat[:, 1:]])[order]
-    first = np.flatnonzero(np.any(np.diff(same, axis=0, prepend=same[:1] - 1), axis=1))
-    weight, same = join.reduceat(flat[order, 0], first), same[first]
-    best = np.lexsort((same[:, 2], same[:, 1], -weight, same[:, 0]))
-    head = same[best, 0]
-    begin = np.searchsorted(head, np.arange(len(flat) // count))
-    rank = np.arange(len(head)) - begin[head]
-    kept = np.zeros((len(flat) // count, keep, 3), np.int64)
+    weight, query, key = rows.reshape(-1, 3).T
+    heads, base = len(weight) // count, max(query.max(initial=0), key.max(initial=0)) + 1
+    there = np.flatnonzero(weight > 0)
+    # One number for head and pair, so that one sort brings equal pairs together; 64 bits hold far more.
+    pair = (there // count * base + query[there]) * base + key[there]
+    order = np.argsort(pair)
+    pair = pair[order]
+    first = np.flatnonzero(np.diff(pair, prepend=-1))
+    weight, pair = join.reduceat(weight[there[order]], first), pair[first]
+    best = np.lexsort((pair, -weight, pair // base**2))
+    weight, pair = weight[best], pair[best]
+    head = pair // base**2
+    rank = np.arange(len(head)) - np.searchsorted(head, np.arange(heads))[head]
+    kept = np.zeros((heads, keep, 3), np.int64)
     kept[..., 1:] = -1
-    chosen = best[(rank < keep) & (weight[best] > 0)]
-    places = (rank < keep) & (weight[best] > 0)
-    kept[head[places], rank[places]] = np.column_stack([weight[chosen], same[chosen, 1:]])
+    some = rank < keep
+    kept[head[some], rank[some]] = np.column_stack([weight, pair // base % base, pair % base])[some]
     return kept.reshape(*lead, keep, 3)

@@ -1,4 +1,4 @@
-"""What is known of some documents, as whole numbers that can be added in any order: parts of one corpus make the whole.
+"""Counts and sums over documents, as whole numbers that can be added in any order: parts of a corpus give the whole.
 
 A tally has parts; each part has numbers under labels, such as the sums of one group of documents. `PARTS` says how two
 tallies become one: everything is a sum, or the best few by a total order, so neither order nor grouping can matter.
@@ -19,7 +19,7 @@ TYPICAL = 3
 """Documents that are remembered for a measure of a head."""
 
 NOWHERE = -1
-"""Stands for no document."""
+"""The number for no document."""
 
 Part = dict[str, Integers]
 
@@ -59,6 +59,8 @@ PARTS: Mapping[str, Callable[[Integers, Integers], Integers]] = {
     "processor": _added,
 }
 """How each part of two tallies becomes one.
+
+Labels are such as ``fold:07``, ``position:03`` and ``group:"books"``.
 
 counts: [documents, sequences, tokens] under each cut. sums: of each measure (half, layer, measure, head). squares: the
 same, over all. loss: [half, (loss, tokens)]. histogram: (layer, measure, head, bin). typical: (layer, measure, head,

@@ -1,7 +1,7 @@
-"""A process that does shards: `serve` reads them as JSON lines from standard input, and answers likewise.
+"""A process that computes shards: `serve` reads them as JSON lines from standard input, and answers in JSON lines.
 
-It is a program of its own, neither forked nor spawned: it shares no threads or locks with who starts it, needs no
-``if __name__ == "__main__"`` there, and ends when that ends, since then its input does. It computes in one thread.
+It is a separate program, neither forked nor spawned: it shares no threads or locks with its parent, needs no
+``if __name__ == "__main__"`` there, and ends with its parent, since its input then ends. It computes in one thread.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from clearhead.compiled.program import blas
 from clearhead.corpora.documents import documents
 from clearhead.corpora.ledger import Ledger
 from clearhead.corpora.observer import Observer
@@ -28,11 +29,11 @@ from clearhead.ops import threads
 
 THREADS = ("OPENBLAS", "OMP", "MKL", "NUMBA")
 SINGLE = {f"{name}_NUM_THREADS": "1" for name in THREADS}
-"""What keeps libraries to one thread, as the environment of the process."""
+"""The environment variables that limit libraries to one thread."""
 
 
 class Job(Struct, frozen=True):
-    """What all shards of a corpus have in common.
+    """What all shards of a corpus share.
 
     Attributes:
         checkpoint: where the model is.
@@ -57,7 +58,7 @@ class Task(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What became of a shard: nothing to say if it is written, else what stands against it."""
+    """The result of a shard: empty if it is written, else why it cannot be computed."""
 
     error: str = ""
     bug: bool = False
@@ -73,7 +74,7 @@ class Work:
     def _parts(self) -> tuple[Cutter, Observer]:
         from clearhead.corpora import mapped
 
-        model = load(self.job.checkpoint, engine="array")
+        model = load(self.job.checkpoint)
         if fingerprint(model, self.job.options) != self.job.fingerprint:
             raise SpecError(
                 f"{self.job.checkpoint}: the worker has another model, or other versions of clearhead, NumPy, Numba or "
@@ -105,17 +106,20 @@ def processor() -> str:
 
 def serve() -> None:
     """Does the shards that come in, until there are no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threads.limit(1)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not be taken for an answer
+    blas.left_out.set()
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # output of libraries must not be read as an answer
     work: Work | None = None
     for line in sys.stdin.buffer:
         task = msgspec.json.decode(line, type=Task)
         if work is None or work.job != task.job:
             work = Work(task.job)
-        out.write(msgspec.json.encode(_answer(work, task.shard)) + b"\n")
-        out.flush()
+        try:
+            out.write(msgspec.json.encode(_answer(work, task.shard)) + b"\n")
+        except BrokenPipeError:  # the parent was killed meanwhile
+            return
 
 
 def _answer(work: Work, shard: Shard) -> Answer:

@@ -1,4 +1,4 @@
-"""The table of deviations: wrong, or merely different, ways to do the same, each a rewrite of a working.
+"""The table of deviations: wrong or different ways to do the same, each a rewrite of a working.
 
 A deviation knows lines by their operation and role, not by their place, so it applies to any working that has such a
 line. The rows stand in small modules by theme, in the order in which a block is computed. ``deviations.table`` has all

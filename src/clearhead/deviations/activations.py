@@ -1,11 +1,11 @@
-"""Deviations in the MLP: its activation, and the gate that the activation is of."""
+"""Deviations in the MLP: its activation and its gate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from clearhead.deviations.deviation import Deviation, Parameter, values
-from clearhead.deviations.rewrites import Nothing, belongs_to, leave_out, reread, swap, with_operation
+from clearhead.deviations.rewrites import Nothing, reread, swap, with_operation
 from clearhead.errors import SpecError
 from clearhead.line import Line
 from clearhead.ops import Parameters
@@ -13,33 +13,50 @@ from clearhead.ops.textbook import tokens
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.working import Working
 
-_ACTIVATIONS = (tokens.gelu, tokens.gelu_tanh, tokens.silu, tokens.relu)
+_ACTIVATIONS = (
+    tokens.gelu,
+    tokens.gelu_tanh,
+    tokens.silu,
+    tokens.relu,
+    tokens.gelu_sigmoid,
+    tokens.relu_squared,
+    tokens.tanh,
+)
 _OTHERS = {"relu": (tokens.relu,), "silu": (tokens.silu,), "gelu": (tokens.gelu, tokens.gelu_tanh)}
-"""The kinds of activation; that GELU has two forms is a row of its own."""
+"""The kinds of activation; the two forms of GELU have a separate row."""
 
 
 def _of_other_kind(working: Working, to: str) -> Working:
     if to not in _OTHERS:
         raise SpecError(f"activation-of-other-kind expects to as {', '.join(_OTHERS)}; got {to!r}.")
     new = _OTHERS[to][0]
-    return swap({old: new for old in _ACTIVATIONS if old not in _OTHERS[to]})(working)
+    return swap({old: new for old in _ACTIVATIONS if old not in _OTHERS[to]}, _is_hidden)(working)
+
+
+def _is_hidden(line: Line) -> bool:
+    return "hidden" in line.axes
 
 
 def _try_kinds(working: Working) -> Iterable[Parameters]:
     return tuple((("to", kind),) for kind in _OTHERS)
 
 
-def _gate_of(working: Working) -> tuple[Line, Line, str, str]:
-    """The activation of a gated MLP, the product it goes into, and the names of its gate and of what that gates."""
+def gate_of(working: Working) -> tuple[Line, Line, str, str]:
+    """The activation of a gated MLP, the product that reads it, and the names of the gate and of the gated line.
+
+    Raises:
+        Nothing: there is none.
+    """
+    activations = {line.name: line for line in working.lines if line.operation.role == "activation"}
     for line in working.lines:
-        if line.operation.role == "gate" and belongs_to(line, "gated"):
-            active = next(each for each in working.lines if each.name == line.operands[0])
+        active = activations.get(line.operands[0]) if line.operation.role == "gate" else None
+        if active is not None:
             return active, line, active.operands[0], line.operands[1]
-    raise Nothing("no line of this working is a gated product.")
+    raise Nothing("no line of this working is a gated product of an activation.")
 
 
 def _exchanged(working: Working) -> Working:
-    active, gated, gate, up = _gate_of(working)
+    active, gated, gate, up = gate_of(working)
 
     def change(line: Line) -> list[Line]:
         return [reread(line, {gate: up, up: gate}) if line in (active, gated) else line]
@@ -48,8 +65,8 @@ def _exchanged(working: Working) -> Working:
 
 
 def _gate_missing(working: Working, kept: str) -> Working:
-    """Leaves the product out, and lets the activation be of the one branch that is kept."""
-    active, gated, gate, up = _gate_of(working)
+    """Leaves the product out, and applies the activation to the one branch that is kept."""
+    active, gated, gate, up = gate_of(working)
     branches = {"gate": gate, "up": up}
     if kept not in branches:
         raise SpecError(f"gate-missing expects kept as gate or up, got {kept!r}.")
@@ -66,7 +83,7 @@ ROWS = (
     Deviation(
         id="gelu-other-form",
         kind="convention",
-        does="GELU is taken in its other form: by tanh where it is exact, exactly where it is by tanh.",
+        does="GELU has its other form: by tanh instead of exact, or exact instead of by tanh.",
         invisible="Where all values are 0 or large.",
         remedy="Follow the model: torch's gelu(x, approximate='tanh') or 'none'. They differ by up to 5e-4.",
         seen="cumo#427, tvm#14814, nobuco#9.",
@@ -90,7 +107,7 @@ ROWS = (
         invisible="Between ReLU, SiLU and GELU where all values are 0 or large.",
         remedy="Follow the model's configuration: the original has ReLU (also the default of torch's "
         "TransformerEncoderLayer), BERT and GPT-2 GELU, Llama SiLU.",
-        seen="A port that keeps its library's default; no public thread is pinned to it.",
+        seen="A port that keeps its library's default; no public thread is known.",
         rewrite=_of_other_kind,
         parameters=(Parameter("to", str, "relu, silu or gelu"),),
         tries=_try_kinds,
@@ -102,26 +119,26 @@ ROWS = (
         invisible="Where all values are positive and the activation is ReLU.",
         remedy="act(x @ w_up + b_up) @ w_down + b_down.",
         seen="A common slip in hand work.",
-        rewrite=leave_out(*_ACTIVATIONS),
+        rewrite=swap(dict.fromkeys(_ACTIVATIONS, variants_heads.unchanged), _is_hidden),
     ),
     Deviation(
         id="gate-exchanged",
         kind="mistake",
-        does="The activation is of the up projection, and the gate multiplies it as it is.",
+        does="The activation is applied to the up projection, and the gate multiplies it without one.",
         invisible="Where both weights are equal.",
-        remedy="act(x @ w_gate) * (x @ w_up). In files with one fused array look up which half is the gate.",
+        remedy="act(x @ w_gate) * (x @ w_up). In files with one fused array, look up which half is the gate.",
         seen="The family of ARGMINN#1: the parts of a fused array in another order.",
         rewrite=_exchanged,
     ),
     Deviation(
         id="gate-missing",
         kind="mistake",
-        does="The MLP is not gated: the activation of one of the two branches is all.",
+        does="The MLP is not gated: it is the activation of one of the two branches.",
         invisible="Where the branch that is left out is 1.",
         remedy="act(x @ w_gate) * (x @ w_up): three weight matrices, not two.",
-        seen="Ports from MLPs without a gate; no public thread is pinned to it.",
+        seen="Ports from MLPs without a gate; no public thread is known.",
         rewrite=_gate_missing,
-        parameters=(Parameter("kept", str, "the branch that the activation is of: gate or up"),),
+        parameters=(Parameter("kept", str, "the branch that is kept, with the activation: gate or up"),),
         tries=values("kept", "gate", "up"),
     ),
 )

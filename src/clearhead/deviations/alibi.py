@@ -1,4 +1,4 @@
-"""Deviations in ALiBi: scores that fall with distance."""
+"""Deviations in ALiBi: the bias of scores by distance."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ROWS = (
     Deviation(
         id="alibi-by-key",
         kind="convention",
-        does="ALiBi adds slope times the key's position, where the distance is meant.",
+        does="ALiBi adds slope times the key's position, not times the distance.",
         invisible="In the weights under a causal mask: it differs by a constant for each query.",
         remedy="Use the distance where attention is not causal.",
         seen="BLOOM; vllm PR#945, Baichuan2#225.",
@@ -61,7 +61,7 @@ ROWS = (
         does="ALiBi is not subtracted.",
         invisible="At distance 0.",
         remedy="scores = q @ k.T / sqrt(d) - slope * distance.",
-        seen="The family of vllm PR#945; no thread is pinned to it.",
+        seen="The family of vllm PR#945; no thread is known.",
         rewrite=leave_out(*ALIBIS),
         catalogue=("C11",),
     ),

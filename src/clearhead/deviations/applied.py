@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from clearhead.backward import GRAD
 from clearhead.budgets import MAX_DEVIATIONS
 from clearhead.deviations.deviation import Deviation
 from clearhead.deviations.rewrites import Nothing
-from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
+from clearhead.errors import ShapeError, SpecError, UnknownName, WrongType, suggest
 from clearhead.line import split_head
 from clearhead.ops import Parameters, as_parameters
 from clearhead.working import Working
@@ -23,6 +23,10 @@ class Applied(Struct, frozen=True):
     """A deviation with its parameters: what a problem declares, and what ``--deviate`` says.
 
     As text: ``softmax-over-queries``, ``round:line=weights,decimals=2``.
+
+    Attributes:
+        id: the deviation's id.
+        parameters: the values of its parameters, in the order of the table.
     """
 
     id: str
@@ -43,28 +47,43 @@ class Applied(Struct, frozen=True):
         return f"{self.id}:{values}" if values else self.id
 
     def _of_forward(self) -> bool:
-        """Whether gradients are to be made again: not where numbers are rounded, or a line of a gradient is named."""
+        """Whether gradients are derived again: not where numbers are rounded, or a line of a gradient is named."""
         named = dict(self.parameters).get("line")
         gradient = named is not None and GRAD in split_head(str(named))[0]
-        return not gradient and deviation(self.id).kind != "rounding"
+        row = deviation(self.id)
+        return not gradient and row.kind != "rounding" and row.of == "forward"
 
     def rewrite(self, working: Working) -> Working:
-        """The working with this deviation in it; it asks for the same arrays, also for those it no longer uses.
+        """``working`` with this deviation; it takes the same arrays, also those that it no longer uses.
 
         Raises:
-            SpecError: the working has no line that it could rewrite, or is so already.
+            SpecError: the working has no line to rewrite, or already has this deviation.
             UnknownName: a parameter names a line that does not exist.
         """
         if working.backward_of is not None and self._of_forward():
             # The gradients are those of what is then computed.
             return working.backward_of.again(self.rewrite(working.backward_of.forward))
+        if working.backward_of is None and deviation(self.id).of == "backward":
+            raise SpecError(f"{self.id} has nothing to rewrite: this working has no gradients.")
         try:
             rewritten = deviation(self.id).rewrite(working, **dict(self.parameters))
             if rewritten.lines == working.lines:
-                raise Nothing("this working is so already.")
+                raise Nothing("this working already has it.")
         except Nothing as nothing:
             raise SpecError(f"{self.id} has nothing to rewrite: {nothing}") from None
+        source = working.backward_of
+        if source is not None and deviation(self.id).of == "backward":
+            source = replace(source, then=(*source.then, self))
+            return Working(working.givens, rewritten.lines, working.label_base, source)
         return rewritten if rewritten.givens == working.givens else replace(rewritten, givens=working.givens)
+
+    def behind(self, backward: Working) -> Working:
+        """As ``rewrite``: what is done once more when the gradients of another forward pass are made.
+
+        Args:
+            backward: a working with its gradients.
+        """
+        return self.rewrite(backward)
 
 
 def deviation(id: str) -> Deviation:
@@ -99,6 +118,8 @@ def parse_deviation(written: str) -> Applied:
     values: dict[str, Any] = {}
     for part in filter(None, rest.split(",")):
         name, _, value = (piece.strip() for piece in part.partition("="))
+        if name in values:
+            raise SpecError(f"{id} takes {name} once, got it twice.")
         try:
             values[name] = types.get(name, str)(value)
         except ValueError:
@@ -107,7 +128,7 @@ def parse_deviation(written: str) -> Applied:
 
 
 def check_count(deviations: Sequence[object]) -> None:
-    """Refuses more deviations than anybody combines, each of which makes the working longer for all that follow.
+    """Refuses more deviations than anybody combines: each makes the working longer for all that follow.
 
     Raises:
         SpecError: there are too many.
@@ -117,31 +138,37 @@ def check_count(deviations: Sequence[object]) -> None:
 
 
 def deviate(working: Working, *deviations: str | Applied) -> Working:
-    """The working with these deviations in it, applied in order, each given by its text or as `Applied`.
+    """``working`` with these ``deviations``, applied in order, each given by its text or as `Applied`.
 
     Raises:
         UnknownName: no such deviation, or it names a line that does not exist.
         SpecError: its parameters do not fit, the working has no line that it could rewrite, or there are too many.
+        WrongType: one is neither a text nor `Applied`.
     """
     check_count(deviations)
     for each in deviations:
+        if not isinstance(each, str | Applied):
+            raise WrongType(f"A deviation is its text, such as 'scale-missing', or Applied; got {type(each).__name__}.")
         working = (parse_deviation(each) if isinstance(each, str) else each).rewrite(working)
     return working
 
 
-def candidates(working: Working, shapes: Mapping[str, Shape] | None = None) -> tuple[Applied, ...]:
-    """Every deviation that applies to a working, with every value of its parameters that people use.
+def candidates(
+    working: Working, shapes: Mapping[str, Shape] | None = None, among: Collection[str] | None = None
+) -> tuple[Applied, ...]:
+    """Every deviation that applies to a working, with every value of its parameters that is in use.
 
-    With the shapes of the given arrays only those whose lines fit these. Rounding is left to the search.
+    With the shapes of the given arrays, only those whose lines fit these; with ids only these. Rounding is left to the
+    search.
     """
-    return tuple(applied for applied in _all_tries(working) if _applies(applied, working, shapes))
+    return tuple(applied for applied in _all_tries(working, among) if _applies(applied, working, shapes))
 
 
-def _all_tries(working: Working) -> Iterator[Applied]:
-    working = working.backward_of.forward if working.backward_of else working
+def _all_tries(working: Working, among: Collection[str] | None) -> Iterator[Applied]:
+    forward = working.backward_of.forward if working.backward_of else working
     for each in _table().values():
-        if each.kind != "rounding":
-            for parameters in each.tries(working):
+        if each.kind != "rounding" and (among is None or each.id in among):
+            for parameters in each.tries(forward if each.of == "forward" else working):
                 yield Applied(each.id, as_parameters(dict(parameters)))
 
 

@@ -1,4 +1,4 @@
-"""Deviations that take the axis of a batch for another: they need data with a batch."""
+"""Deviations that confuse the axis of a batch with another: they need data with a batch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROWS = (
     Deviation(
         id="padding-tiled-over-heads",
         kind="mistake",
-        does="For batch * heads matrices of scores the rows of padding are dealt out in turn, 1 2 1 2, where each "
+        does="For batch * heads matrices of scores the rows of padding are repeated as 1 2 1 2, where each "
         "belongs to neighbours, 1 1 2 2.",
         invisible=f"{_NO_BATCH[:-1]}, or one head.",
         remedy="np.repeat(mask, heads, axis=0) or torch.repeat_interleave(mask, heads, 0); not np.tile or "
@@ -47,10 +47,10 @@ ROWS = (
     Deviation(
         id="padding-taken-by-head",
         kind="mistake",
-        does="The padding of example b is applied to head b of every example: the mask (batch, key) met the axis of "
+        does="The padding of example b is applied to head b of every example: the mask's axis of the batch met that of "
         "heads.",
         invisible=_NO_BATCH,
-        remedy="mask[:, None, None, :], so that its first axis meets the batch.",
+        remedy="mask[:, None, None, :], so that its first axis is that of the batch.",
         seen="graph-transformer-pytorch PR#2, vit-pytorch#71.",
         rewrite=swap({scores.mask_padding: variants_batch.mask_padding_by_head}),
         catalogue=("E7",),

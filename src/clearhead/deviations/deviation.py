@@ -1,4 +1,4 @@
-"""What a row of the table of deviations holds."""
+"""A row of the table of deviations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def once(working: Working) -> Iterable[Parameters]:
 
 
 def never(working: Working) -> Iterable[Parameters]:
-    """No try: what a search has other means for."""
+    """No try: the search finds these by other means."""
     return ()
 
 
@@ -31,10 +31,10 @@ def values(name: str, *tried: float | str) -> Tries:
 
 
 MAX_WHOLE = 10**6
-"""Of a parameter that counts: tokens, keys, decimals."""
+"""The type of a parameter that counts: tokens, keys, decimals."""
 
 MAX_DECIMALS = 15
-"""A float64 has no more that mean anything."""
+"""A float64 has no more significant decimals."""
 
 TINY = 1e-9
 """The least of a parameter that must be above 0."""
@@ -44,7 +44,7 @@ ParameterType = type[int] | type[float] | type[str]
 
 
 class Span(Struct, frozen=True):
-    """Between which values a parameter is looked for: above 0, or with ``signed`` also the same below 0."""
+    """The range ``low`` to ``high`` in which a parameter is searched; with ``signed`` also the same range below 0."""
 
     low: float
     high: float
@@ -52,14 +52,15 @@ class Span(Struct, frozen=True):
 
 
 class Parameter(Struct, frozen=True):
-    """A parameter of a deviation, and of numbers their least and most.
+    """A parameter of a deviation, with the bounds of numbers.
 
     Attributes:
         name: its name.
         type: the type of its values.
-        about: what it says, in a few words.
-        least, most: between what a number must be.
-        span: where a value that stands on no list is looked for; None where none is.
+        about: what it is, in a few words.
+        least, most: the bounds of a number.
+        span: the range in which a value that is not listed is searched; None for no search.
+        divides: what a number divides, in the plural; "" if it divides nothing.
     """
 
     name: str
@@ -68,9 +69,10 @@ class Parameter(Struct, frozen=True):
     least: float = -math.inf
     most: float = math.inf
     span: Span | None = None
+    divides: str = ""
 
     def fault(self, value: Any) -> str | None:
-        """What a value should be and is not; None if nothing stands against it."""
+        """What ``value`` should be and is not; None if it is valid."""
         if isinstance(value, bool) or not isinstance(value, self.type):
             return self.type.__name__
         if isinstance(value, str):
@@ -95,12 +97,14 @@ class Deviation(Struct, frozen=True):
         kind: a mistake, a convention that others follow, or rounding.
         does: what it does, in a sentence.
         invisible: on what data it changes nothing.
-        remedy: how to mend it in one's own code.
+        remedy: how to correct it in one's own code.
         seen: where it was seen; ``name#n`` is an issue or pull request of a public repository.
         rewrite: the working with the deviation in it; raises SpecError where there is nothing to rewrite.
-        parameters: what ``rewrite`` needs beside the working.
-        tries: the values of these that people use, for a search through them.
-        catalogue: the rows that it stands for in the catalogue of faults, docs/reference/faults.md.
+        parameters: what ``rewrite`` needs besides the working.
+        tries: the values of the parameters that are in use, which a search tries.
+        catalogue: its rows in the catalogue of faults, docs/reference/faults.md.
+        of: the pass that it rewrites: of the backward pass the lines of gradients, which then are not those of what is
+            computed.
         rare: whether it is tried alone and in pairs only, not in larger sets.
     """
 
@@ -115,3 +119,4 @@ class Deviation(Struct, frozen=True):
     tries: Tries = once
     catalogue: tuple[str, ...] = ()
     rare: bool = False
+    of: Literal["forward", "backward"] = "forward"

@@ -1,4 +1,4 @@
-"""Given masks used otherwise than meant: transposed, with their sign changed, or as infinity in the weights."""
+"""Given masks used in a wrong way: transposed, with their sign changed, or as infinity in the weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GIVEN = (scores.mask_boolean, scores.mask_additive, variants_scores.mask_invert
 def _of_mask(
     operations: tuple[Operation, ...], step: str, make: Callable[[str, str, Axes], Line]
 ) -> Callable[[Working], Working]:
-    """A rewrite that lets masks read a line made of the given mask."""
+    """A rewrite in which masks read a line that is computed from the given mask."""
 
     def rewrite(working: Working) -> Working:
         masks = [line for line in working.lines if line.operation in operations]
@@ -50,7 +50,7 @@ def _negated(name: str, given: str, axes: Axes) -> Line:
 
 
 def _infinite(working: Working) -> Working:
-    """Lets softmax read what the first mask reads, and writes minus infinity into masked cells of the weights."""
+    """Makes softmax read what the first mask reads, and writes minus infinity into masked cells of the weights."""
     chain = [line for line in working.lines if line.operation.role == "mask"]
     if not chain:
         raise Nothing("no line of this working is a mask.")
@@ -74,7 +74,7 @@ ROWS = (
     Deviation(
         id="mask-transposed",
         kind="mistake",
-        does="The given mask is transposed: its rows are taken for keys and its columns for queries.",
+        does="The given mask is transposed: its rows are used for keys and its columns for queries.",
         invisible="Where the mask is symmetric.",
         remedy="mask[i, j] says whether query i may attend to key j: rows are queries.",
         seen="mlx-examples PR#113 and x-transformers PR#10 (a bias by relative position, with its sign changed).",
@@ -85,17 +85,17 @@ ROWS = (
     Deviation(
         id="mask-negated",
         kind="mistake",
-        does="The additive mask is subtracted: what should lower scores raises them.",
+        does="The additive mask is subtracted: it raises the scores that it should lower.",
         invisible="Where the mask is the same for all keys of a query.",
         remedy="scores + mask, with 0 where a query may attend and a large negative number where it may not.",
-        seen="A common slip in hand work; no public thread is pinned to it.",
+        seen="A common slip in hand work; no public thread is known.",
         rewrite=_of_mask((scores.mask_additive,), "negated", _negated),
         rare=True,
     ),
     Deviation(
         id="mask-infinite-weights",
         kind="mistake",
-        does="Minus infinity is written into the weights, after the softmax, and not into the scores.",
+        does="Minus infinity is written into the weights, after the softmax, instead of the scores.",
         invisible="Where nothing is masked.",
         remedy="Mask the scores with -np.inf before the softmax.",
         seen="NISQA#17.",

@@ -1,4 +1,4 @@
-"""Deviations in how heads are cut, shared, repeated and put together."""
+"""Deviations in how heads are split, shared, repeated and joined."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from clearhead.working import Working
 
 
 def is_rotation(line: Line) -> bool:
-    """Whether a line turns queries or keys by rotary angles."""
+    """Whether a line rotates queries or keys by rotary angles."""
     return line.operation.role == "rotation"
 
 
@@ -35,7 +35,7 @@ def _is_projected(line: Line) -> bool:
 
 
 def each_projection(step: str, operation: Operation) -> Rewrite:
-    """A rewrite that does something to queries, keys and values behind their projection."""
+    """A rewrite that applies operations to queries, keys and values after their projection."""
 
     def rewrite(working: Working) -> Working:
         def change(line: Line) -> list[Line]:
@@ -47,7 +47,7 @@ def each_projection(step: str, operation: Operation) -> Rewrite:
 
 
 def _fused(operation: Operation) -> Rewrite:
-    """A rewrite that reads queries, keys and values out of one array in another order than they were put in."""
+    """A rewrite that reads queries, keys and values from one fused array in another order than it is stored in."""
 
     def rewrite(working: Working) -> Working:
         lines = [found[0] for role in projections.ROLES if (found := lines_called(working, role))]
@@ -68,7 +68,7 @@ def _fused(operation: Operation) -> Rewrite:
 
 
 def around_attention(into: str, operation: Operation) -> Rewrite:
-    """A rewrite that exchanges axes behind the projections, under the name of a step, and back behind the heads."""
+    """A rewrite that exchanges axes after the projections, as a named step, and back after the heads."""
 
     def rewrite(working: Working) -> Working:
         exchanged = each_projection(into, operation)(working)
@@ -90,7 +90,7 @@ def _norm_missing(working: Working) -> Working:
 
 
 def _norm_after_rotary(working: Working) -> Working:
-    """Takes every rotation out and puts it back before the norm."""
+    """Moves every rotation before the norm."""
     rewritten = working
     for role in ("query", "key"):
         rewritten = _exchange(rewritten, role)
@@ -98,7 +98,7 @@ def _norm_after_rotary(working: Working) -> Working:
 
 
 def _exchange(working: Working, role: str) -> Working:
-    """Rotates what the norm reads, and lets the norm's readers read the norm of that."""
+    """Rotates what the norm reads, and norms the rotated line."""
     turned = next((line for line in working.lines if is_rotation(line) and is_called(line, f"{role}.rotated")), None)
     steps = [line for line in working.lines if is_called(line, f"{role}.norm") or f"{role}.norm." in line.name]
     if turned is None or not steps:
@@ -119,7 +119,7 @@ def _exchange(working: Working, role: str) -> Working:
 
 
 def _weights(operation: Operation) -> Rewrite:
-    """A rewrite that gives all heads the weights that an operation makes of each head's own."""
+    """A rewrite that gives all heads the weights that an operation computes from the weights of all."""
 
     def rewrite(working: Working) -> Working:
         return change_lines(
@@ -151,11 +151,11 @@ def _cache_behind(working: Working) -> Working:
 
 
 def _is_joined(line: Line) -> bool:
-    return line.operation.role == "join"
+    return line.operation is linear.append
 
 
 def _joined(operation: Operation) -> Rewrite:
-    """A rewrite that joins the heads into one as wide as a head. The output weight, which fits it not, is left out."""
+    """A rewrite that merges the heads into one. The output weight, which does not fit, is left out."""
 
     def rewrite(working: Working) -> Working:
         joined = {line.name for line in working.lines if line.operation.role == "concat"}
@@ -190,7 +190,7 @@ ROWS = (
     Deviation(
         id="heads-merged-by-reshape",
         kind="mistake",
-        does="The heads of shape (head, token, depth) are reshaped to (token, head*depth) at once: rows are spliced "
+        does="The heads of shape (head, token, depth) are reshaped to (token, head*depth) at once: rows mix tokens "
         "from different tokens.",
         invisible=_INVISIBLE,
         remedy="Transpose, then reshape: x.transpose(1, 0, 2).reshape(n, h * d), or x.transpose(1, 2).reshape(b, "
@@ -203,7 +203,7 @@ ROWS = (
     Deviation(
         id="heads-split-interleaved",
         kind="convention",
-        does="Neighbouring columns of a projection belong to different heads: the head runs fastest.",
+        does="Neighbouring columns of a projection belong to different heads: the axis of heads varies fastest.",
         invisible="Where there is one head or the depth is 1.",
         remedy="x.reshape(n, h, d), not x.reshape(n, d, h), unless the weights are stored the other way.",
         seen="litgpt PR#1013, slapo PR#46.",
@@ -223,7 +223,7 @@ ROWS = (
     Deviation(
         id="heads-summed",
         kind="mistake",
-        does="The heads are added up, not put side by side, and no output weight follows; it runs where a head is as "
+        does="The heads are summed, not concatenated, and no output weight follows; it runs where a head is as "
         "wide as the model.",
         invisible=_ONE_HEAD,
         remedy="np.concatenate(heads, axis=-1) @ w_o. (To add up head @ w_o[h], each with its rows of w_o, is "
@@ -235,7 +235,7 @@ ROWS = (
     Deviation(
         id="heads-averaged",
         kind="mistake",
-        does="The mean of the heads is taken, where they belong side by side, and no output weight follows; it runs "
+        does="The heads are averaged, not concatenated, and no output weight follows; it runs "
         "where a head is as wide as the model.",
         invisible=_ONE_HEAD,
         remedy="np.concatenate(heads, axis=-1) @ w_o.",
@@ -286,8 +286,8 @@ ROWS = (
     Deviation(
         id="groups-tiled",
         kind="mistake",
-        does="Key/value heads are given to query heads in turn, 1 2 1 2, where neighbours share one, 1 1 2 2.",
-        invisible="Where there is one key/value head, or one query head to each.",
+        does="Key/value heads are repeated as 1 2 1 2, where neighbouring query heads share one: 1 1 2 2.",
+        invisible="Where there is one key/value head, or one query head for each.",
         remedy="np.repeat(k, h // g, axis=0) or torch.repeat_interleave; not np.tile or Tensor.repeat.",
         seen="onnx PR#7274, jax-js PR#180, axlearn PR#842, ScaleLLM PR#213.",
         rewrite=swap({linear.repeat: variants_heads.tile}),
@@ -296,20 +296,20 @@ ROWS = (
     Deviation(
         id="groups-differ",
         kind="mistake",
-        does="Of key and value heads the one kind is given to query heads in turn, 1 2 1 2, the other to neighbours.",
-        invisible="Where there is one key/value head, or one query head to each.",
+        does="Of keys and values, one is repeated as 1 2 1 2, the other as 1 1 2 2, which is right.",
+        invisible="Where there is one key/value head, or one query head for each.",
         remedy="Repeat both the same way: np.repeat(k, h // g, axis=0), np.repeat(v, h // g, axis=0).",
-        seen="The family of onnx PR#7274: one of two lines mended.",
+        seen="The family of onnx PR#7274: one of two lines corrected.",
         rewrite=_one_tiled,
-        parameters=(Parameter("tiled", str, "what is given in turn: key or value"),),
+        parameters=(Parameter("tiled", str, "what is repeated as 1 2 1 2: key or value"),),
         tries=values("tiled", "key", "value"),
         catalogue=("B11",),
     ),
     Deviation(
         id="groups-repeated-over-tokens",
         kind="mistake",
-        does="Key/value heads are repeated along the tokens and not along the heads, and cut into heads again.",
-        invisible="Where each query head has a key/value head of its own.",
+        does="Key/value heads are repeated along the tokens instead of the heads, and split into heads again.",
+        invisible="Where each query head has its own key/value head.",
         remedy="Name the axis of heads: for (batch, token, head, depth) it is axis 2, for (batch, head, token, "
         "depth) 1.",
         seen="prime-rl PR#2681, VeOmni PR#162, tiny-universe#21.",
@@ -322,16 +322,16 @@ ROWS = (
         does="The first head's weights are applied to every head's values.",
         invisible="Where there is one head, or all heads have equal weights.",
         remedy="Index the head in the loop: weights[h] @ v[h], or weights @ v with the axis of heads in both.",
-        seen="A common slip in loops over heads; no public thread is pinned to it.",
+        seen="A common slip in loops over heads; no public thread is known.",
         rewrite=_weights(variants_heads.first_head),
     ),
     Deviation(
         id="cache-missing",
         kind="mistake",
-        does="Queries see the new keys and values alone, not those of the cache.",
+        does="Queries see only the new keys and values, not those of the cache.",
         invisible="Never on ordinary data.",
         remedy="k, v = np.concatenate([past_k, k], axis=-2), np.concatenate([past_v, v], axis=-2), and keep them.",
-        seen="A cache that is filled and not read; no public thread is pinned to it.",
+        seen="A cache that is filled but not read; no public thread is known.",
         rewrite=_cache_missing,
     ),
     Deviation(
@@ -340,7 +340,7 @@ ROWS = (
         does="The new keys and values are put before those of the cache; masks count from the wrong end.",
         invisible="Where no mask depends on the order.",
         remedy="The oldest first: np.concatenate([past, new], axis=-2).",
-        seen="A common slip of concatenation; no public thread is pinned to it.",
+        seen="A common slip of concatenation; no public thread is known.",
         rewrite=_cache_behind,
     ),
     Deviation(
@@ -356,7 +356,7 @@ ROWS = (
     Deviation(
         id="qk-norm-after-rotary",
         kind="convention",
-        does="Queries and keys are turned first and normed after.",
+        does="Queries and keys are rotated first and normed after.",
         invisible="With an RMS norm whose gain is the same for all features; at position 0.",
         remedy="Qwen 3, Gemma 3 and OLMo 2 norm first; follow the model.",
         seen="The family of executorch PR#19901.",

@@ -1,4 +1,4 @@
-"""Deviations in what goes in: embeddings and the positions added to them."""
+"""Deviations in the input: embeddings and the positions added to them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,24 @@ from clearhead.ops.variants import positions as variants_positions
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
-_TEXTBOOK = positions.sinusoidal
-_PLAIN = (_TEXTBOOK, variants_positions.sinusoidal_shifted)
+_TEXTBOOK = {
+    positions.sinusoidal: variants_positions.sinusoidal_shifted,
+    positions.sinusoidal_at: variants_positions.sinusoidal_at_shifted,
+}
+"""Sinusoids of all tokens and of given positions, each with the operation that counts from an offset."""
+
+_OF_TOKENS = (positions.sinusoidal, variants_positions.sinusoidal_shifted)
+_OF_POSITIONS = (positions.sinusoidal_at, variants_positions.sinusoidal_at_shifted)
 _SINUSOIDS = (
     variants_positions.sinusoidal_shifted,
     variants_positions.sinusoidal_concatenated,
     variants_positions.sinusoidal_doubled,
     variants_positions.sinusoidal_unpaired,
     variants_positions.sinusoidal_swapped,
+    variants_positions.sinusoidal_at_shifted,
+    variants_positions.sinusoidal_at_concatenated,
+    variants_positions.sinusoidal_at_doubled,
+    variants_positions.sinusoidal_at_unpaired,
 )
 
 
@@ -40,7 +50,7 @@ def _is_sum(line: Line) -> bool:
 
 
 def _embedding_scaled(working: Working) -> Working:
-    """Scales what is given as embedding, or as input where there is none."""
+    """Scales the given embedding, or the given input where there is no embedding."""
     name = next((each.name for each in working.givens if each.name in ("embedding", "input")), None)
     if name is None:
         raise Nothing("this working is given no embedding and no input.")
@@ -64,14 +74,14 @@ def _positions_doubled(working: Working) -> Working:
 
 
 def _shifted(working: Working, by: int) -> Working:
-    """Counts positions from an offset, in whichever way the sinusoids are written."""
+    """Counts positions from an offset, for every form of the sinusoids."""
 
     def change(line: Line) -> list[Line]:
         offset = dict(line.parameters).get("offset", 0.0) + by
-        new = variants_positions.sinusoidal_shifted if line.operation is _TEXTBOOK else line.operation
+        new = _TEXTBOOK.get(line.operation, line.operation)
         return [with_operation(line, new, offset=float(offset))]
 
-    return change_lines(working, lambda line: line.operation in (_TEXTBOOK, *_SINUSOIDS), change, "a sinusoidal")
+    return change_lines(working, lambda line: line.operation in (*_TEXTBOOK, *_SINUSOIDS), change, "a sinusoidal")
 
 
 def _residual_from_embedding(working: Working) -> Working:
@@ -86,20 +96,21 @@ def _residual_from_embedding(working: Working) -> Working:
     return change_lines(working, matches, change, "a residual of a sum of embedding and position")
 
 
-def _written(new: Operation) -> Rewrite:
-    """A rewrite that writes plain sinusoids, from whatever position they count, in another way."""
+def _written(of_tokens: Operation, of_positions: Operation | None = None) -> Rewrite:
+    """A rewrite that writes plain sinusoids, with any offset, in another way."""
+    new = dict.fromkeys(_OF_TOKENS, of_tokens) | (dict.fromkeys(_OF_POSITIONS, of_positions) if of_positions else {})
 
     def rewrite(working: Working) -> Working:
         def change(line: Line) -> list[Line]:
-            return [with_operation(line, new, offset=dict(line.parameters).get("offset", 0.0))]
+            return [with_operation(line, new[line.operation], offset=dict(line.parameters).get("offset", 0.0))]
 
-        return change_lines(working, lambda line: line.operation in _PLAIN, change, "a sinusoidal")
+        return change_lines(working, lambda line: line.operation in new, change, "a sinusoidal")
 
     return rewrite
 
 
 def _embedding_factor(working: Working, factor: float) -> Working:
-    """Multiplies what is given as embedding, or looked up, by a number."""
+    """Multiplies the embedding, given or looked up, by a number."""
     looked_up = [line.name for line in working.lines if line.operation.role == "table"]
     given = [each.name for each in working.givens if each.name in ("embedding", "input")]
     name = next(iter([*looked_up, *given]), None)
@@ -125,8 +136,8 @@ ROWS = (
     Deviation(
         id="embedding-scale-missing",
         kind="mistake",
-        does="The embeddings are not multiplied by the number that the model has for it.",
-        invisible="Where a norm reads them first, and residuals are not looked at.",
+        does="The embeddings are not multiplied by the model's factor.",
+        invisible="Where a norm reads them first, and residuals are not compared.",
         remedy="Multiply by sqrt(d_model) in Gemma, by embedding_multiplier in Granite.",
         seen="TransformerLens debugging guide (Gemma).",
         rewrite=_embedding_scale_missing,
@@ -135,12 +146,12 @@ ROWS = (
     Deviation(
         id="embedding-factor",
         kind="mistake",
-        does="The embeddings are multiplied by a number that should not be there.",
-        invisible="Where a norm reads them first, and residuals are not looked at.",
+        does="The embeddings are multiplied by a factor that the model does not have.",
+        invisible="Where a norm reads them first, and residuals are not compared.",
         remedy="Take the factor from the model's configuration; most have none.",
-        seen="The counterpart of A1; no thread is pinned to it.",
+        seen="The counterpart of A1; no thread is known.",
         rewrite=_embedding_factor,
-        parameters=(Parameter("factor", float, "what they are multiplied by", span=Span(1e-3, 1e3)),),
+        parameters=(Parameter("factor", float, "the factor of the embeddings", span=Span(1e-3, 1e3)),),
         tries=never,
         catalogue=("A1",),
     ),
@@ -149,8 +160,7 @@ ROWS = (
         kind="convention",
         does="The embeddings are multiplied by sqrt(model) before positions are added.",
         invisible="Where a token has one feature, or the embeddings are 0.",
-        remedy="Do as the model you follow does: the original, T5 and Gemma scale (x * d_model**0.5), GPT and Llama do "
-        "not.",
+        remedy="Follow the model: the original, T5 and Gemma scale (x * d_model**0.5), GPT and Llama do not.",
         seen="TransformerLens, debugging guide and migrating_to_v3 (Gemma); Vaswani et al. 2017, section 3.4.",
         rewrite=_embedding_scaled,
         catalogue=("A1",),
@@ -161,7 +171,7 @@ ROWS = (
         does="The positions are not added: the input is the embedding alone.",
         invisible="Where all positions are 0.",
         remedy="Add them once, before the first block: x = embedding + position.",
-        seen="Hand solutions that begin at the embeddings; no public thread is pinned to it.",
+        seen="Hand solutions that start at the embeddings; no public thread is known.",
         rewrite=_positions_missing,
     ),
     Deviation(
@@ -170,29 +180,29 @@ ROWS = (
         does="The positions are added twice.",
         invisible="Where all positions are 0.",
         remedy="Add them once, where tokens are embedded or at the start of the block, not at both.",
-        seen="A common slip in ports; no public thread is pinned to it.",
+        seen="A common slip in ports; no public thread is known.",
         rewrite=_positions_doubled,
     ),
     Deviation(
         id="residual-from-embedding",
         kind="mistake",
-        does="The residual adds the embedding without its position, where the input is meant.",
+        does="The residual adds the embedding without its position, not the input.",
         invisible="Where all positions are 0.",
         remedy="Keep the sum: x = embedding + position; then x + attention(x).",
-        seen="The family of faster-trajectory-transformer#3 and pytorch#61165: residuals taken from another x.",
+        seen="The family of faster-trajectory-transformer#3 and pytorch#61165: residuals of another x.",
         rewrite=_residual_from_embedding,
         catalogue=("G3",),
     ),
     Deviation(
         id="sinusoid-concatenated",
         kind="convention",
-        does="All sines stand first and all cosines behind them, instead of taking turns.",
+        does="All sines come first, then all cosines, instead of alternating.",
         invisible="Where a token has at most 2 features, or the weights are permuted to match.",
         remedy="pe[:, 0::2] = np.sin(angle); pe[:, 1::2] = np.cos(angle), unless the weights were trained the "
         "other way.",
         seen="tensorflow#37191, allennlp#2993, multidim-positional-encoding#20, denoising-diffusion#357, "
         "TransformerX#115.",
-        rewrite=_written(variants_positions.sinusoidal_concatenated),
+        rewrite=_written(variants_positions.sinusoidal_concatenated, variants_positions.sinusoidal_at_concatenated),
         catalogue=("A2",),
     ),
     Deviation(
@@ -204,7 +214,7 @@ ROWS = (
         invisible="At position 0, or where a token has 1 feature.",
         remedy="Halve the column first: angle = pos / 10000 ** (2 * (c // 2) / d).",
         seen="DeepCTR#379, PapersReimplementations#9.",
-        rewrite=_written(variants_positions.sinusoidal_doubled),
+        rewrite=_written(variants_positions.sinusoidal_doubled, variants_positions.sinusoidal_at_doubled),
         catalogue=("A3",),
     ),
     Deviation(
@@ -214,7 +224,7 @@ ROWS = (
         invisible="At position 0, or where a token has 1 feature.",
         remedy="Use one exponent per pair: angle = pos / 10000 ** (2 * (c // 2) / d).",
         seen="maxjcohen/transformer#62.",
-        rewrite=_written(variants_positions.sinusoidal_unpaired),
+        rewrite=_written(variants_positions.sinusoidal_unpaired, variants_positions.sinusoidal_at_unpaired),
         catalogue=("A4",),
     ),
     Deviation(
@@ -224,7 +234,7 @@ ROWS = (
         invisible="At position 0, or where a token has at most 2 features.",
         remedy="Use 10000, unless your model says otherwise.",
         seen="maxjcohen/transformer#62 (1000 for 10000).",
-        rewrite=adjust(_TEXTBOOK, *_SINUSOIDS),
+        rewrite=adjust(*_TEXTBOOK, *_SINUSOIDS),
         parameters=(Parameter("base", float, "the base in use", least=TINY, span=Span(2.0, 1e8)),),
         tries=values("base", 100.0, 1000.0, 10000.0, 100000.0),
         catalogue=("A4",),
@@ -242,9 +252,9 @@ ROWS = (
     Deviation(
         id="positions-shifted",
         kind="mistake",
-        does="Positions that are added to embeddings are counted from another number than 0.",
+        does="Positions that are added to embeddings are not counted from 0.",
         invisible="Where positions are only relative (rotary, ALiBi).",
-        remedy="Count real tokens from 0: np.arange(n); behind left padding subtract it, with padding_idx mind "
+        remedy="Count real tokens from 0: np.arange(n); after left padding subtract it, with padding_idx include "
         "its offset.",
         seen="AI by Hand (from 1); ANEForge PR#257, sentence-transformers PR#3879 and transformers#1761 (RoBERTa's "
         "offset of 2); nnsight PR#673, unsloth PR#4078, exllamav2#606 (left padding).",

@@ -1,4 +1,4 @@
-"""One of several norms or layers alone, gains stored with or without 1, and arithmetic turned round."""
+"""One of several norms or layers, gains stored with or without 1, and inverted arithmetic."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def _steps_of(name: str) -> tuple[str, ...]:
 
 
 def _of_one(table: Mapping[Operation, Operation]) -> Rewrite:
-    """A rewrite of the lines of one norm, called by its name."""
+    """A rewrite of the lines of one norm, given by its name."""
 
     def rewrite(working: Working, line: str, **parameters: float) -> Working:
         names = _norms(working)
         if len(names) < 2:
-            raise Nothing("this working has not several norms.")
+            raise Nothing("this working does not have several norms.")
         steps = _steps_of(find(line, names, what="norm"))
         return swap(table, lambda each: each.name in steps)(working, **parameters)
 
@@ -57,7 +57,7 @@ def _try_eps(working: Working) -> Iterable[Parameters]:
 
 
 def _multiplied(working: Working) -> Working:
-    """Multiplies by the root that should be divided by."""
+    """Multiplies by the root instead of dividing by it."""
     return change_lines(
         in_steps(working),
         lambda line: line.operation is variants_norms.quotient,
@@ -75,7 +75,7 @@ ROWS = (
         kind="convention",
         does="One of several norms has another eps than the others.",
         invisible="Where the variance is far above eps.",
-        remedy="Give every norm the model's eps, those behind the halves of a block too.",
+        remedy="Give every norm the model's eps, also those after the halves of a block.",
         seen="Megatron-Bridge PR#5712, transformers PR#44585.",
         rewrite=_of_one(_EPS),
         parameters=(Parameter("eps", float, "what is added to the variance", span=Span(1e-14, 10.0)), _LINE),
@@ -88,7 +88,7 @@ ROWS = (
         kind="mistake",
         does="One of several norms multiplies by 1 + gain.",
         invisible="Never on ordinary data.",
-        remedy="Whether a gain is stored less 1 is the same for all norms of a model: look each up.",
+        remedy="Some models store gain - 1, some for a part of their norms: look up each.",
         seen="The family of Liger-Kernel#74.",
         rewrite=_of_one(AFFINE),
         parameters=(_LINE,),
@@ -99,9 +99,9 @@ ROWS = (
     Deviation(
         id="norm-gain-less-one",
         kind="mistake",
-        does="1 is missing from the gain: the norm multiplies by the number that is stored, the gain less 1.",
+        does="1 is missing from the gain: the norm multiplies by the stored number, gain - 1.",
         invisible="Never on ordinary data.",
-        remedy="Gemma and some others store the gain less 1: normed * (1 + weight).",
+        remedy="Gemma and some others store gain - 1: normed * (1 + weight).",
         seen="Liger-Kernel#74, executorch PR#19901, the other way round.",
         rewrite=swap(LESS_ONE),
         catalogue=("G11",),
@@ -112,7 +112,7 @@ ROWS = (
         kind="mistake",
         does="In one of several norms 1 is missing from the gain.",
         invisible="Never on ordinary data.",
-        remedy="Gemma and some others store the gain less 1: normed * (1 + weight), in every norm.",
+        remedy="Gemma and some others store gain - 1: normed * (1 + weight), in every norm.",
         seen="The family of Liger-Kernel#74.",
         rewrite=_of_one(LESS_ONE),
         parameters=(_LINE,),
@@ -123,7 +123,7 @@ ROWS = (
     Deviation(
         id="norm-multiplied",
         kind="mistake",
-        does="The norm multiplies by the root of the mean square, where it should divide.",
+        does="The norm multiplies by the root of the mean square instead of dividing by it.",
         invisible="Where every variance is 1.",
         remedy="rsqrt is the reciprocal already: x * torch.rsqrt(var + eps), or x / torch.sqrt(var + eps).",
         seen="llm-foundry#371.",

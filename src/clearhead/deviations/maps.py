@@ -1,4 +1,4 @@
-"""Heads, tokens and columns in another order. The order is found by matching, so none is tried."""
+"""Heads, tokens and columns in another order. The order is found by matching, so the search tries none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from clearhead.ops.variants import maps
 from clearhead.working import Working
 
 AXES = {-3: maps.take_heads, -2: maps.take_tokens, -1: maps.take_columns}
-"""What takes an axis, counted from the last, in another order."""
+"""The operation that reorders an axis, counted from the last."""
 
 MAX_ENTRIES = 64
-"""Longer orders are not written down."""
+"""Longer orders are not named."""
 
 
 def _order(written: str, base: int) -> tuple[int, ...]:
-    """The order as it is written, with hyphens between, counted from 0."""
+    """An order from its text, with hyphens between the numbers, counted from 0."""
     try:
         order = tuple(int(label) - base for label in written.split("-"))
     except ValueError:
@@ -37,7 +37,7 @@ def _reordered(working: Working, line: str, axis: str, order: str) -> Working:
         raise SpecError(f"line-reordered expects axis as one of {', '.join(axes)}, got {axis!r}.")
     operation = AXES.get(axes.index(axis) - len(axes))
     if operation is None:
-        raise Nothing("only the last three axes can be taken in another order.")
+        raise Nothing("only the last three axes can be reordered.")
     taken = _order(order, working.label_base)
     return change_lines(
         working,
@@ -48,7 +48,7 @@ def _reordered(working: Working, line: str, axis: str, order: str) -> Working:
 
 
 def _mapped(working: Working, order: str, role: str) -> Working:
-    """Gives each query head the key/value head of its place in the order."""
+    """Gives each query head the key/value head that the order has for it."""
     taken = as_parameters({"order": _order(order, working.label_base)})
     if role not in ROLES:
         raise SpecError(f"groups-mapped expects role as {', '.join(ROLES)}, got {role!r}.")
@@ -64,7 +64,7 @@ def _mapped(working: Working, order: str, role: str) -> Working:
 
 
 def _averaged_beside(working: Working) -> Working:
-    """Adds values up by the mean of all heads' weights; the weights themselves stay as they are."""
+    """Sums values with the mean of all heads' weights; the weights themselves are unchanged."""
     weights = [line for line in working.lines if is_called(line, "weights")]
     if not weights:
         raise Nothing("no line of this working is called weights.")
@@ -85,9 +85,9 @@ ROWS = (
         id="line-reordered",
         kind="convention",
         does="Heads, tokens or columns of a line stand in another order.",
-        invisible="Where those that change places are equal.",
-        remedy="Compare the order that is due with the one that was found, and look where the axis is split or joined.",
-        seen="slapo PR#46 and vllm PR#53114 for heads; no thread is pinned to tokens.",
+        invisible="Where those that are exchanged are equal.",
+        remedy="Compare the expected order with the one found, and check where the axis is split or joined.",
+        seen="slapo PR#46 and vllm PR#53114 for heads; no thread is known for tokens.",
         rewrite=_reordered,
         parameters=(
             Parameter("line", str, "the line"),
@@ -117,10 +117,10 @@ ROWS = (
     Deviation(
         id="head-of-averaged-weights",
         kind="mistake",
-        does="Values are added up by the mean of all heads' weights, though each head's own weights are right.",
+        does="Values are summed with the mean of all heads' weights, though each head's own weights are right.",
         invisible="Where there is one head, or all heads' weights are equal.",
         remedy="Use each head's own weights; nn.MultiheadAttention returns their mean (average_attn_weights), and "
-        "uses them one by one.",
+        "uses each head's own.",
         seen="webui-visualize-cross-attention#9.",
         rewrite=_averaged_beside,
         catalogue=("F12",),

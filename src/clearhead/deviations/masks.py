@@ -1,4 +1,4 @@
-"""Deviations in masks: which cells they bar, and how they bar them."""
+"""Deviations in masks: which cells they mask, and how."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, Span, values
 from clearhead.deviations.rewrites import Nothing, change_lines, leave_out, swap
-from clearhead.deviations.softmax import is_softmax
+from clearhead.deviations.softmax import is_softmax, is_softmax_of_keys
 from clearhead.errors import SpecError
 from clearhead.line import Line, free_name
 from clearhead.ops import Operation
 from clearhead.ops.operation import as_parameters
-from clearhead.ops.textbook import scores
+from clearhead.ops.textbook import linear, scores
 from clearhead.ops.variants import batch as variants_batch
 from clearhead.ops.variants import scores as variants_scores
 from clearhead.working import Working
@@ -38,7 +38,7 @@ def _is_mask(line: Line) -> bool:
 
 
 def _barring(operation: Operation) -> Rewrite:
-    """A rewrite in which each mask still says which cells it masks, and an operation does something else to these."""
+    """A rewrite in which each mask still selects its cells, and an operation does something else to these."""
 
     def rewrite(working: Working, **parameters: float) -> Working:
         def change(line: Line) -> list[Line]:
@@ -67,7 +67,7 @@ def _added(working: Working, at: str) -> Working:
 
 
 def _after_softmax(working: Working) -> Working:
-    """Lets softmax read what the first mask reads, and masks cells of the weights by what the last mask makes."""
+    """Makes softmax read what the first mask reads, and masks cells of the weights by the last mask's result."""
     chain = [line for line in working.lines if _is_mask(line)]
     if not chain:
         raise Nothing("no line of this working is a mask.")
@@ -89,11 +89,13 @@ def _causal_added(working: Working) -> Working:
         raise Nothing("this working is causal already.")
 
     def change(line: Line) -> list[Line]:
-        name = free_name("masked.causal" if "masked" in working.names else "masked", working.names)
+        path = line.name.removesuffix("weights")
+        masked = f"{path}masked"
+        name = free_name(f"{masked}.causal" if masked in working.names else masked, working.names)
         extra = Line(name, scores.mask_causal, line.operands[:1], line.axes)
         return [extra, replace(line, operands=(name, *line.operands[1:]))]
 
-    return change_lines(working, is_softmax, change, "a softmax")
+    return change_lines(working, is_softmax_of_keys, change, "a softmax over keys")
 
 
 def _shifted(working: Working, by: int) -> Working:
@@ -128,7 +130,7 @@ _LOW = as_parameters({"fill": -1e9})
 
 
 def _padding_of_new(working: Working) -> Working:
-    if not any(line.operation.role == "join" for line in working.lines):
+    if not any(line.operation is linear.append for line in working.lines):
         raise Nothing("this working has no cache.")
     return swap({scores.mask_padding: variants_scores.mask_padding_of_new})(working)
 
@@ -140,7 +142,7 @@ ROWS = (
         id="mask-inverted",
         kind="convention",
         does="True in the given mask means: may not attend.",
-        invisible="Where the mask treats each cell and its opposite alike, which is never.",
+        invisible="Never.",
         remedy="scaled_dot_product_attention: True = may attend; nn.MultiheadAttention: True = ignore. Pass "
         "~mask to one.",
         seen="LLMs-from-scratch#1061, torchTextClassifiers PR#92, halonet#4, pytorch PR#170415.",
@@ -150,7 +152,7 @@ ROWS = (
     Deviation(
         id="padding-inverted",
         kind="convention",
-        does="True in the padding mask means: a token that only fills up.",
+        does="True in the padding mask means: a token of padding.",
         invisible="Never: with no padding everything is masked.",
         remedy="nn.MultiheadAttention's key_padding_mask: True = ignore; Hugging Face's attention_mask: 1 = real "
         "token.",
@@ -173,8 +175,8 @@ ROWS = (
     Deviation(
         id="mask-multiplied",
         kind="mistake",
-        does="The mask is multiplied into the scores: masked scores are 0, whose exponential is 1. (A fill of 1e-9, "
-        "where -1e9 is meant, does nearly the same.)",
+        does="The scores are multiplied by the mask: masked scores are 0, whose exponential is 1. (A fill of 1e-9, "
+        "meant as -1e9, does nearly the same.)",
         invisible=_ALL_ALLOWED,
         remedy="np.where(mask, scores, -np.inf).",
         seen="good-features PR#1.",
@@ -184,9 +186,9 @@ ROWS = (
     Deviation(
         id="mask-filled",
         kind="mistake",
-        does="Masked cells get a finite number: small ones leak, and a query that sees nothing gets equal weights.",
+        does="Masked cells get a finite number: a small one leaks, and a query that sees no key gets equal weights.",
         invisible="Where the number is far below all scores and each query sees a key.",
-        remedy="Fill with -np.inf or the type's lowest number, and decide what a query that sees nothing should give.",
+        remedy="Fill with -np.inf or the type's lowest number, and decide the result of a query that sees no key.",
         seen="transformers PR#17306, Automodel PR#2658, ocannl#548, linformer PR#19, lsdefine#16, mlx#2626.",
         rewrite=_barring(variants_scores.fill_masked),
         parameters=(Parameter("fill", float, "the number in masked cells", span=Span(1e-2, 1e10, signed=True)),),
@@ -217,7 +219,7 @@ ROWS = (
     Deviation(
         id="mask-after-softmax",
         kind="mistake",
-        does="Weights are masked after the softmax and not shared out again: they add up to less than one.",
+        does="Weights are masked after the softmax and not renormalized: they sum to less than one.",
         invisible=_ALL_ALLOWED,
         remedy="Mask the scores with -np.inf before softmax, or divide by weights.sum(axis=-1, keepdims=True) after.",
         seen="pytorch-image-models PR#2236 (EVA), tensorflow#43941.",
@@ -229,7 +231,7 @@ ROWS = (
         kind="mistake",
         does="The given mask is ignored.",
         invisible=_ALL_ALLOWED,
-        remedy="Hand it on to every path of the code, the fused one too.",
+        remedy="Pass it to every code path, the fused one too.",
         seen="keras#23038, xformers#103: the same for the causal mask.",
         rewrite=leave_out(*_GIVEN),
         catalogue=("E11",),
@@ -237,7 +239,7 @@ ROWS = (
     Deviation(
         id="padding-on-queries",
         kind="mistake",
-        does="The padding mask hides rows, the queries that fill up, and not columns, the keys.",
+        does="The padding mask masks rows, the queries of padding, instead of columns, the keys.",
         invisible="Where there is no padding.",
         remedy="mask[:, None, None, :]: over batch, head and query, along the keys.",
         seen="hyunwoongko/transformer PR#40, x-transformers#172, lsdefine#16.",
@@ -247,9 +249,9 @@ ROWS = (
     Deviation(
         id="padding-missing",
         kind="mistake",
-        does="Padding is not masked: tokens that only fill up are attended to.",
+        does="Padding is not masked: queries attend to it.",
         invisible="Where there is no padding.",
-        remedy="Hand the padding mask on to every path of the code.",
+        remedy="Pass the padding mask to every code path.",
         seen="ModernBERT PR#40, web-xpu-ops#77.",
         rewrite=leave_out(*_PADDING),
         catalogue=("E18",),
@@ -257,7 +259,7 @@ ROWS = (
     Deviation(
         id="padding-of-past-forgotten",
         kind="mistake",
-        does="Padding is masked among the new tokens only: padding that the cache holds is attended to.",
+        does="Padding is masked among the new tokens only: queries attend to padding in the cache.",
         invisible="Without a cache, or where it holds no padding.",
         remedy="Let the mask grow with the cache: one entry per cached key, in front of those of the new tokens.",
         seen="C2C PR#19; the family of the unsloth issues on left padding.",
@@ -280,27 +282,27 @@ ROWS = (
         does="Queries do not see later keys, where they should.",
         invisible="For the last query.",
         remedy="Leave the causal mask out of encoders and cross-attention.",
-        seen="The counterpart of keras#23038; no thread is pinned to it.",
+        seen="The counterpart of keras#23038; no thread is known.",
         rewrite=_causal_added,
     ),
     Deviation(
         id="causal-off-by-one",
         kind="mistake",
-        does="The causal mask's edge is one key off: the token itself is masked (-1), or one future key is seen (1).",
-        invisible="For the last query, if the edge is one too far to the right.",
+        does="The causal mask is off by one key: the token itself is masked (-1), or one future key is visible (1).",
+        invisible="For the last query, if the mask is one key too far to the right.",
         remedy="np.triu(np.ones((n, n), bool), k=1) is what must be masked; k=0 masks the diagonal too.",
         seen="pbloem/former#10, GPT-SoVITS#965.",
         rewrite=_shifted,
-        parameters=(Parameter("by", int, "how many keys the edge is moved to the right"),),
+        parameters=(Parameter("by", int, "how many keys the mask is shifted to the right"),),
         tries=values("by", -1, 1),
         catalogue=("E8",),
     ),
     Deviation(
         id="causal-transposed",
         kind="mistake",
-        does="The causal mask is turned round: queries see only themselves and what comes later.",
+        does="The causal mask is inverted: queries see only themselves and later keys.",
         invisible="Where there is one token.",
-        remedy="np.tril, not np.triu, for what may be seen; check whether True means seen or masked.",
+        remedy="np.tril, not np.triu, for visible keys; check whether True means visible or masked.",
         seen="nanoGPT#170, LLMs-from-scratch#1061.",
         rewrite=swap({scores.mask_causal: variants_scores.mask_future_only}),
         catalogue=("E9",),
@@ -308,7 +310,7 @@ ROWS = (
     Deviation(
         id="causal-top-left",
         kind="mistake",
-        does="Behind a cache the first query sees the first key only: the mask is aligned at the top left.",
+        does="With a cache the first query sees the first key only: the mask is aligned at the top left.",
         invisible="Where there are as many keys as queries.",
         remedy="np.tril(np.ones((n, m), bool), k=m - n): the last query sees the last key.",
         seen="pytorch#144858, executorch PR#21749, onnx PR#8068.",
@@ -330,9 +332,9 @@ ROWS = (
     Deviation(
         id="window-split",
         kind="convention",
-        does="The window's width counts both sides together, half of it on each.",
+        does="The window's width covers both sides together, half of it on each.",
         invisible="Where there are fewer tokens than half the window is wide.",
-        remedy="Longformer counts both sides together, Mistral and Gemma to the left; follow the model.",
+        remedy="Longformer's width covers both sides, Mistral's and Gemma's the left; follow the model.",
         seen="transformers#35924, flash-attention#1133 (left and right are counted apart).",
         rewrite=_window_split,
         catalogue=("E16",),

@@ -1,4 +1,4 @@
-"""Norms taken apart into their steps, of which deviations replace one."""
+"""Norms as separate steps, of which deviations replace one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CENTRED: dict[Operation, Operation | None] = {
     tokens.norm_over_matrix: variants_norms.centred_over_matrix,
     tokens.rms_norm: None,
 }
-"""What each norm takes off first."""
+"""What each norm subtracts first."""
 
 SQUARED = {
     tokens.layer_norm: variants_norms.mean_square,
@@ -47,7 +47,7 @@ def _is_step(line: Line) -> bool:
 
 
 def in_steps(working: Working) -> Working:
-    """The working with every norm taken apart: what is taken off, its mean square, the root of this, the quotient.
+    """The working with every norm as steps: the difference from the mean, its mean square, the root, the quotient.
 
     Raises:
         Nothing: there is no norm.
@@ -79,7 +79,7 @@ def step(table: Mapping[Operation, Operation], where: Match | None = None, **par
 
 
 def over(kind: str, where: Match | None = None) -> Rewrite:
-    """A rewrite that takes the mean and spread of norms of tokens over other cells."""
+    """A rewrite that computes the mean and spread of norms of tokens over other cells."""
     return step(
         {
             variants_norms.centred: getattr(variants_norms, f"centred_over_{kind}"),

@@ -23,7 +23,7 @@ _EPS = {operation: operation for operation in (*CENTRED, *SPREADS)}
 
 
 def _over_matrix(working: Working) -> Working:
-    """Puts one operation in the place of a layer norm, and takes apart what is no whole layer norm."""
+    """Replaces a whole layer norm by one operation, and writes other norms as steps."""
     kinds = {line.operation for line in working.lines} & {*CENTRED, *SPREADS}
     if kinds == {tokens.layer_norm}:
         return swap({tokens.layer_norm: tokens.norm_over_matrix})(working)
@@ -40,7 +40,7 @@ def _names(working: Working) -> tuple[str, ...]:
 
 
 def _left_out(working: Working, line: str) -> Working:
-    """Passes on what a norm would take, and drops all the lines that it is made of."""
+    """Passes the norm's input on, and drops all lines of the norm."""
     names = _names(working)
     if not names:
         raise Nothing("no line of this working is a norm of tokens.")
@@ -59,7 +59,7 @@ def _without(line: Line, *, steps: list[Line], passed: Line) -> list[Line]:
 
 
 def _try_left_out(working: Working) -> Iterable[Parameters]:
-    """Each norm and all; not what leaves nothing out that `norm-missing` does not."""
+    """Each norm and all; not those that have the effect of `norm-missing`."""
     names, gained = _names(working), any(map(_is_affine, working.lines))
     tried = (*((ALL,) if gained and len(names) > 1 else ()), *(names if gained or len(names) > 1 else ()))
     return tuple((("line", name),) for name in tried)
@@ -70,7 +70,7 @@ def _is_affine(line: Line) -> bool:
 
 
 def _gain_missing(working: Working) -> Working:
-    """Leaves the gain out where a bias follows it: x + bias."""
+    """Leaves the gain out and keeps the bias: x + bias."""
 
     def change(line: Line) -> list[Line]:
         if line.operation is tokens.gain:
@@ -93,7 +93,7 @@ def _instances(working: Working) -> list[Line]:
     model: Axes = ("token", "model")
     found = [line for line in working.lines if _is_affine(line) and line.axes == model]
     if len(found) < len(_PLACES):
-        raise Nothing("this block has no two norms with gains of their own.")
+        raise Nothing("this block does not have two norms with gains.")
     return found
 
 
@@ -126,7 +126,7 @@ ROWS = (
     Deviation(
         id="norm-over-matrix",
         kind="mistake",
-        does="The norm takes one mean and one standard deviation over all tokens together.",
+        does="The norm computes one mean and one standard deviation over all tokens together.",
         invisible="Where there is one token, or all tokens have the same mean and spread.",
         remedy=_LAST_AXIS,
         seen="The notebook this project grew from: np.mean(x) and np.std(x) without an axis; "
@@ -137,7 +137,7 @@ ROWS = (
     Deviation(
         id="norm-over-tokens",
         kind="mistake",
-        does="The norm takes mean and spread of each feature over the tokens, and not of each token over its features.",
+        does="The norm computes mean and spread of each feature over the tokens, not of each token over its features.",
         invisible="Where the matrix and its transpose have the same means and spreads, which is hardly ever.",
         remedy=f"axis=-1, never axis=0 or axis=1 of (batch, token, model). {_LAST_AXIS}",
         seen="FuxiCTR#23; the family of attention-is-all-you-need-pytorch PR#17.",
@@ -157,8 +157,8 @@ ROWS = (
     Deviation(
         id="norm-sample-std",
         kind="mistake",
-        does="The variance is divided by n - 1 and not by n: the sample standard deviation.",
-        invisible="Never, though with many features it is small: a factor of sqrt((n - 1) / n).",
+        does="The variance is divided by n - 1, not by n: the sample standard deviation.",
+        invisible="Never, but with many features it is small: a factor of sqrt((n - 1) / n).",
         remedy="x.std(axis=-1, ddof=0) in NumPy, x.std(-1, correction=0) or unbiased=False in PyTorch, whose default "
         "is n - 1; STDEV.P, not STDEV, in a sheet.",
         seen="annotated-transformer#122 and PR#119, BERT-pytorch#30; AI by Hand, NORMALIZE.",
@@ -191,7 +191,7 @@ ROWS = (
     Deviation(
         id="norm-eps-outside-root",
         kind="convention",
-        does="eps is added to the standard deviation, outside the root, and not to the variance.",
+        does="eps is added to the standard deviation, outside the root, not to the variance.",
         invisible=f"Where eps is 0. {_FAR}",
         remedy="(x - mean) / np.sqrt(var + eps), not / (std + eps).",
         seen="The lecture behind the notebook this project grew from; hyunwoongko/transformer#7, hkproj PR#31, "
@@ -202,7 +202,7 @@ ROWS = (
     Deviation(
         id="norm-root-missing",
         kind="mistake",
-        does="The norm divides by the variance (plus eps) and not by its root.",
+        does="The norm divides by the variance (plus eps), not by its root.",
         invisible="Where every variance is 1.",
         remedy="(x - mean) / np.sqrt(var + eps).",
         seen="The family of TPlinker#37.",
@@ -222,28 +222,28 @@ ROWS = (
     Deviation(
         id="norm-missing",
         kind="mistake",
-        does="The norm is left out, its gain and bias are not.",
+        does="The norm is left out, but not its gain and bias.",
         invisible="Where every token has mean 0 and variance 1 already.",
         remedy="Norm each token: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps).",
-        seen="A common slip in hand work; no public thread is pinned to it.",
+        seen="A common slip in hand work; no public thread is known.",
         rewrite=leave_out(*CENTRED),
     ),
     Deviation(
         id="norm-not-divided",
         kind="mistake",
-        does="The mean is taken off each token, and what is left is not divided by the standard deviation.",
+        does="The mean is subtracted from each token, and the difference is not divided by the standard deviation.",
         invisible="Where every variance is 1.",
         remedy="(x - mean) / np.sqrt(var + eps).",
-        seen="A common slip in hand work; no public thread is pinned to it.",
+        seen="A common slip in hand work; no public thread is known.",
         rewrite=step({variants_norms.quotient: unchanged}, _divides_centred),
     ),
     Deviation(
         id="norm-left-out",
         kind="mistake",
-        does="A norm is left out with its gain and bias: what it would take goes on as it is.",
+        does="A norm is left out with its gain and bias: its input is passed on unchanged.",
         invisible="Where the norm changes nothing.",
-        remedy="Norm at every place that the model does: before or behind attention, and before or behind the MLP.",
-        seen="A common slip in hand work and in ports; no public thread is pinned to it.",
+        remedy="Norm at every place of the model: before or after attention, and before or after the MLP.",
+        seen="A common slip in hand work and in ports; no public thread is known.",
         rewrite=_left_out,
         parameters=(Parameter("line", str, "the norm, such as mlp.norm, or all"),),
         tries=_try_left_out,
@@ -286,7 +286,7 @@ ROWS = (
     Deviation(
         id="norm-gain-and-bias-exchanged",
         kind="mistake",
-        does="Gain and bias of the norm have each other's part.",
+        does="Gain and bias of the norm are exchanged.",
         invisible="Where they are equal.",
         remedy="normed * gain + bias: gain (gamma, weight) multiplies, bias (beta) is added; check the order of "
         "arguments.",
@@ -299,7 +299,7 @@ ROWS = (
         kind="convention",
         does="The norm multiplies by 1 + gain.",
         invisible="Never on ordinary data.",
-        remedy="Gemma and some others store the gain less 1. Follow the model: normed * gain for Llama and BERT.",
+        remedy="Gemma and some others store gain - 1. Follow the model: normed * gain for Llama and BERT.",
         seen="Liger-Kernel#74, executorch PR#19901, shainet PR#176, lmdeploy PR#2842.",
         rewrite=swap(AFFINE),
         catalogue=("G11",),
@@ -307,7 +307,7 @@ ROWS = (
     Deviation(
         id="norms-exchanged",
         kind="mistake",
-        does="The two norms of the block have each other's gain and bias.",
+        does="The gains and biases of the block's two norms are exchanged.",
         invisible="Where both have equal gains and biases.",
         remedy="Look the names up: one norm belongs to attention (ln_1, input_layernorm), one to the MLP (ln_2, "
         "post_attention_layernorm).",
@@ -330,7 +330,7 @@ ROWS = (
     Deviation(
         id="qk-norm-over-projection",
         kind="convention",
-        does="Queries and keys are normed over all heads together, the whole projection, and not head by head.",
+        does="Queries and keys are normed over all heads together, the whole projection, not head by head.",
         invisible="Where there is one head, or all heads have the same spread.",
         remedy="Norm over the depth of each head (Qwen 3, Gemma 3) or over the whole projection (OLMo 2), as the "
         "model does.",

@@ -1,4 +1,4 @@
-"""Rotary positions wrong on one side, scaled otherwise than declared, or turned in part."""
+"""Rotary positions that are wrong for queries or keys only, scaled differently than declared, or partial."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AT_0 = "At position 0; in scores of a token with itself."
 
 
 def _with_own_table(working: Working, side: str, change: Callable[[Line], Line]) -> Working:
-    """Gives queries, or keys, a table of cosines and sines of their own, of positions that ``change`` makes."""
+    """Gives queries, or keys, a separate table of cosines and sines, of positions that ``change`` makes."""
     if side not in SIDES:
         raise SpecError(f"side expects {' or '.join(SIDES)}, got {side!r}.")
     turns = [line for line in working.lines if is_rotation(line) and is_called(line, f"{side}.rotated")]
@@ -93,7 +93,7 @@ def _query_missing(working: Working) -> Working:
 
 
 def _amplified(working: Working, factor: float) -> Working:
-    """Multiplies cosines and sines alike."""
+    """Multiplies cosines and sines by the same number."""
     return change_lines(
         working,
         lambda line: is_called(line, "rotary.cos") or is_called(line, "rotary.sin"),
@@ -110,7 +110,7 @@ def _amplitude_missing(working: Working) -> Working:
 
 
 def _scaling_missing(working: Working) -> Working:
-    """Angles of plain positions and frequencies, however they were to be scaled."""
+    """Angles of positions and frequencies without scaling."""
     plain = {line.operation: dict(line.parameters) for line in working.lines}
     own = plain.get(positions.rotary_frequencies) or plain.get(rotary_scaling.dynamic_frequencies)
     query = next((line.operands[0] for line in working.lines if is_rotation(line)), None)
@@ -130,7 +130,7 @@ def _scaling_missing(working: Working) -> Working:
 
 def _width(working: Working, width: int) -> Working:
     if width < 2 or width % 2:
-        raise Nothing("only an even number of features can be turned.")
+        raise Nothing("only an even number of features can be rotated.")
     angles = (positions.rotary_angles, positions.rotary_frequencies)
     return change_lines(
         working,
@@ -144,9 +144,9 @@ ROWS = (
     Deviation(
         id="rotary-past-forgotten-on-one-side",
         kind="mistake",
-        does="Behind a cache queries, or keys, are turned as from position 0; the other side is right.",
+        does="With a cache, queries, or keys, are rotated as from position 0; the others are right.",
         invisible="Without a cache.",
-        remedy="Use one array of positions for both: np.arange(past, past + n), made before keys are joined.",
+        remedy="Use one array of positions for both, np.arange(past, past + n), computed before keys are joined.",
         seen="moeut PR#6.",
         rewrite=_past_forgotten,
         parameters=(Parameter("side", str, "query or key"),),
@@ -157,13 +157,13 @@ ROWS = (
     Deviation(
         id="rotary-offset-on-one-side",
         kind="mistake",
-        does="Queries, or keys, are turned by positions that are too late or too early; the other side is right.",
+        does="Queries, or keys, are rotated by positions that are too large or too small; the others are right.",
         invisible="Never on ordinary data.",
         remedy="Use one array of positions for queries and keys.",
         seen="The family of moeut PR#6 and mlx-vlm#1983.",
         rewrite=_offset,
         parameters=(
-            Parameter("by", int, "how much too late", span=Span(-64, 64)),
+            Parameter("by", int, "how much too large", span=Span(-64, 64)),
             Parameter("side", str, "query or key"),
         ),
         tries=_try_offsets,
@@ -173,23 +173,23 @@ ROWS = (
     Deviation(
         id="rotary-query-missing",
         kind="mistake",
-        does="Keys are turned and queries are not.",
-        invisible="Where all queries stand at position 0.",
-        remedy="Turn both before their product.",
-        seen="The family of C8; no thread is pinned to it.",
+        does="Keys are rotated and queries are not.",
+        invisible="Where all queries are at position 0.",
+        remedy="Rotate both before their product.",
+        seen="The family of C8; no thread is known.",
         rewrite=_query_missing,
         rare=True,
     ),
     Deviation(
         id="rotary-amplitude",
         kind="mistake",
-        does="Cosines and sines are multiplied with a number (YaRN's attention factor) that should not be there, or "
+        does="Cosines and sines are multiplied by a factor (YaRN's attention factor) that the model does not have, or "
         "with another.",
         invisible="Where the number is 1.",
         remedy="The factor is 0.1 * ln(factor) + 1 in YaRN, or mscale / mscale_all_dim, which is often 1.",
         seen="imp PR#880, exllamav3#259 (the opposite), sglang PR#33558.",
         rewrite=_amplified,
-        parameters=(Parameter("factor", float, "what they are multiplied with", span=Span(0.05, 20.0)),),
+        parameters=(Parameter("factor", float, "the factor of cosines and sines", span=Span(0.05, 20.0)),),
         tries=values("factor", 1.2079441541679836, 1.3465735902799727),
         catalogue=("C5",),
         rare=True,
@@ -197,9 +197,9 @@ ROWS = (
     Deviation(
         id="rotary-amplitude-missing",
         kind="mistake",
-        does="Cosines and sines are not multiplied with the amplitude that the model has (YaRN's attention factor).",
+        does="Cosines and sines are not multiplied by the model's amplitude (YaRN's attention factor).",
         invisible="Where it is 1.",
-        remedy="Multiply both tables with attention_factor.",
+        remedy="Multiply both tables by attention_factor.",
         seen="exllamav3#259.",
         rewrite=_amplitude_missing,
         catalogue=("C5",),
@@ -208,7 +208,7 @@ ROWS = (
     Deviation(
         id="rotary-scaling-missing",
         kind="mistake",
-        does="The scaling of rotary frequencies for a longer context is read and not used: angles are the plain ones.",
+        does="The scaling of rotary frequencies for a longer context is not applied: angles are unscaled.",
         invisible=f"{_AT_0} Of Llama 3's and YaRN's also in short texts of fast pairs.",
         remedy="Apply rope_scaling of the configuration: linear, dynamic, llama3, yarn or longrope.",
         seen="mlx-vlm PR#1709, shark-ai PR#1527.",
@@ -219,12 +219,12 @@ ROWS = (
     Deviation(
         id="rotary-width",
         kind="mistake",
-        does="Another number of features is turned, the first ones of each head.",
+        does="Another number of features, the first ones of each head, is rotated.",
         invisible=_AT_0,
-        remedy="Turn partial_rotary_factor * depth features, with frequencies spread over these.",
+        remedy="Rotate partial_rotary_factor * depth features, with frequencies spread over these.",
         seen="The family of vllm-ascend PR#7252 and pie PR#603.",
         rewrite=_width,
-        parameters=(Parameter("width", int, "how many are turned", span=Span(2, 64)),),
+        parameters=(Parameter("width", int, "how many are rotated", span=Span(2, 64)),),
         tries=values("width", 2, 4),
         catalogue=("C6",),
         rare=True,

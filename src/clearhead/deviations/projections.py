@@ -1,4 +1,4 @@
-"""Deviations in the projections: which weights, which way round, of which tokens."""
+"""Deviations in the projections: which weights, transposed or not, of which tokens."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TRANSPOSED = {linear.project: variants_heads.project_transposed, linear.matmul:
 
 
 def _arrays(working: Working, operations: Iterable[Operation]) -> tuple[str, ...]:
-    """The given arrays that lines of these operations take second: weights, or biases."""
+    """The given arrays that are the second operand of these operations: weights, or biases."""
     given = {each.name for each in working.givens}
     return tuple(
         line.operands[1] for line in working.lines if line.operation in operations and line.operands[1] in given
@@ -79,7 +79,7 @@ def _bias_missing(working: Working, array: str) -> Working:
 
 
 def _try_biases(working: Working) -> tuple[Parameters, ...]:
-    """All biases but that of the keys where softmax cannot see it: where no norm or rotation stands behind it."""
+    """All biases, except that of the keys where softmax cancels it: where no norm or rotation follows it."""
     seen = any(is_called(line, "key.norm") or is_called(line, "key.rotated") for line in working.lines)
     names = _arrays(working, BIASES)
     tries = _try_arrays(names)
@@ -125,7 +125,7 @@ def _order_permuted(working: Working, order: str) -> Working:
 
 
 def _sources(working: Working) -> tuple[str, str]:
-    """The names of the tokens that ask and of those that are asked."""
+    """The names of the tokens of the queries and of those of the keys."""
     source, memory = (line_of(working, PROJECTS, role).operands[0] for role in ("query", "key"))
     if source == memory:
         raise Nothing("queries and keys are made of the same tokens.")
@@ -155,7 +155,7 @@ def _reread_projections(working: Working, roles: Iterable[str], renamed: Mapping
 
 
 def _value_unprojected(working: Working) -> Working:
-    """Deals the tokens out to the heads in the place of the values, without the bias either."""
+    """Uses the tokens, split into heads, in place of the values, without the bias."""
     line = line_of(working, PROJECTS, "value")
     sizes = next((dict(each.sizes) for each in working.givens if each.name == line.operands[1]), {})
     heads = sizes.get(line.axes[-3])
@@ -188,8 +188,8 @@ ROWS = (
     Deviation(
         id="weight-transposed",
         kind="convention",
-        does="Tokens are multiplied with the transpose of a weight matrix (x @ W.T), as where it is stored (out, in).",
-        invisible="Where the matrix is symmetric; where it is not square nobody gets so far.",
+        does="Tokens are multiplied by the transpose of a weight matrix (x @ W.T), as if it were stored as (out, in).",
+        invisible="Where the matrix is symmetric; where it is not square the product fails.",
         remedy="nn.Linear stores (out, in) and computes x @ W.T; GPT-2's Conv1D stores (in, out). Transpose once, on "
         "loading.",
         seen="LLMs-from-scratch#857, nntile PR#370 and PR#402, ggml#371, AutoGPTQ PR#139.",
@@ -202,7 +202,7 @@ ROWS = (
         id="bias-missing",
         kind="mistake",
         does="A bias is not added.",
-        invisible="Where it is 0. A key's bias never matters to the weights: it adds the same to all of a "
+        invisible="Where it is 0. A key's bias never changes the weights: it adds the same number to all of a "
         "query's scores.",
         remedy="Add it after the product: x @ w + b.",
         seen="TransformerLens, debugging guide, row on biases.",
@@ -214,14 +214,14 @@ ROWS = (
     Deviation(
         id="projection-copied",
         kind="mistake",
-        does="One of queries, keys and values is made with the weights of another.",
+        does="One of queries, keys and values is computed with the weights of another.",
         invisible="Where the two weights are equal.",
-        remedy="Give each its own: q = x @ w_q, k = x @ w_k, v = x @ w_v.",
+        remedy="Give each its own weights: q = x @ w_q, k = x @ w_k, v = x @ w_v.",
         seen="ARGMINN#1, FEDformer#1, sequence_labeling_tf PR#81, DNA-Diffusion#235.",
         rewrite=_copied,
         parameters=(
-            Parameter("of", str, "query, key or value: what is made"),
-            Parameter("uses", str, "query, key or value: whose weights it is made with"),
+            Parameter("of", str, "query, key or value: the line that is computed"),
+            Parameter("uses", str, "query, key or value: whose weights it is computed with"),
         ),
         tries=_try_copies,
         catalogue=("B8",),
@@ -229,21 +229,21 @@ ROWS = (
     Deviation(
         id="fused-order-permuted",
         kind="mistake",
-        does="The three parts of a fused projection are read in another order than they are stored in.",
+        does="The three parts of a fused projection are read in another order than they are stored.",
         invisible="Where the weights of the exchanged parts are equal.",
         remedy="Look the order up and split by it: q, k, v = np.split(x @ w_qkv, 3, axis=-1).",
         seen="ARGMINN#1, sequence_labeling_tf PR#81, DNA-Diffusion#235.",
         rewrite=_order_permuted,
-        parameters=(Parameter("order", str, "what is taken for query, key and value, such as qvk"),),
+        parameters=(Parameter("order", str, "the parts read as query, key and value, such as qvk"),),
         tries=lambda working: tuple((("order", order),) for order in ("kqv", "qvk", "vkq", "kvq", "vqk")),
         catalogue=("B8",),
     ),
     Deviation(
         id="memory-exchanged",
         kind="mistake",
-        does="Cross-attention the wrong way round: queries come from the memory, keys and values from the input.",
+        does="Cross-attention with exchanged sources: queries come from the memory, keys and values from the input.",
         invisible="In self-attention, or where memory and input are the same.",
-        remedy="q = x @ w_q; k, v = memory @ w_k, memory @ w_v: the decoder asks, the encoder's output is asked.",
+        remedy="q = x @ w_q; k, v = memory @ w_k, memory @ w_v: queries of the decoder, the rest of the encoder.",
         seen="ml-cvnets#81.",
         rewrite=_memory_exchanged,
         catalogue=("B10",),
@@ -251,7 +251,7 @@ ROWS = (
     Deviation(
         id="memory-ignored",
         kind="mistake",
-        does="Keys and values are made of the input and not of the memory: self-attention where cross-attention "
+        does="Keys and values are computed from the input, not from the memory: self-attention where cross-attention "
         "is meant.",
         invisible="In self-attention, or where memory and input are the same.",
         remedy="k, v = memory @ w_k, memory @ w_v.",
@@ -262,9 +262,9 @@ ROWS = (
     Deviation(
         id="value-from-input",
         kind="mistake",
-        does="In cross-attention values are made of the input, keys of the memory.",
+        does="In cross-attention, values are computed from the input, keys from the memory.",
         invisible="In self-attention, or where memory and input are the same.",
-        remedy="v = memory @ w_v, of the same tokens as k.",
+        remedy="v = memory @ w_v, from the same tokens as k.",
         seen="L2LTR#1.",
         rewrite=_value_from_input,
         catalogue=("B10",),
@@ -272,7 +272,7 @@ ROWS = (
     Deviation(
         id="value-unprojected",
         kind="mistake",
-        does="The values are the tokens themselves, dealt out to the heads, without a projection.",
+        does="The values are the tokens themselves, split into heads, without a projection.",
         invisible="Where the value weights side by side are the identity.",
         remedy="v = x @ w_v before the weights are applied.",
         seen="anyup#27.",

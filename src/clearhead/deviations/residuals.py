@@ -1,4 +1,4 @@
-"""Deviations in the residual, and in where the norms stand around it."""
+"""Deviations in the residual, and in the placement of norms around it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _doubled(working: Working, line: str) -> Working:
 
 
 class _Half:
-    """One half of a block: its residual, and the lines of the norm that stand before or after it."""
+    """One half of a block: its residual, and the lines of the norm before or after it."""
 
     def __init__(self, working: Working, residual: Line) -> None:
         path = residual.name.removesuffix("residual")
@@ -76,7 +76,7 @@ def _halves(working: Working) -> list[_Half]:
 
 
 def _from_norm(working: Working) -> Working:
-    """Lets residuals add to what the norm before them made of their tokens."""
+    """Makes residuals add the normed tokens instead of the tokens."""
     outputs = {half.residual.name: half.output for half in _halves(working) if half.before}
 
     def change(line: Line) -> list[Line]:
@@ -86,10 +86,10 @@ def _from_norm(working: Working) -> Working:
 
 
 def _norm_inside(working: Working) -> Working:
-    """Makes x + norm(f(x)) of norm(x + f(x)): the residual's name holds the sum, and the norm's what the half gives."""
+    """Makes x + norm(f(x)) of norm(x + f(x)): ``residual`` holds the sum, and ``norm`` the result of the half."""
     behind = [half for half in _halves(working) if not half.before]
     if not behind:
-        raise Nothing("no norm of this working stands behind a residual.")
+        raise Nothing("no norm of this working follows a residual.")
     for half in behind:
         working = working.rewrite(
             partial(_inside, half=half, inner=free_name(f"{half.output}.of-output", working.names))
@@ -108,7 +108,7 @@ def _inside(line: Line, *, half: _Half, inner: str) -> list[Line]:
 
 
 def _of_first_input(working: Working) -> Working:
-    """Lets every later residual add what the first one adds."""
+    """Makes every later residual add what the first one adds."""
     found = [line for line in working.lines if _is_residual(line)]
 
     def change(line: Line) -> list[Line]:
@@ -118,14 +118,14 @@ def _of_first_input(working: Working) -> Working:
 
 
 def _norm_elsewhere(working: Working) -> Working:
-    """Moves the norm of each half to the other side of it; the half's last line holds what the half gives."""
+    """Moves the norm of each half to its other side; the half's last line holds the half's result."""
     for half in _halves(working):
         working = _to_the_end(working, half) if half.before else _to_the_front(working, half)
     return working
 
 
 def _to_the_end(working: Working, half: _Half) -> Working:
-    """Makes norm(x + f(x)) of x + f(norm(x)): the residual's name holds the normed sum, as what the half gives."""
+    """Makes norm(x + f(x)) of x + f(norm(x)): ``residual`` holds the normed sum, the half's result."""
     total = replace(half.residual, name=free_name(f"{half.residual.name}.sum", working.names))
     moved = [reread(line, {half.source: total.name}) for line in half.norm]
     given = Line(half.residual.name, unchanged, (half.output,), half.residual.axes)
@@ -139,7 +139,7 @@ def _to_the_end(working: Working, half: _Half) -> Working:
 
 
 def _to_the_front(working: Working, half: _Half) -> Working:
-    """Makes x + f(norm(x)) of norm(x + f(x)): the norm's name holds the sum, as what the half gives."""
+    """Makes x + f(norm(x)) of norm(x + f(x)): ``norm`` holds the sum, the half's result."""
     names = {line.name: free_name(_early(line.name, half.output), working.names) for line in half.norm}
     front = names[half.output]
     early = [
@@ -165,7 +165,7 @@ def _early(name: str, output: str) -> str:
 
 
 def _until(working: Working, half: _Half, change: Callable[[Line], list[Line]]) -> list[Line]:
-    """The lines with those up to the end of a half changed; what follows reads what the half gives, by name."""
+    """The lines with those of a half changed; what follows reads the half's result, by name."""
     ends = max(working.lines.index(line) for line in (*half.norm, half.residual))
     head, tail = working.lines[: ends + 1], working.lines[ends + 1 :]
     return [*(new for line in head for new in change(line)), *tail]
@@ -176,7 +176,7 @@ _TRIES: Tries = _try_residuals
 
 
 def _from_memory(working: Working) -> Working:
-    """Adds the memory, and not the input, around attention; it runs where both have as many tokens."""
+    """Adds the memory instead of the input around attention; it runs where both have the same number of tokens."""
     if not any(each.name.split(".")[-1] == "memory" for each in working.givens):
         raise Nothing("this working has no memory.")
     memory = next(each.name for each in working.givens if each.name.split(".")[-1] == "memory")
@@ -191,7 +191,7 @@ ROWS = (
     Deviation(
         id="residual-from-memory",
         kind="mistake",
-        does="The residual around cross-attention adds the memory, and not the tokens that the queries come from.",
+        does="The residual around cross-attention adds the memory, not the tokens of the queries.",
         invisible="Where both are equal.",
         remedy="x + attention(x, memory), with x the decoder's own state.",
         seen="slp PR#26.",
@@ -201,7 +201,7 @@ ROWS = (
     Deviation(
         id="residual-missing",
         kind="mistake",
-        does="What went in is not added to what came out: the residual is the output alone.",
+        does="The input is not added to the output: the residual is the output alone.",
         invisible="Where the input is 0.",
         remedy="x = x + attention(x).",
         seen="faster-trajectory-transformer#3, gluon-nlp PR#1488, OpenNMT-py#1689.",
@@ -213,7 +213,7 @@ ROWS = (
     Deviation(
         id="residual-doubled",
         kind="mistake",
-        does="What went in is added twice: 2 * x + attention(x).",
+        does="The input is added twice: 2 * x + attention(x).",
         invisible="Where the input is 0.",
         remedy="Add it in one place, inside the layer or around it.",
         seen="burn PR#1054, Compact-Transformers#25.",
@@ -225,9 +225,9 @@ ROWS = (
     Deviation(
         id="residual-from-norm",
         kind="mistake",
-        does="The residual adds what the norm made of the input, and not the input itself.",
-        invisible="Where the norm changes nothing, and where the norm stands behind the residual.",
-        remedy="x = x + attention(norm(x)): keep x under a name of its own.",
+        does="The residual adds the normed input, not the input itself.",
+        invisible="Where the norm changes nothing, and where the norm follows the residual.",
+        remedy="x = x + attention(norm(x)): keep x under its own name.",
         seen="pytorch#61165 (the first norm_first); BLOOM with apply_residual_connection_post_layernorm.",
         rewrite=_from_norm,
         catalogue=("G3",),
@@ -235,19 +235,19 @@ ROWS = (
     Deviation(
         id="residual-of-first-input",
         kind="mistake",
-        does="The residual of the MLP adds the input of the block, where what attention gave is meant.",
+        does="The residual of the MLP adds the input of the block, not the result of attention.",
         invisible="Where attention changes nothing.",
         remedy="residual = x again before the MLP, or x = x + mlp(norm(x)).",
-        seen="The family of faster-trajectory-transformer#3 and pytorch#61165: residuals taken from another x.",
+        seen="The family of faster-trajectory-transformer#3 and pytorch#61165: residuals of another x.",
         rewrite=_of_first_input,
         catalogue=("G3",),
     ),
     Deviation(
         id="norm-inside-residual",
         kind="convention",
-        does="What comes out is normed before it is added: x + norm(f(x)), where it is norm(x + f(x)).",
+        does="The output is normed before it is added: x + norm(f(x)) instead of norm(x + f(x)).",
         invisible="Never on ordinary data.",
-        remedy="Follow the model: Swin V2 and OLMo 2 norm inside the residual, the original and BERT behind it.",
+        remedy="Follow the model: Swin V2 and OLMo 2 norm inside the residual, the original and BERT after it.",
         seen="Swin V2 (res-post-norm); the family of annotated-transformer#92.",
         rewrite=_norm_inside,
         catalogue=("G4",),
@@ -255,8 +255,8 @@ ROWS = (
     Deviation(
         id="norm-placement",
         kind="convention",
-        does="The norms stand on the other side: x + f(norm(x)), pre-norm, where it is norm(x + f(x)), post-norm, or "
-        "the other way round. The last line of each half holds what the half gives.",
+        does="The norms are on the other side: x + f(norm(x)), pre-norm, instead of norm(x + f(x)), post-norm, or "
+        "the other way round. The last line of each half holds the result of the half.",
         invisible="Where the norm changes nothing.",
         remedy="Follow the model: norm_first=True for GPT-2, ViT and Llama, False for the original and BERT.",
         seen="annotated-transformer#92 and #110, hkproj#14, snowfall PR#184.",

@@ -1,4 +1,4 @@
-"""What rewrites are made of. They know a line by its operation and by the end of its name, not by its place."""
+"""Building blocks of rewrites. They find a line by its operation and the end of its name, not by its place."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ Match = Callable[[Line], bool]
 Change = Callable[[Line], Iterable[Line]]
 
 ALL = "all"
-"""What a parameter says that means every line or array of its kind."""
+"""The value of a parameter that means every line or array of its kind."""
 
 _MAX_NAMED = 3
 
 
 class Nothing(SpecError):
-    """There is nothing to rewrite; the message says what was looked for, and `Applied` says for what."""
+    """There is nothing to rewrite; the message says what was searched, `Applied` adds by which deviation."""
 
 
 def change_lines(working: Working, matches: Match, change: Change, what: str) -> Working:
-    """The working with each line that matches replaced by what ``change`` makes of it.
+    """The working with each matching line replaced by the result of ``change``.
 
     Raises:
-        Nothing: no line matches; ``what`` names what was looked for.
+        Nothing: no line matches; ``what`` says what was searched.
     """
-    if not any(map(matches, working.lines)):
+    matching = {line.name for line in working.lines if matches(line)}
+    if not matching:
         raise Nothing(f"no line of this working is {what}.")
-    return working.rewrite(lambda line: change(line) if matches(line) else [line])
+    return working.rewrite(lambda line: change(line) if line.name in matching else [line])
 
 
 def swap(table: Mapping[Operation, Operation], where: Match | None = None, **parameters: Any) -> Rewrite:
-    """A rewrite that puts other operations in the place of some.
+    """A rewrite that replaces some operations by others.
 
-    The new one takes as many of the old operands as it needs, and those of the old parameters, of ``parameters`` and of
-    the deviation's own that it knows.
+    A new operation gets the first of the old operands, as many as it needs. Of the old parameters, of ``parameters``
+    and of the deviation's parameters it gets those that it has.
     """
 
     def rewrite(working: Working, **chosen: Any) -> Working:
@@ -60,7 +61,7 @@ def swap(table: Mapping[Operation, Operation], where: Match | None = None, **par
 
 
 def apart(working: Working, operations: Collection[Operation]) -> Working:
-    """The working in which lines whose operation has one of these among its steps are written as these steps."""
+    """The working in which lines are written as their steps, if one of these operations is among the steps."""
 
     def change(line: Line) -> list[Line]:
         inside = any(step.operation in operations for step in line.operation.steps)
@@ -70,12 +71,12 @@ def apart(working: Working, operations: Collection[Operation]) -> Working:
 
 
 def leave_out(*operations: Operation) -> Rewrite:
-    """A rewrite that keeps the lines of these operations by name and leaves out what they do."""
+    """A rewrite in which the lines of these operations keep their names and become copies of their operands."""
     return swap(dict.fromkeys(operations, unchanged))
 
 
 def adjust(*operations: Operation) -> Rewrite:
-    """A rewrite that sets the deviation's own parameters in the lines of these operations."""
+    """A rewrite that sets the deviation's parameters in the lines of these operations."""
     return swap({operation: operation for operation in operations})
 
 
@@ -88,17 +89,17 @@ def with_operation(line: Line, operation: Operation, **parameters: Any) -> Line:
 
 
 def follow(working: Working, line: Line, step: str, operation: Operation, *more: str, **parameters: Any) -> list[Line]:
-    """The line under the name of a step on the way, and behind it, under its own name, an operation on it."""
+    """The line under the name of a step, followed by an operation on it under the line's name."""
     inner = free_name(f"{line.name}.{step}", working.names)
     last = Line(line.name, operation, (inner, *more), line.axes, as_parameters(parameters))
     return [replace(line, name=inner), last]
 
 
 def move(working: Working, moved: Match, before: Match, what: str) -> Working:
-    """Takes lines out, so that their readers read what they read, and puts each back as what ``before`` reads.
+    """Moves lines: their readers read the lines' operands, and ``before`` reads the moved lines.
 
     Raises:
-        Nothing: there is no such line, or nothing to put it before.
+        Nothing: there is no such line, or no line to put it before.
     """
     renamed: dict[str, str] = {}
     waiting: list[Line] = []
@@ -128,7 +129,7 @@ def reread(line: Line, renamed: Mapping[str, str]) -> Line:
 
 
 def with_lines(working: Working, lines: Iterable[Line]) -> Working:
-    """The working with these lines in the place of its own."""
+    """The working with these lines instead of its own."""
     return replace(working, lines=tuple(lines))
 
 
@@ -139,12 +140,12 @@ def named(operations: Iterable[Operation]) -> str:
 
 
 def is_called(line: Line, name: str) -> bool:
-    """Whether a line bears this name, perhaps with a path in front."""
+    """Whether a line has this name, with or without a path in front."""
     return line.name == name or line.name.endswith(f".{name}")
 
 
 def belongs_to(line: Line, name: str) -> bool:
-    """Whether a line bears this name or is a step on the way to it or behind it: ``query.product`` of ``query``."""
+    """Whether a line has this name or belongs to it as a step: ``query.product`` to ``query``."""
     return name in line.name.split(".")
 
 
@@ -161,5 +162,5 @@ def line_of(working: Working, operations: Collection[Operation], name: str) -> L
 
 
 def lines_called(working: Working, name: str) -> list[Line]:
-    """The lines of this name, perhaps with paths in front."""
+    """The lines of this name, with or without paths in front."""
     return [line for line in working.lines if is_called(line, name)]

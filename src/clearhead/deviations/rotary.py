@@ -17,7 +17,7 @@ from clearhead.deviations.rewrites import (
     swap,
     with_operation,
 )
-from clearhead.line import Line, free_name
+from clearhead.line import Given, Line, free_name
 from clearhead.ops.textbook import positions, scores
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import positions as variants_positions
@@ -32,8 +32,8 @@ HALF, HALF_OTHER = positions.rotate_half, variants_positions.rotate_half_other_t
 NEXT, NEXT_OTHER = positions.rotate_interleaved, variants_positions.rotate_interleaved_other_table
 
 
-def _not_turned(*roles: str) -> Rewrite:
-    """A rewrite that leaves the rotation of queries or keys out."""
+def _not_rotated(*roles: str) -> Rewrite:
+    """A rewrite that leaves out the rotation of queries or keys."""
 
     def rewrite(working: Working) -> Working:
         def matches(line: Line) -> bool:
@@ -48,11 +48,13 @@ def _not_turned(*roles: str) -> Rewrite:
 
 
 def _values_too(working: Working) -> Working:
-    """Turns the values by the same angles as the keys."""
+    """Rotates the values by the same angles as the keys."""
     turned = next((line for line in lines_called(working, "key.rotated") if is_rotation(line)), None)
-    value = next(iter(lines_called(working, "value")), None)
+    given = [each for each in working.givens if each.name == "value"]
+    sources: list[Line | Given] = [*lines_called(working, "value"), *given]
+    value = next(iter(sources), None)
     if turned is None or value is None:
-        raise Nothing("no keys are rotated here, or no values projected.")
+        raise Nothing("no keys are rotated here, or there are no values.")
     name = free_name(f"{value.name}.rotated", working.names)
     extra = replace(turned, name=name, operands=(value.name, *turned.operands[1:]), axes=value.axes)
     seen = False
@@ -68,7 +70,7 @@ def _values_too(working: Working) -> Working:
 
 
 def _over_heads(working: Working) -> Working:
-    """Exchanges heads and tokens before the angles are computed, and back behind the rotation."""
+    """Exchanges heads and tokens before the angles are computed, and back after the rotation."""
     swap_heads = variants_heads.swap_heads
     turns = [line for line in working.lines if is_rotation(line)]
     if not turns:
@@ -131,7 +133,7 @@ ROWS = (
     Deviation(
         id="rotary-other-layout",
         kind="convention",
-        does="The other features turn together: d with d + half (GPT-NeoX, Hugging Face) for each even one with the "
+        does="Other features are paired: d with d + half (GPT-NeoX, Hugging Face) instead of each even one with the "
         "next (the paper, GPT-J, Meta), or the other way round.",
         invisible="Where the depth is 2, at position 0, or where the weights' columns are permuted to match.",
         remedy="Match layout and weights: permute the columns of w_q and w_k, or change the rotation, never both.",
@@ -143,7 +145,7 @@ ROWS = (
     Deviation(
         id="rotary-table-of-other-layout",
         kind="mistake",
-        does="The table of cosines and sines is laid out for one pairing and the rotation done for the other.",
+        does="The table of cosines and sines is for one pairing of features, the rotation for the other.",
         invisible="Where the depth is 2, and at position 0.",
         remedy="Halves go with concatenate([angle, angle]), neighbours with repeat(angle, 2).",
         seen="transformers#40462, LLMs-from-scratch#838.",
@@ -165,12 +167,16 @@ ROWS = (
     Deviation(
         id="rotary-interpolated",
         kind="mistake",
-        does="Positions are divided by a factor before angles are computed (linear scaling), or not as they should be.",
+        does="Positions are divided by another factor before angles are computed (linear scaling), or by one too many.",
         invisible="At position 0.",
         remedy="Apply rope scaling exactly when the configuration has it.",
         seen="shark-ai PR#1527, SpecForge PR#651.",
         rewrite=_interpolated,
-        parameters=(Parameter("factor", float, "what positions are divided by", least=TINY, span=Span(1e-2, 1e3)),),
+        parameters=(
+            Parameter(
+                "factor", float, "what positions are divided by", least=TINY, span=Span(1e-2, 1e3), divides="positions"
+            ),
+        ),
         tries=values("factor", 2.0, 4.0, 8.0),
         catalogue=("C5",),
     ),
@@ -190,9 +196,9 @@ ROWS = (
     Deviation(
         id="rotary-frequencies-over-depth",
         kind="mistake",
-        does="With partial rotary the frequencies are spread over the whole depth and not over the features turned.",
-        invisible="Where all features are turned; at position 0.",
-        remedy="base ** (-2 * arange(width // 2) / width), with the width that is turned.",
+        does="With partial rotary the frequencies are spread over the whole depth, not over the rotated features.",
+        invisible="Where all features are rotated; at position 0.",
+        remedy="base ** (-2 * arange(width // 2) / width), with the width that is rotated.",
         seen="pie PR#603, maxtext PR#4615.",
         rewrite=swap({positions.rotary_angles: variants_positions.angles_over_depth}, where=_is_partial),
         catalogue=("C6",),
@@ -200,9 +206,9 @@ ROWS = (
     Deviation(
         id="rotary-whole-head",
         kind="mistake",
-        does="All features of a head are turned where only the first ones should be.",
-        invisible="Where all features are turned anyway; at position 0.",
-        remedy="Turn x[..., :width] and put x[..., width:] behind it as it is.",
+        does="All features of a head are rotated where only the first ones should be.",
+        invisible="Where all features should be rotated; at position 0.",
+        remedy="Rotate x[..., :width] and append x[..., width:] unchanged.",
         seen="vllm-ascend PR#7252, pie PR#603.",
         rewrite=swap({positions.rotary_angles: positions.rotary_angles}, where=_is_partial, width=None),
         catalogue=("C6",),
@@ -210,9 +216,9 @@ ROWS = (
     Deviation(
         id="rotary-over-heads",
         kind="mistake",
-        does="Heads are counted in place of tokens: each head is turned by its own number.",
+        does="The axis of heads is used for that of tokens: each head is rotated by its own number.",
         invisible="Where there is one head.",
-        remedy="Say which axis the tokens are: (batch, head, token, depth) or (batch, token, head, depth).",
+        remedy="State which axis is that of tokens: (batch, head, token, depth) or (batch, token, head, depth).",
         seen="xformers#841.",
         rewrite=_over_heads,
         catalogue=("C7",),
@@ -220,19 +226,19 @@ ROWS = (
     Deviation(
         id="rotary-offset",
         kind="mistake",
-        does="Rotary positions begin too late or too early behind a cache.",
+        does="With a cache rotary positions start too high or too low.",
         invisible="Without a cache: a shift of queries and keys together changes no score.",
         remedy="positions = np.arange(past, past + n), with past the number of tokens ever cached.",
         seen="mlx-vlm#1983, flash-linear-attention#766, VeloxQuant-MLX#389, executorch PR#2010.",
         rewrite=_offset,
-        parameters=(Parameter("by", int, "how much later than it should the first token stands", span=Span(-64, 64)),),
+        parameters=(Parameter("by", int, "how much too high the first position is", span=Span(-64, 64)),),
         tries=values("by", 1, -1),
         catalogue=("C8",),
     ),
     Deviation(
         id="rotary-past-forgotten",
         kind="mistake",
-        does="Rotary positions begin at 0 again behind a cache.",
+        does="With a cache rotary positions start at 0 again.",
         invisible="Without a cache.",
         remedy="positions = np.arange(past, past + n), with past the number of tokens in the cache.",
         seen="mlx-vlm#1983, flash-linear-attention#766.",
@@ -242,9 +248,9 @@ ROWS = (
     Deviation(
         id="rotary-reversed",
         kind="mistake",
-        does="The sign of the sine is wrong: pairs turn backwards.",
+        does="The sign of the sine is wrong: pairs rotate backwards.",
         invisible="At position 0; where scores are symmetric in the direction of time.",
-        remedy="(x1 * cos - x2 * sin, x2 * cos + x1 * sin): the minus belongs to the first of the pair.",
+        remedy="(x1 * cos - x2 * sin, x2 * cos + x1 * sin): the minus is in the first of the pair.",
         seen="labmlai#313.",
         rewrite=_angle_reversed,
         catalogue=("C9",),
@@ -252,7 +258,7 @@ ROWS = (
     Deviation(
         id="rotary-exponent-sign",
         kind="mistake",
-        does="The exponent of the base lacks its minus: angles grow with the feature and do not shrink.",
+        does="The exponent of the base lacks its minus: angles grow with the feature instead of shrinking.",
         invisible="At position 0, or where the depth is 2.",
         remedy="1 / base ** (arange(0, d, 2) / d).",
         seen="labmlai#313.",
@@ -262,28 +268,28 @@ ROWS = (
     Deviation(
         id="rotary-missing",
         kind="mistake",
-        does="Queries and keys are not turned at all.",
+        does="Queries and keys are not rotated at all.",
         invisible="Where there is one token and no cache.",
-        remedy="Turn both before their product: q, k = rotate(q), rotate(k).",
-        seen="The family of C8: code paths that lose positions; no thread is pinned to it.",
-        rewrite=_not_turned("query", "key"),
+        remedy="Rotate both before their product: q, k = rotate(q), rotate(k).",
+        seen="The family of C8: code paths that lose positions; no thread is known.",
+        rewrite=_not_rotated("query", "key"),
     ),
     Deviation(
         id="rotary-one-sided",
         kind="mistake",
-        does="Queries are turned and keys are not.",
-        invisible="Where all keys stand at position 0.",
-        remedy="Turn both; a cache holds keys already turned.",
-        seen="The family of C8: keys that miss their rotation on the way to a cache; no thread is pinned to it.",
-        rewrite=_not_turned("key"),
+        does="Queries are rotated and keys are not.",
+        invisible="Where all keys are at position 0.",
+        remedy="Rotate both; a cache holds keys that are already rotated.",
+        seen="The family of C8: keys stored in a cache without their rotation; no thread is known.",
+        rewrite=_not_rotated("key"),
     ),
     Deviation(
         id="rotary-on-values",
         kind="mistake",
-        does="Values are turned like keys.",
+        does="Values are rotated like keys.",
         invisible="At position 0.",
-        remedy="Turn queries and keys only.",
-        seen="Hand-written fused projections that turn all of q, k and v; no thread is pinned to it.",
+        remedy="Rotate queries and keys only.",
+        seen="Hand-written fused projections that rotate all of q, k and v; no thread is known.",
         rewrite=_values_too,
     ),
 )

@@ -1,4 +1,4 @@
-"""Rounding on the way, as people do by hand, carried on or only shown; and what else is only shown otherwise."""
+"""Rounding of lines as by hand, carried on or only shown, and other ways of showing a line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clearhead.working import Working
 
 
 def _carried(whole: Operation, one_head: Operation) -> Rewrite:
-    """A rewrite that puts a rounded line in the place of a line; what follows reads the rounded one."""
+    """A rewrite that replaces a line by the rounded line; what follows reads the rounded one."""
 
     def rewrite(working: Working, line: str, decimals: int) -> Working:
         full, rounded = _rounded(working, line, decimals, (whole, one_head))
@@ -43,7 +43,7 @@ def _shown(whole: Operation, one_head: Operation) -> Rewrite:
 
 
 def _seen_only(working: Working, full: str, shown: Line) -> Working:
-    """Puts a line that nothing reads in the place of another, which is read under the name of the first's operand."""
+    """Gives a line's name to another form of it that nothing reads; what follows reads the line under a new name."""
     exact = shown.operands[0]
 
     def change(each: Line) -> list[Line]:
@@ -53,7 +53,7 @@ def _seen_only(working: Working, full: str, shown: Line) -> Working:
 
 
 def _by_hand(working: Working, decimals: int, at: str) -> Working:
-    """Rounds every line, and with ``at="steps"`` also what stands between: exponentials, roots, variances."""
+    """Rounds every line, and with ``at="steps"`` also the steps between: exponentials, roots, variances."""
     if not 0 <= decimals <= MAX_DECIMALS:
         raise SpecError(f"rounded-by-hand expects decimals from 0 to {MAX_DECIMALS}, got {decimals}.")
     if at not in BY_HAND:
@@ -62,8 +62,8 @@ def _by_hand(working: Working, decimals: int, at: str) -> Working:
         working = in_small_steps(working)
 
     def change(line: Line) -> list[Line]:
-        if _holds(working, line.name) != "numbers":
-            return [line]
+        if _holds(working, line.name) != "numbers" or len(line.axes) < 2:
+            return [line]  # what has no rows and columns is a loss, the last that is computed
         exact = free_name(f"{line.name}.unrounded", working.names)
         parameters = as_parameters({"decimals": decimals})
         if line.operation is scores.scale_by_depth and at == "steps":
@@ -75,13 +75,13 @@ def _by_hand(working: Working, decimals: int, at: str) -> Working:
 
 
 def in_small_steps(working: Working) -> Working:
-    """The working in the steps that are taken by hand: exponentials, variances and roots are lines of their own."""
+    """The working in the steps of hand computation: exponentials, variances and roots are separate lines."""
     working = working.rewrite(lambda line: _apart(working, line))
     return in_steps(working) if any(line.operation in CENTRED for line in working.lines) else working
 
 
 def _apart(working: Working, line: Line) -> list[Line]:
-    """A softmax as exponentials and their shares; any other line as it is."""
+    """A softmax as exponentials, each divided by their sum; any other line as it is."""
     if line.operation is not scores.softmax:
         return [line]
     inner = free_name(f"{line.name}.exponentials", working.names)
@@ -106,6 +106,8 @@ def _rounded(working: Working, line: str, decimals: int, ways: tuple[Operation, 
     full = find(short, [each.name for each in working.lines])
     if (holds := _holds(working, full)) != "numbers":
         raise Nothing(f"{full} holds {holds}, which have no decimals.")
+    if len(working.axes[full]) < 2:
+        raise Nothing(f"{full} has no rows and columns; what has is rounded.")
     whole, one_head = ways
     chosen = {} if label is None else {"head": _head_number(working, full, label)}
     exact = free_name(f"{full}.unrounded", working.names)
@@ -114,7 +116,7 @@ def _rounded(working: Working, line: str, decimals: int, ways: tuple[Operation, 
 
 
 def _holds(working: Working, name: str) -> Holds:
-    """What a line holds: numbers, or what a given array does of which it only moves the cells."""
+    """What a line holds: numbers, or, if it only moves the cells of a given array, what that array holds."""
     part = working.line(name)
     if isinstance(part, Given):
         return part.holds
@@ -123,7 +125,7 @@ def _holds(working: Working, name: str) -> Holds:
 
 
 def _head_number(working: Working, name: str, label: int) -> int:
-    """The position of a head, counted from 0, that a label of a line means."""
+    """The position of a head, counted from 0, for its label."""
     axes = working.axes[name]
     axis = head_axis(axes)
     position = head_position(name, label, axes, working.sizes.get(axes[axis or 0]), working.label_base)
@@ -142,14 +144,14 @@ _PARAMETERS = (
 )
 _INVISIBLE = "Where the numbers have no more decimals than that."
 _CARRY = "Carry at least two decimals more than you show, and round only what you show."
-_SHOW = "Nothing to mend in the working: write as many decimals as are right, or say how many are."
+_SHOW = "Nothing to correct in the working: write only correct decimals, or say how many are correct."
 
 BY_HAND = ("lines", "steps")
-"""Whether every line is rounded, or also what stands between two lines."""
+"""Whether only lines are rounded, or also the steps between two lines."""
 
 CARRIED = ("round", "round-half-even", "truncate")
 SHOWN = ("shown-rounded", "shown-half-even", "shown-truncated", "shown-transposed")
-"""What is done to a line and read by later ones, and what only the reader sees; rounded up, to even, and cut off."""
+"""The ways of rounding that later lines read, and those that are only shown: half up, half to even, truncated."""
 
 ROWS = (
     Deviation(
@@ -179,10 +181,10 @@ ROWS = (
     Deviation(
         id="truncate",
         kind="rounding",
-        does="The decimals of a line are cut off, not rounded, and the cut numbers are carried on.",
+        does="A line is truncated, not rounded, and the truncated numbers are carried on.",
         invisible=_INVISIBLE,
-        remedy=f"Round, do not cut: 0.787 is 0.79, not 0.78. {_CARRY}",
-        seen="Hand work and calculators that cut; no public thread is pinned to it.",
+        remedy=f"Round, do not truncate: 0.787 is 0.79, not 0.78. {_CARRY}",
+        seen="Hand work and calculators that truncate; no public thread is known.",
         rewrite=_carried(*_CUT),
         parameters=_PARAMETERS,
         tries=never,
@@ -195,11 +197,11 @@ ROWS = (
         "variances and roots of norms.",
         invisible=_INVISIBLE,
         remedy=_CARRY,
-        seen="Hand solutions, where it is the commonest difference of all; no public thread is pinned to it.",
+        seen="Hand solutions, where it is the most common difference; no public thread is known.",
         rewrite=_by_hand,
         parameters=(
             Parameter("decimals", int, "how many are kept"),
-            Parameter("at", str, "lines, or steps: what stands between two lines too"),
+            Parameter("at", str, "lines, or steps: also the steps between two lines"),
         ),
         tries=never,
         catalogue=("F13", "H1", "H3"),
@@ -207,11 +209,11 @@ ROWS = (
     Deviation(
         id="shown-rounded",
         kind="rounding",
-        does="A line is written down rounded to fewer decimals than it has in writing; what follows was computed "
+        does="A line is shown rounded to fewer decimals than it is written with; what follows was computed "
         "with the exact numbers.",
         invisible=_INVISIBLE,
         remedy=_SHOW,
-        seen="The 1.2 for 7/6 in the notebook this project grew from, where it is carried on.",
+        seen="The 1.2 for 7/6 in the notebook this project grew from, where it is also carried on.",
         rewrite=_shown(*_HALF_UP),
         parameters=_PARAMETERS,
         tries=never,
@@ -220,8 +222,7 @@ ROWS = (
     Deviation(
         id="shown-half-even",
         kind="rounding",
-        does="A line is written down rounded, halves to the even neighbour; what follows was computed with the exact "
-        "numbers.",
+        does="A line is shown rounded, halves to the even neighbour; what follows was computed with the exact numbers.",
         invisible=f"{_INVISIBLE[:-1]}, or none is a tie: then it is ordinary rounding.",
         remedy=_SHOW,
         seen="Printed np.round(x, 2), beside numbers computed with x.",
@@ -233,11 +234,10 @@ ROWS = (
     Deviation(
         id="shown-truncated",
         kind="rounding",
-        does="A line is written down with its decimals cut off, not rounded; what follows was computed with the "
-        "exact numbers.",
+        does="A line is shown truncated, not rounded; what follows was computed with the exact numbers.",
         invisible=_INVISIBLE,
-        remedy="Nothing to mend in the working: round what you write down, 0.787 as 0.79.",
-        seen="Numbers copied from a longer display without their end; no public thread is pinned to it.",
+        remedy="Nothing to correct in the working: round what you write down, 0.787 as 0.79.",
+        seen="Numbers copied from a longer display without their last digits; no public thread is known.",
         rewrite=_shown(*_CUT),
         parameters=_PARAMETERS,
         tries=never,
@@ -246,11 +246,11 @@ ROWS = (
     Deviation(
         id="shown-transposed",
         kind="convention",
-        does="A line is written down transposed: tokens are columns where they are rows here.",
+        does="A line is shown transposed: tokens are columns instead of rows.",
         invisible="Where the matrix is symmetric; where it is not square its shape shows it.",
-        remedy="Nothing to mend if all is written so: with tokens as columns the weights are softmax(K.T @ Q) down the "
+        remedy="Nothing to correct if all is written so: with tokens as columns weights are softmax(K.T @ Q) down the "
         "columns. Transpose to compare.",
-        seen="Lectures and textbooks that write X as features by tokens; no public thread is pinned to it.",
+        seen="Lectures and textbooks that write X as features by tokens; no public thread is known.",
         rewrite=_shown_transposed,
         parameters=(Parameter("line", str, "the line that is written so"),),
         tries=never,

@@ -40,7 +40,7 @@ def _is_softcap(line: Line) -> bool:
 
 
 def _scale_after_softmax(working: Working) -> Working:
-    """Takes the scale out of the way to its softmax and applies it to the weights."""
+    """Removes the scale from the scores and applies it to the weights."""
     if not any(map(is_scale, working.lines)):
         raise Nothing("no line of this working is a scale.")
     if not any(map(is_softmax, working.lines)):
@@ -62,20 +62,20 @@ def _scale_after_softmax(working: Working) -> Working:
 
     rewritten = working.rewrite(change)
     if waiting:
-        raise Nothing("no softmax stands behind the scale.")
+        raise Nothing("no softmax follows the scale.")
     return rewritten
 
 
 def _scale_after_mask(working: Working) -> Working:
-    return move(working, is_scale, is_softmax, "a scale that masks or biases stand behind")
+    return move(working, is_scale, is_softmax, "a scale that is followed by masks or biases")
 
 
 def _softcap_after_mask(working: Working) -> Working:
-    return move(working, _is_softcap, is_softmax, "a softcap that masks stand behind")
+    return move(working, _is_softcap, is_softmax, "a softcap that is followed by masks")
 
 
 def _softcap_before_scale(working: Working) -> Working:
-    return move(working, is_scale, lambda line: _reads_cap(working, line), "a scale with a softcap behind it")
+    return move(working, is_scale, lambda line: _reads_cap(working, line), "a scale that is followed by a softcap")
 
 
 def _reads_cap(working: Working, line: Line) -> bool:
@@ -101,7 +101,7 @@ def _scale_missing(working: Working) -> Working:
 
 
 def _scale_by_model(working: Working) -> Working:
-    """Divides by the root of the width of the tokens that the queries are made of."""
+    """Divides by the root of the width of the queries' tokens."""
     tokens = line_of(working, PROJECTS, "query").operands[0]
 
     def change(line: Line) -> list[Line]:
@@ -111,7 +111,7 @@ def _scale_by_model(working: Working) -> Working:
 
 
 def _by_query(by_depth: Operation, power: float) -> Rewrite:
-    """A rewrite of a scale by depth to another operation, and of a scale by a number to a power of this."""
+    """A rewrite of a scale by depth to another operation, and of a scale by a number to a power of that number."""
 
     def rewrite(working: Working) -> Working:
         def change(line: Line) -> list[Line]:
@@ -140,7 +140,7 @@ def _scale_by_depth(working: Working) -> Working:
         working,
         lambda line: is_scale(line) and line.operation is ops.scale,
         lambda line: [_scaled(line, ops.scale_by_depth, query)],
-        "a scale of the model's own",
+        "a scale that the model states",
     )
 
 
@@ -190,7 +190,7 @@ ROWS = (
     Deviation(
         id="query-key-exchanged",
         kind="mistake",
-        does="Queries and keys have each other's part: the scores are transposed.",
+        does="Queries and keys are exchanged: the scores are transposed.",
         invisible="Where the scores are symmetric, as with equal query and key weights and no masks.",
         remedy="q @ k.T: a row for each query, a column for each key.",
         seen="femtoGPT#30, llm.c PR#531 (looked like it), FasterTransformer#76.",
@@ -200,11 +200,11 @@ ROWS = (
     Deviation(
         id="keys-not-transposed",
         kind="mistake",
-        does="Queries are multiplied with the keys as they are, not with their transpose; it runs where there are as "
+        does="Queries are multiplied by the keys, not by their transpose; it runs where there are as "
         "many keys as features.",
         invisible="Where each head's matrix of keys is symmetric.",
         remedy="q @ k.T, or q @ k.transpose(-2, -1).",
-        seen="The family of D10, products along the wrong axis; no thread is pinned to it.",
+        seen="The family of D10, products along the wrong axis; no thread is known.",
         rewrite=_not_transposed,
         catalogue=("D10",),
     ),
@@ -232,7 +232,7 @@ ROWS = (
     Deviation(
         id="scale-by-model",
         kind="mistake",
-        does="The scores are divided by the root of the model's width and not of one head's depth.",
+        does="The scores are divided by the root of the model's width, not of one head's depth.",
         invisible="Where both are equal, as with one head.",
         remedy="Divide by sqrt(q.shape[-1]) of the split heads: (d_model // heads) ** 0.5.",
         seen="vit-pytorch#65, ng-video-lecture PR#6, dfdx#171, TMUnet#13, set_transformer#18, train-llm-from-scratch "
@@ -256,7 +256,7 @@ ROWS = (
         does="The scores are divided by the root of the number of keys.",
         invisible="Where there are as many keys as features in a head.",
         remedy="Divide by sqrt(d): k.shape[-1], not k.shape[-2] nor len(k).",
-        seen="The family of D1: the wrong size under the root; no thread is pinned to it.",
+        seen="The family of D1: the wrong size under the root; no thread is known.",
         rewrite=_scale_by_keys,
     ),
     Deviation(
@@ -265,7 +265,7 @@ ROWS = (
         does="The scores are divided by a rounded root of the depth, such as 1.41 for 2 or 1.7 for 3.",
         invisible="Where the root is a whole number.",
         remedy="Divide by np.sqrt(d), or carry four decimals: 1.4142, 1.7321, 2.2361.",
-        seen="Hand solutions; no public thread is pinned to it.",
+        seen="Hand solutions; no public thread is known.",
         rewrite=swap({ops.scale_by_depth: variants_scores.scale_by_rounded_root}),
         parameters=(Parameter("decimals", int, "how many the root is rounded to", least=0, most=MAX_DECIMALS),),
         tries=values("decimals", 2, 1),
@@ -274,8 +274,7 @@ ROWS = (
     Deviation(
         id="scale-squared",
         kind="mistake",
-        does="The scores are divided by the depth and not by its root: the root is missing, or the scale applied "
-        "twice.",
+        does="The scores are divided by the depth, not by its root: the root is missing, or the scale applied twice.",
         invisible=_DEPTH_1,
         remedy="Scale once: either q before the product or the scores after it, by 1 / sqrt(d).",
         seen="maxtext#3138, xtuner PR#873 (twice); ferrox PR#243 (meant so, Jais).",
@@ -285,8 +284,7 @@ ROWS = (
     Deviation(
         id="scale-halved",
         kind="mistake",
-        does="The scores are divided by the fourth root of the depth: queries got their half of the scale, keys "
-        "did not.",
+        does="The scores are divided by the fourth root of the depth: queries got half of the scale, keys did not.",
         invisible=_DEPTH_1,
         remedy="Split over both, q * d**-0.25 and k * d**-0.25, or do it once, q * d**-0.5.",
         seen="The family of D4; ONNX and Whisper split the scale over queries and keys, which is right.",
@@ -295,7 +293,7 @@ ROWS = (
     Deviation(
         id="scale-inverted",
         kind="mistake",
-        does="The scores are multiplied by what they should be divided by.",
+        does="The scores are multiplied by the number that they should be divided by.",
         invisible=_DEPTH_1,
         remedy="q @ k.T / sqrt(d); a parameter called scale is mostly 1 / sqrt(d) already.",
         seen="maxtext#1370, Megatron-LM PR#848.",
@@ -305,7 +303,7 @@ ROWS = (
     Deviation(
         id="scale-factor",
         kind="convention",
-        does="The scores are multiplied by a constant of the model's own.",
+        does="The scores are multiplied by a constant instead of 1 / sqrt(depth).",
         invisible="Where it equals 1 / sqrt(depth).",
         remedy="Take the scale of the model: Gemma's query_pre_attn_scalar**-0.5, Granite's "
         "attention_multiplier, 1 in T5.",
@@ -318,7 +316,7 @@ ROWS = (
     Deviation(
         id="scale-by-depth",
         kind="mistake",
-        does="The scores are divided by the root of the depth, where the model has a scale of its own.",
+        does="The scores are divided by the root of the depth, where the model states another scale.",
         invisible="Where that scale is 1 / sqrt(depth).",
         remedy="Pass it on: scaled_dot_product_attention(q, k, v, scale=...), or q * scale before q @ k.T.",
         seen="ferrox#40 and #65, TransformerLens PR#694, mlc-llm PR#3485.",
@@ -339,7 +337,7 @@ ROWS = (
     Deviation(
         id="scale-after-softmax",
         kind="mistake",
-        does="The weights, not the scores, are divided by the square root of the depth: a query's weights add up "
+        does="The weights, not the scores, are divided by the square root of the depth: a query's weights sum "
         "to 1/sqrt(depth), not to 1.",
         invisible=_DEPTH_1,
         remedy="Divide the scores before the softmax: softmax(q @ k.T / sqrt(d)) @ v.",
@@ -350,8 +348,8 @@ ROWS = (
     Deviation(
         id="softcap-missing",
         kind="mistake",
-        does="The scores are not bent into the soft-cap.",
-        invisible="Where they are small beside the cap.",
+        does="The soft-cap of the scores is left out.",
+        invisible="Where they are small relative to the cap.",
         remedy="scores = cap * np.tanh(scores / cap), after the scale and before masks.",
         seen="onnx#7865, lmdeploy PR#2842, TransformerLens debugging guide.",
         rewrite=leave_out(ops.softcap),
@@ -371,7 +369,7 @@ ROWS = (
         id="softcap-before-scale",
         kind="mistake",
         does="The scores are capped first and scaled after.",
-        invisible="Where the depth is 1, or scores are small beside the cap.",
+        invisible="Where the depth is 1, or scores are small relative to the cap.",
         remedy="Scale first: s = q @ k.T / sqrt(d); s = cap * np.tanh(s / cap).",
         seen="The family of onnx#7865.",
         rewrite=_softcap_before_scale,
@@ -380,10 +378,10 @@ ROWS = (
     Deviation(
         id="softcap-not-restored",
         kind="mistake",
-        does="The soft-cap is tanh(scores / cap) without the factor cap in front.",
+        does="The soft-cap is tanh(scores / cap), without the factor cap.",
         invisible="Where the cap is 1.",
         remedy="cap * np.tanh(s / cap): without the factor all scores lie between -1 and 1.",
-        seen="The family of onnx#7865; no thread is pinned to it.",
+        seen="The family of onnx#7865; no thread is known.",
         rewrite=_softcap_not_restored,
         catalogue=("D8",),
     ),

@@ -1,4 +1,4 @@
-"""Deviations in the softmax, and in what its weights are applied to."""
+"""Deviations in the softmax, and in the use of its weights."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ _OTHERS = (
 
 
 def is_softmax(line: Line) -> bool:
-    """Whether a line makes weights of scores, in whatever way."""
+    """Whether a line makes weights of scores, in any way."""
     return line.operation.role == "softmax"
+
+
+def is_softmax_of_keys(line: Line) -> bool:
+    """Whether a line is a softmax of scores, not of logits."""
+    return is_softmax(line) and line.axes[-1] == "key"
 
 
 def _twice(working: Working) -> Working:
@@ -42,7 +47,7 @@ ROWS = (
     Deviation(
         id="softmax-over-queries",
         kind="mistake",
-        does="Softmax runs down the columns of the scores: each key's shares add up to one over the queries.",
+        does="Softmax runs down the columns of the scores: each key's weights sum to one over the queries.",
         invisible="Where the scores are symmetric in queries and keys up to constants, or there is one token.",
         remedy="With tokens as rows normalise over the last axis: axis=-1 with keepdims=True, or dim=-1.",
         seen="The notebook this project grew from (axis=0; with tokens as columns the same axis is right), "
@@ -54,7 +59,7 @@ ROWS = (
     Deviation(
         id="softmax-over-heads",
         kind="mistake",
-        does="Softmax runs over the heads: for each query and key the heads' shares add up to one.",
+        does="Softmax runs over the heads: for each query and key the weights sum to one over the heads.",
         invisible="Where there is one key and one head.",
         remedy="Normalise over the last axis, the keys: dim=-1, never dim=0 or dim=1 of a 4-D array.",
         seen="PyTorch-NLP#2 (dim 0).",
@@ -64,9 +69,9 @@ ROWS = (
     Deviation(
         id="softmax-over-matrix",
         kind="mistake",
-        does="Softmax runs over all scores of a head together: the whole matrix adds up to one.",
+        does="Softmax runs over all scores of a head together: the whole matrix sums to one.",
         invisible="Where there is one query.",
-        remedy="Take sums by row: e / e.sum(axis=-1, keepdims=True); without axis= NumPy sums everything.",
+        remedy="Sum by row: e / e.sum(axis=-1, keepdims=True); without axis= NumPy sums everything.",
         seen="vit-pytorch#1 asks for it; np.sum without an axis.",
         rewrite=swap({scores.softmax: variants_scores.softmax_over_matrix}),
         catalogue=("F2",),
@@ -84,7 +89,7 @@ ROWS = (
     Deviation(
         id="softmax-twice",
         kind="mistake",
-        does="Softmax is taken of the weights once more, which flattens them.",
+        does="Softmax is applied twice, which flattens the weights.",
         invisible="Where all weights of a query are equal.",
         remedy="Apply it once; a loss or a fused function may do it for you.",
         seen="transformers PR#31322 (FLAVA), llama3#155.",
@@ -94,7 +99,7 @@ ROWS = (
     Deviation(
         id="softmax-unshifted",
         kind="mistake",
-        does="The maximum is not taken off before the exponentials: large scores overflow to NaN, and a row that "
+        does="The maximum is not subtracted before the exponentials: large scores overflow to NaN, and a row that "
         "is all "
         "masked is 0/0.",
         invisible="Where scores stay below 88 (float32) or 709 (float64) and each query sees a key.",
@@ -106,7 +111,7 @@ ROWS = (
     Deviation(
         id="softmax-shifted-globally",
         kind="mistake",
-        does="The maximum of all scores, not of each row, is taken off: rows far below it underflow to 0/0.",
+        does="The maximum of all scores, not of each row, is subtracted: rows far below it underflow to 0/0.",
         invisible="Where the rows' maxima lie within 88 (float32) or 700 (float64) of each other.",
         remedy="e = np.exp(s - s.max(axis=-1, keepdims=True)).",
         seen="singa PR#540 (its own fix).",
@@ -116,7 +121,7 @@ ROWS = (
     Deviation(
         id="softmax-one",
         kind="convention",
-        does="The denominator has one more, as of a score of 0 that nobody bears: weights add up to less than one.",
+        does="The denominator has one added, as for a score of zero without a key: weights sum to less than one.",
         invisible="Where the largest scores are large.",
         remedy="Use it only with a model trained with it (softmax-one, attention sinks).",
         seen="AttentionIsOFFByOne#2, Automodel PR#2658.",
@@ -126,8 +131,7 @@ ROWS = (
     Deviation(
         id="softmax-one-shifted",
         kind="mistake",
-        does="The one more in the denominator is added after the maximum was taken off, so that it counts as the "
-        "maximum.",
+        does="The one in the denominator is added after the maximum was subtracted, so that it counts as the maximum.",
         invisible="Where each row's largest score is 0.",
         remedy="Shift it too: e / (np.exp(-top) + e.sum(axis=-1, keepdims=True)).",
         seen="AttentionIsOFFByOne#2.",
@@ -137,7 +141,7 @@ ROWS = (
     Deviation(
         id="softmax-base",
         kind="mistake",
-        does="Powers of another number than e are shared out.",
+        does="The softmax has powers of another number than e.",
         invisible="Where all scores of a query are equal.",
         remedy="np.exp, or with exp2 multiply the scores by log2(e) first.",
         seen="AI by Hand, SOFTMAX (3 for e); kernels that use exp2.",
@@ -149,7 +153,7 @@ ROWS = (
     Deviation(
         id="softmax-without-exp-below",
         kind="mistake",
-        does="The denominator adds up the scores themselves and not their exponentials.",
+        does="The denominator sums the scores, not their exponentials.",
         invisible="Never on ordinary data.",
         remedy="e = np.exp(s); e / e.sum(axis=-1, keepdims=True).",
         seen="HighPerfLLMs2024#3.",
@@ -179,7 +183,7 @@ ROWS = (
     Deviation(
         id="softmax-sigmoid",
         kind="mistake",
-        does="Each score goes through the logistic function by itself: nothing is shared out.",
+        does="The weights are the logistic function of each score: they do not sum to one.",
         invisible="Where a query sees two keys whose scores are opposite.",
         remedy="Use softmax over the keys.",
         seen="The family of flexflow#467.",
@@ -199,7 +203,7 @@ ROWS = (
     Deviation(
         id="weights-transposed",
         kind="mistake",
-        does="Values are added up by the columns of the weights: A^T V, where A V is meant.",
+        does="Values are summed with the columns of the weights: A^T V instead of A V.",
         invisible="Where the weights are symmetric.",
         remedy="weights @ v, with a row of weights for each query.",
         seen="DML-OpenProblem#424, LightGlue#43, self-attention-gan#17.",

@@ -1,4 +1,4 @@
-"""What is done though nobody asked for it: windows, soft-caps, rotary positions, norms of queries and keys, ALiBi."""
+"""Steps that the spec does not have: windows, soft-caps, rotary positions, norms of queries and keys, ALiBi."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clearhead.deviations.deviation import Deviation, Parameter, Span, values
 from clearhead.deviations.rewrites import Nothing, change_lines, is_called, lines_called, reread
 from clearhead.deviations.rotary import HALF, NEXT
 from clearhead.deviations.scores import is_scale
-from clearhead.deviations.softmax import is_softmax
+from clearhead.deviations.softmax import is_softmax_of_keys
 from clearhead.errors import SpecError
 from clearhead.line import Line, find, free_name
 from clearhead.ops import Operation, Parameters, as_parameters
@@ -25,21 +25,21 @@ _EPS = 1e-6
 def _before_softmax(
     working: Working, operation: Operation, chosen: Iterable[str] | None, **parameters: float
 ) -> Working:
-    """Writes a line on the scores before each softmax, or before those of these names."""
+    """Adds a line on the scores before each softmax, or before those of these names."""
 
     def matches(line: Line) -> bool:
-        return is_softmax(line) and (chosen is None or line.name in chosen)
+        return is_softmax_of_keys(line) and (chosen is None or line.name in chosen)
 
     def change(line: Line) -> list[Line]:
         name = free_name(line.name.removesuffix("weights") + operation.name.replace("mask_", "masked."), working.names)
         extra = Line(name, operation, line.operands[:1], line.axes, as_parameters(parameters))
         return [extra, reread(line, {line.operands[0]: name})]
 
-    return change_lines(working, matches, change, "a softmax")
+    return change_lines(working, matches, change, "a softmax over keys")
 
 
 def _softmaxes(working: Working) -> tuple[str, ...]:
-    return tuple(line.name for line in working.lines if is_softmax(line))
+    return tuple(line.name for line in working.lines if is_softmax_of_keys(line))
 
 
 def _window_added(working: Working, line: str, width: int) -> Working:
@@ -77,7 +77,7 @@ def _try_widths(working: Working) -> Iterable[Parameters]:
 
 
 def _behind_scale(working: Working, operation: Operation, step: str, **parameters: float) -> Working:
-    """Writes a line behind the scale, which all that reads the scaled scores reads instead."""
+    """Adds a line after the scale, which all readers of the scaled scores then read."""
     renamed: dict[str, str] = {}
 
     def change(line: Line) -> list[Line]:
@@ -139,12 +139,16 @@ _ANGLES = as_parameters({"base": 10000.0, "width": None})
 
 
 def _behind_query_and_key(working: Working, step: str, make: Callable[[Line, str, str], list[Line]]) -> Working:
-    """Writes lines behind queries and keys, normed or not, which all that reads these reads instead."""
+    """Adds lines after queries and keys, normed or not, which all readers of these then read."""
     renamed: dict[str, str] = {}
+    last = {
+        role: f"{role}.norm" if any(is_called(each, f"{role}.norm") for each in working.lines) else role
+        for role in ("query", "key")
+    }
 
     def change(line: Line) -> list[Line]:
         line = reread(line, renamed)
-        role = next((role for role in ("query", "key") if _is_last(working, line, role)), None)
+        role = next((role for role, name in last.items() if is_called(line, name)), None)
         if role is None:
             return [line]
         path = line.name[: line.name.rindex(role)]
@@ -155,12 +159,6 @@ def _behind_query_and_key(working: Working, step: str, make: Callable[[Line, str
     if not renamed:
         raise Nothing("no queries and keys are projected here.")
     return changed
-
-
-def _is_last(working: Working, line: Line, role: str) -> bool:
-    """Whether a line is the projected, or normed, queries or keys."""
-    normed = any(is_called(each, f"{role}.norm") for each in working.lines)
-    return is_called(line, f"{role}.norm" if normed else role)
 
 
 def _qk_norm_added(working: Working, kind: str) -> Working:
@@ -175,7 +173,7 @@ def _qk_norm_added(working: Working, kind: str) -> Working:
 
 
 def _alibi_undeclared(working: Working) -> Working:
-    """ALiBi's distances added behind the scale, with the textbook's slopes."""
+    """ALiBi's bias added after the scale, with the textbook's slopes."""
     if any(line.operation is scores.alibi for line in working.lines):
         raise Nothing("this working has ALiBi already.")
     heads = working.sizes.get("head")
@@ -205,7 +203,7 @@ def _alibi_undeclared(working: Working) -> Working:
 
 
 def _positions_added(working: Working) -> Working:
-    """Adds sinusoids to an input that is given as it is."""
+    """Adds sinusoids to a given input."""
     if not any(each.name == "input" for each in working.givens):
         raise Nothing("this working is given no input.")
     axes = working.axes["input"]
@@ -221,15 +219,15 @@ ROWS = (
     Deviation(
         id="window-added",
         kind="mistake",
-        does="A sliding window hides keys that should be seen.",
+        does="A sliding window masks keys that should be visible.",
         invisible=_WIDE,
         remedy="Give the window only to the layers that have one: check which layers are global, and from which number "
         "layers are counted.",
         seen="Megatron-Bridge PR#4875, transformers PR#31775 (Gemma 2: the parity of layers inverted).",
         rewrite=_window_added,
         parameters=(
-            Parameter("line", str, "the weights that it concerns, or all"),
-            Parameter("width", int, "how many keys it leaves", span=Span(1, 64)),
+            Parameter("line", str, "the weights that it changes, or all"),
+            Parameter("width", int, "how many keys are visible", span=Span(1, 64)),
         ),
         tries=_try_windows,
         catalogue=("E16",),
@@ -243,7 +241,7 @@ ROWS = (
         remedy="Read sliding_window from the model's configuration, for each layer.",
         seen="The family of transformers#35924.",
         rewrite=_window_width,
-        parameters=(Parameter("width", int, "how many keys it leaves", span=Span(1, 64)),),
+        parameters=(Parameter("width", int, "how many keys are visible", span=Span(1, 64)),),
         tries=_try_widths,
         catalogue=("E16",),
         rare=True,
@@ -251,10 +249,10 @@ ROWS = (
     Deviation(
         id="softcap-added",
         kind="mistake",
-        does="The scores are bent into a soft-cap that nobody asked for.",
-        invisible="Where they are small beside the cap.",
-        remedy="Cap scores only in models that do (Gemma 2, Grok); logits have a cap of their own.",
-        seen="The counterpart of onnx#7865; no thread is pinned to it.",
+        does="The scores have a soft-cap that the model does not have.",
+        invisible="Where they are small relative to the cap.",
+        remedy="Cap scores only in models that do (Gemma 2, Grok); logits have a separate cap.",
+        seen="The counterpart of onnx#7865; no thread is known.",
         rewrite=_softcap_added,
         parameters=(Parameter("cap", float, "the cap", span=Span(0.1, 1e3)),),
         tries=values("cap", 50.0, 30.0),
@@ -265,7 +263,7 @@ ROWS = (
         id="softcap-value",
         kind="mistake",
         does="The soft-cap has another value.",
-        invisible="Where the scores are small beside both caps.",
+        invisible="Where the scores are small relative to both caps.",
         remedy="Read attn_logit_softcapping (scores) and final_logit_softcapping (logits) from the configuration.",
         seen="The family of lmdeploy PR#2842.",
         rewrite=_softcap_value,
@@ -277,20 +275,20 @@ ROWS = (
     Deviation(
         id="scores-negated",
         kind="mistake",
-        does="The scores have the wrong sign: what should draw attention repels it, as with exp(-s).",
+        does="The scores have the wrong sign: large scores get small weights, as with exp(-s).",
         invisible="Where all scores of a query are equal.",
         remedy="np.exp(s - s.max(axis=-1, keepdims=True)), of the scores themselves.",
-        seen="The family of inverted arithmetic (a distance in the place of a similarity); no thread is pinned to it.",
+        seen="The family of inverted arithmetic (a distance in place of a similarity); no thread is known.",
         rewrite=_negated,
         rare=True,
     ),
     Deviation(
         id="rotary-added",
         kind="mistake",
-        does="Queries and keys are turned by their positions, where they should not be.",
+        does="Queries and keys are rotated by their positions, where they should not be.",
         invisible="At position 0; in scores of a token with itself.",
-        remedy="Turn queries and keys only in layers that do: some leave every fourth layer without (NoPE).",
-        seen="The counterpart of code paths that lose positions; no thread is pinned to it.",
+        remedy="Rotate queries and keys only in layers that do: some models leave out every fourth layer (NoPE).",
+        seen="The counterpart of code paths that lose positions; no thread is known.",
         rewrite=_rotary_added,
         parameters=(Parameter("layout", str, "half or interleaved"),),
         tries=values("layout", *_LAYOUTS),
@@ -301,9 +299,9 @@ ROWS = (
         id="qk-norm-added",
         kind="mistake",
         does="Queries and keys are normed, head by head, where they should not be.",
-        invisible="Where all queries and keys are of one length already.",
-        remedy="Norm queries and keys only in models that do (Qwen 3, OLMo 2, Gemma 3).",
-        seen="The counterpart of executorch PR#19901; no thread is pinned to it.",
+        invisible="Where all queries and keys have the same length already.",
+        remedy="Norm queries and keys only in models that have it (Qwen 3, OLMo 2, Gemma 3).",
+        seen="The counterpart of executorch PR#19901; no thread is known.",
         rewrite=_qk_norm_added,
         parameters=(Parameter("kind", str, "rms or layer, without gain, with eps 1e-6"),),
         tries=values("kind", *_NORMS),
@@ -316,7 +314,7 @@ ROWS = (
         does="Scores fall with distance (ALiBi), where they should not.",
         invisible="Where each query sees one key.",
         remedy="Add ALiBi's bias only in models trained with it (BLOOM, MPT).",
-        seen="The counterpart of attention-gym PR#86; no thread is pinned to it.",
+        seen="The counterpart of attention-gym PR#86; no thread is known.",
         rewrite=_alibi_undeclared,
         catalogue=("C11",),
         rare=True,
@@ -324,10 +322,10 @@ ROWS = (
     Deviation(
         id="positions-undeclared",
         kind="mistake",
-        does="Sines and cosines of the positions are added to the input, which should be used as it is.",
+        does="Sines and cosines of the positions are added to the input, which should be used unchanged.",
         invisible="Never on ordinary data.",
-        remedy="Add positions once, before the first block, and not where the input has them already.",
-        seen="A common slip in hand work; no public thread is pinned to it.",
+        remedy="Add positions once, before the first block, and not to an input that has them already.",
+        seen="A common slip in hand work; no public thread is known.",
         rewrite=_positions_added,
         rare=True,
     ),

@@ -1,4 +1,4 @@
-"""Fresh exercises: problems whose numbers can be worked out by hand, and in which every common mistake shows."""
+"""New exercises: problems whose numbers can be computed by hand, and in which every common mistake shows."""
 
 from clearhead.exercises.classes import exercises, variants, write_set
 from clearhead.exercises.generate import generate

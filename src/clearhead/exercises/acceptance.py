@@ -1,53 +1,54 @@
-"""What makes numbers worth an exercise: a hand can work them, and every common mistake changes the answer."""
+"""Which numbers suit an exercise: easy to compute by hand, and every common mistake changes the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied, candidates
-from clearhead.exercises.draw import seeded, sizes
+from clearhead.deviations.common import COMMON
+from clearhead.exercises.draw import array, seeded, shape_of
 from clearhead.exercises.recipe import Recipe
+from clearhead.line import Given
 from clearhead.trace import Trace
 from clearhead.working import Working
 
 Array = np.ndarray[Any, Any]
 
-COMMON = frozenset({
-    "softmax-over-queries", "softmax-over-matrix", "softmax-missing", "softmax-without-exp", "softmax-twice",
-    "scale-missing", "scale-squared", "scale-by-model", "scale-by-keys", "scale-inverted", "scale-after-softmax",
-    "query-key-exchanged", "keys-not-transposed", "weights-transposed", "projection-copied", "value-unprojected",
-    "bias-missing", "positions-missing", "residual-from-embedding",
-    "heads-split-by-reshape", "heads-merged-by-reshape", "heads-share-weights", "heads-averaged", "groups-tiled",
-    "causal-missing", "causal-transposed", "causal-off-by-one", "mask-after-softmax", "mask-multiplied",
-    "rotary-missing", "rotary-one-sided", "rotary-on-values", "rotary-other-layout",
-    "norm-over-matrix", "norm-missing", "norm-of-other-kind", "activation-missing",
-})  # fmt: skip
-"""The mistakes that people make by hand, those with parameters in each of their ways."""
-
 EXACT = 9
-"""Decimals to which two numbers are taken for one."""
+"""Numbers that agree to this many decimals count as equal."""
+
+FURTHER = 6
+"""How many times larger scores may be in a second block, and in cross-attention."""
 
 
 def common_mistakes(working: Working, recipe: Recipe) -> tuple[Applied, ...]:
     """The common mistakes that could be made in a working and would show on numbers without pattern."""
-    along, rng = sizes(recipe), seeded("any", "pattern")
-    shapes = {given.name: tuple(along[word] for word in given.axes) for given in working.givens}
-    arrays = {
-        name: np.array([rng.random() * 2 - 1 for _ in range(int(np.prod(shape)))]).reshape(shape)
-        for name, shape in shapes.items()
-    }
-    possible = [each for each in candidates(working, shapes) if each.id in COMMON]
+    rng = seeded("any", "pattern")
+    arrays = {given.name: _without_pattern(rng, given, recipe) for given in working.givens}
+    possible = candidates(working, {name: each.shape for name, each in arrays.items()}, COMMON)
     return tuple(each for each in possible if shows(each, working, arrays, 6))
 
 
+def _without_pattern(rng: Random, given: Given, recipe: Recipe) -> Array:
+    if given.holds != "numbers":
+        return array(rng, given, recipe)
+    shape = shape_of(given, recipe)
+    return np.array([rng.random() * 2 - 1 for _ in range(int(np.prod(shape)))]).reshape(shape)
+
+
 def shows(mistake: Applied, working: Working, arrays: Mapping[str, Array], decimals: int) -> bool:
-    """Whether a mistake changes the answer, the last line of a working, written to this many decimals."""
-    answer = working.lines[-1].name
-    right, wrong = (each.run(arrays, keep=[answer]).numpy(answer) for each in (working, mistake.rewrite(working)))
+    """Whether a mistake changes the answer written to this many decimals: the last line, and logits before a loss."""
+    answers = [line.name for line in working.lines if line.name == "logits"] + [working.lines[-1].name]
+    right, wrong = (each.run(arrays, keep=answers) for each in (working, mistake.rewrite(working)))
+    return any(_differs(right.numpy(answer), wrong.numpy(answer), answer, decimals) for answer in answers)
+
+
+def _differs(right: Array, wrong: Array, answer: str, decimals: int) -> bool:
     if right.shape != wrong.shape:
         return True
     claim = Claim.of(answer, np.round(wrong, decimals), decimals=decimals)
@@ -55,16 +56,25 @@ def shows(mistake: Applied, working: Working, arrays: Mapping[str, Array], decim
 
 
 def bearable(trace: Trace, recipe: Recipe) -> bool:
-    """Whether scores are small, exponentials few, and no line is dull or breaks off."""
+    """Whether scores are small, exponentials few, and every line has several finite values.
+
+    Scores of further attentions are computed from results of the first, so they may be larger, and of any kind.
+    """
     level = recipe.level
-    scores, scaled, weights = (trace.numpy(name) for name in ("scores", "scaled", "weights"))
-    if np.abs(scores).max() > level.largest:
+    first, *further = [name for name in trace if name.rpartition(".")[2] == "scores"]
+    if np.abs(trace.numpy(first)).max() > level.largest:
+        return False
+    if any(np.abs(trace.numpy(name)).max() > FURTHER * level.largest for name in further):
         return False
     few = level.exponentials + 2 * max(recipe.tokens - 3, 0) + 2 * max(recipe.heads - 2, 0)
-    turned = "rotary" in recipe.parts  # then scores are no whole numbers, and each has its own exponential
-    if not turned and len(np.unique(np.round(scaled, EXACT))) > few:
+    # With these scores are no whole numbers, and each has its own exponential.
+    turned = {"rotary", "sinusoidal"} & set(recipe.parts)
+    if not turned and len(np.unique(np.round(trace.numpy(first.replace("scores", "scaled")), EXACT))) > few:
         return False
-    if any(len(np.unique(np.round(head, EXACT), axis=0)) == 1 for head in weights) or _alike(weights):
+    weights = [trace.numpy(name) for name in trace if name.rpartition(".")[2] == "weights"]
+    if any(len(np.unique(np.round(head, EXACT), axis=0)) == 1 for each in weights for head in each):
+        return False
+    if any(map(_alike, weights)):
         return False
     return all(np.isfinite(trace.numpy(name)).all() for name in trace if not name.endswith("masked"))
 

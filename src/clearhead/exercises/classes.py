@@ -1,4 +1,4 @@
-"""Several exercises at once, and a class's set: each student's own numbers, a sheet to fill in, and its key."""
+"""Several exercises at once, and a set for a class: other numbers for each student, a sheet to fill in, and its key."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from clearhead.exercises.draw import seeded, sentence
 from clearhead.exercises.generate import exercise, title_of
 from clearhead.exercises.recipe import Recipe
+from clearhead.files import make_folder
 from clearhead.problems import Problem, write_problem
 from clearhead.show import View
 from clearhead.show.export import Export
 
 
 def exercises(recipe: Recipe, seed: int | str, count: int) -> Iterator[Problem]:
-    """So many exercises, each on a sentence of its own; a single one is that of `generate`.
+    """``count`` exercises, each with another sentence; a single one is that of `generate`.
 
     Raises:
         SpecError: for one of them no numbers were found.
@@ -40,22 +41,23 @@ def variants(recipe: Recipe, seed: int | str, count: int) -> Iterator[Problem]:
         yield exercise(recipe, words, f"{seed}.{number}", title=f"{title_of(words)}, variant {number}", made=made)
 
 
-def write_set(problems: Iterable[Problem], folder: Path, count: int, *, sheets: str | None, decimals: int) -> None:
+def write_set(problems: Iterable[Problem], folder: Path, count: int, *, sheets: tuple[str, ...], decimals: int) -> None:
     """Writes numbered problem files into a folder, which is made if there is none.
 
-    ``sheets`` is the ending of the sheets and keys that go with them, such as ``".pdf"``; None for no sheets.
+    ``sheets`` are the endings of the sheets and keys that go with them, such as ``(".pdf", ".xlsx")``.
 
     Raises:
-        OSError: the folder cannot be made, or a file cannot be written.
+        FileError: the folder cannot be made, or a file cannot be written.
         UnknownName: no kind of file has this ending.
         MissingPackage: the sheets need a package that is not installed.
     """
-    # All are made before the first is written: what cannot be made leaves no half of a set.
+    # All are made before the first is written, so an error leaves no incomplete set.
     made: list[tuple[Problem, str, list[Export]]] = []
     for number, problem in enumerate(problems, start=1):
         name = f"{number:0{len(str(count))}d}"
-        made.append((problem, name, [] if sheets is None else _sheets(problem, folder / name, sheets, decimals)))
-    folder.mkdir(parents=True, exist_ok=True)
+        exports = [each for ending in sheets for each in _sheets(problem, folder / name, ending, decimals)]
+        made.append((problem, name, exports))
+    make_folder(folder)
     for problem, name, exports in made:
         write_problem(problem, folder / f"{name}.toml")
         for each in exports:

@@ -1,4 +1,4 @@
-"""Small numbers and little sentences, drawn the same on any machine."""
+"""Small numbers and short sentences, drawn the same on any machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clearhead.line import Given
 Array = np.ndarray[Any, Any]
 
 MAX_IN_ROW = 3
-"""So many numbers of a row, or of a column of weights, are not 0 at most: a hand can add up their products."""
+"""The most numbers of a row, or of a column of weights, that are not 0: their products are easy to sum by hand."""
 Item = TypeVar("Item")
 
 SENTENCES: dict[int, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ SENTENCES: dict[int, tuple[str, ...]] = {
     7: ("she taught her little brother to swim", "on clear nights we count falling stars"),
     8: ("every morning the old fisherman mends his nets", "our teacher writes very long sums on boards"),
 }
-"""Sentences by their number of words, none of which comes twice in one."""
+"""Sentences by their number of words; no sentence has a word twice."""
 
 
 def seeded(seed: int | str, purpose: str) -> Random:
@@ -44,21 +44,33 @@ def sentence(rng: Random, words: int) -> tuple[str, ...]:
     return tuple(choose(rng, SENTENCES[words]).split())
 
 
-def sizes(recipe: Recipe) -> dict[str, int]:
-    """How many there are along each axis."""
+MEMORY = 2
+"""The tokens of a given memory."""
+
+
+def shape_of(given: Given, recipe: Recipe) -> tuple[int, ...]:
+    """The shape of a given array."""
     groups = recipe.heads // 2 if "grouped" in recipe.parts else recipe.heads
-    return {
-        "token": recipe.tokens, "model": recipe.width, "depth": recipe.width // recipe.heads, "head": recipe.heads,
-        "group": groups, "head*depth": recipe.width, "hidden": recipe.width + 1,
+    sizes = {
+        "token": recipe.tokens, "query": recipe.tokens, "key": MEMORY if given.name == "memory" else recipe.tokens,
+        "model": recipe.width, "depth": recipe.width // recipe.heads, "head": recipe.heads, "group": groups,
+        "head*depth": recipe.width, "hidden": recipe.width + 1, "vocabulary": recipe.tokens + 1,
     }  # fmt: skip
+    return tuple(sizes[word] for word in given.axes)
 
 
 def array(rng: Random, given: Given, recipe: Recipe) -> Array:
     """Small numbers for a given array: each token has a few, and each column of a weight has a few."""
-    along, level = sizes(recipe), recipe.level
-    *lead, rows, columns = (1, *(along[word] for word in given.axes))
-    for_tokens = given.axes[0] == "token"
-    numbers = level.weights if given.name == "position" else level.entries  # a position only shifts an entry a little
+    shape = shape_of(given, recipe)
+    if given.holds == "integers":
+        return _words(rng, shape[0], recipe.tokens + 1)
+    if given.holds == "booleans":
+        return _halves(rng, shape)
+    level = recipe.level
+    *lead, rows, columns = (1, *shape)
+    for_tokens = given.axes[0] in ("token", "vocabulary", "key")
+    # A position only shifts an entry a little.
+    numbers = level.weights if given.name.rpartition(".")[2] == "position" else level.entries
     matrices = np.zeros((int(np.prod(lead)), rows, columns))
     for matrix in matrices:
         while not _is_varied(matrix):
@@ -66,7 +78,21 @@ def array(rng: Random, given: Given, recipe: Recipe) -> Array:
                 matrix[:] = _sparse(rng, rows, columns, numbers, fewest=2)
             else:
                 matrix[:] = _sparse(rng, columns, rows, level.weights, fewest=1).T
-    return matrices.reshape([along[word] for word in given.axes])
+    return matrices.reshape(shape)
+
+
+def _words(rng: Random, count: int, vocabulary: int) -> Array:
+    """Different words of a vocabulary, by their numbers."""
+    free = list(range(vocabulary))
+    return np.array([free.pop(int(rng.random() * len(free))) for _ in range(count)])
+
+
+def _halves(rng: Random, shape: tuple[int, ...]) -> Array:
+    """Booleans of which each row has True and False, as evenly as it can."""
+    rows = np.zeros((int(np.prod(shape[:-1])), shape[-1]), dtype=bool)
+    for row in rows:
+        row[_words(rng, (len(row) + 1) // 2, len(row))] = True
+    return rows.reshape(shape)
 
 
 def _sparse(rng: Random, rows: int, columns: int, numbers: Sequence[float], *, fewest: int) -> Array:

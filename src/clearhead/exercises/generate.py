@@ -1,4 +1,4 @@
-"""An exercise from a recipe and a seed: numbers are drawn until some are worth it."""
+"""An exercise from a recipe and a seed: numbers are drawn until some suit it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from random import Random
 from clearhead.errors import SpecError
 from clearhead.exercises.acceptance import Array, bearable, common_mistakes, shows
 from clearhead.exercises.draw import array, seeded, sentence
+from clearhead.exercises.effort import effort_in_words
 from clearhead.exercises.recipe import PARTS, DifficultyName, PartName, Recipe
 from clearhead.problems import Problem
 
@@ -24,13 +25,13 @@ def generate(
     difficulty: DifficultyName = "easy",
     seed: int | str = 1,
 ) -> Problem:
-    """A fresh exercise to be worked by hand, in which every common mistake changes the answer.
+    """A new exercise for computing by hand, in which every common mistake changes the answer.
 
     Args:
         tokens: how many, 2 to 8.
         heads: how many, 1 to 4.
         width: the features of a token, heads times a depth of 2 or more.
-        parts: what it has beside attention: some of `clearhead.exercises.PARTS`.
+        parts: what it has besides attention: some of `clearhead.exercises.PARTS`.
         difficulty: easy, medium or hard.
         seed: the same seed gives the same exercise, on any machine.
 
@@ -44,23 +45,19 @@ def generate(
 
 
 def title_of(words: Iterable[str]) -> str:
-    """What an exercise on these tokens is called."""
+    """The title of an exercise on these tokens."""
     return " ".join(words).capitalize()
 
 
 def exercise(recipe: Recipe, words: tuple[str, ...], seed: int | str, *, title: str, made: str) -> Problem:
-    """An exercise on these tokens, which says by what options beside its recipe it was made.
+    """An exercise on these tokens; its text states the options that made it.
 
     Raises:
         SpecError: no numbers were found.
     """
-    return Problem(
-        title=title,
-        about=_about(recipe, made),
-        tokens=words,
-        spec=recipe.spec,
-        arrays=_arrays(recipe, seeded(seed, "numbers")),
-    )
+    arrays = _arrays(recipe, seeded(seed, "numbers"))
+    work = effort_in_words(recipe.spec.working().run(arrays))
+    return Problem(title=title, about=_about(recipe, work, made), tokens=words, spec=recipe.spec, arrays=arrays)
 
 
 def _arrays(recipe: Recipe, rng: Random) -> dict[str, Array]:
@@ -73,7 +70,7 @@ def _arrays(recipe: Recipe, rng: Random) -> dict[str, Array]:
         hidden = next((each for each in mistakes if not shows(each, working, arrays, recipe.level.decimals)), None)
         if hidden is None:
             return arrays
-        # What hides now is likely to hide again: ask for it first.
+        # A mistake that is hidden now is likely to be hidden again: test it first.
         mistakes.remove(hidden)
         mistakes.insert(0, hidden)
     raise SpecError(
@@ -82,13 +79,13 @@ def _arrays(recipe: Recipe, rng: Random) -> dict[str, Array]:
     )
 
 
-def _about(recipe: Recipe, made: str) -> str:
+def _about(recipe: Recipe, work: str, made: str) -> str:
     depth = recipe.width // recipe.heads
     heads = "One head" if recipe.heads == 1 else f"{COUNTED[recipe.heads].capitalize()} heads"
     features = "; ".join(PARTS[part] for part in recipe.parts)
     said = f"{heads} of depth {depth} look at {COUNTED[recipe.tokens]} tokens"
     return (
         f"{said}{f': {features}' if features else ''}. "
-        f"Work out every line by hand, to {COUNTED[recipe.level.decimals]} decimals.\n\n"
+        f"Compute every line by hand, to {COUNTED[recipe.level.decimals]} decimals. {work}\n\n"
         f"Made by: clearhead generate {recipe.options()} {made}"
     )

@@ -1,4 +1,4 @@
-"""What kind of exercise is wanted, and the spec that it comes to."""
+"""The kind of an exercise, and its spec."""
 
 from __future__ import annotations
 
@@ -7,24 +7,55 @@ from typing import Literal
 from msgspec import Struct
 
 from clearhead.errors import SpecError, UnknownName, suggest
-from clearhead.spec import Attention, Block, Mlp, Norm, Positions, Rotary
+from clearhead.spec import (
+    Attention,
+    Block,
+    Embedding,
+    Encoder,
+    Head,
+    Loss,
+    Mlp,
+    Norm,
+    Positions,
+    Rotary,
+    Transformer,
+)
 
-PartName = Literal["causal", "rotary", "positions", "bias", "grouped", "output", "residual", "norm", "rms", "mlp"]
+PartName = Literal[
+    "causal", "rotary", "positions", "sinusoidal", "bias", "grouped", "exponentials", "dropout", "output", "residual",
+    "norm", "rms", "mlp", "embedding", "cross", "encoder", "stack", "logits", "loss", "squared",
+]  # fmt: skip
 DifficultyName = Literal["easy", "medium", "hard"]
 
 PARTS: dict[PartName, str] = {
     "causal": "no token sees a later one",
-    "rotary": "rotary positions turn queries and keys",
+    "rotary": "rotary positions rotate queries and keys",
     "positions": "given positions are added to the embeddings",
+    "sinusoidal": "sines and cosines of the positions are added to the embeddings",
     "bias": "queries, keys and values have a bias",
     "grouped": "two query heads share each key/value head",
+    "exponentials": "the exponentials of the scores and their sums are lines of their own",
+    "dropout": "half of the weights are dropped, by a given mask, and the others doubled",
     "output": "an output projection follows the heads",
-    "residual": "the input is added to what attention finds",
+    "residual": "the input is added to the result of attention",
     "norm": "a layer norm follows each residual",
     "rms": "a root-mean-square norm follows each residual",
     "mlp": "an MLP with ReLU follows, again with a residual",
+    "embedding": "tokens are looked up in a table of the vocabulary",
+    "cross": "cross-attention to a memory of two tokens follows, again with a residual",
+    "encoder": "cross-attention follows, to the result of an encoder's block",
+    "stack": "a second block follows, with weights of its own",
+    "logits": "each token gets a logit, and a probability, for each word of the vocabulary",
+    "loss": "the cross-entropy of the given next words is the result, behind logits and probabilities",
+    "squared": "the mean squared error from a given target is the result",
 }
-"""What an exercise can have, and what that is."""
+"""The parts that an exercise can have."""
+
+OF_MODELS = frozenset({"embedding", "cross", "encoder", "stack", "logits", "loss", "squared"})
+"""The parts that make it a model and not a single block."""
+
+APART = (("norm", "rms"), ("positions", "sinusoidal"), ("loss", "squared"), ("logits", "squared"), ("cross", "encoder"))
+"""Parts of which an exercise has only one."""
 
 
 class Difficulty(Struct, frozen=True):
@@ -32,10 +63,10 @@ class Difficulty(Struct, frozen=True):
 
     Attributes:
         entries: the numbers that tokens are drawn from.
-        weights: the numbers that weights are drawn from, those that come often more than once.
-        largest: no score is beyond this.
+        weights: the numbers that weights are drawn from; frequent ones are repeated.
+        largest: the largest absolute value of a score.
         exponentials: the most different ones for three tokens and two heads; two more for each further token or head.
-        decimals: how precisely answers are asked for.
+        decimals: the decimals of answers.
     """
 
     entries: tuple[float, ...]
@@ -55,7 +86,7 @@ FEWEST_TOKENS, MAX_TOKENS, MAX_HEADS, MAX_WIDTH = 2, 8, 4, 8
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
-    """What kind of exercise is wanted.
+    """The kind of an exercise.
 
     Raises:
         SpecError: sizes do not fit each other, or the exercise would hide a mistake whatever its numbers.
@@ -76,17 +107,18 @@ class Recipe(Struct, frozen=True, kw_only=True):
             raise UnknownName(f"No difficulty is called {self.difficulty!r}. {suggest(self.difficulty, DIFFICULTIES)}")
         for name, fewest, most in (("tokens", FEWEST_TOKENS, MAX_TOKENS), ("heads", 1, MAX_HEADS)):
             if not fewest <= getattr(self, name) <= most:
-                raise SpecError(f"{name} expects {fewest} to {most}, to be worked by hand; got {getattr(self, name)}.")
+                raise SpecError(f"{name} expects {fewest} to {most}, for computing by hand; got {getattr(self, name)}.")
         self._check_width()
-        if "norm" in self.parts and "rms" in self.parts:
-            raise SpecError("parts has norm and rms. Choose one of the two.")
+        for one, other in APART:
+            if one in self.parts and other in self.parts:
+                raise SpecError(f"parts has {one} and {other}. Choose one of the two.")
         if "norm" in self.parts and self.width == 2:
-            raise SpecError("norm needs a width of 3 or more: of two numbers it makes 1 and -1, whatever they are.")
+            raise SpecError("norm needs a width of 3 or more: of two numbers it always makes 1 and -1.")
         if "grouped" in self.parts and self.heads % 2:
             raise SpecError(f"parts has grouped, which needs an even number of heads; got {self.heads}.")
 
     def _check_width(self) -> None:
-        """At depth 1 the scale is 1, so that no mistake with it would show; rotary turns pairs."""
+        """At depth 1 the scale is 1, so that no mistake with it would show; rotary positions need pairs."""
         depths = (2, 4) if "rotary" in self.parts else range(2, MAX_WIDTH + 1)
         fitting = [self.heads * depth for depth in depths if self.heads * depth <= MAX_WIDTH]
         if self.width not in fitting:
@@ -96,27 +128,57 @@ class Recipe(Struct, frozen=True, kw_only=True):
             )
 
     @property
-    def spec(self) -> Attention | Block:
+    def spec(self) -> Attention | Block | Transformer:
         """What is computed."""
-        parts = set(self.parts)
-        in_block = parts & {"residual", "norm", "rms", "mlp", "positions"}
-        attention = Attention(
+        parts: set[str] = set(self.parts)
+        if parts & OF_MODELS:
+            return self._model(parts)
+        if parts & {"residual", "norm", "rms", "mlp", "positions", "sinusoidal"}:
+            return self._block(parts, self._positions)
+        return self._attention(parts)
+
+    def _model(self, parts: set[str]) -> Transformer:
+        embedded = "embedding" in parts
+        blocks = [self._block(parts, None if embedded else self._positions, cross=bool(parts & {"cross", "encoder"}))]
+        if "stack" in parts:
+            blocks.append(self._block(parts, None))
+        return Transformer(
+            embedding=Embedding(positions=self._positions or False) if embedded else None,
+            encoder=Encoder((self._block(parts - {"causal", "mlp"}, None),)) if "encoder" in parts else None,
+            layers=tuple(blocks),
+            head=Head(probabilities="loss" not in parts) if parts & {"logits", "loss"} else None,
+            loss=Loss("squared-error" if "squared" in parts else "cross-entropy")
+            if parts & {"loss", "squared"}
+            else None,
+        )
+
+    def _block(self, parts: set[str], positions: Positions | None, *, cross: bool = False) -> Block:
+        kind: Literal["layer", "rms"] = "rms" if "rms" in parts else "layer"
+        return Block(
+            self._attention(parts),
+            norm=Norm(kind, eps=0, gain=False) if parts & {"norm", "rms"} else None,
+            mlp=Mlp("relu") if "mlp" in parts else None,
+            positions=positions,
+            cross=self._attention(parts & {"grouped", "bias", "output"}, memory=True) if cross else None,
+        )
+
+    def _attention(self, parts: set[str], *, memory: bool = False) -> Attention:
+        return Attention(
             heads=self.heads,
             kv_heads=self.heads // 2 if "grouped" in parts else None,
             causal="causal" in parts,
             rotary=Rotary() if "rotary" in parts else None,
             bias=("query", "key", "value") if "bias" in parts else (),
             output="output" in parts,
+            exponentials="exponentials" in parts,
+            dropout=0.5 if "dropout" in parts else None,
+            memory=memory,
         )
-        if not in_block:
-            return attention
-        kind: Literal["layer", "rms"] = "rms" if "rms" in parts else "layer"
-        return Block(
-            attention,
-            norm=Norm(kind, eps=0, gain=False) if parts & {"norm", "rms"} else None,
-            mlp=Mlp("relu") if "mlp" in parts else None,
-            positions=Positions() if "positions" in parts else None,
-        )
+
+    @property
+    def _positions(self) -> Positions | None:
+        given = {"positions": Positions(), "sinusoidal": Positions("sinusoidal")}
+        return next((given[part] for part in self.parts if part in given), None)
 
     @property
     def level(self) -> Difficulty:
@@ -124,7 +186,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         return DIFFICULTIES[self.difficulty]
 
     def options(self) -> str:
-        """The recipe as the command line has it."""
+        """The recipe as options of the command line."""
         parts = f" --parts {','.join(self.parts)}" if self.parts else ""
         sizes = f"--tokens {self.tokens} --heads {self.heads} --width {self.width}"
         return f"{sizes}{parts} --difficulty {self.difficulty}"

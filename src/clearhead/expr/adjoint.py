@@ -1,8 +1,8 @@
-"""The gradient of one cell of an operand, as a formula: who reads the cell, and what passes through each of them.
+"""The gradient of one cell of an operand, as a formula: the places that read the cell, and what passes through each.
 
-A formula says what a result reads. A gradient asks the other way round, so the indices of each place that reads are
+A formula says what a result reads. A gradient needs the inverse, so the indices of each place that reads are
 solved for those of the cell: ``d - n == t`` becomes ``d = t + n``, ``c // n == h`` beside ``c % n == d`` becomes
-``c = h*n + d``. What is not solved stays as a condition: ``sum_i (grad[i] if token[i] == v else 0)``.
+``c = h*n + d``. Equations that are not solved stay as conditions: ``sum_i (grad[i] if token[i] == v else 0)``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import chain
 from string import ascii_lowercase
 
+from clearhead.errors import SpecError
 from clearhead.expr.derivative import UPSTREAM, Fresh, Term, letter_of, terms, with_named
 from clearhead.expr.formula import Formula
 from clearhead.expr.nodes import (
@@ -29,19 +30,22 @@ from clearhead.expr.nodes import (
 )  # fmt: skip
 from clearhead.expr.polynomial import Polynomial, always, constant, divided, polynomial, same_size, times
 from clearhead.expr.simplify import ZERO, added, choice, names, summed, with_indices
+from clearhead.expr.text import text
 
 
 @lru_cache(maxsize=4096)
 def adjoint(forward: Formula, role: str) -> Formula | None:
-    """The formula of the gradient of an operand; None where the result does not change with its numbers.
+    """The formula of the gradient of an operand; None where the result does not depend on its numbers.
 
-    Its operands are those of the forward formula that it takes, and ``grad``, which has a number for each cell of the
-    result. Axes in front of the operand's own are looped over, as in any formula: what was broadcast has a gradient for
-    each, still to be added up.
+    Its operands are those of the forward formula that it reads, and ``grad``, which has a number for each cell of the
+    result. Axes in front of the operand's own are looped over, as in any formula: an operand that was broadcast has a
+    gradient for each of them, still to be summed.
 
     Raises:
-        SpecError: the formula holds something that has no derivative.
+        SpecError: the formula holds something that has no derivative, or is a recurrence.
     """
+    if forward.recurs is not None:
+        raise SpecError(f"There is no gradient of a recurrence: its cells read each other, {text(forward.body)}.")
     fresh = Fresh()
     found = [term for term in terms(forward, fresh) if term.ref.operand == role]
     if not found:
@@ -52,14 +56,14 @@ def adjoint(forward: Formula, role: str) -> Formula | None:
 
 
 class _Sizes:
-    """What is known of the size of each index, those that are made on the way included."""
+    """What is known of the size of each index, fresh indices included."""
 
     def __init__(self, forward: Formula) -> None:
         self._stated = dict(forward.sizes)
         self._made: dict[str, Expr] = {}
 
     def make(self, name: str, size: Expr) -> None:
-        """Notes the size of an index that no letter of the formula has."""
+        """Records the size of an index that no letter of the formula has."""
         self._made[name] = size
 
     def expr(self, name: str) -> Expr:
@@ -67,7 +71,7 @@ class _Sizes:
         return self._made.get(name, Size(letter_of(name)))
 
     def __call__(self, name: str) -> Polynomial | None:
-        """The size of an index as a polynomial of sizes that are independent of each other."""
+        """The size of an index as a polynomial of independent sizes."""
         if name in self._made:
             return polynomial(self._made[name], self)
         letter = letter_of(name)
@@ -81,7 +85,7 @@ Parts = tuple[Expr, "tuple[tuple[str, Expr], ...]"]
 
 
 class _Solved:
-    """The indices around a place that reads an operand, solved for those of a cell of the operand."""
+    """The indices around a place that reads an operand, solved for the indices of the operand's cell."""
 
     def __init__(self, term: Term, cell: Sequence[str], sizes: _Sizes, fresh: Fresh) -> None:
         self.term, self.sizes, self.fresh = term, sizes, fresh
@@ -93,7 +97,7 @@ class _Solved:
             self._try(attempt)
 
     def parts(self) -> Parts:
-        """What passes through the place, summed over what is not solved."""
+        """What passes through the place, summed over indices that are not solved."""
         stay = [same(target, self._now(index)) for index, target in self.left]
         change = self._settled(self._now(self.term.change))
         inner: list[Expr] = []
@@ -122,13 +126,13 @@ class _Solved:
         return expr
 
     def _try(self, attempt: Callable[[Expr, Index], bool]) -> None:
-        """Solves what an attempt can, until it finds no more."""
+        """Applies an attempt to all equations until it solves no more."""
         for pair in list(self.left):
             if pair in self.left and attempt(*pair):
                 self.left.remove(pair)
 
     def _solve(self, name: str, value: Expr, *, above: bool = True, below: bool = True) -> bool:
-        """Notes the value of an index; ``above`` and ``below`` are the bounds of it that do not follow."""
+        """Records the value of an index; ``above`` and ``below`` say which of its bounds do not follow."""
         self.by = {other: with_indices(expr, {name: value}) for other, expr in self.by.items()}
         self.by[name] = value
         self.open.remove(name)
@@ -219,7 +223,7 @@ class _Solved:
         return same_size(self._polynomial(expr), self.sizes(name))
 
     def _may(self, name: str, rest: Expr) -> bool:
-        """Whether an index is still to be solved for, and what stands beside it is known."""
+        """Whether an index is still to be solved for, and the rest of the equation is known."""
         return name in self.open and not names(rest) & {*self.open} and _of_indices(rest)
 
 
@@ -236,7 +240,7 @@ def _divided(a: Polynomial | None, b: Polynomial | None) -> Polynomial | None:
 
 
 def _minus(left: Expr, right: Expr) -> Expr:
-    """``left - right``, with the parts of what is taken off each taken off."""
+    """``left - right``, with each term of ``right`` subtracted."""
     match right:
         case Number(value) if value < 0:
             return left + Number(-value)
@@ -261,7 +265,7 @@ def _guarded(conditions: Sequence[Expr], expr: Expr) -> Expr:
 
 
 def _tidy(condition: Expr) -> Expr:
-    """A comparison with what is taken off on one side added on the other: ``t - n < n`` is ``t < n + n``."""
+    """A comparison with subtracted terms added to the other side: ``t - n < n`` becomes ``t < n + n``."""
     match condition:
         case Binary("and", left, right):
             return _tidy(left) & _tidy(right)
@@ -293,7 +297,7 @@ class _Letters:
         self.made: dict[str, Expr] = {}
 
     def name(self, expr: Expr, taken: frozenset[str]) -> Expr:
-        """An expression with letters for its fresh names, none of them among those taken."""
+        """An expression with letters for its fresh names, none of them in use already."""
         if not isinstance(expr, Reduce):
             return map_children(expr, lambda child: self.name(child, taken))
         chosen: dict[str, Expr] = {}
@@ -321,7 +325,7 @@ class _Letters:
 
 
 def _signed(forward: Formula, cell: tuple[str, ...], body: Expr, sizes: _Sizes) -> Formula:
-    """A formula of this body, with the operands that it reads and those that lend it sizes."""
+    """A formula of this body, with the operands that it reads and those that only give it sizes."""
     letters = _Letters(forward, sizes)
     body = letters.name(body, frozenset(cell))
     read = {node.operand for node in walk(body) if isinstance(node, Ref)} | {UPSTREAM}
@@ -330,7 +334,7 @@ def _signed(forward: Formula, cell: tuple[str, ...], body: Expr, sizes: _Sizes) 
     needed = _sizes_in(body) | {*cell}
 
     def lacking() -> set[str]:
-        """The letters whose size the operands that are read do not give."""
+        """The letters whose size is not given by the operands that are read."""
         given = {letter for role in read for letter in operands[role]}
         missing, looked = {*needed} - given, set[str]()
         while more := [letter for letter in missing - looked if letter in stated]:
@@ -354,6 +358,6 @@ def _signed(forward: Formula, cell: tuple[str, ...], body: Expr, sizes: _Sizes) 
 
 
 def _sizes_in(expr: Expr) -> set[str]:
-    """The letters whose sizes an expression takes."""
+    """The letters whose sizes an expression needs."""
     sums = (node.over for node in walk(expr) if isinstance(node, Reduce))
     return {node.index for node in walk(expr) if isinstance(node, Size)} | {*chain(*sums)}

@@ -1,9 +1,9 @@
-"""Derivatives of formulas, as formulas: what a small change of one cell of an operand does to a sum over the result.
+"""Derivatives of formulas, as formulas: how a weighted sum over the result changes with one cell of an operand.
 
 For ``y[i,m] = sum_c a[i,c]*b[c,m]`` and numbers ``grad[i,m]``, one for each cell of ``y``, the adjoint for ``a`` is
 ``sum_m grad[i,m]*b[c,m]``: the derivative of ``sum grad*y`` by ``a[i,c]``. Reverse-mode differentiation walks a formula
-from its result down to each cell that it reads, with what the result changes by for each (`terms`); `cells` then turns
-this round, and asks for one cell of an operand who reads it.
+from its result down to each cell that it reads, with the derivative for each (`terms`); `cells` then inverts this, and
+finds for one cell of an operand the places that read it.
 
 Where a function has no derivative, the choice is PyTorch's:
 
@@ -11,7 +11,7 @@ Where a function has no derivative, the choice is PyTorch's:
 - *The maximum of a row* that is there several times passes equal parts to each, as ``amax``.
 - *Rounding, whole parts and remainders* have the derivative 0, as ``round`` and ``floor``; ``abs`` has 0 at 0.
 - *A branch that was not taken* passes 0 to what it reads, whatever it would have computed: no infinity of a masked
-  score, and no NaN, gets into a gradient. A row without any key has weights of 0, whose gradient is 0.
+  score, and no NaN, reaches a gradient. A row without any key has weights of 0, whose gradient is 0.
 - *0/0* stays NaN: the norm of equal numbers with an eps of 0 has no derivative.
 """
 
@@ -46,11 +46,11 @@ from clearhead.expr.nodes import (
 from clearhead.expr.simplify import ONE, ZERO, added, choice, names, negative, product, quotient, summed, with_indices
 
 UPSTREAM = "grad"
-"""The role of the numbers, one for each cell of the result, by which its changes are weighed."""
+"""The role of the gradient of the result, one number for each cell, which weights its changes."""
 
 
 class Term(Struct, frozen=True):
-    """One place where a formula reads an operand, and what the result changes by with it.
+    """One place where a formula reads an operand, and the derivative of the result by it.
 
     ``over`` are the indices of the result and of all sums around the place. ``named`` are the `Let` values around it.
     """
@@ -78,7 +78,7 @@ def letter_of(name: str) -> str:
 
 
 def terms(forward: Formula, fresh: Fresh) -> list[Term]:
-    """Every place where a formula reads a number that its result changes with, with that change.
+    """Every place where a formula reads a number that its result depends on, with the derivative.
 
     All indices have fresh names, so that none is mistaken for another when they are solved for.
 
@@ -95,7 +95,7 @@ def terms(forward: Formula, fresh: Fresh) -> list[Term]:
 
 
 def _apart(expr: Expr, fresh: Fresh) -> Expr:
-    """An expression in which every sum runs over indices of its own."""
+    """An expression in which every sum has its own indices."""
     if not isinstance(expr, Reduce):
         return map_children(expr, lambda child: _apart(child, fresh))
     new = {name: fresh.name(name) for name in expr.over}
@@ -104,7 +104,7 @@ def _apart(expr: Expr, fresh: Fresh) -> Expr:
 
 
 class _Place(NamedTuple):
-    """Where the walk stands: the indices, branches and named values around it."""
+    """The position of the walk: the indices, branches and named values around it."""
 
     over: tuple[str, ...]
     branches: tuple[tuple[Expr, bool], ...] = ()
@@ -126,7 +126,7 @@ class _Walk:
         self.locals: dict[str, list[tuple[Expr, _Place]]] = {}
 
     def down(self, expr: Expr, change: Expr, place: _Place) -> None:
-        """Notes what is read below an expression, whose own change is given."""
+        """Records what is read below an expression, whose derivative is given."""
         if change == ZERO or not _reads(expr):
             return
         match expr:
@@ -163,7 +163,7 @@ class _Walk:
         self.down(body, change, place._replace(over=(*place.over, *new.values())))
 
     def _let(self, expr: Let, change: Expr, place: _Place) -> None:
-        """A named value: what is below it, then the value itself, by all that uses it."""
+        """A named value: first what is below it, then the value itself, by all its uses."""
         outer = self.locals.pop(expr.name, [])
         here = place._replace(named=(*place.named, (expr.name, expr.value)))
         self.down(expr.body, change, here)
@@ -180,7 +180,7 @@ class _Walk:
 
 
 def with_named(expr: Expr, named: Sequence[tuple[str, Expr]]) -> Expr:
-    """An expression inside those of the named values that it, or a named value that it uses, uses."""
+    """An expression inside the named values that it uses, directly or through others."""
     for name, value in reversed(named):
         if any(isinstance(node, Local) and node.name == name for node in walk(expr)):
             expr = Let(name, value, expr)
@@ -188,7 +188,7 @@ def with_named(expr: Expr, named: Sequence[tuple[str, Expr]]) -> Expr:
 
 
 def _reads(expr: Expr) -> bool:
-    """Whether an expression changes with a number that it reads."""
+    """Whether an expression depends on a number that it reads."""
     match expr:
         case Ref() | Local():
             return True
@@ -206,7 +206,7 @@ def _reads(expr: Expr) -> bool:
 
 
 _FLAT = frozenset({"round", "round_even", "truncate", "pi", "//", "%", "<", "<=", "==", "and"})
-"""What changes in steps, if at all."""
+"""Nodes whose value changes only in steps, if at all."""
 
 
 def _maximum(expr: Call, change: Expr) -> tuple[Expr, Expr]:
@@ -244,7 +244,7 @@ _CALLS: Mapping[str, Callable[[Call, Expr], tuple[Expr, ...]]] = {
     "share": _share,
     "max": _maximum,
 }
-"""What the arguments of a function change by, each from the change of its value."""
+"""The derivatives by the arguments of a function, each from that by its value."""
 
 
 def _of_call(function: str, expr: Call, change: Expr) -> tuple[Expr, ...]:

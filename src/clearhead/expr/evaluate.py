@@ -1,4 +1,4 @@
-"""Formulas worked out, one cell at a time: slowly, in any arithmetic, and with their working kept."""
+"""Formulas evaluated, one cell at a time: slowly, in any arithmetic, with all intermediate values."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _nearest(x: float) -> float:
 
 
 def round_half_away(x: Any, decimals: Any, floor: Callable[[Any], Any] = _floor) -> Any:
-    """``x`` rounded to decimals, halves away from zero: the way people round by hand."""
+    """``x`` rounded to decimals, halves away from zero, as by hand."""
     unit = 10 ** int(decimals)
     size = floor(abs(x) * unit + 0.5) / unit
     return -size if x < 0 else size
@@ -84,7 +84,7 @@ def round_half_even(x: Any, decimals: Any, nearest: Callable[[Any], Any] = _near
 
 
 NEARLY = 1e-9
-"""What a number may lack of the next, in units of the last decimal kept, and count as it: 0.29*100 is 28.999999."""
+"""How far below the next number counts as equal to it, in units of the last decimal: 0.29*100 is 28.999999."""
 
 
 def truncate(x: Any, decimals: Any, floor: Callable[[Any], Any] = _floor) -> Any:
@@ -127,7 +127,7 @@ FLOAT: Arithmetic = {
 
 
 class Scope(Struct, frozen=True):
-    """Where a formula's names find their values: operands as arrays of their core axes, sizes, indices, locals."""
+    """The values of a formula's names: operands as arrays of their core axes, sizes, indices, locals."""
 
     operands: Mapping[str, Any]
     sizes: Mapping[str, int]
@@ -143,7 +143,7 @@ class Scope(Struct, frozen=True):
         return Scope(self.operands, self.sizes, self.indices, {**self.locals, name: value})
 
     def runs(self, over: tuple[str, ...]) -> list[Scope]:
-        """One scope for each combination of values that these indices take."""
+        """One scope for each combination of values of these indices."""
         ranges = (range(self.sizes[name]) for name in over)
         return [self.at(dict(zip(over, values, strict=True))) for values in product(*ranges)]
 
@@ -161,6 +161,8 @@ def evaluate(expr: Expr, scope: Scope, arithmetic: Arithmetic = FLOAT) -> Any:
             return scope.locals[name]
         case Ref(operand, indices):
             cell = scope.operands[operand][cell_of(indices, scope)]
+            if not hasattr(cell, "dtype"):
+                return cell  # a number of the arithmetic already, from an array of objects
             return bool(cell) if "bool" in str(cell.dtype) else arithmetic["number"](float(cell))
         case Call(function, arguments):
             return arithmetic[function](*(evaluate(a, scope, arithmetic) for a in arguments))
@@ -176,12 +178,12 @@ def evaluate(expr: Expr, scope: Scope, arithmetic: Arithmetic = FLOAT) -> Any:
 
 
 def cell_of(indices: tuple[Expr, ...], scope: Scope) -> tuple[int, ...]:
-    """The cell, counted from 0, that indices point at."""
+    """The cell of these indices, counted from 0."""
     return tuple(int(evaluate(index, scope)) for index in indices)
 
 
 def reduce(kind: str, values: list[Any], arithmetic: Arithmetic) -> Any:
-    """The sum, mean or max of values, added up in order; the mean of equal values is theirs, however sums round."""
+    """The sum, mean or max of values, added in order; the mean of equal values is exactly that value."""
     if kind == "max":
         return max(values)
     if kind == "mean" and all(value == values[0] for value in values):
@@ -193,7 +195,7 @@ def reduce(kind: str, values: list[Any], arithmetic: Arithmetic) -> Any:
 def substitute(expr: Expr, scope: Scope, *, max_terms: int) -> tuple[Expr, list[tuple[str, Expr, float]]]:
     """The expression with its numbers in it, and the `Let` steps before it as (name, numbers, value).
 
-    References and locals keep their name beside the number; sums are written out, of more than ``max_terms`` terms only
+    References and locals keep their name with the number; sums are written out, of more than ``max_terms`` terms only
     the largest, in order; of a `Where` only the branch that was taken is left.
     """
     steps: list[tuple[str, Expr, float]] = []

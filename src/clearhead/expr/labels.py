@@ -1,7 +1,7 @@
 """Formulas for readers who count cells from 1: where an index is a number, ``i`` becomes ``i - 1``.
 
 Inside, indices count from 0. On paper labels count from 1, so the formula of a position has ``(i - 1)/10000^...`` and
-that of concatenated heads ``head@((c - 1)//n_d + 1)``: it fits the labels that it stands beside.
+that of concatenated heads ``head@((c - 1)//n_d + 1)``: it agrees with the labels of the cells.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def _value(expr: Expr, first: int) -> Expr:
 
 
 def _label(index: Expr, first: int) -> Expr:
-    """What stands in brackets behind a name: the label of a cell. Printers themselves count plain numbers."""
+    """The indices in brackets after a name, as labels of a cell. Printers themselves count plain numbers."""
     if isinstance(index, Number):
         return index
-    if not _is_place(index):  # a number in another cell names a place, counted from 0
+    if not _is_place(index):  # a number in another cell is a position, counted from 0
         return _joined(_value(index, first), first)
     core, constant = _split(index, first)
     return _joined(core, constant + first)
@@ -62,7 +62,7 @@ def _keeps_whole(node: Expr) -> bool:
 
 
 def _split(expr: Expr, first: int) -> tuple[Expr | None, int]:
-    """An expression as something plus a whole number."""
+    """An expression as a rest plus a whole number."""
     match expr:
         case Index():
             return expr, -first

@@ -18,7 +18,7 @@ Number_ = Union[int, float]
 
 
 class Expr(Struct, frozen=True):
-    """Any node. Arithmetic on nodes gives nodes; plain numbers are taken as `Number`."""
+    """Any node. Arithmetic on nodes gives nodes; plain numbers become `Number`."""
 
     def __add__(self, other: Expr | Number_) -> Expr:
         return Binary("+", self, lift(other))
@@ -70,13 +70,13 @@ class Expr(Struct, frozen=True):
 
 
 class Number(Expr, frozen=True):
-    """A constant, among them the parameters of a line."""
+    """A constant, such as a parameter of a line."""
 
     value: Number_
 
 
 class Index(Expr, frozen=True):
-    """An index used as a number, counted from 0: the ``i`` of ``sin(i)``."""
+    """The index ``name``, used as a number and counted from 0: the ``i`` of ``sin(i)``."""
 
     name: str
 
@@ -88,9 +88,9 @@ class Size(Expr, frozen=True):
 
 
 class Ref(Expr, frozen=True):
-    """A cell of an operand.
+    """A cell of the role ``operand``, at ``indices``.
 
-    ``at`` is the head, once a formula is bound to a line; ``value`` is the number found there, once it is worked out.
+    ``at`` is the head, once a formula is bound to a line; ``value`` is the number there, once it is computed.
     """
 
     operand: str
@@ -100,7 +100,7 @@ class Ref(Expr, frozen=True):
 
 
 class Local(Expr, frozen=True):
-    """A name given by an enclosing `Let`; ``value`` once it is worked out."""
+    """A name given by an enclosing `Let`; ``value`` once it is computed."""
 
     name: str
     value: float | None = None
@@ -109,7 +109,7 @@ class Local(Expr, frozen=True):
 class Call(Expr, frozen=True):
     """A function of numbers: see `clearhead.expr.evaluate.FLOAT` for the list.
 
-    ``share(a, b)`` is ``a / b``, and 0 where ``b`` is 0: a share of nothing is nothing.
+    ``share(a, b)`` is ``a / b``, and 0 where ``b`` is 0.
     """
 
     function: str
@@ -141,7 +141,7 @@ class Where(Expr, frozen=True):
 
 
 class Let(Expr, frozen=True):
-    """A value worked out once and named, for use in a body: the mean inside a norm."""
+    """A value computed once and named, for use in a body: the mean inside a norm."""
 
     name: str
     value: Expr
@@ -149,7 +149,7 @@ class Let(Expr, frozen=True):
 
 
 class Terms(Expr, frozen=True):
-    """A `Reduce` written out: its terms, the largest of them if there are many, and what the rest comes to."""
+    """A `Reduce` written out: its terms, or only the largest if there are many, and the value of the rest."""
 
     kind: str
     terms: tuple[Expr, ...]
@@ -163,17 +163,17 @@ def lift(value: Expr | Number_) -> Expr:
 
 
 def indices(names: str) -> tuple[Index, ...]:
-    """One `Index` for each name in a string."""
+    """One `Index` for each name in the string ``names``."""
     return tuple(Index(name) for name in names.split())
 
 
 def total(over: Index | tuple[Index, ...], body: Expr) -> Expr:
-    """The sum of a body over one or more indices."""
+    """The sum of ``body`` over one or more indices, ``over``."""
     return _reduce("sum", over, body)
 
 
 def mean(over: Index | tuple[Index, ...], body: Expr) -> Expr:
-    """The mean of a body over one or more indices."""
+    """The mean of ``body`` over one or more indices, ``over``."""
     return _reduce("mean", over, body)
 
 
@@ -183,7 +183,7 @@ def _reduce(kind: str, over: Index | tuple[Index, ...], body: Expr) -> Expr:
 
 
 def where(condition: Expr, then: Expr | Number_, otherwise: Expr | Number_) -> Expr:
-    """``then`` where the condition holds, ``otherwise`` elsewhere."""
+    """``then`` where ``condition`` holds, ``otherwise`` elsewhere."""
     return Where(condition, lift(then), lift(otherwise))
 
 
@@ -193,7 +193,7 @@ def same(left: Expr, right: Expr | Number_) -> Expr:
 
 
 def call(function: str, *arguments: Expr | Number_) -> Expr:
-    """A function of numbers, by its name."""
+    """The ``function`` of this name, of some ``arguments``: see `clearhead.expr.evaluate.FLOAT`."""
     return Call(function, tuple(lift(a) for a in arguments))
 
 

@@ -1,7 +1,7 @@
-"""Arithmetic of indices and sizes as polynomials, and what follows for all values that they can take.
+"""Arithmetic of indices and sizes as polynomials, and conditions that hold for all of their values.
 
 An index of size n takes the values 0 to n - 1, and every size is 1 or more. So ``j - n_p < n_j`` holds for all j, and
-whoever writes a formula need not state it.
+a formula need not state it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Polynomial = Mapping[tuple[str, ...], Fraction]
 """The coefficient of each product of names; a size is named ``#i``, an index ``i``. No coefficient is 0."""
 
 SizeOf = Callable[[str], "Polynomial | None"]
-"""The size of an index as a polynomial of sizes that are independent of each other; None for one that is none."""
+"""The size of an index as a polynomial of independent sizes; None if it is no polynomial."""
 
 
 def constant(value: float) -> Polynomial:
@@ -57,7 +57,7 @@ def divided(a: Polynomial, b: Polynomial) -> Polynomial | None:
 
 
 def polynomial(expr: Expr, size: SizeOf) -> Polynomial | None:
-    """An expression of indices and sizes as a polynomial; None where it is none."""
+    """An expression of indices and sizes as a polynomial; None if it is no polynomial."""
     match expr:
         case Number(int() | float() as value) if abs(value) < 2**53 and value == int(value):
             return constant(value)
@@ -85,7 +85,7 @@ def _joined(symbol: str, a: Polynomial, b: Polynomial) -> Polynomial | None:
 
 
 def never_negative(whole: Polynomial, size: SizeOf) -> bool:
-    """Whether a polynomial is 0 or more for all values of its indices and sizes; False also where this is not seen."""
+    """Whether a polynomial is 0 or more for all values of its indices and sizes; False also if it is not proved."""
     least: Polynomial = {}
     for term, count in whole.items():
         indices = [name for name in term if not name.startswith("#")]
@@ -104,7 +104,7 @@ def never_negative(whole: Polynomial, size: SizeOf) -> bool:
 
 
 def _above_one(whole: Polynomial) -> Polynomial:
-    """A polynomial of sizes in terms of what each size has beyond 1."""
+    """A polynomial of sizes in terms of each size minus 1."""
     found: Polynomial = {}
     for term, count in whole.items():
         part: Polynomial = {(): count}
@@ -115,7 +115,7 @@ def _above_one(whole: Polynomial) -> Polynomial:
 
 
 def always(condition: Expr, size: SizeOf) -> bool | None:
-    """Whether a condition on indices holds for all of their values, or for none; None where it depends, or may."""
+    """Whether a condition on indices always holds (True) or never (False); None where it depends, or is not known."""
     match condition:
         case Binary("and", left, right):
             both = always(left, size), always(right, size)

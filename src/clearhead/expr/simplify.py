@@ -1,4 +1,4 @@
-"""Formulas put together so that nothing is left in them that a textbook would not write: times 1, plus 0."""
+"""Formulas simplified as textbooks write them: without times 1 and plus 0."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def names(expr: Expr) -> frozenset[str]:
 
 
 def with_indices(expr: Expr, by: Mapping[str, Expr]) -> Expr:
-    """An expression with other expressions in the place of indices; what a sum in it runs over stays."""
+    """An expression with other expressions in place of indices; the indices of its sums stay."""
     match expr:
         case Index(name):
             return by.get(name, expr)

@@ -1,4 +1,4 @@
-"""Formulas as one line of plain text: the algebra's own way of writing itself."""
+"""Formulas as one line of plain text: the algebra's own notation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from clearhead.expr.nodes import (
 )  # fmt: skip
 
 LOOSE, COMPARED, ADDED, MULTIPLIED, RAISED, ATOM = range(6)
-"""How tightly a piece of text holds together: what stands inside something tighter goes in parentheses."""
+"""How tightly a piece of text binds: inside something that binds more tightly it gets parentheses."""
 
 STRENGTH = {
     "and": LOOSE, "<": COMPARED, "<=": COMPARED, "==": COMPARED, "+": ADDED, "-": ADDED,
@@ -29,7 +29,10 @@ STRENGTH = {
 }  # fmt: skip
 
 NOISE = 1e-14
-"""What may be missing of a number, relative to it, for it to be written whole: the last digits differ by machine."""
+"""The relative error up to which a number counts as written in full: the last digits differ between machines."""
+
+SHARE = 1e-3
+"""Numbers whose noise is more than this part of the last place that is written are written as they are."""
 
 TIGHT = {"*": "*", "/": "/", "^": "^", "//": "//", "%": " mod "}
 
@@ -38,9 +41,11 @@ Format = Callable[[float], str]
 
 
 def number(value: float, decimals: int | None = 3) -> str:
-    """A number for reading: rounded to ``decimals`` (None: all digits), and never a 0 for what is not 0.
+    """A number for reading: rounded to ``decimals`` (None: all digits), and never 0 for a number that is not 0.
 
-    Zeros at the end are left out only where nothing was rounded: 0.09 is 0.09 exactly, 0.0900306 is 0.090.
+    Trailing zeros are left out only where nothing was rounded: 0.09 is 0.09 exactly, 0.0900306 is 0.090.
+
+    A tie is rounded away from zero, as by hand: 0.1225 is 0.123 (see `fixed`).
 
     >>> number(2.4141), number(3.0), number(0.0900306), number(0.09), number(0.00012), number(-0.0), number(1e-5, None)
     ('2.414', '3', '0.090', '0.09', '1.2e-4', '0', '1e-5')
@@ -51,18 +56,31 @@ def number(value: float, decimals: int | None = 3) -> str:
         return "inf" if value > 0 else "-inf"
     if value == 0:
         return "0"
-    digits = repr(float(value)) if decimals is None else f"{value:.{decimals}f}"
+    digits = repr(float(value)) if decimals is None else fixed(value, decimals)
     if "e" in digits or float(digits) == 0 or abs(value) >= 1e7:
         places = 17 if decimals is None else max(decimals - 2, 1)
-        digits = repr(float(value)) if decimals is None else f"{value:.{places}e}"
+        off = value * (1 + NOISE) if SHARE * 10.0**-places > NOISE else value
+        digits = repr(float(value)) if decimals is None else f"{off:.{places}e}"
         mantissa, _, exponent = digits.partition("e")
         if exponent:
             return f"{_trim(mantissa) if is_written_whole(value, digits) else mantissa}e{int(exponent)}"
     return _trim(digits) if is_written_whole(value, digits) else digits
 
 
+def fixed(value: float, places: int) -> str:
+    """A finite number rounded to decimal places, from its exact value; ties away from zero, as by hand.
+
+    What the rounding errors of its computation may have moved off a tie is one: 0.35*0.35 is 0.12249999999999998 and
+    written 0.123.
+
+    >>> fixed(0.125, 2), fixed(0.35 * 0.35, 3), fixed(-2.5, 0), fixed(0.1249, 2)
+    ('0.13', '0.123', '-3', '0.12')
+    """
+    return f"{value * (1 + NOISE) if NOISE * abs(value) < SHARE * 10.0**-places else value:.{places}f}"
+
+
 def is_written_whole(value: float, digits: str) -> bool:
-    """Whether digits have all of a number: what they leave out is smaller than what differs by machine."""
+    """Whether digits hold a whole number's value: their error is below the differences between machines."""
     return math.isclose(float(digits), value, rel_tol=NOISE)
 
 
@@ -88,7 +106,7 @@ def unlet(expr: Expr) -> tuple[list[tuple[str, Expr]], Expr]:
 
 
 def added_up(pieces: Sequence[str]) -> str:
-    """Pieces with plus signs between them, and minus signs where a piece begins with one."""
+    """Pieces joined by plus signs, or by a minus sign where a piece starts with one."""
     rest = (f" - {piece[1:]}" if piece.startswith("-") else f" + {piece}" for piece in pieces[1:])
     return "".join([pieces[0], *rest])
 

@@ -1,4 +1,4 @@
-"""Attention that is too long to store: its output, and exact statistics of its weights, in memory linear in tokens."""
+"""Inspection of attention whose weights are too many to store, in memory linear in tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from clearhead.errors import SpecError
 from clearhead.inspection.result import Inspection, Received
 from clearhead.inspection.survey import LayerStatistics, Summary, Survey
 
@@ -39,7 +40,7 @@ def inspect(
     bands: Sequence[int] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Inspection:
-    """Computes attention and statistics of its weights, without ever holding all of the weights.
+    """Computes attention and statistics of its weights, without storing all weights.
 
     The arrays are of one library (NumPy, PyTorch, JAX ...) and type; half precisions are computed in float32. On
     float32 arrays in main memory a compiled kernel runs (``pip install 'clearhead[kernels]'``), on CUDA tensors one in
@@ -47,26 +48,26 @@ def inspect(
     (Ctrl-C) stops all threads, then is raised.
 
     Args:
-        query: (*batch, head, query, depth), as it meets the keys: after any norm and rotary positions.
+        query: (*batch, head, query, depth), as used in the product with keys: after any norm and rotary positions.
         key: (*batch, group, key, depth); each group serves head / group neighbouring query heads.
         value: (*batch, group, key, features).
         spec: how to attend: a spec, or a working. Its lines from ``scores`` to ``head`` are computed. A spec that
-            changes queries or keys before (rotary, qk_norm) is refused. Instead of it:
+            changes queries or keys before (rotary, qk_norm) is refused. Instead of a spec:
         causal: no query sees a later key; with more keys than queries the last query sees all keys.
         mask: (*batch, head, query, key), or 1 for any of them: booleans (True = may attend), or numbers to be added.
         padding: (*batch, key), booleans: True for real keys.
-        given: what the lines read besides, by name, such as ``{"sink": sinks}``.
+        given: other arrays that the lines read, by name, such as ``{"sink": sinks}``.
         window: a query attends to keys less than ``window`` tokens away.
         softcap: limits scores to -softcap .. softcap, with tanh, before masks.
-        scale: what scores are multiplied with; None for 1 / sqrt(depth).
+        scale: the factor of scores; None for 1 / sqrt(depth).
         top: how many of the largest weights of each query to report.
-        received: whether to report what each key gets; a second pass over the scores.
-        bands: where bands of distance part, in tokens, such as (1, 8, 64).
-        progress: is called with how much of how much is done, about ten times a second.
+        received: whether to report the weights that each key receives; a second pass over the scores.
+        bands: the edges of bands of distance, in tokens, such as (1, 8, 64).
+        progress: is called with the finished and the whole amount of work, about ten times a second.
 
     Raises:
         ShapeError: the arrays do not fit each other.
-        SpecError: the options contradict each other or the spec, or lines mix queries in a way that is not known.
+        SpecError: the options contradict each other or the spec, or a line mixes queries in an unknown way.
 
     NaN and infinities of keys and values reach only the queries that see them.
     """
@@ -92,3 +93,30 @@ def inspect_lines(
     request = request_of(arrays, given, lines, options, wanted)
     choice = choose(request)
     return replace(choice.inspect(request), kernel=choice.kernel, reason=choice.reason)
+
+
+def inspect_texts(
+    arrays: tuple[Array, Array, Array], given: Mapping[str, Array], core: Core, wanted: Wanted, ends: Sequence[int]
+) -> Inspection:
+    """Inspects several texts whose tokens are rows of the same arrays; each text attends only to itself.
+
+    Rows behind the last text have zeros. The numbers of a text do not depend on the others, nor on where it begins.
+
+    Args:
+        arrays: query, key and value (head or group, token, depth).
+        given: other arrays that the lines read, the same for all texts.
+        core: the lines.
+        wanted: what to report.
+        ends: where each text ends, in rows.
+
+    Raises:
+        SpecError: only the compiled kernel does it, and it cannot compute these arrays.
+    """
+    from clearhead.inspection.choice import choose
+    from clearhead.inspection.request import request_of
+
+    request = request_of(arrays, given, core, {}, wanted)
+    choice = choose(request)
+    if choice.kernel != "numba" or request.mask is not None or request.padding is not None:
+        raise SpecError(f"several texts at once expect the compiled kernel, and no masks. {choice.reason}")
+    return replace(choice.inspect(replace(request, ends=tuple(ends))), kernel=choice.kernel, reason=choice.reason)

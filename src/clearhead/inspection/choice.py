@@ -18,13 +18,13 @@ MODULES = {"numba": "cpu", "triton": "gpu", "plain": "plain"}
 """The module of each kernel."""
 
 MAX_KEYS = 1 << 24
-"""More keys than this have positions that float32 cannot distinguish."""
+"""With more keys than this, float32 cannot distinguish positions."""
 
 MAX_DEPTH = 128
 """Deeper heads need more shared memory than some GPUs have."""
 
 MAX_LISTED = 64
-"""Longer lists of the best, and more bands, do not fit into the registers of a GPU."""
+"""Longer lists of largest weights, and more bands, do not fit into the registers of a GPU."""
 
 
 class Choice(Struct, frozen=True):
@@ -43,7 +43,7 @@ class Choice(Struct, frozen=True):
 
 
 def choose(request: Request) -> Choice:
-    """The kernel for a request: the one made for where its arrays are, unless something stands against it."""
+    """The kernel for a request: that for the device of its arrays, unless there is an obstacle."""
     query = request.query
     on_gpu = is_torch_array(query) and _device(query) == "cuda"
     against = _against_float32(request) or (_against_triton(request) if on_gpu else _against_numba())
@@ -55,7 +55,7 @@ def choose(request: Request) -> Choice:
 
 
 def _against_float32(request: Request) -> str:
-    """What stands against any kernel but array code."""
+    """The obstacle to a kernel other than array code."""
     query = request.query
     if isinstance(request.known, str):
         return request.known
@@ -66,7 +66,7 @@ def _against_float32(request: Request) -> str:
     if (where := _device(query)) != "cpu" and not (where == "cuda" and is_torch_array(query)):
         return f"The arrays are on {where}"
     if any(_wants_gradient(each) for each in (query, request.key, request.value, *request.given.values())):
-        return "The arrays want gradients"
+        return "The arrays require gradients"
     if not str(query.dtype).endswith("float32"):
         return f"The arrays are {query.dtype}, and the compiled kernels are for float32"
     if request.key.shape[2] > MAX_KEYS:

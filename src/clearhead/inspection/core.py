@@ -1,4 +1,4 @@
-"""The lines of attention from scores to heads: what is inspected, whether a spec, a working or a model has them."""
+"""The lines of attention from scores to heads, which are inspected: of a spec, a working or a model."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from clearhead.spec import Attention
 from clearhead.working import Working
 
 BEFORE: tuple[Role, ...] = ("product", "bias", "join", "repeat")
-"""What may make queries and keys of a spec; anything else would change them before they meet."""
+"""The operations that may make a spec's queries and keys; others would change them before their product."""
 
 
 class Core(Struct, frozen=True):
-    """Lines that begin at a query, key and value and end at the heads.
+    """Lines that start at a query, key and value and end at the heads.
 
     Attributes:
-        working: the lines; what they read besides is given, too.
-        query: the name of the queries, as they meet the keys.
+        working: the lines; other arrays that they read are given.
+        query: the name of the queries, as in the product with keys.
         key: the name of the keys, before they are repeated for the heads of their group.
-        value: the name of the values, likewise.
+        value: the name of the values, before they are repeated.
         product: the line that multiplies queries with keys.
         softmax: the line that makes weights of scores.
         head: the weighted sum of the values.
@@ -39,7 +39,7 @@ class Core(Struct, frozen=True):
 
     @property
     def others(self) -> tuple[Given, ...]:
-        """What the lines read besides queries, keys and values: masks, sinks."""
+        """Other arrays that the lines read, besides queries, keys and values: masks, sinks."""
         return tuple(each for each in self.working.givens if each.name not in (self.query, self.key, self.value))
 
     @property
@@ -55,7 +55,7 @@ def core_of(working: Working, path: str = "") -> Core:
     """The lines from scores to heads of a working, or of a part of it whose names begin with a path.
 
     Raises:
-        SpecError: there are none, or those of several attentions.
+        SpecError: there are none, or there are those of several attentions.
     """
     sums = [each for each in working.lines if each.operation.role == "weighted-sum" and each.name.startswith(path)]
     if len(sums) != 1:
@@ -72,14 +72,14 @@ def core_of_spec(spec: Attention) -> Core:
     """The lines from scores to heads of a spec.
 
     Raises:
-        SpecError: it changes queries or keys before they meet, which arrays given as queries and keys do not show.
+        SpecError: it changes queries or keys before their product, which given queries and keys do not show.
     """
     core = core_of(spec.working())
     before = spec.working().ending_at(core.query, core.key, core.value).lines
     if changing := [line.name for line in before if line.operation.role not in BEFORE]:
         raise SpecError(
-            f"inspect takes queries and keys as they meet, and spec changes them before: {', '.join(changing)}. "
-            f"Leave this out of spec, and give the queries and keys that come of it."
+            f"inspect takes queries and keys as in their product, and spec changes them before: {', '.join(changing)}. "
+            f"Leave this out of spec, and give the changed queries and keys."
         )
     return core
 
@@ -100,7 +100,7 @@ def _back(working: Working, name: str, role: Role) -> Line:
 
 
 def _shared(working: Working, name: str) -> str:
-    """What is repeated for each head of a group."""
+    """The line that is repeated for each head of a group."""
     line = working.line(name)
     return line.operands[0] if isinstance(line, Line) and line.operation.role == "repeat" else name
 

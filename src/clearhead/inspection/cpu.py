@@ -1,12 +1,12 @@
 """The kernel in Numba: attention and its statistics in tiles that never leave the cache.
 
-Each thread takes blocks of one head's queries, and sweeps over the keys. No library of matrix products is called, so
-none has threads that would get into the way. docs/explanation/kernels.md says how it was found and where its time goes.
+Each thread takes blocks of one head's queries, and loops over the keys. No library of matrix products is called, so
+no other threads interfere. docs/explanation/kernels.md says how it was found and where its time goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -26,8 +26,8 @@ from clearhead.inspection.result import Inspection
 from clearhead.inspection.statistics import SINKS, STATISTICS
 from clearhead.ops.textbook.scores import alibi_slopes
 
-LINE, NUMBERS_IN_LINE = 64, 16
-"""Bytes in a line of the cache, and float32 numbers."""
+LINE, NUMBERS_IN_LINE, BYTES = 64, 16, 4
+"""Bytes in a line of the cache, float32 numbers in it, and bytes of one."""
 
 Array = np.ndarray[Any, Any]
 Pass = Callable[[Plan, Head, Results, Space, int], None]
@@ -56,23 +56,26 @@ def entries() -> tuple[Pass, Pass]:
 
 
 def inspect(request: Request) -> Inspection:
-    """Computes what a request asks for."""
+    """Computes a request."""
     arrays = _arrays(request)
     heads = arrays["query"].shape[0] * arrays["query"].shape[1]
     results = _results(request, arrays)
-    plan, where = _plan(request, arrays), [_head(request, arrays, index) for index in range(heads)]
-    there = [Results(**{name: _row(array, index) for name, array in results.items()}) for index in range(heads)]
+    plans, where, there = _parts(_plan(request, arrays), [_head(request, arrays, index) for index in range(heads)],
+                                 results, request.ends)  # fmt: skip
+    largest = max(plans, key=lambda plan: plan.block)
     attend, receive = entries()
-    threads = max(1, min(config.NUMBA_NUM_THREADS, heads * -(-plan.queries // plan.block)))
-    # The memory is named so that it stays as long as its addresses are used.
-    memory, spaces = zip(*(_space(plan) for _ in range(threads)), strict=True)
-    steps = [(attend, _tasks(plan, heads, -1), 2)]
+    threads = max(1, min(config.NUMBA_NUM_THREADS, sum(-(-plan.queries // plan.block) for plan in plans)))
+    # The memory has a name so that it lives as long as its addresses are used.
+    memory, spaces = zip(*(_space(largest) for _ in range(threads)), strict=True)
+    steps = [(attend, _tasks(plans, -1), 2)]
     if request.wanted.received:
-        steps.append((receive, _tasks(plan, heads, 1), 1))
+        steps.append((receive, _tasks(plans, 1), 1))
     whole, before = sum(task.cost * weight for _, tasks, weight in steps for task in tasks), 0
     for run, tasks, weight in steps:
         workers = [
-            lambda task, run=run, space=space: run(plan, where[task.head], there[task.head], space, task.block)
+            lambda task, run=run, space=space: run(
+                plans[task.head], where[task.head], there[task.head], space, task.block
+            )
             for space in spaces
         ]
         report = None if request.wanted.progress is None else _onwards(request.wanted.progress, before, weight, whole)
@@ -80,6 +83,34 @@ def inspect(request: Request) -> Inspection:
         before += sum(task.cost * weight for task in tasks)
     del memory
     return _inspection(request, results)
+
+
+def _parts(
+    plan: Plan, heads: list[Head], results: dict[str, Array], ends: tuple[int, ...] | None
+) -> tuple[list[Plan], list[Head], list[Results]]:
+    """For each head of each text its plan, its arrays and its results. Without ``ends`` there is one text."""
+    there = np.array([_rows(results[name], len(heads)) for name in Results._fields]).T
+    if ends is None:
+        return [plan] * len(heads), heads, _named(there)
+    # Many short texts have many heads: their addresses are computed all at once.
+    starts = np.array([0, *ends[:-1]])[:, None, None]
+    apart = [results[name].strides[1] if results[name].size else 0 for name in Results._fields]
+    begin = np.array([(head.query, head.key, head.value) for head in heads])
+    places = begin + starts * BYTES * [plan.query_row, plan.key_row, plan.value_row]
+    slopes = [head.slope for head in heads] * len(ends)
+    rows = places.reshape(-1, 3).tolist()
+    where = [Head(query, key, value, 0, 0, slope) for (query, key, value), slope in zip(rows, slopes, strict=True)]
+    plans = []
+    for start, end in zip((0, *ends), ends, strict=False):
+        tokens = end - start
+        own = plan._replace(queries=tokens, keys=tokens, block=_block(len(heads), tokens))
+        plans += [own] * len(heads)
+    return plans, where, _named(there + starts * apart)
+
+
+def _named(addresses: Array) -> list[Results]:
+    """The addresses of results (..., result), by name."""
+    return list(map(Results._make, addresses.reshape(-1, len(Results._fields)).tolist()))
 
 
 def _onwards(progress: Any, before: int, weight: int, whole: int) -> Any:
@@ -129,7 +160,7 @@ def _plan(request: Request, arrays: dict[str, Array]) -> Plan:
 
 
 def _block(heads: int, tokens: int) -> int:
-    """How many tokens to take along at once: many share what is fetched for them, but each thread should get four."""
+    """How many tokens to process at once: many share the fetched numbers, but each thread should get four blocks."""
     panels = MAX_PANELS
     while panels > 1 and heads * -(-tokens // (panels * WIDTH)) < 4 * config.NUMBA_NUM_THREADS:
         panels //= 2
@@ -160,9 +191,10 @@ def _address(array: Array, *place: int) -> int:
     return int(array.ctypes.data + sum(i * stride for i, stride in zip(place, array.strides, strict=False)))
 
 
-def _row(array: Array, index: int) -> int:
-    """The address of a row, or nowhere where there is none."""
-    return _address(array, index) if array.size else 0
+def _rows(array: Array, count: int) -> list[int]:
+    """The addresses of rows, or nowhere where there are none."""
+    first, step = array.ctypes.data, array.strides[0]
+    return [first + index * step for index in range(count)] if array.size else [0] * count
 
 
 def _results(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
@@ -172,7 +204,8 @@ def _results(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
     shapes = {name: (batch * heads, *shape) for name, shape in (request.shapes() | between).items()}
     types = {name: np.int64 if name in STATISTICS and STATISTICS[name].integer else np.float32 for name in shapes}
     missing = np.empty((0, 0), np.float32)
-    return {name: np.empty(shapes[name], dtype=types[name]) if name in shapes else missing for name in Results._fields}
+    new = np.empty if request.ends is None else np.zeros  # rows behind the last text are 0
+    return {name: new(shapes[name], dtype=types[name]) if name in shapes else missing for name in Results._fields}
 
 
 def _space(plan: Plan) -> tuple[Array, Space]:
@@ -191,20 +224,29 @@ def _space(plan: Plan) -> tuple[Array, Space]:
     return memory, Space(*(begin + LINE * sum(lines[:part]) for part in range(len(lines))))
 
 
-def _tasks(plan: Plan, heads: int, ahead: int) -> list[Task]:
+def _tasks(plans: list[Plan], ahead: int) -> list[Task]:
     """The blocks of all heads, of queries (``ahead`` -1) or of keys (1).
 
-    One head after the other, so that its keys and values stay near; in each the costly first, so that the last that is
-    left to do is little.
+    One head after the other, so that its keys and values stay in the cache; in each head the costly blocks first, so
+    that the last ones are short.
     """
+    found: dict[Plan, list[tuple[int, int]]] = {}
+    tasks = []
+    for head, plan in enumerate(plans):
+        if plan not in found:
+            found[plan] = sorted(_blocks(plan, ahead), reverse=True)
+        tasks += [Task(cost, head, -block) for cost, block in found[plan]]
+    return tasks
+
+
+def _blocks(plan: Plan, ahead: int) -> Iterator[tuple[int, int]]:
+    """The cost of each block of a head, and its number, negative."""
     own, others = (plan.queries, plan.keys) if ahead < 0 else (plan.keys, plan.queries)
     offset = (plan.keys - plan.queries) * -ahead
-    tasks = []
     for block in range(-(-own // plan.block)):
         first, last = block * plan.block, min((block + 1) * plan.block, own) - 1
         begin, end = visible.py_func(first + offset, last + offset, ahead if plan.causal else 0, plan.window, others)
-        tasks += [Task(max(end - begin, 1) * (last - first + 1), head, block) for head in range(heads)]
-    return sorted(tasks, key=lambda task: (task.head, -task.cost))
+        yield max(end - begin, 1) * (last - first + 1), -block
 
 
 def _inspection(request: Request, results: dict[str, Array]) -> Inspection:

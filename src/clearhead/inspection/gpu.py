@@ -1,6 +1,6 @@
 """The host's half of the Triton kernel, for tensors on a GPU: starts the passes of `compiled.attention.triton_passes`.
 
-It needs PyTorch and Triton, and is imported where tensors of a GPU are given. With TRITON_INTERPRET=1 in the
+It needs PyTorch and Triton, and is imported for tensors on a GPU. With TRITON_INTERPRET=1 in the
 environment before Triton is imported it runs on tensors in main memory, slowly; so it is tested without a GPU.
 """
 
@@ -43,7 +43,7 @@ FAR = 2**31 - 1
 
 
 def inspect(request: Request) -> Inspection:
-    """Computes what a request asks for, whose tensors are float32 and on a GPU."""
+    """Computes a request whose tensors are float32 and on a GPU."""
     work, how = _work(request), _how(request)
     (batch, heads, queries, _), keys = request.query.shape, request.key.shape[2]
     results = _results(request)

@@ -1,4 +1,4 @@
-"""What the compiled kernels know: a table of operations. Lines of others are left to array code."""
+"""The operations that the compiled kernels know, as a table. Lines of others are left to array code."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from clearhead.ops.textbook import linear, scores
 
 
 class Known(Struct, frozen=True):
-    """Attention as the compiled kernels have it: in this order, each step at most once.
+    """Attention as the compiled kernels compute it: in this order, each step at most once.
 
     Attributes:
-        scale: what scores are multiplied with; None for 1 / sqrt(depth).
+        scale: the factor of scores; None for 1 / sqrt(depth).
         softcap: the bound of scores; None for none.
         alibi: whether scores fall with distance.
         causal: no query sees a later key.
@@ -47,14 +47,14 @@ STEPS: Mapping[Operation, Read] = {
     scores.mask_additive: lambda line: {"mask": line.operands[1]},
     scores.mask_padding: lambda line: {"padding": line.operands[1]},
 }
-"""What stands between the product and the softmax, and what each says of a `Known`."""
+"""The operations between the product and the softmax, and the field of `Known` that each sets."""
 
 ORDER: tuple[Role | None, ...] = ("scale", "cap", "distance", "mask")
 """The order in which the kernels do these."""
 
 
 def known_of(core: Core) -> Known | str:
-    """What the lines are in the kernels' terms; a reason where the kernels do not know them."""
+    """The lines in the kernels' terms; a reason where the kernels do not know them."""
     between = core.path[1:-1]
     unknown = next((line for line in core.working.lines if not _is_known(core, line)), None)
     if unknown is not None:
@@ -70,7 +70,7 @@ def known_of(core: Core) -> Known | str:
 
 
 def _is_known(core: Core, line: Line) -> bool:
-    """Whether a line is one of those that the kernels know, in the place where they have it."""
+    """Whether a line is one that the kernels know, in its place."""
     if line == core.product:
         return line.operation is linear.matmul_transposed and _repeats(core, line.operands[1], core.key)
     if line == core.head:

@@ -1,6 +1,6 @@
 """The kernel in plain array code: for any library and device, a chunk of queries at a time, all their keys at once.
 
-It computes the lines themselves, of any operations, and is what the others are compared with.
+It computes the lines themselves, with any operations, and is the reference for the others.
 """
 
 from __future__ import annotations
@@ -40,11 +40,7 @@ def _inspect(request: Request) -> Inspection:
     xp, queries, wanted = request.xp, request.query.shape[2], request.wanted
     found: list[dict[str, Array]] = []
     received: dict[str, Array] = {}
-    core, shares = _with_plain_softmax(request.core)
-    rows = rows_of(core)
-    given = {core.query: request.query, core.key: request.key, core.value: request.value, **request.given}
-    for line in rows.once:
-        given[line.name] = compute(xp, line, given)
+    core, shares, rows, given = _prepared(request)
     for chunk in _chunks(request):
         positions = _positions(request, chunk)
         score, weights, output, logsumexp = _attend(request, core, shares, rows, given, chunk)
@@ -69,8 +65,26 @@ def _inspect(request: Request) -> Inspection:
     return Inspection({**joined, **per_key}, edges=wanted.edges)
 
 
+def weights_in_order(request: Request, queries: range | None = None) -> Iterator[Array]:
+    """The weights of some queries, then of the next (batch, head, query, key), in the end of all that are wanted."""
+    with np.errstate(all="ignore"):
+        core, shares, rows, given = _prepared(request)
+        for chunk in _chunks(request, queries):
+            yield _attend(request, core, shares, rows, given, chunk)[1]
+
+
+def _prepared(request: Request) -> tuple[Core, str, Rows, dict[str, Array]]:
+    """The lines, the name of their softmax, which of them go by queries, and all that is the same for all queries."""
+    core, shares = _with_plain_softmax(request.core)
+    rows = rows_of(core)
+    given = {core.query: request.query, core.key: request.key, core.value: request.value, **request.given}
+    for line in rows.once:
+        given[line.name] = compute(request.xp, line, given)
+    return core, shares, rows, given
+
+
 def _received(xp: Namespace, before: Mapping[str, Array], weights: Array) -> dict[str, Array]:
-    """What each key gets, from some queries more."""
+    """The weights that each key receives, with those of some more queries."""
     total, largest = xp.sum(weights, axis=-2), xp.max(weights, axis=-2)
     if before:
         total, largest = before["received_total"] + total, xp.maximum(before["received_max"], largest)
@@ -78,7 +92,7 @@ def _received(xp: Namespace, before: Mapping[str, Array], weights: Array) -> dic
 
 
 def _with_plain_softmax(core: Core) -> tuple[Core, str]:
-    """The lines with the softmax of the textbook among them, and its name: another is taken apart to find it."""
+    """The lines with the textbook's softmax among them, and its name; another softmax is written as steps."""
     if core.softmax.operation is scores.softmax:
         return core, core.softmax.name
     inner = steps_of(core.softmax, core.working.names)
@@ -91,10 +105,11 @@ def _with_plain_softmax(core: Core) -> tuple[Core, str]:
     return apart(core, inner), found[0]
 
 
-def _chunks(request: Request) -> Iterator[slice]:
-    batch, heads, queries, _ = request.query.shape
+def _chunks(request: Request, queries: range | None = None) -> Iterator[slice]:
+    batch, heads, count, _ = request.query.shape
     size = max(1, CELLS // (batch * heads * request.key.shape[2]))
-    yield from (slice(start, min(start + size, queries)) for start in range(0, queries, size))
+    wanted = range(count) if queries is None else queries
+    yield from (slice(start, min(start + size, wanted.stop)) for start in range(wanted.start, wanted.stop, size))
 
 
 def _positions(request: Request, chunk: slice) -> dict[str, Array]:
@@ -108,7 +123,7 @@ def _positions(request: Request, chunk: slice) -> dict[str, Array]:
 def _attend(
     request: Request, core: Core, shares: str, rows: Rows, given: Mapping[str, Array], chunk: slice
 ) -> tuple[Array, Array, Array, Array]:
-    """Scores, weights and outputs of some queries, and the logarithms of what their softmax divides by."""
+    """Scores, weights and outputs of some queries, and the logarithms of their softmax's denominators."""
     xp = request.xp
     values = {name: _cut(array, rows.axis.get(name), chunk) for name, array in given.items()}
     logsumexp: Array = None
@@ -128,7 +143,7 @@ def _attend(
 
 
 def _weighted_sum(xp: Namespace, score: Array, weights: Array, value: Array) -> Array:
-    """The values by their weights. What is not finite reaches the queries that see its key, and no others."""
+    """The weighted sum of values. Numbers that are not finite reach only queries that see their key."""
 
     def summed(left: Array, right: Array) -> Array:
         return xp.matmul(xp.astype(left, value.dtype), xp.astype(right, value.dtype))

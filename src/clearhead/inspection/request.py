@@ -1,4 +1,4 @@
-"""What is asked of a kernel: arrays that fit each other, and the spec that says how they attend."""
+"""A request to a kernel: arrays that fit each other, and the spec of the attention."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from clearhead.working import Working
 Array = Any
 
 Progress = Callable[[int, int], object]
-"""Called with how much of how much is done."""
+"""Called with the finished and the whole amount of work."""
 
 
 class Wanted(Struct, frozen=True):
-    """What is to be reported beside the output: the options of `clearhead.inspect` of the same names."""
+    """What is reported besides the output: the options of `clearhead.inspect` of the same names."""
 
     top: int = 8
     received: bool = False
@@ -38,17 +38,18 @@ class Wanted(Struct, frozen=True):
 
     @property
     def edges(self) -> tuple[int, ...]:
-        """Where bands of distance part; none if no bands are asked for."""
+        """The edges of bands of distance; none if no bands are requested."""
         return tuple(self.bands or ())
 
 
 class Request(Struct, frozen=True, eq=False):
     """Arrays of one library with all their axes: (batch, head, token, depth), and what to compute.
 
-    ``given`` has what the lines read besides, by name: a mask as (batch or 1, head or 1, query or 1, key or 1),
+    ``given`` has the other arrays that lines read, by name: a mask as (batch or 1, head or 1, query or 1, key or 1),
     padding as (batch, key). Key and value have a head for each group of query heads. ``known`` is what the lines are
     in the terms of the compiled kernels, or why they are not known to them. ``batch`` is the batch as it was given, of
-    any number of axes.
+    any number of axes. ``ends`` are the ends of the texts of which the rows are, each of which attends only to itself;
+    None for rows of one text.
     """
 
     xp: Namespace
@@ -60,10 +61,11 @@ class Request(Struct, frozen=True, eq=False):
     known: Known | str
     batch: tuple[int, ...]
     wanted: Wanted
+    ends: tuple[int, ...] | None = None
 
     @property
     def form(self) -> Known:
-        """What the lines are in the terms of the compiled kernels."""
+        """The lines in the terms of the compiled kernels."""
         if isinstance(self.known, str):
             raise SpecError(self.known)
         return self.known
@@ -85,11 +87,11 @@ class Request(Struct, frozen=True, eq=False):
 
     @property
     def bands(self) -> int:
-        """How many bands of distance were asked for."""
+        """How many bands of distance were requested."""
         return 0 if self.wanted.bands is None else len(self.wanted.bands) + 1
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each statistic that is asked for, behind (batch, head)."""
+        """The shape of each requested statistic, after (batch, head)."""
         sizes = {
             "query": self.query.shape[2], "key": self.key.shape[2], "feature": self.value.shape[3],
             "top": self.wanted.top, "first": SINKS, "band": self.bands,
@@ -112,7 +114,7 @@ def is_whole(value: Any) -> bool:
 
 
 def is_traced(array: Array) -> bool:
-    """Whether JAX follows what is done to an array, which has no numbers yet."""
+    """Whether JAX traces an array, which then has no numbers."""
     return is_jax_array(array) and isinstance(array, sys.modules["jax"].core.Tracer)
 
 
@@ -127,8 +129,8 @@ def request_of(
 
     Args:
         arrays: query, key and value.
-        given: what the lines read besides, by name or an ending of it.
-        lines: what to compute, as a spec or as lines; None for what the single options say.
+        given: other arrays that the lines read, by name or an ending of it.
+        lines: what to compute, as a spec or as lines; None for the single options.
         options: scale, softcap, causal and window of a spec.
         wanted: what to report.
 
@@ -148,7 +150,7 @@ def request_of(
     if missing := [name for name in names if name not in full]:
         raise SpecError(f"the lines read {', '.join(missing)}, which was not given. Give mask=, padding= or given=.")
     fitted = {each.name: _fitted(xp, each, full[each.name], batch, sizes) for each in core.others}
-    _check_shapes(core, sizes, value.shape[-1])
+    _check_shapes(core, fitted, sizes, value.shape[-1])
     known = known_of(core)
     return Request(xp, query, key, value, core, _of_dtype(xp, fitted, query.dtype), known, batch, checked(wanted))
 
@@ -166,7 +168,7 @@ def _core(
         kind: Any = kinds.get("mask")
         lines = Attention(sizes["head"], sizes["group"], mask=kind, padding="padding" in given, **options)
     elif single := [name for name, value in options.items() if value not in (None, False)]:
-        raise SpecError(f"spec says how to attend, and so does {', '.join(single)}. Give one of the two.")
+        raise SpecError(f"spec describes the attention, and so does {', '.join(single)}. Give one of the two.")
     if isinstance(lines, Attention):
         if (lines.heads, lines.groups) != (sizes["head"], sizes["group"]):
             raise SpecError(
@@ -177,13 +179,13 @@ def _core(
     return core_of(lines) if isinstance(lines, Working) else lines
 
 
-def _check_shapes(core: Core, sizes: Mapping[str, int], features: int) -> None:
-    """Makes sure that the lines take arrays of these sizes.
+def _check_shapes(core: Core, given: Mapping[str, Array], sizes: Mapping[str, int], features: int) -> None:
+    """Checks that the lines take arrays of these sizes, and the given ones.
 
     Raises:
         ShapeError: they do not.
     """
-    shapes = {each.name: tuple(sizes.get(word, 0) for word in each.axes) for each in core.others}
+    shapes = {each.name: _sizes(each, given[each.name], sizes) for each in core.others}
     shapes[core.query] = tuple(sizes[word] for word in ("head", "query", "depth"))
     shapes[core.key] = tuple(sizes[word] for word in ("group", "key", "depth"))
     shapes[core.value] = sizes["group"], sizes["key"], features
@@ -208,7 +210,7 @@ def _fitted(xp: Namespace, each: Given, array: Array, batch: tuple[int, ...], si
         raise ShapeError(f"{each.name} expects floating-point numbers, got {array.dtype}. Convert it first.")
     if each.axes == ("query", "key"):
         return mask_of(xp, array, batch, (sizes["head"], sizes["query"], sizes["key"]))
-    wanted = tuple(sizes.get(word, 0) for word in each.axes)
+    wanted = _sizes(each, array, sizes)
     try:
         return xp.reshape(xp.broadcast_to(array, (*batch, *wanted)), (math.prod(batch), *wanted))
     except (ValueError, RuntimeError):
@@ -216,6 +218,12 @@ def _fitted(xp: Namespace, each: Given, array: Array, batch: tuple[int, ...], si
         raise ShapeError(
             f"{each.name} expects (*batch, {words}) = {(*batch, *wanted)}, got {tuple(array.shape)}."
         ) from None
+
+
+def _sizes(each: Given, array: Array, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """The sizes of an array's axes: of heads, queries and keys as in the others, of further ones as they are."""
+    own = (0,) * len(each.axes) + tuple(array.shape)
+    return tuple(sizes.get(word, size) for word, size in zip(each.axes, own[-len(each.axes) :], strict=True))
 
 
 def _of_dtype(xp: Namespace, given: Mapping[str, Array], dtype: Any) -> dict[str, Array]:
@@ -308,7 +316,7 @@ def mask_of(xp: Namespace, mask: Array, batch: tuple[int, ...], sizes: tuple[int
 
 
 MAX_TOP = 1 << 20
-"""The largest weights of a query that are listed: a list of each query is stored."""
+"""The most weights per query that are listed: a list for each query is stored."""
 
 MAX_EDGE = 2**31 - 1
 """No edge of a band of distance lies farther."""
@@ -329,7 +337,7 @@ def edges_of(bands: Sequence[int] | None) -> tuple[int, ...] | None:
     """The edges of bands of distance, checked.
 
     Raises:
-        SpecError: they are not whole numbers above 0, and not above `MAX_EDGE`, that rise.
+        SpecError: they are not increasing whole numbers from 1 to `MAX_EDGE`.
     """
     if bands is None:
         return None
@@ -337,6 +345,6 @@ def edges_of(bands: Sequence[int] | None) -> tuple[int, ...] | None:
     whole = all(map(is_whole, edges))
     if not whole or any(b <= a for a, b in pairwise((0, *edges))) or max(edges, default=0) > MAX_EDGE:
         raise SpecError(
-            f"bands expects whole numbers above 0 that rise, such as (1, 8, 64), up to {MAX_EDGE}, got {edges!r:.100}."
+            f"bands expects increasing whole numbers above 0, such as (1, 8, 64), up to {MAX_EDGE}, got {edges!r:.100}."
         )
     return tuple(map(int, edges))

@@ -12,7 +12,7 @@ Array = Any
 
 
 class Received(Struct, frozen=True, eq=False):
-    """What each key gets from all queries, in arrays of (*batch, head, key).
+    """The weights that each key receives from all queries, in arrays of (*batch, head, key).
 
     Attributes:
         total: the sum of the weights.
@@ -26,12 +26,12 @@ class Received(Struct, frozen=True, eq=False):
 class Inspection(Table, frozen=True, eq=False):
     """Exact statistics of attention weights, computed without keeping the weights.
 
-    Arrays are of the library and, but for keys, of the type of the query. A query that may attend to nothing has
-    weights, output and entropy 0, and max and logsumexp minus infinity. Beside the statistics there are:
+    Arrays are of the library and, except for keys, of the type of the query. A query that may attend to nothing has
+    weights, output and entropy 0, and max and logsumexp minus infinity. Besides the statistics there are:
 
     Attributes:
         numbers: all statistics by name.
-        edges: where the bands of distance part, in tokens.
+        edges: the edges of the bands of distance, in tokens.
         kernel: which implementation computed it: ``"numba"``, ``"triton"`` or ``"plain"``.
         reason: why this one.
 
@@ -44,7 +44,7 @@ class Inspection(Table, frozen=True, eq=False):
 
     @property
     def received(self) -> Received | None:
-        """What each key gets; None if it was not asked for."""
+        """The weights that each key receives; None if they were not requested."""
         if "received_total" not in self.numbers:
             return None
         return Received(self.numbers["received_total"], self.numbers["received_max"])

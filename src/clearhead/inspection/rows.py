@@ -1,4 +1,4 @@
-"""Which lines can be computed for some queries at a time: read off their formulas."""
+"""Which lines can be computed for some queries at a time, by their formulas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from clearhead.expr.nodes import replace_refs
 from clearhead.inspection.core import Core
 from clearhead.line import Line
 from clearhead.ops import Array, Namespace, Operation
-from clearhead.ops.textbook import scores
+from clearhead.ops.textbook import relative, scores
+from clearhead.ops.textbook.tables import look_up
 
 
 class Rows(Struct, frozen=True):
@@ -34,7 +35,7 @@ def rows_of(core: Core) -> Rows:
     """The lines of attention for some queries at a time.
 
     Raises:
-        SpecError: a line mixes queries, or counts their positions in a way that is not known.
+        SpecError: a line mixes queries, or counts their positions in an unknown way.
     """
     axis = {core.query: -2}
     axis |= {each.name: each.axes.index("query") - len(each.axes) for each in core.others if "query" in each.axes}
@@ -44,14 +45,22 @@ def rows_of(core: Core) -> Rows:
             once.append(line)
             continue
         each.append(line)
-        found = -2 if line.operation in POSITIONED else _axis(line, axis)
+        found = -2 if line.operation in POSITIONED else row_axis(line, axis)
         if found is not None:
             axis[line.name] = found
     return Rows(tuple(once), tuple(each), axis)
 
 
-def _axis(line: Line, axis: Mapping[str, int]) -> int | None:
-    """The axis of a line's result that runs over queries; None if it has none."""
+def row_axis(line: Line, axis: Mapping[str, int]) -> int | None:
+    """The axis of a line's result that runs over queries, from the end; None if it has none.
+
+    Args:
+        line: the line.
+        axis: by name, this axis of its operands that have one.
+
+    Raises:
+        SpecError: it mixes queries, or counts their positions.
+    """
     formula = line.formula
     named = list(zip(formula.roles, line.operands, formula.operands, strict=True))
     letters = {
@@ -64,7 +73,7 @@ def _axis(line: Line, axis: Mapping[str, int]) -> int | None:
     sized = any(isinstance(n, Size) and n.index in letters.values() for n in walk(formula.body))
     read = {letters[role] for role in letters if role in formula.read}
     result = {letter for letter in letters.values() if letter in formula.result}
-    if counts or sized or len(read) > 1 or read != result or (read and ahead):
+    if formula.recurs is not None or counts or sized or len(read) > 1 or read != result or (read and ahead):
         raise SpecError(_refusal(line))
     if any(not _reads_own(ref, letters, read) for ref in _refs(formula.body)):
         raise SpecError(_refusal(line))
@@ -78,8 +87,12 @@ def _refs(body: Expr) -> Iterator[Ref]:
 
 
 def _reads_own(ref: Ref, letters: Mapping[str, str], read: set[str]) -> bool:
-    """Whether a cell is read of the query's own row, or of what has no row for each query."""
-    uses = [node.name for index in ref.indices for node in walk(index) if isinstance(node, Index) and node.name in read]
+    """Whether a cell is read from the query's own row, or from an array without a row for each query.
+
+    A number of the own row may choose the cell, as the number of a token does in a table.
+    """
+    bare = [replace_refs(index, lambda _: Number(0)) for index in ref.indices]
+    uses = [node.name for index in bare for node in walk(index) if isinstance(node, Index) and node.name in read]
     own = [index.name for index in ref.indices if isinstance(index, Index) and index.name in read]
     return len(uses) == len(own) == (1 if ref.operand in letters else 0)
 
@@ -87,7 +100,7 @@ def _reads_own(ref: Ref, letters: Mapping[str, str], read: set[str]) -> bool:
 def _refusal(line: Line) -> str:
     return (
         f"inspect cannot compute {line.name} for some queries at a time: {line.operation.name} reads other queries, "
-        f"or counts their positions in a way of its own. Trace the working instead."
+        f"or counts their positions in an unknown way. Trace the working instead."
     )
 
 
@@ -106,10 +119,17 @@ def _alibi(xp: Namespace, s: Array, slope: Array, *, position: Array, key: Array
     return s - slope[..., None, None] * xp.astype(xp.abs(position - key), s.dtype)
 
 
+def _relative(xp: Namespace, s: Array, table: Array, *, position: Array, key: Array, **stated: Any) -> Array:
+    place = relative.bucket_of(xp, key - position, **stated)
+    bias = xp.matrix_transpose(look_up.code(xp, table, xp.reshape(place, (-1,))))
+    return s + xp.reshape(bias, (*bias.shape[:-1], *place.shape))
+
+
 POSITIONED: Mapping[Operation, Positioned] = {
     scores.mask_causal: _causal,
     scores.mask_window: _window,
     scores.alibi: _alibi,
+    relative.relative_bias: _relative,
 }
 """The operations that count positions, as code that is given the positions of queries and keys."""
 

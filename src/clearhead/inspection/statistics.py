@@ -23,16 +23,16 @@ class Statistic(Struct, frozen=True):
 
     Attributes:
         name: its name among the results.
-        axes: behind the batch and the heads: query, key, feature, top (of the largest weights), first (of the first
+        axes: after the batch and the heads: query, key, feature, top (of the largest weights), first (of the first
             tokens), band (of distance).
         sentence: what it is.
         unit: what it is measured in.
         integer: whether it holds whole numbers (int64), not numbers of the query's type.
-        option: the option that asks for it; none for what is always computed.
-        kept: what an inspection of a model keeps of it: nothing, all, or the mean over queries.
-        column: how it is one number for each token: not, as it is, or summed over its last axis. Those are columns of a
-            table, and bars along the text in a report.
-        title: what a report calls it, where it is one number for each token.
+        option: the option that requests it; none if it is always computed.
+        kept: how much of it an inspection of a model keeps: nothing, all, or the mean over queries.
+        column: how it becomes one number for each token: not at all, as it is, or summed over its last axis. These are
+            columns of a table, and bars along the text in a report.
+        title: its title in a report, where it is one number for each token.
         powers: whether a report shows it on a logarithmic scale.
     """
 
@@ -57,7 +57,7 @@ STATISTICS: Mapping[str, Statistic] = {
     for row in (
         Statistic("output", ("query", "feature"), "The weighted sums of the values.", "value"),
         Statistic(
-            "logsumexp", ("query",), "The logarithm of what a query's exponentials are divided by, sinks included.",
+            "logsumexp", ("query",), "The logarithm of the denominator of a query's softmax, sinks included.",
             "score",
         ),
         Statistic(
@@ -85,15 +85,15 @@ STATISTICS: Mapping[str, Statistic] = {
         ),
         Statistic(
             "bands", ("query", "band"),
-            "The weight by distance from the query's own position: nearer than the first edge, from each edge to the "
+            "The weight by distance from the query's own position: below the first edge, from each edge to the "
             "next, and from the last on.", option="bands", kept="mean",
         ),
         Statistic(
-            "received_total", ("key",), "The sum of the weights that a key gets from all queries.",
+            "received_total", ("key",), "The sum of the weights that a key receives from all queries.",
             option="received", kept="all", column="value", title="Received", powers=True,
         ),
         Statistic(
-            "received_max", ("key",), "The largest weight that a key gets from one query.", option="received",
+            "received_max", ("key",), "The largest weight that a key receives from one query.", option="received",
             kept="all", column="value", title="Largest received",
         ),
     )
@@ -106,13 +106,13 @@ class Head(Struct, frozen=True):
 
     Attributes:
         name: its name in summaries and tables.
-        source: the statistic that it is made of, as an inspection of a model keeps it.
-        reduce: makes a number for each head of it, of the edges of bands and of the number of tokens.
-        title: what it is called, with its unit.
+        source: the statistic that it is computed from, as an inspection of a model keeps it.
+        reduce: computes a number for each head from it, the edges of bands and the number of tokens.
+        title: its title, with its unit.
         label: the same in a word or two.
         sentence: what it is.
         powers: whether a report shows it on a logarithmic scale.
-        extremes: what the text of a summary says of it: the range, or where it is largest.
+        extremes: the text of a summary: the range, or where it is largest.
     """
 
     name: str
@@ -167,11 +167,11 @@ SUMMARIES: Mapping[str, Head] = {
         ),
     )
 }  # fmt: skip
-"""What a summary has of each head, by name: means over queries; and the distance within which half the weight lies."""
+"""The numbers of each head in a summary, by name: means over queries, and the distance with half of the weight."""
 
 
 class Table(Struct, frozen=True, eq=False):
-    """Arrays by the names of statistics. Each is an attribute as well; None where it was not asked for."""
+    """Arrays by the names of statistics. Each is an attribute as well; None where it was not requested."""
 
     numbers: Mapping[str, Any]
 

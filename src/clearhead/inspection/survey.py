@@ -18,7 +18,7 @@ Numbers = np.ndarray[Any, Any]
 
 
 KEPT: Mapping[str, Statistic] = {name: row for name, row in STATISTICS.items() if row.kept}
-"""What an inspection of a model keeps of each layer."""
+"""The statistics of each layer that an inspection of a model keeps."""
 
 
 class LayerStatistics(Table, frozen=True, eq=False):
@@ -33,7 +33,7 @@ LayerStatistics.__doc__ = f"{LayerStatistics.__doc__}{documented(KEPT)}"
 
 
 def kept(found: Inspection) -> LayerStatistics:
-    """What is kept of an inspection: less than 60 bytes for each token of each head, in float32."""
+    """The kept statistics: less than 60 bytes for each token of each head, in float32."""
     numbers: dict[str, Numbers] = {}
     for name, row in KEPT.items():
         if name in found.numbers:
@@ -53,12 +53,14 @@ class Survey(Struct, frozen=True, eq=False):
         model: what was inspected, in words.
         tokens: the text's tokens.
         layers: statistics by the layer's number, from 0.
-        missing: layers that were asked for and not reached before an interruption.
-        edges: where the bands of distance part, in tokens.
+        missing: requested layers that were not reached before an interruption.
+        edges: the edges of the bands of distance, in tokens.
         causal: whether no token sees a later one.
-        output: the hidden state behind the last layer that was worked out (token, model).
-        notes: what a reader should know of it.
-        kernel: which implementation worked out the attention, and why.
+        output: the hidden state after the last layer that was computed (token, model).
+        notes: notes for the reader.
+        kernel: which implementation computed the attention, and why.
+        maps: by the layer's number, the mean weights of blocks of tokens (head, query block, key block), of texts that
+            are short enough.
     """
 
     model: str
@@ -70,6 +72,7 @@ class Survey(Struct, frozen=True, eq=False):
     output: Numbers
     notes: tuple[str, ...]
     kernel: str
+    maps: Mapping[int, Numbers] = {}
 
     def __repr__(self) -> str:
         return f"<Survey of {self.model}: {len(self.tokens)} tokens, {len(self.layers)} layers>"
@@ -97,7 +100,7 @@ class Survey(Struct, frozen=True, eq=False):
         """Writes a report (``.html``), or a table of the numbers (``.csv``, ``.parquet``).
 
         Args:
-            path: the file; it is there in whole or not at all.
+            path: the file; it is written completely or not at all.
             by: of a table: a row for each ``"head"``, or for each ``"token"`` of each head.
 
         Raises:

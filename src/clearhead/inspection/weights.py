@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from clearhead.ops.numpy import numpy_namespace as xp
 
 Numbers = np.ndarray[Any, Any]
 
-PAIRS = 256
-"""Pairs whose queries and keys are gathered at once: they stay in the cache."""
+PAIRS = 2048
+"""Pairs that are computed at once."""
 
 
 def weights_at(core: Core, arrays: Mapping[str, Numbers], logsumexp: Numbers, query: Numbers, key: Numbers) -> Numbers:
@@ -46,14 +47,28 @@ def weights_at(core: Core, arrays: Mapping[str, Numbers], logsumexp: Numbers, qu
 
 
 def _some(core: Core, values: dict[str, Numbers], logsumexp: Numbers, query: Numbers, key: Numbers) -> Numbers:
-    queries, keys = values[core.query], values[core.key]
-    heads, groups, depth = len(queries), len(keys), queries.shape[-1]
-    left = np.take(queries, query, axis=1).reshape(groups, heads // groups, len(query), depth)
-    right = np.take(keys, key, axis=1)
-    score = np.einsum("ghpd,gpd->ghp", left, right).reshape(heads, 1, len(query))
+    score = _products(values[core.query], values[core.key], query, key)[:, None]
     known = {**values, core.product.name: score}
     for line in core.path[1:-1]:
         known[line.name] = compute(xp, line, known, position=query[None], key=key[None])
     masked, total = known[core.path[-1].operands[0]][:, 0], logsumexp[:, query]
     with np.errstate(invalid="ignore"):
         return np.where(masked == -np.inf, np.float32(0), np.exp(masked - total))
+
+
+def _products(queries: Numbers, keys: Numbers, query: Numbers, key: Numbers) -> Numbers:
+    """The products of some queries and keys (head, pair): by compiled code where there is some."""
+    if find_spec("numba") and queries.dtype == np.float32:
+        from clearhead.compiled.pairs import products
+
+        found = np.empty((len(queries), len(query)), np.float32)
+        products(_by_token(queries), _by_token(keys), query, key, found)
+        return found
+    heads, groups = len(queries), len(keys)
+    left = np.take(queries, query, axis=1).reshape(groups, heads // groups, len(query), queries.shape[-1])
+    return np.asarray(np.einsum("ghpd,gpd->ghp", left, np.take(keys, key, axis=1)).reshape(heads, len(query)))
+
+
+def _by_token(array: Numbers) -> Numbers:
+    """The heads of a token side by side, as they are mostly stored: (token, head, depth)."""
+    return np.ascontiguousarray(array.transpose(1, 0, 2))

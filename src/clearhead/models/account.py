@@ -1,4 +1,4 @@
-"""What a checkpoint holds, held against what is read of it: nothing that may change a number is passed over."""
+"""The account of a checkpoint: everything in it that may change a number must be read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.families.common import COMMON, FIXED, QUANTISED
 from clearhead.models.family import Family, layer_in
 from clearhead.models.key import shown
+from clearhead.models.reading import TIED
 
-REMEDY = "If it does not, load(..., ignore=[{name!r}]) leaves it aside; if it does, the family's table needs it."
+REMEDY = "If it does not, load(..., ignore=[{name!r}]) ignores it; if it does, the family's table needs it."
 
 
 def check_quantised(checkpoint: Checkpoint, ignore: Collection[str]) -> None:
-    """Refuses weights whose numbers mean something only together with other arrays.
+    """Refuses weights whose numbers have a meaning only together with other arrays.
 
     Raises:
         CheckpointError: the config or the name of an array says that the checkpoint is quantised.
@@ -40,7 +41,7 @@ def check_quantised(checkpoint: Checkpoint, ignore: Collection[str]) -> None:
 def check_config(
     family: Family, checkpoint: Checkpoint, elsewhere: Collection[str], ignore: Collection[str]
 ) -> tuple[str, ...]:
-    """Holds every entry of a config against the family's table.
+    """Checks every entry of a config against the family's table.
 
     Args:
         family: the table.
@@ -49,18 +50,19 @@ def check_config(
         ignore: entries that the user knows to be without effect.
 
     Returns:
-        Notes on entries that were left aside, for a reader.
+        Notes on entries that were ignored, for a reader.
 
     Raises:
         CheckpointError: an entry may change numbers and is not read, or has a value that is not known.
     """
     known, without = family.entries(), COMMON | dict(family.without_effect)
     fixed = {name: each for name, each in {**FIXED, **family.fixed}.items() if name not in family.without_effect}
+    read = known - family.fixed.keys()
     notes = []
     for name, value in _entries(checkpoint.config, known):
-        # What is without effect, or may have one value only, is so within an object too.
+        # Entries without effect, or with one allowed value, are so within an object too.
         own = name if name in checkpoint.config or name in fixed else name.rpartition(".")[2]
-        if name in known or _matches(name, ignore):
+        if name in read or _matches(name, ignore):
             continue
         if own in fixed:
             _check_fixed(name, value, fixed[own], family)
@@ -74,8 +76,27 @@ def check_config(
     return tuple(notes)
 
 
+def check_outside(family: Family, checkpoint: Checkpoint, ignore: Collection[str]) -> None:
+    """Checks the entries of a config beside that of the text model, where a checkpoint reads images too.
+
+    Raises:
+        CheckpointError: an entry may change numbers and is not read.
+    """
+    if family.inside not in checkpoint.config:
+        return
+    for name, value in checkpoint.config.items():
+        known = (
+            name in (family.inside, TIED) or name in family.outside or name in COMMON or value in FIXED.get(name, ())
+        )
+        if not known and not _matches(name, ignore):
+            raise CheckpointError(
+                f"the config has {name[:80]} = {shown(value)} beside {family.inside}, which the table of {family.name} "
+                f"does not read: whether it changes numbers is not known. {REMEDY.format(name=name[:80])}"
+            )
+
+
 def _entries(config: Mapping[str, Any], known: Collection[str]) -> Iterable[tuple[str, Any]]:
-    """The entries of a config; of an object that is read in parts, its own entries."""
+    """The entries of a config; for an object that is read in parts, its entries."""
     for name, value in config.items():
         inner = isinstance(value, Mapping) and any(each.startswith(f"{name}.") for each in known)
         if inner and name not in known:
@@ -96,7 +117,7 @@ def _check_fixed(name: str, value: Any, allowed: tuple[Any, ...], family: Family
 def check_arrays(
     family: Family, checkpoint: Checkpoint, used: Collection[str], layers: int, ignore: Collection[str]
 ) -> tuple[str, ...]:
-    """Holds every array of a checkpoint against those that the working uses.
+    """Checks every array of a checkpoint against those that the working uses.
 
     Args:
         family: the table.
@@ -106,7 +127,7 @@ def check_arrays(
         ignore: names, or patterns with ``*``, that the user knows to be without effect.
 
     Returns:
-        Notes on arrays that were left aside, for a reader.
+        Notes on arrays that were ignored, for a reader.
 
     Raises:
         CheckpointError: an array is neither used nor known to be without effect.

@@ -11,7 +11,7 @@ from clearhead.axes import Shape
 from clearhead.errors import CheckpointError
 
 BYTES = 4
-"""Of a number: models compute in float32."""
+"""The bytes of a number: models compute in float32."""
 
 
 class _MemoryStatus(ctypes.Structure):
@@ -24,7 +24,7 @@ class _MemoryStatus(ctypes.Structure):
 
 
 def free_memory() -> int:
-    """The bytes that can be had without swapping; where a system does not say, half of its memory."""
+    """The bytes that are available without swapping; where a system does not report them, half of its memory."""
     windows = getattr(ctypes, "windll", None)
     if windows is not None:
         status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
@@ -46,7 +46,7 @@ def size_of(names: Iterable[str], shapes: Mapping[str, Shape]) -> int:
 
 
 def in_words(size: int) -> str:
-    """A size to read: ``1.5 GB``."""
+    """A size as text: ``1.5 GB``."""
     for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
         if size >= 10**power:
             return f"{size / 10**power:.1f} {unit}"
@@ -54,7 +54,7 @@ def in_words(size: int) -> str:
 
 
 def check(needed: int, budget: int, fits: str | None) -> None:
-    """Refuses what does not fit, with what would.
+    """Refuses a trace that does not fit in memory, and names one that would.
 
     Raises:
         CheckpointError: more is needed than may be spent.

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies, and what is in it: a directory, a file, or a name in the local Hugging Face cache."""
+"""Finds a checkpoint and its parts: a directory, a file, or a name in the local Hugging Face cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from clearhead.budgets import MAX_HEADER_BYTES
 from clearhead.errors import CheckpointError, suggest
-from clearhead.files import FilePath
+from clearhead.files import FilePath, what_is
 from clearhead.models.gguf import read_gguf
 from clearhead.models.safetensors import parse_json, read_safetensors, read_sharded, within
 from clearhead.models.tensors import Tensors, content
@@ -27,9 +27,10 @@ _REVISION = re.compile(r"[0-9a-f]{4,64}")
 
 
 class Checkpoint(Struct, frozen=True):
-    """A checkpoint: its file or directory, what its config says, its arrays, and where its tokenizer is described.
+    """A checkpoint: its file or directory, its config, its arrays, and the description of its tokenizer.
 
-    ``architecture`` is what config.json or the GGUF metadata call the model.
+    ``architecture`` is what config.json or the GGUF metadata call the model; ``generation`` where it is said how text
+    is generated.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Checkpoint(Struct, frozen=True):
     config: Mapping[str, Any]
     tensors: Tensors
     tokenizer: Path | Mapping[str, Any] | None = None
+    generation: Path | None = None
 
     def read_tokenizer(self) -> Tokenizer:
         """The tokenizer.
@@ -74,6 +76,8 @@ def open_checkpoint(path: FilePath) -> Checkpoint:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: cannot be read: {error}.") from None
+    if instead := what_is(path):
+        raise CheckpointError(f"{path}: this is {instead}. Name a directory, or a .safetensors or .gguf file.")
     return _cached(os.fspath(path))
 
 
@@ -103,12 +107,12 @@ def _directory(path: Path, inside: Path, weights: Path | None = None) -> Checkpo
     tensors = _tensors(path, inside, weights)
     if not config_path.exists():
         raise CheckpointError(f"{path}: there is no config.json, which says what the weights mean. Put it beside them.")
-    config = _json(within(config_path, inside))
+    config = read_json(within(config_path, inside))
     named = config.get("architectures")
     architecture = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
-    tokenizer = path / "tokenizer.json"
-    found = within(tokenizer, inside) if tokenizer.exists() else None
-    return Checkpoint(path, architecture, config, tensors, found)
+    names = ("tokenizer.json", "generation_config.json")
+    found = [within(path / name, inside) if (path / name).exists() else None for name in names]
+    return Checkpoint(path, architecture, config, tensors, *found)
 
 
 def _tensors(path: Path, inside: Path, weights: Path | None) -> Tensors:
@@ -131,7 +135,12 @@ def _only_gguf(path: Path, inside: Path) -> Path | None:
     return within(files[0], inside) if files else None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """What a small file of JSON says.
+
+    Raises:
+        CheckpointError: it is too large, or no object of JSON.
+    """
     return parse_json(path, content(path, MAX_HEADER_BYTES))
 
 
@@ -150,9 +159,10 @@ def _cached(name: str) -> Checkpoint:
     """A model in the local Hugging Face cache: the snapshot that its main branch is at, or the only one."""
     folder = cache_directory() / f"models--{name.replace('/', '--')}"
     if not _REPOSITORY.fullmatch(name) or ".." in name or "--" in name or not folder.is_dir():
+        fetch = f"; fetch it first: hf download {name[:200]}" if _REPOSITORY.fullmatch(name) else "."
         raise CheckpointError(
             f"{name[:200]}: there is no such file or directory, and no such model in {cache_directory()}. "
-            f"{_nearest(name)}Nothing is downloaded; fetch it first: hf download {name[:200]}"
+            f"{_nearest(name)}Nothing is downloaded{fetch}"
         )
     main = folder / "refs" / "main"
     revision = content(main, MAX_REVISION_BYTES).decode("ascii", "replace").strip() if main.exists() else ""
@@ -164,7 +174,7 @@ def _cached(name: str) -> Checkpoint:
 
 
 def cache_directory() -> Path:
-    """Where Hugging Face keeps what it fetched."""
+    """The folder of Hugging Face's downloads."""
     if cache := os.environ.get("HF_HUB_CACHE"):
         return Path(cache)
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"

@@ -1,4 +1,4 @@
-"""Families of models: tables that say how a config and the names in a checkpoint become our spec and arrays."""
+"""Families of models: tables that map a config and the names in a checkpoint to a spec and its arrays."""
 
 from __future__ import annotations
 
@@ -14,33 +14,37 @@ from clearhead.models.key import Key, names_of
 from clearhead.models.tensors import Tensor, Tensors, stacked
 
 Place = Union[str, Key]
-"""Where an array stands: ``"name: layout words"`` in a checkpoint, or a list in its config."""
+"""Where an array is: ``"name: layout words"`` in a checkpoint, or a list in its config."""
 
 
 class Family(Struct, frozen=True):
-    """How the models of a family lie in their checkpoints: a table, to read, to copy, and to give to `load`.
+    """The checkpoints of a family of models, as a table, which can be copied, changed and given to `load`.
 
     All that a checkpoint holds is accounted for: each entry of its config and each of its arrays is read by this table,
     or named in it as without effect, or the checkpoint is refused.
 
     Attributes:
         name: of the family.
-        architectures: what ``architectures`` in a config.json, or ``general.architecture`` in a GGUF file, says.
+        architectures: the names in ``architectures`` of a config.json, or ``general.architecture`` of a GGUF file.
         spec: for paths of the spec a value, or what reads it from the config (`key`, `choice`, ...). A path in a block
             (``attention.softcap``, ``mlp.gated``, ``norm.eps``, ``placement``) holds in each layer; ``embedding.*``,
             ``final_norm.*``, ``pooler`` and ``head.*`` are those of `clearhead.Transformer`. Three are sizes:
-            ``layers``, ``width`` and ``depth`` (features of a head).
-        arrays: for each given array of the working where it stands: ``"name: layout words"``, or several of these of
-            which the first that is there counts. ``{n}`` in both is the number of a layer, and
+            ``layers``, ``width`` and ``depth`` (features of a head). Paths that begin with ``encoder.`` are
+            those of the encoder of an encoder-decoder.
+        arrays: for each given array of the working its place: ``"name: layout words"``, or several of these, of
+            which the first that exists counts. ``{n}`` in both is the number of a layer, and
             ``{e}`` in a stored name that of an expert: all experts' arrays are read as one. The words are those of
             `clearhead.models.layout`.
-        prefixes: what names in a checkpoint may have in front.
+        prefixes: optional prefixes of names in a checkpoint.
         by_architecture: paths that hold for one of the architectures only: heads, mostly.
-        arrays_by_architecture: rows of ``arrays`` that hold for one of the architectures in the place of the others.
-        fixed: entries of a config that the table allows only these values.
+        arrays_by_architecture: rows that replace those of ``arrays`` for one of the architectures.
+        fixed: entries of a config, with the values that the table allows.
         without_effect: entries of a config that change no number, each with the reason.
         spare: arrays of a checkpoint that change no number, each with the reason; ``*`` stands for anything,
             ``{layers}`` for the number of layers: what stands behind the last.
+        inside: the entry of a config that holds the text model's own config, where the checkpoint reads images too; ""
+            where there is none.
+        outside: entries beside it that change no number of a text, each with the reason.
         transformers: whether Transformers reads these checkpoints, by the architecture's name.
     """
 
@@ -54,15 +58,17 @@ class Family(Struct, frozen=True):
     fixed: Mapping[str, tuple[Any, ...]] = {}
     without_effect: Mapping[str, str] = {}
     spare: Mapping[str, str] = {}
+    inside: str = ""
+    outside: Mapping[str, str] = {}
     transformers: bool = True
 
     def of(self, architecture: str) -> Family:
-        """The table with the rows of one architecture."""
+        """The table with the rows of ``architecture``."""
         own = self.arrays_by_architecture.get(architecture)
         return self if own is None else replace(self, arrays={**self.arrays, **own})
 
     def paths(self, architecture: str) -> Mapping[str, Any]:
-        """The paths of the spec with their values, for one of the architectures."""
+        """The paths of the spec with their values, for ``architecture``."""
         return {**self.spec, **self.by_architecture.get(architecture, {})}
 
     def entries(self) -> frozenset[str]:
@@ -72,7 +78,7 @@ class Family(Struct, frozen=True):
         return frozenset(name for value in (*spec, *places) for name in names_of(value))
 
     def find(self, name: str, tensors: Tensors) -> tuple[Tensor, tuple[str, ...]] | None:
-        """The array of a checkpoint that holds a given one, and the words of its layout; None if there is none."""
+        """The array of ``tensors`` that holds the given array ``name``, and its layout words; None if there is none."""
         number, general = layer_in(name)
         for place in self._places(general):
             if isinstance(place, Key):
@@ -85,19 +91,19 @@ class Family(Struct, frozen=True):
         return None
 
     def listed(self, name: str) -> Key | None:
-        """The entry of a config that lists a given array; None if a checkpoint holds it."""
+        """The entry of a config that lists the given array ``name``; None if a checkpoint holds it."""
         places = self._places(layer_in(name)[1])
         return next((place for place in places if isinstance(place, Key)), None)
 
     def stored(self, name: str) -> Iterator[str]:
-        """All names under which a checkpoint may hold a given array."""
+        """All names under which a checkpoint may hold the given array ``name``."""
         number, general = layer_in(name)
         for place in self._places(general):
             if not isinstance(place, Key):
                 yield from (p + place.partition(":")[0].strip().replace("{n}", number) for p in self.prefixes)
 
     def missing(self, name: str, tensors: Tensors) -> CheckpointError:
-        """What to say of a given array that a checkpoint lacks."""
+        """The error for the given array ``name``, which a checkpoint with ``tensors`` lacks."""
         expected = next(self.stored(name), None)
         if expected is None:
             return CheckpointError(f"the table of {self.name} has no row for {name}.")
@@ -122,6 +128,7 @@ def _tensor(name: str, tensors: Tensors) -> Tensor | None:
 def layer_in(name: str) -> tuple[str, str]:
     """The number of a layer in a name, and the name with ``{n}`` in its place."""
     parts = name.split(".")
-    if parts[0] != "layers":
+    if "layers" not in parts[:2]:
         return "", name
-    return parts[1], ".".join(["layers", "{n}", *parts[2:]])
+    at = parts.index("layers") + 1
+    return parts[at], ".".join([*parts[:at], "{n}", *parts[at + 1 :]])

@@ -1,4 +1,4 @@
-"""The numbers of one byte and less: every value that there is, in a table (OCP 8-bit and MX specifications)."""
+"""Numbers of one byte and less: tables of all their values (OCP 8-bit and MX specifications)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _e8m0() -> Table:
 
 
 def _with_negative_zero_as_nan(values: Table) -> Table:
-    """The variants that call minus zero NaN, and have no other special."""
+    """The variants in which minus zero is NaN, without other special values."""
     values[0x80] = math.nan
     return values
 

@@ -1,8 +1,8 @@
-"""GGUF files, opened by memory map: metadata, and arrays that are widened when they are asked for.
+"""GGUF files, opened by memory map: metadata, and arrays that are converted when they are needed.
 
 The format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), versions 2 and 3: counts, metadata by name,
-what is said of each array, and, aligned, the arrays. Every length is held against what is left of the file before it
-is believed, so a damaged file costs no memory.
+the descriptions of arrays, and, aligned, the arrays. Every length is checked against the rest of the file before it is
+used, so a damaged file costs no memory.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "
 """The types of metadata by their number in the file, as `struct` writes them."""
 
 SMALLEST_ENTRY = 8 + 4 + 1
-"""The fewest bytes that a metadata entry, or what is said of an array, can take."""
+"""The fewest bytes of a metadata entry, or of an array's description."""
 
 MAX_NAME = 1 << 16
 MAX_ALIGNMENT = 1 << 16
 
 
 class Gguf(Struct, frozen=True):
-    """What a file holds: metadata by name, and arrays by name."""
+    """The content of a file: metadata by name, and arrays by name."""
 
     metadata: dict[str, Any]
     tensors: dict[str, Tensor]
@@ -51,7 +51,7 @@ def read_gguf(path: Path) -> Gguf:
 
 
 class _Said(Struct, frozen=True):
-    """What the file says of an array; the shape has the longest stride first, as NumPy has it."""
+    """The description of an array; the shape has the longest stride first, as in NumPy."""
 
     name: str
     shape: Shape
@@ -96,7 +96,7 @@ class _Reader:
         return CheckpointError(f"{self._path}: at byte {self._at}: expects {expected}, got {got}. Fetch it again.")
 
     def _take(self, size: int) -> int:
-        """Moves on by ``size`` bytes; returns where they begin."""
+        """Moves on by ``size`` bytes; returns where they start."""
         if size > len(self._data) - self._at:
             raise self._wrong(f"{size} more bytes", f"the end of the file after {len(self._data) - self._at}")
         start, self._at = self._at, self._at + size

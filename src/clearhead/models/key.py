@@ -1,4 +1,4 @@
-"""What a family's table says of a config: entries to read, what stands in their place, and choices between values."""
+"""How a family's table reads a config: entries, defaults, and choices between values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Config = Mapping[str, Any]
 
 
 class At(Struct, frozen=True):
-    """Where a value is read: a config, a layer's number from 0, the features of a head, the names of all arrays."""
+    """The context of reading a value: a config, a layer's number from 0, the depth of a head, all arrays' names."""
 
     config: Config
     layer: int = 0
@@ -23,16 +23,16 @@ class At(Struct, frozen=True):
 
 
 ABSENT: Any = object()
-"""Stands for an entry that a config does not have; one that is null is None."""
+"""Marks an entry that a config does not have; an entry that is null is None."""
 
 
 class Key(Struct, frozen=True):
     """A value that a config states.
 
     Attributes:
-        names: where it may stand; the first that is there counts. A dot leads into an object within.
-        default: what holds where none is there. An entry that is null is None, whatever the default.
-        words: what the config's values mean, where they are not ours: ``{"gelu_new": "gelu-tanh"}``.
+        names: its possible names; the first that exists counts. A dot leads into an inner object.
+        default: the value where none exists. An entry that is null is None, whatever the default.
+        words: translations of the config's values: ``{"gelu_new": "gelu-tanh"}``.
         by: a function of the number that the config states, such as its inverse root.
         required: whether a config without it is refused.
     """
@@ -44,7 +44,7 @@ class Key(Struct, frozen=True):
     required: bool = False
 
     def read(self, at: At) -> Any:
-        """The value in a config; it is the same in all layers.
+        """The value in a config, ``at`` any layer; it is the same in all.
 
         Raises:
             CheckpointError: it is required and not there, a word that is not known, or no number.
@@ -87,11 +87,11 @@ def required(*names: str) -> Key:
 
 
 class Choice(Struct, frozen=True):
-    """One of several values of a table, by what another value of it reads.
+    """One of several values of a table, depending on another value of it.
 
     Attributes:
-        of: what is asked: a `Key`, or a `Layers` where layers differ.
-        cases: for each answer the value that holds.
+        of: the value that decides: a `Key`, or a `Layers` where layers differ.
+        cases: the result for each value.
     """
 
     of: Any
@@ -101,7 +101,7 @@ class Choice(Struct, frozen=True):
         """The value that holds in a layer.
 
         Raises:
-            CheckpointError: there is no case for the answer, or what is read is not known.
+            CheckpointError: there is no case for the value, or the value is not known.
         """
         answer = self.of.read(at)
         if not isinstance(answer, (str, bool, int, type(None))) or answer not in self.cases:
@@ -113,8 +113,48 @@ class Choice(Struct, frozen=True):
 
 
 def choice(of: Any, cases: Mapping[Any, Any]) -> Choice:
-    """One of several values, by what another reads."""
+    """One of several values, depending on another."""
     return Choice(of, cases)
+
+
+class Either(Struct, frozen=True):
+    """What the first of several keys reads for which a config has an entry that is not null; else the last.
+
+    Attributes:
+        keys: in order.
+    """
+
+    keys: tuple[Key, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all entries that are read."""
+        return tuple(name for each in self.keys for name in each.names)
+
+    def read(self, at: At) -> Any:
+        """The value.
+
+        Raises:
+            CheckpointError: it is not known.
+        """
+        there = (
+            each for each in self.keys if any(within(at.config, name) not in (ABSENT, None) for name in each.names)
+        )
+        return next(there, self.keys[-1]).read(at)
+
+
+class There(Struct, frozen=True):
+    """Whether a checkpoint has an array of one of these names.
+
+    Attributes:
+        arrays: the names.
+    """
+
+    arrays: tuple[str, ...]
+
+    def read(self, at: At) -> bool:
+        """Whether one is there."""
+        return any(name in at.arrays for name in self.arrays)
 
 
 class Sum(Struct, frozen=True):
@@ -140,12 +180,12 @@ class Sum(Struct, frozen=True):
 
 
 class Layers(Struct, frozen=True):
-    """What a config lists for each layer; where it lists nothing, what a rule says.
+    """A list with a value for each layer in a config, or, where there is none, the result of a rule.
 
     Attributes:
-        names: where the list may stand.
-        rule: is called with a layer's number, from 0, and what the keys read.
-        keys: what the rule asks for.
+        names: the possible names of the list.
+        rule: is called with a layer's number, from 0, and the values of the keys.
+        keys: the keys that the rule reads.
     """
 
     names: tuple[str, ...]
@@ -153,7 +193,7 @@ class Layers(Struct, frozen=True):
     keys: tuple[Any, ...] = ()
 
     def read(self, at: At) -> Any:
-        """What is listed for a layer, or what the rule says of it.
+        """The listed value of a layer, or that of the rule.
 
         Raises:
             CheckpointError: the list is too short or no list, or the rule has no answer.

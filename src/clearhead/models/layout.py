@@ -1,24 +1,31 @@
-"""The vocabulary in which a table says how an array lies in a checkpoint, and how it is turned into ours.
+"""The layout words with which a table says how an array is stored in a checkpoint, and how it is converted.
 
 Our weights multiply from the right: (in, out), per head (head, in, depth). Words are applied from left to right:
 
-| word | the array as stored, and what becomes of it |
+| word | the array as stored, and its conversion |
 |---|---|
-| linear | (out, in), as torch.nn.Linear keeps it: transposed; of experts each for itself |
+| linear | (out, in), as in torch.nn.Linear: transposed; each expert separately |
 | query, key, value | the columns (or, of a bias, the entries) of one of the three, which stand side by side in blocks |
-| query-of-group, key-of-group, value-of-group | the same where each key/value head stands behind its query heads |
+| query-of-group, key-of-group, value-of-group | the same where each key/value head follows its query heads |
 | query-of-four, ... | the same where four blocks have query, value and key each (CodeGen) |
 | first-half, second-half | the first or the second half of the columns (Phi-3's gate and up) |
-| turned, but-turned | the last columns, which latent attention turns; all others |
-| turned-first | the columns that latent attention turns moved to the front |
+| turned, but-turned | the last columns, which latent attention rotates; all others |
+| turned-first | the columns that latent attention rotates, moved to the front |
 | own-key, own-value | the columns of one of the two, which stand side by side in each head: to (head, in, depth) |
 | even, odd | every second column, from the first or the second on (gpt-oss's gate and up) |
 | interleaved-rows | (out, in) with rows ordered for interleaved rotary positions (GGUF's llama): put back in halves |
 | heads, groups | (in, heads * depth) to (head, in, depth); (heads * depth) to (head, depth) |
-| plus-one | a gain from which 1 was taken off (Gemma) |
-| skip-two | rows that no position uses, in front (RoBERTa) |
+| plus-one | a gain from which 1 was subtracted (Gemma) |
+| skip-two | the first two rows, which no position uses, are dropped (RoBERTa) |
 | patch | (out, channel, height, width) of a convolution whose steps are as long as it is wide: to (pixel, out) |
-| flat | axes of size 1 in front are dropped, until one (or, ``flat-rows``, two) is left |
+| exchanged-halves | a head's features with the halves exchanged, where a rotation turns the other way (NanoChat) |
+| apart-query, apart-key, apart-value, apart-gate | the columns of one of these, which stand side by side for each key
+head of a gated delta net (Qwen3-Next); apart-share, apart-step the same of two numbers for each head |
+| delta-query, delta-key, delta-value | the columns of one of the three, in blocks, in a gated delta net (Qwen 3.5) |
+| rows-last | (channel, 1, tap) of a convolution of each channel by itself: to (tap, channel) |
+| tap-last | (head, tap, depth) to (head, depth, tap) |
+| taps | (out, in, tap) of a convolution over frames: to (tap, in, out) |
+| flat | leading axes of size 1 are dropped, until one axis (or, with ``flat-rows``, two) is left |
 
 No word copies an array unless it must: views are passed on.
 """
@@ -37,7 +44,7 @@ Turn = Callable[[Floats, Sizes], Floats]
 
 
 def _part(number: int) -> Turn:
-    """The columns of query (0), key (1) or value (2) in a matrix that has the three in blocks."""
+    """The columns of query (0), key (1) or value (2) in a matrix with the three in blocks."""
 
     def cut(stored: Floats, model: Sizes) -> Floats:
         depth, keys = model.depth, model.groups * model.depth
@@ -48,7 +55,7 @@ def _part(number: int) -> Turn:
 
 
 def _part_of_group(part: str) -> Turn:
-    """The columns of one of the three where each key/value head stands behind the query heads that it serves."""
+    """The columns of one of the three where each key/value head follows the query heads that it serves."""
 
     def cut(stored: Floats, model: Sizes) -> Floats:
         served = model.heads // model.groups
@@ -104,6 +111,30 @@ def _own(*, key: bool) -> Turn:
     return cut
 
 
+def _apart(number: int, *, numbers: bool = False) -> Turn:
+    """The columns of one of several arrays that stand side by side for each key head of a gated delta net."""
+
+    def cut(stored: Floats, model: Sizes) -> Floats:
+        served = model.heads // model.groups
+        wide = [served, served] if numbers else [model.depth, model.depth, *[served * model.value_depth] * 2]
+        edges = np.cumsum([0, *wide])
+        apart = stored.reshape(*stored.shape[:-1], model.groups, edges[-1])
+        return apart[..., edges[number] : edges[number + 1]].reshape(*stored.shape[:-1], -1)
+
+    return cut
+
+
+def _of_delta(number: int) -> Turn:
+    """The columns of query, key or value in a matrix with the three in blocks, in a gated delta net."""
+
+    def cut(stored: Floats, model: Sizes) -> Floats:
+        keys = model.groups * model.depth
+        edges = np.cumsum([0, keys, keys, model.heads * model.value_depth])
+        return stored[..., edges[number] : edges[number + 1]]
+
+    return cut
+
+
 def _flat(rank: int) -> Turn:
     def flat(stored: Floats, _model: Sizes) -> Floats:
         return stored.reshape(stored.shape[len(stored.shape) - rank :])
@@ -139,16 +170,23 @@ WORDS: dict[str, Turn] = {
     "plus-one": lambda stored, _: stored + np.float32(1),
     "skip-two": lambda stored, _: stored[2:],
     "patch": lambda stored, _: stored.reshape(stored.shape[0], -1).T,
+    "exchanged-halves": lambda stored, _: np.roll(stored, stored.shape[-1] // 2, axis=-1),
+    "taps": lambda stored, _: stored.transpose(2, 1, 0),
+    **{f"apart-{part}": _apart(n) for n, part in enumerate(("query", "key", "value", "gate"))},
+    **{f"apart-{part}": _apart(n, numbers=True) for n, part in enumerate(("share", "step"))},
+    **{f"delta-{part}": _of_delta(n) for n, part in enumerate(("query", "key", "value"))},
+    "rows-last": lambda stored, _: stored[:, 0].T,
+    "tap-last": lambda stored, _: stored.swapaxes(-1, -2),
     "flat": _flat(1),
     "flat-rows": _flat(2),
 }
 
 
 def turned(name: str, stored: Floats, words: tuple[str, ...], model: Sizes) -> Floats:
-    """A stored array as the working wants it.
+    """A stored array in the working's layout.
 
     Raises:
-        CheckpointError: there is no such word, or the array does not lie so.
+        CheckpointError: there is no such word, or the array does not have this layout.
     """
     out = stored
     for word in words:

@@ -1,4 +1,4 @@
-"""A checkpoint opened: its family found, all that it holds accounted for, its weights located; no number is read."""
+"""Opens a checkpoint: finds its family, accounts for everything in it, locates its weights; reads no numbers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from clearhead.compiled.program import Engine
 from clearhead.errors import CheckpointError
 from clearhead.files import FilePath
-from clearhead.models.account import check_arrays, check_config, check_quantised
+from clearhead.models.account import check_arrays, check_config, check_outside, check_quantised
 from clearhead.models.checkpoint import Checkpoint, open_checkpoint
 from clearhead.models.families import FAMILIES
 from clearhead.models.families.common import COMMON, FIXED
 from clearhead.models.family import Family
 from clearhead.models.model import Model
-from clearhead.models.reading import Reading, read_spec
+from clearhead.models.reading import Reading, read_spec, text_of
 from clearhead.models.scaled import with_scales
 from clearhead.models.weights import Place, locate
 
@@ -26,12 +26,12 @@ def load(
     """Opens a checkpoint: a directory, a .safetensors or .gguf file, or a name in the local Hugging Face cache.
 
     Nothing is downloaded, and the numbers stay in the file until they are needed. Every entry of the config and every
-    array is accounted for: what is neither read nor known to be without effect is an error that names it.
+    array is accounted for: one that is neither read nor known to be without effect is an error that names it.
 
     Args:
-        path: where it lies, or its name.
-        families: tables of your own, tried before those that come with clearhead.
-        ignore: entries of the config and arrays (``*`` stands for anything) that you know to change no number.
+        path: its path, or its name.
+        families: your own tables, tried before clearhead's.
+        ignore: entries of the config and arrays (``*`` matches anything) that you know to change no number.
         engine: ``"auto"`` computes texts of 64 tokens or more with compiled code, if Numba is installed: it takes 30
             to 40 % less time, and a second or two to load when it is first needed. ``"array"`` does without, which is
             faster for a single trace; ``"compiled"`` insists.
@@ -44,6 +44,7 @@ def load(
     try:
         family = _family(checkpoint, (*families, *FAMILIES))
         checkpoint, scaled = with_scales(checkpoint, ignore)
+        checkpoint = text_of(family, checkpoint)
         reading, places = account_for(checkpoint, family, ignore)
         reading = replace(reading, notes=(*scaled, *reading.notes))
     except CheckpointError as error:
@@ -54,12 +55,14 @@ def load(
 def account_for(
     checkpoint: Checkpoint, family: Family, ignore: Collection[str] = ()
 ) -> tuple[Reading, dict[str, Place]]:
-    """The spec of a model and where its weights lie, with all that the checkpoint holds accounted for.
+    """The spec of a model and the places of its weights, with everything in the checkpoint accounted for.
 
     Raises:
         CheckpointError: something is missing, does not fit, or may change numbers and is not read.
     """
     check_quantised(checkpoint, ignore)
+    check_outside(family, checkpoint, ignore)
+    checkpoint = text_of(family, checkpoint)
     others = elsewhere(family) if family in FAMILIES else frozenset()
     notes = check_config(family, checkpoint, others, ignore)
     own = family.of(checkpoint.architecture)
@@ -68,7 +71,7 @@ def account_for(
     places = locate(own, checkpoint, reading, working)
     used = {name for place in places.values() if place.tensor is not None for name in place.tensor.names}
     notes += check_arrays(family, checkpoint, used, reading.sizes.layers, ignore)
-    return Reading(reading.spec, reading.sizes, (*notes, *reading.notes)), places
+    return replace(reading, notes=(*notes, *reading.notes)), places
 
 
 def elsewhere(family: Family) -> frozenset[str]:
@@ -100,6 +103,6 @@ def _rows(family: Family) -> list[str]:
 
 
 def _found(checkpoint: Checkpoint, family: Family) -> set[str]:
-    """The arrays that a table finds, of the first layer and of those around all."""
+    """The arrays that a table finds, of the first layer and outside the layers."""
     found = (family.find(name, checkpoint.tensors) for name in _rows(family))
     return {name for each in found if each is not None for name in each[0].names}

@@ -18,25 +18,30 @@ from clearhead.line import select_names
 from clearhead.models import budget as memory
 from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.family import Family
-from clearhead.models.inputs import Source, inputs_of
+from clearhead.models.inputs import inputs_of
 from clearhead.models.lengths import check_lengths
 from clearhead.models.reading import Reading
 from clearhead.models.replacing import Arrays, Replacement, replaced
+from clearhead.models.tensors import Tensor
+from clearhead.models.texts import Source
 from clearhead.models.tokenizer import Tokenizer
 from clearhead.models.weights import Place
-from clearhead.spec import Embedding, Patches, Transformer
+from clearhead.spec import Block, Embedding, Patches, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
 
-USUAL = ("hidden", "*.attention.weights", "results")
-"""What a trace keeps by default."""
+USUAL = ("hidden", "*.weights", "routers", "results")
+"""The lines that a trace keeps by default."""
+
+RESULTS = ("encoder.norm", "norm", "pooled", "logits")
+"""What the word ``results`` stands for."""
 
 SMALLER = (USUAL, ("hidden", "results"), ("results",))
-"""What is offered instead where memory does not suffice, the most first."""
+"""Choices of fewer lines for little memory, the largest first."""
 
 
 class Guess(Struct, frozen=True):
-    """A token that may come next: its number, what it stands for, and its probability."""
+    """A possible next token: its number ``id``, its text ``token``, its ``probability``."""
 
     id: int
     token: str
@@ -44,11 +49,11 @@ class Guess(Struct, frozen=True):
 
 
 class Model:
-    """A checkpoint, computed line by line: `clearhead.load` makes it.
+    """A checkpoint that is computed line by line, made by `clearhead.load`.
 
-    ``family``, ``spec`` and ``sizes`` say what it is; ``model.working()`` has all lines; ``notes`` say what of the
-    checkpoint was left aside, and why. Numbers are read from the file when they are first needed, and kept as float32.
-    ``engine`` says what computes them.
+    ``family``, ``spec`` and ``sizes`` describe it; ``model.working()`` has all lines; ``notes`` say which parts of the
+    checkpoint were ignored, and why. Numbers are read from the file when they are first needed, and kept as float32.
+    ``engine`` is the engine that computes.
     """
 
     def __init__(
@@ -74,7 +79,7 @@ class Model:
 
     @property
     def path(self) -> Path:
-        """Where the checkpoint lies."""
+        """The path of the checkpoint."""
         return self.checkpoint.path
 
     @cached_property
@@ -83,28 +88,37 @@ class Model:
         return self.checkpoint.read_tokenizer()
 
     def names(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """What tokens stand for; their numbers, where there is no tokenizer that can be used."""
+        """The texts of the tokens ``ids``; their numbers, where there is no usable tokenizer."""
         try:
             return self.tokenizer.names(ids)
         except (CheckpointError, MissingPackage):
             return tuple(f"<{id}>" for id in ids)
 
     def working(self, *, padding: bool = False, cache: bool = False) -> Working:
-        """The lines of the model; with padding for batches, or with a cache to go on from."""
-        kind = padding, cache
+        """The lines of the model; with ``padding`` for batches, or with a ``cache`` to continue from.
+
+        Raises:
+            CheckpointError: a cache cannot be continued, since delta nets start at the first token.
+        """
+        kind = (padding, cache)
+        if cache and any(block.attention.delta for block in self.spec.layers):
+            raise CheckpointError(
+                f"{self.path}: cannot go on from a cache: its gated delta nets read all tokens before. Trace the whole "
+                f"text at once."
+            )
         if kind not in self._workings:
             self._workings[kind] = _extended(self.spec, padding=padding, cache=cache).working()
         return self._workings[kind]
 
     @cached_property
     def arrays(self) -> Arrays:
-        """The weights, as the working wants them.
+        """The weights, in the working's layout.
 
         Raises:
-            CheckpointError: one does not lie as the family's table says.
+            CheckpointError: one does not have the layout of the family's table.
         """
         try:
-            return {name: place.array(self.sizes) for name, place in self._places.items()}
+            return {name: place.array() for name, place in self._places.items()}
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 
@@ -129,10 +143,26 @@ class Model:
         return self._stored("embedding.weight")[0]
 
     @property
+    def source_vocabulary(self) -> int:
+        """How many tokens the encoder of an encoder-decoder knows."""
+        return self._stored("encoder.embedding.weight")[0]
+
+    @property
+    def recording(self) -> tuple[int, int]:
+        """The channels of a recording's features, and how many tokens it becomes: one for each two frames."""
+        _, channels, _ = self._places["encoder.embedding.frame.weight"].shape
+        return channels, self._stored("encoder.embedding.position.weight")[0]
+
+    @property
     def patch_size(self) -> tuple[int, int]:
         """The pixels along a side of an image's patch, and its channels."""
         _, channels, side, _ = self._stored("embedding.patch.weight")
         return side, channels
+
+    @property
+    def stored(self) -> dict[str, tuple[Tensor, tuple[str, ...]]]:
+        """For each weight that a checkpoint holds, its array there and the words of its layout."""
+        return {name: (place.tensor, place.words) for name, place in self._places.items() if place.tensor is not None}
 
     def _stored(self, name: str) -> Shape:
         tensor = self._places[name].tensor
@@ -141,12 +171,16 @@ class Model:
 
     @cached_property
     def hidden(self) -> tuple[str, ...]:
-        """The lines between layers: the embedding, and what each layer passes on."""
-        blocks = ["norm" if block.placement == "post" else "residual" for block in self.spec.layers]
-        return ("embedding", *(f"layers.{n}.mlp.{end}" for n, end in enumerate(blocks)))
+        """The lines between layers: the embedding, and the result of each layer; of a decoder, where there is one."""
+        return _between(self.spec.layers)
+
+    @cached_property
+    def encoder_hidden(self) -> tuple[str, ...]:
+        """The same of the encoder of an encoder-decoder; none of another model."""
+        return () if self.spec.encoder is None else _between(self.spec.encoder.layers, "encoder.")
 
     def cached(self, working: Working) -> dict[str, str]:
-        """For each given array of a cache the line of a working that it goes on from."""
+        """For each given array of a cache of ``working``, the line of an earlier working that it continues."""
         found: dict[str, str] = {}
         joined = {line.name: line for line in self.working(cache=True).lines if line.name.endswith(".joined")}
         for name, line in joined.items():
@@ -154,7 +188,7 @@ class Model:
         return found
 
     def kept(self, keep: Iterable[str], working: Working) -> tuple[str, ...]:
-        """The names that ``keep`` stands for.
+        """The names of lines of ``working`` that ``keep`` selects.
 
         Raises:
             UnknownName: it names nothing.
@@ -167,8 +201,9 @@ class Model:
 
     def _chosen(self, keep: Sequence[str], working: Working) -> dict[str, None]:
         words = {
-            "hidden": self.hidden,
-            "results": tuple(name for name in ("norm", "pooled", "logits") if name in working.names),
+            "hidden": (*self.encoder_hidden, *self.hidden),
+            "routers": tuple(line.name for line in working.lines if line.name.endswith(".router.shares")),
+            "results": tuple(name for name in RESULTS if name in working.names),
         }
         found: dict[str, None] = {}
         for pattern in keep:
@@ -188,22 +223,26 @@ class Model:
         self,
         source: Source,
         *,
+        decoder: Source | None = None,
         keep: Iterable[str] = USUAL,
         replace: Mapping[str, Replacement] | None = None,
         past: Trace | None = None,
         budget: int | None = None,
     ) -> Trace:
-        """Works a text out, line by line.
+        """Computes a text, line by line.
 
         Args:
             source: a text; numbers of tokens; several texts, which are padded; for a ViT an image, (channel, row,
-                column).
+                column); for Whisper the features of a recording, (channel, frame).
+            decoder: what the decoder of an encoder-decoder has written so far: a text, which gets the start token in
+                front and no token for the end; or numbers of tokens, as they are. None for the start token alone.
             keep: names, endings or patterns (``"*.weights"``) of the lines to store, and the words ``hidden`` (the
-                embedding and what each layer passes on), ``results`` (last norm, logits), ``cache`` (what it takes to
-                go on later). ``"*"`` keeps all. `Trace.explain` works out again what it needs and is not kept.
-            replace: other numbers for lines or heads of them, such as ``{"layers.3.attention.head@5": 0}``: a number,
+                embedding and the result of each layer), ``routers`` (the share of each expert in each token),
+                ``results`` (last norm, logits), ``cache`` (keys and values, to continue later). ``"*"`` keeps all.
+                `Trace.explain` computes lines again that were not kept.
+            replace: other numbers for lines or their heads, such as ``{"layers.3.attention.head@5": 0}``: a number,
                 an array, another trace (its line of the same name), or a function of the line's own numbers.
-            past: the trace of what came before, with ``"cache"`` kept: the tokens go on from there.
+            past: the trace of the tokens before, with ``"cache"`` kept: the new tokens follow these.
             budget: the bytes that may be spent; half of the free memory, if None.
 
         Raises:
@@ -211,20 +250,24 @@ class Model:
             UnknownName: ``keep`` or ``replace`` names nothing.
             ShapeError: tokens that the model does not have, more than it has positions for, numbers that do not fit.
         """
-        inputs = inputs_of(self, source)
+        if past is not None and isinstance(decoder, str):
+            raise ShapeError("decoder: with a cache give numbers of tokens, those that go on from it.")
+        inputs = inputs_of(self, source, decoder)
         working = self.working(padding=inputs.padded, cache=past is not None)
-        arrays = {**self.arrays, **inputs.arrays, **({} if past is None else self._past(past))}
+        arrays = {**self.arrays, **inputs.arrays, **({} if past is None else self._past(past, inputs.arrays))}
         check_lengths(self.spec, arrays)
         if replace:
             working, arrays = replaced(working, arrays, replace, engine=self.engine)
         names = self.kept(keep, working)
         self._check_memory(working, arrays, names, budget)
-        ran = working.run(arrays, keep=names, tokens=inputs.tokens, engine=self.engine)
+        ran = working.run(arrays, keep=names, tokens=inputs.labels, engine=self.engine)
         return ran.only((*inputs.arrays, *names))
 
-    def _past(self, past: Trace) -> Arrays:
+    def _past(self, past: Trace, arrays: Arrays) -> Arrays:
         if not self.causal:
             raise CheckpointError(f"{self.path}: cannot go on from a cache: its tokens see later ones.")
+        if any(name.startswith("encoder.") and not np.array_equal(past[name], arrays[name]) for name in arrays):
+            raise ShapeError("past: the cache is of another source. Give the same source again.")
         found = self.cached(past.working)
         if missing := [name for name in found.values() if name not in past]:
             raise UnknownName(f"past: {missing[0]} was not kept. Trace the beginning with keep=[..., 'cache'].")
@@ -260,17 +303,18 @@ class Model:
         Memory grows linearly with the number of tokens; see `clearhead.inspect`, which computes the weights.
 
         Args:
-            source: one text, encoded text, or the numbers of its tokens.
-            layers: the layers to report, counted from 0; those behind the last are not computed. None for all.
+            source: one text, encoded text, or the numbers of its tokens. Of an encoder-decoder the encoder's layers are
+                inspected, and this is what it reads.
+            layers: the layers to report, counted from 0; those after the last are not computed. None for all.
             top: how many of each query's largest weights to keep.
-            bands: where bands of distance part, in tokens; None for each twice as far as the one before.
-            received: whether to add up what each token receives; nearly doubles the time of the attention.
-            progress: is called with the share of the whole that is done, from 0 to 1.
+            bands: the edges of bands of distance, in tokens; None for edges that double.
+            received: whether to sum the weights that each token receives; nearly doubles the time of the attention.
+            progress: is called with the finished part of the whole, from 0 to 1.
 
         Raises:
             Interrupted: Ctrl-C was pressed; its ``partial`` has the layers that were finished.
             ShapeError: several texts, or more tokens than the model has positions for.
-            UnknownName: no such layer, or the model reads images.
+            UnknownName: no such layer, or the model reads images or recordings.
             CheckpointError: the weights do not fit the family's table.
         """
         from clearhead.models.surveying import Asked, survey
@@ -278,7 +322,7 @@ class Model:
         return survey(self, source, layers, Asked(top, bands, received), progress)
 
     def next(self, trace: Trace, *, max_tokens: int = 5) -> tuple[Guess, ...]:
-        """The most probable next tokens after the last one of a trace, the best first.
+        """The ``max_tokens`` most probable tokens after the last one of ``trace``, the best first.
 
         Raises:
             UnknownName: the model has no logits over tokens, or the trace did not keep them.
@@ -286,7 +330,7 @@ class Model:
         """
         logits = trace["logits"]
         if logits.ndim != 2:
-            raise ShapeError(f"next speaks of one text, and the trace has {logits.ndim - 2} axes in front.")
+            raise ShapeError(f"next is for one text, and the trace has {logits.ndim - 2} axes in front.")
         last = logits[-1].astype(np.float64)
         shares = np.exp(last - last.max())
         shares /= shares.sum()
@@ -295,10 +339,22 @@ class Model:
         return tuple(Guess(int(id), name, float(shares[id])) for id, name in zip(best, names, strict=True))
 
 
+def _between(layers: Iterable[Block], path: str = "") -> tuple[str, ...]:
+    """The lines between the layers of a stack."""
+    blocks = ["norm" if block.placement == "post" else "residual" for block in layers]
+    return (f"{path}embedding", *(f"{path}layers.{n}.mlp.{end}" for n, end in enumerate(blocks)))
+
+
 def _extended(spec: Transformer, *, padding: bool, cache: bool) -> Transformer:
-    """A spec with padding for batches, or with a cache to go on from, in all layers."""
-    layers = (
-        with_fields(block, attention=with_fields(block.attention, padding=padding, cache=cache))
-        for block in spec.layers
-    )
-    return with_fields(spec, layers=tuple(layers))
+    """A spec with padding for batches, or with a cache to continue from, in all layers."""
+    layers = tuple(_extended_block(block, padding=padding, cache=cache) for block in spec.layers)
+    encoder = spec.encoder
+    if encoder is not None:
+        own = tuple(_extended_block(block, padding=padding, cache=False) for block in encoder.layers)
+        encoder = with_fields(encoder, layers=own)
+    return with_fields(spec, layers=layers, encoder=encoder)
+
+
+def _extended_block(block: Block, *, padding: bool, cache: bool) -> Block:
+    cross = None if block.cross is None else with_fields(block.cross, padding=padding)
+    return with_fields(block, attention=with_fields(block.attention, padding=padding, cache=cache), cross=cross)

@@ -1,6 +1,6 @@
 """Weights of 4 bits, packed: GPTQ, AWQ, compressed-tensors, bitsandbytes (NF4, FP4) and MXFP4.
 
-Each kind is a row: which arrays stand for a weight, and how they are unpacked. Products of integers with scales are
+Each kind is a row: which arrays encode a weight, and how they are unpacked. Products of integers with scales are
 taken in float32; what bitsandbytes unpacks has the type that the file states.
 """
 
@@ -20,14 +20,14 @@ from clearhead.models.key import shown
 from clearhead.models.tensors import Floats, Tensor, Tensors, bfloat16
 
 MAX_STATE_BYTES = 4096
-"""What bitsandbytes writes about a weight is no longer."""
+"""The most bytes of bitsandbytes' description of a weight."""
 
 Stated = Mapping[str, Any]
 Parts = Mapping[str, Tensor]
 
 
 class Packed(Tensor, frozen=True, eq=False):
-    """A weight that several arrays of the file stand for.
+    """A weight that several arrays of the file encode.
 
     Attributes:
         parts: these arrays, by the ends of their names.
@@ -48,12 +48,12 @@ class Packed(Tensor, frozen=True, eq=False):
 
 
 class Packing(Struct, frozen=True):
-    """How one kind of packing is stored.
+    """One kind of packing.
 
     Attributes:
         entries: what ``quantization_config`` may say: of entries with values, only these.
-        parts: how the names of the arrays end that stand for a weight; the first must be there.
-        weight: how the name of the weight ends in their place.
+        parts: the endings of the names of the arrays that encode a weight; the first must exist.
+        weight: the ending of the weight's name instead.
         shape: the shape of the weight, by its arrays and what the config states.
         unpack: makes the numbers of the arrays, by what the config states.
         optional: the parts that may be missing.
@@ -68,7 +68,7 @@ class Packing(Struct, frozen=True):
 
 
 def unpacked(tensors: Tensors, packing: Packing, stated: Stated) -> dict[str, Tensor]:
-    """The arrays of a checkpoint, each weight that is packed as one array.
+    """The arrays of a checkpoint, with each packed weight as one array.
 
     Raises:
         CheckpointError: a part is missing, or parts do not fit each other.
@@ -164,7 +164,7 @@ _AWQ_ORDER = np.array([0, 4, 1, 5, 2, 6, 3, 7])
 
 
 def _awq(parts: Parts, _stated: Stated) -> Floats:
-    """Lin et al. 2023, as AutoAWQ's GEMM stores it: numbers along the rows, eight of them in an order of their own."""
+    """Lin et al. 2023, as AutoAWQ's GEMM stores it: numbers along the rows, eight of them in a special order."""
     numbers, zeros = (
         _nibbles(parts[name].array())
         .reshape(parts[name].shape[0], -1, 8)[..., _AWQ_ORDER]
@@ -201,7 +201,7 @@ def _compressed(parts: Parts, _stated: Stated) -> Floats:
 
 
 def _state(parts: Parts) -> dict[str, Any]:
-    """What bitsandbytes writes of a weight beside it."""
+    """The description of a weight that bitsandbytes writes."""
     (tensor,) = (part for end, part in parts.items() if end.startswith("weight.quant_state."))
     if tensor.stored.size > MAX_STATE_BYTES:
         raise ValueError

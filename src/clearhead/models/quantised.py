@@ -1,4 +1,4 @@
-"""GGUF's types of numbers, widened whole arrays at a time.
+"""GGUF's types of numbers, converted whole arrays at a time.
 
 A quantised array is a row of blocks; each block has a scale, perhaps a minimum, and small whole numbers. The order of
 the arithmetic is that of the reference (ggml's ``dequantize_row_*``), so that results are the same to the bit.
@@ -18,7 +18,7 @@ SMALL, SUPER = 32, 256
 """Values in a block of the older types, and in one of the K types."""
 
 CACHED = 1 << 15
-"""Values that are widened at a time, so that what is made on the way stays in the cache."""
+"""Values that are converted at a time, so that temporary arrays stay in the cache."""
 
 LOW, HIGH = np.uint8(15), np.uint8(4)
 
@@ -36,7 +36,7 @@ def _nibbles(packed: Blocks) -> Blocks:
 
 
 def _fifth_bits(packed: Blocks) -> Blocks:
-    """32 bits of four bytes, each moved to where the fifth bit of a number stands."""
+    """32 bits of four bytes, each moved to the place of the fifth bit of a number."""
     return np.unpackbits(packed, axis=-1, bitorder="little") << HIGH
 
 
@@ -68,7 +68,7 @@ def _q8_0(blocks: Blocks) -> Floats:
 
 
 def _scales_and_minima(blocks: Blocks) -> tuple[Floats, Floats]:
-    """Eight scales and eight minima of six bits, in twelve bytes behind two float16 numbers that scale them."""
+    """Eight scales and eight minima of six bits, in twelve bytes after two float16 numbers that scale them."""
     first, second, rest = (blocks[:, start : start + 4] for start in (4, 8, 12))
     scales = np.concatenate([first & 63, (rest & LOW) | ((first >> 2) & 48)], axis=-1)
     minima = np.concatenate([second & 63, (rest >> HIGH) | ((second >> 2) & 48)], axis=-1)

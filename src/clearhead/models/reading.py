@@ -1,9 +1,9 @@
-"""A family's table applied to a checkpoint: the spec and the sizes of a model, and what was left aside."""
+"""A family's table applied to a checkpoint: the spec and the sizes of a model, and notes on ignored parts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,21 +11,27 @@ from msgspec import Struct
 
 from clearhead.errors import CheckpointError, SpecError
 from clearhead.models.checkpoint import Checkpoint
-from clearhead.models.family import Family
-from clearhead.models.key import At, names_of, read
-from clearhead.spec import Block, Embedding, Head, Norm, Patches, Transformer
+from clearhead.models.family import Family, layer_in
+from clearhead.models.key import At, names_of, read, shown
+from clearhead.spec import Block, Embedding, Encoder, Frames, Head, Norm, Patches, Transformer
 
 MAX_LAYERS = 1024
 MAX_WIDTH = 1 << 20
 MAX_HEADS = 1 << 12
 
-SIZES = ("layers", "width", "depth", "turned", "value_depth")
+SIZES = ("layers", "width", "depth", "turned", "value_depth", "delta_depth", "delta_value_depth")
+
+TIED = "tie_word_embeddings"
+
+ENCODER = "encoder."
+"""What paths of an encoder, and names of its lines and arrays, have in front."""
 
 
 class Sizes(Struct, frozen=True):
-    """How large a model is: layers, features of a token, query heads, key/value heads, features of a head.
+    """The sizes of a model: layers, features of a token, query heads, key/value heads, features of a head.
 
-    ``turned`` of a head's features are shared and turned by latent attention; its values have ``value_depth``.
+    ``turned`` of a head's features are shared and rotated in latent attention; its values have ``value_depth``. Keys
+    and values of gated delta nets have ``delta_depth`` and ``delta_value_depth``.
     """
 
     layers: int
@@ -35,6 +41,8 @@ class Sizes(Struct, frozen=True):
     depth: int
     turned: int = 0
     value_depth: int = 0
+    delta_depth: int = 0
+    delta_value_depth: int = 0
 
     def __post_init__(self) -> None:
         bounds = {"layers": MAX_LAYERS, "width": MAX_WIDTH, "heads": MAX_HEADS, "depth": MAX_WIDTH}
@@ -45,44 +53,96 @@ class Sizes(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """What a family's table makes of a checkpoint; ``notes`` say what was left aside, and why."""
+    """The result of applying a family's table to a checkpoint; ``notes`` say what was ignored, and why.
+
+    ``encoder`` has the sizes of the encoder, where there is one.
+    """
 
     spec: Transformer
     sizes: Sizes
     notes: tuple[str, ...] = ()
+    encoder: Sizes | None = None
+
+    def sizes_of(self, name: str) -> Sizes:
+        """The sizes of the stack that an array belongs to, or of its layer's gated delta net."""
+        if self.encoder is not None and name.startswith(ENCODER):
+            return self.encoder
+        number, _ = layer_in(name)
+        delta = self.spec.layers[int(number)].attention.delta if number else None
+        if delta is None or ".attention." not in name:
+            return self.sizes
+        own = {"depth": self.sizes.delta_depth, "value_depth": self.sizes.delta_value_depth}
+        return msgspec.structs.replace(self.sizes, heads=delta.heads, groups=delta.groups, **own)
+
+
+def text_of(family: Family, checkpoint: Checkpoint) -> Checkpoint:
+    """The text model of a checkpoint that reads images too: its own config; whether the head is tied the whole says.
+
+    Raises:
+        CheckpointError: the config of the text model is no object.
+    """
+    own = checkpoint.config.get(family.inside) if family.inside else None
+    if own is None:
+        return checkpoint
+    if not isinstance(own, Mapping):
+        raise CheckpointError(f"the config has {family.inside} = {shown(own)}; expects an object.")
+    tied = {name: value for name, value in checkpoint.config.items() if name == TIED}
+    return msgspec.structs.replace(checkpoint, config={**{n: v for n, v in own.items() if n != TIED}, **tied})
 
 
 def read_spec(family: Family, checkpoint: Checkpoint) -> Reading:
     """The spec and the sizes of a model.
 
     Raises:
-        CheckpointError: the config lacks something, or says what the table does not know.
+        CheckpointError: the config lacks an entry, or has a value that the table does not know.
     """
+    checkpoint = text_of(family, checkpoint)
     paths = family.paths(checkpoint.architecture)
-    sizes = _sizes(paths, checkpoint.config)
-    ats = [At(checkpoint.config, n, sizes.depth, checkpoint.tensors.keys()) for n in range(sizes.layers)]
-    if sizes.groups == sizes.heads:
-        paths = {**paths, "attention.kv_heads": None}
+    above = {path: value for path, value in paths.items() if not path.startswith(ENCODER)}
+    below = {path.removeprefix(ENCODER): value for path, value in paths.items() if path.startswith(ENCODER)}
     try:
-        spec = _spec(family, paths, ats)
+        stack = _Stack.read(family, above, checkpoint)
+        encoder = _Stack.read(family, {"width": paths["width"], **below}, checkpoint) if below else None
+        spec = _spec(stack, encoder)
     except SpecError as error:
         raise CheckpointError(f"the config does not fit the family {family.name}: {error}") from None
-    return _with_what_is_there(Reading(spec, sizes), family, checkpoint)
+    notes = ("Only the text model is read, no images.",) if family.inside else ()
+    found = Reading(spec, stack.sizes, notes, encoder=None if encoder is None else encoder.sizes)
+    return _with_what_is_there(found, family, checkpoint)
 
 
-def _spec(family: Family, paths: Mapping[str, Any], ats: Sequence[At]) -> Transformer:
-    """The spec that the values of a table stand for, read once for each layer."""
-    layers = [_Tree(family, paths, at).part(Block, "") for at in ats]
-    tree = _Tree(family, paths, ats[0])
-    embedding = paths.get("embedding")
+def _spec(stack: _Stack, encoder: _Stack | None) -> Transformer:
+    """The spec of a table's values."""
     return Transformer(
-        embedding if isinstance(embedding, Patches) else tree.part(Embedding, "embedding"),
-        tuple(layers),
-        tree.part(Norm, "final_norm"),
-        tree.values.get("pooler"),
-        tree.part(Head, "head"),
+        stack.embedding,
+        stack.layers,
+        stack.tree.part(Norm, "final_norm"),
+        stack.tree.values.get("pooler"),
+        stack.tree.part(Head, "head"),
+        None if encoder is None else Encoder(encoder.layers, encoder.embedding, encoder.tree.part(Norm, "final_norm")),
         first=0,
     )
+
+
+class _Stack(Struct, frozen=True):
+    """A stack of blocks as a table gives it, read once for each layer: an encoder's, a decoder's, or the only one."""
+
+    sizes: Sizes
+    layers: tuple[Block, ...]
+    embedding: Any
+    tree: _Tree
+
+    @classmethod
+    def read(cls, family: Family, paths: Mapping[str, Any], checkpoint: Checkpoint) -> _Stack:
+        """The stack that these paths stand for."""
+        sizes = _sizes(paths, checkpoint.config)
+        ats = [At(checkpoint.config, n, sizes.depth, checkpoint.tensors.keys()) for n in range(sizes.layers)]
+        if sizes.groups == sizes.heads:
+            paths = {**paths, "attention.kv_heads": None}
+        layers = tuple(_Tree(family, paths, at).part(Block, "") for at in ats)
+        tree, embedding = _Tree(family, paths, ats[0]), paths.get("embedding")
+        whole = isinstance(embedding, (Patches, Frames))
+        return cls(sizes, layers, embedding if whole else tree.part(Embedding, "embedding"), tree)
 
 
 class _Tree:
@@ -104,7 +164,7 @@ class _Tree:
         inside[path[-1]] = dict(value) if isinstance(value, dict) else value
 
     def part(self, kind: Any, name: str) -> Any:
-        """A part of the spec, made of what stands under a path; with nothing there, one of defaults."""
+        """A part of the spec, made of the values under a path; the default where there are none."""
         if kind is Block:
             value: Any = {each: self.values[each] for each in Block.__struct_fields__ if each in self.values}
         else:
@@ -134,7 +194,7 @@ def _sizes(paths: Mapping[str, Any], config: Mapping[str, Any]) -> Sizes:
     groups = read(paths.get("attention.kv_heads"), at)
     stated["groups"] = stated["heads"] if groups is None else groups
     for name, value in stated.items():
-        optional = value is None and name in ("depth", "turned", "value_depth")
+        optional = value is None and name not in ("layers", "width", "heads", "groups")
         if not optional and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             entries = " or ".join(names_of(paths.get(name, paths.get(f"attention.{name}"))))
             raise CheckpointError(
@@ -153,7 +213,7 @@ def _sizes(paths: Mapping[str, Any], config: Mapping[str, Any]) -> Sizes:
 
 
 def _with_what_is_there(found: Reading, family: Family, checkpoint: Checkpoint) -> Reading:
-    """Not tied where a checkpoint has a head of its own, as Transformers has it; no pooler where it has none."""
+    """Not tied where a checkpoint has a separate head, as in Transformers; no pooler where it has none."""
     spec, notes = found.spec, list(found.notes)
     head = spec.head
     if head is not None and head.tied and family.find("logits.weight", checkpoint.tensors):
@@ -163,4 +223,4 @@ def _with_what_is_there(found: Reading, family: Family, checkpoint: Checkpoint) 
     if learned and not needed and family.find("pooler.weight", checkpoint.tensors) is None:
         spec = msgspec.structs.replace(spec, pooler=None)
         notes.append("The checkpoint has no pooler, so there is no line 'pooled'.")
-    return Reading(spec, found.sizes, tuple(notes))
+    return msgspec.structs.replace(found, spec=spec, notes=tuple(notes))

@@ -1,4 +1,4 @@
-"""Lines with other numbers in their place: to ablate a head, or to patch in what another text gave."""
+"""Lines replaced by other numbers: to ablate a head, or to patch in the activations of another text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clearhead.working import Working
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 Replacement = Union[float, np.ndarray[Any, Any], Trace, Callable[[np.ndarray[Any, Any]], Any]]
-"""A number, an array, another trace, whose line of the same name is taken, or a function of the line's own numbers."""
+"""A number, an array, another trace, whose line of the same name is used, or a function of the line's numbers."""
 
 
 def replaced(
@@ -26,7 +26,7 @@ def replaced(
 ) -> tuple[Working, Arrays]:
     """A working in which lines, or heads of them (``"head@5"``), have other numbers, and the arrays for it.
 
-    What a line had been is kept under its name with ``.own`` behind; what is put there is given as ``.new``.
+    The original line is kept under its name followed by ``.own``; the new numbers are given as ``.new``.
 
     Raises:
         UnknownName: no such line or head, or the other trace did not keep it.
@@ -58,7 +58,7 @@ def _located(working: Working, address: str) -> tuple[str, int | None]:
 
 
 def _with(working: Working, name: str, head: int | None) -> tuple[Working, str]:
-    """The working with a line's numbers exchanged behind it, and the name of the array that is to be given."""
+    """The working with a line's numbers replaced, and the name of the array that must be given."""
     own, new = f"{name}.own", f"{name}.new"
     operation = tables.instead if head is None else tables.instead_of_head
     parameters = {} if head is None else {"head": head}

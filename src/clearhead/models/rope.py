@@ -1,44 +1,56 @@
-"""Rotary positions, as the configs of Transformers and the metadata of llama.cpp state them."""
+"""Rotary positions in the configs of Transformers and the metadata of llama.cpp."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from clearhead.errors import CheckpointError
 from clearhead.models.key import ABSENT, At, Key, shown, within
-from clearhead.spec.rotary import Dynamic, Factors, Layout, Linear, Llama3Scaling, LongRope, Rotary, Scaling, Yarn
+from clearhead.spec.rotary import (
+    Dynamic,
+    Factors,
+    Layout,
+    Linear,
+    Llama3Scaling,
+    LongRope,
+    Proportional,
+    Rotary,
+    Scaling,
+    Yarn,
+)
 
 OBJECTS = "rope_scaling", "rope_parameters"
-"""Where configs keep them: the older name counts, unless it is null or empty."""
+"""The entries of configs: the older name counts, unless it is null or empty."""
 
 ENTRIES = {
     "rope_theta", "rope_type", "type", "partial_rotary_factor", "factor", "original_max_position_embeddings",
     "attention_factor", "beta_fast", "beta_slow", "short_factor", "long_factor", "low_freq_factor",
     "high_freq_factor", "mscale", "mscale_all_dim", "truncate",
 }  # fmt: skip
-"""What may stand in such an object; what a kind of scaling does not use is without effect."""
+"""The entries that such an object may have; those that a kind of scaling does not use have no effect."""
 
 
 class Rope(Struct, frozen=True):
     """The rotary positions of a family.
 
     Attributes:
-        layout: which features turn together.
+        layout: which features rotate together.
         theta: the base where none is stated.
-        theta_names: where the base may stand beside the object of its own.
-        share: the share of a head's features that is turned, where none is stated; None for a family that turns all.
-        share_names: where the share may stand beside the object.
-        kind: the layers whose object within the object it is (Gemma 3); "" where all layers have one.
-        old: whether an older config's ``rope_scaling`` is meant for it.
+        theta_names: entries for the base outside the object.
+        share: the part of a head's features that is rotated, where none is stated; None for a family that rotates all.
+        share_names: entries for the share outside the object.
+        kind: the kind of layers, whose object is inside the object (Gemma 3); "" where all layers share one.
+        old: whether an older config's ``rope_scaling`` applies to it.
         words: other names of kinds of scaling.
         context: the tokens of a text where the config does not say.
         original: the tokens of training where the config does not say; None for ``context``.
-        width: the entry that says how many features of a head are turned (DeepSeek); None for a share of all.
-        absent: what holds where the config has no object (gpt-oss).
+        width: the entry with the number of rotated features (DeepSeek); None for a share of all.
+        ignored: entries of the object that change no number of a text.
+        absent: the values where the config has no object (gpt-oss).
     """
 
     layout: Layout = "half"
@@ -53,6 +65,7 @@ class Rope(Struct, frozen=True):
     original: int | None = None
     absent: Mapping[str, Any] = {}
     width: Key | None = None
+    ignored: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,40 +91,42 @@ class Rope(Struct, frozen=True):
             raise CheckpointError(
                 f"the config has rotary scaling of type {shown(kind)}, but lacks or garbles {str(error)[:60]}."
             ) from None
+        if turned % 2:
+            base, turned = _of_even_width(base, turned, at.depth, scaling)
         width = None if turned == at.depth else turned
         return Rotary(self.layout, base, width, scaling=scaling, amplitude=amplitude)
 
     def _said(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The object that holds for this kind of layer."""
+        """The object for this kind of layer."""
         older, newer = (_object(config, name) for name in OBJECTS)
         if not self.kind:
             newer = self.absent if config.get(OBJECTS[1]) is None else newer
-            return _known(OBJECTS[0] if older else OBJECTS[1], older or newer)
+            return _known(OBJECTS[0] if older else OBJECTS[1], older or newer, ENTRIES | self.ignored)
         _known(OBJECTS[1], newer, {"full_attention", "sliding_attention"})
         own = _known(f"{OBJECTS[1]}.{self.kind}", _object(newer, self.kind)) or {"rope_type": "default"}
         return {**own, **_known(OBJECTS[0], older)} if self.old else own
 
     def _turned(self, at: At, said: Mapping[str, Any], kind: Any) -> int:
-        """How many features of a head are turned."""
+        """How many features of a head are rotated."""
         if self.width is not None:
             return int(self.width.read(at))
         beside = _first(at.config, self.share_names, self.share)
         share = said.get("partial_rotary_factor", beside)
-        if self.share is None and kind == "default":
-            return at.depth  # Transformers does not read the share in such a family
+        if kind == "proportional" or (self.share is None and kind == "default"):
+            return at.depth  # Transformers does not read the share in such a family, or as a share of pairs
         share = 1.0 if share is None else share
         if self.share is None and share != 1:
             raise CheckpointError(
                 f"the config has partial_rotary_factor = {shown(share)}, which the family does not have."
             )
         if not isinstance(share, (int, float)) or not 0 < share <= 1:
-            raise CheckpointError(f"the config has partial_rotary_factor = {shown(share)}; expects a share above 0.")
+            raise CheckpointError(f"the config has partial_rotary_factor = {shown(share)}; expects a number above 0.")
         return int(at.depth * share)
 
     def _scaling(
         self, kind: Any, said: Mapping[str, Any], at: At, *, base: float, turned: int
     ) -> tuple[Scaling | None, float | None]:
-        """How frequencies are scaled, and what cosines and sines are multiplied with."""
+        """How frequencies are scaled, and the factor of cosines and sines."""
         whole = _first(at.config, ("max_position_embeddings",), self.context)
         trained = said.get("original_max_position_embeddings", whole)
         if not self.kind:
@@ -127,23 +142,28 @@ class Rope(Struct, frozen=True):
         if kind == "llama3":
             fast, slow = float(said["high_freq_factor"]), float(said["low_freq_factor"])
             return Llama3Scaling(float(said["factor"]), fast, slow, int(trained)), None
+        if kind == "proportional":
+            share = said.get("partial_rotary_factor", _first(at.config, self.share_names, 1.0))
+            return Proportional(int(share * turned // 2), float(1.0 if factor is None else factor)), None
         if kind == "yarn":
             factor = said["factor"]
         factor = float(whole / trained if factor is None else factor)
         if kind == "yarn":
             return _yarn(said, factor=factor, base=base, turned=turned, trained=trained), _mscale(said, factor)
         if kind == "longrope":
+            if self.kind not in ("", "full_attention"):
+                raise CheckpointError(f"the config has longrope in its layers of {self.kind}, which are not read.")
             stated = said.get("attention_factor")
             usual = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
             return LongRope(int(trained)), float(usual if stated is None else stated)
         raise CheckpointError(
-            f"the config has rotary scaling of type {shown(kind)}; known are default, linear, dynamic, llama3, yarn "
-            f"and longrope. Checkpoints with another rotary scaling are not read."
+            f"the config has rotary scaling of type {shown(kind)}; known are default, linear, dynamic, llama3, yarn, "
+            f"longrope and proportional. Checkpoints with another rotary scaling are not read."
         )
 
 
 def _yarn(said: Mapping[str, Any], *, factor: float, base: float, turned: int, trained: int) -> Yarn:
-    """Where the ramp between kept and divided frequencies begins and ends (Peng et al. 2023, section 3.2)."""
+    """Where the ramp between kept and divided frequencies starts and ends (Peng et al. 2023, section 3.2)."""
 
     def pair(turns: float) -> float:
         return turned * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(base))
@@ -156,7 +176,7 @@ def _yarn(said: Mapping[str, Any], *, factor: float, base: float, turned: int, t
 
 
 def _mscale(said: Mapping[str, Any], factor: float) -> float:
-    """What cosines and sines are multiplied with under YaRN."""
+    """The factor of cosines and sines in YaRN."""
 
     def grown(by: float) -> float:
         return 0.1 * by * math.log(factor) + 1 if factor > 1 else 1.0
@@ -168,6 +188,17 @@ def _mscale(said: Mapping[str, Any], factor: float) -> float:
     return grown(1.0)
 
 
+def _of_even_width(base: float, turned: int, depth: int, scaling: Scaling | None) -> tuple[float, int]:
+    """Base and width of the frequencies of an odd width: Transformers turns one more feature by base^(-2c / odd).
+
+    Raises:
+        CheckpointError: a head has no such feature, or frequencies that are not powers of the base.
+    """
+    if turned == depth or isinstance(scaling, (Dynamic, Yarn)):
+        raise CheckpointError(f"the config gives {turned} rotated features of {depth}; expects an even number.")
+    return float(base ** ((turned + 1) / turned)), turned + 1
+
+
 def _object(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = config.get(name)
     if value is not None and not isinstance(value, Mapping):
@@ -175,7 +206,7 @@ def _object(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value or {}
 
 
-def _known(name: str, said: Mapping[str, Any], entries: set[str] = ENTRIES) -> Mapping[str, Any]:
+def _known(name: str, said: Mapping[str, Any], entries: Collection[str] = ENTRIES) -> Mapping[str, Any]:
     """An object, all of whose entries are known.
 
     Raises:
@@ -184,7 +215,7 @@ def _known(name: str, said: Mapping[str, Any], entries: set[str] = ENTRIES) -> M
     for each, value in said.items():
         if each not in entries:
             raise CheckpointError(
-                f"the config has {name}.{each[:60]} = {shown(value)}, and what such a rotary scaling is is not known."
+                f"the config has {name}.{each[:60]} = {shown(value)}, which is not known for a rotary scaling."
             )
     return said
 
@@ -198,12 +229,16 @@ class GgufRope(Struct, frozen=True):
     """The rotary positions of a family as llama.cpp reads them.
 
     Attributes:
-        layout: which features turn together, once their rows are in our order.
-        factors: the array of numbers that frequencies are divided by (Llama 3.1), if a file has it.
+        layout: which features rotate together, once their rows are in clearhead's order.
+        factors: the array of divisors of frequencies (Llama 3.1), if a file has it.
+        sliding: whether the layers are those with a window: unscaled, with a base of their own (Gemma 3).
+        truncate: whether YaRN's ramp starts and ends at whole pairs.
     """
 
     layout: Layout = "half"
     factors: str = "rope_freqs.weight"
+    sliding: bool = False
+    truncate: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -213,7 +248,8 @@ class GgufRope(Struct, frozen=True):
             "yarn_beta_slow", "finetuned",
         )  # fmt: skip
         return (
-            "context_length", "rope.freq_base", "rope.dimension_count", "rope.scale_linear",
+            "context_length", "rope.freq_base", *(("rope.freq_base_swa",) if self.sliding else ()),
+            "rope.dimension_count", "rope.scale_linear",
             *(f"rope.scaling.{name}" for name in scaling),
         )  # fmt: skip
 
@@ -223,7 +259,7 @@ class GgufRope(Struct, frozen=True):
         Raises:
             CheckpointError: a kind of scaling that is not known, or one that lacks something.
         """
-        base = at.config.get("rope.freq_base", 10000.0)
+        base = at.config.get("rope.freq_base_swa" if self.sliding else "rope.freq_base", 10000.0)
         turned = at.config.get("rope.dimension_count", at.depth)
         try:
             scaling, amplitude = self._scaling(at, base=base, turned=turned)
@@ -235,6 +271,8 @@ class GgufRope(Struct, frozen=True):
         return Rotary(self.layout, base, width, scaling=scaling, amplitude=amplitude)
 
     def _scaling(self, at: At, *, base: float, turned: int) -> tuple[Scaling | None, float | None]:
+        if self.sliding:
+            return None, None
         said = {
             name.removeprefix("rope.scaling."): v for name, v in at.config.items() if name.startswith("rope.scaling.")
         }
@@ -252,6 +290,7 @@ class GgufRope(Struct, frozen=True):
         if kind == "yarn":
             trained: Any = said.get("original_context_length", at.config["context_length"])
             beta = {"beta_fast": said.get("yarn_beta_fast"), "beta_slow": said.get("yarn_beta_slow")}
+            beta["truncate"] = self.truncate
             grown = float(said.get("yarn_attn_factor", said.get("attn_factor", 1.0)))
             scaling = _yarn(beta, factor=factor, base=base, turned=turned, trained=trained)
             return scaling, grown * (1 + 0.1 * math.log(factor))

@@ -1,8 +1,8 @@
 """Safetensors files, single or sharded, opened by memory map.
 
 The format (https://huggingface.co/docs/safetensors): eight bytes that say how long the header is, the header as JSON,
-and the numbers of every array without gaps. A sharded checkpoint has an index beside it that says which array is in
-which file. Everything a header says is checked before it is believed.
+and the numbers of every array without gaps. A sharded checkpoint has an index that says which array is in which
+file. All of a header is checked before it is used.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _split(path: Path, data: Bytes) -> tuple[dict[str, Any], Bytes]:
-    """The header, and the bytes behind it."""
+    """The header, and the bytes after it."""
     if len(data) < 8:
         raise CheckpointError(f"{path}: a safetensors file has 8 bytes and more, got {len(data)}. Fetch it again.")
     size = int.from_bytes(data[:8].tobytes(), "little")
@@ -79,7 +79,7 @@ def _split(path: Path, data: Bytes) -> tuple[dict[str, Any], Bytes]:
 
 
 def parse_json(path: Path, text: bytes) -> dict[str, Any]:
-    """An object of JSON, in which no key stands twice.
+    """A JSON object without repeated keys.
 
     Raises:
         CheckpointError: it is none.
@@ -101,7 +101,7 @@ def _entry(path: Path, name: str, raw: Any) -> _Entry:
 
 
 def _check_cover(path: Path, entries: dict[str, _Entry], size: int) -> None:
-    """Whether the arrays fill the file without gap or overlap, as the format demands."""
+    """Checks that the arrays fill the file without gap or overlap, as the format requires."""
     end, before = 0, "the header"
     for name, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):
         start, stop = entry.data_offsets

@@ -8,26 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.inspection import Inspection, inspect_lines
 from clearhead.inspection.core import Core, core_of
+from clearhead.inspection.maps import Weights, map_of
 from clearhead.inspection.request import Wanted
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey, kept
-from clearhead.models.inputs import Inputs, Source, inputs_of
+from clearhead.models.inputs import inputs_of
 from clearhead.models.lengths import check_lengths
+from clearhead.models.texts import Inputs, Source
 from clearhead.working import Working
 
 if TYPE_CHECKING:
     from clearhead.models.model import Model
+
+ENCODER_ALONE = "These are the layers of the encoder, which reads the source; those of the decoder are not inspected."
+"""A note on models of two stacks."""
 
 TRAINED = ("max_position_embeddings", "context_length", "n_positions", "n_ctx", "max_seq_len")
 """Where configs say how many tokens the training saw at once."""
 
 Progress = Callable[[float], object]
 """Is called with the share of the whole that is done."""
+
+
+Keep = Callable[[int, Weights], object]
+"""Is called with a layer's number, and with what its weights can be worked out from again."""
 
 
 class Asked(Struct, frozen=True):
@@ -62,37 +72,57 @@ class Interrupted(KeyboardInterrupt):
 
 
 def survey(
-    model: Model, source: Source, layers: Iterable[int] | None, asked: Asked, progress: Progress | None = None
+    model: Model,
+    source: Source,
+    layers: Iterable[int] | None,
+    asked: Asked,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Survey:
     """Inspects a model; see `Model.inspect`.
+
+    Args:
+        model: the model.
+        source: the text.
+        layers: the layers to report; None for all.
+        asked: what of each.
+        progress: is called with the finished share.
+        keep: is called with each reported layer's number, queries and keys.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
     """
     inputs = _inputs(model, source)
+    tokens = (inputs.tokens if model.spec.encoder is None else inputs.source) or ()
     chosen = _chosen(model, layers)
-    edges = tuple(asked.bands) if asked.bands is not None else doubling(len(inputs.tokens or ()))
+    edges = tuple(asked.bands) if asked.bands is not None else doubling(len(tokens))
     run = Run(model, inputs, Asked(max(asked.top, 1), edges, asked.received), progress)
     found: dict[int, LayerStatistics] = {}
+    maps: dict[int, Numbers] = {}
 
     def found_so_far(missing: Iterable[int] = ()) -> Survey:
         return Survey(
             model=repr(model).strip("<>").removeprefix("Model "),
-            tokens=inputs.tokens or (),
+            tokens=tokens,
             layers=found,
             missing=tuple(missing),
             edges=edges,
-            causal=model.causal,
+            causal=model.causal and model.spec.encoder is None,
             output=run.hidden,
-            notes=notes_of(model, len(inputs.tokens or ())),
+            notes=notes_of(model, len(tokens)),
             kernel=run.kernel,
+            maps=maps,
         )
 
     try:
         for layer in range(max(chosen) + 1):
-            attended = run.layer(layer, count=max(chosen) + 1, tell=layer in chosen)
+            attended = run.layer(layer, count=max(chosen) + 1, measure=layer in chosen)
             if layer in chosen:
                 found[layer] = kept(attended.found)
+                if keep is not None:
+                    keep(layer, Weights(attended.core, attended.arrays))
+                if (blocks := map_of(attended.core, attended.arrays)) is not None:
+                    maps[layer] = blocks
     except KeyboardInterrupt:
         raise Interrupted(found_so_far(layer for layer in chosen if layer not in found)) from None
     return found_so_far()
@@ -104,28 +134,37 @@ def doubling(tokens: int) -> tuple[int, ...]:
 
 
 def notes_of(model: Model, tokens: int) -> tuple[str, ...]:
-    """What a reader should know: whether the text is longer than those that the model was trained on."""
+    """What a reader should know: which stack this is, and whether the text is longer than those of the training."""
+    stack = () if model.spec.encoder is None else (ENCODER_ALONE,)
     config = model.checkpoint.config
     trained = next((config[name] for name in TRAINED if isinstance(config.get(name), int)), None)
     if trained is None or tokens <= trained:
-        return ()
+        return stack
     return (
+        *stack,
         f"The text has {tokens:,} tokens, and the model was trained on at most {trained:,} at once: what it does "
         f"behind these says little of how it works within them.",
     )
 
 
 def _inputs(model: Model, source: Source) -> Inputs:
+    if any(block.attention.delta for block in model.spec.layers):
+        raise UnknownName(
+            f"{model.path}: inspect is for weights that a softmax makes, and some layers of this model are gated delta "
+            f"nets. Trace it instead: keep='*.read' has by how much each token reads each other."
+        )
     if model.reads_images:
         raise UnknownName(f"{model.path}: inspect reads texts, and this model reads images. Trace it instead.")
     inputs = inputs_of(model, source)
+    if "encoder.frame" in inputs.arrays:
+        raise UnknownName(f"{model.path}: inspect reads texts, and this model reads recordings. Trace it instead.")
     if inputs.tokens is None:
         raise ShapeError("inspect reads one text at a time, and got several. Call it once for each.")
     return inputs
 
 
 def _chosen(model: Model, layers: Iterable[int] | None) -> tuple[int, ...]:
-    count = model.sizes.layers
+    count = len(stack_of(model)[1]) - 1
     chosen = tuple(range(count)) if layers is None else tuple(sorted(set(layers)))
     if wrong := [layer for layer in chosen if not 0 <= layer < count]:
         raise UnknownName(f"layers: the model has layers 0 to {count - 1}, not {wrong[0]}.")
@@ -134,17 +173,57 @@ def _chosen(model: Model, layers: Iterable[int] | None) -> tuple[int, ...]:
     return chosen
 
 
+def stack_of(model: Model) -> tuple[str, tuple[str, ...]]:
+    """What names of the inspected layers begin with, and the lines between them: of an encoder, where there is one."""
+    return ("", model.hidden) if model.spec.encoder is None else ("encoder.", model.encoder_hidden)
+
+
+class Cuts:
+    """The parts that a model's lines are cut into, made when they are first needed, and kept for other texts."""
+
+    def __init__(self, working: Working, path: str) -> None:
+        self.working, self.path = working, path
+        self._cores: dict[int, Core] = {}
+        self._between: dict[tuple[frozenset[str], tuple[str, ...]], Working] = {}
+
+    def core(self, layer: int) -> Core:
+        """The lines of a layer's attention, from scores to heads."""
+        if layer not in self._cores:
+            self._cores[layer] = core_of(self.working, f"{self.path}layers.{layer}.attention.")
+        return self._cores[layer]
+
+    def between(self, given: Iterable[str], wanted: tuple[str, ...]) -> Working:
+        """The lines from some to others."""
+        key = frozenset(given), wanted
+        if key not in self._between:
+            self._between[key] = self.working.starting_at(*key[0]).ending_at(*wanted)
+        return self._between[key]
+
+
+_CUTS: WeakKeyDictionary[Model, Cuts] = WeakKeyDictionary()
+
+
 class Run:
     """A model on its way through the layers: the hidden state between two of them, and what the next reads of it."""
 
     def __init__(self, model: Model, inputs: Inputs, asked: Asked, progress: Progress | None) -> None:
+        self._begin(model, asked, progress)
+        check_lengths(model.spec, {**self.weights, **inputs.arrays})
+        self._enter({name: array for name, array in inputs.arrays.items() if name.startswith(self.path)})
+
+    def _begin(self, model: Model, asked: Asked, progress: Progress | None = None) -> None:
         self.model, self.asked, self.progress = model, asked, progress
-        self.working = model.working()
+        self.path, self.states = stack_of(model)
+        whole = model.working()  # of which an encoder has heads of its own, perhaps of another number
+        working = whole.ending_at(self.states[-1]) if self.path else whole
+        self.cuts = _CUTS.setdefault(model, Cuts(working, self.path))
         self.weights = model.arrays
         self.kernel = ""
-        check_lengths(model.spec, {**self.weights, **inputs.arrays})
-        cut = _cut(self.working, 0)
-        self.at = model.hidden[0], self._between(inputs.arrays, model.hidden[0], cut.query, cut.key, cut.value)
+
+    def _enter(self, read: Mapping[str, Numbers]) -> None:
+        """Computes what the first layer's attention reads, from the tokens."""
+        cut = self.cuts.core(0)
+        self.at = self.states[0], self._between(read, self.states[0], cut.query, cut.key, cut.value)
 
     @property
     def hidden(self) -> Numbers:
@@ -152,17 +231,17 @@ class Run:
         stream, arrays = self.at
         return arrays[stream]
 
-    def layer(self, number: int, *, count: int, tell: bool = True) -> Attended:
+    def layer(self, number: int, *, count: int, measure: bool = True) -> Attended:
         """Computes a layer, up to what the next one's attention reads, and its statistics if they are asked for."""
-        cut = _cut(self.working, number)
-        asked = self.asked if tell else Asked(0, (), received=False)
+        cut = self.cuts.core(number)
+        asked = self.asked if measure else Asked(0, (), received=False)
         attended = self._attend(number, cut, asked, count)
-        after = self.model.hidden[number + 1]
+        after = self.states[number + 1]
         wanted: tuple[str, ...] = ()
         if number + 1 < count:
-            ahead = _cut(self.working, number + 1)
+            ahead = self.cuts.core(number + 1)
             wanted = ahead.query, ahead.key, ahead.value
-        before = {self.model.hidden[number]: self.hidden, cut.head.name: attended.found.output}
+        before = {self.states[number]: self.hidden, cut.head.name: attended.found.output}
         self.at = after, self._between(before, after, *wanted)
         self._report((number + 1) / count)
         return attended
@@ -183,7 +262,7 @@ class Run:
 
     def _between(self, arrays: Mapping[str, Numbers], *wanted: str) -> dict[str, Numbers]:
         """Lines computed from these and the weights, nothing else kept."""
-        between = self.working.starting_at(*arrays).ending_at(*wanted)
+        between = self.cuts.between(arrays, wanted)
         given = {each.name: arrays.get(each.name, self.weights.get(each.name)) for each in between.givens}
         made = between.run(given, keep=wanted, engine=self.model.engine)
         return {name: made[name] for name in wanted}
@@ -191,17 +270,12 @@ class Run:
     def _attention_share(self, number: int, tokens: int, asked: Asked) -> float:
         """Which part of a layer's work is attention, by counting multiplications: for telling what is left."""
         sizes = self.model.sizes
-        pairs = tokens * tokens * (0.5 if self.model.causal else 1.0)
+        pairs = tokens * tokens * (0.5 if self.model.causal and not self.path else 1.0)
         attention = pairs * sizes.heads * sizes.depth * (3 if asked.received else 2)
-        prefix = f"layers.{number}."
+        prefix = f"{self.path}layers.{number}."
         rest = tokens * sum(array.size for name, array in self.weights.items() if name.startswith(prefix))
         return attention / (attention + rest)
 
     def _report(self, share: float) -> None:
         if self.progress is not None:
             self.progress(share)
-
-
-def _cut(working: Working, layer: int) -> Core:
-    """The lines of a layer's attention, from scores to heads."""
-    return core_of(working, f"layers.{layer}.attention.")

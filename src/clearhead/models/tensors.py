@@ -1,4 +1,4 @@
-"""Arrays as a file holds them: found, checked, and widened only when they are asked for."""
+"""Arrays in a file: found, checked, and converted only when they are needed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MAX_AXES = 8
 
 
 class Kind(Struct, frozen=True):
-    """A type of number as it is stored: ``values`` numbers in ``bytes`` bytes, and how they are widened.
+    """A stored type of number: ``values`` numbers in ``bytes`` bytes, and their conversion.
 
-    ``widen`` takes the bytes of whole blocks and gives their values in order, one axis.
+    ``widen`` takes the bytes of whole blocks and returns their values in order, as one axis.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Kind(Struct, frozen=True):
 
 
 class Tensor(Struct, frozen=True):
-    """An array in a file: its name there, how it is stored, its shape, and its bytes, which nothing has read yet."""
+    """An array in a file: its ``name``, its ``kind`` of number, its ``shape``, and its bytes (``stored``), unread."""
 
     name: str
     kind: Kind
@@ -54,8 +54,11 @@ class Tensor(Struct, frozen=True):
         return (self.name,)
 
     def array(self) -> Floats:
-        """The numbers: float32 as they stand in the file where it has these, else widened into new memory."""
-        return self.kind.widen(self.stored).reshape(self.shape)
+        """The numbers: a view of the file where it has float32, else converted into new memory."""
+        values = self.kind.widen(self.stored).reshape(self.shape)
+        if not np.may_share_memory(values, self.stored):
+            release(self.stored)
+        return values
 
 
 class Stacked(Tensor, frozen=True, eq=False):
@@ -69,7 +72,7 @@ class Stacked(Tensor, frozen=True, eq=False):
         return tuple(each.name for each in self.parts)
 
     def array(self) -> Floats:
-        """The numbers of all, widened into new memory."""
+        """The numbers of all, converted into new memory."""
         return np.stack([each.array() for each in self.parts])
 
 
@@ -86,7 +89,7 @@ Tensors = Mapping[str, Tensor]
 
 
 def mapped(path: Path) -> Bytes:
-    """The bytes of a file, mapped into memory and not to be written.
+    """The bytes of a file, mapped into memory, read-only.
 
     Raises:
         CheckpointError: it cannot be opened, or is empty.
@@ -102,6 +105,22 @@ def mapped(path: Path) -> Bytes:
         raise CheckpointError(f"{path}: the file cannot be read: {why(error)}.") from None
 
 
+def release(stored: Bytes) -> None:
+    """Gives the memory of a mapped file's whole pages back: they are read again from the file if they are needed."""
+    owner: Any = stored
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    view = owner.base
+    source = view.obj if isinstance(view, memoryview) else view
+    if not isinstance(source, mmap.mmap) or not hasattr(source, "madvise"):
+        return
+    start = stored.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = (start + stored.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if length > 0:
+        source.madvise(mmap.MADV_DONTNEED, first, length)
+
+
 def content(path: Path, max_bytes: int) -> bytes:
     """The bytes of a file that is no larger than this.
 
@@ -115,7 +134,7 @@ def content(path: Path, max_bytes: int) -> bytes:
 
 
 def plain(name: str, dtype: str) -> Kind:
-    """A kind that NumPy has: float32 where it stands well in memory, else widened to it; booleans and integers stay."""
+    """A NumPy type: float32 as it is where it is aligned, else converted to float32; booleans and integers stay."""
     stored = np.dtype(dtype)
 
     def widen(data: Bytes) -> Floats:

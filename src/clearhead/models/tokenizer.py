@@ -35,19 +35,25 @@ PATTERNS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe"), (LLAMA3_PATTERN,)),
     **dict.fromkeys(("qwen2", "stablelm2", "deepseek-r1-qwen"), (QWEN2_PATTERN,)),
 }
-"""How text is cut into words before byte pairs are merged, by what GGUF calls it: patterns, applied in turn."""
+"""How text is split into words before byte pairs are merged, by GGUF's name: patterns, applied in turn."""
 
 REMEDY = "Fetch it again, or give token numbers instead of text."
 
 MARK = "▁"
-"""What SentencePiece writes for a space."""
+"""SentencePiece's character for a space."""
 
 CONTROL, USER_DEFINED = 3, 4
-"""Types of tokens in GGUF that are taken as they stand in a text."""
+"""Types of tokens in GGUF that are never split in a text."""
 
 
 class Encoded(Struct, frozen=True):
-    """A text as tokens: their numbers, the segment each is of (0 or 1), and their names."""
+    """A text as tokens.
+
+    Attributes:
+        ids: the numbers of the tokens.
+        types: the segment of each, 0 or 1.
+        tokens: their names.
+    """
 
     ids: tuple[int, ...]
     types: tuple[int, ...]
@@ -68,18 +74,18 @@ class Tokenizer:
         self.source = source
 
     def encode(self, text: str, pair: str | None = None) -> Encoded:
-        """The tokens of a text, or of a pair of texts, with what the model wants around them."""
+        """The tokens of ``text``, or of a pair of texts with ``pair``, with the model's special tokens."""
         with failing_as(CheckpointError, f"{self.source}: the tokenizer fails on this text", REMEDY):
             found = self.inner.encode(text, pair)
         return Encoded(tuple(found.ids), tuple(found.type_ids), self.names(found.ids))
 
     def ids(self, text: str, *, special: bool = True) -> tuple[int, ...]:
-        """The numbers of a text's tokens alone, with or without the special tokens that the model wants around it."""
+        """The numbers of the tokens of ``text``; with ``special`` also the model's special tokens."""
         with failing_as(CheckpointError, f"{self.source}: the tokenizer fails on this text", REMEDY):
             return tuple(self.inner.encode(text, add_special_tokens=special).ids)
 
     def names(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """What each token stands for, to show: its text, or its name where it is a part of a character."""
+        """The text of each token of ``ids``, for display, or its name where it is a part of a character."""
         with failing_as(CheckpointError, f"{self.source}: the tokenizer cannot name its tokens", REMEDY):
             return tuple(map(self._name, ids))
 
@@ -93,7 +99,7 @@ class Tokenizer:
         return piece
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens, without what stands for no text."""
+        """The text of the tokens ``ids``, without special tokens."""
         with failing_as(CheckpointError, f"{self.source}: the tokenizer fails on these tokens", REMEDY):
             return str(self.inner.decode(list(ids)))
 
@@ -112,7 +118,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def tokenizer_of(metadata: Mapping[str, Any], source: str = "the metadata") -> Tokenizer:
-    """The tokenizer that GGUF's metadata describe; ``source`` is what errors call where they come from.
+    """The tokenizer that GGUF's metadata describe; ``source`` names their file in errors.
 
     Raises:
         CheckpointError: the metadata lack something, or describe a kind that is not known.
@@ -138,7 +144,7 @@ def _entry(metadata: Mapping[str, Any], name: str, kind: type) -> Any:
 
 
 def _byte_pairs(tokenizers: Any, metadata: Mapping[str, Any], words: list[str]) -> Any:
-    """Byte pairs over bytes, as GPT-2 has them."""
+    """Byte pairs over bytes, as in GPT-2."""
     merges = [tuple(merge.split(" ", 1)) for merge in _entry(metadata, "merges", list)]
     name = metadata.get("tokenizer.ggml.pre", "default")
     if name not in PATTERNS:
@@ -181,7 +187,7 @@ def _sentence_pieces(tokenizers: Any, metadata: Mapping[str, Any], words: list[s
 
 
 def _merges(numbered: Mapping[str, int], scores: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Every way to put a piece together from two, the best pieces first."""
+    """Every way to join two pieces to one, the best pieces first."""
     Budget(MAX_MERGE_STEPS, "characters of long pieces", CheckpointError).spend(
         sum(len(word) ** 2 for word in numbered)
     )
@@ -201,7 +207,7 @@ _KINDS: Mapping[str, Callable[[Any, Mapping[str, Any], list[str]], Any]] = {
 
 
 def _take_whole(tokenizers: Any, inner: Any, metadata: Mapping[str, Any], words: list[str]) -> None:
-    """Tells the tokenizer which tokens are not cut and not made of parts."""
+    """Adds the tokens that are not split and not merged from parts."""
     types = metadata.get("tokenizer.ggml.token_type") or []
     special = [word for word, type in zip(words, types, strict=False) if type == CONTROL]
     own = [word for word, type in zip(words, types, strict=False) if type == USER_DEFINED]
@@ -210,7 +216,7 @@ def _take_whole(tokenizers: Any, inner: Any, metadata: Mapping[str, Any], words:
 
 
 def _around(tokenizers: Any, before: Any, metadata: Mapping[str, Any], words: list[str]) -> Any:
-    """What stands around every text: the tokens of beginning and end, where the metadata want them."""
+    """The tokens around every text: those of beginning and end, where the metadata require them."""
     adds_first = metadata.get("tokenizer.ggml.add_bos_token", metadata["tokenizer.ggml.model"] == "llama")
     wanted = [("bos", adds_first), ("eos", metadata.get("tokenizer.ggml.add_eos_token", False))]
     ids = {each: metadata.get(f"tokenizer.ggml.{each}_token_id") for each, wants in wanted if wants}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from clearhead.brief import Brief
 from clearhead.errors import CheckpointError
 from clearhead.extras import need
-from clearhead.models.inputs import Source, inputs_of
-from clearhead.models.model import Model
+from clearhead.models.hooking import fitted, results_of
+from clearhead.models.inputs import inputs_of
+from clearhead.models.model import USUAL, Model
+from clearhead.models.texts import Source
 from clearhead.spec import Dynamic, LongRope
 from clearhead.trace import Trace
 from clearhead.working import Working
@@ -20,13 +22,13 @@ from clearhead.working import Working
 BOUND = 5e-5
 """The largest difference that counts as agreement, relative to the largest number of its row: 420 roundings of float32.
 
-What cancels to much less than other rows is measured by these: the median of the largest numbers of all rows."""
+A row that cancels to much less than others is measured by these: the median of the largest numbers of all rows."""
 
 Numbers = np.ndarray[Any, Any]
 
 
 class Compared(Brief, frozen=True, eq=False):
-    """A line, what Transformers has for it, and the largest difference, relative to the numbers of its row.
+    """A line, Transformers' numbers for it, and the largest difference, relative to the numbers of its row.
 
     ``size`` is the largest number.
     """
@@ -43,15 +45,15 @@ class Compared(Brief, frozen=True, eq=False):
 
 
 class Suspect(Brief, frozen=True, eq=False):
-    """A block that gives other numbers than Transformers on the same input.
+    """A block whose numbers differ from Transformers' on the same input.
 
     Attributes:
         layer: its number, from 0.
         line: the first of its lines that differs.
         working: its lines.
-        given: its input as Transformers has it, and its weights.
-        theirs: what Transformers has for its lines, by name.
-        ahead: whether later tokens change what earlier ones give.
+        given: Transformers' input of it, and its weights.
+        theirs: Transformers' numbers of its lines, by name.
+        ahead: whether later tokens change the numbers of earlier ones.
     """
 
     layer: int
@@ -62,7 +64,7 @@ class Suspect(Brief, frozen=True, eq=False):
     ahead: bool
 
     def first_tokens(self, count: int) -> Suspect | None:
-        """The same block on the first tokens alone; None where what they give depends on those behind."""
+        """The same block on the first tokens only; None where their numbers depend on later ones."""
         if len(self.given["input"]) <= count:
             return self
         if self.ahead:
@@ -76,7 +78,7 @@ class Suspect(Brief, frozen=True, eq=False):
 
 
 class Verdict(Brief, frozen=True, eq=False):
-    """What a comparison found: every line that both have, in order."""
+    """The result of a comparison: every line that both have, in order."""
 
     trace: Trace
     lines: tuple[Compared, ...]
@@ -93,12 +95,13 @@ class Verdict(Brief, frozen=True, eq=False):
         return max(self.lines, key=lambda each: each.difference)
 
 
-def verify(model: Model, source: Source) -> Verdict:
+def verify(model: Model, source: Source, *, decoder: Source | None = None) -> Verdict:
     """Computes a text here and in Transformers, eager and in float32, and compares line by line.
 
     Args:
         model: the model, whose checkpoint Transformers loads too.
-        source: a text, or numbers of tokens.
+        source: a text, or numbers of tokens; what `Model.trace` takes.
+        decoder: what the decoder of an encoder-decoder has written so far, as for `Model.trace`.
 
     Returns:
         Every line that both have, and, where one differs within a block, the block.
@@ -107,10 +110,14 @@ def verify(model: Model, source: Source) -> Verdict:
         MissingPackage: transformers or torch is not installed.
         CheckpointError: Transformers cannot load the checkpoint.
     """
-    inputs = inputs_of(model, source)
-    trace = model.trace(source)
-    theirs = _run(model, inputs.arrays)
-    compared = tuple(_compare(name, trace[name], numbers) for name, numbers in _exposed(model, theirs))
+    inputs, working = inputs_of(model, source, decoder), model.working()
+    theirs, inside = _run(model, inputs.arrays)
+    named = [each.name for each in working.lines if each.name in inside]
+    trace = model.trace(source, decoder=decoder, keep=(*USUAL, *named))
+    given = {name: fitted(working, name, inside[name], trace[name]) for name in named}
+    # What a model returns has been computed last, and counts where a module gives the same line.
+    known = {**{name: array for name, array in given.items() if array is not None}, **dict(_exposed(model, theirs))}
+    compared = tuple(_compare(name, trace[name], known[name]) for name in working.names if name in known)
     return Verdict(trace, compared, _suspect(model, compared))
 
 
@@ -123,43 +130,79 @@ def _compare(name: str, ours: Numbers, theirs: Numbers) -> Compared:
     return Compared(name, theirs, difference, float(largest.max()))
 
 
-def _run(model: Model, given: dict[str, Numbers]) -> Any:
-    """What Transformers' own code makes of the same checkpoint and tokens."""
+def _run(model: Model, given: dict[str, Numbers]) -> tuple[Any, dict[str, Numbers]]:
+    """What Transformers' own code gives for the same checkpoint and tokens, and what its modules give, by line."""
     transformers, torch = need("transformers", "verify"), need("torch", "verify")
-    names = {"token": "input_ids", "type": "token_type_ids", "patch": "pixel_values"}
-    batch = {names[name]: torch.from_numpy(np.ascontiguousarray(array))[None] for name, array in given.items()}
+    batch = {name: torch.from_numpy(np.ascontiguousarray(array))[None] for name, array in _named(model, given).items()}
     path, options = model.path, {"attn_implementation": "eager", "dtype": torch.float32}
     if path.suffix == ".gguf":
         kind: Any = transformers.AutoModelForCausalLM
         path, options = path.parent, {**options, "gguf_file": path.name}
     else:
-        kind = getattr(transformers, model.checkpoint.architecture)
+        auto = "AutoModelForCausalLM" if model.spec.encoder is None else "AutoModelForSeq2SeqLM"
+        # Some configs have a name that Transformers had for its class before, or that others have for theirs.
+        kind = getattr(transformers, model.checkpoint.architecture, getattr(transformers, auto))
         path = path.parent if path.is_file() else path
     transformers.logging.disable_progress_bar()
     try:
         loaded = kind.from_pretrained(path, local_files_only=True, **options).eval()
     except (ImportError, ValueError, OSError, RuntimeError) as error:
         raise CheckpointError(f"{path}: Transformers cannot load it: {error}") from None
-    with torch.inference_mode():
-        return loaded(**batch, output_hidden_states=True, output_attentions=True)
+    with torch.inference_mode(), results_of(model, loaded) as inside:
+        out = loaded(**batch, output_hidden_states=True, output_attentions=True)
+    return out, inside
+
+
+def _named(model: Model, given: dict[str, Numbers]) -> dict[str, Numbers]:
+    """What a model reads, under the names that Transformers' models have for it."""
+    if model.spec.encoder is None:
+        names = {"token": "input_ids", "type": "token_type_ids", "patch": "pixel_values"}
+    else:
+        names = {"encoder.token": "input_ids", "encoder.frame": "input_features", "token": "decoder_input_ids"}
+    found = {names[name]: array for name, array in given.items()}
+    return {name: each.swapaxes(-1, -2) if name == "input_features" else each for name, each in found.items()}
 
 
 def _exposed(model: Model, theirs: Any) -> Iterator[tuple[str, Numbers]]:
-    """What Transformers exposes, each under our name of the line, in the order of the lines."""
-    hidden = list(model.hidden)
-    if model.spec.norm is not None and not model.reads_images:
-        hidden[-1] = "norm"  # the last state that it gives has passed the last norm
-    attention = (f"layers.{n}.attention.weights" for n in range(model.sizes.layers))
-    states = list(zip(hidden, theirs.hidden_states, strict=True))
-    yield states[0][0], _numbers(states[0][1])
-    for (name, weights), state in zip(zip(attention, theirs.attentions, strict=True), states[1:], strict=True):
-        yield name, _numbers(weights)
-        yield state[0], _numbers(state[1])
+    """The arrays that Transformers exposes, by clearhead's names of lines, in their order."""
+    encoder = model.spec.encoder
+    if encoder is None:
+        last = getattr(theirs, "last_hidden_state", None)
+        normed = not model.reads_images if last is None else bool((last == theirs.hidden_states[-1]).all())
+        ends = "norm" if model.spec.norm is not None and normed else model.hidden[-1]
+        given = iter(theirs.attentions)
+        weights = [None if block.attention.delta else next(given) for block in model.spec.layers]
+        yield from _of_stack((*model.hidden[:-1], ends), theirs.hidden_states, weights)
+    else:
+        ends = "encoder.norm" if encoder.norm is not None else model.encoder_hidden[-1]
+        names = (*model.encoder_hidden[:-1], ends)
+        yield from _of_stack(names, theirs.encoder_hidden_states, theirs.encoder_attentions, path="encoder.")
+        ends = "norm" if model.spec.norm is not None else model.hidden[-1]
+        names, crossed = (*model.hidden[:-1], ends), theirs.cross_attentions
+        yield from _of_stack(names, theirs.decoder_hidden_states, theirs.decoder_attentions, crossed)
     for name, theirs_name in (("pooled", "pooler_output"), ("logits", "logits"), ("logits", "prediction_logits")):
-        if getattr(theirs, theirs_name, None) is not None:
+        if getattr(theirs, theirs_name, None) is not None and name in model.working().names:
             yield name, _numbers(getattr(theirs, theirs_name))
     if getattr(theirs, "start_logits", None) is not None:
         yield "logits", np.stack([_numbers(theirs.start_logits), _numbers(theirs.end_logits)], axis=-1)
+
+
+def _of_stack(
+    names: Sequence[str], hidden: Sequence[Any], attentions: Sequence[Any], crossed: Sequence[Any] = (), path: str = ""
+) -> Iterator[tuple[str, Numbers]]:
+    """The states and the weights of a stack; the last state that Transformers gives has passed the last norm.
+
+    Of layers without a softmax it gives no weights: those are None here.
+    """
+    states = zip(names, hidden, strict=True)
+    name, state = next(states)
+    yield name, _numbers(state)
+    for number, ((name, state), weights) in enumerate(zip(states, attentions, strict=True)):
+        if weights is not None:
+            yield f"{path}layers.{number}.attention.weights", _numbers(weights)
+        if crossed:
+            yield f"{path}layers.{number}.cross.weights", _numbers(crossed[number])
+        yield name, _numbers(state)
 
 
 def _numbers(tensor: Any) -> Numbers:
@@ -167,7 +210,7 @@ def _numbers(tensor: Any) -> Numbers:
 
 
 def _suspect(model: Model, compared: tuple[Compared, ...]) -> Suspect | None:
-    """The block that the first difference lies in, if what it was given agrees."""
+    """The block with the first difference, if its input agrees."""
     first = next((number for number, each in enumerate(compared) if not each.agrees), None)
     if first is None or not compared[first].line.startswith("layers."):
         return None
@@ -175,6 +218,8 @@ def _suspect(model: Model, compared: tuple[Compared, ...]) -> Suspect | None:
     path = f"layers.{layer}."
     theirs = {each.line.removeprefix(path): each.theirs for each in compared if each.line.startswith(path)}
     spec = model.spec.layers[layer]
+    if spec.cross is not None:
+        return None  # its memory would have to be claimed too
     block = spec.working()
     before = next(each for each in compared if each.line == model.hidden[layer])
     given = {

@@ -1,4 +1,4 @@
-"""Where the weights of a model lie in its checkpoint: found, and held against its spec, before a number is read."""
+"""The places of a model's weights in its checkpoint: found, and checked against its spec, before a number is read."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from clearhead.axes import Shape, describe
 from clearhead.errors import CheckpointError, ShapeError
 from clearhead.line import Given
 from clearhead.models.checkpoint import Checkpoint
-from clearhead.models.family import Family
+from clearhead.models.family import Family, layer_in
 from clearhead.models.key import At, shown
 from clearhead.models.layout import turned
 from clearhead.models.packed import Packed
-from clearhead.models.reading import Reading, Sizes
+from clearhead.models.reading import ENCODER, Reading, Sizes
 from clearhead.models.scaled import Scaled
 from clearhead.models.tensors import Floats, Stacked, Tensor
 from clearhead.working import Working
 
-INPUTS = ("token", "type", "patch", "padding")
+INPUTS = ("token", "type", "patch", "padding", "encoder.token", "encoder.padding", "encoder.frame")
 """Given arrays that are no weights."""
 
 
 class Place(Struct, frozen=True, eq=False):
-    """Where a given array comes from: an array of the checkpoint with its layout words, or a list in the config."""
+    """The source of a given array: an array of the checkpoint with its layout words, or a list in the config."""
 
     given: Given
     shape: Shape
+    sizes: Sizes
     tensor: Tensor | None = None
     words: tuple[str, ...] = ()
     numbers: Floats | None = None
 
-    def array(self, sizes: Sizes) -> Floats:
-        """The numbers, as the working wants them."""
+    def array(self) -> Floats:
+        """The numbers, in the working's layout."""
         if self.tensor is None:
             assert self.numbers is not None  # noqa: S101 - one of the two is there
             return self.numbers
-        return turned(self.tensor.name, self.tensor.array(), self.words, sizes)
+        return turned(self.tensor.name, self.tensor.array(), self.words, self.sizes)
 
 
 def locate(family: Family, checkpoint: Checkpoint, reading: Reading, working: Working) -> dict[str, Place]:
-    """Where each weight of a working lies.
+    """The place of each weight of a working.
 
     Raises:
-        CheckpointError: some are missing, quantised, or do not lie as the family's table says.
+        CheckpointError: some are missing, quantised, or do not have the layout of the family's table.
     """
     weights = [each for each in working.givens if each.name not in INPUTS]
     places = {each.name: _place(family, checkpoint, reading, each) for each in weights}
@@ -54,6 +55,8 @@ def locate(family: Family, checkpoint: Checkpoint, reading: Reading, working: Wo
     inputs: dict[str, Shape] = {each.name: (1,) * len(each.axes) for each in working.givens if each.name in INPUTS}
     if "patch" in inputs:
         inputs["patch"] = (1, shapes["embedding.patch.weight"][0])
+    if "encoder.frame" in inputs:
+        inputs["encoder.frame"] = (1, shapes["encoder.embedding.frame.weight"][1])
     try:
         working.shapes({**shapes, **inputs})
     except ShapeError as error:
@@ -64,28 +67,30 @@ def locate(family: Family, checkpoint: Checkpoint, reading: Reading, working: Wo
 
 
 def _place(family: Family, checkpoint: Checkpoint, reading: Reading, given: Given) -> Place:
-    found = family.find(given.name, checkpoint.tensors)
+    found, sizes = family.find(given.name, checkpoint.tensors), reading.sizes_of(given.name)
     if found is None:
         entry = family.listed(given.name)
         if entry is None:
             raise family.missing(given.name, checkpoint.tensors)
         numbers = _numbers(entry.names[-1], entry.read(At(checkpoint.config)))
-        return Place(given, _checked(given, numbers.shape, reading), numbers=numbers)
+        return Place(given, _checked(given, numbers.shape, reading), sizes, numbers=numbers)
     tensor, words = found
-    if tensor.kind.name.startswith(("I", "U", "BOOL")) and not _is_defined(tensor):
+    if (whole := _undefined(tensor)) is not None:
         raise CheckpointError(
-            f"the checkpoint is quantised: {tensor.name} holds {tensor.kind.name} numbers, which are no weights "
+            f"the checkpoint is quantised: {whole.name} holds {whole.kind.name} numbers, which are no weights "
             f"without their scales. Save the checkpoint dequantised, and read that."
         )
-    # Laid out as the numbers will be, without reading one.
+    # In the layout that the numbers will have, without reading any.
     phantom = np.broadcast_to(np.float32(0), tensor.shape)
-    shape = turned(tensor.name, phantom, words, reading.sizes).shape
-    return Place(given, _checked(given, shape, reading), tensor, words)
+    shape = turned(tensor.name, phantom, words, sizes).shape
+    return Place(given, _checked(given, shape, reading), sizes, tensor, words)
 
 
-def _is_defined(tensor: Tensor) -> bool:
+def _undefined(tensor: Tensor) -> Tensor | None:
+    """An array of whole numbers without scales: this one, or that of one of the experts; None if there is none."""
     parts = tensor.parts if isinstance(tensor, Stacked) else (tensor,)
-    return all(isinstance(each, (Scaled, Packed)) for each in parts)
+    plain = (each for each in parts if not isinstance(each, (Scaled, Packed)))
+    return next((each for each in plain if each.kind.name.startswith(("I", "U", "BOOL"))), None)
 
 
 def _numbers(name: str, listed: object) -> Floats:
@@ -96,7 +101,7 @@ def _numbers(name: str, listed: object) -> Floats:
 
 
 def _checked(given: Given, shape: Shape, reading: Reading) -> Shape:
-    """A shape that has the sizes that the config says."""
+    """A shape with the sizes of the config."""
     known = _sizes(given.name, reading)
     said = tuple(known.get(word) for word in given.axes)
     if len(shape) != len(said) or any(n not in (None, size) for n, size in zip(said, shape, strict=True)):
@@ -108,12 +113,15 @@ def _checked(given: Given, shape: Shape, reading: Reading) -> Shape:
 
 
 def _sizes(name: str, reading: Reading) -> Mapping[str, int]:
-    """The sizes of axes in the part that an array belongs to."""
-    s = reading.sizes
+    """The sizes of axes in the part of an array."""
+    s = reading.sizes_of(name)
     known = {"model": s.width, "depth": s.depth, "head": s.heads, "group": s.groups, "head*depth": s.heads * s.depth}
-    if name.startswith("layers."):
-        attention = reading.spec.layers[int(name.split(".")[1])].attention
-        if attention.latent is not None:
+    number, general = layer_in(name)
+    if number:
+        encoder = reading.spec.encoder
+        layers = encoder.layers if encoder is not None and general.startswith(ENCODER) else reading.spec.layers
+        attention = layers[int(number)].attention
+        if attention.latent is not None or attention.delta is not None:
             del known["depth"]
             known["head*depth"] = s.heads * s.value_depth
         rotary = attention.rotary

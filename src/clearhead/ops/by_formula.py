@@ -1,4 +1,4 @@
-"""Formulas computed for all cells at once, in any array library: the array code of what has only a formula.
+"""Formulas computed for all cells at once, in any array library: array code for operations that have only a formula.
 
 Every value has an axis for each index in scope, of one entry where it does not depend on it, behind the axes in front
 that are looped over. So values combine by broadcasting, and a sum runs over the last axes.
@@ -37,7 +37,7 @@ Value = Any
 
 
 def computed(xp: Namespace, formula: Formula, operands: Sequence[Array], like: Array) -> Array:
-    """The result of a formula on arrays: what cell after cell comes to with `clearhead.expr.evaluate`.
+    """The result of a formula on arrays, equal to `clearhead.expr.evaluate` cell by cell.
 
     Args:
         xp: the namespace of the arrays.

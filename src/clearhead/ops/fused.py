@@ -1,7 +1,7 @@
-"""Chains of lines that NumPy works out in one step, where nobody asked for the numbers between.
+"""Chains of lines that NumPy computes in one step, where the numbers between are not kept.
 
 From queries and keys to weights a textbook has four lines or more, each a matrix as large as all pairs of tokens. Where
-only the last is kept, they are worked out in its place, a few rows at a time; the numbers are those of the lines.
+only the last is kept, it is computed a few rows at a time. The numbers are the same.
 """
 
 from __future__ import annotations

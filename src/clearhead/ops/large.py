@@ -19,14 +19,14 @@ BLOCK = 1 << 15
 """Numbers in a block: with its copies it fits a core's second cache."""
 
 LARGE = 1 << 15
-"""Arrays of fewer numbers are worked out in one piece."""
+"""Arrays with fewer numbers are computed in one piece."""
 
 FEW_ROWS = 64
 """Up to this number of tokens the transposed product is faster: by a sixth of a trace at 16 tokens, not at 128."""
 
 
 def is_large(x: Floats) -> bool:
-    """Whether an array is worth working out in blocks."""
+    """Whether computing in blocks pays off for an array."""
     return x.size >= LARGE and x.dtype.kind == "f"
 
 
@@ -106,7 +106,7 @@ def _horner(x: Floats, coefficients: Sequence[float], out: Floats) -> None:
 
 
 def softmax_rows(s: Floats) -> None:
-    """Each row of a matrix as shares of one, in its place; a row of minus infinities becomes zeros."""
+    """Softmax of each row, in place; a row of minus infinities becomes zeros."""
     top = np.maximum.reduce(s, axis=-1, keepdims=True)
     s -= np.maximum(top, np.finfo(s.dtype).min)
     np.exp(s, out=s)

@@ -1,4 +1,4 @@
-"""NumPy's namespace for the operations, with its detours left out.
+"""NumPy's namespace for the operations, without the overhead of its wrappers.
 
 On matrices of a few cells ``np.sum`` spends most of its time on dispatch, not on the sum. These are the same
 functions, reached directly. Reductions are always called with an axis.
@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 
 _AS_THEY_ARE = (
-    "abs", "all", "any", "broadcast_to", "concat", "cos", "einsum", "exp", "expm1", "finfo", "floor", "isnan", "log",
-    "log1p", "matmul", "maximum", "repeat", "sign", "sin", "sqrt", "stack", "take_along_axis", "tanh", "vecdot",
-    "where",
+    "abs", "all", "any", "broadcast_to", "concat", "cos", "cumulative_sum", "einsum", "exp", "expm1", "finfo",
+    "floor", "isnan", "log", "log1p", "matmul", "maximum", "repeat", "sign", "sin", "sqrt", "stack",
+    "take_along_axis", "tanh", "vecdot", "where",
 )  # fmt: skip
 
 numpy_namespace = SimpleNamespace(

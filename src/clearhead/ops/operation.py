@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_type_hints
@@ -52,7 +52,7 @@ class Remark:
         self.remedy = remedy
 
     def reads(self, result: str, operands: tuple[str, ...]) -> tuple[str, ...]:
-        """Which of a line's arrays, by name, it takes to find the rows."""
+        """The arrays, of ``result`` and ``operands`` by name, that are needed to find the rows."""
         return (result, *operands) if self.reads_operands else (result,)
 
 
@@ -94,6 +94,10 @@ class Operation:
         """What it does, in a sentence."""
         return (self.__doc__ or "").partition("\n")[0]
 
+    def summary_of(self, line: str, operands: Sequence[str]) -> str:  # noqa: ARG002 - gradients name them
+        """What ``line`` is, in a sentence: made by this operation from ``operands``, by their names."""
+        return self.summary
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of its parameters."""
@@ -107,7 +111,7 @@ class Operation:
         return {name: hints.get(name, Any) for name in self.parameters}
 
     def formula(self, parameters: Parameters = ()) -> Formula:
-        """The formula for these parameters."""
+        """The formula for these ``parameters``."""
         return _stated(self, parameters)
 
     def __call__(self, *operands: Array, **parameters: Any) -> Array:
@@ -174,7 +178,7 @@ def namespace(*arrays: Array) -> Namespace:
 
 
 def quiet(xp: Namespace) -> AbstractContextManager[Any]:
-    """Silences NumPy's warnings about what the trace reports itself, in notes: infinities and 0/0."""
+    """Silences NumPy's warnings about infinities and 0/0, which the trace reports in notes."""
     return np.errstate(all="ignore") if xp is numpy_namespace else nullcontext()
 
 

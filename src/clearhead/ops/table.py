@@ -3,12 +3,27 @@
 from clearhead.errors import UnknownName, suggest
 from clearhead.ops.gradients import gradient_named
 from clearhead.ops.operation import Operation
-from clearhead.ops.textbook import experts, linear, losses, positions, rotary_scaling, scores, tables, tokens
+from clearhead.ops.textbook import (
+    experts,
+    linear,
+    losses,
+    positions,
+    recurrent,
+    relative,
+    rotary_scaling,
+    scores,
+    tables,
+    tokens,
+    training,
+)
 from clearhead.ops.variants import batch as variants_batch
+from clearhead.ops.variants import gradients as variants_gradients
 from clearhead.ops.variants import heads as variants_heads
+from clearhead.ops.variants import losses as variants_losses
 from clearhead.ops.variants import maps as variants_maps
 from clearhead.ops.variants import norms as variants_norms
 from clearhead.ops.variants import positions as variants_positions
+from clearhead.ops.variants import recurrent as variants_recurrent
 from clearhead.ops.variants import rounding
 from clearhead.ops.variants import scores as variants_scores
 
@@ -17,28 +32,37 @@ TEXTBOOK: dict[str, Operation] = {
     for operation in (
         linear.matmul, linear.matmul_transposed, linear.project, linear.add, linear.multiply, linear.bias,
         linear.head_bias, linear.weighted_sum, linear.concat, linear.split, linear.repeat, linear.append,
-        linear.beside_shared,
+        linear.beside_shared, linear.convolve, relative.relative_bias,
         scores.scale, scores.scale_by_depth, scores.softcap, scores.mask_boolean, scores.mask_additive,
         scores.mask_padding, scores.mask_causal, scores.mask_window, scores.alibi_slopes, scores.alibi,
         scores.softmax, scores.softmax_with_sink, scores.softmax_over_queries, scores.append_sink, scores.drop_sink,
         scores.exponential, scores.sum_of_row,
         tokens.layer_norm, tokens.rms_norm, tokens.norm_over_matrix, tokens.gain, tokens.gain_and_bias,
+        tokens.layer_scale,
         tokens.relu, tokens.silu, tokens.gelu, tokens.gelu_tanh, tokens.tanh, tokens.relu_squared, tokens.gelu_sigmoid,
         tokens.xielu, tokens.clip, tokens.clip_above, tokens.shift, tokens.rms_norm_of_heads, tokens.head_gain,
         tokens.dropout,
         experts.softmax_over_experts, experts.logistic, experts.among_largest, experts.best_of_groups,
         experts.mask_groups, experts.shares, experts.project_chosen, experts.matmul_chosen, experts.sum_chosen,
         experts.dot, experts.scale_rows,
+        recurrent.convolve_before, recurrent.unit_length, recurrent.project_to_numbers, recurrent.softplus_of_sum,
+        recurrent.log_decay, recurrent.decay_since, recurrent.corrected,
         positions.sinusoidal, positions.sinusoidal_at, positions.count, positions.count_on, positions.divide_positions,
         positions.rotary_angles, positions.rotary_frequencies, positions.angles,
         positions.cos, positions.sin, positions.rotate_half, positions.rotate_interleaved,
         rotary_scaling.stretch_slow, rotary_scaling.divide_by_ramp, rotary_scaling.divide_frequencies,
+        rotary_scaling.turn_first,
         rotary_scaling.divide_by_length, rotary_scaling.dynamic_frequencies,
-        tables.look_up, tables.rows_of_real, tables.first_rows, tables.next_rows, tables.prepend, tables.first_token,
+        tables.look_up, tables.rows_of_real, tables.first_rows, tables.next_rows, tables.prepend, tables.insert_second,
+        tables.drop_masked, tables.first_token,
         tables.last_token, tables.last_real_token,
         tables.instead, tables.instead_of_head,
         losses.cross_entropy, losses.negative_log_likelihood, losses.squared_error, losses.mean_of_tokens,
-        losses.sum_of_tokens, losses.mean_of_counted, losses.mean_of_cells,
+        losses.sum_of_tokens, losses.mean_of_counted, losses.mean_of_cells, losses.weigh_by_class,
+        losses.mean_by_weight,
+        training.zeros, training.add_decay, training.shrink, training.velocity, training.look_ahead,
+        training.first_moment, training.second_moment, training.unbiased, training.add_square, training.step_along,
+        training.step_scaled, training.squared_length, training.root_of_number, training.shorten,
         rounding.round_decimals, rounding.round_head,
     )
 }  # fmt: skip
@@ -57,6 +81,8 @@ VARIANTS: dict[str, Operation] = {
         variants_positions.scale_by_root_width, variants_positions.sinusoidal_shifted,
         variants_positions.sinusoidal_concatenated, variants_positions.sinusoidal_doubled,
         variants_positions.sinusoidal_unpaired, variants_positions.sinusoidal_swapped,
+        variants_positions.sinusoidal_at_shifted, variants_positions.sinusoidal_at_concatenated,
+        variants_positions.sinusoidal_at_doubled, variants_positions.sinusoidal_at_unpaired,
         variants_positions.angles_over_depth,
         variants_positions.rotate_half_other_table, variants_positions.rotate_interleaved_other_table,
         variants_positions.alibi_slopes_from_zero, variants_positions.alibi_slopes_plain,
@@ -84,10 +110,28 @@ VARIANTS: dict[str, Operation] = {
         variants_norms.root_then_eps, variants_norms.no_root, variants_norms.squared, variants_norms.quotient,
         variants_norms.gain_plus_one, variants_norms.gain_plus_one_and_bias,
         variants_norms.gain_less_one, variants_norms.gain_less_one_and_bias,
+        variants_losses.in_base, variants_losses.negated_loss, variants_losses.unchanged_loss,
+        variants_losses.likelihood_smoothed_over_others, variants_losses.absolute_error, variants_losses.sum_of_cells,
+        variants_losses.mean_of_rows, variants_losses.times, variants_losses.perplexity,
+        variants_recurrent.decay_between, variants_recurrent.corrected_whole, variants_recurrent.convolve_ahead,
+        variants_recurrent.convolve_reversed,
         rounding.round_half_even, rounding.round_half_even_head, rounding.truncate, rounding.truncate_head,
     )
 }  # fmt: skip
-"""What only deviations use: other, and often wrong, ways to do the same."""
+"""Operations that only deviations use: other, often wrong, ways to do the same."""
+
+GRADIENTS: dict[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        variants_gradients.softmax_grad_unweighted, variants_gradients.shares_by_other_sum,
+        variants_gradients.last_of_group, variants_gradients.mean_over_tokens,
+        variants_gradients.mean_over_tokens_of_head, variants_gradients.layer_norm_grad_fixed_mean,
+        variants_gradients.layer_norm_grad_fixed_variance, variants_gradients.layer_norm_grad_fixed,
+        variants_gradients.rms_norm_grad_fixed, variants_gradients.silu_grad_of_gate,
+        variants_gradients.look_up_grad_overwritten, variants_gradients.cross_entropy_grad_without_target,
+    )
+}  # fmt: skip
+"""Gradients that only deviations use. Nobody differentiates them again."""
 
 OPERATIONS: dict[str, Operation] = TEXTBOOK | VARIANTS
 """Every operation by name."""
@@ -99,7 +143,7 @@ def operation_named(name: str) -> Operation:
     Raises:
         UnknownName: there is none; the message offers the closest.
     """
-    found = OPERATIONS.get(name) or gradient_named(name, OPERATIONS)
+    found = OPERATIONS.get(name) or GRADIENTS.get(name) or gradient_named(name, OPERATIONS)
     if found is None:
         raise UnknownName(f"No operation is called {name!r}. {suggest(name, OPERATIONS)}")
     return found

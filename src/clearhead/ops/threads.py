@@ -1,4 +1,4 @@
-"""Threads that share out work which gives the interpreter free while it runs."""
+"""Threads for work that releases Python's global lock while it runs."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 MAX_THREADS = 8
-"""Threads at most: what they work on comes through one memory."""
+"""The most threads that are used: all share one memory bandwidth."""
 
 SHARED = 1 << 18
-"""Of this many numbers on, a work is shared out."""
+"""Work on this many numbers or more is split among threads."""
 
 
 _limit = [MAX_THREADS]
 
 
 def limit(threads: int) -> None:
-    """Sets how many threads share the work of this process, at most; called before the first of them starts."""
+    """Sets how many threads this process may use; called before the first of them starts."""
     _limit[0] = min(MAX_THREADS, threads)
 
 
 @cache
 def cores() -> int:
-    """How many threads share a work."""
+    """How many threads share one piece of work."""
     return min(_limit[0], len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
@@ -47,7 +47,7 @@ def _pool(_process: int) -> ThreadPoolExecutor:
 
 
 def share(work: Callable[[Any], object], parts: Sequence[Any], size: int) -> None:
-    """Does work on every part; by threads, if the parts have many numbers together."""
+    """Calls ``work`` on every part, in threads if the parts have many numbers together."""
     if size < SHARED or len(parts) < 2 or cores() < 2:
         for part in parts:
             work(part)

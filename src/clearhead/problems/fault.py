@@ -1,6 +1,6 @@
-"""How errors speak of a file: where, and what came.
+"""How errors refer to a file: the place, and the value there.
 
-Paths name a place as TOML users do, lists counted from 0: ``claims[2].values[0][1]``.
+Paths name a place as in TOML, lists counted from 0: ``claims[2].values[0][1]``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MESSAGE_HEAD, _MESSAGE_TAIL = 700, 300
 
 @contextmanager
 def reading(source: str) -> Iterator[None]:
-    """Completes every error with the file that was read, and keeps it to one screen.
+    """Adds the name of the file to every error, and limits it to one screen.
 
     Raises:
         ProblemError: for any error of clearhead's own, and where lists or tables are nested without end.
@@ -31,12 +31,12 @@ def reading(source: str) -> Iterator[None]:
     except ClearheadError as error:
         raise ProblemError(_clip(f"{source}: {error}")) from None
     except RecursionError:
-        raise ProblemError(f"{source}: lists or tables are nested too deeply. Take the extra brackets away.") from None
+        raise ProblemError(f"{source}: lists or tables are nested too deeply. Remove the extra brackets.") from None
 
 
 @contextmanager
 def part(path: str) -> Iterator[None]:
-    """Puts the part of a problem in front of errors that do not know it.
+    """Puts the part of a problem in front of errors that do not name it.
 
     Raises:
         ProblemError: for any error of clearhead's own.
@@ -60,7 +60,7 @@ def join(path: str, key: str) -> str:
 
 
 def quote(value: Any) -> str:
-    """What came, briefly and as it is written in TOML."""
+    """A value, in short and as in TOML."""
     match value:
         case bool():
             return str(value).lower()

@@ -1,4 +1,4 @@
-"""Problem files on disk, and those that come with clearhead."""
+"""Problem files on disk, and the bundled ones."""
 
 from __future__ import annotations
 
@@ -8,29 +8,51 @@ from pathlib import Path
 from clearhead.budgets import MAX_PROBLEM_BYTES
 from clearhead.claim import Claim
 from clearhead.errors import ProblemError, UnknownName, suggest
-from clearhead.files import FilePath, read_bounded, replacing, why
+from clearhead.files import FilePath, read_bounded, replacing, what_is, why
 from clearhead.problems.fault import quote, reading
 from clearhead.problems.problem import Problem
 from clearhead.problems.reader import parse_claims, parse_problem
 from clearhead.problems.writer import format_problem
 
 _HERE = Path(__file__).parent
+_LIBRARY = _HERE / "library"
 _BUNDLED = (
     "single-head", "two-heads", "soccer", "causal-mask", "padding-mask", "grouped-query", "rotary", "cross-attention",
-    "encoder-block", "decoder-block",
+    "encoder-block", "decoder-block", "cross-entropy", "head-backward", "block-backward", "step-soccer",
 )  # fmt: skip
 
+_GROUPS = {
+    "attention": "Attention",
+    "masks": "Masks and dropout",
+    "heads": "Several heads and blocks",
+    "softmax": "Softmax and losses",
+    "norms": "Norms",
+    "positions": "Positions",
+}
+"""The folders of the library in the order in which to learn from them, and their headings."""
+
 STARTER = (_HERE / "starter.toml").read_text(encoding="utf-8")
-"""A small problem file with comments, to be changed into one's own."""
+"""A small problem file with comments, as a start for one's own."""
 
 
 def bundled() -> tuple[str, ...]:
-    """The names of the problems that come with clearhead, in the order in which to learn from them."""
+    """The names of the bundled problems, from simple to advanced."""
     return _BUNDLED
 
 
+def library() -> dict[str, tuple[str, ...]]:
+    """The names of problems from well-known teaching pieces, with what these printed as claims, by heading."""
+    return {
+        heading: tuple(sorted(path.stem for path in (_LIBRARY / folder).glob("*.toml")))
+        for folder, heading in _GROUPS.items()
+    }
+
+
 def read_problem(name_or_path: FilePath) -> Problem:
-    """A bundled problem by its name, or the problem in a file.
+    """A problem that comes with clearhead by its name, or the problem in a file.
+
+    Args:
+        name_or_path: the name of a bundled problem, or the path of a file.
 
     Raises:
         UnknownName: no bundled problem has the name, and it is no path of a file.
@@ -44,10 +66,14 @@ def read_problem(name_or_path: FilePath) -> Problem:
 def _path(name: str) -> str:
     if name in _BUNDLED:
         return str(_HERE / "bundled" / f"{name}.toml")
-    exists = os.path.exists(name)  # noqa: PTH110 - Path.exists raises for a name too long to be one
-    if exists or name.endswith(".toml") or Path(name).name != name:
+    if what_is(name) or name.endswith(".toml") or Path(name).name != name:
         return name
-    raise UnknownName(f"There is no bundled problem and no file {quote(name)}. {suggest(name[:100], _BUNDLED)}")
+    for folder in _GROUPS:
+        path = _LIBRARY / folder / f"{name[:100]}.toml"
+        if path.exists():
+            return str(path)
+    known = [*_BUNDLED, *(each for names in library().values() for each in names)]
+    raise UnknownName(f"There is no bundled problem and no file {quote(name)}. {suggest(name[:100], known)}")
 
 
 def read_claims(path: FilePath) -> tuple[Claim, ...]:
@@ -60,7 +86,7 @@ def read_claims(path: FilePath) -> tuple[Claim, ...]:
 
 
 def write_problem(problem: Problem, path: FilePath) -> None:
-    """Writes a problem to a file, which is there in whole or not at all.
+    """Writes ``problem`` to the file at ``path``, completely or not at all.
 
     Raises:
         FileError: the file cannot be written.
@@ -69,18 +95,16 @@ def write_problem(problem: Problem, path: FilePath) -> None:
     text = format_problem(problem)
     with reading(os.fspath(path)):
         if parse_problem(text) != problem:
-            raise ProblemError(
-                "the problem would not read back as it is. Give its parts the types they are said to have."
-            )
+            raise ProblemError("the problem would not read back unchanged. Give its parts the documented types.")
     write_text(text, path)
 
 
 def write_text(text: str, path: FilePath) -> None:
-    """Puts a text file in the place of another, or of none, without a moment at which half of it is there.
+    """Writes or replaces a text file in one step, so that it is never half written.
 
     Raises:
         FileError: the file cannot be written.
-        ProblemError: the text holds what no file can.
+        ProblemError: the text holds characters that no file can hold.
     """
     with reading(os.fspath(path)):
         content = _encoded(text)
@@ -93,7 +117,7 @@ def _encoded(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         half = text[error.start]
-        raise ProblemError(f"a text holds {half!r}, half of a character, which no file can. Take it out.") from None
+        raise ProblemError(f"a text holds {half!r}, half of a character, which no file can hold. Remove it.") from None
 
 
 def _read(path: FilePath) -> bytes:
@@ -102,8 +126,9 @@ def _read(path: FilePath) -> bytes:
         try:
             return read_bounded(path, MAX_PROBLEM_BYTES)
         except FileNotFoundError:
+            said = f"this is {lost}" if (lost := what_is(path)) else "there is no such file"
             raise ProblemError(
-                "there is no such file. `clearhead list` names the bundled problems, `clearhead new` starts your own."
+                f"{said}. `clearhead list` names the bundled problems, `clearhead new` starts your own."
             ) from None
         except IsADirectoryError:
             raise ProblemError("this is a folder. Name a problem file in it.") from None

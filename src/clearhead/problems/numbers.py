@@ -21,7 +21,7 @@ _MAX_DIGITS = 60
 
 
 def read_array(value: Any, path: str) -> np.ndarray[Any, Any]:
-    """The array that nested lists are: float64, or bool if the first of its values is true or false.
+    """The array of nested lists: float64, or bool if the first of its values is true or false.
 
     Raises:
         ProblemError: lists are empty or differ in length or depth, or a value is of another kind than the first.
@@ -46,7 +46,7 @@ def read_written(value: Any, path: str) -> Written:
 
 
 def _shape(value: Any, path: str) -> tuple[tuple[int, ...], Any]:
-    """The shape of nested lists as their first items have it, and the first value."""
+    """The shape of nested lists, by their first items, and the first value."""
     shape: list[int] = []
     while isinstance(value, list):
         if not value:

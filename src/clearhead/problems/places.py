@@ -1,4 +1,4 @@
-"""Whole numbers that name rows of a table: each must be one of its rows."""
+"""Whole numbers that select rows of a table: each must be one of its rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clearhead.working import Working
 
 
 def check_places(working: Working, arrays: Mapping[str, Any], shapes: Mapping[str, Shape]) -> None:
-    """Makes sure that the integers of a working name rows that are there.
+    """Checks that the integers of a working select rows that exist.
 
     Raises:
         ProblemError: one does not; the message begins with its place.

@@ -1,8 +1,8 @@
-"""A problem: a worked example, with its numbers and perhaps with somebody's answers."""
+"""A problem: a worked example, with its numbers and optionally with somebody's answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -16,10 +16,12 @@ from clearhead.budgets import MAX_PROBLEM_CELLS
 from clearhead.claim import Claim, Misfit
 from clearhead.deviations import Applied, deviate
 from clearhead.deviations.applied import check_count
+from clearhead.digits import with_right_digits
+from clearhead.dust import without_dust
 from clearhead.errors import ProblemError, suggest
-from clearhead.line import Given, find, head_position, split_head
+from clearhead.line import Given, find, head_position, memory_words, split_head
+from clearhead.problems.alternatives import alternatives
 from clearhead.problems.fault import part
-from clearhead.problems.mends import mends
 from clearhead.problems.places import check_places
 from clearhead.spec import Attention, Backward, Block, Positions, Transformer
 from clearhead.trace import Trace
@@ -38,18 +40,19 @@ HEADINGS: dict[type[Computed], str] = {
 class Problem(Struct, frozen=True, eq=False, kw_only=True):
     """A worked example: what is computed, from which numbers, and what somebody got.
 
-    Two problems are equal if all they hold is, arrays to the last bit.
+    Two problems are equal if all of their parts are, arrays to the last bit.
 
     Attributes:
         title: what it is called.
         about: what to notice, in a few sentences.
-        tokens: the names of the tokens that ask (the rows of the input); none to leave them numbered.
+        tokens: the names of the query tokens (the rows of the input); none for numbers.
+        key_tokens: the names of the key tokens (the rows of the memory) of cross-attention; none for numbers.
         spec: what is computed.
         arrays: the given arrays of the working by full name. Kept as copies that cannot be written to, float64, or
             bool for masks, int64 for what names rows of a table, in the working's order.
         given: the lines at which the working is entered; none for its beginning.
-        until: the lines that it leads to, without what only comes behind them; none for all.
-        deviations: what is done otherwise than in the textbook.
+        until: the last lines, without lines that only follow these; none for all.
+        deviations: what is done differently than in the textbook.
         claims: what somebody got. Heads and cells are labelled from 1.
         backward: the gradients that are computed too; None for none.
 
@@ -60,6 +63,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
     title: str
     about: str = ""
     tokens: tuple[str, ...] = ()
+    key_tokens: tuple[str, ...] = ()
     spec: Computed
     arrays: Mapping[str, NumpyArray]
     given: tuple[str, ...] = ()
@@ -73,10 +77,11 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
             textbook = self.textbook()
         if not textbook.lines:
             raise ProblemError("given leaves nothing to compute. Enter the working at earlier lines.")
-        force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays, self._mends))
+        force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays, self._alternatives))
         lines = _shapes("arrays", textbook, self.arrays)
         check_places(textbook, self.arrays, {name: shape for name, (_, shape) in lines.items()})
         _check_tokens(self.tokens, lines)
+        _check_key_tokens(self.key_tokens, textbook, lines)
         with part("deviations"):
             check_count(self.deviations)
         deviated = textbook
@@ -91,7 +96,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         return isinstance(other, Problem) and self._content() == other._content()
 
     def __ne__(self, other: object) -> bool:
-        # A Struct without eq has a != of its own, by identity.
+        # A Struct without eq has its own !=, by identity.
         return not self == other
 
     def __hash__(self) -> int:
@@ -100,21 +105,21 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
     def _content(self) -> tuple[object, ...]:
         arrays = tuple((name, a.dtype.str, a.shape, a.tobytes()) for name, a in self.arrays.items())
         return (
-            self.title, self.about, self.tokens, self.spec, self.given, self.until, self.deviations, self.claims,
-            self.backward, arrays,
+            self.title, self.about, self.tokens, self.key_tokens, self.spec, self.given, self.until, self.deviations,
+            self.claims, self.backward, arrays,
         )  # fmt: skip
 
     def textbook(self) -> Working:
-        """The working as the textbook has it."""
+        """The working of the textbook, without deviations."""
         return self._textbook_of(self.spec)
 
     def _textbook_of(self, spec: Computed) -> Working:
         working = spec.working().starting_at(*self.given)
-        forward = working.ending_at(*self.until) if self.until else working
+        forward = working.ending_at(*self.until, *_beside(working, self.until)) if self.until else working
         return forward if self.backward is None else self.backward.working(forward)
 
     def with_gradients(self, of: str) -> Problem:
-        """The same problem with the gradients of the sum of a line's numbers, in the place of its own backward pass.
+        """The same problem with the gradients of the sum of the line ``of``, instead of its own backward pass.
 
         Raises:
             UnknownName: there is no such line.
@@ -124,12 +129,12 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         given = {f"{name}.grad": np.ones(shape)} if shape else {}
         return replace(forward, backward=Backward(of=name), arrays={**self.arrays, **given})
 
-    def _mends(self, missing: set[str]) -> list[str]:
+    def _alternatives(self, missing: set[str]) -> list[str]:
         """What the file could state instead of giving arrays that are missing."""
-        return mends(self.spec, HEADINGS[type(self.spec)], missing, self._textbook_of)
+        return alternatives(self.spec, HEADINGS[type(self.spec)], missing, self._textbook_of)
 
     def working(self, *more_deviations: str | Applied) -> Working:
-        """The working with the problem's deviations, and more after them.
+        """The working with the problem's deviations, followed by ``more_deviations``.
 
         Raises:
             UnknownName: no such deviation, or it names a line that does not exist.
@@ -138,7 +143,10 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         return deviate(self.textbook(), *self.deviations, *more_deviations)
 
     def trace(self, *more_deviations: str | Applied, keep: Iterable[str] | None = None) -> Trace:
-        """The working with its numbers; ``keep`` as in `Working.run`.
+        """The working, with ``more_deviations``, and its numbers; ``keep`` as in `Working.run`.
+
+        Numbers that are rounding errors alone, which would be 0 by hand, are 0. Those whose error could change a digit
+        that is shown are right to the last bit (see `with_right_digits`).
 
         Raises:
             UnknownName: as `working`, or ``keep`` names nothing.
@@ -146,13 +154,32 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         """
         working = self.working(*more_deviations)
         arrays = {given.name: self.arrays[given.name] for given in working.givens}
-        return working.run(arrays, keep=keep, tokens=self.tokens or None)
+        tokens, key_tokens = self.tokens or None, self.key_tokens or None
+        trace = working.run(arrays, keep=keep, tokens=tokens, key_tokens=key_tokens)
+        return with_right_digits(without_dust(trace))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What a notebook shows: the page of the worked problem, with its claims, or text."""
+        """What a notebook shows: the page of the computed problem, with its claims, or text."""
         applied = tuple(map(str, self.deviations))
         view = doors.View(self.title, self.about, applied, claims=self.claims, textbook=self.textbook())
         return doors.trace_bundle(self.trace(), view)
+
+
+def _beside(working: Working, until: Sequence[str]) -> list[str]:
+    """The lines that stand before the last of ``until`` and are computed from lines that it needs, as a softmax's sums.
+
+    Values are none of them: where these are the input, they are computed from what is given.
+    """
+    if not until:
+        return []
+    needed = {line.name for line in working.ending_at(*until).lines}
+    last = max(number for number, line in enumerate(working.lines) if line.name in needed)
+    beside = []
+    for line in working.lines[:last]:
+        if line.name not in needed and line.operands and needed.issuperset(line.operands):
+            needed.add(line.name)
+            beside.append(line.name)
+    return beside
 
 
 Lines = dict[str, tuple[Axes, Shape]]
@@ -169,7 +196,7 @@ def _shapes(path: str, working: Working, arrays: Mapping[str, NumpyArray]) -> Li
 
 
 def _fitting_arrays(
-    givens: Iterable[Given], arrays: Mapping[str, Any], mends_of: Callable[[set[str]], list[str]]
+    givens: Iterable[Given], arrays: Mapping[str, Any], alternatives_of: Callable[[set[str]], list[str]]
 ) -> dict[str, NumpyArray]:
     """The arrays in the order of the givens, each of the right kind and with as many axes as it has words."""
     wanted = {given.name: given for given in givens}
@@ -178,14 +205,16 @@ def _fitting_arrays(
             raise ProblemError(f"arrays has no use for {name!r}. {suggest(name[:100], wanted)}")
     if missing := [given for given in wanted.values() if given.name not in arrays]:
         needs = ", ".join(f"{given.name} {describe(given.axes, given.known_sizes())}" for given in missing)
-        instead = "".join(f", or {each}" for each in mends_of({given.name for given in missing})[:MAX_MENDS])
+        instead = "".join(
+            f", or {each}" for each in alternatives_of({given.name for given in missing})[:MAX_ALTERNATIVES]
+        )
         raise ProblemError(
             f"arrays lacks {needs}. Give {'it' if len(missing) == 1 else 'them'} below [arrays]{instead}."
         )
     return {name: _fitting(given, arrays[name]) for name, given in wanted.items()}
 
 
-MAX_MENDS = 2
+MAX_ALTERNATIVES = 2
 """What could be stated instead of an array: no more is offered."""
 
 
@@ -221,7 +250,7 @@ def _whole(path: str, array: NumpyArray) -> NumpyArray:
     if wrong.any():
         cell = tuple(np.argwhere(wrong)[0])
         place = path + "".join(f"[{index}]" for index in cell)
-        raise ProblemError(f"{place} expects a whole number, got {array[cell]}. It names a row of a table, from 0.")
+        raise ProblemError(f"{place} expects a whole number, got {array[cell]}. It selects a row of a table, from 0.")
     return array.astype(np.int64)
 
 
@@ -229,14 +258,14 @@ MAX_WHOLE = 2**53
 """Below this whole numbers are themselves in float64."""
 
 _KIND_REMEDIES = {
-    "booleans": "Write true for what may be attended to and false for what may not.",
+    "booleans": "Write true for keys that a query may attend to and false for others.",
     "numbers": "Write 0 and 1 for false and true.",
     "integers": "Write the numbers of rows, from 0.",
 }
 
 
 def _check_finite(path: str, given: Given, array: NumpyArray) -> None:
-    """Minus infinity may stand where scores do, and masks a cell; no other number may be anything but finite."""
+    """Minus infinity is allowed in scores and masks, where it masks a cell; all other numbers must be finite."""
     masked = given.axes[-2:] == ("query", "key")
     wrong = ~np.isfinite(array) & ~((array == -np.inf) & masked)
     if wrong.any():
@@ -247,7 +276,7 @@ def _check_finite(path: str, given: Given, array: NumpyArray) -> None:
 
 
 def _check_tokens(tokens: tuple[str, ...], lines: Lines) -> None:
-    """Makes sure that there is a name for each query token; the last line that has these says how many."""
+    """Checks that there is a name for each query token; their count is that of the last line with query tokens."""
     if not tokens:
         return
     found = [
@@ -261,8 +290,22 @@ def _check_tokens(tokens: tuple[str, ...], lines: Lines) -> None:
         raise ProblemError(f"tokens expects {size} names, one for each token of {name}; got {len(tokens)}.")
 
 
+def _check_key_tokens(names: tuple[str, ...], textbook: Working, lines: Lines) -> None:
+    """Checks that there is a memory, and a name for each of its tokens."""
+    if not names:
+        return
+    words = memory_words(textbook.givens, textbook.lines)
+    if not words:
+        raise ProblemError("key_tokens names the tokens of a memory, and there is none. For the input write tokens.")
+    name, word = next(iter(words.items()))
+    axes, shape = lines[name]
+    size = shape[axes.index(word)]
+    if size != len(names):
+        raise ProblemError(f"key_tokens expects {size} names, one for each token of {name}; got {len(names)}.")
+
+
 def _check_claim(path: str, claim: Claim, lines: Lines, first: int) -> None:
-    """Makes sure that a claim names a line, head and cell that exist, and has their shape."""
+    """Checks that a claim names a line, head and cell that exist, and has their shape."""
     with part(f"{path}.line"):
         name, label = split_head(claim.line)
         axes, shape = lines[find(name, lines)]

@@ -16,11 +16,11 @@ from clearhead.problems.toml import plain, tables
 
 
 def parse_problem(text: str | bytes, *, source: str = "<text>") -> Problem:
-    """The problem that a text in the problem format describes.
+    """The problem in a text of the problem format.
 
     Args:
         text: TOML, as text or as UTF-8.
-        source: what errors call the text.
+        source: the name of the text in errors.
 
     Raises:
         ProblemError: the text cannot be used; the message says where, what was expected, what came and what to do.
@@ -32,7 +32,7 @@ def parse_problem(text: str | bytes, *, source: str = "<text>") -> Problem:
 def parse_claims(text: str | bytes, *, source: str = "<text>") -> tuple[Claim, ...]:
     """The claims of a text that holds only ``format`` and ``[[claims]]``, or of a whole problem.
 
-    Whether they fit a working is found out by putting them into its problem.
+    Whether they fit a working is checked when they are put into its problem.
 
     Raises:
         ProblemError: the text cannot be used, or claims nothing.
@@ -58,7 +58,7 @@ def _checked(text: str | bytes) -> dict[str, Any]:
 
 
 def _embeddings(model: Any) -> Iterator[dict[str, Any]]:
-    """The tables of embeddings in that of a model; those that do not say their kind are of tokens."""
+    """The tables of embeddings in that of a model; those without a kind are of tokens."""
     if isinstance(model, dict) and isinstance(embedding := model.get("embedding"), dict):
         yield embedding
 
@@ -69,6 +69,7 @@ def _problem(found: dict[str, Any]) -> Problem:
         title=file.title,
         about=file.about,
         tokens=file.tokens,
+        key_tokens=file.key_tokens,
         spec=_spec(file),
         arrays=dict(_arrays(file.arrays, "")),
         given=file.given,

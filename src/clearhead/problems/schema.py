@@ -1,4 +1,4 @@
-"""The keys of a problem file and their types, and msgspec's verdict on them in a teacher's words."""
+"""The keys of a problem file and their types, and msgspec's errors in plain words."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from clearhead.budgets import MAX_CLAIMS, MAX_DEVIATIONS
+from clearhead.claim import MAX_DECIMALS
 from clearhead.errors import ProblemError, suggest
 from clearhead.problems.fault import join, quote
 from clearhead.spec import Attention, Backward, Block, Positions, Transformer
@@ -18,10 +19,8 @@ from clearhead.spec import Attention, Backward, Block, Positions, Transformer
 FORMAT = 1
 """The version of the format that this clearhead reads and writes."""
 
-MAX_DECIMALS = 20
-
 Name = Annotated[str, Meta(max_length=200)]
-"""What a file calls a line or a deviation."""
+"""The name of a line or a deviation in a file."""
 
 
 class ClaimTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +46,7 @@ class ProblemFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     title: str
     about: str = ""
     tokens: tuple[str, ...] = ()
+    key_tokens: tuple[str, ...] = ()
     deviations: Annotated[tuple[Name, ...], Meta(max_length=MAX_DEVIATIONS)] = ()
     given: tuple[Name, ...] = ()
     until: tuple[Name, ...] = ()
@@ -70,11 +70,11 @@ _WORDS = {
     "array": ("a list", "Put it in square brackets, with commas between the entries."),
     "object": ("a table", "Give it a heading in brackets, with its keys below, a line each."),
 }
-"""What each type is called, and how it is written."""
+"""The name of each type, and how it is written."""
 
 
 def check_format(tables: dict[str, Any]) -> None:
-    """Makes sure that the file is of a version that can be read.
+    """Checks that the file has a version that can be read.
 
     Raises:
         ProblemError: ``format`` is missing, or another number.
@@ -108,7 +108,7 @@ _EXPECTED = re.compile(r"Expected `([\w |]+)`(.*?)(?:, got .*)?")
 
 
 def _explain(message: str, tables: dict[str, Any], file: type[Struct]) -> str:
-    """A message of msgspec with the place in our words, what came, and what to do."""
+    """A message of msgspec, with the place in plain words, the value, and what to do."""
     placed = _PLACED.fullmatch(message)
     says, path = (placed["says"], placed["path"] or "") if placed else (message, "")
     steps: Steps = tuple(int(index) if index else name for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path))
@@ -164,7 +164,7 @@ def _type_at(file: type[Struct], steps: Steps) -> Any:
 
 
 def _bare(kind: Any) -> Any:
-    """A type without what says how long it may be, or that it may be None."""
+    """A type without its limits of length, and without None."""
     if get_origin(kind) is Annotated:
         return _bare(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):

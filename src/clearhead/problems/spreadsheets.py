@@ -1,4 +1,4 @@
-"""Comma-separated values as people's programs write them, read cell by cell as text."""
+"""Comma-separated values of various programs, read cell by cell as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rows = list[list[str]]
 def rows_of(content: bytes) -> Rows:
     """The rows of a CSV text, without those at the end that are empty.
 
-    Columns stand between commas, tabs or semicolons, whichever the first row has; between semicolons numbers may have
+    Columns are separated by commas, tabs or semicolons, as the first row has them; between semicolons numbers may have
     decimal commas.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What people hand in: their claims about a problem, in the layouts in which they have them.
+"""Submissions: claims about a problem, in several file formats.
 
 A submission is a file, or a folder with a matrix in each file:
 
@@ -27,7 +27,7 @@ from clearhead.axes import Shape
 from clearhead.budgets import MAX_CLAIMED_CELLS, MAX_CLAIMS, MAX_PROBLEM_BYTES, MAX_SUBMISSIONS, Budget
 from clearhead.claim import Claim, Written, shape_of
 from clearhead.errors import ProblemError
-from clearhead.files import read_bounded, why
+from clearhead.files import read_bounded, what_is, why
 from clearhead.problems.fault import part, quote, reading
 from clearhead.problems.numbers import read_written
 from clearhead.problems.programs import of_notebook, of_script
@@ -41,14 +41,14 @@ from clearhead.untrusted.archives import Archive, array_of
 from clearhead.written import UNCLAIMED
 
 MAX_ARCHIVE_BYTES = 8 * MAX_CLAIMED_CELLS + 1000 * MAX_CLAIMS
-"""Of all arrays of an archive with their headers, unpacked."""
+"""The most bytes of all arrays of an archive with their headers, unpacked."""
 
 Shapes = Callable[[str], Shape]
 """The shape of a line, or of one head of it, by its address; an unknown one raises `UnknownName`."""
 
 
 def submissions(folder: str | Path) -> list[Path]:
-    """The submissions in a folder, by name: all files and folders in it but hidden ones, so that each gets an answer.
+    """The submissions in a folder, by name: all files and folders in it except hidden ones, so that each gets a result.
 
     Raises:
         ProblemError: it is no folder, or holds none, or too many.
@@ -56,10 +56,9 @@ def submissions(folder: str | Path) -> list[Path]:
     with reading(str(folder)):
         try:
             found = sorted(each for each in Path(folder).iterdir() if _may_be_one(each))
-        except FileNotFoundError:
-            raise ProblemError("there is no such folder. Name the folder that the submissions are in.") from None
-        except NotADirectoryError:
-            raise ProblemError("this is a file. Name the folder that the submissions are in.") from None
+        except (FileNotFoundError, NotADirectoryError):
+            said = f"this is {instead}" if (instead := what_is(folder)) else "there is no such folder"
+            raise ProblemError(f"{said}. Name the folder that the submissions are in.") from None
         except (OSError, ValueError) as error:
             raise ProblemError(f"the folder cannot be read: {why(error)}.") from None
         if not found:
@@ -70,7 +69,7 @@ def submissions(folder: str | Path) -> list[Path]:
 
 
 def _may_be_one(path: Path) -> bool:
-    """Whether somebody handed it in: anything but the hidden files that systems and offices leave behind."""
+    """Whether a file is a submission: all but the hidden files of operating systems and office programs."""
     return not path.name.startswith((".", "~", "__"))
 
 
@@ -91,7 +90,7 @@ def read_submission(path: Path, trace: Trace) -> tuple[Claim, ...]:
 
 
 def _within_budget(claims: Iterable[Claim]) -> Iterator[Claim]:
-    """The claims, as far as all together are not too many."""
+    """The claims, unless all together are too many."""
     count, cells = Budget(MAX_CLAIMS, "claims", ProblemError), Budget(MAX_CLAIMED_CELLS, "numbers", ProblemError)
     for claim in claims:
         count.spend(1)
@@ -101,6 +100,8 @@ def _within_budget(claims: Iterable[Claim]) -> Iterator[Claim]:
 
 def _of_file(path: Path, trace: Trace) -> Iterable[Claim]:
     kind = _KINDS.get(path.suffix.lower())
+    if kind is None and path.suffix.lower() in (".html", ".htm"):
+        raise ProblemError("a page keeps its answers in the browser. Hand in the file that its button Hand in saves.")
     if kind is None:
         raise ProblemError(f"files of this kind are not read. Hand in one of {', '.join(_KINDS)}.")
     return kind(_bytes(path), trace)
@@ -137,7 +138,9 @@ def _of_json(content: bytes, trace: Trace) -> Iterator[Claim]:
             content, max_values=2 * MAX_CLAIMED_CELLS, parse_float=Digits, parse_constant=_CONSTANTS.get
         )
     except ValueError as error:
-        raise ProblemError(f"this is not JSON: {error}. Write an object with lists of numbers by line.") from None
+        raise ProblemError(
+            f"this cannot be read as JSON: {error}. Write an object with lists of numbers by line."
+        ) from None
     if not isinstance(found, dict):
         raise ProblemError(f"expects an object with lists of numbers by line, got {quote(found)}.")
     for address, value in found.items():
@@ -173,7 +176,7 @@ def _numbers(archive: Archive, name: str) -> np.ndarray[Any, Any]:
 
 
 def _as_claimed(got: Shape, wanted: Shape) -> Shape:
-    """The shape of a line, where what came differs from it only by axes of one; else what came."""
+    """The shape of the line, where the given shape differs from it only by axes of size 1; else the given shape."""
     same = [size for size in got if size != 1] == [size for size in wanted if size != 1]
     return wanted if same else got
 
@@ -288,7 +291,7 @@ _LABEL = re.compile(r"[0-9]{1,9}")
 
 
 def _claim(address: str, written: Written, shape: Shapes) -> Claim:
-    """A claim of a line, a head or a cell; axes of one may be left out or added."""
+    """A claim of a line, a head or a cell; axes of size 1 may be left out or added."""
     line, cell = _place(address)
     if cell is None:
         with part(quote(address)):

@@ -12,7 +12,7 @@ from clearhead.errors import ProblemError
 from clearhead.problems.fault import MAX_INTEGER, join, quote
 
 RAW = frozenset({"arrays", "values"})
-"""The keys below which numbers keep the digits they were written with."""
+"""The keys under which numbers keep the digits they were written with."""
 
 _MAX_DOTS = 10
 
@@ -26,7 +26,7 @@ _TEXT = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-"""What is text in a TOML file, closed or not."""
+"""The texts and comments in a TOML file, closed or not."""
 
 
 class Digits(float):
@@ -82,7 +82,7 @@ def _decode(text: str | bytes) -> str:
 
 
 def _check_keys(text: str) -> None:
-    """Refuses keys of many parts, on which tomllib would spend time and memory that grow with their square."""
+    """Refuses keys of many parts, for which tomllib's time and memory grow with the square."""
     for bare in re.split(r"[]\n,=[{}]", _TEXT.sub('""', text)):
         if bare.count(".") > _MAX_DOTS:
             raise ProblemError(f"a key has more than {_MAX_DOTS} dots, near {quote(bare.strip())}. Keys here have few.")
@@ -98,7 +98,7 @@ def _line(text: str, message: str) -> str:
 
 
 def plain(value: Any, path: str = "") -> Any:
-    """Tables with ordinary floats, for msgspec. What stands below `RAW` keys is left as it is.
+    """Tables with ordinary floats, for msgspec. Values under `RAW` keys are left as they are.
 
     Raises:
         ProblemError: a number is not finite or has more than 64 bits, or a key could not be one of ours.
@@ -116,7 +116,7 @@ def plain(value: Any, path: str = "") -> Any:
 
 def _key(key: str, path: str) -> str:
     if not re.fullmatch(r"[\w-]+", key):
-        raise ProblemError(f"{path or 'the file'} has no key {quote(key)}. Keys are plain words; take this one out.")
+        raise ProblemError(f"{path or 'the file'} has no key {quote(key)}. Keys are plain words; remove this one.")
     return key
 
 

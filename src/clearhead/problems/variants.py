@@ -33,7 +33,7 @@ def read_variants(name_or_path: str) -> dict[str, Problem]:
 
 
 def read_roster(path: str) -> dict[str, str]:
-    """Who has which variant: a CSV file with a row for each, the name of a submission and that of its variant.
+    """The variant of each submission: a CSV file with a row for each, its name and that of its variant.
 
     Raises:
         ProblemError: it cannot be read, or a row has no two cells.
@@ -49,7 +49,7 @@ def read_roster(path: str) -> dict[str, str]:
 
 
 def variant_of(submission: str, variants: Collection[str], roster: Mapping[str, str]) -> str:
-    """The variant that a submission answers: as the roster says, else the one whose name is a part of its own.
+    """The variant that a submission answers: by the roster, else the variant whose name is a part of its name.
 
     Raises:
         ProblemError: neither says which.
@@ -68,5 +68,5 @@ def variant_of(submission: str, variants: Collection[str], roster: Mapping[str, 
 
 
 def _plain(text: str) -> str:
-    """A name without capitals, spaces around it, and zeros in front."""
+    """A name in small letters, without surrounding spaces and leading zeros."""
     return text.strip().lower().lstrip("0")

@@ -1,4 +1,4 @@
-"""Claims in a workbook: in the sheets that clearhead writes blank, or in sheets named after lines."""
+"""Claims in a workbook: in blank sheets of clearhead, or in sheets named after lines."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from clearhead.untrusted.workbooks import Sheet, Workbook, read_workbook
 from clearhead.written import UNCLAIMED
 
 TO_FILL = "FFF8E1"
-"""The colour of cells that are left for the student."""
+"""The colour of blank cells, which the student fills in."""
 
 Rows = list[list[str]]
 
 
 def tables_of(content: bytes, trace: Trace) -> Iterator[tuple[str, Rows]]:
-    """The tables in a workbook, each with the line or head that it is of, or the name of its sheet.
+    """The tables in a workbook, each with its line or head, or the name of its sheet.
 
     Raises:
         ProblemError: it is no workbook, or nothing was filled in.
@@ -44,7 +44,7 @@ def tables_of(content: bytes, trace: Trace) -> Iterator[tuple[str, Rows]]:
 
 
 def _filled_in(cells: Sheet, place: tuple[int, int], *, marked: bool) -> str:
-    """What a student wrote into a cell; where cells to fill are marked nothing else is theirs, nor any formula else."""
+    """A student's text in a cell. Where blank cells are marked, only these count; else no formula counts."""
     entry = cells.get(place)
     if entry is None or not entry.text or (entry.fill != TO_FILL if marked else entry.computed):
         return UNCLAIMED
@@ -52,7 +52,7 @@ def _filled_in(cells: Sheet, place: tuple[int, int], *, marked: bool) -> str:
 
 
 def _named_areas(book: Workbook, trace: Trace) -> Mapping[str, tuple[str, int, int, int, int]]:
-    """The areas that a workbook names after lines, or heads of them, by our addresses."""
+    """The areas that a workbook names after lines or heads, by address."""
     addresses: dict[str, str] = {}
     for name in trace:
         if isinstance(trace.working.line(name), Given):

@@ -1,7 +1,7 @@
 """From a `Problem` to the text of its file.
 
-The layout is the one a person would choose: keys that keep their defaults are left out, each row of a matrix stands on
-its own line, and columns are aligned.
+The layout is easy to read: keys with default values are left out, each row of a matrix is on its own line, and
+columns are aligned.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _head(problem: Problem) -> Iterator[str]:
     yield f"title = {text(problem.title)}"
     if problem.about:
         yield f"about = {text(problem.about)}"
-    for key in ("tokens", "deviations", "given", "until"):
+    for key in ("tokens", "key_tokens", "deviations", "given", "until"):
         if values := getattr(problem, key):
             yield f"{key} = [{', '.join(text(str(value)) for value in values)}]"
 
@@ -41,7 +41,7 @@ def _spec(problem: Problem) -> Iterator[str]:
 
 
 def _table(heading: str, spec: Struct, brackets: str = "[]") -> Iterator[str]:
-    """A spec below its heading, what keeps its default left out, and the specs in it below theirs."""
+    """A spec under its heading, without default values, and the specs in it under theirs."""
     changed = [(each.name, getattr(spec, each.name), each.default) for each in fields(spec)]
     changed = [(name, value, default) for name, value, default in changed if value != default]
     opening, closing = brackets[: len(brackets) // 2], brackets[len(brackets) // 2 :]
@@ -142,7 +142,7 @@ _EXACT = 2.0**53
 
 
 def number(value: float) -> str:
-    """A number with just the digits it takes to read it back bit by bit, and without a decimal point if it needs none.
+    """A number with the fewest digits that read back as the same bits, and without a decimal point if it needs none.
 
     >>> [number(n) for n in (2.0, 0.1, -0.0, 1e300, float("-inf"))]
     ['2', '0.1', '-0.0', '1e+300', '-inf']

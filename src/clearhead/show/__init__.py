@@ -1,13 +1,16 @@
 """How a trace is shown: a document of it, a printer for each medium, and files of every kind.
 
-This package itself loads only what shows a trace as text. Files are written by ``show.export`` and read by
+This package itself loads only what is needed to show a trace as text. Files are written by ``show.export`` and read by
 ``show.data.reading``.
 """
 
 from __future__ import annotations
 
+from typing import cast
+
 from clearhead.show.data.plain import as_json, to_data
-from clearhead.show.forms import FORMS, Form, FormOfTrace, lower
+from clearhead.show.forms import lower
+from clearhead.show.media import FORMS, Form, FormOfTrace
 from clearhead.show.trace_document import document_of
 from clearhead.show.view import View, ViewOptions
 from clearhead.trace import Trace
@@ -35,9 +38,9 @@ def render(
         ShapeError: no such cell.
     """
     view = view or View()
-    if form == "json":
-        return as_json(to_data(trace, view))
-    return lower(document_of(trace, view), form, width=width, colour=colour)
+    if form in FORMS and FORMS[form].printer is None:
+        return str(FORMS[form].content(trace, view), "utf-8")
+    return lower(document_of(trace, view), cast("Form", form), width=width, colour=colour)
 
 
 __all__ = [

@@ -1,8 +1,9 @@
-"""Which lines of a sheet are left blank, and what such a sheet says of itself: nothing that gives the blanks away."""
+"""Which lines of a sheet are left blank, and the text on such a sheet, which does not reveal the blanks."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +14,15 @@ from clearhead.trace import Trace, to_numpy
 from clearhead.working import Working
 
 MAX_CELLS = 600
-"""Of more blank numbers than this it is not computed what gives them away; no line is shown that is made of them."""
+"""With more blank numbers than this, no line computed from them is shown, whether or not it reveals them."""
 
 STEP = 1e-4
-"""How far each blank number is moved to see what follows it."""
+"""How far each blank number is changed to see which lines change with it."""
 
 RANK, READABLE = 1e-7, 1e-6
-"""Singular values below this part of the largest count as 0; a number is known if so much of it is left open."""
+"""Singular values below this part of the largest count as 0."""
 
-Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 def blanks(trace: Trace, view: View) -> frozenset[str]:
@@ -38,19 +39,19 @@ def blanks(trace: Trace, view: View) -> frozenset[str]:
 
 
 def about_of(trace: Trace, view: View) -> list[str]:
-    """What a document says it is about: with blanks what to do, since a problem's own text may give answers."""
+    """The text of a document: with blanks only what to do, since a problem's own text may contain answers."""
     if not view.blank:
         return [paragraph for paragraph in view.about.split("\n\n") if paragraph.strip()]
     named = [line.name for line in trace.working.lines if view.leaves_blank(line.name)]
     precision = "" if view.decimals is None else f", to {view.decimals} decimals"
     task = [f"Compute the numbers that are left blank, line by line, from those that are given{precision}."]
     others = sorted(blanks(trace, view) - set(named), key=list(trace.working.names).index)
-    because = [f"Blank too, since these could be read off: {', '.join(others)}."] if others else []
+    because = [f"Also blank, since the answers follow from these: {', '.join(others)}."] if others else []
     return (task if named else []) + because
 
 
 def _made_of(working: Working, names: Collection[str]) -> Iterator[str]:
-    """The lines that numbers of these go into, in order."""
+    """The lines that read these, directly or not, in order."""
     found = set(names)
     for line in working.lines:
         read = {name for role, name in zip(line.formula.roles, line.operands, strict=True) if role in line.formula.read}
@@ -60,15 +61,22 @@ def _made_of(working: Working, names: Collection[str]) -> Iterator[str]:
 
 
 def _revealing(trace: Trace, named: list[str], left: list[str]) -> Iterator[str]:
-    """The lines which, with those shown before them, determine a blank number: found from how they change with each."""
-    changes = _derivatives(trace, named, left)
-    known = _row_sums(trace, named)
+    """The lines that determine a blank number, together with those shown before them: by their derivatives.
+
+    Blank lines that are made of others are no unknowns of their own: whoever knows the first can compute them.
+    """
+    derived = {made for name in named for made in _made_of(trace.working, [name])} & set(named)
+    roots = [name for name in named if name not in derived]
+    changes = _derivatives(trace, roots, [*left, *derived])
+    known = _row_sums(trace, roots)
+    blank = _directions([np.eye(known.shape[1]), *(changes[name] for name in sorted(derived))])
+    open_ = blank[~_determined(known, blank)]
     hidden = set(named)
     for name in left:
         line = trace.working.line(name)
         repeated = _repeats(line.formula.body) and hidden & set(line.operands)  # type: ignore[union-attr]
         rows = np.concatenate([known, changes[name]])
-        if repeated or _determines(rows):
+        if repeated or _determined(rows, open_).any():
             hidden.add(name)
             yield name
         else:
@@ -76,7 +84,7 @@ def _revealing(trace: Trace, named: list[str], left: list[str]) -> Iterator[str]
 
 
 def _entered(working: Working, named: list[str]) -> Working:
-    """The working with some lines given; those that only lead up to them are kept, since they are shown."""
+    """The working with some lines given; lines that only these read are kept, since they are shown."""
     given = [Given(line.name, line.axes) for line in working.lines if line.name in named]
     lines = tuple(line for line in working.lines if line.name not in named)
     return Working((*working.givens, *given), lines, working.label_base)
@@ -108,7 +116,7 @@ def _derivatives(trace: Trace, named: list[str], left: list[str]) -> dict[str, A
 
 
 def _row_sums(trace: Trace, named: list[str]) -> Array:
-    """What everybody knows of blank weights: each row sums to 1."""
+    """What is known of blank weights: each row sums to 1."""
     sizes = [trace.numpy(name).size for name in named]
     rows: list[Array] = []
     for at, name in enumerate(named):
@@ -120,17 +128,24 @@ def _row_sums(trace: Trace, named: list[str]) -> Array:
     return np.concatenate([*rows, np.zeros((0, sum(sizes)))])
 
 
-def _determines(rows: Array) -> bool:
-    """Whether what the rows say of the unknowns settles one of them: whether its axis lies in the space of the rows."""
+def _directions(changes: list[Array]) -> Array:
+    """How blank numbers change with the unknowns, each of length 1; those that do not change are no blanks."""
+    rows = np.concatenate(changes)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray((rows / np.where(lengths > 0, lengths, 1))[lengths[:, 0] > 0])
+
+
+def _determined(rows: Array, blank: Array) -> Array:
+    """Which blank numbers the rows determine: those whose direction is in their row space."""
     _, values, directions = np.linalg.svd(rows, full_matrices=False)
     if not values.size or values[0] == 0:
-        return False
+        return np.zeros(len(blank), dtype=bool)
     kept = directions[values > RANK * values[0]]
-    return bool((1 - (kept**2).sum(axis=0) < READABLE).any())
+    return np.asarray(1 - ((blank @ kept.T) ** 2).sum(axis=1) < READABLE)
 
 
 def _repeats(body: Expr) -> bool:
-    """Whether a formula says only where its numbers stand already, or that they are rounded."""
+    """Whether a formula only moves or rounds numbers."""
     match body:
         case Ref() | Number() | Call("round" | "round_even" | "truncate"):
             return True

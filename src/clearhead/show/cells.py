@@ -1,4 +1,4 @@
-"""What every medium shows of a matrix: which rows and columns, the digits of its cells, and labels made harmless."""
+"""What every medium shows of a matrix: which rows and columns, the digits of its cells, and escaped labels."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 from clearhead.document import Matrix
 from clearhead.errors import visible
 from clearhead.expr import number
-from clearhead.expr.text import is_written_whole
+from clearhead.expr.text import fixed, is_written_whole
 
 LARGE = 1e7
 """Numbers from here on are written with an exponent, as `clearhead.expr.number` writes them."""
 
 SPACE = "\u2423"
-"""The sign for a space that would not be seen."""
+"""The sign for a space that would be invisible."""
 
 
 def token_label(token: str) -> str:
-    """A token as a label: spaces at its ends can be seen, since tokens differ by them.
+    """A token as a label: spaces at its ends are made visible, since tokens differ by them.
 
     >>> print(token_label(" the"), token_label("the"))
     ␣the the
@@ -34,14 +34,14 @@ def token_label(token: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A paragraph with each run of white space made one space, and all else that cannot be seen spelled out."""
+    """A paragraph with each run of white space as one space, and other invisible characters escaped."""
     return visible(" ".join(text.split()))
 
 
 def shown(count: int, most: int, keep: Iterable[int] = ()) -> list[int | None]:
-    """At most so many places for so many things: their positions, and None where some are left out.
+    """The positions of ``count`` things in at most ``most`` places, with None where some are left out.
 
-    All if they fit; otherwise what must be kept, then the first and the last.
+    All if they fit; otherwise those that must be kept, then the first and the last.
 
     >>> shown(9, 5), shown(9, 5, keep=[4])
     ([0, 1, None, 7, 8], [0, None, 4, None, 8])
@@ -66,21 +66,21 @@ def _with_gaps(chosen: Iterable[int], count: int) -> list[int | None]:
 
 
 def positions(places: Iterable[int | None]) -> list[int]:
-    """The places that are not gaps."""
+    """The places that are no gaps."""
     return [place for place in places if place is not None]
 
 
 def gap(places: list[int | None], at: int, count: int) -> int:
-    """How many things the gap at this place leaves out, of so many."""
+    """How many things the gap at this place leaves out, of ``count``."""
     before, after = places[at - 1] if at else -1, places[at + 1] if at + 1 < len(places) else count
     return after - before - 1  # type: ignore[operator]  # no two gaps are neighbours
 
 
 def digits(values: np.ndarray[Any, Any], decimals: int | None) -> Callable[[Any], str]:
-    """How the numbers of a matrix are written: all with the same decimals, so that they can be compared by eye.
+    """How the numbers of a matrix are written: all with the same decimals, so that they are easy to compare.
 
-    Fewer decimals than asked for only where every number has no more; whole numbers have none. What would look like
-    0 and is not gets an exponent. Booleans are yes and no. With ``decimals`` None every digit is shown.
+    Fewer decimals than requested only where no number has more; whole numbers have none. A number that is not 0 but
+    would look like 0 gets an exponent. Booleans are yes and no. With ``decimals`` None every digit is shown.
     """
     if values.dtype.kind == "b":
         return lambda value: "yes" if value else "no"
@@ -108,11 +108,11 @@ def _exact(value: Any) -> float:
 
 def _places(numbers: list[float], decimals: int) -> int:
     plain = [n for n in numbers if math.isfinite(n) and abs(n) < LARGE]
-    return next((p for p in range(decimals) if all(is_written_whole(n, f"{n:.{p}f}") for n in plain)), decimals)
+    return next((p for p in range(decimals) if all(is_written_whole(n, fixed(n, p)) for n in plain)), decimals)
 
 
 def _write(value: float, places: int, decimals: int) -> str:
     if not abs(value) < LARGE:
         return number(value, decimals)
-    written = f"{abs(value) if value == 0 else value:.{places}f}"
+    written = fixed(abs(value) if value == 0 else value, places)
     return number(value, decimals) if value != 0 and float(written) == 0 else written

@@ -1,17 +1,17 @@
-"""The colours of numbers, the same in every medium: blue above zero, orange below, the deeper the further from it.
+"""The colours of numbers, the same in every medium: blue above zero, orange below, darker with distance from zero.
 
-Weights go from 0 to 1 in every medium. `page.css` and `worksheet.typ` state them once more; a test compares them.
+Weights go from 0 to 1 in every medium. `page.css` and `worksheet.typ` repeat the colours; a test compares them.
 """
 
 ABOVE, BELOW = "#3a7fc4", "#dd8433"
-"""The deepest blue and orange: people of every colour vision can distinguish them."""
+"""The darkest blue and orange: people of every colour vision can distinguish them."""
 
 ZERO = "#f3f4f6"
 MASKED = "#c9ccd3"
-"""For what is no number: masked, or NaN."""
+"""For cells without a number: masked, or NaN."""
 
 MAX_BLEND = 0.62
-"""How much of a colour the deepest shade behind a number has, so that the number stays readable."""
+"""The opacity of the darkest shade behind a number, so that the number stays readable."""
 
 
 def shade(weight: float) -> str:

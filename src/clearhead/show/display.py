@@ -1,6 +1,6 @@
-"""How things show themselves in a notebook: as a page of their own within it, with text for where there is none.
+"""How objects are shown in a notebook: as a page inside it, and as text where pages are not shown.
 
-Each page stands in a frame that shares nothing with the notebook or with other pages: neither styles, nor scripts, nor
+Each page is in a frame that shares nothing with the notebook or with other pages: no styles, no scripts, and none of
 the notebook's rights.
 """
 
@@ -26,10 +26,10 @@ from clearhead.working import Working
 Bundle = dict[str, str]
 
 MAX_NUMBERS = 300_000
-"""A notebook keeps what it shows; a trace of more numbers than this is described in words."""
+"""A notebook stores what it shows; a trace of more numbers than this is only described."""
 
 TALL, LOW, EACH = 760, 120, 64
-"""The height of a page, the least of a document, and what each of its parts may take."""
+"""The height of a page, the least height of a document, and the height of each of its parts."""
 
 
 def trace_bundle(trace: Trace, view: View | None = None) -> Bundle:

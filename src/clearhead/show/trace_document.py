@@ -16,7 +16,7 @@ from clearhead.show.view import View, is_shares
 from clearhead.trace import Trace
 
 MAX_PANELS = 16
-"""Of more heads than this the first are shown."""
+"""The most heads that are shown: the first ones."""
 
 
 def document_of(trace: Trace, view: View) -> Document:
@@ -31,7 +31,7 @@ def document_of(trace: Trace, view: View) -> Document:
 
 
 def outline_of(trace: Trace, view: View) -> Document:
-    """The names and sizes of a trace that has too many numbers to be shown in the place at hand."""
+    """The names and sizes of a trace that has too many numbers to be shown."""
     count = sum(prod(trace[name].shape) for name in trace)
     words = f'{count:,} numbers in {len(trace)} arrays: too many to show here. The page has them: save("x.html").'
     headings = (Heading(name, trace.axes(name), tuple(trace[name].shape)) for name in trace)
@@ -39,19 +39,19 @@ def outline_of(trace: Trace, view: View) -> Document:
 
 
 def beginning(trace: Trace, view: View) -> list[Part]:
-    """What a document says before the first line: what it is about, and by what it deviates."""
+    """The parts of a document before the first line: its text and its deviations."""
     return [*map(Prose, about_of(trace, view)), *announcements(view)]
 
 
 def announcements(view: View) -> list[Remark]:
-    """A remark on each deviation that is in the trace's working: what it does, and how to mend it."""
+    """A remark on each deviation in the trace's working: what it does, and how to fix it."""
     return [_announcement(each) for each in view.deviations]
 
 
 def _announcement(applied: str | Applied) -> Remark:
     applied = parse_deviation(applied) if isinstance(applied, str) else applied
     known = deviation(applied.id)
-    return Remark(f"Deviates by {applied}. {known.does} To mend it: {known.remedy}", "warning")
+    return Remark(f"Deviates by {applied}. {known.does} To fix it: {known.remedy}", "warning")
 
 
 def _all(trace: Trace, view: View) -> Iterator[Part]:
@@ -62,7 +62,7 @@ def _all(trace: Trace, view: View) -> Iterator[Part]:
 
 
 def line_of(trace: Trace, name: str, *, blank: bool) -> Iterator[Part]:
-    """A whole line: heading, formula, numbers or boxes for them, and what is to be noted of the numbers."""
+    """A whole line: heading, formula, numbers or boxes for them, and notes."""
     yield from _heading(trace, name)
     yield from _formula(trace, name)
     yield from numbers(trace, name, blank=blank)
@@ -78,7 +78,7 @@ def _one(trace: Trace, address: str, view: View) -> Iterator[Part]:
     line = trace.working.line(name)
     if isinstance(line, Line):
         operands = f" Operands: {', '.join(line.operands)}." if line.operands else ""
-        yield Prose(f"{line.operation.summary}{operands}")
+        yield Prose(f"{line.summary}{operands}")
     yield from _formula(trace, name)
     yield from numbers(trace, address, cell, blank=name in blanks(trace, view))
     if name not in blanks(trace, view):
@@ -93,7 +93,7 @@ def address_of(trace: Trace, name: str, head: int | None) -> str:
 
 
 def cell_of(trace: Trace, view: View) -> Cell | None:
-    """The cell that a view asks for, counted from 0."""
+    """The cell of a view, counted from 0."""
     return None if view.cell is None else tuple(label - trace.working.label_base for label in view.cell)
 
 
@@ -131,5 +131,5 @@ def numbers(trace: Trace, address: str, cell: Cell | None = None, *, blank: bool
 
 
 def title_of(axes: Axes, labels: tuple[tuple[str, ...], ...], lead: Cell) -> str:
-    """What a matrix is the numbers of: its place along the axes in front."""
+    """The title of a matrix: its place along the axes in front."""
     return ", ".join(f"{word} {names[index]}" for word, names, index in zip(axes, labels, lead, strict=False))

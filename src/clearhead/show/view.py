@@ -1,4 +1,4 @@
-"""What of a trace is shown, and how: the one argument that every medium takes beside the trace."""
+"""What of a trace is shown, and how: the one argument of every medium besides the trace."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ class View(Struct, frozen=True):
 
     Attributes:
         title: the document's title.
-        about: paragraphs for its beginning, separated by blank lines.
-        deviations: the deviations that are in the trace's working, to be announced.
+        about: its first paragraphs, separated by blank lines.
+        deviations: the deviations in the trace's working, which the document names.
         address: show only this line, or this head of one (``"weights@2"``); None for the whole trace.
-        cell: show also how this cell of it came about; an index for each axis that the address leaves, counted as the
+        cell: show also the arithmetic of this cell: an index for each axis that the address leaves, counted as the
             labels are (from 1 on paper), like the head in the address.
         decimals: how precisely numbers are shown; None for all digits.
-        claims: what somebody got, to be marked beside the numbers by media that can.
-        diagnosis: why the claims differ, for media that have room beside the numbers.
-        blank: patterns of the lines whose numbers are left for the reader to fill in; as for `Working.run` any ending
-            of a path will do, and ``*`` stands for anything. Given arrays are always shown.
-        framework: what a program is written in: numpy or torch.
+        claims: numbers that somebody got, which some media mark in the matrices.
+        diagnosis: why the claims differ, for media that have room for it.
+        blank: patterns of the lines whose numbers are left blank; as for `Working.run` any ending of a path matches,
+            and ``*`` matches anything. Given arrays are always shown.
+        framework: the library of a program: numpy or torch.
         textbook: the working without the deviations, for media that mark the lines that these change.
         problem: the text of the problem's file, for pages that can be edited and saved as one.
-        next_tokens: what a model expects to come next, with probabilities, for media that have room.
+        causes: deviations that explain the claims together, for pages on which they can be tried.
+        next_tokens: the most probable next tokens of a model, with probabilities, for media that have room for them.
     """
 
     title: str = "Trace"
@@ -50,14 +51,15 @@ class View(Struct, frozen=True):
     framework: Framework = "numpy"
     textbook: Working | None = None
     problem: str | None = None
+    causes: tuple[str, ...] = ()
     next_tokens: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.cell is not None and self.address is None:
-            raise UnknownName("A cell needs the line it is a cell of. Give an address too, such as weights@2.")
+            raise UnknownName("A cell needs its line. Give an address too, such as weights@2.")
 
     def leaves_blank(self, name: str) -> bool:
-        """Whether the numbers of a line are left for the reader to fill in."""
+        """Whether the numbers of the line ``name`` are left blank."""
         return any(matches(pattern, name) for pattern in self.blank)
 
 
@@ -76,11 +78,12 @@ class ViewOptions(TypedDict, total=False):
     framework: Framework
     textbook: Working | None
     problem: str | None
+    causes: tuple[str, ...]
     next_tokens: tuple[tuple[str, float], ...]
 
 
 def is_shares(line: Given | Line) -> bool:
-    """Whether a line holds shares of one: what a softmax made, and what goes by the name of weights."""
+    """Whether a line holds weights whose rows sum to 1: results of a softmax, and lines called weights."""
     if isinstance(line, Given):
         return False
     return line.operation.role == "softmax" or line.name.rpartition(".")[2] == "weights"

@@ -1,27 +1,44 @@
-"""Specs: frozen descriptions of what is computed, and the lines each stands for."""
+"""Specs: frozen descriptions of what is computed, each of which writes its lines."""
 
 from clearhead.spec.attention import Attention
 from clearhead.spec.backward import Backward
 from clearhead.spec.block import Block, Positions
+from clearhead.spec.delta import Delta
 from clearhead.spec.draft import Draft
 from clearhead.spec.experts import Experts
+from clearhead.spec.frames import Frames
 from clearhead.spec.latent import Latent
 from clearhead.spec.loss import Loss
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
-from clearhead.spec.rotary import Dynamic, Factors, Linear, Llama3Scaling, LongRope, Rotary, Yarn
+from clearhead.spec.optimizer import Optimizer
+from clearhead.spec.relative import Relative
+from clearhead.spec.rotary import (
+    Dynamic,
+    Factors,
+    Frequencies,
+    Linear,
+    Llama3Scaling,
+    LongRope,
+    Proportional,
+    Rotary,
+    Yarn,
+)
 from clearhead.spec.transformer import Embedding, Encoder, Head, Patches, Transformer
 
 __all__ = [
     "Attention",
     "Backward",
     "Block",
+    "Delta",
     "Draft",
     "Dynamic",
     "Embedding",
     "Encoder",
     "Experts",
     "Factors",
+    "Frames",
+    "Frequencies",
     "Head",
     "Latent",
     "Linear",
@@ -30,8 +47,11 @@ __all__ = [
     "Loss",
     "Mlp",
     "Norm",
+    "Optimizer",
     "Patches",
     "Positions",
+    "Proportional",
+    "Relative",
     "Rotary",
     "Transformer",
     "Yarn",

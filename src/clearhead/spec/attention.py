@@ -1,4 +1,4 @@
-"""Multi-head self- and cross-attention as a spec, and the lines that it stands for."""
+"""Multi-head self- and cross-attention as a spec, and its lines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from msgspec.structs import force_setattr
 
 from clearhead.errors import SpecError
 from clearhead.ops import Operation
-from clearhead.ops.textbook import linear, scores, tokens
+from clearhead.ops.textbook import experts, linear, relative, scores, tokens
+from clearhead.spec.delta import Delta
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec, check_rate
 from clearhead.spec.latent import Latent
 from clearhead.spec.norm import Norm
+from clearhead.spec.relative import Relative
 from clearhead.spec.rotary import Rotary
 from clearhead.working import Working
 
@@ -32,35 +34,41 @@ class Attention(Spec, frozen=True):
     Attributes:
         heads: query heads.
         kv_heads: key/value heads; each serves heads / kv_heads neighbouring query heads (Ainslie et al. 2023). None
-            for as many as query heads.
-        scale: what scores are multiplied with; None for 1 / sqrt(depth).
+            for the number of query heads.
+        scale: the factor of scores; None for 1 / sqrt(depth).
         softcap: limits scores to -softcap .. softcap, with tanh (Gemma 2), before masks.
         causal: no query sees a later key. With more keys than queries the last query sees all keys.
         window: a query attends to keys less than ``window`` tokens away (with causal: itself and window - 1 before it).
         mask: adds ``mask`` (query, key): ``"boolean"``, True = may attend, or ``"additive"``, added to the scores.
-        padding: adds ``padding`` (key), booleans: True for real tokens, False for those that fill up a batch.
-        alibi: scores fall linearly with distance, at a slope of each head's own (Press et al. 2022).
+        padding: adds ``padding`` (key), booleans: True for real tokens, False for padding.
+        alibi: scores fall linearly with distance, with one slope for each head (Press et al. 2022).
         sink: adds ``sink`` (head), a learned score for each head: its exponential joins the denominator of the softmax,
             so that a query need not attend to any key (gpt-oss).
         rotary: rotary positions of queries and keys.
         qk_norm: a norm of queries and keys, before rotary positions.
-        bias: the projections that add a bias, ``query.bias`` (head, depth) ... ``output.bias`` (model); True for all.
+        bias: the projections that add a bias: ``query.bias`` (head, depth) ... ``output.bias`` (model); True for all.
         output: whether an output projection follows the concatenated heads.
         cache: adds ``past.key`` and ``past.value`` (group, past, depth), set before the new keys and values.
         memory: keys and values come from ``memory`` (key, model) instead of the input: cross-attention.
-        qk_norm_over: what that norm is over: ``"depth"`` of each head, with one gain for all heads (Qwen 3);
+        qk_norm_over: the axes of that norm: ``"depth"`` of each head, with one gain for all heads (Qwen 3);
             ``"depth-own"`` with a gain (head, depth) of each head's own (Cohere); ``"heads"``: all heads together, with
             a gain (head, depth) (OLMo 2).
-        latent: keys and values, and perhaps queries, come from narrow latents (DeepSeek-V2).
-        qk_norm_last: that norm stands behind rotary positions (HunYuan).
+        latent: keys and values, and optionally queries, come from low-rank latents (DeepSeek-V2).
+        qk_norm_last: that norm comes after rotary positions (HunYuan).
         output_norm: a norm of the concatenated heads, before the output projection (BitNet).
-        clip: queries, keys and values beyond -clip .. clip are set to these (OLMo), queries and keys behind their norm
+        clip: queries, keys and values are clipped to -clip .. clip (OLMo), queries and keys after their norm
             where there is one (OLMoE); None for not.
         projected: whether queries, keys and values are products with weights; if not, all three are the input, whose
-            columns are dealt out to the heads.
-        exponentials: adds the softmax's ``exponentials`` and their ``sums`` as lines, to be read beside the weights.
+            columns are split into heads.
+        exponentials: adds the softmax's ``exponentials`` and their ``sums`` as lines.
         dropout: the rate at which weights are dropped in training, by the given ``weights.keep`` (head, query, key),
             booleans: kept weights are divided by 1 - dropout; None for none.
+        delta: a gated delta net in the place of the scores, weights and sums, with heads of its own (Qwen3-Next); it
+            goes with ``causal`` alone.
+        gated: each head's result is multiplied by the logistic function of its own ``gate``, the product of the tokens
+            with ``gate.weight`` (head, model, depth), plus ``gate.bias`` where queries have one (Qwen3-Next).
+        relative: scores plus ``relative.weight`` (bucket, head), a learned number for the distance of query and key
+            (T5).
     """
 
     heads: int
@@ -87,6 +95,9 @@ class Attention(Spec, frozen=True):
     projected: bool = True
     exponentials: bool = False
     dropout: float | None = None
+    relative: Relative | None = None
+    delta: Delta | None = None
+    gated: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,11 +121,21 @@ class Attention(Spec, frozen=True):
         if "output" in self.biased and not self.output:
             raise SpecError("bias names output, but output is false. Drop one of the two.")
         if self.latent and (self.memory or self.qk_norm or self.clip or self.groups != self.heads):
-            raise SpecError("latent goes without memory, qk_norm, clip and kv_heads: latents stand in their place.")
+            raise SpecError("latent goes without memory, qk_norm, clip and kv_heads: latents replace them.")
+        if self.delta:
+            defaults = zip(self.__struct_fields__[1:], self.__struct_defaults__, strict=True)
+            changed = {name for name, default in defaults if getattr(self, name) != default}
+            if "causal" not in changed or changed - {"kv_heads", "causal", "padding", "delta"}:
+                raise SpecError(
+                    f"delta goes with causal = true and padding alone, since it has no scores; got "
+                    f"{', '.join(sorted(changed - {'delta'})) or 'neither'}."
+                )
         if self.latent and set(self.biased) - {"output"}:
             raise SpecError("latent goes without biases of query, key and value. Drop them.")
         if self.memory and (self.rotary or self.cache):
-            raise SpecError("memory goes without rotary and cache: its tokens stand in no order with the input's.")
+            raise SpecError("memory goes without rotary and cache: its tokens have no order relative to the input's.")
+        if self.memory and self.relative:
+            raise SpecError("memory goes without relative: its tokens have no order relative to the input's.")
 
     @property
     def groups(self) -> int:
@@ -129,17 +150,19 @@ class Attention(Spec, frozen=True):
         return tuple(each for each in PROJECTIONS if self.bias and (self.output or each != "output"))
 
     def working(self) -> Working:
-        """The lines that this attention stands for."""
+        """The lines of this attention."""
         draft = Draft()
         self.write(draft, draft.give("input", "token model"))
         return draft.working()
 
     def write(self, draft: Draft, source: str, padding: str | None = None, memory: str | None = None) -> str:
-        """Writes the lines onto a draft, for tokens of this name; returns the name of the last.
+        """Writes the lines onto ``draft``, for the tokens ``source``; returns the name of the last.
 
-        ``padding`` is the full name of an array that says which keys are real, where several attentions share one;
-        ``memory`` that of what keys and values come from, where it is not given for this attention alone.
+        ``padding`` is the full name of an array that says which keys are real, where several attentions share one.
+        ``memory`` is the full name of the array of keys and values, where several attentions share one.
         """
+        if self.delta is not None:
+            return self._output(draft, self.delta.write(draft, source))
         query, key, value = self._three(draft, source, memory)
         if self.qk_norm and not self.qk_norm_last:
             query, key = self._both_normed(draft, self.qk_norm, query, key)
@@ -158,7 +181,7 @@ class Attention(Spec, frozen=True):
             times = self.heads // self.groups
             key = draft.write("key.repeated", linear.repeat, key, "head key depth", times=times)
             value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
-        return self._attend(draft, query, key, value, padding)
+        return self._attend(draft, source, (query, key, value), padding)
 
     def _three(self, draft: Draft, source: str, memory: str | None) -> tuple[str, str, str]:
         """Writes queries, keys and values; returns their names."""
@@ -206,7 +229,8 @@ class Attention(Spec, frozen=True):
             out = draft.write(last, linear.head_bias, f"{out} {bias}", axes)
         return draft.write(name, tokens.clip, out, axes, limit=self.clip) if clipped else out
 
-    def _attend(self, draft: Draft, query: str, key: str, value: str, padding: str | None) -> str:
+    def _attend(self, draft: Draft, source: str, three: tuple[str, str, str], padding: str | None) -> str:
+        query, key, value = three
         score = draft.write("scores", linear.matmul_transposed, f"{query} {key}", "head query key")
         if self.scale is None:
             score = draft.write("scaled", scores.scale_by_depth, f"{score} {query}", "head query key")
@@ -217,6 +241,8 @@ class Attention(Spec, frozen=True):
         if self.alibi:
             slope = draft.write("alibi.slope", scores.alibi_slopes, score, "head", heads=self.heads)
             score = draft.write("alibi", scores.alibi, f"{score} {slope}", "head query key")
+        if self.relative is not None:
+            score = self._biased_by_distance(draft, score, self.relative)
         score = self._mask(draft, score, padding)
         if self.exponentials:
             parts = draft.write("exponentials", scores.exponential, score, "head query key")
@@ -228,10 +254,29 @@ class Attention(Spec, frozen=True):
                 "weights.dropped", tokens.dropout, f"{weights} {keep}", "head query key", rate=self.dropout
             )
         head = draft.write("head", linear.weighted_sum, f"{weights} {value}", "head token depth")
+        if self.gated:
+            head = self._gated(draft, source, head)
         concat = draft.write("concat", linear.concat, head, "token head*depth")
         if self.output_norm is not None:
             concat = self.output_norm.write(draft, concat, "token head*depth", "concat.norm")
         return self._output(draft, concat) if self.output else concat
+
+    def _gated(self, draft: Draft, source: str, head: str) -> str:
+        axes = "head token depth"
+        name, weight = "gate", draft.give("gate.weight", "head model depth", sizes=self._sizes())
+        biased = "query" in self.biased
+        gate = draft.write(f"{name}.product" if biased else name, linear.project, f"{source} {weight}", axes)
+        if biased:
+            bias = draft.give("gate.bias", "head depth", sizes=self._sizes())
+            gate = draft.write(name, linear.head_bias, f"{gate} {bias}", axes)
+        share = draft.write("gate.share", experts.logistic, gate, axes)
+        return draft.write("gated", linear.multiply, f"{head} {share}", axes)
+
+    def _biased_by_distance(self, draft: Draft, score: str, stated: Relative) -> str:
+        table = draft.give("relative.weight", "bucket head", sizes={**self._sizes(), "bucket": stated.buckets})
+        operands, both = f"{score} {table}", not self.causal
+        parameters = {"buckets": stated.buckets, "reach": stated.reach, "both": both}
+        return draft.write("relative", relative.relative_bias, operands, "head query key", **parameters)
 
     def _weigh(self, draft: Draft, score: str) -> str:
         if not self.sink:

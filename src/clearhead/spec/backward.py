@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
-from clearhead.axes import describe
+from clearhead.axes import TOKENS, describe
 from clearhead.errors import SpecError
 from clearhead.line import Given, Line
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
 from clearhead.spec.loss import Loss
+from clearhead.spec.optimizer import Optimizer
 from clearhead.working import Working
 
 
 class Backward(Spec, frozen=True):
-    """The backward pass behind a forward pass, from a loss or from a given gradient of a line.
+    """The backward pass after a forward pass, from a loss or from a given gradient of a line.
 
-    Given arrays, beside those of the forward pass: what the loss adds; without one, and unless the line is a single
-    number, ``<of>.grad``, the gradient of the line, in its shape.
+    Given arrays, in addition to those of the forward pass: those of the loss. Without a loss, and unless the line is a
+    single number: ``<of>.grad``, the gradient of the line, in its shape.
 
     Attributes:
-        of: the line that the loss reads, or that the backward pass begins at; None for the last.
-        wrt: the lines or given arrays whose gradients are computed; none for all given arrays of numbers.
-        loss: a loss that is put behind the line; None where the forward pass ends with one, or for a given gradient.
+        of: the line that the loss reads, or at which the backward pass starts; None for the last.
+        wrt: the lines or given arrays whose gradients are computed; none for all given arrays of numbers, or with an
+            optimizer for those without an axis of tokens: weights, biases, gains, tables.
+        loss: a loss added after the line; None where the forward pass ends with one, or for a given gradient.
+        optimizer: steps of training after the gradients; None for none.
     """
 
     of: str | None = None
     wrt: tuple[str, ...] = ()
     loss: Loss | None = None
+    optimizer: Optimizer | None = None
 
     def working(self, forward: Working) -> Working:
-        """A forward working with its loss and its gradients behind it.
+        """The working ``forward``, followed by its loss and its gradients.
 
         Raises:
             UnknownName: ``of`` or ``wrt`` names no line.
             SpecError: the loss cannot be of this line.
         """
-        wrt = self.wrt or tuple(given.name for given in forward.givens if given.holds == "numbers")
-        if self.loss is None:
-            return forward.backward(self.of, wrt)
-        return self._with_loss(forward, self.loss).backward("loss", wrt)
+        whole = forward if self.loss is None else self._with_loss(forward, self.loss)
+        backward = whole.backward(self.of if self.loss is None else "loss", self._wrt(forward))
+        return backward if self.optimizer is None else self.optimizer.behind(backward)
+
+    def _wrt(self, forward: Working) -> tuple[str, ...]:
+        """The arrays whose gradients are computed, where none is named."""
+        numbers = [given for given in forward.givens if given.holds == "numbers"]
+        if self.optimizer is not None:
+            numbers = [given for given in numbers if not {*given.axes} & {*TOKENS, "past"}]
+        return self.wrt or tuple(given.name for given in numbers)
 
     def _with_loss(self, forward: Working, loss: Loss) -> Working:
-        """A forward working with the lines of a loss behind it."""
+        """A forward working, followed by the lines of a loss."""
         parts: tuple[Given | Line, ...] = (*forward.givens, *forward.lines)
         read = parts[-1] if self.of is None else forward.line(self.of)
         if len(read.axes) != 2:

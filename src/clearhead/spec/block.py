@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, Union
 
 from msgspec.structs import force_setattr, replace
 
 from clearhead.errors import SpecError
 from clearhead.ops.textbook import linear, positions, scores
 from clearhead.ops.textbook import tokens as tokens_ops
+from clearhead.ops.variants import positions as variants
 from clearhead.spec.attention import Attention
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec, check_rate
@@ -27,7 +28,7 @@ PLACES: dict[Placement, tuple[bool, str | None]] = {
     "after": (False, "norm"),
     "parallel": (True, None),
 }
-"""Whether a norm stands before a half, and what one is called that stands behind it, before the sum."""
+"""Whether a norm comes before a half, and the name of a norm that comes after it, before the sum."""
 
 
 class Positions(Spec, frozen=True):
@@ -37,43 +38,80 @@ class Positions(Spec, frozen=True):
         kind: ``"given"`` as an array ``position`` (token, model), or ``"sinusoidal"`` (Vaswani et al. 2017,
             section 3.5).
         base: the base of the sinusoids' wavelengths.
-        width: the features of a position, for positions alone: then ``index`` (token) says which positions.
+        layout: sines and cosines alternate, or all sines stand in front of all cosines (``"halves"``, Marian).
+        width: the features of a position, for a working of positions only: then ``index`` (token) says which positions.
+            In a model the positions then count on behind a cache.
+        start: the position of the first token, where a width is stated.
     """
 
     kind: Literal["given", "sinusoidal"] = "given"
     base: float = 10000.0
     width: int | None = None
+    layout: Literal["alternating", "halves"] = "alternating"
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start and (self.kind == "given" or self.width is None):
+            raise SpecError(
+                f'positions with start={self.start:g} are computed: it needs kind = "sinusoidal" and a width, the '
+                f"features of each position."
+            )
 
     def working(self) -> Working:
         """The lines of positions alone.
 
         Raises:
-            SpecError: they are given, so that there is nothing to compute, or there is no width.
+            SpecError: positions are given, so there is nothing to compute, or there is no width.
         """
-        if self.kind == "given" or self.width is None or self.width < 1:
-            raise SpecError('positions alone are computed: set kind = "sinusoidal", and width to the features of each.')
+        if self.kind == "given" or self.width is None or self.width < 1 or self.layout != "alternating":
+            raise SpecError(
+                'only computed positions have a working: set kind = "sinusoidal", and width to the features of each.'
+            )
         draft = Draft()
         index = draft.give("index", "token")
         draft.write("position", positions.sinusoidal_at, index, "token model", width=self.width, base=self.base)
         return draft.working()
 
     def write(self, draft: Draft) -> str:
-        """Writes the sum onto a draft; returns its name."""
+        """Writes the sum of embedding and position onto ``draft``; returns its name."""
         embedding = draft.give("embedding", "token model")
         position = self.write_row(draft, embedding, "position")
         return draft.write("input", linear.add, f"{embedding} {position}", "token model")
 
-    def write_row(self, draft: Draft, source: str, name: str) -> str:
-        """Writes what is added to a line onto a draft; returns its name."""
+    def write_row(self, draft: Draft, source: str, name: str, past: str | None = None) -> str:
+        """Writes the positions of the line ``source`` onto ``draft``, as ``name``; returns their full name.
+
+        ``past`` is a cache, behind whose tokens they count on.
+        """
         if self.kind == "given":
             return draft.give(name, "token model")
+        if self.width is not None:
+            operation, operands = (
+                (positions.count, source) if past is None else (positions.count_on, f"{source} {past}")
+            )
+            index = draft.write(f"{name}.index", operation, operands, "token", offset=self.start)
+            parameters = {"width": self.width, "base": self.base}
+            if self.layout == "halves":
+                halves = variants.sinusoidal_at_concatenated
+                return draft.write(name, halves, index, "token model", offset=0.0, **parameters)
+            return draft.write(name, positions.sinusoidal_at, index, "token model", **parameters)
+        if self.layout == "halves":
+            concatenated = variants.sinusoidal_concatenated
+            return draft.write(name, concatenated, source, "token model", base=self.base, offset=0.0)
         return draft.write(name, positions.sinusoidal, source, "token model", base=self.base)
 
 
-class Block(Spec, frozen=True):
-    """Attention with a residual, a norm, and perhaps cross-attention and an MLP with the same around them.
+Memory = tuple[Union[str, None], Union[str, None]]
+"""The names of what all blocks with cross-attention read, where they share it: tokens, and which of them are real."""
 
-    Lines of a block of one attention alone have plain names (``weights``, ``residual``, ``norm``); else they get
+NO_MEMORY: Memory = (None, None)
+
+
+class Block(Spec, frozen=True):
+    """Attention with a residual and a norm; optionally cross-attention and an MLP, each with its residual and norm.
+
+    Lines of a block that is only an attention have plain names (``weights``, ``residual``, ``norm``); else they get
     ``attention.``, ``cross.`` or ``mlp.`` in front.
 
     Attributes:
@@ -85,13 +123,13 @@ class Block(Spec, frozen=True):
             x + attention(norm(x)) + mlp(norm(x)) (GPT-J, GPT-NeoX).
         mlp: the MLP; None for a block of attention alone.
         positions: what is added to the embeddings; None where ``input`` is given as it is.
-        residual_scale: what each half gives is multiplied with this before it is added (Granite); None for not.
-        attention_norm: whether the norm stands before the attention too (not in ModernBERT's first block).
-        output_gain: multiplies each column of what each half gives with ``output.gain`` (model) (DINOv2).
+        residual_scale: the result of each half is multiplied by this before it is added (Granite); None for 1.
+        attention_norm: whether the attention has a norm before it too (not in ModernBERT's first block).
+        output_gain: multiplies each column of each half's result by ``output.gain`` (model) (DINOv2).
         cross: attention to ``memory`` (key, model) between the attention and the MLP: a decoder's block.
-        dropout: the rate at which cells of what each half gives are dropped in training, by the given ``output.keep``
+        dropout: the rate at which cells of each half's result are dropped in training, by the given ``output.keep``
             (token, model), booleans: kept cells are divided by 1 - dropout; None for none.
-        repeat: how many such blocks there are in a row, each with weights of its own, in a stack.
+        repeat: how many such blocks follow each other in a stack, each with its own weights.
     """
 
     attention: Attention
@@ -116,26 +154,26 @@ class Block(Spec, frozen=True):
             force_setattr(self, "cross", replace(self.cross, memory=True))
 
     def working(self) -> Working:
-        """The lines that this block stands for.
+        """The lines of this block.
 
         Raises:
-            SpecError: the block is repeated, and so a stack.
+            SpecError: the block is repeated, so it is a stack.
         """
         if self.repeat > 1:
-            raise SpecError("a block alone is not repeated. Put it among the layers of a model, or set repeat = 1.")
+            raise SpecError("a single block is not repeated. Put it among the layers of a model, or set repeat = 1.")
         draft = Draft()
         tokens = self.positions.write(draft) if self.positions else draft.give("input", "token model")
         self.write(draft, tokens)
         return draft.working()
 
-    def write(self, draft: Draft, tokens: str, padding: str | None = None, memory: str | None = None) -> str:
-        """Writes the lines onto a draft, for tokens of this name; returns the name of the last.
+    def write(self, draft: Draft, tokens: str, padding: str | None = None, memory: Memory = NO_MEMORY) -> str:
+        """Writes the lines onto ``draft``, for ``tokens``; returns the name of the last.
 
-        ``padding`` and ``memory`` are as for `Attention.write`.
+        ``padding`` is as for `Attention.write`, and ``memory`` what `cross` reads.
         """
         parts: dict[str, Callable[[Draft, str], str]] = {"attention": partial(self.attention.write, padding=padding)}
         if self.cross:
-            parts["cross"] = partial(self.cross.write, memory=memory)
+            parts["cross"] = partial(self.cross.write, memory=memory[0], padding=memory[1])
         if self.mlp:
             parts["mlp"] = self.mlp.write
         out = tokens
@@ -155,7 +193,7 @@ class Block(Spec, frozen=True):
             output = draft.write("output.scaled", scores.scale, output, "token model", factor=self.residual_scale)
         if self.output_gain:
             gain = draft.give("output.gain", "model")
-            output = draft.write("output.gained", tokens_ops.gain, f"{output} {gain}", "token model")
+            output = draft.write("output.gained", tokens_ops.layer_scale, f"{output} {gain}", "token model")
         if self.dropout is not None:
             keep = draft.give("output.keep", "token model", "booleans")
             operands = f"{output} {keep}"

@@ -1,4 +1,4 @@
-"""The sheet on which specs write their lines."""
+"""What specs write their lines to."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from clearhead.working import Working
 
 
 class Draft:
-    """Lines and given arrays as they are written down; names are completed with the path of the part that writes."""
+    """Lines and given arrays as specs write them; names get the path of the part that writes."""
 
     def __init__(self, path: str = "", sheet: tuple[list[Given], list[Line]] | None = None) -> None:
         self._path = path
         self._givens, self._lines = sheet or ([], [])
 
     def inside(self, part: str) -> Draft:
-        """The same sheet, for a part whose names get a path in front (none, if the part is '')."""
+        """The same draft, for ``part``, a path in front of names; '' for none."""
         return Draft(f"{self._path}{part}." if part else self._path, (self._givens, self._lines))
 
     def give(
@@ -28,18 +28,39 @@ class Draft:
         holds: Holds = "numbers",
         sizes: Mapping[str, int] | None = None,
     ) -> str:
-        """Asks for an array, of these sizes where they are known; returns its full name."""
+        """Adds a given array, unless it is there already.
+
+        Args:
+            name: its name, without the path.
+            axes: its axis words.
+            holds: numbers, booleans or integers.
+            sizes: known sizes by axis word.
+
+        Returns:
+            Its full name.
+        """
         full = self._path + name
         known = tuple((word, size) for word, size in (sizes or {}).items() if word in axes.split())
         self._givens.append(Given(full, words(axes), known, holds))
         return full
 
     def write(self, name: str, operation: Operation, operands: str, axes: str, **parameters: object) -> str:
-        """Writes a line on operands of these full names; returns its full name."""
+        """Adds a line.
+
+        Args:
+            name: its name, without the path.
+            operation: the operation.
+            operands: the full names of its operands, in a string.
+            axes: the axis words of the result.
+            **parameters: the parameters of the operation.
+
+        Returns:
+            Its full name.
+        """
         full = self._path + name
         self._lines.append(line(full, operation, operands, axes, **parameters))
         return full
 
     def working(self, label_base: int = 1) -> Working:
-        """All that was written, as a working whose labels count from this number."""
+        """All lines and given arrays, as a working whose labels count from ``label_base``."""
         return Working(tuple(self._givens), tuple(self._lines), label_base)

@@ -17,21 +17,21 @@ class Experts(Spec, frozen=True):
     """A router that sends each token to a few of several MLPs, whose results are summed (Shazeer et al. 2017).
 
     Given arrays: ``router.weight`` (model, expert), and what the attributes add. Lines: ``router.logits``,
-    ``router.scores``, ``router.chosen`` (1 for the experts that a token goes to, else 0) and ``router.shares``.
+    ``router.scores``, ``router.chosen`` (1 for the experts of a token, else 0) and ``router.shares``.
 
     Attributes:
         count: how many MLPs there are.
-        chosen: how many of them a token goes to: those with the largest scores.
+        chosen: how many of them each token uses: those with the largest scores.
         scores: how scores come from logits: ``"softmax"`` over all experts, or ``"sigmoid"`` of each by itself.
-        renormalise: the scores of those chosen are divided by their sum.
-        scale: shares are multiplied with this (DeepSeek); None for not.
+        renormalise: the scores of the chosen experts are divided by their sum.
+        scale: shares are multiplied by this (DeepSeek); None for 1.
         bias: the router adds ``router.bias`` (expert) to the logits.
         correction: ``router.correction`` (expert) is added to the scores for the choice alone (DeepSeek-V3).
-        groups: neighbouring experts form so many groups, of which first the best are chosen; None for one group.
+        groups: how many groups of neighbouring experts there are; the best groups are chosen first. None for one group.
         chosen_groups: how many groups are chosen.
-        group_counts: a group is as good as the sum of so many of its largest scores.
-        shared: ``shared.up.weight`` ... are those of one more MLP, which every token goes to.
-        shared_gate: what that gives is multiplied with the logistic function of the product with
+        group_counts: how many of a group's largest scores are summed to rank the groups.
+        shared: adds one more MLP that every token uses, with ``shared.up.weight`` ...
+        shared_gate: its result is multiplied by the logistic function of the product with
             ``shared.share.weight`` (model) (Qwen2-MoE).
     """
 
@@ -59,10 +59,12 @@ class Experts(Spec, frozen=True):
         if self.groups is not None and self.chosen > self.count // self.groups * self.chosen_groups:
             raise SpecError(f"chosen expects no more experts than {self.chosen_groups} groups have, got {self.chosen}.")
         if self.shared_gate and not self.shared:
-            raise SpecError("shared_gate multiplies what a shared expert gives, and there is none. Set shared = true.")
+            raise SpecError(
+                "shared_gate multiplies the result of a shared expert, and there is none. Set shared = true."
+            )
 
     def write(self, draft: Draft, source: str) -> str:
-        """Writes the router's lines onto a draft, for tokens of this name; returns the name of the shares."""
+        """Writes the router's lines onto ``draft``, for the tokens ``source``; returns the name of the shares."""
         own = draft.inside("router")
         weight = own.give("weight", "model expert", sizes={"expert": self.count})
         logits = own.write("logits.product" if self.bias else "logits", linear.matmul, f"{source} {weight}", AXES)
@@ -83,7 +85,7 @@ class Experts(Spec, frozen=True):
         return out
 
     def _compared(self, draft: Draft, score: str) -> str:
-        """Writes what experts are chosen by."""
+        """Writes the scores by which experts are chosen."""
         if self.correction:
             correction = draft.give("correction", "expert")
             score = draft.write("scores.corrected", linear.bias, f"{score} {correction}", AXES)
@@ -95,7 +97,7 @@ class Experts(Spec, frozen=True):
         return draft.write("scores.grouped", experts.mask_groups, f"{score} {chosen}", AXES)
 
     def add_shared(self, draft: Draft, source: str, output: str, shared: str) -> str:
-        """Writes the sum of what chosen experts give and what the shared one does; returns its name."""
+        """Writes the sum of ``output``, of chosen experts, and ``shared`` onto ``draft``, for the tokens ``source``."""
         if self.shared_gate:
             weight = draft.give("shared.share.weight", "model")
             logit = draft.write("shared.share.logit", experts.dot, f"{source} {weight}", "token")

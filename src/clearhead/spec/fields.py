@@ -1,4 +1,4 @@
-"""The fields of a spec, held to the types that they are annotated with."""
+"""The fields of a spec, checked against their annotated types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Spec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What every spec derives from: its fields are of the types that they are annotated with.
+    """The base of every spec: its fields have their annotated types.
 
     Raises:
         SpecError: a value is of another type; the message names the field and what it expects.
@@ -41,7 +41,7 @@ def _convert_fields(spec: Struct) -> None:
 
 
 def check_rate(owner: str, rate: float) -> None:
-    """Makes sure that a rate of dropout leaves something.
+    """Checks that a rate of dropout leaves something.
 
     Raises:
         SpecError: it is not at least 0 and below 1.
@@ -92,6 +92,8 @@ def words_of(kind: Any) -> str:
                 return [f"{cls.__name__}(...)"]
             case inspect.VarTupleType(item):
                 return [f"a tuple of ({_either(words(item))})"]
+            case inspect.TupleType(items):
+                return [f"a tuple of {len(items)}: {', '.join(_either(words(item)) for item in items)}"]
             case inspect.FloatType(gt=0) | inspect.IntType(gt=0):
                 return [f"{_WORDS[type(kind).__name__]} above 0"]
             case _:

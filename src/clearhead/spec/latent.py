@@ -1,4 +1,4 @@
-"""Latent attention as a spec: keys and values from a narrow latent of each token."""
+"""Latent attention as a spec: keys and values from a low-rank latent of each token."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class Latent(Spec, frozen=True):
     """Queries, keys and values of multi-head latent attention (DeepSeek-AI 2024, "DeepSeek-V2", section 2.1).
 
     Given arrays: ``latent.weight`` (model, latent) and the gain of its norm; ``key.weight`` and ``value.weight``
-    (head, latent, depth); ``key.shared.weight`` (model, depth), a part of the key that all heads share, which stands in
+    (head, latent, depth); ``key.shared.weight`` (model, depth), a part of the key that all heads share, placed in
     front of each head's own; ``query.weight`` (head, model, depth), or, with a latent, (head, latent, depth).
 
     Attributes:
         norm: of latents.
-        query: queries come from a latent of their own, ``query.latent.weight`` (model, latent).
+        query: queries come from their own latent, ``query.latent.weight`` (model, latent).
     """
 
     norm: Norm = Norm("rms", 1e-6)
     query: bool = True
 
     def write(self, draft: Draft, source: str, sizes: Mapping[str, int]) -> tuple[str, str, str]:
-        """Writes the lines onto a draft; returns the names of queries, keys and values."""
+        """Writes the lines onto ``draft``, for tokens ``source`` and ``sizes`` of heads; returns query, key, value."""
         asked = self._latent(draft, "query.latent", source) if self.query else source
         query = self._heads(draft, "query", asked, "latent" if self.query else "model", sizes)
         latent = self._latent(draft, "latent", source)

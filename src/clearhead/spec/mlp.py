@@ -31,7 +31,7 @@ class Mlp(Spec, frozen=True):
     """Two products with an activation between (Vaswani et al. 2017, equation 2), or a gated one (Shazeer 2020).
 
     Given arrays: ``up.weight`` (model, hidden) and ``output.weight`` (hidden, model); gated: ``gate.weight`` (model,
-    hidden); with bias: ``up.bias``, ``gate.bias`` (hidden) and ``output.bias`` (model). With experts each has these of
+    hidden); with bias: ``up.bias``, ``gate.bias`` (hidden) and ``output.bias`` (model). With experts each expert has
     its own: (expert, model, hidden) ...
 
     Attributes:
@@ -39,10 +39,10 @@ class Mlp(Spec, frozen=True):
             ``active.positive`` and ``active.negative`` (bend) are learned (Apertus).
         gated: the activation of a gate multiplies the other product: activation(x gate) * (x up).
         bias: every product adds a bias.
-        limit: gates above it, and ups beyond -limit .. limit, are set to it, and 1 is added to ups (gpt-oss); None for
-            not.
-        norm: a norm of what the last product reads (BitNet); None for none.
-        experts: several MLPs, of which each token goes to a few; None for one that all go to.
+        limit: the gate is clipped from above to it, up to -limit .. limit, and 1 is added to up (gpt-oss); None for
+            no limit.
+        norm: a norm before the last product (BitNet); None for none.
+        experts: several MLPs, of which each token uses a few; None for one MLP that all use.
     """
 
     activation: Activation | Literal["xielu"] = "gelu"
@@ -58,7 +58,7 @@ class Mlp(Spec, frozen=True):
             raise SpecError(f"limit expects a number above 0, of an MLP with a gate, got {self.limit}.")
 
     def write(self, draft: Draft, source: str) -> str:
-        """Writes the lines onto a draft, for tokens of this name; returns the name of the last."""
+        """Writes the lines onto ``draft``, for the tokens ``source``; returns the name of the last."""
         if self.experts is None:
             return self._each(draft, source, "output", None)
         share = self.experts.write(draft, source)

@@ -17,9 +17,9 @@ class Norm(Spec, frozen=True):
 
     Attributes:
         kind: ``"layer"`` (Ba et al. 2016) or ``"rms"`` (Zhang and Sennrich 2019).
-        eps: added to the variance, inside the root. With 0 a token without spread gives NaN.
+        eps: added to the variance, inside the root. With 0 a token whose values are all equal gives NaN.
         gain: multiplies each column with ``gain`` (model).
-        bias: adds ``bias`` (model); None for what is usual: yes for a layer norm with a gain, no otherwise.
+        bias: adds ``bias`` (model); None for the default: yes for a layer norm with a gain, no otherwise.
     """
 
     kind: Literal["layer", "rms"] = "layer"
@@ -40,7 +40,7 @@ class Norm(Spec, frozen=True):
         return (self.kind == "layer" and self.gain) if self.bias is None else self.bias
 
     def write(self, draft: Draft, source: str, axes: str = "token model", name: str = "norm") -> str:
-        """Writes the norm of a line onto a draft, under this name; returns its full name."""
+        """Writes the norm of ``source``, with these ``axes``, onto ``draft`` as ``name``; returns its full name."""
         operation = tokens.layer_norm if self.kind == "layer" else tokens.rms_norm
         if not self.gain:
             return draft.write(name, operation, source, axes, eps=self.eps)

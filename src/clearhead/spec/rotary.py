@@ -21,20 +21,20 @@ class Linear(Spec, frozen=True, tag_field="kind", tag="linear"):
     """Positions are divided (Chen et al. 2023).
 
     Attributes:
-        factor: by what.
+        factor: the divisor.
     """
 
     factor: Above0
 
 
 class Llama3Scaling(Spec, frozen=True, tag_field="kind", tag="llama3"):
-    """Slow frequencies are divided, fast ones kept, those between by shares (Llama 3.1).
+    """Low frequencies are divided, high ones kept, those between interpolated (Llama 3.1).
 
     Attributes:
-        factor: what slow frequencies are divided by.
-        fast: frequencies that turn more often than this over the context stay.
-        slow: those that turn less often are divided; those between, by shares.
-        context: how many tokens the training saw.
+        factor: the divisor of low frequencies.
+        fast: frequencies that rotate more often than this over the context are kept.
+        slow: those that rotate less often are divided; those between are interpolated.
+        context: the context length of training.
     """
 
     factor: Above0
@@ -44,11 +44,11 @@ class Llama3Scaling(Spec, frozen=True, tag_field="kind", tag="llama3"):
 
 
 class Yarn(Spec, frozen=True, tag_field="kind", tag="yarn"):
-    """Frequencies are divided from one pair of features on, up to another kept, between by shares (Peng et al. 2023).
+    """Frequencies of the first pairs are kept, of the last divided, interpolated between (YaRN: Peng et al. 2023).
 
     Attributes:
-        factor: what slow frequencies are divided by.
-        low: pairs up to this one stay, counted from 0.
+        factor: the divisor of low frequencies.
+        low: pairs up to this one are kept, counted from 0.
         high: pairs from this one on are divided.
     """
 
@@ -58,11 +58,11 @@ class Yarn(Spec, frozen=True, tag_field="kind", tag="yarn"):
 
 
 class Dynamic(Spec, frozen=True, tag_field="kind", tag="dynamic"):
-    """The base grows with the text, once it is longer than in training (dynamic NTK).
+    """The base grows with the text once it is longer than the context of training (dynamic NTK).
 
     Attributes:
         factor: how fast it grows.
-        context: how many tokens the training saw.
+        context: the context length of training.
     """
 
     factor: Above0
@@ -70,35 +70,51 @@ class Dynamic(Spec, frozen=True, tag_field="kind", tag="dynamic"):
 
 
 class LongRope(Spec, frozen=True, tag_field="kind", tag="longrope"):
-    """Each frequency is divided by a number of its own (Ding et al. 2024).
+    """Each frequency is divided by its own number (Ding et al. 2024).
 
     Given arrays: ``rotary.short`` (pair) for texts within the context of training, ``rotary.long`` (pair) for others.
 
     Attributes:
-        context: how many tokens the training saw.
+        context: the context length of training.
     """
 
     context: Count
 
 
+class Proportional(Spec, frozen=True, tag_field="kind", tag="proportional"):
+    """Only the first pairs are rotated, by the frequencies that they have where all are (Gemma 4).
+
+    Attributes:
+        pairs: how many are rotated.
+        factor: the divisor of their frequencies.
+    """
+
+    pairs: Count
+    factor: Above0 = 1.0
+
+
 class Factors(Spec, frozen=True, tag_field="kind", tag="factors"):
-    """Each frequency is divided by a number of its own: ``rotary.factors`` (pair), as llama.cpp stores Llama 3.1's."""
+    """Each frequency is divided by its own number: ``rotary.factors`` (pair), as llama.cpp stores Llama 3.1's."""
 
 
-Scaling = Union[Linear, Llama3Scaling, Yarn, Dynamic, LongRope, Factors]
+class Frequencies(Spec, frozen=True, tag_field="kind", tag="frequencies"):
+    """Frequencies are given: ``rotary.frequency`` (pair), as ESM's checkpoints store them."""
+
+
+Scaling = Union[Linear, Llama3Scaling, Yarn, Dynamic, LongRope, Proportional, Factors, Frequencies]
 
 
 class Rotary(Spec, frozen=True):
     """Rotary positions (Su et al. 2021).
 
     Attributes:
-        layout: which features turn together: ``"half"`` pairs d with d + half (GPT-NeoX, Hugging Face),
+        layout: which features rotate together: ``"half"`` pairs d with d + half (GPT-NeoX, Hugging Face),
             ``"interleaved"`` pairs each even one with the next (the paper, GPT-J).
         base: the base of the angles.
-        width: how many features of a head are turned, the first ones; None for all.
-        offset: the position of the first token, beyond what a cache holds.
-        scaling: how frequencies are changed for a longer context; None for not.
-        amplitude: cosines and sines are multiplied with this (YaRN's attention factor); None for not.
+        width: how many features of a head are rotated, the first ones; None for all.
+        offset: the position of the first token, in addition to the length of a cache.
+        scaling: how frequencies are changed for a longer context; None for no change.
+        amplitude: cosines and sines are multiplied by this (YaRN's attention factor); None for 1.
     """
 
     layout: Layout = "half"
@@ -116,7 +132,18 @@ class Rotary(Spec, frozen=True):
             raise SpecError(f"rotary width expects an even number of features, got {self.width}.")
 
     def write(self, draft: Draft, query: str, key: str, keys: str, past: str | None) -> tuple[str, str]:
-        """Writes the rotation of queries and keys; returns the names of the rotated lines."""
+        """Writes the rotation of ``query`` and ``key`` onto ``draft``.
+
+        Args:
+            draft: where the lines are written.
+            query: the name of the queries.
+            key: the name of the new keys.
+            keys: the axis word of the new keys' tokens.
+            past: the name of cached keys, for their number; None without a cache.
+
+        Returns:
+            The names of the rotated queries and keys.
+        """
         if past is None:
             position = draft.write("rotary.position", positions.count, query, "token", offset=self.offset)
         else:
@@ -155,10 +182,15 @@ class Rotary(Spec, frozen=True):
         if isinstance(scaling, Dynamic):
             operands, parameters = f"{position} {query}", {**given, **asdict(scaling)}
             return draft.write("rotary.scaled", rotary_scaling.dynamic_frequencies, operands, "pair", **parameters)
+        if isinstance(scaling, Frequencies):
+            return draft.give("rotary.frequency", "pair")
         own = draft.write("rotary.frequency", positions.rotary_frequencies, query, "pair", **given)
         if isinstance(scaling, Factors):
             operands = f"{own} {draft.give('rotary.factors', 'pair')}"
             return draft.write("rotary.scaled", rotary_scaling.divide_frequencies, operands, "pair")
+        if isinstance(scaling, Proportional):
+            parameters = {"count": scaling.pairs, "factor": scaling.factor}
+            return draft.write("rotary.scaled", rotary_scaling.turn_first, own, "pair", **parameters)
         if isinstance(scaling, LongRope):
             operands = f"{own} {position} {draft.give('rotary.short', 'pair')} {draft.give('rotary.long', 'pair')}"
             by_length = rotary_scaling.divide_by_length

@@ -1,4 +1,4 @@
-"""A whole model as a spec: embedding, blocks, a last norm, and what is read off it."""
+"""A whole model as a spec: embedding, blocks, a last norm, and a head."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Literal
 from clearhead.errors import SpecError
 from clearhead.ops import Operation
 from clearhead.ops.textbook import linear, scores, tables
-from clearhead.spec.block import Block, Positions
+from clearhead.spec.block import NO_MEMORY, Block, Memory, Positions
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
+from clearhead.spec.frames import Frames
 from clearhead.spec.loss import Loss
 from clearhead.spec.mlp import ACTIVATIONS, Activation
 from clearhead.spec.norm import Norm
@@ -17,22 +18,28 @@ from clearhead.working import Working
 
 TOKENS = "token model"
 
+KEPT = 0.88
+"""The share of tokens that are not masked in ESM's training: 1 - 0.15 * 0.8."""
+
 MAX_LAYERS = 1000
-"""More than any model has."""
+"""A bound above the layers of any model."""
 
 
 class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     """Tokens become rows: ``token`` (token), whole numbers, looked up in ``embedding.weight`` (vocabulary, model).
 
     Attributes:
-        scale: rows are multiplied with this (Gemma); None for not.
-        types: adds the row of ``embedding.type.weight`` (type, model) that ``type`` (token), whole numbers, names.
-        positions: adds a learned row of ``embedding.position.weight`` (position, model) for each position (GPT-2), or
-            what `Positions` say: ``embedding.position`` (token, model) as given, or sinusoids.
+        scale: rows are multiplied by this (Gemma); None for 1.
+        types: adds a row of ``embedding.type.weight`` (type, model), selected by ``type`` (token), whole numbers.
+        positions: adds a learned row of ``embedding.position.weight`` (position, model) for each position (GPT-2), or,
+            with `Positions`, ``embedding.position`` (token, model) as given, or sinusoids.
         norm: a norm of the sum (BERT).
+        masked: the number of the masking token, whose rows are 0; the others are scaled for it (ESM). None for no such
+            thing.
         narrow: rows have fewer features than tokens, and a product with ``embedding.project.weight`` (embedding,
-            model) plus ``embedding.project.bias`` follows the norm (ALBERT, ELECTRA).
-        pad: positions count all tokens but this one, from the row behind its own (RoBERTa); None for all from row 0.
+            model) and ``embedding.project.bias`` follow the norm (ALBERT, ELECTRA).
+        pad: the number of the padding token, which has no position: the first position is row pad + 1 (RoBERTa). None
+            for positions of all tokens from row 0.
     """
 
     scale: float | None = None
@@ -41,6 +48,7 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     norm: Norm | None = None
     pad: int | None = None
     narrow: bool = False
+    masked: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,13 +61,16 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
         return "embedding" if self.narrow else "model"
 
     def write(self, draft: Draft, past: str | None = None) -> str:
-        """Writes the lines onto a draft; returns the name of the last. ``past`` is a cache, for its length."""
+        """Writes the lines onto ``draft``; returns the name of the last. ``past`` is a cache, for its length."""
         names, axes = self._names(), f"token {self.row}"
         table = draft.give("embedding.weight", f"vocabulary {self.row}")
         rows = f"{table} {draft.give('token', 'token', 'integers')}"
         out = draft.write(names["token"], tables.look_up, rows, axes)
         if self.scale is not None:
             out = draft.write(names["scaled"], scores.scale, out, axes, factor=self.scale)
+        if self.masked is not None:
+            given = {"mask": self.masked, "keep": KEPT}
+            out = draft.write(names["unmasked"], tables.drop_masked, f"{out} token", axes, **given)
         if self.types:
             table = draft.give("embedding.type.weight", f"type {self.row}")
             row = draft.write(
@@ -78,7 +89,7 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
 
     def _position(self, draft: Draft, source: str, past: str | None, axes: str) -> str:
         if isinstance(self.positions, Positions):
-            return self.positions.write_row(draft, source, "embedding.position")
+            return self.positions.write_row(draft, source, "embedding.position", past)
         return _positions(draft, source, past, axes) if self.pad is None else self._real_positions(draft, axes)
 
     def _real_positions(self, draft: Draft, axes: str) -> str:
@@ -87,30 +98,43 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
 
     def _names(self) -> dict[str, str]:
         """The names of the sums on the way; the last is that of the whole, or of what the norm reads."""
-        there = {"token": True, "scaled": self.scale is not None, "typed": self.types, "placed": bool(self.positions)}
+        there = {
+            "token": True, "scaled": self.scale is not None, "unmasked": self.masked is not None, "typed": self.types,
+            "placed": bool(self.positions),
+        }  # fmt: skip
         names = {part: f"embedding.{part}" for part, is_there in there.items() if is_there}
         return {**names, [*names][-1]: "embedding" if self.norm is None else "embedding.sum"}
 
 
 class Patches(Spec, frozen=True, tag_field="kind", tag="patches"):
-    """Patches of an image become tokens (Dosovitskiy et al. 2021).
+    """The patches of an image become tokens (Dosovitskiy et al. 2021).
 
     Given arrays: ``patch`` (token, pixel), each patch's numbers in one row; ``embedding.patch.weight`` (pixel, model)
-    and ``embedding.patch.bias`` (model); ``embedding.class`` (model), a token set in front;
+    and ``embedding.patch.bias`` (model); ``embedding.class`` (model), a token in front;
     ``embedding.position.weight`` (position, model).
 
     Attributes:
         bias: adds that bias.
-        distillation: ``embedding.distillation`` (model) stands behind the token set in front (DeiT).
+        distillation: adds ``embedding.distillation`` (model) after the token in front (DeiT).
         norm: a norm of the sum with positions (CLIP); None for none.
+        first: whether ``embedding.class`` is there (not in SigLIP).
+        registers: adds ``embedding.register`` (register, model), rows without a position behind the first token
+            (DINOv2).
     """
 
     bias: bool = True
     distillation: bool = False
     norm: Norm | None = None
+    first: bool = True
+    registers: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.distillation or self.registers) and not self.first:
+            raise SpecError("distillation and registers come with the first token. Set first = true.")
 
     def write(self, draft: Draft) -> str:
-        """Writes the lines onto a draft; returns the name of the last."""
+        """Writes the lines onto ``draft``; returns the name of the last."""
         source = f"{draft.give('patch', 'token pixel')} {draft.give('embedding.patch.weight', 'pixel model')}"
         name = "embedding.patch.product" if self.bias else "embedding.patch"
         patch = draft.write(name, linear.matmul, source, TOKENS)
@@ -120,15 +144,22 @@ class Patches(Spec, frozen=True, tag_field="kind", tag="patches"):
         if self.distillation:
             second = draft.give("embedding.distillation", "model")
             patch = draft.write("embedding.distilled", tables.prepend, f"{second} {patch}", TOKENS)
-        first = draft.give("embedding.class", "model")
-        joined = draft.write("embedding.joined", tables.prepend, f"{first} {patch}", TOKENS)
+        joined = patch
+        if self.first:
+            first = draft.give("embedding.class", "model")
+            joined = draft.write("embedding.joined", tables.prepend, f"{first} {patch}", TOKENS)
         name = "embedding" if self.norm is None else "embedding.sum"
-        out = draft.write(name, linear.add, f"{joined} {_positions(draft, joined, None)}", TOKENS)
+        placed = "embedding.placed" if self.registers else name
+        out = draft.write(placed, linear.add, f"{joined} {_positions(draft, joined, None)}", TOKENS)
+        if self.registers:
+            out = draft.write(
+                name, tables.insert_second, f"{out} {draft.give('embedding.register', 'register model')}", TOKENS
+            )
         return out if self.norm is None else self.norm.write(draft, out, name="embedding")
 
 
 def _positions(draft: Draft, source: str, past: str | None, axes: str = TOKENS) -> str:
-    """The learned rows of the positions that tokens stand at, behind those of a cache."""
+    """The learned rows of the tokens' positions, after those of a cache."""
     table = draft.give("embedding.position.weight", f"position {axes.split()[-1]}")
     if past is None:
         return draft.write("embedding.position", tables.first_rows, f"{table} {source}", axes, offset=0)
@@ -136,23 +167,23 @@ def _positions(draft: Draft, source: str, past: str | None, axes: str = TOKENS) 
 
 
 class Head(Spec, frozen=True):
-    """What is read off the last tokens: ``logits``.
+    """The head, which makes ``logits`` of the last tokens.
 
     Given arrays: ``logits.weight`` (model, vocabulary), or (model, class) for a classifier, unless tied; with bias
     ``logits.bias``; with an activation ``transform.weight`` (model, model), ``transform.bias`` and a layer norm's gain
     and bias.
 
     Attributes:
-        reads: every token; or only the ``first``, or the ``last``; or what was ``pooled`` from the first.
-        tied: the products are with the rows of ``embedding.weight``.
+        reads: all ``tokens``, the ``first``, the ``last``, or ``pooled``, which comes from the first.
+        tied: the logits use the rows of ``embedding.weight``.
         bias: adds a bias.
         softcap: limits logits to -softcap .. softcap, with tanh (Gemma 2).
-        pad: the ``last`` token is the last that is not this one; None for the last of all.
-        scale: logits are multiplied with this (Cohere, Granite; 1 / temperature); None for not.
-        transform: a product, this activation and a norm stand before (BERT's masked language model).
-        eps: of that norm.
-        plain: neither that product nor that norm has a bias (ModernBERT).
-        narrow: that product gives as many features as embeddings have, where these are fewer than a token's.
+        pad: the number of the padding token: ``last`` is the last other token. None for the last of all.
+        scale: logits are multiplied by this (Cohere, Granite; 1 / temperature); None for 1.
+        transform: the activation of a product that comes first, followed by a norm (BERT's masked language model).
+        eps: the eps of the transform's norm.
+        plain: neither the product nor the norm of the transform has a bias (ModernBERT).
+        narrow: the product of the transform has as many columns as embeddings have, fewer than a token has.
         probabilities: adds ``probabilities``, the softmax of the logits of each token.
     """
 
@@ -174,7 +205,7 @@ class Head(Spec, frozen=True):
         return f"token {'vocabulary' if self.reads == 'tokens' else 'class'}"
 
     def write(self, draft: Draft, source: str) -> str:
-        """Writes the lines onto a draft; returns the name of the last, ``logits``."""
+        """Writes the lines onto ``draft``, for the tokens ``source``; returns the name of the last, ``logits``."""
         if self.reads == "first":
             source = draft.write("first", tables.first_token, source, TOKENS)
         elif self.reads == "last" and self.pad is None:
@@ -213,7 +244,7 @@ class Head(Spec, frozen=True):
 
 
 def _affine(draft: Draft, name: str, source: str, axes: str = "model model", given: str = "") -> str:
-    """A product with a matrix, plus a bias: a line of this name, of arrays that may be called otherwise."""
+    """A product with a matrix, plus a bias: a line of this name, of arrays that may have another name."""
     column, given = axes.split()[-1], given or name
     weight = draft.give(f"{given}.weight", axes)
     product = draft.write(f"{name}.product", linear.matmul, f"{source} {weight}", f"token {column}")
@@ -221,26 +252,29 @@ def _affine(draft: Draft, name: str, source: str, axes: str = "model model", giv
 
 
 class Encoder(Spec, frozen=True):
-    """The stack that reads the source of an encoder-decoder; its result is the memory of the decoder's blocks.
+    """The encoder of an encoder-decoder; its result is the memory of the decoder's blocks.
 
-    Its lines begin with ``encoder.``; without an embedding ``encoder.input`` (token, model) is given.
+    Its lines begin with ``encoder.``; without an embedding ``encoder.input`` (token, model) is given. All its blocks
+    share ``encoder.padding`` (key), booleans, if their attention asks for it, and so do those that read the memory.
 
     Attributes:
         layers: the blocks in order, each as often as its ``repeat`` says.
-        embedding: how the tokens of the source become rows; None where these are given.
+        embedding: how source tokens, or frames of a recording, become rows; None where these are given.
         norm: the last norm; None for none.
     """
 
     layers: tuple[Block, ...]
-    embedding: Embedding | None = None
+    embedding: Embedding | Frames | None = None
     norm: Norm | None = None
 
-    def write(self, draft: Draft, first: int) -> str:
-        """Writes the lines onto a draft; returns the name of the last."""
+    def write(self, draft: Draft, first: int) -> Memory:
+        """Writes the lines onto ``draft``, with layers from number ``first``; returns its names for the decoder."""
         own = draft.inside("encoder")
         stream = own.give("input", "token model") if self.embedding is None else self.embedding.write(own)
         stream = _write_layers(own, self.layers, stream, first)
-        return stream if self.norm is None else self.norm.write(own, stream)
+        padded = any(each.attention.padding for each in self.layers)
+        last = stream if self.norm is None else self.norm.write(own, stream)
+        return last, "encoder.padding" if padded else None
 
 
 def repeated(layers: tuple[Block, ...]) -> list[Block]:
@@ -248,8 +282,8 @@ def repeated(layers: tuple[Block, ...]) -> list[Block]:
     return [block for block in layers for _ in range(block.repeat)]
 
 
-def _write_layers(draft: Draft, layers: tuple[Block, ...], stream: str, first: int, memory: str | None = None) -> str:
-    """Writes blocks one after the other; all share what says which keys are real."""
+def _write_layers(draft: Draft, layers: tuple[Block, ...], stream: str, first: int, memory: Memory = NO_MEMORY) -> str:
+    """Writes blocks one after the other; all share the array that says which keys are real."""
     blocks = repeated(layers)
     padding = draft.give("padding", "key", "booleans") if any(each.attention.padding for each in blocks) else None
     for number, block in enumerate(blocks, start=first):
@@ -268,13 +302,13 @@ class Transformer(Spec, frozen=True):
         layers: the blocks in order, each as often as its ``repeat`` says. All share ``padding`` (key), booleans, if
             their attention asks for it, and all with ``cross`` share ``memory`` (key, model).
         norm: the last norm; None for none.
-        pooler: adds ``pooled``: this activation of the first token's product with ``pooler.weight`` plus
-            ``pooler.bias`` (BERT: tanh); ``"first"``: that token as it is (DINOv2); ``"normed"``: behind a norm with
-            ``pooled.gain`` and ``pooled.bias`` (CLIP); None for not.
+        pooler: adds ``pooled``, made of the first token: this activation of its product with ``pooler.weight`` plus
+            ``pooler.bias`` (BERT: tanh); ``"first"``: the token as it is (DINOv2); ``"normed"``: after a norm with
+            ``pooled.gain`` and ``pooled.bias`` (CLIP). None for no pooler.
         head: what gives ``logits``; None for a model without.
-        encoder: the stack whose result is the memory; None where there is none, or ``memory`` is given.
-        loss: how far the logits are from the target, or what the blocks give where there is no head; None for none.
-        first: what layers, heads and cells are counted from: 1 as on paper, 0 as in checkpoints.
+        encoder: the encoder whose result is the memory; None where there is none, or ``memory`` is given.
+        loss: the loss of the logits, or of the last block where there is no head; None for none.
+        first: the number of the first layer, head and cell: 1 as on paper, 0 as in checkpoints.
     """
 
     embedding: Embedding | Patches | None = None
@@ -293,24 +327,30 @@ class Transformer(Spec, frozen=True):
         if len(repeated(self.layers)) > MAX_LAYERS:
             raise SpecError(f"layers expects at most {MAX_LAYERS} blocks, got {len(repeated(self.layers))}.")
         if self.head and self.head.reads == "pooled" and not self.pooler:
-            raise SpecError("the head reads what was pooled, and there is no pooler. Set pooler = tanh.")
+            raise SpecError("the head reads pooled, and there is no pooler. Set pooler = tanh.")
         if self.head and self.head.tied and not isinstance(self.embedding, Embedding):
             raise SpecError("the head is tied to embeddings of tokens, and there are none. Set tied = false.")
         if self.encoder and not any(block.cross for block in self.layers):
             raise SpecError("nothing reads the encoder. Give the layers a cross-attention, below [model.layers.cross].")
+        stated = self.embedding.positions if isinstance(self.embedding, Embedding) else False
+        counted = isinstance(stated, Positions) and (stated.kind == "given" or stated.width is None)
+        if counted and any(block.attention.cache for block in self.layers):
+            raise SpecError(
+                "positions of these kinds go without a cache. Use a table of positions, state a width, or no cache."
+            )
         if self.loss and self.loss.kind == "cross-entropy" and not self.head:
             raise SpecError(
                 'a cross-entropy reads logits, and there is no head. Add one, or set kind = "squared-error".'
             )
 
     def working(self) -> Working:
-        """The lines that this model stands for."""
+        """The lines of this model."""
         draft = Draft()
-        memory = None
+        memory = NO_MEMORY
         if self.encoder:
             memory = self.encoder.write(draft, self.first)
         elif any(block.cross for block in self.layers):
-            memory = draft.give("memory", "key model")
+            memory = draft.give("memory", "key model"), None
         stream = _write_layers(draft, self.layers, self._embedded(draft), self.first, memory)
         if self.norm is not None:
             stream = self.norm.write(draft, stream)

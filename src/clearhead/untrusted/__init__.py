@@ -1,1 +1,1 @@
-"""Formats of other programs, read without believing what they say: JSON, archives, arrays, and foreign libraries."""
+"""Formats of other programs, read as untrusted: JSON, archives, arrays, and foreign libraries."""

@@ -12,7 +12,7 @@ import numpy as np
 from clearhead.budgets import MAX_DIRECTORY_BYTES
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
-"""How entries may be packed. Others unpack without a bound on memory."""
+"""The allowed compressions of entries. Others unpack without a bound on memory."""
 
 MAX_AXES = 16
 _MAX_HEADER = 1 << 16
@@ -25,7 +25,7 @@ _SHAPE = re.compile(r"""["']shape["']\s*:\s*\(([\d\s,L]*)\)""")
 
 
 class Archive:
-    """The entries of a zip file by name, which together are no larger than ``max_bytes`` when unpacked.
+    """The entries of a zip file by name, together at most ``max_bytes`` when unpacked.
 
     Raises:
         ValueError: it is no sound archive, has a name twice, is encrypted, packed in another way than ``packed``, or
@@ -51,7 +51,7 @@ class Archive:
 
     @staticmethod
     def _check_directory(file: IO[bytes]) -> None:
-        """Bounds what the archive says of its entries, all of which zipfile reads at once."""
+        """Bounds the archive's directory of entries, which zipfile reads at once."""
         end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # noqa: SLF001 - no public name has it before
         if end and end[5] > MAX_DIRECTORY_BYTES:
             raise ValueError(f"what it says of its entries has {end[5]} bytes; at most {MAX_DIRECTORY_BYTES} are read")
@@ -71,18 +71,18 @@ class Archive:
             raise ValueError(f"it has no {name[:100]!r}")
         info = self._entries[name]
         try:
-            # With a size, since without one all that there is would be unpacked, whatever the entry says of its size.
+            # With a size, since without one everything would be unpacked, whatever size the entry states.
             with self._zip.open(info) as file:
                 return file.read(info.file_size + 1)
-        except Exception as error:  # zipfile and what unpacks raise a dozen kinds
+        except Exception as error:  # zipfile and the decompressors raise a dozen kinds
             raise ValueError(f"{name[:100]!r} is damaged: {error}") from None
 
 
 def array_of(content: bytes) -> np.ndarray[Any, Any]:
-    """The array of numbers or booleans in the content of a ``.npy`` file, in memory of its own.
+    """The array of numbers or booleans in the content of a ``.npy`` file, as a copy.
 
     Raises:
-        ValueError: it is no such file, holds anything else, or has another size than it says.
+        ValueError: it is no such file, holds anything else, or has another size than stated.
     """
     start, header = _header(content)
     description, order, shape = (pattern.search(header) for pattern in (_DESCRIPTION, _ORDER, _SHAPE))
@@ -103,7 +103,7 @@ _ORDERS: dict[str, Literal["C", "F"]] = {"True": "F", "False": "C"}
 
 
 def _header(content: bytes) -> tuple[int, str]:
-    """Where the numbers begin, and what the header says."""
+    """Where the numbers start, and the header."""
     if content[:6] != _MAGIC or len(content) < 12 or content[6] not in (1, 2, 3):
         raise ValueError("it is no .npy file")
     width = 2 if content[6] == 1 else 4

@@ -1,4 +1,4 @@
-"""Other people's libraries, which fail in ways of their own."""
+"""Foreign libraries, which can raise anything."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MAX_SAID = 300
 
 @contextmanager
 def failing_as(error: type[ClearheadError], fault: str, remedy: str) -> Iterator[None]:
-    """Turns whatever a foreign library raises into one of our errors, with what the library said.
+    """Turns whatever a foreign library raises into one of clearhead's errors, with the library's message.
 
-    Some raise what is no Exception: Rust's panics come as a BaseException of their own. Errors of ours, an interrupt
-    and an exit pass through.
+    Not all raise an Exception: Rust's panics are a BaseException. clearhead's errors, an interrupt and an exit pass
+    through.
 
     Args:
         error: the kind of error.

@@ -1,4 +1,4 @@
-"""Excel workbooks read as data: the texts of cells, and what is named in them. Formulas are never computed."""
+"""Excel workbooks read as data: the texts of cells, and named areas. Formulas are never computed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Place = tuple[int, int]
 
 
 class Entry(Struct, frozen=True):
-    """What a cell holds: its value as text, whether a formula gave it, and the colour behind it (RRGGBB)."""
+    """A cell: its value as text, whether a formula gave it, and its background colour (RRGGBB)."""
 
     text: str
     computed: bool
@@ -35,7 +35,7 @@ Sheet = dict[Place, Entry]
 
 
 class Workbook(Struct, frozen=True):
-    """The sheets by name, and the areas that names stand for: sheet, top, left, bottom, right, counted from 0."""
+    """The sheets by name, and the named areas: sheet, top, left, bottom, right, counted from 0."""
 
     sheets: dict[str, Sheet]
     names: dict[str, tuple[str, int, int, int, int]]
@@ -67,7 +67,7 @@ def read_workbook(content: bytes) -> Workbook:
 def _xml(archive: Archive, name: str) -> Any:
     content = archive.read(name)
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\x00" in content[:200]:
-        raise ValueError(f"{name} declares entities, which no workbook does")
+        raise ValueError(f"{name} declares entities, or is no UTF-8 text, unlike that of any workbook")
     try:
         return ElementTree.fromstring(content)  # noqa: S314 - without entities nothing is expanded
     except ElementTree.ParseError as error:
@@ -82,7 +82,7 @@ def _shared(archive: Archive) -> list[str]:
 
 
 def _fills(archive: Archive) -> list[str]:
-    """The colour behind the cells of each style."""
+    """The background colour of each style."""
     if "xl/styles.xml" not in archive.names:
         return []
     styles = _xml(archive, "xl/styles.xml")

@@ -1,7 +1,7 @@
-"""The live page: a problem to be changed, with its working following, served to this machine alone.
+"""The live page: a problem that can be changed, with its working computed again, served to this machine only.
 
-`guard` lets in only what comes from the page itself; `work` makes of a problem and a change the next problem and what
-the page shows of it; `server` is the application. The server keeps nothing: each request brings its problem along.
+`guard` accepts only requests of the page itself; `work` makes the next problem, and its page, of a problem and a
+change; `server` is the application. The server keeps nothing: each request contains its problem.
 """
 
 from clearhead.web.server import application

@@ -1,4 +1,4 @@
-"""What lets requests in: only this host, only from the served page itself, only so much; and what the page may do."""
+"""The checks of requests: only to this host, only from the served page, only up to a size; and the page's policy."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ HEADERS = {
 
 
 class Guard:
-    """Middleware that refuses what is not asked by the page that is served, under the names it is served by.
+    """Middleware that refuses requests that do not come from the served page, under the names of this server.
 
-    A name that leads here by somebody else's DNS is refused by the Host header (DNS rebinding), a request that another
-    site's page makes by its Origin.
+    A foreign name that DNS resolves to this server is refused by the Host header (DNS rebinding); a request from a page
+    of another site by its Origin.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
@@ -59,11 +59,11 @@ class Guard:
 
     def _refused(self, headers: Headers, method: str) -> tuple[int, str] | None:
         if headers.get("host", "") not in self.hosts:
-            return 421, "This server answers only by the names it was started for."
+            return 421, "This server answers only under the names it was started for."
         if method in ("GET", "HEAD"):
             return None
         if headers.get("origin", "").removeprefix("http://") not in self.hosts:
-            return 403, "Only the served page itself may ask this."
+            return 403, "Only the served page itself may send this request."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_REQUEST_BYTES:
             return 413, f"A request has at most {MAX_REQUEST_BYTES} bytes."
@@ -71,11 +71,11 @@ class Guard:
 
 
 class TooLarge(Exception):
-    """A request that is longer than it may be, or than it said."""
+    """A request that is longer than allowed, or than stated."""
 
 
 def _bounded(receive: Receive) -> Receive:
-    """The same messages, as far as they are not too large."""
+    """The same messages, unless they are too large."""
     seen = 0
 
     async def bounded() -> Message:
@@ -90,6 +90,6 @@ def _bounded(receive: Receive) -> Receive:
 
 
 def hosts_of(host: str, port: int) -> frozenset[str]:
-    """The Host headers by which a server is rightly asked for."""
+    """The Host headers that are accepted."""
     names = {"127.0.0.1", "localhost", "[::1]"} if host in ("127.0.0.1", "localhost", "::1") else {host}
     return frozenset(f"{name}:{port}" for name in names) | (frozenset(names) if port == 80 else frozenset())

@@ -1,4 +1,4 @@
-"""The application: the page, its modules, and the answers it asks for."""
+"""The application: the page, its modules, and the answers to its requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clearhead.budgets import MAX_ANSWER_SECONDS, MAX_BODY_SECONDS, MAX_DIAGNOSI
 from clearhead.errors import ClearheadError, visible
 from clearhead.problems import bundled
 from clearhead.show.data.plain import as_json
-from clearhead.show.export import KINDS
+from clearhead.show.media import KINDS
 from clearhead.show.page.assemble import FOLDER, MODULES, styles
 from clearhead.web import work
 from clearhead.web.guard import Guard, TooLarge
@@ -37,7 +37,7 @@ SHELL = """<!DOCTYPE html>
 <body>
 <div id="app"></div>
 <script type="application/json" id="live">{data}</script>
-<noscript>This page works the numbers out while you change them, and needs scripts for that.</noscript>
+<noscript>This page computes the numbers while you change them, and needs scripts for that.</noscript>
 </body>
 </html>
 """
@@ -83,14 +83,14 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     TooLarge: (413, "The request is too large."),
     TooSlow: (408, "The request did not arrive in time."),
     TimeoutError: (503, "This takes too long. Use fewer tokens, deviations or claims."),
-    BrokenWorkerProcess: (503, "The process that worked on this ended, perhaps for lack of memory."),
+    BrokenWorkerProcess: (503, "The process for this request ended, perhaps for lack of memory."),
 }
 
 Handler = Callable[[work.Asked, Request], Awaitable[Response]]
 
 
 def _answering(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """The handler of requests that bring their problem along, with errors answered in words."""
+    """The handler of requests that contain a problem; errors are answered as messages."""
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -105,7 +105,7 @@ def _answering(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
             return PlainTextResponse(visible(str(error)), 422)
         except Exception as error:
             return PlainTextResponse(f"A fault in clearhead: {type(error).__name__}: {visible(str(error))}", 500)
-        return answer or Response()  # whoever asked is gone
+        return answer or Response()  # the client is gone
 
     return endpoint
 
@@ -121,7 +121,7 @@ async def _asked(request: Request) -> work.Asked:
 
 ANSWERS = Workers(MAX_ANSWER_SECONDS)
 DIAGNOSES = Workers(MAX_DIAGNOSIS_SECONDS)
-"""Apart, so that diagnoses, which take long, do not keep a page from following what is typed."""
+"""A separate pool, so that diagnoses, which take long, do not delay a page's other requests."""
 
 
 def _json(content: str) -> Response:
@@ -129,7 +129,7 @@ def _json(content: str) -> Response:
 
 
 def _encoded(function: Callable[..., Any], *arguments: Any) -> str:
-    """What a function gives as JSON: made in the process that has it, since text is cheap to hand over."""
+    """The result of a function as JSON: made in the process that computes it, since text is cheap to pass on."""
     return as_json(function(*arguments))
 
 
@@ -143,9 +143,9 @@ async def _deviations(asked: work.Asked, _: Request) -> Response:
 
 async def _diagnosis(asked: work.Asked, _: Request) -> Response:
     try:
-        found = await DIAGNOSES.call(work.diagnosis, asked.problem)
+        found = await DIAGNOSES.call(work.diagnosis, asked.problem, "hints" if asked.hints else "causes")
     except TimeoutError:
-        found = None  # which the page says
+        found = None  # the page shows it
     return _json(as_json({"diagnosis": found}))
 
 
@@ -155,7 +155,7 @@ async def _export(asked: work.Asked, request: Request) -> Response:
 
 
 async def _while_awaited(request: Request, start: Callable[[], Awaitable[Response]]) -> Response | None:
-    """What is awaited, or None as soon as whoever asked is gone."""
+    """The awaited result, or None as soon as the client is gone."""
     outcome: Response | Exception | None = None
 
     async def watch(scope: anyio.CancelScope) -> None:

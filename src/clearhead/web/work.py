@@ -1,9 +1,9 @@
-"""From a problem and a change to the next problem, and what the page shows of it."""
+"""From a problem and a change to the next problem and its page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from clearhead.axes import Cell, head_axis
 from clearhead.budgets import MAX_DEVIATIONS
 from clearhead.check import diagnose
+from clearhead.check.report.hints import hints
 from clearhead.claim import Claim, Written, leaves
 from clearhead.deviations import Applied, candidates, deviation, parse_deviation
 from clearhead.deviations.table import GROUPS
@@ -19,7 +20,7 @@ from clearhead.errors import ProblemError, UnknownName
 from clearhead.line import Given
 from clearhead.problems import Problem, bundled, format_problem, parse_problem, read_problem
 from clearhead.show import View
-from clearhead.show.export import KINDS
+from clearhead.show.media import KINDS
 from clearhead.show.page import content_of
 from clearhead.show.text.html import to_html
 from clearhead.trace import Trace
@@ -29,9 +30,9 @@ Index = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
-    """A number that was typed: into a given array it changes the problem, into a line it claims what somebody got.
+    """A number that was typed: in a given array it changes the problem, in a line it is a claim.
 
-    ``cell`` has an index for each axis, counted from 0; an empty text takes a claim back.
+    ``cell`` has an index for each axis, counted from 0; an empty text removes a claim.
     """
 
     cell: tuple[Index, ...]
@@ -46,15 +47,19 @@ class Change(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Asked(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a page asks: its problem as the text of its file, or the name of a bundled one, and what is to change."""
+    """A request of a page: its problem as the text of a file, or the name of a bundled one, and the changes.
+
+    With ``hints`` a diagnosis says only where to look, and what kind of mistake it is.
+    """
 
     problem: str
     change: Change | None = None
+    hints: bool = False
     deviations: Annotated[tuple[str, ...], Meta(max_length=MAX_DEVIATIONS)] | None = None
 
 
 def problem_of(text: str) -> Problem:
-    """The bundled problem of this name, or the problem that this text is the file of. No path is ever opened."""
+    """The bundled problem of this name, or the problem in this text. No path is ever opened."""
     return read_problem(text) if text in bundled() else parse_problem(text, source="problem")
 
 
@@ -82,11 +87,11 @@ def _trace(problem: Problem) -> Trace:
     try:
         return problem.trace()
     except (ValueError, ArithmeticError) as error:
-        raise ProblemError(f"deviations: the working cannot be run so: {error}. Take one of them back.") from None
+        raise ProblemError(f"deviations: the working cannot be run with them: {error}. Remove one of them.") from None
 
 
 def view_of(problem: Problem) -> View:
-    """All of a problem but its diagnosis, which takes longer than the rest."""
+    """All of a problem except its diagnosis, which takes longer than the rest."""
     return View(
         problem.title,
         problem.about,
@@ -142,7 +147,7 @@ def _boolean(written: str) -> bool:
 
 
 def _without(problem: Problem, change: Change) -> Iterator[Claim]:
-    """The claims without those for the cells that are typed anew."""
+    """The claims without those for the newly typed cells."""
     trace = _trace(problem)
     cells = {entry.cell for entry in change.entries}
     for claim in problem.claims:
@@ -170,7 +175,7 @@ def _erased(written: Written, at: Cell, is_new: Callable[[Cell], bool]) -> Writt
 
 
 def _claims(change: Change, shape: tuple[int, ...], axis: int | None, first: int) -> Iterator[Claim]:
-    """A claim for one cell; or for several cells one for each head, in which the others are left open."""
+    """A claim for one cell; for several cells one claim for each head, with its other cells unclaimed."""
     typed = {entry.cell: entry.written.strip() for entry in change.entries if entry.written.strip()}
     if len(change.entries) == 1:
         for cell, written in typed.items():
@@ -193,7 +198,7 @@ def _nested(cells: dict[Cell, str], shape: tuple[int, ...], at: Cell) -> Written
 
 
 def choices_for(text: str) -> list[dict[str, Any]]:
-    """The deviations that apply to the problem that this text says."""
+    """The deviations that apply to the problem in this text."""
     return choices(problem_of(text))
 
 
@@ -212,17 +217,20 @@ def _choice(applied: Applied) -> dict[str, str]:
     return {"name": str(applied), "does": deviation(applied.id).does}
 
 
-def diagnosis(text: str) -> str:
-    """Why the claims of a problem differ, as HTML; "" where nothing is claimed.
+def diagnosis(text: str, what: Literal["causes", "hints"] = "causes") -> str:
+    """Why the claims of a problem differ, or hints without a number, as HTML; "" where nothing is claimed.
 
-    The claims are held against the textbook: the deviations that are tried out are not taken for what should be.
+    The claims are compared with the textbook, not with the deviations that the user tries.
     """
     problem = problem_of(text)
     if not problem.claims:
         return ""
-    trace = problem.textbook().run(problem.arrays, tokens=problem.tokens or None)
+    trace = problem.textbook().run(problem.arrays, tokens=problem.tokens or None, key_tokens=problem.key_tokens or None)
     claims = [claim for claim in problem.claims if claim.line in trace]
     report = diagnose(claims, trace)
+    if what == "hints" and report.verdict != "agrees":
+        known = report.findings[0].deviations if report.findings else ()
+        return to_html(hints(claims, trace, known))
     return to_html(report.document(title="Why they differ"))
 
 
@@ -237,4 +245,4 @@ def exported(text: str, ending: str) -> bytes:
         return format_problem(problem).encode()
     if ending not in KINDS:
         raise UnknownName(f"There is no export to {ending!r}.")
-    return bytes(KINDS[ending](_trace(problem), view_of(problem)))
+    return bytes(KINDS[ending].content(_trace(problem), view_of(problem)))

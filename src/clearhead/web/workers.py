@@ -1,4 +1,4 @@
-"""Work done beside the server: in processes, a few at once, each ended when its time is up or when nobody waits."""
+"""Work outside the server: in a few processes, each ended when its time is up or when nobody waits for it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Answer = TypeVar("Answer")
 
 
 class Workers:
-    """Up to ``at_once`` processes, in each of which a call may take ``seconds`` from when its turn comes.
+    """Up to ``at_once`` processes, in each of which a call may take ``seconds`` from its start.
 
-    Threads would not do: one that computes cannot be ended.
+    Threads would not serve: a computing thread cannot be ended.
     """
 
     def __init__(self, seconds: float, at_once: int | None = None) -> None:
@@ -26,14 +26,14 @@ class Workers:
         self.turns = anyio.CapacityLimiter(at_once or max(2, os.cpu_count() or 2))
 
     async def call(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
-        """What a function gives for these arguments.
+        """The result of a function for these arguments.
 
         Raises:
             TimeoutError: it takes too long.
             ClearheadError: what the function raised.
         """
         async with self.turns:
-            # The queue is here and not in the limiter of the pool, so that waiting costs no time of the call's own,
+            # The queue is here and not in the limiter of the pool, so that waiting does not count as time of the call,
             # and neither does starting a process: the call takes the one that was last ready.
             pool = anyio.CapacityLimiter(1)
             await anyio.to_process.run_sync(_prepared, cancellable=True, limiter=pool)
@@ -42,12 +42,12 @@ class Workers:
 
 
 def _prepared() -> None:
-    """In the process: has all imported that a call needs, and leaves Ctrl-C to the server, which ends its processes."""
+    """In the process: imports all that a call needs, and leaves Ctrl-C to the server, which ends its processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _called(function: Callable[..., Answer], arguments: tuple[Any, ...]) -> Answer:
-    """In the process: the function's value, or its error as one that every process can unpickle."""
+    """In the process: the function's value, or its error in a form that every process can unpickle."""
     try:
         return function(*arguments)
     except ClearheadError as error:

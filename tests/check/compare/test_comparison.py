@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clearhead import Attention, Block, Claim, Mlp, ProblemError, UnknownName, compare
 from clearhead.check import data_of, document_of
-from clearhead.check.compare.comparison import claims_by_line, wrong_cells
+from clearhead.check.compare.comparison import claims_by_line, misses, wrong_cells
 from clearhead.document import Arithmetic, Panels, Remark
 
 TOKENS = ("Chaky", "loves", "soccer")
@@ -51,7 +51,7 @@ def test_a_fraction_claims_more_than_its_neighbours_decimals(trace):
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 8))
 def test_a_correctly_rounded_number_always_agrees(value, decimals):
-    """What Python prints with so many decimals is accepted, and the neighbours two units away are not."""
+    """What Python prints with any number of decimals is accepted, and the neighbours two units away are not."""
     working = Attention(heads=1, output=False).working().starting_at("head")
     trace = working.run({"head": [[[value]]]})
 
@@ -185,6 +185,23 @@ def test_a_claim_misses_arrays_that_lack_its_cell_or_head():
     assert missed("weights", "17", (2, 2)) == [1, 1]
     assert missed("weights@2", (("12", "13", "14", "16"),) * 3) == [9, 12]
     assert missed("weights@2", ("12", "13")) == [2, 2]
+
+
+@given(data=st.data())
+def test_an_array_misses_a_claim_if_a_cell_is_wrong(data):
+    """Of stacked arrays those miss a claim that have a wrong cell of it; none, if nothing is claimed."""
+    working = Attention(heads=2, scale=1.0, output=False).working()
+    written = data.draw(st.sampled_from(["0 1 2", "? 1 2", "0 ? ?", "? ? ?", "0 1"]))
+    row = tuple(written.split())
+    stacked = np.array(data.draw(st.lists(st.permutations([0.0, 1.0, 2.0]), min_size=1, max_size=4)))
+    claim = Claim("weights@1", (row, row))
+    values = np.stack([np.broadcast_to(each, (2, 2, 3)) for each in stacked])
+    expected = [
+        len(row) != 3 or any(cell not in ("?", f"{number:g}") for cell, number in zip(row, each, strict=True))
+        for each in stacked
+    ]
+    assert list(misses(claim, working, "weights", values)) == expected
+    assert list(wrong_cells(claim, working, "weights", values) > 0) == expected
 
 
 def test_claims_are_sorted_by_the_line_they_are_of():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from clearhead import Attention, Block, Claim, Norm, diagnose
+from clearhead.check.fit.candidate import by_hand
 
 
 def softmax(scores, axis=-1):
@@ -69,3 +70,9 @@ def test_an_unknown_formula_is_not_explained_by_a_constant():
     head = powers / powers.sum(axis=-1, keepdims=True) @ v
     claims = [Claim.of("output", np.concatenate(list(head), axis=-1) @ a["output.weight"], decimals=4)]
     assert diagnose(claims, working.run(a)).verdict == "unexplained"
+
+
+def test_rounding_by_hand_is_tried_to_the_decimals_that_numbers_show():
+    """Numbers that code prints to six decimals, of which they show two, may have been rounded to two."""
+    claim = Claim.of("weights", [[0.25, 0.7, 0.05]], decimals=6)
+    assert {dict(each.parameters)["decimals"] for each in by_hand([claim], brief=True)} == {2}

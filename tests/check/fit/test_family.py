@@ -34,10 +34,11 @@ def test_all_values_at_once_are_each_by_itself(name):
     evaluation = evaluation_of(WORKINGS[name])
     seen = []
     for trial in trials(evaluation):
-        each = [evaluation.cells(evaluation.of(trial.applied(value))) for value in VALUES]
+        values = [value for value in VALUES if trial.parameter.least <= value <= trial.parameter.most]
+        each = [evaluation.cells(evaluation.of(trial.applied(value))) for value in values]
         if trial.parameter.type is float and each[0] is not None:
             made = family(trial.applied, evaluation.working)
-            together = numbers_of(made, VALUES, evaluation)
+            together = numbers_of(made, values, evaluation)
             np.testing.assert_allclose(together, np.array(each), rtol=1e-12, atol=1e-12, err_msg=trial.row.id)
             seen.append(trial.row.id)
     assert {"scale-factor", "softmax-base", "embedding-factor"} <= set(seen)

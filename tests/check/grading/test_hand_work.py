@@ -74,7 +74,7 @@ def test_invented_numbers_get_nothing():
             },
             decimals,
         )
-        for decimals in (2, 3) * 6
+        for decimals in (1, 2, 3) * 5
     ]
     grader = Grader(trace, sheets)
     book = Gradebook(tuple(Entry(str(number), grader.grade(claims)) for number, claims in enumerate(sheets)))

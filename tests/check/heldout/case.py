@@ -37,7 +37,7 @@ class Case:
         return arrays | {name: np.asarray(array) for name, array in self.given.items()}
 
     def claims(self) -> list[Claim]:
-        """What they claim, in so many decimals."""
+        """What they claim, at this number of decimals."""
         with np.errstate(invalid="ignore"):
             solved = self.solve(self.arrays())
         return [

@@ -1,4 +1,4 @@
-"""All cases that the diagnosis is held against, by what they are."""
+"""All cases that the diagnosis is tested with, by what they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The diagnosis held against cases that whoever wrote it had not seen.
+"""The diagnosis compared with cases that whoever wrote it had not seen.
 
 The cases were written from the catalogue of faults by somebody who had read neither the table of deviations nor its
 tests, and only then tried. The bar: of 100 cases with a fault the true cause is in the first group of at least 95, a

@@ -51,7 +51,7 @@ LAYER = of(Block(Attention(heads=2), norm=Norm()), ("residual", "norm.gain", "no
 # Norms
 
 
-@RMS(part="norm growth", says="divides by the mean square and not by its root", deviations=("norm-root-missing",))
+@RMS(part="norm growth", says="divides by the mean square, not by its root", deviations=("norm-root-missing",))
 def without_root(x, g):
     return x / ((x * x).mean(-1, keepdims=True) + 1e-6) * g
 
@@ -61,7 +61,7 @@ def gain_alone(x, g):
     return x * g
 
 
-@RMS(part="norm size", says="root of the mean square of")
+@RMS(part="norm size", says="squares are summed, and should be averaged")
 def unit_length(x, g):
     return x / np.sqrt((x * x).sum(-1, keepdims=True) + 1e-6) * g
 
@@ -76,12 +76,58 @@ def eps_outside(x, g):
     return x / (np.sqrt((x * x).mean(-1, keepdims=True)) + 2e-3) * g
 
 
+@RMS(part="norm eps", says="4e-05 as the least mean square")
+def eps_as_least_square(x, g):
+    return x / np.sqrt(np.maximum((x * x).mean(-1, keepdims=True), 4e-5)) * g
+
+
+@LAYER(part="norm eps", says="0.0002 times the square of the largest number of a token")
+def eps_of_rescaled_tokens(x, g, b):
+    return layer(x / np.abs(x).max(-1, keepdims=True), g, b, 2e-4)
+
+
+@RMS(part="norm divisor", says="Tokens are divided by the mean of the absolute values")
+def mean_of_absolute_values(x, g):
+    return x / (np.abs(x).mean(-1, keepdims=True) + 1e-6) * g
+
+
+@LAYER(part="norm divisor", says="Tokens are divided by the largest absolute value")
+def scaled_to_one(x, g, b):
+    c = x - x.mean(-1, keepdims=True)
+    return c / np.abs(c).max(-1, keepdims=True) * g + b
+
+
+@LAYER(part="norm divisor", says="Tokens are divided by another measure of each token")
+def by_range(x, g, b):
+    return (x - x.mean(-1, keepdims=True)) / np.ptp(x, axis=-1, keepdims=True) * g + b
+
+
+@RMS(part="norm growth", says="one root is taken too often")
+def root_of_root(x, g):
+    return x / np.sqrt(np.sqrt((x * x).mean(-1, keepdims=True)) + 1e-6) * g
+
+
+@LAYER(part="norm gain", says="norm(x*g)")
+def gain_on_tokens(x, g, b):
+    return layer(x * g) + b
+
+
+@LAYER(part="norm bias", says="(y+b)*g")
+def bias_before_gain(x, g, b):
+    return (layer(x) + b) * g
+
+
+@RMS(part="tokens read", says="Tokens of the output follow more tokens")
+def divided_by_largest_token(x, g):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True).max(-2, keepdims=True) + 1e-6) * g
+
+
 @RMS(part="norm gain", says="used as y*(1+g)", deviations=("norm-gain-plus-one",))
 def gain_and_one(x, g):
     return rms(x, 1 + g)
 
 
-@RMS(part="norm mean", says="takes the mean of each token off", deviations=("norm-of-other-kind",))
+@RMS(part="norm mean", says="subtracts the mean of each token", deviations=("norm-of-other-kind",))
 def centred(x, g):
     return layer(x, g, eps=1e-6)
 
@@ -91,7 +137,7 @@ def spread_about_the_mean(x, g):
     return x / np.sqrt(x.var(-1, keepdims=True) + 1e-6) * g
 
 
-@LAYER(part="norm size", says="n - 1 and not by n", deviations=("norm-sample-std",))
+@LAYER(part="norm size", says="n - 1, not by n", deviations=("norm-sample-std",))
 def sample_deviation(x, g, b):
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, ddof=1, keepdims=True) + 1e-5) * g + b
 
@@ -145,9 +191,46 @@ def another_curve(x, wg, wu, wd):
     return (g * np.tanh(np.log1p(np.exp(g))) * (x @ wu)) @ wd
 
 
-@of_mlp(part="hidden cell", says="no curve that is known")
-def halved_gate(x, wg, wu, wd):
+@of_mlp(part="hidden cell", says="A hidden cell gives silu(0.7 * gate) * up, where silu(gate) * up is expected")
+def weaker_gate(x, wg, wu, wd):
     return (silu(0.7 * (x @ wg)) * (x @ wu)) @ wd
+
+
+@of_mlp(part="hidden cell", says="A hidden cell gives gate * sigmoid(1.4 * gate) * up")
+def steeper_sigmoid(x, wg, wu, wd):
+    a = x @ wg
+    return (a / (1 + np.exp(-1.4 * a)) * (x @ wu)) @ wd
+
+
+@of_mlp(part="hidden cell", says="A hidden cell gives silu(gate) * (up + 1)")
+def one_more(x, wg, wu, wd):
+    return (silu(x @ wg) * (x @ wu + 1)) @ wd
+
+
+@of_mlp(part="hidden cell", says="A hidden cell gives 1.6 * silu(gate) * up")
+def stronger(x, wg, wu, wd):
+    return (1.6 * silu(x @ wg) * (x @ wu)) @ wd
+
+
+@of_mlp(part="hidden cell", says="leaky relu of slope 0.2(gate) * up")
+def leaking(x, wg, wu, wd):
+    a = x @ wg
+    return (np.where(a > 0, a, 0.2 * a) * (x @ wu)) @ wd
+
+
+@of_mlp(part="hidden cell", says="A hidden cell gives silu(gate) * tanh(up)")
+def both_activated(x, wg, wu, wd):
+    return (silu(x @ wg) * np.tanh(x @ wu)) @ wd
+
+
+@of_mlp(part="hidden cells", says="(the last) give 0, and all others are right")
+def three_cells_short(x, wg, wu, wd):
+    return (silu(x @ wg) * (x @ wu))[..., :-3] @ wd[:-3]
+
+
+@of_mlp(part="hidden cell", says="is no known curve")
+def sine(x, wg, wu, wd):
+    return (np.sin(3 * (x @ wg)) * (x @ wu)) @ wd
 
 
 @fault(PLAIN, ("attention.residual", "mlp.up.weight", "mlp.output.weight"), "mlp.output",
@@ -156,7 +239,34 @@ def by_tanh(x, wu, wd):
     return gelu_tanh(x @ wu) @ wd
 
 
+BIASED = Block(Attention(heads=2), norm=None, mlp=Mlp("relu", bias=True)).working()
+BIASES = ("attention.residual", "mlp.up.weight", "mlp.up.bias", "mlp.output.weight", "mlp.output.bias")
+
+
+@fault(BIASED, BIASES, "mlp.output", part="hidden bias", says="mlp.up.bias is added after the activation")
+def bias_after_activation(x, wu, bu, wd, bd):
+    return (np.maximum(x @ wu, 0) + bu) @ wd + bd
+
+
+@fault(BIASED, BIASES, "mlp.output", part="hidden bias", says="mlp.output.bias is added 2 times")
+def bias_of_each_rank(x, wu, bu, wd, bd):
+    return np.maximum(x @ wu + bu, 0) @ wd + bd + bd
+
+
+@fault(BIASED, BIASES, "mlp.output", part="hidden bias", says="mlp.up.bias is used in another way")
+def bias_as_threshold(x, wu, bu, wd, bd):
+    return np.where(x @ wu > bu, x @ wu, 0) @ wd + bd
+
+
 # Blocks
+
+
+@fault(PLAIN, ("attention.residual", "mlp.up.weight", "mlp.output.weight"), "mlp.output",
+       part="hidden cell", says="gelu-tanh(x) with coefficients 0.8 and 0.05 and not 0.797885 and 0.04471")  # fmt: skip
+def gelu_of_rounded_coefficients(x, wu, wd):
+    u = x @ wu
+    return u / 2 * (1 + np.tanh(0.8 * u + 0.04 * u**3)) @ wd
+
 
 PRE = Block(Attention(heads=2, causal=True), norm=Norm("rms", eps=1e-6), placement="pre", mlp=Mlp("silu", gated=True))
 SANDWICH = Block(
@@ -188,7 +298,48 @@ def without_residual(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
     return x + gated(rms(x, g2), wg, wu, wd)
 
 
-@PRE_NORM(part="halves", says="Where mlp is switched off")
+@PRE_NORM(part="hidden cell", says="A hidden cell gives 0.5 * silu(gate) * up, where silu(gate) * up is expected")
+def halved_mlp(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
+    x = x + attention(rms(x, g1), wq, wk, wv, wo)
+    return x + 0.5 * gated(rms(x, g2), wg, wu, wd)
+
+
+@PRE_NORM(part="hidden cell", says="A hidden cell gives mish(gate) * up")
+def another_curve_in_a_block(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
+    x = x + attention(rms(x, g1), wq, wk, wv, wo)
+    n = rms(x, g2)
+    a = n @ wg
+    return x + (a * np.tanh(np.logaddexp(0, a)) * (n @ wu)) @ wd
+
+
+@PRE_NORM(part="projections", says="stand in one weight as [gate | up], and are read as gate and up by turns")
+def columns_by_turns(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
+    x = x + attention(rms(x, g1), wq, wk, wv, wo)
+    both = rms(x, g2) @ np.concatenate([wg, wu], -1)
+    return x + (silu(both[..., ::2]) * both[..., 1::2]) @ wd
+
+
+@PRE_NORM(part="sum factors", says="mlp.residual is 0.25 * attention.residual + mlp.output")
+def weaker_stream(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
+    x = x + attention(rms(x, g1), wq, wk, wv, wo)
+    return 0.25 * x + gated(rms(x, g2), wg, wu, wd)
+
+
+@PRE_NORM(
+    part="sum factors", says="attention.residual is 0.57735 (1/sqrt(3)) * input + 0.57735 (1/sqrt(3)) * attention"
+)
+def sums_over_root_of_three(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
+    x = (x + attention(rms(x, g1), wq, wk, wv, wo)) / np.sqrt(3)
+    return (x + gated(rms(x, g2), wg, wu, wd)) / np.sqrt(3)
+
+
+@PRE_NORM(part="step", says="The steps that lead to mlp.residual come before those that lead to attention.residual")
+def mlp_first(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
+    x = x + gated(rms(x, g2), wg, wu, wd)
+    return x + attention(rms(x, g1), wq, wk, wv, wo)
+
+
+@PRE_NORM(part="last product", says="Behind the product with mlp.output.weight tanh comes")
 def weaker_mlp(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
     x = x + attention(rms(x, g1), wq, wk, wv, wo)
     return x + np.tanh(gated(rms(x, g2), wg, wu, wd))
@@ -200,7 +351,7 @@ def squared_scale(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
     return x + gated(rms(x, g2), wg, wu, wd)
 
 
-@PRE_NORM(part="one half", says="In mlp alone: The residual adds what the norm made of the input")
+@PRE_NORM(part="one half", says="In mlp alone: The residual adds the normed input")
 def residual_from_norm_in_one_half(x, g1, g2, wq, wk, wv, wo, wg, wu, wd):
     x = rms(x + attention(rms(x, g1), wq, wk, wv, wo), g2)
     return x + gated(x, wg, wu, wd)

@@ -18,6 +18,7 @@ from clearhead.working import Working
 
 from .pieces import (
     banded,
+    bfloat16,
     causal,
     frequencies,
     joined,
@@ -157,6 +158,20 @@ def every_second_key(q, k, v):
     return softmax(np.where((j <= i) & ((i - j) % 2 == 0), s, -np.inf)) @ v
 
 
+@fault(Attention(heads=2, causal=True, window=2).working(), "keys seen", says="The mask is inverted: queries see just")
+def what_is_hidden_is_seen(q, k, v):
+    s = scaled(q, k)
+    i, j = rows_and_columns(s)
+    return softmax(np.where((j > i) | (j < i - 1), s, -np.inf)) @ v
+
+
+@fault(CAUSAL, "keys seen", says="from -3 to 0 and at 3, and none between")
+def only_the_next_two_hidden(q, k, v):
+    s = scaled(q, k)
+    i, j = rows_and_columns(s)
+    return softmax(np.where((j <= i) | (j > i + 2), s, -np.inf)) @ v
+
+
 # Heads
 
 
@@ -210,6 +225,13 @@ def learned_sinks(q, k, v):
     sink = np.array([0.7, -0.4])[:, None, None]
     e = np.exp(causal(scaled(q, k)))
     return e / (np.exp(sink) + e.sum(-1, keepdims=True)) @ v
+
+
+@fault(Attention(heads=3, sink=True).working(), "mass", takes=("query", "key", "value", "sink"),
+       says="That is ln 2: the power is one of 2")  # fmt: skip
+def sinks_as_powers_of_two(q, k, v, sink):
+    e = np.exp(scaled(q, k))
+    return e / (2.0 ** np.asarray(sink)[..., None, None] + e.sum(-1, keepdims=True)) @ v
 
 
 # Rotary
@@ -317,6 +339,27 @@ def heads_counted_for_tokens(q, k, v):
 @fault(TURNED, "pairs", deviations=["rotary-missing"])
 def not_turned(q, k, v):
     return softmax(causal(scaled(q, k))) @ v
+
+
+@fault(TURNED, "rotary tables", says="Rotary cosines and sines are rounded to float16 (11 bits)")
+def waves_in_half(q, k, v):
+    q, k = rotary(q, k, kept={"waves": lambda x: x.astype(np.float16).astype(float)})
+    return softmax(causal(scaled(q, k))) @ v
+
+
+@fault(Attention(heads=2, rotary=Rotary(layout="interleaved", base=500.0)).working(), "rotary tables",
+       says="Rotary angles are rounded to bfloat16 (8 bits)")  # fmt: skip
+def angles_in_bfloat16(q, k, v):
+    q, k = rotary(q, k, frequencies(q.shape[-1], 500.0), layout="interleaved", kept={"angles": bfloat16})
+    return softmax(scaled(q, k)) @ v
+
+
+@fault(BEHIND, "rotary tables", takes=CACHED,
+       says="Rotary frequencies, angles, cosines and sines are rounded to bfloat16")  # fmt: skip
+def all_of_the_table_in_bfloat16(q, k, v, pk, pv):
+    f = bfloat16(frequencies(q.shape[-1]))
+    q, k = rotary(q, k, f, past=pk.shape[-2], kept={"angles": bfloat16, "waves": bfloat16})
+    return softmax(causal(scaled(q, joined(pk, k)))) @ joined(pv, v)
 
 
 # Bias and cap

@@ -41,10 +41,17 @@ def frequencies(width, base=10000.0):
     return base ** (-np.arange(0, width, 2) / width)
 
 
-def turned(x, positions, f, layout="half", factor=1.0):
-    """The first 2 * len(f) features turned by positions times frequencies."""
-    angle = np.asarray(positions, float)[:, None] * f
-    c, s = factor * np.cos(angle), factor * np.sin(angle)
+def bfloat16(x):
+    """Numbers as bfloat16 holds them: the upper half of a float32, to the nearest, halves to even."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32).astype(float)
+
+
+def turned(x, positions, f, layout="half", factor=1.0, kept=None):
+    """The first 2 * len(f) features turned by positions times frequencies; ``kept`` says in which type steps are."""
+    kept = {"angles": lambda x: x, "waves": lambda x: x, **(kept or {})}
+    angle = kept["angles"](np.asarray(positions, float)[:, None] * f)
+    c, s = kept["waves"](factor * np.cos(angle)), kept["waves"](factor * np.sin(angle))
     head, rest = x[..., : 2 * len(f)], x[..., 2 * len(f) :]
     out = np.empty_like(head)
     first, second = (

@@ -163,7 +163,7 @@ AWAY = np.arange(6)[None] - np.arange(6)[:, None]
 
 
 @reported("ml-explore/mlx-examples#113", Attention(heads=2, scale=1.0, mask="additive"),
-          given={"mask": TABLE[20 + AWAY]}, says="opposite distance")  # fmt: skip
+          given={"mask": TABLE[20 + AWAY]}, says="The given mask is transposed")  # fmt: skip
 def buckets_exchanged(q, k, v):
     return softmax(product(q, k) + TABLE[20 - AWAY]) @ v
 

@@ -362,7 +362,7 @@ def is_right(report: Any) -> bool:
 
 
 def main(first: int, runs: int) -> int:
-    """Probes right code of so many seeds; returns how many are not called right."""
+    """Probes right code of many seeds; returns how many are not called right."""
     wrong, counts, start = 0, Counter[str](), time.process_time()
     for seed in range(first, first + runs):
         right = drawn(seed)

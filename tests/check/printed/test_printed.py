@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from clearhead import Attention, Claim, deviate, diagnose
 
@@ -113,7 +114,6 @@ def drawn(seed=0, scale=1.0):
 @pytest.mark.parametrize("seed", range(3))
 def test_right_code_in_a_smaller_type_agrees(kind, seed):
     """Arrays of any type, computed in it, are right as far as it goes, and the largest difference is said."""
-    torch = pytest.importorskip("torch")
     given = drawn(seed, 0.7)
     out = WORKING.run({name: torch.tensor(array).to(getattr(torch, kind)) for name, array in given.items()})
     report = diagnose([Claim.of(line, out[line]) for line in ("weights", "output")], WORKING.run(given))
@@ -178,3 +178,26 @@ def test_numbers_that_are_all_the_same_are_a_symptom(value):
     assert report.verdict == "unexplained"
     assert report.findings == ()
     assert "symptom" in str(report)
+
+
+def test_one_number_is_no_evidence_for_a_fitted_one():
+    """Two equal queries and two keys leave a single number to explain, which any constant could be fitted to."""
+    working = Attention(1, output=False).working().starting_at("query", "key", "value")
+    ones = np.eye(2)[None]
+    trace = working.run({"query": ones, "key": ones, "value": np.array([[[1.0, 2.0], [3.0, 4.0]]])})
+    claim = Claim("head@1", (("1.66082", "2.66082"), ("2.33918", "3.33918")))
+    assert diagnose([claim], trace).verdict == "unexplained"
+
+
+def test_queries_and_keys_exchanged_come_before_the_order_of_a_fused_projection():
+    """The plain sentence comes first, and a base that people use before any other constant."""
+    working = Attention(1, output=False).working().starting_at("query", "key", "value")
+    rng = np.random.default_rng(2)
+    given = {name: rng.normal(size=(1, 3, 2)).round(1) for name in ("query", "key", "value")}
+    trace = working.run(given)
+    exchanged = working.run({**given, "query": given["key"], "key": given["query"]})
+    claims = [Claim.of(line, exchanged[line].round(4), decimals=4) for line in ("scores", "weights", "head")]
+    assert diagnose(claims, trace).first.ids == ("query-key-exchanged",)
+    powers = 2.0 ** trace["scaled"]
+    weights = Claim.of("weights", (powers / powers.sum(-1, keepdims=True)).round(3), decimals=3)
+    assert diagnose([weights], trace).first.parameters == {"softmax-base": {"base": 2.0}}

@@ -1,4 +1,4 @@
-"""Modules of PyTorch and Hugging Face held against the textbook, as they are and with something changed."""
+"""Modules of PyTorch and Hugging Face compared with the textbook, as they are and with something changed."""
 
 import pytest
 import torch
@@ -104,7 +104,7 @@ CHANGED = {
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_a_changed_module_comes_back_with_its_cause(name):
-    """A subclass or a patched module is held against the textbook of its base, and the change is named."""
+    """A subclass or a patched module is compared with the textbook of its base, and the change is named."""
     make, cause = CHANGED[name]
     report = probe(adapt(make()))
     assert report.verdict == "explained", str(report)
@@ -112,7 +112,7 @@ def test_a_changed_module_comes_back_with_its_cause(name):
 
 
 def test_parameters_exchanged_after_adapting_are_found():
-    """A port that copies the key's weights into the value, held against the original's, is told so."""
+    """A port that copies the key's weights into the value, compared with the original's, is told so."""
     original = adapt(shaken(nn.MultiheadAttention(6, 2, batch_first=True)))
     module = shaken(nn.MultiheadAttention(6, 2, batch_first=True))
     module.in_proj_weight.data[12:] = module.in_proj_weight.data[6:12]
@@ -133,9 +133,9 @@ def test_dropout_that_was_left_on_is_said():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: nn.Linear(3, 4), "Linear is of no kind that is known here. Known are torch.nn.MultiheadAttention, "),
+        (lambda: nn.Linear(3, 4), "Linear is of no known kind. Known are torch.nn.MultiheadAttention, "),
         (lambda: nn.MultiheadAttention(6, 2, kdim=3), "has keys and values of another width"),
-        (lambda: nn.MultiheadAttention(6, 2, add_bias_kv=True), "adds a key of its own"),
+        (lambda: nn.MultiheadAttention(6, 2, add_bias_kv=True), "adds another key"),
         (lambda: nn.TransformerEncoderLayer(6, 2, 11, activation=nn.functional.silu), "has the activation silu"),
         (lambda: GPT2Attention(GPT2Config(n_embd=6, n_head=2), is_cross_attention=True), "attends to another sequence"),
     ],

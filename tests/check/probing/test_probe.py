@@ -250,6 +250,49 @@ def test_overflow_is_found_where_the_numbers_agree():
     report = probe(unshifted, PLAIN)
     assert report.verdict == "agrees"
     assert [each.id for each in report.failing] == ["large"]
+    assert "the exponential of float64 overflows. Subtract the largest score of each row" in str(report)
+
+
+@pytest.mark.parametrize("working", [PLAIN, CAUSAL])
+@pytest.mark.parametrize(
+    ("constant", "kind", "says"),
+    [(0, "float32", "nothing"), (35, "float32", "a constant of about 35"), (-12, "float32", "a constant of about -12"),
+     (120, "float64", "a constant of about 120")],
+)  # fmt: skip
+def test_a_softmax_that_is_shifted_by_a_constant_agrees_with_a_warning(working, constant, kind, says):
+    """Where large scores overflow, the first lines say the limit and what is subtracted in place of the maximum."""
+
+    def shifted(q, k, v):
+        q, k, v = (np.asarray(each, kind) for each in (q, k, v))
+        s = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1]).astype(kind)
+        hidden = np.triu(np.ones(s.shape[-2:], bool), 1) & (working is CAUSAL)
+        with np.errstate(all="ignore"):
+            e = np.where(hidden, 0, np.exp(s - np.asarray(constant, kind)))
+            return e / e.sum(-1, keepdims=True) @ v
+
+    report = probe(shifted, working)
+    assert report.verdict == "agrees", str(report)
+    first = "\n".join(str(report).split("\n")[:4])
+    limit = 2 * ({"float32": 88.72, "float64": 709.78}[kind] + constant)  # the scale is 1/2 at a depth of 4
+    passed = float(first.partition("passes ")[2].partition(" ")[0])
+    assert passed == pytest.approx(limit, rel=0.02)
+    assert f"the exponential of {kind} overflows" in first
+    assert f"{says} is subtracted from scores before" in first
+
+
+def test_a_softmax_that_is_shifted_by_a_share_of_the_maximum_has_no_constant():
+    """Scores of which half the maximum is taken off overflow, and no constant is said."""
+
+    def half(q, k, v):
+        s = (q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])).astype(np.float32)
+        with np.errstate(all="ignore"):
+            e = np.exp(s - s.max(-1, keepdims=True) / 2)
+            return e / e.sum(-1, keepdims=True) @ v
+
+    report = probe(half, PLAIN)
+    assert report.measured is not None
+    assert report.measured.part("overflow").measured
+    assert "is subtracted from scores before" not in str(report)
 
 
 # Whole blocks, inputs, reports
@@ -342,3 +385,20 @@ print(*sorted(m for m in ("torch", "jax", "hypothesis", "transformers") if m in 
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_what_follows_from_the_cause_takes_few_calls_to_make_smaller():
+    """Code whose heads mix, which several properties show, is called at most 400 times."""
+    calls = []
+
+    def over_all_heads(q, k, v):
+        calls.append(q.shape)
+        q, k = (x / np.sqrt((x * x).mean((-3, -1), keepdims=True) + 1e-5) for x in (q, k))
+        s = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
+        e = np.exp(s - s.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True) @ v
+
+    report = probe(over_all_heads, Attention(heads=4, qk_norm=Norm("rms", gain=False)).working())
+    assert report.findings[0].ids == ("qk-norm-over-projection",)
+    assert [each.id for each in report.failing if each.follows] == ["heads"]
+    assert len(calls) <= 400

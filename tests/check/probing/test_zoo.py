@@ -1,4 +1,4 @@
-"""A zoo of attention functions: each is held against its working, and told for what it is."""
+"""A zoo of attention functions: each is compared with its working, and told for what it is."""
 
 import pytest
 

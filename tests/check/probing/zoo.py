@@ -440,7 +440,7 @@ def prefers_the_first(q, k, v):
     return softmax(s) @ v
 
 
-@animal(PLAIN, "unexplained", fails=["equal-values"])
+@animal(PLAIN, "selection", fails=["equal-values"])
 def drops_small_weights(q, k, v):
     w = softmax(scores(q, k) / sqrt(q.shape[-1]))
     return np.where(w > 0.15, w, 0) @ v
@@ -473,7 +473,7 @@ def returns_tokens_first(q, k, v):
     return np.swapaxes(softmax(scores(q, k) / sqrt(q.shape[-1])) @ v, 1, 2)
 
 
-@animal(PLAIN, "arguments")
+@animal(PLAIN, "step")
 def values_are_keys(q, k, v):
     return softmax(scores(q, k) / sqrt(q.shape[-1])) @ k
 

@@ -2,10 +2,12 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from clearhead import Attention, Claim, diagnose, read_problem
-from clearhead.check.report.comparison import until_they_differ
+from clearhead.check import compare
+from clearhead.check.report.comparison import precision_of, until_they_differ
 from clearhead.problems import bundled
 from clearhead.show import lower
 
@@ -37,7 +39,7 @@ def test_the_verdict_comes_first_and_each_cause_has_numbers_and_a_remedy():
     problem = read_problem("soccer")
     said = " ".join(summary_of(problem.claims, problem.trace()).split())
     order = ["explained", "softmax-over-queries (", "is claimed to be 0.08860486; the working gives 0",
-             "To mend it", "norm-over-matrix (", "To mend it", "How sure"]  # fmt: skip
+             "To fix it", "norm-over-matrix (", "To fix it", "How sure"]  # fmt: skip
     found = [re.search(re.escape(each), said) for each in order]
     assert all(found)
     assert said.index("explained") < said.index("softmax-over-queries (") < said.index("How sure")
@@ -63,3 +65,27 @@ def test_without_a_cause_the_suspect_line_is_named_with_the_size_of_the_differen
 def test_numbers_are_shown_until_they_differ(one, other, expected):
     """Two numbers that differ never look the same."""
     assert until_they_differ(one, other) == expected
+
+
+def test_numbers_with_exponents_are_said_to_have_significant_digits(trace):
+    """A weight of 1e-30 makes no claim of 34 decimals."""
+    written = tuple(tuple(f"{number:.4e}" for number in row) for row in trace["weights@1"])
+    comparison = compare([Claim("weights@1", written)], trace)
+    assert precision_of(comparison.lines[0]) == "to 5 significant digits"
+
+
+def test_a_slip_in_the_suspect_line_is_guessed(trace):
+    """Where a line that is carried on has a lost sign, the report says so."""
+    scores = [[f"{number:.2f}" for number in row] for row in trace["scores@1"]]
+    at = next((i, j) for i, row in enumerate(trace["scores@1"]) for j, number in enumerate(row) if abs(number) > 0.5)
+    sign = "" if scores[at[0]][at[1]].startswith("-") else "-"
+    scores[at[0]][at[1]] = sign + scores[at[0]][at[1]].lstrip("-")
+    wrong = np.array(scores, dtype=float) / np.sqrt(trace["query"].shape[-1])
+    weights = np.exp(wrong) / np.exp(wrong).sum(-1, keepdims=True)
+    claims = [
+        Claim.of("scores@1", np.array(scores, dtype=float), decimals=2),
+        Claim.of("weights@1", weights, decimals=3),
+    ]
+    text = " ".join(summary_of(claims, trace).split())
+    assert "This may be a slip of the pen: the sign is" in text
+    assert "These follow from the lines before them: weights." in text

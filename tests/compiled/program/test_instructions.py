@@ -28,6 +28,7 @@ SIGNATURES = {
     linear.bias: ("token model, model", "token model", {}),
     linear.head_bias: ("head token depth, head depth", "head token depth", {}),
     tokens.gain: ("token model, model", "token model", {}),
+    tokens.layer_scale: ("token model, model", "token model", {}),
     tokens.gain_and_bias: ("token model, model, model", "token model", {}),
     tokens.layer_norm: ("token model", "token model", {"eps": 1e-5}),
     tokens.rms_norm: ("token model", "token model", {"eps": 1e-6}),

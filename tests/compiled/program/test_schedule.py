@@ -13,8 +13,8 @@ from clearhead import Attention, Block, Mlp, Norm, Rotary, SpecError, UnknownNam
 from clearhead.compiled import program as native
 from clearhead.compiled.program import blas
 from clearhead.compiled.program.schedule import ByArrayCode, Compiled
-from clearhead.line import line
-from clearhead.ops.textbook import tables
+from clearhead.line import Given, line
+from clearhead.ops.textbook import linear, tables, tokens
 from clearhead.working import Working
 
 from ...rounding import assert_rounded, expected
@@ -212,3 +212,24 @@ def test_an_engine_that_cannot_be_used_is_refused():
         working.run({name: torch.asarray(array) for name, array in arrays.items()}, engine="compiled")
     with pytest.raises(UnknownName, match=r"engine: nothing is called 'numba'\. There are: array, auto, compiled"):
         working.run(arrays, engine="numba")
+
+
+@pytest.mark.parametrize("keep", ["*", "last"])
+@pytest.mark.parametrize("ending", ["silu", "multiply", "gain"])
+def test_endings_of_products_whose_heads_lie_side_by_side(ending, keep):
+    """An activation, a product with another line, or a gain behind a projection reads the cells it should."""
+    axes = "head token depth"
+    lines = [
+        line("one", linear.project, "input one.weight", axes),
+        line("two", linear.project, "input two.weight", axes),
+        {
+            "silu": line("last", tokens.silu, "two", axes),
+            "multiply": line("last", linear.multiply, "two one", axes),
+            "gain": line("last", tokens.gain, "two gain", axes),
+        }[ending],
+    ]
+    givens = [Given(f"{name}.weight", ("head", "model", "depth"), (("head", 3),)) for name in ("one", "two")]
+    working = Working((Given("input", ("token", "model")), *givens, Given("gain", ("depth",))), tuple(lines))
+    arrays = drawn(working, 7)
+    compiled = working.run(arrays, keep=keep, engine="compiled")
+    np.testing.assert_allclose(compiled["last"], working.run(arrays)["last"], rtol=1e-5, atol=1e-5)

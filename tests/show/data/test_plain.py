@@ -94,10 +94,10 @@ def test_a_cell_is_explained(trace):
     assert steps[0]["value"] == pytest.approx(trace["residual"][1].mean(), rel=1e-15)
 
 
-def test_hostile_names_are_data(work_out, hostile):
+def test_hostile_names_are_data(make_trace, hostile):
     """Any title and any token comes back as it went in; half a surrogate pair, which UTF-8 lacks, is spelled out."""
     for name in hostile:
-        data = _strict(render(work_out(tokens=["a", "b", name]), "json", View(name)))
+        data = _strict(render(make_trace(tokens=["a", "b", name]), "json", View(name)))
         expected = name.replace("\ud800", "\\ud800")
         assert data["title"] == expected
         assert f"({expected})" in data["notes"][0]

@@ -60,9 +60,9 @@ def test_types_masks_batches_and_deviations_survive(rich, arrays_for, sizes, dty
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_what_was_not_kept_is_still_a_line(work_out, ending, tmp_path):
+def test_what_was_not_kept_is_still_a_line(make_trace, ending, tmp_path):
     """A trace of a few lines keeps its working, and the notes on what it let go."""
-    trace = work_out(keep=("weights", "norm"))
+    trace = make_trace(keep=("weights", "norm"))
     trace.save(tmp_path / f"x{ending}")
     read = read_trace(tmp_path / f"x{ending}")
     assert_same(read, trace)

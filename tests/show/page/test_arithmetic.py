@@ -19,7 +19,7 @@ from clearhead.show.page.content import content_of
 EXPLAIN = """async ([content, arrays, cells]) => {
   const trace = new $trace.Trace(content, (name) => arrays[name].data);
   await trace.ready(...trace.lines.keys());
-  return cells.map(([name, cell]) => trace.explain(name, cell).rows.map($text.plain).join("\\n"));
+  return cells.map(([name, cell]) => $explain.explain(trace, name, cell).rows.map($text.plain).join("\\n"));
 }"""
 
 READ = """async ([content, arrays]) => {

@@ -177,15 +177,39 @@ def drawn(page):
     return page.evaluate("document.querySelector('.card[data-line=scores] canvas').toDataURL()")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["soccer", "grouped-query"])
+THEMES = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced colours": {"color_scheme": "dark", "forced_colors": "active"},
+}
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+@pytest.mark.parametrize("name", ["soccer", "grouped-query", "cross-entropy"])
 def test_it_can_be_used_by_everybody(opened, name, theme):
-    """axe finds no fault, in both themes: names, roles, contrast, order."""
+    """axe finds no fault, in any theme: names, roles, contrast, order."""
     page = opened(name)
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    page.emulate_media(**theme, reduced_motion="reduce")
+    for tab in page.locator(".stage-tab").all()[1:]:
+        tab.click()
     page.add_script_tag(path=NODE / "axe-core" / "axe.min.js")
     found = page.evaluate("async () => (await axe.run()).violations")
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+
+
+def test_what_is_chosen_is_seen_in_forced_colours(opened):
+    """Where backgrounds and shadows are gone, the chosen card, head, cell and term have outlines that others lack."""
+    page = opened("soccer")
+    page.emulate_media(forced_colors="active")
+    page.get_by_role("button", name="Next term").click()
+    outline = "each => [getComputedStyle(each).outlineStyle, parseFloat(getComputedStyle(each).outlineWidth)]"
+    chosen = [".card[aria-current]", ".head:has(:checked)", ".numbers td.current", ".operand td.glow", ".now"]
+    for selector in chosen:
+        style, width = page.locator(selector).first.evaluate(outline)
+        assert style != "none", selector
+        assert width >= 2, selector
+    for selector in (".card:not([aria-current])", ".head:not(:has(:checked))", ".numbers td:not(.current)"):
+        assert page.locator(selector).first.evaluate(outline)[0] == "none", selector
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -212,6 +236,26 @@ def test_it_prints_all_lines(opened):
     assert page.locator(".paper").is_visible()
     assert not page.locator("#app").is_visible()
     assert page.locator(".paper h3").count() >= len(read_problem("two-heads").trace())
+
+
+def test_lines_are_printed_two_and_two(opened):
+    """Where two lines fit beside each other on paper they stand so; one that is wider has the row; none is cut."""
+    page = opened("two-heads")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 900})
+    places = page.evaluate(
+        "[...document.querySelectorAll('.paper .lines > section')].map((each) => {"
+        " const { left, right, top } = each.getBoundingClientRect();"
+        " const name = each.querySelector('h3, h4').textContent.split(' ')[0];"
+        " return [name, left, right, top, each.scrollWidth > each.clientWidth]; })"
+    )
+    rows = {}
+    for name, left, right, top, is_cut in places:
+        assert not is_cut, name
+        assert right <= 681, name
+        rows.setdefault(round(top), []).append((left, name))
+    assert {len(row) for row in rows.values()} == {1, 2}
+    assert [name for row in rows.values() for _, name in sorted(row)] == [name for name, *_ in places]
 
 
 def test_blank_lines_have_no_numbers_in_the_file(opened, tmp_path):

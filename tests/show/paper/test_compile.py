@@ -62,6 +62,15 @@ def test_pages_are_numbered_and_no_heading_is_left_behind(block, tmp_path):
         assert all(len(lines) - at > 3 for at in heads), page
 
 
+def test_narrow_lines_stand_two_and_two(tmp_path):
+    """Of neighbouring lines that need little width, the second stands at the right; wide ones stand alone."""
+    trace = read_problem("soccer").trace()
+    text = "\n".join(read(compiled(worksheet_of(trace, View("T")), "pdf"), tmp_path))
+    assert re.search(r"^\s*key .* value .*\(", text, re.MULTILINE)
+    assert re.search(r"^\s*input .* query .*\(", text, re.MULTILINE)
+    assert re.search(r"^\s*weights \S+ \(head=2, query=3, key=3\)\s*$", text, re.MULTILINE)
+
+
 def test_the_same_document_gives_the_same_bytes(block):
     """No date, no random name, no setting of the machine is in a file."""
     trace, pdf = block
@@ -84,13 +93,13 @@ def test_pictures_are_one_tall_page(block):
     assert 3 * width < height < MAX_PIXELS
 
 
-def test_names_appear_as_themselves_and_do_nothing(work_out, hostile, tmp_path):
+def test_names_appear_as_themselves_and_do_nothing(make_trace, hostile, tmp_path):
     """What means something to typst, a browser or a sheet stands on paper as it was typed."""
     commands = ("#eval(1+1)", '#read("/etc/passwd")', "@label <label>", "=HYPERLINK(1)", "]#[", '"#"')
     names = [name for name in (*commands, *hostile) if len(name) <= 30]
     for start in range(0, len(names), 3):
         three = (*names[start : start + 3], "x", "y")[:3]
-        sheet = worksheet_of(work_out(tokens=three, keep=["input", "scores"]), View(three[0], about=three[1]))
+        sheet = worksheet_of(make_trace(tokens=three, keep=["input", "scores"]), View(three[0], about=three[1]))
         text = "\n".join(read(compiled(sheet, "pdf"), tmp_path))
         shown = re.sub(r"\s", "", text)
         for name in map(visible, three):
@@ -116,9 +125,9 @@ def test_every_formula_can_be_set(big, formula_of):
     assert compiled(document, "pdf").startswith(b"%PDF")
 
 
-def test_a_students_sheet_has_room_for_a_name_and_no_answers(work_out, tmp_path):
+def test_a_students_sheet_has_room_for_a_name_and_no_answers(make_trace, tmp_path):
     """There is a line for the name, and of the weights there is none; the key has them and no such line."""
-    trace = work_out()
+    trace = make_trace()
     blank = "\n".join(read(compiled(worksheet_of(trace, View("T", blank=("weights",))), "pdf"), tmp_path))
     key = "\n".join(read(compiled(worksheet_of(trace, View("T")), "pdf"), tmp_path))
     weights = {round(float(each), 3) for each in trace["weights"].flat}

@@ -133,12 +133,12 @@ def test_all_can_be_left_blank_but_what_is_given(trace):
     assert of(sheet, Remark) == []
 
 
-def test_what_repeats_a_blank_line_is_blank_too(big, work_out):
+def test_what_repeats_a_blank_line_is_blank_too(big, make_trace):
     """Heads set side by side, masked scores and rounded numbers would give away what they are made of."""
     assert blanks(big, View(blank=("attention.head",))) == {"attention.head", "attention.concat"}
     found = blanks(big, View(blank=("alibi",)))
     assert {name for name in found if "mask" in name} == {name for name in big if "mask" in name} - {"attention.mask"}
-    rounded = work_out("round:line=scores,decimals=1")
+    rounded = make_trace("round:line=scores,decimals=1")
     assert blanks(rounded, View(blank=("scores.unrounded",))) == {"scores.unrounded", "scores"}
 
 
@@ -148,7 +148,7 @@ def test_a_shown_line_can_be_blank_too(trace):
     assert len(re.findall("_____", shown)) == 18
 
 
-def test_long_names_are_given_in_full_once(work_out):
+def test_long_names_are_given_in_full_once(make_trace):
     """What is cut short beside a matrix can be read at the beginning."""
-    sheet = worksheet_of(work_out(tokens=("a", "b" * 200, "c")), View())
+    sheet = worksheet_of(make_trace(tokens=("a", "b" * 200, "c")), View())
     assert sheet.parts[0] == Prose(f"Token 2 in full: {'b' * 200}")

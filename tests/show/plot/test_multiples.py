@@ -8,7 +8,8 @@ import pytest
 
 from clearhead.show import View
 from clearhead.show.colours import ABOVE
-from clearhead.show.export import MAX_WORKSHEET, save
+from clearhead.show.export import save
+from clearhead.show.media import MAX_WORKSHEET
 from clearhead.spec import Attention
 
 

@@ -16,7 +16,7 @@ from clearhead.spec import Attention
 
 @pytest.fixture
 def many(arrays_for, sizes):
-    """A trace of so many heads and tokens of these names."""
+    """A trace with this number of heads and tokens of these names."""
 
     def run(heads, tokens):
         working = Attention(heads=heads, causal=True, output=False).working()
@@ -113,7 +113,7 @@ def test_entropy_is_that_of_the_rows(many):
 
 def test_what_cannot_be_drawn_is_refused(trace):
     """Entropy of what is no share, an unknown kind, line or ending: each is answered with what there is."""
-    with pytest.raises(ClearheadError, match=r"no shares of one. Ask for weights"):
+    with pytest.raises(ClearheadError, match=r"do not sum to 1. Ask for weights"):
         trace.plot("scores", "entropy")
     with pytest.raises(UnknownName, match="heatmap"):
         trace.plot("weights", "heatmaps")
@@ -123,14 +123,14 @@ def test_what_cannot_be_drawn_is_refused(trace):
         save_plot(trace, "weights", "x.pngg")
 
 
-def test_names_of_every_kind_are_drawn(work_out, many, hostile, tmp_path):
+def test_names_of_every_kind_are_drawn(make_trace, many, hostile, tmp_path):
     """No name is taken for mathematics or ends in a warning; a letter that no font has is named by its number."""
     figure = many(1, hostile).plot("weights@1")
     assert overlaps(figure) == 0
     figure.savefig(tmp_path / "x.png")
     _, missing = fonts_for(frozenset("a\U000e0fff"))
     assert missing == {"\U000e0fff"}
-    label = work_out(tokens=("\U000e0fff", "$x^2$", "c")).plot("weights@1").axes[0].get_yticklabels()
+    label = make_trace(tokens=("\U000e0fff", "$x^2$", "c")).plot("weights@1").axes[0].get_yticklabels()
     assert [each.get_text() for each in label] == ["\\U000e0fff", "$x^2$", "c"]
     assert not any(each.get_parse_math() for each in label)
 

@@ -21,6 +21,8 @@ def nudged(trace):
         array = trace[each.name].copy()
         if array.dtype == bool:
             array.flat[0] ^= True
+        elif array.dtype.kind == "i":
+            array.flat[0] = 1 - array.flat[0]
         else:
             array += np.where(np.isfinite(array), np.round(rng.normal(size=array.shape), 2), 0)
         arrays[each.name] = array

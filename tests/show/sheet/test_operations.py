@@ -1,4 +1,4 @@
-"""Every operation as formulas of a spreadsheet, worked out by LibreOffice and held against the operation's code."""
+"""Every operation as formulas of a spreadsheet, worked out by LibreOffice and compared with the operation's code."""
 
 import numpy as np
 from hypothesis import given, settings

@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+from itertools import pairwise
 
 import numpy as np
 import openpyxl
@@ -56,6 +57,8 @@ def nudged(trace):
         array = trace[each.name].copy()
         if array.dtype == bool:
             array.flat[0] ^= True
+        elif array.dtype.kind == "i":
+            array.flat[0] = 1 - array.flat[0]
         else:
             array += np.where(np.isfinite(array), rng.normal(size=array.shape), 0)
         arrays[each.name] = array
@@ -175,10 +178,10 @@ def test_every_sheet_of_a_large_block_is_there(big):
     assert all(len(title) <= 31 and not re.search(r"[\[\]:*?/\\]", title) for title in titles)
 
 
-def test_hostile_names_are_text(work_out, hostile):
+def test_hostile_names_are_text(make_trace, hostile):
     """Tokens and titles appear as they are, are no formula and no link, and the workbook opens."""
     for name in [*hostile, '=HYPERLINK("http://evil","x")', "=1+1", "+1", "-1", "@SUM(1)", "http://evil", "{=1}"]:
-        trace = work_out(tokens=["a", "b", name])
+        trace = make_trace(tokens=["a", "b", name])
         content = bytes(xlsx(trace, View(name or "x", about=name)))
         book = opened(content)
         block = blocks_of(trace)["weights"]
@@ -210,10 +213,10 @@ def test_strange_lines_get_legal_names():
     assert {name.lower() for name in opened(content).defined_names} == {*map(str.lower, names), "minus_infinity"}
 
 
-def test_what_no_spreadsheet_can_hold_is_refused(work_out):
+def test_what_no_spreadsheet_can_hold_is_refused(make_trace):
     """Too many numbers, too many columns, formulas too long, and lines that were not kept."""
     with pytest.raises(ShapeError, match="was not kept"):
-        xlsx(work_out(keep=("weights",)), View())
+        xlsx(make_trace(keep=("weights",)), View())
     add = Working((Given("a", ("token", "model")),), (line("b", linear.add, "a a", "token model"),))
     with pytest.raises(ShapeError, match="too many for a spreadsheet"):
         xlsx(add.run({"a": np.ones((400, 200))}), View())
@@ -229,3 +232,19 @@ def test_the_same_trace_makes_the_same_file(problems):
     """No date and nothing drawn by chance is in it."""
     trace = problems["two-heads"]
     assert bytes(xlsx(trace, View())) == bytes(xlsx(trace, View()))
+
+
+@pytest.mark.parametrize("name", ["encoder-block", "step-soccer"])
+def test_no_matrix_is_cut_by_the_end_of_a_printed_page(name):
+    """An upright sheet breaks between arrays: from one break to the next are no more rows than a page has."""
+    trace = read_problem(name).trace()
+    book = opened(xlsx(trace, View("T")))
+    blocks = blocks_of(trace)
+    upright = [each for each in book.worksheets[1:] if each.page_setup.orientation != "landscape"]
+    assert book["Inputs"] in upright
+    for sheet in upright:
+        own = sorted((each.row, each.end) for each in blocks.values() if each.sheet == sheet.title)
+        breaks = [0, *(each.id for each in sheet.row_breaks.brk), own[-1][1]]
+        assert set(breaks[1:-1]) <= {row for row, _ in own}
+        assert all(end - start <= 48 for start, end in pairwise(breaks))
+        assert not sheet.sheet_properties.pageSetUpPr or not sheet.sheet_properties.pageSetUpPr.fitToPage

@@ -1,4 +1,4 @@
-"""Formulas compiled to array code, held against the operations' own code."""
+"""Formulas compiled to array code, compared with the operations' own code."""
 
 import math
 
@@ -17,8 +17,21 @@ from clearhead.show.source.dialect import NUMPY, TORCH
 
 from ...ops.test_formula_equals_code import CASES, drawn
 
-CHOOSING = ("look_up", "rows_of_real", "last_real_token", "cross_entropy", "negative_log_likelihood")
-"""Operations that read cells whose place another operand names."""
+CHOOSING = {
+    **dict.fromkeys(
+        [
+            "look_up",
+            "rows_of_real",
+            "last_real_token",
+            "cross_entropy",
+            "negative_log_likelihood",
+            "likelihood_smoothed_over_others",
+        ],
+        (0, 2),
+    ),
+    **dict.fromkeys(["weigh_by_class", "mean_by_weight"], (2, 1)),
+}
+"""Operations that read cells whose place another operand names: which operand is the table, and its axes."""
 
 LIBRARIES = ((NUMPY, np.array), (TORCH, torch.from_numpy))
 
@@ -60,7 +73,8 @@ def test_compiled_code_gives_the_numbers_of_the_operation(name, data):
     operands, parameters = data.draw(drawn(operation, CASES[name]))
     expected = operation(*operands, **parameters)
     roles = operation.formula(as_parameters(parameters)).roles
-    assume(name not in CHOOSING or operands[0].ndim == 2)  # a batch of tables is refused
+    table, axes = CHOOSING.get(name, (0, operands[0].ndim))
+    assume(operands[table].ndim == axes)  # a batch of tables is refused
     for dialect, convert in LIBRARIES:
         code = source(operation, operands, parameters, dialect)
         result = executed(code, roles, operands, convert)

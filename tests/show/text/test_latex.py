@@ -30,23 +30,23 @@ def test_a_block_with_every_feature_prints(big):
     assert written.count("\\begin{array}") == written.count("\\end{array}") > 60
 
 
-def test_hostile_names_are_escaped(work_out, hostile):
+def test_hostile_names_are_escaped(make_trace, hostile):
     """No name breaks the table or brings a command of its own along."""
-    known = set(re.findall(r"\\[a-zA-Z]+", render(work_out(), "latex", View("T", about="A"))))
+    known = set(re.findall(r"\\[a-zA-Z]+", render(make_trace(), "latex", View("T", about="A"))))
     known |= {"\\" + word for word in (
         "textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "textquotedbl",
         "textquotesingle", "textasciigrave", "ifcsname", "detokenize", "endcsname", "DeclareUnicodeCharacter",
     )}  # fmt: skip
     for name in hostile:
-        written = render(work_out(tokens=[name, name, name]), "latex", View(name, about=name))
+        written = render(make_trace(tokens=[name, name, name]), "latex", View(name, about=name))
         assert _balanced(written)
         assert set(re.findall(r"\\[a-zA-Z]+", written)) <= known
         assert not re.search(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]", written)
 
 
-def test_characters_beyond_a_font_are_declared(work_out):
+def test_characters_beyond_a_font_are_declared(make_trace):
     """Every character beyond ASCII has a stand-in for the engine that has no glyph for it."""
-    written = render(work_out(tokens=["日", "é", "😀"]), "latex")
+    written = render(make_trace(tokens=["日", "é", "😀"]), "latex")
     assert {"65E5", "00E9", "1F600"} <= set(re.findall(r"DeclareUnicodeCharacter\{([0-9A-F]+)\}", written))
 
 
@@ -56,9 +56,9 @@ def test_weights_are_shaded_and_cells_boxed(trace):
     assert r"\cellcolor[HTML]{9FC1E2}\boxed{0.787}" in written
 
 
-def test_a_worksheet_is_whole(work_out, hostile):
+def test_a_worksheet_is_whole(make_trace, hostile):
     """Sections, claims, boxes to fill in and hostile names leave every brace and environment closed."""
-    trace = work_out(tokens=hostile[3:6])
+    trace = make_trace(tokens=hostile[3:6])
     claim = Claim("head@1", (("9",), ("?",), ("7/6",)))
     for view in (View("T", claims=(claim,), diagnosis=Document("Why", (Prose("B"),))), View("T", blank=("w*", "head"))):
         written = lower(worksheet_of(trace, view), "latex")

@@ -19,11 +19,11 @@ def _kinds(tokens):
     return {leaf.type for children in inside for leaf in children} | {token.type for token in tokens}
 
 
-def test_hostile_names_appear_as_themselves(work_out, hostile):
+def test_hostile_names_appear_as_themselves(make_trace, hostile):
     """A Markdown reader finds each name as plain text in its cell, and no markup that a name brought along."""
-    harmless = _kinds(_tokens(render(work_out(), "markdown", View("T", about="A"))))
+    harmless = _kinds(_tokens(render(make_trace(), "markdown", View("T", about="A"))))
     for name in hostile:
-        tokens = _tokens(render(work_out(tokens=[name, "b", "c"]), "markdown", View(name, about=name)))
+        tokens = _tokens(render(make_trace(tokens=[name, "b", "c"]), "markdown", View(name, about=name)))
         cells = ["".join(leaf.content for leaf in t.children) for t in tokens if t.type == "inline"]
         assert visible(name).strip() in cells
         assert cells[0] == one_line(name)

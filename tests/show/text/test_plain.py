@@ -102,15 +102,15 @@ def test_brackets_stand_below_each_other_whatever_the_labels(hostile):
         assert len({cell_len(line) for line in lines}) == 1
 
 
-def test_hostile_names_do_nothing(work_out, hostile):
+def test_hostile_names_do_nothing(make_trace, hostile):
     """No control character but the end of line reaches the terminal; Rich's markup appears as itself."""
     for name in hostile:
-        trace = work_out(tokens=[name, name, name])
+        trace = make_trace(tokens=[name, name, name])
         written = render(trace, "text", View(name, about=name), width=60)
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", written)
         codes = ANSI.sub("", render(trace, "text", View(name, about=name), width=60, colour=True))
         assert "\x1b" not in codes
-    assert "[red]bold[/red]" in render(work_out(tokens=["[red]bold[/red]"] * 3), "text", colour=True)
+    assert "[red]bold[/red]" in render(make_trace(tokens=["[red]bold[/red]"] * 3), "text", colour=True)
 
 
 def test_heads_stand_side_by_side_where_they_fit(trace):

@@ -1,1 +1,1 @@
-"""How a function is called: what is asked of it, inputs drawn for it, in which form, and what comes back."""
+"""How a function is called: its task, random inputs, their form, and its results."""

@@ -1,4 +1,4 @@
-"""Calling a function: with arrays of the library and in the form it wants, and what can be seen of it from outside."""
+"""Calls a function, with arrays of its library in the form that it needs, and finds symptoms from outside."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIBRARIES: dict[str, tuple[str, Callable[[Any, Array], Any]]] = {
     "torch": ("torch", lambda torch, array: torch.from_numpy(array)),
     "jax": ("jax.numpy", lambda jnp, array: jnp.array(array)),
 }
-"""The libraries that a function may want: the module to import, and how it makes an array from NumPy's."""
+"""The libraries of functions: the module to import, and how it makes an array from NumPy's."""
 
 
 def _knows_double() -> bool:
@@ -40,9 +40,9 @@ class Form(Struct, frozen=True):
     Attributes:
         library: whose arrays it gets.
         batch: whether arrays have a batch in front.
-        heads: whether arrays have an axis of heads; one head may go without.
+        heads: whether arrays have an axis of heads; it may be missing for one head.
         order: which axis comes first: ``"rows"`` as the working has them, ``"columns"`` with tokens last,
-            ``"tokens-first"`` with heads behind tokens.
+            ``"tokens-first"`` with heads after tokens.
         dtype: the most precise numbers that it takes.
     """
 
@@ -90,7 +90,7 @@ def _turned(array: Array, places: Sequence[int]) -> Array:
 
 
 class Symptom(Struct, frozen=True):
-    """What can be seen of a function without asking why: it raises, returns another shape, changes its inputs ..."""
+    """Something odd about a function: it raises, returns another shape, changes its inputs ..."""
 
     kind: Literal[
         "raises", "returns-nothing", "shape", "axis-order", "layout", "dtype", "nan", "varies", "writes", "line",
@@ -101,7 +101,7 @@ class Symptom(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True, eq=False):
-    """One call: the outputs as the function returned them, as NumPy arrays, or what went wrong instead."""
+    """One call: the outputs of the function as NumPy arrays, or the symptom instead."""
 
     outputs: tuple[Array, ...] = ()
     failed: Symptom | None = None
@@ -161,7 +161,7 @@ def _same(before: Array, after: Any) -> bool:
 
 
 MAX_RETURNED = 1 << 24
-"""Numbers of an output that are looked at: what is probed returns thousands, and a view may promise any number."""
+"""The most numbers of an output that are read: a probe returns thousands, but a view can have any size."""
 
 
 def _size(value: Any) -> int:
@@ -178,7 +178,7 @@ def _oversized(size: int) -> Symptom:
 
 
 def _picked(returned: Any, names: Sequence[str]) -> list[Any]:
-    """What was returned for each name; nothing if there are too few."""
+    """The results by name; none if there are too few."""
     if isinstance(returned, Mapping):
         values = [returned.get(name, returned.get(name.rpartition(".")[2])) for name in names]
     elif isinstance(returned, tuple | list) and (len(names) > 1 or _is_array(next(iter(returned), None))):
@@ -188,14 +188,20 @@ def _picked(returned: Any, names: Sequence[str]) -> list[Any]:
     return [] if len(values) < len(names) or any(value is None for value in values) else values
 
 
+def results(returned: Any, names: Sequence[str]) -> tuple[Array, ...]:
+    """What a function returned, as NumPy arrays by name; () if it is something else."""
+    values = _picked(returned, names)
+    return () if max(map(_size, values), default=0) > MAX_RETURNED else _arrays(values)
+
+
 def _arrays(values: Sequence[Any]) -> tuple[Array, ...]:
-    """What was returned as arrays; () if it is other things."""
+    """The results as arrays; () if they are no arrays."""
     arrays = tuple(_numbers(value) for value in values)
     return arrays if all(array.dtype.kind in "fiub" or "float" in str(array.dtype) for array in arrays) else ()
 
 
 def _numbers(value: Any) -> Array:
-    """An array of any library as NumPy's; bfloat16, which NumPy has not, as the type of its size."""
+    """An array of any library as NumPy's; bfloat16, which NumPy does not have, as the type of its size."""
     array = to_numpy(value)
     return array.astype(np.float16) if "bfloat16" in str(getattr(value, "dtype", "")) else array
 
@@ -228,7 +234,7 @@ def _nothing(returned: Any, task: Task) -> Symptom:
 
 
 def libraries(function: Function, library: str | None, given: Mapping[str, Any]) -> Iterator[str]:
-    """The libraries to try: the one that was named, or else those that the user has imported.
+    """The libraries to try: the named one, or else those that the user has imported.
 
     Raises:
         SpecError: no such library is known.
@@ -245,7 +251,7 @@ def libraries(function: Function, library: str | None, given: Mapping[str, Any])
 
 
 def forms(task: Task, library: str, order: Order = "rows") -> Iterator[Form]:
-    """The forms that a function may want, the richest first."""
+    """The forms that a function may need; the one with all axes first."""
     dtype = "float32" if library == "jax" and not _knows_double() else "float64"
     if any(map(task.takes_batch, task.takes)):
         yield Form(library, order=order, dtype=dtype)

@@ -21,11 +21,12 @@ PREFERRED: dict[str, tuple[int, ...]] = {
     "depth": (4, 6, 8, 10),
     "model": (7, 9, 10, 11, 13),
     "hidden": (11, 13, 14),
+    "tap": (4, 3, 8),
     "past": (3, 2, 7),
     "key": (6, 7, 9),
     "pair": (3,),
 }
-"""The sizes to choose from, so that no two axes have the same."""
+"""The sizes to choose from, so that no two axes have the same size."""
 
 WIDEST = 12
 """Windows wider than this are not filled with tokens: they mask nothing in a probe."""
@@ -49,7 +50,7 @@ class Inputs(Struct, frozen=True, eq=False):
 
 
 def known_sizes(task: Task) -> Sizes:
-    """The sizes that the working or the fixed arrays settle."""
+    """The sizes that the working or the fixed arrays determine."""
     known: Sizes = dict(task.working.sizes)
     for name, array in task.fixed.items():
         for word, size in _own(task.whole.axes[name], array.shape).items():
@@ -59,6 +60,8 @@ def known_sizes(task: Task) -> Sizes:
                 raise ShapeError(f"given {name} has {word}={size}, where {word}={known[word]} is known already.")
     if "head*depth" in known and "head" in known:
         known.setdefault("depth", known["head*depth"] // known["head"])
+    if "pair" in known and not turned_width(task):  # every feature turns
+        known.setdefault("depth", 2 * known["pair"])
     return known
 
 
@@ -101,7 +104,7 @@ def _memory(task: Task) -> bool:
 
 
 def turned_width(task: Task) -> int:
-    """How many features of a head rotary positions turn at least: heads are no narrower."""
+    """The fewest features of a head that rotary positions need."""
     widths = [dict(line.parameters).get("width") for line in task.whole.lines if "pair" in line.axes]
     return max((int(width) for width in widths if width), default=0)
 
@@ -120,7 +123,7 @@ def shape_of(task: Task, name: str, sizes: Sizes, *, batch: bool) -> Shape:
 
 
 def draw(task: Task, sizes: Sizes, seed: int, *, batch: bool, kind: Kind = "real") -> Inputs:
-    """Inputs of these sizes. Masks let through enough that each query sees a key.
+    """Inputs of these sizes. Masks leave each query a visible key.
 
     ``"real"`` numbers are drawn from a normal distribution, ``"whole"`` ones are small integers, to be read.
     """
@@ -161,7 +164,7 @@ def _numbers(rng: np.random.Generator, task: Task, name: str, shape: Shape, kind
 
 
 def _all_see(task: Task, inputs: Inputs) -> bool:
-    """Whether each query sees a key, as far as the working can say."""
+    """Whether each query sees a key, as far as the working shows."""
     softmax = [line for line in task.working.lines if line.operation.role == "softmax"]
     if not softmax:
         return True

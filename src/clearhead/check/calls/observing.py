@@ -1,4 +1,4 @@
-"""What a function gives on drawn inputs, brought into the working's layout; and what is odd about it."""
+"""The results of a function on random inputs, in the working's layout, and their symptoms."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Array = np.ndarray[Any, Any]
 
 
 CLOSE = {8: 2e-6, 4: 1e-4, 2: 3e-2}
-"""The largest relative difference that counts as none, by the bytes of a number."""
+"""The largest relative difference that counts as equal, by the bytes of a number."""
 
 
 UNITS = 30
-"""How many units of the least precise number two outputs may be apart and count as the same."""
+"""How many units of the least precise number two equal outputs may differ."""
 
 
 def close(one: Array, other: Array, eps: float = 0.0) -> Array:
-    """Which numbers are the same but for rounding, with this relative precision or that of their type."""
+    """Which numbers are equal up to rounding, with this relative precision or that of their type."""
     finite = np.abs(one[np.isfinite(one)])
     size = float(max(np.max(finite, initial=0.0), 1.0))
     bound = max(CLOSE.get(other.dtype.itemsize if other.dtype.kind == "f" else 8, 1e-7), UNITS * eps) * size
@@ -39,7 +39,7 @@ def close(one: Array, other: Array, eps: float = 0.0) -> Array:
 
 
 class Seen(Struct, frozen=True, eq=False):
-    """What a function gave for some inputs: its outputs in the working's layout, the working's, and what was odd."""
+    """The results for some inputs: the function's in the working's layout, the working's, and symptoms."""
 
     inputs: Inputs
     dtype: str
@@ -48,7 +48,7 @@ class Seen(Struct, frozen=True, eq=False):
     symptoms: tuple[Symptom, ...] = ()
 
     def claims(self, *, single: bool = False) -> tuple[Claim, ...]:
-        """The outputs as claims, as precise as their type and that of the inputs, or as single precision at most."""
+        """The outputs as claims, with the precision of their type and that of the inputs, at most single precision."""
         return tuple(self.claim(name, out, single=single) for name, out in zip(self.names, self.outputs, strict=True))
 
     def claim(self, name: str, out: Array, *, single: bool = False) -> Claim:
@@ -57,7 +57,7 @@ class Seen(Struct, frozen=True, eq=False):
             return claim_of(name, out)
         if self.dtype == "float32":
             return claim_of(name, out.astype(np.float32))
-        # A step in single precision is off in the seventh digit; a wrong eps shows in the fifth.
+        # A step in single precision changes the seventh digit; a wrong eps the fifth.
         digits = (claim_of(name, out.astype(np.float32)).precision or 0) + 2
         return claim_of(name, out, digits if single else None)
 
@@ -68,7 +68,7 @@ class Seen(Struct, frozen=True, eq=False):
 
 
 def look(caller: Caller, inputs: Inputs, dtype: str = "float64") -> Seen:
-    """Calls a function, and compares shapes, axes and types with the working before any number."""
+    """Calls a function, and compares shapes, axes and types with the working before numbers."""
     task = caller.task
     rounded = _as(inputs, dtype)
     ran = task.working.run(rounded.given(task), keep=task.returns)
@@ -107,52 +107,52 @@ def _writes(call: Call) -> Iterator[Symptom]:
 def _in_place(
     caller: Caller, name: str, out: Array, expected: Array, inputs: Inputs
 ) -> tuple[Array | None, list[Symptom]]:
-    """An output in the working's layout, None if it has another shape; and what is odd about it."""
+    """An output in the working's layout, None if it has another shape; and its symptoms."""
     words = caller.task.axes(name)
-    asked = caller.form.there(words, expected)
-    axes = with_batch(caller.form.axes(words), asked.ndim)
+    wanted = caller.form.there(words, expected)
+    axes = with_batch(caller.form.axes(words), wanted.ndim)
     if out.dtype.kind not in "f":
         kind = "booleans" if out.dtype.kind == "b" else "whole numbers"
         return None, [
             Symptom("dtype", f"It returns {kind} ({out.dtype}) for {name}.", "Return floating-point numbers.")
         ]
-    if out.shape == asked.shape:
+    if out.shape == wanted.shape:
         return caller.form.back(words, out), []
-    order = _order(asked.shape, out.shape)
+    order = _order(wanted.shape, out.shape)
     if order:
         turned = np.transpose(out, np.argsort(order))
-        return caller.form.back(words, turned), [_axes_symptom(name, axes, order, asked.shape)]
-    return None, [_shape_symptom(caller.task, name, axes, asked.shape, out.shape, inputs)]
+        return caller.form.back(words, turned), [_axes_symptom(name, axes, order, wanted.shape)]
+    return None, [_shape_symptom(caller.task, name, axes, wanted.shape, out.shape, inputs)]
 
 
-def _order(asked: Shape, got: Shape) -> tuple[int, ...] | None:
-    """The order of axes that makes one shape of another; None if there is none, or more than one."""
-    if sorted(asked) != sorted(got) or len(asked) > 5:
+def _order(wanted: Shape, got: Shape) -> tuple[int, ...] | None:
+    """The order of axes that turns one shape into another; None if there is none, or more than one."""
+    if sorted(wanted) != sorted(got) or len(wanted) > 5:
         return None
-    orders = [each for each in permutations(range(len(asked))) if tuple(asked[n] for n in each) == got]
+    orders = [each for each in permutations(range(len(wanted))) if tuple(wanted[n] for n in each) == got]
     return orders[0] if len(orders) == 1 else None
 
 
-def _axes_symptom(name: str, axes: Axes, order: tuple[int, ...], asked: Shape) -> Symptom:
-    got = describe([axes[n] for n in order], [asked[n] for n in order])
+def _axes_symptom(name: str, axes: Axes, order: tuple[int, ...], wanted: Shape) -> Symptom:
+    got = describe([axes[n] for n in order], [wanted[n] for n in order])
     return Symptom(
         "axis-order",
-        f"It returns {name} with its axes in another order: {got}, where {describe(axes, asked)} is expected. What "
-        f"follows was found with the axes put right.",
+        f"It returns {name} with its axes in another order: {got}, where {describe(axes, wanted)} is expected. What "
+        f"follows was found with the axes in the right order.",
         f"Exchange the axes before returning: transpose it to ({', '.join(axes)}).",
     )
 
 
-def _shape_symptom(task: Task, name: str, axes: Axes, asked: Shape, got: Shape, inputs: Inputs) -> Symptom:
+def _shape_symptom(task: Task, name: str, axes: Axes, wanted: Shape, got: Shape, inputs: Inputs) -> Symptom:
     looks = _named(got, inputs.sizes)
     like = f", which looks like ({', '.join(looks)})" if looks else ""
     lines = [each.name for each in task.whole.lines if looks and with_batch(each.axes, len(got)) == looks]
     remedy = f"If that is meant, say returns={lines[-1]!r}." if lines else "Return one number per axis."
-    return Symptom("shape", f"It returns {name} as {_tuple(got)}{like}; expected is {describe(axes, asked)}.", remedy)
+    return Symptom("shape", f"It returns {name} as {_tuple(got)}{like}; expected is {describe(axes, wanted)}.", remedy)
 
 
 def lines_of_shape(caller: Caller, inputs: Inputs, shapes: Sequence[Shape]) -> Iterator[str]:
-    """The lines of the working that have the shape of the one thing that is returned."""
+    """The lines of the working that have the shape of the single result."""
     looks = _named(shapes[0], inputs.sizes) if len(shapes) == 1 and caller.form.order == "rows" else None
     for line in caller.task.whole.lines if looks else ():
         if with_batch(caller.form.axes(line.axes), len(shapes[0])) == looks and line.name not in caller.task.returns:
@@ -164,7 +164,7 @@ def _tuple(shape: Shape) -> str:
 
 
 def _named(shape: Shape, sizes: dict[str, int]) -> Axes | None:
-    """The words of a shape whose sizes say which axis each is; None if one says nothing."""
+    """The axis words of a shape, by its sizes; None if one is unknown."""
     words = {size: word for word, size in reversed(sizes.items()) if word not in ("query", "key", "group", "apart")}
     return tuple(words[size] for size in shape) if shape and all(size in words for size in shape) else None
 
@@ -188,7 +188,7 @@ def varies(caller: Caller, seen: Seen) -> Symptom | None:
 
 
 def odd_numbers(seen: Seen) -> Iterator[Symptom]:
-    """NaN and infinities where the working has numbers, and another type than that of the inputs."""
+    """NaN and infinities where the working has numbers, and types that differ from that of the inputs."""
     for name, out in zip(seen.names, seen.outputs, strict=True):
         odd = ~np.isfinite(out) & np.isfinite(seen.trace.numpy(name))
         if odd.any():
@@ -197,5 +197,18 @@ def odd_numbers(seen: Seen) -> Iterator[Symptom]:
         if seen.dtype == "float64" and out.dtype.itemsize < 8:
             yield Symptom(
                 "precision",
-                f"Given float64 it returns {name} as {out.dtype}: numbers are held to that precision.",
+                f"Given float64 it returns {name} as {_type(out)}: numbers are compared at that precision.",
             )
+
+
+BFLOAT_SPARE = 7
+"""The bits of a float16 that a number of bfloat16 does not use."""
+
+
+def _type(out: Array) -> str:
+    """The type of an output; bfloat16, which is held as float16, by the bits that it leaves."""
+    if out.dtype != np.float16:
+        return str(out.dtype)
+    ordinary = out[np.abs(out) >= np.finfo(np.float16).tiny]
+    few = ordinary.size and not (ordinary.view(np.uint16) & BFLOAT_SPARE).any()
+    return "bfloat16" if few else "float16"

@@ -28,12 +28,12 @@ FEATURES = frozenset({"model", "hidden", "depth", "pair", "head*depth"})
 
 
 class Task(Struct, frozen=True, dict=True):
-    """What is asked of a function.
+    """The task of a function.
 
     Attributes:
-        whole: the working, entered at what the function takes.
-        working: the same, up to what it returns.
-        takes: the full names of what it is called with, in order.
+        whole: the working, entered at the function's arguments.
+        working: the same, up to the function's results.
+        takes: the full names of its arguments, in order.
         returns: the full names of the lines that it returns, in order.
         fixed: arrays that stay as they are, such as the weights it has inside.
     """
@@ -46,12 +46,12 @@ class Task(Struct, frozen=True, dict=True):
 
     @cached_property
     def queries(self) -> frozenset[str]:
-        """What the function takes that makes queries, or for which a row of the result is asked."""
+        """The arguments that make queries, or that have a row for each row of the result."""
         return self._above(self._product.operands[:1]) if self._product else frozenset()
 
     @cached_property
     def keys(self) -> frozenset[str]:
-        """What the function takes that makes keys or values."""
+        """The arguments that make keys or values."""
         sums = [line.operands[1] for line in self.working.lines if line.operation.role == "weighted-sum"]
         return self._above((*(self._product.operands[1:] if self._product else ()), *sums))
 
@@ -62,7 +62,7 @@ class Task(Struct, frozen=True, dict=True):
         return next((line for line in products if line.axes[-2:] == ("query", "key")), None)
 
     def _above(self, names: Iterable[str]) -> frozenset[str]:
-        """What the function takes that these lines are made of, by its numbers and not by its shape alone."""
+        """The arguments whose numbers, not only shapes, these lines depend on."""
         wanted = set(names)
         for line in reversed(self.working.lines):
             if line.name in wanted:
@@ -71,11 +71,11 @@ class Task(Struct, frozen=True, dict=True):
 
     @cached_property
     def follows_order(self) -> bool:
-        """Whether the place of a token in its sequence counts: positions, causal masks, windows."""
+        """Whether the position of a token in its sequence matters: positions, causal masks, windows."""
         return any(map(_counts_tokens, self.working.lines))
 
     def axes(self, name: str) -> Axes:
-        """The axis words of what is taken or returned, without a batch."""
+        """The axis words of an argument or result, without a batch."""
         return self.working.axes[name]
 
     def takes_batch(self, name: str) -> bool:
@@ -96,7 +96,7 @@ def read(line: Line) -> Iterator[str]:
 
 
 def _counts_tokens(line: Line) -> bool:
-    """Whether the formula of a line uses the number of a token, as masks and positions do."""
+    """Whether the formula of a line uses the position of a token, as masks and positions do."""
     formula = line.formula
     words = line.axes[len(line.axes) - len(formula.result) :]
     letters = {letter for letter, word in zip(formula.result, words, strict=False) if word in TOKENS}
@@ -105,7 +105,7 @@ def _counts_tokens(line: Line) -> bool:
 
 
 def opened(task: Task) -> Task:
-    """The same task for any number of heads, where the lines leave it open: to find smaller inputs."""
+    """The same task for any number of heads, where the lines allow it: to find smaller inputs."""
     fixed = {name for line in task.whole.lines for name, _ in line.parameters} & {"heads", "times"}
     if fixed:
         return task
@@ -148,7 +148,7 @@ def task_of(
     if not returned:
         raise SpecError("returns names no line. Name the line that the function returns, such as head.")
     if same := [name for name in returned if name in taken]:
-        raise SpecError(f"returns names {same[0]}, which the function takes. Name a line that is worked out from it.")
+        raise SpecError(f"returns names {same[0]}, which the function takes. Name a line that is computed from it.")
     trimmed = _upto(whole, taken, returned)
     fixed = _fixed(whole, given or {}, working, taken)
     if missing := [each for each in trimmed.givens if each.name not in (*taken, *fixed)]:
@@ -166,7 +166,7 @@ def _fixed(whole: Working, given: Mapping[str, Any], working: Working, taken: Se
     asked = {each.name: each for each in whole.givens}
     for name, value in given.items():
         full = find(name, working.names)
-        if full not in asked:  # a weight of a line that is entered, or of none
+        if full not in asked:  # a weight that no line needs any more
             continue
         if full in taken:
             raise SpecError(f"given has {name}, which the function takes. Leave it out of one of the two.")

@@ -1,4 +1,4 @@
-"""Claims held against a trace, line by line, at the precision they were written in."""
+"""Claims compared with a trace, line by line, at the precision they were written in."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from clearhead.working import Working
 
 
 class Compared(Brief, frozen=True):
-    """One claim held against the trace.
+    """A claim compared with the trace.
 
-    ``claimed`` and ``expected`` have the axes ``axes``, labelled with ``labels``; for a claim of one cell they have
-    none. ``wrong`` has the differing cells, counted from 0; ``explanation`` computes the first of them. Labels
-    count from ``first``.
+    ``claim`` is the claim. ``claimed`` and ``expected`` have the axes ``axes``, labelled with ``labels``; for a claim
+    of one cell they have none. ``wrong`` has the differing cells, counted from 0; ``explanation`` computes the first
+    of them. Labels count from ``first``.
     """
 
     claim: Claim
@@ -46,7 +46,7 @@ class Compared(Brief, frozen=True):
 
 
 class Comparison(Brief, frozen=True):
-    """All claims held against a trace: those that differ first, each part in the order of the working."""
+    """All claims compared with a trace; ``lines`` has those that differ first, then the others, each in order."""
 
     lines: tuple[Compared, ...]
 
@@ -57,7 +57,7 @@ class Comparison(Brief, frozen=True):
 
     @property
     def differing(self) -> tuple[Compared, ...]:
-        """The claims that differ; the first is the first line of the working where numbers part."""
+        """The claims that differ; the first is the first line of the working that differs."""
         return tuple(each for each in self.lines if not each.agrees)
 
     @property
@@ -69,11 +69,15 @@ class Comparison(Brief, frozen=True):
 def compare(claims: Iterable[Claim], trace: Trace) -> Comparison:
     """Compares claims with a trace.
 
-    A number agrees if the trace's number would be written so: it lies within half a unit of the last decimal of the
-    claim (see `Claim.precision`). A fraction agrees if it is equal but for rounding. NaN agrees with NaN.
+    A number agrees if the trace's number, rounded to the claim's decimals, is the claim: it is within half a unit of
+    the claim's last decimal (see `Claim.precision`). A fraction agrees if it is equal up to rounding, NaN with NaN.
+
+    Args:
+        claims: the claims, for any lines, heads or cells.
+        trace: the expected numbers.
 
     Raises:
-        ProblemError: a claim has another shape than its line, or a cell that the line has not.
+        ProblemError: a claim has another shape than its line, or a cell that its line does not have.
         UnknownName: a claim is for a line or head that does not exist.
         WrongType: the claims are not an iterable of `Claim`, or the trace is no `Trace`.
     """
@@ -119,10 +123,10 @@ def _compare_one(claim: Claim, trace: Trace) -> Compared:
 
 
 def expected_of(claim: Claim, trace: Trace) -> tuple[Cell, np.ndarray[Any, Any]]:
-    """The cell, counted from 0, that is claimed (() for all of them), and what the trace has there.
+    """The claimed cell, counted from 0 (() for all), and the trace's numbers there.
 
     Raises:
-        ProblemError: the claim has another shape than its line, or a cell that the line has not.
+        ProblemError: the claim has another shape than its line, or a cell that its line does not have.
         UnknownName: there is no such line or head.
     """
     try:
@@ -136,7 +140,7 @@ def expected_of(claim: Claim, trace: Trace) -> tuple[Cell, np.ndarray[Any, Any]]
 def wrong_cells(claim: Claim, working: Working, name: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """How many cells of a claim each of many arrays of its line misses, stacked along an axis in front.
 
-    All of them, where the arrays have another shape than what is claimed.
+    All of them, where the arrays have another shape than the claim.
     """
     part = _claimed_part(claim, working, name, values)
     if part is None:
@@ -145,7 +149,7 @@ def wrong_cells(claim: Claim, working: Working, name: str, values: np.ndarray[An
 
 
 def misses(claim: Claim, working: Working, name: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Whether each of many arrays misses a cell of a claim: as `wrong_cells`, but one cell rules out most of them."""
+    """Whether each of many arrays misses a cell of a claim: as `wrong_cells`, but faster: one cell excludes most."""
     part = _claimed_part(claim, working, name, values)
     if part is None or not claim.claimed.any():
         return np.full(len(values), part is None)
@@ -160,7 +164,7 @@ def misses(claim: Claim, working: Working, name: str, values: np.ndarray[Any, An
 def _claimed_part(
     claim: Claim, working: Working, name: str, values: np.ndarray[Any, Any]
 ) -> np.ndarray[Any, Any] | None:
-    """The part of stacked arrays that is claimed; None if it has another shape than the claim."""
+    """The claimed part of stacked arrays; None if it has another shape than the claim."""
     _, label = split_head(claim.line)
     axis = head_axis(working.axes[name])
     if label is not None and axis is not None:

@@ -11,14 +11,14 @@ from clearhead.claim import Claim
 from clearhead.expr import number
 
 MAX_SLIPS = 3
-"""Who is wrong in more cells than these did not make slips."""
+"""More wrong cells than these are no slips."""
 
 ONE_IN = 4
-"""Nor who is wrong in more than one of this many cells."""
+"""Nor is more than one wrong cell in this many."""
 
 
 class Slip(Struct, frozen=True):
-    """A cell that is wrong where its neighbours are right: what is claimed, what it is, what may have happened."""
+    """A wrong cell among right ones: the claimed and the right number, and what may have happened."""
 
     name: str
     claimed: str
@@ -31,7 +31,7 @@ class Slip(Struct, frozen=True):
 
 
 def slips_of(claim: Claim, wrong: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], first: int) -> tuple[Slip, ...]:
-    """The wrong cells of a claim, which is held against numbers of its shape."""
+    """The wrong cells of a claim, compared with numbers of its shape."""
     return tuple(_slip(claim, tuple(int(i) for i in cell), expected, first) for cell in np.argwhere(wrong))
 
 
@@ -47,11 +47,12 @@ def _slip(claim: Claim, cell: tuple[int, ...], expected: np.ndarray[Any, Any], f
     value = float(expected[cell])
     rounded = number(value, claim.precision)
     labels = claim.cell or tuple(index + first for index in cell)
-    return Slip(f"{claim.line}[{','.join(map(str, labels))}]", claimed, rounded, _guess(claimed, rounded))
+    name = f"{claim.line}[{','.join(map(str, labels))}]" if labels else claim.line
+    return Slip(name, claimed, rounded, _guess(claimed, rounded))
 
 
 def _guess(claimed: str, expected: str) -> str:
-    """What may have happened to a number on its way to the paper."""
+    """What may have happened to a number when it was written down."""
     bare, right = claimed.lstrip("+-"), expected.lstrip("+-")
     if bare == right:
         return "the sign is lost" if "-" in expected else "the sign is one too many"

@@ -1,1 +1,1 @@
-"""Parameters of deviations, fitted to numbers: constants that stand on no list, and maps of heads and tokens."""
+"""Parameters of deviations, fitted to numbers: constants that are not listed, and maps of heads and tokens."""

@@ -1,4 +1,4 @@
-"""A deviation of the table and another beside it, with a parameter that is fitted or a map that is matched."""
+"""A deviation of the table together with another one that has a fitted parameter or a matched map."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clearhead.deviations import Applied
 from clearhead.errors import ClearheadError
 
 MAX_FITTED = 16
-"""From how many of the best starts, of all pairs, steps are taken."""
+"""How many of the best starts of all pairs are followed by steps."""
 
 
 class Beside(Struct, frozen=True):
@@ -24,7 +24,7 @@ class Beside(Struct, frozen=True):
 
 
 def beside(evaluation: Evaluation, deviations: Sequence[Applied]) -> list[Beside]:
-    """The working with each of these deviations, if it then still has what is claimed."""
+    """The working with each of these deviations, if it then still has the claimed lines."""
     return [found for each in deviations if (found := _with(evaluation, each)) is not None]
 
 
@@ -40,9 +40,9 @@ def _with(evaluation: Evaluation, applied: Applied) -> Beside | None:
 
 
 def fitted_beside(starts: Sequence[Beside]) -> Iterator[tuple[Beside, Fitted]]:
-    """The deviations beside which another one gives all claims with some value of its parameter.
+    """Pairs of these deviations with another one, which gives all claims for some value of its parameter.
 
-    A coarse grid is computed for each pair; steps are taken from the values that promise the most.
+    A coarse grid is computed for each pair; steps start from the most promising values.
     """
     tried = [
         (start.left, start.value, each, trial)
@@ -58,7 +58,7 @@ def fitted_beside(starts: Sequence[Beside]) -> Iterator[tuple[Beside, Fitted]]:
 
 
 def matched_beside(starts: Sequence[Beside]) -> Iterator[tuple[Beside, Applied]]:
-    """The deviations beside which a map gives all claims."""
+    """Pairs of these deviations with a map, which give all claims."""
     for each in starts:
         for applied in matched(each.evaluation, brief=True):
             yield each, applied

@@ -1,4 +1,4 @@
-"""A set of deviations that gives what is claimed, before it is reported."""
+"""A set of deviations that gives the claimed numbers, before it is reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from clearhead.check.fit.evaluation import Evaluation
 from clearhead.check.fit.fitting import Fitted, fitted
 from clearhead.check.fit.matching import matched
 from clearhead.check.search.plans import written
-from clearhead.claim import Claim
+from clearhead.check.search.roundings import shown_decimals
+from clearhead.claim import Claim, leaves
 from clearhead.deviations import Applied, deviate, deviation
 from clearhead.deviations.rounding import BY_HAND
 from clearhead.errors import ClearheadError
@@ -30,15 +31,19 @@ ODD = frozenset(
         "scores-negated",
         "line-reordered",
         "rotary-amplitude",
+        "fused-order-permuted",
     }
 )
-"""Deviations that give many other numbers with the right parameter: named behind others that do."""
+"""Deviations that can give many different numbers, depending on their parameter: reported after others."""
+
+USUAL = frozenset({("softmax-base", (("base", 2.0),)), ("softmax-base", (("base", 10.0),))})
+"""Of these, those whose parameter people really use."""
 
 READABLE = 4.0
-"""A fitted value that takes more than this to write is named only if no other is found."""
+"""A fitted value whose text costs more than this is reported only if no other is found."""
 
 MAX_BY_HAND = 5
-"""Whoever rounds every step by hand keeps no more decimals than these."""
+"""The most decimals that are kept when every step is rounded by hand."""
 
 
 class Candidate(Struct, frozen=True):
@@ -47,9 +52,9 @@ class Candidate(Struct, frozen=True):
     Attributes:
         applied: the deviations.
         working: the working with them in it.
-        cost: how much there is to write of a fitted parameter.
-        values: how many values of it the claims could have shown; 1 where none was fitted.
-        readings: how fitted parameters may be read.
+        cost: the cost of writing a fitted parameter.
+        values: how many values of the parameter the claims can distinguish; 1 where none was fitted.
+        readings: likely forms of fitted parameters.
     """
 
     applied: tuple[Applied, ...]
@@ -70,7 +75,7 @@ class Candidate(Struct, frozen=True):
 
     @property
     def plain(self) -> bool:
-        """Whether it is one known mistake or convention without a parameter that could be another."""
+        """Whether it is one known mistake or convention without a free parameter."""
         return all(
             not each.parameters and each.id not in ODD and kind != "rounding"
             for each, kind in zip(self.applied, self.kinds, strict=True)
@@ -78,22 +83,22 @@ class Candidate(Struct, frozen=True):
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Where it stands among others that explain as well: the plainest first."""
+        """Its rank among others that also explain: the simplest first."""
         by_hand = sum(each.id == "rounded-by-hand" for each in self.applied)
-        odd = sum(each.id in ODD for each in self.applied)
+        rare = [each for each in self.applied if each.id in ODD and (each.id, each.parameters) not in USUAL]
         roundings = self.kinds.count("rounding") - by_hand
-        sought = any(each.id in ODD and each.parameters for each in self.applied)
-        return (sought, roundings, odd, self.cost > READABLE, not by_hand, self.cost)
+        sought = any(each.parameters for each in rare)
+        return (sought, roundings, len(rare), self.cost > READABLE, not by_hand, self.cost)
 
 
 def fitted_or_matched(evaluation: Evaluation) -> list[Candidate]:
-    """The deviations of which a fitted parameter, or a map found by matching, gives all claims."""
+    """The deviations for which a fitted parameter, or a map found by matching, gives all claims."""
     maps = [Candidate((each,), each.rewrite(evaluation.working), READABLE) for each in matched(evaluation)]
     return [*_readable(_of_fit((), each, evaluation) for each in fitted(evaluation)), *maps]
 
 
 def fitted_or_matched_pairs(evaluation: Evaluation, deviations: Sequence[Applied]) -> list[Candidate]:
-    """The same, beside one of these deviations."""
+    """The same, together with one of these deviations."""
     starts = beside(evaluation, deviations)
     fits = [_of_fit((each.applied,), fit, each.evaluation) for each, fit in fitted_beside(starts)]
     maps = [
@@ -109,13 +114,13 @@ def _of_fit(others: tuple[Applied, ...], fit: Fitted, evaluation: Evaluation) ->
 
 
 def _readable(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The candidates whose value is soon written; all, if none is."""
+    """The candidates with a short value; all, if none has one."""
     found = list(candidates)
     return [each for each in found if each.cost <= READABLE] or found
 
 
 def without_restated(fits: Iterable[Candidate], listed: Sequence[Candidate], evaluation: Evaluation) -> list[Candidate]:
-    """The fits but those that say with a number what a listed deviation says without one, or with a usual number."""
+    """The fits, without those that a deviation of the table gives without a number, or with a common number."""
     known = [
         (each.applied[0].id, parts)
         for each in listed
@@ -140,19 +145,20 @@ def _parts(candidate: Candidate, evaluation: Evaluation) -> list[np.ndarray[Any,
 
 
 def by_hand(claims: Sequence[Claim], *, brief: bool = False) -> list[Applied]:
-    """The ways to round every line that may be tried for claims in these decimals; ``brief``: only to as many."""
+    """Ways to round every line, for claims with these decimals; ``brief``: to these, or those that numbers show."""
     used = {claim.precision for claim in claims if claim.precision is not None}
-    tried = used if brief else range(1, max(used, default=0) + 3)
+    shown = max((shown_decimals(number) for claim in claims for number in leaves(claim.written)), default=0)
+    tried = used | {shown} if brief else range(1, max(used, default=0) + 3)
     return [
         Applied("rounded-by-hand", as_parameters({"decimals": each, "at": at}))
         for each in sorted(tried)
-        if each <= MAX_BY_HAND
+        if 0 <= each <= MAX_BY_HAND
         for at in BY_HAND
     ]
 
 
 def rounded_by_hand(evaluation: Evaluation, beside: Sequence[Candidate] = ()) -> list[Candidate]:
-    """The claims as rounding of every line, or of every step, gives them; alone, or beside one deviation each."""
+    """The sets that round every line, or every step, and give the claims; alone, or with one deviation each."""
     starts = beside or [Candidate((), evaluation.working)]
     found: list[Candidate] = []
     for start in starts:

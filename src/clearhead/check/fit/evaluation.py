@@ -1,4 +1,4 @@
-"""What a rewritten working gives for claims, with all lines that it shares with the working taken from there."""
+"""The results of a rewritten working for claims; lines that it shares with the working are not computed again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from clearhead.working import Working
 Numbers = np.ndarray[Any, Any]
 
 MAX_WORK = 20_000_000
-"""How many numbers may be computed for one diagnosis: on small problems far more than it takes."""
+"""How many numbers may be computed for one diagnosis: far more than small problems need."""
 
 
 class Work:
@@ -32,22 +32,22 @@ class Work:
 
     @property
     def done(self) -> bool:
-        """Whether nothing may be computed any more."""
+        """Whether nothing more may be computed."""
         return self.left < 0
 
     def spend(self, numbers: int) -> None:
-        """Takes off what was computed."""
+        """Subtracts the count of computed numbers."""
         self.left -= numbers
 
 
 class Evaluation(Struct, frozen=True, dict=True):
-    """Claims, the working and its numbers, against which rewrites are held.
+    """Claims, the working and its numbers, with which rewrites are compared.
 
     Attributes:
         claims: what is claimed.
         working: the working as it is.
         values: the given arrays and every line of the working, without an axis of copies.
-        work: what may still be computed; without any left no rewrite has numbers.
+        work: how much may still be computed; at 0 no rewrite has numbers.
     """
 
     claims: tuple[Claim, ...]
@@ -67,7 +67,7 @@ class Evaluation(Struct, frozen=True, dict=True):
 
     @cached_property
     def base(self) -> list[Numbers] | None:
-        """What each claim should be by the working as it is."""
+        """The number of the working for each claim."""
         return self.parts(self.working, self.values)
 
     @cached_property
@@ -77,11 +77,11 @@ class Evaluation(Struct, frozen=True, dict=True):
 
     @cached_property
     def tolerance(self) -> Numbers:
-        """How far each of them may be off, a little above 0 at least."""
+        """The tolerance of each of them, a little above 0 at least."""
         return np.concatenate([np.maximum(c.tolerances[c.claimed], 1e-300).reshape(-1) for c in self.claims])
 
     def cells(self, parts: Sequence[Numbers] | None) -> Numbers | None:
-        """The claimed cells of what each claim should be, side by side."""
+        """The working's numbers for the claimed cells, side by side."""
         if parts is None:
             return None
         return np.concatenate([part[..., c.claimed] for part, c in zip(parts, self.claims, strict=True)], axis=-1)
@@ -92,7 +92,7 @@ class Evaluation(Struct, frozen=True, dict=True):
         return None if fresh is None else {**self.values, **{name: stack[0] for name, stack in fresh.items()}}
 
     def fresh(self, working: Working, compute: Callable[[Line, list[Numbers]], Numbers]) -> dict[str, Numbers] | None:
-        """The lines of a rewritten working that differ from the own ones, each stacked along an axis in front.
+        """The lines of a rewritten working that differ from those of the working, each stacked along an axis in front.
 
         Args:
             working: the rewritten working.
@@ -116,7 +116,7 @@ class Evaluation(Struct, frozen=True, dict=True):
         return stacks
 
     def of(self, applied: Applied, working: Working | None = None) -> list[Numbers] | None:
-        """What each claim should be with a deviation; None where it does not apply, or gives other shapes."""
+        """The numbers for each claim with a deviation; None where it does not apply, or gives other shapes."""
         try:
             rewritten = applied.rewrite(working or self.working)
         except ClearheadError:
@@ -125,12 +125,12 @@ class Evaluation(Struct, frozen=True, dict=True):
         return None if values is None else self.parts(rewritten, values)
 
     def parts(self, working: Working, values: Mapping[str, Array], *, stacked: bool = False) -> list[Numbers] | None:
-        """The part of each claim's line that it is about; None if a line is not there, or has another shape.
+        """The part of a line that each claim is about; None if a line is missing, or has another shape.
 
         Args:
             working: the rewritten working.
             values: its lines.
-            stacked: whether the lines have an axis of copies in front, which the parts then have too.
+            stacked: whether the lines, and so the parts, have an axis of copies in front.
         """
         lead = 1 if stacked else 0
         found = []

@@ -1,4 +1,4 @@
-"""A deviation with one parameter left open, computed for many values of it at once."""
+"""A deviation with one free parameter, computed for many values of it at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clearhead.line import Line
 from clearhead.working import Working
 
 MARK = 1.1920929078125
-"""A value that no working has by itself: the lines that have it are those that the parameter is in."""
+"""A value that no working has: the lines that have it are those with the parameter."""
 
 
 class Family(Struct, frozen=True):
@@ -23,7 +23,7 @@ class Family(Struct, frozen=True):
 
     Attributes:
         working: the working with `MARK` as the value.
-        open: the lines in which the value stands.
+        open: the lines with the value.
     """
 
     working: Working
@@ -46,7 +46,7 @@ def family(applied: Callable[[float], Applied], working: Working) -> Family | No
 
 
 def numbers_of(family: Family, values: Sequence[float], evaluation: Evaluation) -> Numbers | None:
-    """What is claimed, as the working has it with each of these values.
+    """The numbers for the claimed cells with each of these values.
 
     Returns:
         The claimed cells side by side, a row for each value; None if a line does not fit, or no work is left.
@@ -71,7 +71,7 @@ def _on_values(line: Line, operands: Sequence[Numbers], values: Sequence[float])
         if len(result) == len(values):
             return result
     except (TypeError, ValueError, IndexError):
-        pass  # its code asks something of the parameter that only a number can answer
+        pass  # its code needs the parameter as a single number
     return np.concatenate(
         [
             run_stacked(line, [a[n : n + 1] if len(a) > 1 else a for a in operands], dict.fromkeys(names, value))

@@ -1,7 +1,7 @@
 """Parameters of deviations fitted to claims: a coarse grid, then Gauss and Newton's steps on half of the cells.
 
-A value counts only if all claims agree with it, those too that it was not fitted to. Of all values that fit, the one
-that people are likely to have written is taken. Whole numbers are tried one by one.
+A value counts only if all claims agree with it, also those that it was not fitted to. Of all values that fit, the one
+that people most likely wrote is taken. Whole numbers are tried one by one.
 """
 
 from __future__ import annotations
@@ -20,38 +20,41 @@ from clearhead.deviations.table import DEVIATIONS
 from clearhead.ops import Parameters, as_parameters
 
 PER_DECADE = 5
-"""How many values of a grid lie between a number and ten times it."""
+"""The values of the grid per power of ten."""
 
 STARTS, STEPS = 3, 12
-"""From how many of the best values of the grid steps are taken, and how many at most."""
+"""How many of the best values of the grid are followed by steps, and how many steps at most."""
 
 SMALL = 1e-6
-"""The change of a parameter, or of its logarithm, that shows how numbers follow it."""
+"""The change of a parameter, or of its logarithm, for finite differences."""
+
+STATED = 0.5
+"""The cost of a number that the working states already."""
 
 EDGE = 1e-9
-"""How far, relative to its size, a fitted value may be off by rounding."""
+"""The relative error of a fitted value by rounding."""
 
 MIN_SCANNED = 8
 """Whole numbers up to this are tried on small data too."""
 
 
 class Start(Struct, frozen=True):
-    """A value to take steps from, and which part of the misses of the grid would be left at best, by a parabola."""
+    """A value to start steps from, and the part of the error that would be left at best, by a parabola."""
 
     value: float
     left: float
 
 
 class Fitted(Struct, frozen=True):
-    """A deviation with a fitted parameter: how the value may be read, and how many others could be.
+    """A deviation with a fitted parameter: the likely form of its value, and how many other values are possible.
 
     Attributes:
         applied: the deviation with its value.
         parameter: the name of what was fitted.
-        reading: the value as people may have written it.
-        values: how many different values the claims could have shown.
-        held: how many cells it holds on that it was not fitted to.
-        cost: how much there is to write of the value: the less, the likelier.
+        reading: the value as people would write it.
+        values: how many different values the claims can distinguish, of those that are as short.
+        held: how many cells agree that it was not fitted to.
+        cost: the cost of writing the value: lower is likelier.
     """
 
     applied: Applied
@@ -63,7 +66,7 @@ class Fitted(Struct, frozen=True):
 
 
 def fitted(evaluation: Evaluation) -> Iterator[Fitted]:
-    """Every deviation of which some value of its parameter gives all claims."""
+    """Every deviation that gives all claims for some value of its parameter."""
     for trial in trials(evaluation):
         found = trial.scanned() if trial.parameter.type is int else trial.fitted()
         if found is not None:
@@ -71,7 +74,7 @@ def fitted(evaluation: Evaluation) -> Iterator[Fitted]:
 
 
 def trials(evaluation: Evaluation) -> Iterator[Trial]:
-    """A trial for every deviation with a parameter that can be looked for, and the values of its other parameters."""
+    """A trial for every deviation with a parameter that can be fitted, and for each value of its other parameters."""
     for row in DEVIATIONS.values():
         parameter = next((each for each in row.parameters if each.span is not None), None)
         if parameter is not None:
@@ -117,7 +120,7 @@ class Trial:
         assert span is not None  # noqa: S101 - asked for by the caller
         if not any(offs is not None and self._matters(offs) for offs in (self._offs([1]), self._offs([2]))):
             return None
-        # A width or an offset beyond what the data holds shows nothing.
+        # A width or an offset beyond the data has no effect.
         reach = max(MIN_SCANNED, *self._sizes()) + 1
         numbers = range(max(int(span.low), -reach), min(int(span.high), reach) + 1)
         for value in sorted(numbers, key=abs):
@@ -130,10 +133,10 @@ class Trial:
         return next((found for start in self.starts() if (found := self.fitted_from(start.value)) is not None), None)
 
     def starts(self) -> list[Start]:
-        """The best values of a coarse grid; none where a cell that is off does not depend on the parameter at all."""
+        """The best values of a coarse grid; none where a differing cell does not depend on the parameter."""
         grid = self._grid()
         offs = self._offs(grid)
-        if offs is None or not self._matters(offs):
+        if offs is None or not self.usable.any() or not self._matters(offs):
             return []
         with np.errstate(all="ignore"):
             losses = (offs[:, self.usable] ** 2).mean(axis=1)
@@ -142,7 +145,7 @@ class Trial:
         return [Start(float(grid[n]), _outlook(offs[max(n - 1, 0) : n + 2, self.usable])) for n in valleys[:STARTS]]
 
     def _offs(self, values: Sequence[float] | Numbers) -> Numbers | None:
-        """How far the numbers with each of these values lie beside the claims, cell by cell."""
+        """The differences from the claims with each of these values, cell by cell."""
         if self._family is None:
             return None
         if self._family.open:
@@ -176,7 +179,7 @@ class Trial:
         return np.concatenate([-sizes[::-1], sizes]) if span.signed else sizes
 
     def fitted_from(self, value: float) -> Fitted | None:
-        """Steps from a value; in the logarithm, so that the size of a parameter does not matter."""
+        """Steps from a value, in the logarithm, so that they do not depend on the size of the parameter."""
         for _ in range(STEPS):
             off, slope = self._slope(value)
             fit = None if slope is None else self._half(slope)
@@ -189,7 +192,7 @@ class Trial:
         return self._held(value)
 
     def _slope(self, value: float) -> tuple[Numbers | None, Numbers | None]:
-        """The residual, and how it follows the logarithm of the value."""
+        """The residual, and its derivative by the logarithm of the value."""
         offs = self._offs([value, value * (1 + SMALL), value * (1 - SMALL)])
         if offs is None:
             return None, None
@@ -200,14 +203,14 @@ class Trial:
         return off, slope
 
     def _half(self, slope: Numbers) -> Numbers | None:
-        """Every second of the cells that follow the parameter; None if there are not enough to hold it on others."""
+        """Every second of the cells that depend on the parameter; None if too few would be left to test it."""
         telling = np.flatnonzero(np.abs(slope) > 1e-3 * np.abs(slope).max(initial=0.0))
         _, different = np.unique(self.claimed[telling], return_index=True)
         telling = telling[np.sort(different)]
         return telling[::2] if len(telling) > 1 and np.any(slope[telling]) else None
 
     def _held(self, value: float) -> Fitted | None:
-        """The likeliest value that all claims agree with, those too that were not fitted."""
+        """The likeliest value that all claims agree with, also those that were not fitted."""
         off, slope = self._slope(value)
         if off is None or slope is None or not np.any(slope):
             return None
@@ -219,15 +222,25 @@ class Trial:
         low, high = min(low, high), max(low, high)
         width = max(high - low, EDGE)
         ends = sorted(value * np.exp(np.clip([low - EDGE, high + EDGE], -20, 20)))
-        for each in (snap(ends[0], ends[1], self._sizes()), Snapped(value, f"{value:.6g}", 9.0)):
+        snapped = snap(ends[0], ends[1], self._sizes())
+        for each in (*self._stated(ends[0], ends[1]), snapped, Snapped(value, f"{value:.6g}", 9.0)):
             if self.evaluation.agrees(self.evaluation.of(self.applied(each.value))):
                 span = self.parameter.span
                 decades = 1.0 if span is None else float(np.log(span.high / span.low))
                 shown = int(np.count_nonzero(np.abs(slope) > self.tolerance))
+                # As many values are as short as this one; fewer are possible where the claims distinguish fewer.
+                values = min(decades / width, decades * 10.0**each.cost)
                 return Fitted(
-                    self.applied(each.value), self.parameter.name, each.reading, decades / width, shown // 2, each.cost
+                    self.applied(each.value), self.parameter.name, each.reading, values, shown // 2, each.cost
                 )
         return None
+
+    def _stated(self, low: float, high: float) -> Iterator[Snapped]:
+        """The numbers of the working itself between two: what is done with one of them twice, or with the wrong one."""
+        stated = {value for line in self.evaluation.working.lines for _, value in line.parameters}
+        for value in stated:
+            if isinstance(value, float) and low <= value <= high and value != 1:
+                yield Snapped(value, f"{value:.6g}, a number of the working", STATED)
 
     def _sizes(self) -> set[int]:
         return {size for array in self.evaluation.values.values() for size in np.shape(array)}
@@ -238,7 +251,7 @@ def _is_valley(losses: Numbers, at: int) -> bool:
 
 
 def _outlook(offs: Numbers) -> float:
-    """Which part of the misses at a value is left at best near it, if each cell follows a parabola through three."""
+    """The part of the error that is left at best near a value, if each cell follows a parabola through three values."""
     if len(offs) < 3 or not np.isfinite(offs).all():
         return 1.0
     before, here, behind = offs

@@ -1,4 +1,4 @@
-"""Maps of heads, tokens and columns, found by matching what is claimed with what is due."""
+"""Maps of heads, tokens and columns, found by matching claimed with expected numbers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from clearhead.ops import as_parameters
 from clearhead.ops.textbook import linear
 
 MAX_MAPS = 256
-"""Maps of groups that no claimed line shows head by head are tried one by one, up to this many."""
+"""Maps of groups that no claimed line shows head by head are tried one by one, up to this number."""
 
 MAX_ORDERS = 6
-"""Of orders that exchange equal entries no more than these are named."""
+"""The most orders that are reported where equal entries can be exchanged."""
 
 MAX_JOINED = 4
 """All orders of no more heads than these are tried."""
 
 
 def matched(evaluation: Evaluation, *, brief: bool = False) -> Iterator[Applied]:
-    """The maps with which all claims agree; ``brief``: of those that no claim shows, the usual ones alone."""
+    """The maps with which all claims agree; ``brief``: of those that no claim shows, only the usual ones."""
     for applied in (*_reordered(evaluation), *_heads(evaluation), *_groups(evaluation, brief=brief)):
         if evaluation.agrees(evaluation.of(applied)):
             yield applied
 
 
 def _reordered(evaluation: Evaluation) -> Iterator[Applied]:
-    """Of the first claim that differs, each axis along which it has what is due in another order."""
+    """For the first claim that differs, each axis along which the expected numbers are in another order."""
     base = evaluation.parts(evaluation.working, evaluation.values)
     if base is None:
         return
@@ -45,12 +45,12 @@ def _reordered(evaluation: Evaluation) -> Iterator[Applied]:
     ]
     if not wrong:
         return
-    claim, due = evaluation.claims[min(wrong)[1]], base[min(wrong)[1]]
+    claim, expected = evaluation.claims[min(wrong)[1]], base[min(wrong)[1]]
     if claim.cell is not None or split_head(claim.line)[1] is not None:
         return
     axes = evaluation.working.axes[names[min(wrong)[0]]]
     for place in range(max(-3, -len(axes)), 0):
-        for order in _orders(claim, due, place):
+        for order in _orders(claim, expected, place):
             written = "-".join(str(number + evaluation.working.label_base) for number in order)
             yield Applied(
                 "line-reordered",
@@ -70,12 +70,12 @@ def _heads(evaluation: Evaluation) -> Iterator[Applied]:
             yield Applied("line-reordered", as_parameters({"line": line.operands[0], "axis": "head", "order": written}))
 
 
-def _orders(claim: Claim, due: Numbers, axis: int) -> list[tuple[int, ...]]:
-    """The orders of what is due along an axis that give what is claimed: several where entries are equal."""
-    size = due.shape[axis]
+def _orders(claim: Claim, expected: Numbers, axis: int) -> list[tuple[int, ...]]:
+    """The orders of expected numbers along an axis that give the claims: several where entries are equal."""
+    size = expected.shape[axis]
     if size > MAX_ENTRIES:
         return []
-    moved = np.stack([np.take(due, [other], axis=axis) for other in range(size)])
+    moved = np.stack([np.take(expected, [other], axis=axis) for other in range(size)])
     fits = np.stack([~_slice_differs(claim, moved, place, axis) for place in range(size)])
     order: list[int] = []
     for place in range(size):
@@ -88,7 +88,7 @@ def _orders(claim: Claim, due: Numbers, axis: int) -> list[tuple[int, ...]]:
 
 
 def _as_good(order: tuple[int, ...], fits: Numbers) -> list[tuple[int, ...]]:
-    """An order and those that fit as well, which exchange entries that are equal."""
+    """An order, and the others that also fit since they only exchange equal entries."""
     found = [order]
     for each in found:
         for one, other in combinations(range(len(each)), 2):
@@ -103,7 +103,7 @@ def _as_good(order: tuple[int, ...], fits: Numbers) -> list[tuple[int, ...]]:
 
 
 def _slice_differs(claim: Claim, others: Numbers, place: int, axis: int) -> Numbers:
-    """Which of several slices differ from what is claimed at a place along an axis."""
+    """Which of several slices differ from the claims at a place along an axis."""
     whole = np.repeat(others, claim.values.shape[axis], axis=axis)
     wrong = np.take(differing(claim, whole), place, axis=axis)
     return np.asarray(wrong.reshape(len(others), -1).any(axis=1))
@@ -129,7 +129,7 @@ def _mapped(evaluation: Evaluation, order: Sequence[int], role: str) -> Applied:
 
 
 def _by_head(evaluation: Evaluation, role: str, groups: int, heads: int) -> list[list[int]] | None:
-    """The map that claims with an axis of heads show; None if no claim has one."""
+    """The map that claims with an axis of heads show; None if no claim has heads."""
     names = evaluation.working.names
     axes = [evaluation.working.axes[find(split_head(claim.line)[0], names)] for claim in evaluation.claims]
     shown = [

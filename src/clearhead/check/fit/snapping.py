@@ -1,4 +1,4 @@
-"""The number that somebody is likely to have written, among all that fit: 5e5, 1/8, 1/sqrt(96), ln 2."""
+"""The number that somebody most likely wrote, of all that fit: 5e5, 1/8, 1/sqrt(96), ln 2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Transform = Callable[[float], float]
 
 
 class Snapped(Struct, frozen=True):
-    """A number, how it may be read, and how much there is to write: the less, the likelier."""
+    """A number, its likely form, and the cost of writing it: lower is likelier."""
 
     value: float
     reading: str
@@ -19,7 +19,7 @@ class Snapped(Struct, frozen=True):
 
 
 class _Form(Struct, frozen=True):
-    """A way to make a number of a whole one: its text, from the whole number, back to it, and its cost."""
+    """A form of a number with one whole number in it: its text, the function of that number, its inverse, its cost."""
 
     text: str
     make: Transform
@@ -30,11 +30,13 @@ class _Form(Struct, frozen=True):
 _FORMS = (
     _Form("1/{}", lambda n: 1 / n, lambda x: 1 / x, 1.0),
     _Form("1/sqrt({})", lambda n: n**-0.5, lambda x: x**-2.0, 1.5),
+    _Form("2/sqrt({})", lambda n: 2 * n**-0.5, lambda x: 4 * x**-2.0, 2.0),
     _Form("sqrt({})", lambda n: n**0.5, lambda x: x**2.0, 1.5),
     _Form("{}**-0.25", lambda n: n**-0.25, lambda x: x**-4.0, 2.0),
     _Form("2**{}", lambda n: 2.0**n, math.log2, 1.5),
     _Form("{}*ln(2)", lambda n: n * math.log(2), lambda x: x / math.log(2), 2.0),
     _Form("{}/ln(2)", lambda n: n / math.log(2), lambda x: x * math.log(2), 2.0),
+    _Form("e**{}", math.exp, math.log, 3.0),
     _Form("{}*pi", lambda n: n * math.pi, lambda x: x / math.pi, 2.0),
 )
 
@@ -42,10 +44,10 @@ MAX_WHOLE = 10**6
 """Whole numbers in a reading are smaller than this."""
 
 DIGIT = 0.8
-"""What a digit of a whole number inside a reading costs; one of a decimal costs 1."""
+"""The cost of a digit of a whole number inside a form; a digit of a decimal costs 1."""
 
 AT_HAND = 1.0
-"""How much cheaper a whole number is that is a size of the problem at hand."""
+"""How much cheaper a whole number is that is a size of the problem."""
 
 
 def snap(low: float, high: float, sizes: Collection[int] = ()) -> Snapped:
@@ -54,7 +56,7 @@ def snap(low: float, high: float, sizes: Collection[int] = ()) -> Snapped:
     Args:
         low: the smallest number that fits.
         high: the largest.
-        sizes: sizes of the problem, such as its depth: a number made of one is likelier.
+        sizes: sizes of the problem, such as its depth: a number computed from one is likelier.
     """
     return min(_candidates(low, high, sizes), key=lambda each: each.cost)
 

@@ -1,6 +1,6 @@
 """Many people's claims about one working: each gets a verdict, and credit line by line.
 
-What all have in common is computed once: the numbers of every set of deviations stand in tables, and each person's
+Shared work is done once: the numbers of every set of deviations are in tables, and each person's
 claims are looked up there. An error that is carried forward costs once, since later lines are judged from the claimed
 ones before them.
 """
@@ -14,7 +14,7 @@ from clearhead.brief import Brief
 from clearhead.check.compare.comparison import expected_of
 from clearhead.check.compare.slips import are_slips
 from clearhead.check.fit.candidate import MAX_BY_HAND
-from clearhead.check.judge.first_wrong import Arrays, Judged, follows_by_hand, judge, judge_with_causes
+from clearhead.check.judge.first_wrong import LARGEST, Arrays, Judged, follows_by_hand, judge, judge_with_causes
 from clearhead.check.precision.arithmetic import measured
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
 from clearhead.check.search.plans import plans_for, written
@@ -23,6 +23,7 @@ from clearhead.check.search.search import TooMany
 from clearhead.check.search.table import Table
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied
+from clearhead.deviations.common import COMMON
 from clearhead.errors import ClearheadError
 from clearhead.line import find, split_head
 from clearhead.ops import as_parameters
@@ -31,22 +32,22 @@ from clearhead.trace import Trace
 Claims = Sequence[Claim]
 
 MAX_BESIDE_SLIPS = 2
-"""How many deviations there may be beside slips of the pen."""
+"""The most deviations that are combined with slips of the pen."""
 
 MAX_CONFIRMED = 40
-"""Sets that fit beyond these are not run once more as a whole."""
+"""Further sets that fit are not run again as a whole."""
 
 
 class Grade(Brief, frozen=True):
-    """What one person's claims are worth.
+    """The grade of one person's claims.
 
     Attributes:
         verdict: all claims agree; or a set of deviations explains them; or none that was tried does.
         deviations: a smallest set that explains, or what explains each wrong line by itself; for "unexplained" a set
             that does but for slips, if there is one.
-        slips: how many cells are left over by this set, or by the working as it is, where these are few.
+        slips: how many cells this set, or the working without deviations, does not explain, where these are few.
         others: how many other sets of this size would explain as well.
-        judged: each claimed line held against the claimed lines before it.
+        judged: each claimed line compared with the claimed lines before it.
     """
 
     verdict: Literal["agrees", "explained", "unexplained"]
@@ -62,16 +63,26 @@ class Grade(Brief, frozen=True):
 
     @property
     def right(self) -> dict[str, int]:
-        """How many cells of each claimed line are right."""
-        return {each.line: sum(each.right) for each in self.judged}
+        """How many cells of each claimed line are right, and not just by chance."""
+        return {each.line: each.worth for each in self.judged}
+
+
+def _off(judged: Judged) -> int:
+    """How many cells of a line do not follow."""
+    return sum(judged.cells) - sum(judged.right)
+
+
+def _off_in(judged: Iterable[Judged]) -> int:
+    """How many cells do not follow in all lines."""
+    return sum(map(_off, judged))
 
 
 class Grader:
     """Grades claims about one trace.
 
     Args:
-        trace: how it should be.
-        everyone: all claims that will be graded; tables hold no lines but those that somebody claims.
+        trace: the right numbers.
+        everyone: all claims that will be graded; tables hold only lines that somebody claims.
         max_deviations: the largest sets of deviations to try.
     """
 
@@ -88,14 +99,17 @@ class Grader:
         """The grade of one person's claims.
 
         Raises:
-            ProblemError: a claim has another shape than its line, or a cell that the line has not.
+            ProblemError: a claim has another shape than its line, or a cell that its line does not have.
             UnknownName: a claim is for a line or head that does not exist.
         """
         agrees = self._agrees(claims, self.trace)
         judged = judge(claims, self.trace, self.arrays)
         if agrees:
             return Grade("agrees", judged=judged)
-        for explain in (self._alone, self._rounded_steps, self._together, self._line_by_line, self._with_roundings):
+        stages = (
+            self._alone, self._rounded_steps, self._pairs, self._line_by_line, self._larger, self._with_roundings,
+        )  # fmt: skip
+        for explain in stages:
             found = explain(claims, judged)
             if found is not None:
                 return found
@@ -114,34 +128,69 @@ class Grader:
         judged = judge(claims, self.trace, self.arrays, by_hand=True)
         return Grade("explained", (self._by_hand(claims),), judged=judged)
 
-    def _together(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
-        """Several deviations, none of which is a rounding."""
-        sizes = range(2, self.max_deviations + 1)
-        found = (self._set(self._explaining(claims, size), judged, rounded=False) for size in sizes)
+    def _pairs(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+        """Two deviations, neither of which is a rounding."""
+        return self._set(self._explaining(claims, 2), judged, rounded=False)
+
+    def _larger(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+        """More deviations than two where one line is claimed, else two to a line; none of them is a rounding."""
+        if len(judged) > 1:
+            return self._causes_of(claims, judged, largest=min(self.max_deviations, LARGEST))
+        found = (self._set(self._explaining(claims, size), judged, rounded=False) for size in self._sizes(3))
         return next((each for each in found if each is not None), None)
 
     def _line_by_line(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
-        """A cause for each line that does not follow, beside rounding of every step if need be; slips have none."""
-        for by_hand in (False, True):
-            held = judge(claims, self.trace, self.arrays, by_hand=True) if by_hand else judged
-            if any(each.slips for each in held):
-                continue
-            held = judge_with_causes(claims, self.trace, self.arrays, largest=1, by_hand=by_hand)
-            wrong = [each for each in held if not each.follows]
-            if all(each.causes for each in wrong):
-                causes = dict.fromkeys(text for each in wrong for text in each.explained_by[0])
-                return Grade("explained", (*causes, *([self._by_hand(claims)] if by_hand else [])), judged=held)
-        return None
+        """A cause for each line that does not follow; with rounding of every step, if that leaves fewer slips."""
+        exact = self._causes_of(claims, judged)
+        if exact is not None and not exact.slips:
+            return exact
+        held = judge(claims, self.trace, self.arrays, by_hand=True)
+        if exact is not None and _off_in(held) >= _off_in(judged):
+            return exact
+        by_hand = self._causes_of(claims, held, by_hand=True)
+        return exact if by_hand is None or (exact is not None and by_hand.slips >= exact.slips) else by_hand
+
+    def _causes_of(
+        self,
+        claims: Claims,
+        judged: tuple[Judged, ...],
+        *,
+        largest: int = 1,
+        by_hand: bool = False,
+    ) -> Grade | None:
+        """The grade by a cause for each line that does not follow; slips have none. None if a line has none either."""
+        if any(not each.follows and not each.slips for each in judged):
+            judged = judge_with_causes(claims, self.trace, self.arrays, largest=largest, by_hand=by_hand, every=True)
+        wrong = [each for each in judged if not each.follows and not each.slips]
+        if not all(each.causes for each in wrong):
+            return None
+        causes = dict.fromkeys(text for each in wrong for text in each.explained_by[0])
+        slips = sum(_off(each) for each in judged if each.slips)
+        rounding = [self._by_hand(claims)] if by_hand else []
+        return Grade("unexplained" if slips else "explained", (*causes, *rounding), slips, judged=judged)
 
     def _with_roundings(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
-        found = (self._set(self._explaining(claims, size), judged) for size in range(2, self.max_deviations + 1))
+        found = (
+            self._set(self._explaining(claims, size), judged)
+            for size in self._sizes(2)
+            if size == 2 or len(judged) == 1
+        )
         return next((each for each in found if each is not None), None)
+
+    def _sizes(self, least: int) -> range:
+        return range(least, self.max_deviations + 1)
 
     def _set(self, sets: Sequence[Chosen], judged: tuple[Judged, ...], *, rounded: bool = True) -> Grade | None:
         """The grade by the first of some sets, which has the fewest roundings: none, unless ``rounded``."""
         if not sets or (self._roundings_in(sets[0]) and not rounded):
             return None
         return Grade("explained", self._hypotheses.texts(sets[0]), others=len(sets) - 1, judged=judged)
+
+    def _rank(self, chosen: Chosen) -> tuple[int, int]:
+        """The likelier sets first: with few roundings, and of mistakes that people make by hand."""
+        known = self._hypotheses.plans.deviations
+        others = sum(each < len(known) and known[each].id not in COMMON for each in chosen)
+        return self._roundings_in(chosen), others
 
     def _roundings_in(self, chosen: Chosen) -> int:
         return sum(each >= len(self._hypotheses.plans.deviations) for each in chosen)
@@ -170,25 +219,31 @@ class Grader:
         return not any(differing(claim, expected_of(claim, trace)[1]).any() for claim in claims)
 
     def _explaining(self, claims: Claims, size: int) -> list[Chosen]:
-        """The sets of a size that explain; those with the fewest roundings first."""
+        """The sets of a size that explain, the likelier first."""
         table = self._table(size) if size <= self.max_deviations else None
         if table is None:
             return []
         fitting = [each for each in table.fitting(claims) if len(each) == size]
         alike = [each for chosen in fitting[:MAX_CONFIRMED] for each in table.alike(chosen)]
-        likely = sorted(dict.fromkeys(alike), key=self._roundings_in)
+        likely = sorted(dict.fromkeys(alike), key=self._rank)
         return [each for each in likely[:MAX_CONFIRMED] if self._explains(each, claims)]
 
     def _but_for_slips(self, claims: Claims) -> tuple[tuple[str, ...], int]:
-        """The set that explains all cells but a few, and how many these are; 0 if they are no few."""
+        """The set that explains all cells but a few, and how many are left; 0 if these are too many."""
         table = self._table(min(self.max_deviations, MAX_BESIDE_SLIPS))
         for chosen in [] if table is None else table.nearest(claims, 1):
-            trace = self._traced(chosen)
-            if trace is not None and all(claim.line in trace for claim in claims):
-                wrong = sum(int(differing(claim, expected_of(claim, trace)[1]).sum()) for claim in claims)
-                if are_slips(wrong, sum(int(claim.claimed.sum()) for claim in claims)):
-                    return self._hypotheses.texts(chosen), wrong
+            wrong = self._wrong_by(chosen, claims)
+            if wrong is not None and are_slips(wrong, sum(int(claim.claimed.sum()) for claim in claims)):
+                return self._hypotheses.texts(chosen), wrong
         return (), 0
+
+    def _wrong_by(self, chosen: Chosen, claims: Claims) -> int | None:
+        """How many cells a set leaves wrong; None if its lines are not there, or have other shapes."""
+        trace = self._traced(chosen)
+        try:
+            return None if trace is None else sum(int(differing(c, expected_of(c, trace)[1]).sum()) for c in claims)
+        except ClearheadError:
+            return None
 
     def _table(self, size: int) -> Table | None:
         if size not in self._tables:
@@ -199,7 +254,7 @@ class Grader:
         return self._tables[size]
 
     def _explains(self, chosen: Chosen, claims: Claims) -> bool:
-        """Whether the whole working, rewritten for the whole set, gives what is claimed."""
+        """Whether the whole working, rewritten for the whole set, gives the claims."""
         trace = self._traced(chosen)
         try:
             return trace is not None and self._agrees(claims, trace)

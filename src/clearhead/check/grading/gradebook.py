@@ -16,7 +16,7 @@ from clearhead.deviations import deviation
 from clearhead.document import Document, Part, Prose, Remark
 
 MAX_COMMON = 5
-"""Mistakes beyond these are not named in the summary."""
+"""The most mistakes that the summary names."""
 
 HEADINGS = ("submission", "verdict", "deviations", "slips", "others", "first_wrong_line", "credit")
 
@@ -41,7 +41,7 @@ class Gradebook(Struct, frozen=True, dict=True):
 
     @cached_property
     def asked(self) -> dict[str, int]:
-        """The lines that at least half of all have answered, and how many cells of each one has answered at most."""
+        """The lines that at least half of all have answered, and the most cells of each that anybody answered."""
         claimed: dict[str, list[int]] = {}
         for grade in self.grades:
             for each in grade.judged:
@@ -53,7 +53,7 @@ class Gradebook(Struct, frozen=True, dict=True):
         return min(grade.right.get(line, 0) / self.asked[line], 1.0)
 
     def total(self, grade: Grade) -> float:
-        """The mean of the credits of all that was asked: each line counts the same."""
+        """The mean of the credits of all lines: each line counts the same."""
         return mean(self.credit(grade, line) for line in self.asked) if self.asked else 0.0
 
     def rows(self) -> Iterator[list[str]]:
@@ -74,19 +74,19 @@ class Gradebook(Struct, frozen=True, dict=True):
             ]  # fmt: skip
 
     def csv(self) -> str:
-        """The table as CSV that is safe to open in a spreadsheet: no cell is taken for a formula."""
+        """The table as CSV that is safe to open in a spreadsheet: no cell is read as a formula."""
         text = StringIO()
-        csv.writer(text, lineterminator="\r\n").writerows([_harmless(cell) for cell in row] for row in self.rows())
+        csv.writer(text, lineterminator="\r\n").writerows([harmless(cell) for cell in row] for row in self.rows())
         return text.getvalue()
 
 
-def _harmless(cell: str) -> str:
-    """The cell with an apostrophe in front, if a spreadsheet would take it for a formula."""
+def harmless(cell: str) -> str:
+    """The cell with an apostrophe in front, if a spreadsheet would read it as a formula."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def summary(book: Gradebook, *, title: str) -> Document:
-    """How the class did: the verdicts, the commonest mistakes, and where what is not explained went wrong first."""
+    """A summary of the class: the verdicts, the most common mistakes, and the first wrong line of unexplained ones."""
     grades = book.grades
     verdicts = Counter[str](grade.verdict for grade in grades)
     verdicts["could not be read"] = len(book.entries) - len(grades)

@@ -1,7 +1,8 @@
-"""Each claimed line held against the lines claimed before it: an error that is carried forward counts once."""
+"""Each claimed line compared with the lines claimed before it: an error that is carried forward counts once."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,14 +17,16 @@ from clearhead.check.compare.comparison import claims_by_line, expected_of
 from clearhead.check.compare.slips import Slip, are_slips, slips_of
 from clearhead.check.fit.candidate import Candidate, fitted_or_matched, in_order, without_repeats
 from clearhead.check.fit.evaluation import Evaluation
-from clearhead.check.precision.propagation import as_slack, hand_noise, part_of, reach
+from clearhead.check.judge.by_chance import chance_of
+from clearhead.check.precision.propagation import as_slack, hand_noise, part_of, reach, worked_by_hand
 from clearhead.check.search.chance import WEAK, digits_of
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
 from clearhead.check.search.plans import plans_for, written
 from clearhead.check.search.roundings import roundings
 from clearhead.check.search.search import TooMany, search
 from clearhead.claim import Claim, differing
-from clearhead.deviations import Applied
+from clearhead.deviations import Applied, deviate
+from clearhead.errors import ClearheadError
 from clearhead.line import split_head
 from clearhead.trace import Trace
 from clearhead.working import Working
@@ -34,18 +37,20 @@ LARGEST = 2
 """The largest sets of deviations that are tried between one claimed line and the next."""
 
 MAX_WRONG = 4
-"""With more lines than these that do not follow, no causes are looked for line by line."""
+"""With more lines than these that do not follow, no causes are searched line by line."""
+
+LEFT_BY_NOISE = 0.5
+"""The largest part of the cells that rounding each step may leave off by a unit, if a deviation is the cause."""
 
 MAX_CAUSES, MAX_CONFIRMED = 5, 40
-"""How many sets are reported for a line, and how many of those that the search finds are looked at."""
+"""How many sets are reported for a line, and how many of the search's results are examined."""
 
 
 class Judged(Brief, frozen=True):
     """A claimed line by itself: whether it follows from the lines claimed before it, and if not, by which deviations.
 
-    It also follows if it agrees with the working as it is: who made a slip in writing a line down may have gone on with
-    the right one. A cell follows within the rounding in which it was written and what the rounding of the earlier
-    lines can do to it.
+    It also follows if it agrees with the working: a line with a slip of the pen may have been continued with the right
+    numbers. A cell follows within its own rounding and the effect of the rounding of the earlier lines.
 
     Attributes:
         line: its full name.
@@ -53,7 +58,9 @@ class Judged(Brief, frozen=True):
         right: how many cells of each claim follow.
         causes: sets of deviations with which it would follow.
         slips: the cells that do not follow, where nearly all do.
-        carried: whether cells follow that do not agree with the working as it is.
+        carried: whether cells follow that do not agree with the working.
+        by_chance: where some cells do not follow, how likely as many would if each held another number of the line.
+            Cells that are the same whatever the numbers are, such as masked weights, show nothing and do not count.
     """
 
     line: str
@@ -62,6 +69,12 @@ class Judged(Brief, frozen=True):
     causes: tuple[tuple[Applied, ...], ...] = ()
     slips: tuple[Slip, ...] = ()
     carried: bool = False
+    by_chance: float = 0.0
+
+    @property
+    def worth(self) -> int:
+        """How many cells count: those that follow, unless as many would by chance; slips take nothing from others."""
+        return sum(self.right) if self.follows or self.slips or self.by_chance <= WEAK else 0
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -80,7 +93,7 @@ class Judged(Brief, frozen=True):
 
 
 class _Step(Struct, frozen=True):
-    """A claimed line, and the working entered at the lines that are claimed in full before it."""
+    """A claimed line, and the working entered at the lines that are claimed before it."""
 
     name: str
     claims: list[Claim]
@@ -91,7 +104,7 @@ class _Step(Struct, frozen=True):
 
 
 def judge(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, by_hand: bool = False) -> tuple[Judged, ...]:
-    """Holds each claimed line against the lines claimed before it.
+    """Compares each claimed line with the lines claimed before it.
 
     Args:
         claims: what is claimed.
@@ -103,23 +116,59 @@ def judge(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, by_hand: boo
 
 
 def follows_by_hand(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> bool:
-    """Whether each claimed line follows from those before it, if every step on the way is rounded by hand."""
+    """Whether each claimed line follows from those before it, if every step between is rounded by hand."""
     return all(_judged(replace(step, by_hand=True), trace).follows for step in _steps(claims, trace, arrays))
 
 
 def judge_with_causes(
-    claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, largest: int = LARGEST, by_hand: bool = False
+    claims: Sequence[Claim],
+    trace: Trace,
+    arrays: Arrays,
+    *,
+    largest: int = LARGEST,
+    by_hand: bool = False,
+    every: bool = False,
 ) -> tuple[Judged, ...]:
-    """As `judge`, with the deviations, sets of ``largest`` at most, by which the lines that do not follow would."""
+    """As `judge`, with the deviations, sets of ``largest`` at most, by which the lines that do not follow would.
+
+    With ``every`` each line must have a cause, but for slips: no further causes are looked for once one has none, and
+    parameters are fitted only where larger sets are tried, too.
+    """
     steps = [replace(step, by_hand=by_hand) for step in _steps(claims, trace, arrays)]
     judged = [_judged(step, trace) for step in steps]
     if sum(not each.follows for each in judged) > MAX_WRONG:
         return tuple(judged)
     # Where nothing else is claimed, what was tried for all claims was tried for this line.
-    return tuple(
-        each if each.follows or len(steps) == 1 else replace(each, causes=_causes(step, largest))
-        for each, step in zip(judged, steps, strict=True)
-    )
+    for number, step in enumerate(steps) if len(steps) > 1 else ():
+        if not judged[number].follows and not (every and judged[number].slips):
+            judged[number] = replace(judged[number], causes=_causes(step, largest, fits=largest > 1 or not every))
+            if every and not judged[number].causes:
+                break
+    return _likeliest_first(judged, trace.working)
+
+
+def _likeliest_first(judged: Sequence[Judged], working: Working) -> tuple[Judged, ...]:
+    """The causes of each line in order: first those of most lines, and of these what changes the fewest others.
+
+    A line that others were continued from was not only shown otherwise.
+    """
+    shared = Counter(cause for each in judged for cause in each.causes)
+
+    def rank(causes: tuple[Applied, ...]) -> tuple[int, int]:
+        return -shared[causes], sum(_changed(working, cause) for cause in causes)
+
+    ranked = []
+    for place, each in enumerate(judged):
+        continued = any(later.carried for later in judged[place + 1 :])
+        causes = [c for c in each.causes if not (continued and any(one.id.startswith("shown-") for one in c))]
+        ranked.append(replace(each, causes=tuple(sorted(causes, key=rank))))
+    return tuple(ranked)
+
+
+def _changed(working: Working, cause: Applied) -> int:
+    """How many lines of the whole working a deviation rewrites."""
+    rewritten = deviate(working, cause)
+    return len({*working.lines} ^ {*rewritten.lines})
 
 
 def _steps(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Iterator[_Step]:
@@ -127,35 +176,50 @@ def _steps(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Iterator[_S
     by_line = claims_by_line(claims, working)
     complete: Arrays = {}
     slack: Arrays = {}
+    differs = False
     for line in working.lines:
         if line.name not in by_line:
             continue
         mine = by_line[line.name]
         entered = _entered(working, tuple(complete), line.name)
         values = {**arrays, **complete}
-        yield _Step(line.name, mine, entered, {given.name: values[given.name] for given in entered.givens}, dict(slack))
-        whole = _filled(trace, line.name, mine, "values")
-        if whole is not None:
-            complete[line.name] = whole
-            slack[line.name] = _slack(whole, trace.numpy(line.name), _filled(trace, line.name, mine, "half_units"))
+        step = _Step(
+            line.name, mine, entered, {given.name: values[given.name] for given in entered.givens}, dict(slack)
+        )
+        yield step
+        written, claimed = _filled(trace, line.name, mine, "values")
+        half_units, _ = _filled(trace, line.name, mine, "half_units")
+        differs = differs or any(_wrong(claim, trace).any() for claim in mine)
+        own = _slack(written, None if differs else trace.numpy(line.name), half_units)
+        rest, far = _unclaimed(step) if not claimed.all() else (written, own)
+        complete[line.name] = np.where(claimed, written, rest)
+        slack[line.name] = np.where(claimed, own, far)
+
+
+def _unclaimed(step: _Step) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """A line as it follows from what was claimed before it, for cells not claimed, and how far it may be off."""
+    line = step.working.run(step.arrays, keep=(step.name,)).numpy(step.name)
+    if not any(array.any() for name, array in step.slack.items() if name in step.arrays):
+        return line, np.zeros(line.shape)
+    return line, reach(step.working, step.arrays, step.slack, step.name)
 
 
 def _slack(
-    claimed: np.ndarray[Any, Any], known: np.ndarray[Any, Any], half_units: np.ndarray[Any, Any] | None
+    claimed: np.ndarray[Any, Any], known: np.ndarray[Any, Any] | None, half_units: np.ndarray[Any, Any]
 ) -> np.ndarray[Any, Any]:
-    """How far each claimed number may be from the one that was carried on.
+    """How far each claimed number may be from the number that was carried on.
 
-    One that agrees was carried on as it is written or as it is; of any other no more is known than how it is written.
+    A number that agrees was carried on as written or exact (``known``). Once a line differs, of its numbers and those
+    behind it only the written form is known: what looks right may come from another number.
     """
-    written = np.zeros(claimed.shape) if half_units is None else half_units
     with np.errstate(invalid="ignore"):
-        off = np.abs(claimed - known)
-    return np.where(np.isfinite(claimed), np.where(off <= written, off, written), 0.0)
+        off = half_units if known is None else np.minimum(np.abs(claimed - known), half_units)
+    return np.where(np.isfinite(claimed), off, 0.0)
 
 
 @lru_cache(maxsize=512)
 def _entered(working: Working, complete: tuple[str, ...], name: str) -> Working:
-    """The working entered at lines that are known, unless a line could not be computed then."""
+    """The working entered at known lines, unless a line could then not be computed."""
     entered = working.starting_at(*complete) if complete else working
     return entered if name in entered.names else working
 
@@ -165,18 +229,51 @@ def _judged(step: _Step, known: Trace) -> Judged:
     if not any(wrong.any() for wrong in exact):
         return Judged(step.name, tuple(step.claims), _right(step.claims, exact))
     loose, trace = _held(step)
-    wrong = [one & _wrong(claim, trace) for one, claim in zip(exact, loose, strict=True)]
+    expected = [(expected_of(claim, trace)[1], expected_of(claim, known)[1]) for claim in loose]
+    wrong = [one & differing(claim, each) for one, claim, (each, _) in zip(exact, loose, expected, strict=True)]
+    if step.by_hand:
+        wrong = [one & each for one, each in zip(wrong, _not_by_hand(step), strict=True)]
     right = _right(step.claims, wrong)
     cells = sum(int(claim.claimed.sum()) for claim in step.claims)
     slips: tuple[Slip, ...] = ()
     if are_slips(cells - sum(right), cells):
         slips = tuple(
             slip
-            for claim, where in zip(step.claims, wrong, strict=True)
-            for slip in slips_of(claim, where, expected_of(claim, trace)[1], trace.working.label_base)
+            for claim, where, (each, _) in zip(step.claims, wrong, expected, strict=True)
+            for slip in slips_of(claim, where, each, trace.working.label_base)
         )
     carried = any((one & ~each).any() for one, each in zip(exact, wrong, strict=True))
-    return Judged(step.name, tuple(step.claims), right, slips=slips, carried=carried)
+    chance = _by_chance(step, loose, wrong, expected) if 0 < sum(right) < cells else 0.0
+    return Judged(step.name, tuple(step.claims), right, slips=slips, carried=carried, by_chance=chance)
+
+
+def _not_by_hand(step: _Step) -> list[np.ndarray[Any, Any]]:
+    """Which cells of the claims of a step are not what it gives if each number on the way is rounded."""
+    line = worked_by_hand(step.working, step.arrays, _half_unit(step), step.name)
+    return [differing(claim, part_of(claim, step.working, step.name, line)) for claim in step.claims]
+
+
+def _half_unit(step: _Step) -> float:
+    return max(claim.tolerance for claim in step.claims)
+
+
+def _by_chance(
+    step: _Step,
+    claims: Sequence[Claim],
+    wrong: Sequence[np.ndarray[Any, Any]],
+    expected: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]],
+) -> float:
+    """How likely as many cells would follow by chance, of those that depend on the numbers of the step."""
+    rng = np.random.default_rng(0)
+    other = {
+        name: np.where(np.isfinite(array), rng.normal(size=array.shape), array) if array.dtype.kind == "f" else array
+        for name, array in step.arrays.items()
+    }
+    trace = step.working.run(other, keep=(step.name,))
+    fixed = [expected_of(claim, trace)[1] == each for claim, (each, _) in zip(claims, expected, strict=True)]
+    open_ = [claim.claimed & ~same for claim, same in zip(claims, fixed, strict=True)]
+    right = sum(int((each & ~cells).sum()) for each, cells in zip(open_, wrong, strict=True))
+    return chance_of(right, claims, expected, open_) if right else 1.0
 
 
 def _held(step: _Step) -> tuple[list[Claim], Trace]:
@@ -186,15 +283,12 @@ def _held(step: _Step) -> tuple[list[Claim], Trace]:
         return list(step.claims), trace
     far = reach(step.working, step.arrays, step.slack, step.name)
     if step.by_hand:
-        half_unit = max(claim.tolerance for claim in step.claims)
-        far = far + hand_noise(step.working, step.arrays, half_unit, step.name)
-    return [
-        replace(claim, slack=as_slack(part_of(claim, step.working, step.name, far))) for claim in step.claims
-    ], trace
+        far = far + hand_noise(step.working, step.arrays, _half_unit(step), step.name)
+    return [claim.with_slack(as_slack(part_of(claim, step.working, step.name, far))) for claim in step.claims], trace
 
 
 def _wrong(claim: Claim, trace: Trace) -> np.ndarray[Any, Any]:
-    """Which cells of a claim differ from a trace, which may hold no more than the claimed line."""
+    """Which cells of a claim differ from a trace, which may hold only the claimed line."""
     return differing(claim, expected_of(claim, trace)[1])
 
 
@@ -202,7 +296,7 @@ def _right(claims: Sequence[Claim], wrong: Sequence[np.ndarray[Any, Any]]) -> tu
     return tuple(int((claim.claimed & ~cells).sum()) for claim, cells in zip(claims, wrong, strict=True))
 
 
-def _causes(step: _Step, largest: int) -> tuple[tuple[Applied, ...], ...]:
+def _causes(step: _Step, largest: int, *, fits: bool) -> tuple[tuple[Applied, ...], ...]:
     """The smallest sets of deviations with which a step gives its claims, beyond what chance would."""
     claims, _ = _held(step)
     trace = step.working.run(step.arrays)
@@ -217,16 +311,40 @@ def _causes(step: _Step, largest: int) -> tuple[tuple[Applied, ...], ...]:
         except TooMany:
             sets = ()
         found = [each for chosen in sets if (each := _confirmed(hypotheses, chosen, evaluation)) is not None]
-        if size == 1 and not any(each.plain for each in found):
+        if fits and size == 1 and not any(each.plain for each in found):
             found += fitted_or_matched(evaluation)
         sure = [each for each in without_repeats(found) if _beyond_chance(each, evaluation, len(hypotheses.candidates))]
         if sure:
             return tuple(each.applied for each in sure[:MAX_CAUSES])
-    return ()
+    return tuple((each,) for each in plans.deviations if _given_by_hand(step, each)) if step.by_hand else ()
+
+
+def _shape(step: _Step) -> tuple[int, ...] | None:
+    """The shape of the line of a step; None where a rewritten working lacks it."""
+    given = {each.name: step.arrays[each.name].shape for each in step.working.givens}
+    return step.working.shapes(given).get(step.name)
+
+
+def _given_by_hand(step: _Step, cause: Applied) -> bool:
+    """Whether a step with a deviation in it, each number on the way rounded, gives the claims.
+
+    The noise of rounding is another than that of the step as it should be.
+    """
+    try:
+        wrong = replace(step, working=cause.rewrite(step.working))
+        if _shape(wrong) != _shape(step):
+            return False
+        missed = _not_by_hand(wrong)
+        if sum(each.sum() for each in missed) > LEFT_BY_NOISE * sum(int(claim.claimed.sum()) for claim in step.claims):
+            return False
+        loose, trace = _held(wrong)
+    except ClearheadError:
+        return False
+    return not any((each & _wrong(claim, trace)).any() for claim, each in zip(loose, missed, strict=True))
 
 
 def _confirmed(hypotheses: Hypotheses, chosen: Chosen, evaluation: Evaluation) -> Candidate | None:
-    """A set as a candidate, if the step, rewritten for the whole set, gives what is claimed."""
+    """A set as a candidate, if the step, rewritten for the whole set, gives the claims."""
     working = hypotheses.rewritten(chosen)
     values = None if working is None else evaluation.lines(working)
     if working is None or values is None or not evaluation.agrees(evaluation.parts(working, values)):
@@ -235,17 +353,20 @@ def _confirmed(hypotheses: Hypotheses, chosen: Chosen, evaluation: Evaluation) -
 
 
 def _beyond_chance(candidate: Candidate, evaluation: Evaluation, tried: int) -> bool:
-    """Whether few of as many unrelated sets would give the claims."""
+    """Whether only few of the same number of unrelated sets would give the claims."""
     base = evaluation.parts(evaluation.working, evaluation.values) or []
     digits = 0.0
     for claim, part in zip(evaluation.claims, base, strict=False):
         wrong = differing(claim, part)
-        digits += digits_of(claim.values[wrong], part[wrong], claim.tolerances[wrong])
+        numbers = claim.values[wrong], part[wrong], claim.tolerances[wrong]
+        digits += digits_of(*numbers, fitted=candidate.values > 1)
     return bool(tried ** len(candidate.applied) * candidate.values * 10.0**-digits <= WEAK)
 
 
-def _filled(trace: Trace, name: str, claims: Sequence[Claim], what: str) -> np.ndarray[Any, Any] | None:
-    """The values, or half units, of all cells of a line; None unless every cell of it is claimed."""
+def _filled(
+    trace: Trace, name: str, claims: Sequence[Claim], what: str
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The values, or half units, of the claimed cells of a line, NaN elsewhere; and which cells are claimed."""
     array = np.full(trace.numpy(name).shape, np.nan)
     filled = np.zeros(array.shape, dtype=bool)
     first = trace.working.label_base
@@ -257,4 +378,4 @@ def _filled(trace: Trace, name: str, claims: Sequence[Claim], what: str) -> np.n
         part, there = array[heads], filled[heads]
         part[cell or ...] = np.where(claim.claimed, getattr(claim, what), part[cell or ...])
         there[cell or ...] |= claim.claimed
-    return array if filled.all() else None
+    return array, filled

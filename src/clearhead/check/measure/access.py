@@ -1,8 +1,8 @@
-"""A function as attention that can be measured: called with any queries, keys and values, its calls counted."""
+"""A function as attention that can be measured: called with any queries, keys and values, with a count of calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,17 @@ MAX_NUMBERS = 1_000_000
 """A batch is split so that the largest array of a call has no more numbers than about this."""
 
 FILLED = 16
-"""The batch in which a function is called that takes long at each new shape: what is missing is filled up."""
+"""The batch for a function that is slow at each new shape: smaller batches are padded to it."""
 
 PROJECTED = ("query", "key", "value")
 
 
+PER_HEAD = frozenset({"head", "group", "depth", "bucket"})
+"""The axes of what has no tokens."""
+
+
 class Refused(Exception):
-    """The function raised, or returned something else than numbers of the right shape."""
+    """The function raised, or did not return numbers of the right shape."""
 
     def __init__(self, symptom: Symptom | None, shape: tuple[int, ...] = ()) -> None:
         super().__init__(symptom.says if symptom else f"returns shape {shape}")
@@ -32,13 +36,16 @@ class Refused(Exception):
 
 
 class Roles(Struct, frozen=True):
-    """Which of what a function takes has which part in attention: names by role, and the masks beside them."""
+    """The roles of a function's arguments in attention: names by role, and the masks."""
 
     query: str
     key: str
     value: str
     past: tuple[str, str] | None
     masks: tuple[str, ...]
+    others: tuple[str, ...]
+    """What else it takes, of heads, features and distances: sinks, gains, learned biases."""
+
     returned: int
     """The place of the line that is measured among those that are returned: the heads, or the weights."""
 
@@ -49,7 +56,7 @@ class Roles(Struct, frozen=True):
 def roles_of(task: Task) -> Roles | None:
     """The roles in a task that can be measured: heads or weights from queries, keys and values; None in others."""
     found: dict[str, str] = {}
-    masks = []
+    masks, others = [], []
     for name in task.takes:
         axes, words = task.axes(name), name.split(".")
         role = next((each for each in PROJECTED if each in words), None)
@@ -60,6 +67,8 @@ def roles_of(task: Task) -> Roles | None:
             found[role] = name
         elif set(axes) <= {"query", "key"} and axes:
             masks.append(name)
+        elif axes and set(axes) <= PER_HEAD:
+            others.append(name)
         else:
             return None
     if not {"query", "key"} <= found.keys() or ("past.key" in found) != ("past.value" in found):
@@ -71,7 +80,8 @@ def roles_of(task: Task) -> Roles | None:
         return None
     past = (found["past.key"], found["past.value"]) if "past.key" in found else None
     place = heads[0] if heads else weights[0]
-    return Roles(found["query"], found["key"], found.get("value", ""), past, tuple(masks), place, not heads)
+    names = (found["query"], found["key"], found.get("value", ""))
+    return Roles(*names, past, tuple(masks), tuple(others), place, not heads)
 
 
 class Attend:
@@ -83,7 +93,8 @@ class Attend:
             its arguments have other roles.
         wide: whether values may be wider than queries.
         filled: whether every call has the same number of examples, so that the function sees few shapes.
-        columns: where each column of the values stands in the output; None for in its place.
+        columns: where each column of the values is in the output; None for its own place.
+        inverts: whether the function is given boolean masks the other way round, because it reads them so.
         written: the arguments that it has written into.
     """
 
@@ -96,10 +107,11 @@ class Attend:
         self.filled = False
         self.written: set[str] = set()
         self.columns: Array | None = None
+        self.inverts = False
 
     @property
     def task(self) -> Task:
-        """What is asked of the function."""
+        """The task of the function."""
         return self.caller.task
 
     def __call__(self, q: Array, k: Array, v: Array, past: int = 0, masks: dict[str, Array] | None = None) -> Array:
@@ -115,11 +127,16 @@ class Attend:
         step = FILLED if fill else step
         for at in range(0, len(q), step):
             pq, pk, pv = (_filled(x[at : at + step]) if fill else x[at : at + step] for x in (q, k, v))
-            pieces.append(self._called(pq, pk, pv, past, masks or {})[: len(q) - at])
+            pieces.append(self._called(pq, pk, pv, past, self._of_items(masks or {}, at, step))[: len(q) - at])
         return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 
+    def _of_items(self, masks: dict[str, Array], at: int, step: int) -> dict[str, Array]:
+        """The masks of some items of the batch; those that are the same for all items are left as they are."""
+        own = {name for name, mask in masks.items() if mask.ndim > len(self.task.axes(name)) and len(mask) > 1}
+        return {name: mask[at : at + step] if name in own else mask for name, mask in masks.items()}
+
     def _called(self, q: Array, k: Array, v: Array, past: int, masks: dict[str, Array]) -> Array:
-        arrays = self._arrays(q, k, v, past, masks)
+        arrays = self.arrays(q, k, v, past, masks)
         if not self.caller.form.batch:
             arrays = {name: array[0] if array.ndim > len(self.task.axes(name)) else array
                       for name, array in arrays.items()}  # fmt: skip
@@ -140,16 +157,22 @@ class Attend:
             raise Refused(None, out.shape)
         return out if self.columns is None else out[..., self.columns]
 
-    def _arrays(self, q: Array, k: Array, v: Array, past: int, masks: dict[str, Array]) -> dict[str, Array]:
-        """What the function is called with, by name; masks that are not given hide nothing."""
-        roles = self.roles
+    def arrays(
+        self, q: Array, k: Array, v: Array, past: int, masks: dict[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """The arguments of the function, by name; masks that are not given mask nothing."""
+        roles, masks = self.roles, masks or {}
         arrays = {roles.query: q, roles.key: k[:, :, past:]}
         if roles.value:
             arrays[roles.value] = v[:, :, past:]
         if roles.past:
             arrays |= {roles.past[0]: k[:, :, :past], roles.past[1]: v[:, :, :past]}
         for name in roles.masks:
-            arrays[name] = masks[name] if name in masks else self._open(name, len(q), q.shape[-2], k.shape[-2])
+            mask = masks[name] if name in masks else self._open(name, len(q), q.shape[-2], k.shape[-2])
+            arrays[name] = ~mask if self.inverts and mask.dtype.kind == "b" else mask
+        sizes = {**self.task.working.sizes, "head": q.shape[1], "group": k.shape[1], "depth": q.shape[-1]}
+        for name in roles.others:
+            arrays[name] = _constant([sizes[word] for word in self.task.axes(name)])
         return arrays
 
     def _open(self, name: str, batch: int, queries: int, keys: int) -> Array:
@@ -160,8 +183,13 @@ class Attend:
         return np.ones(lead + shape, dtype=bool) if holds == "booleans" else np.zeros(lead + shape)
 
 
+def _constant(shape: Sequence[int]) -> Array:
+    """Numbers about one, the same in every call at a size."""
+    return np.asarray(1 + 0.5 * np.random.default_rng(len(shape)).normal(size=shape))
+
+
 def _filled(x: Array) -> Array:
-    """A batch with copies of its first example behind it."""
+    """A batch padded with copies of its first example."""
     return np.concatenate([x, np.repeat(x[:1], FILLED - len(x), 0)])
 
 
@@ -182,7 +210,7 @@ def running(task: Task, working: Working) -> Callable[..., Any]:
 
 
 class Size(Struct, frozen=True):
-    """A size to measure at: new tokens, tokens in the cache, keys, features of a head; query and key/value heads."""
+    """A size for measuring: new tokens, tokens in the cache, keys, features of a head; query and key/value heads."""
 
     tokens: int
     past: int

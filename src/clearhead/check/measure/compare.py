@@ -1,4 +1,4 @@
-"""What was measured of a function beside what was measured of its working, part by part, over several sizes."""
+"""Measurements of a function compared with those of its working, part by part, over several sizes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from msgspec.structs import replace
 
 from clearhead.axes import Axes
 from clearhead.check.measure.compare_forms import forms
+from clearhead.check.measure.grids import rule_of
 from clearhead.check.measure.observe import Observed
 from clearhead.check.measure.parts import Array, Part
-from clearhead.check.measure.precision import EXPONENTS, LIMITS, step_of
+from clearhead.check.measure.precision import EXPONENTS, LIMITS, step_of, subtracted
 from clearhead.check.measure.seen import Row, Seen, part_of
 from clearhead.check.measure.weights import median
 
+NARROW = 1.01
+"""How near the ends of a limit must be for a constant to follow from it."""
+
 LEAST_FILL = 0.01
-"""Scores this near to those of other keys are no fill of a mask."""
+"""Scores this near to those of other keys are not the fill of a mask."""
 
 # Which entry follows which
 
@@ -34,8 +38,8 @@ def output_heads(row: Row) -> Seen | None:
     if order is None:
         return None
     moved = order != tuple(range(len(order))) and all(
-        (mine == due[list(order)]).all()
-        for mine, due in ((row.a.key_heads, row.b.key_heads), (row.a.value_heads, row.b.value_heads))
+        (mine == expected[list(order)]).all()
+        for mine, expected in ((row.a.key_heads, row.b.key_heads), (row.a.value_heads, row.b.value_heads))
     )
     return Seen(np.array(order), np.arange(len(order)), moved, ("head",))
 
@@ -65,11 +69,11 @@ def value_heads(row: Row) -> Seen | None:
     return _map(row.a.value_heads, row.b.value_heads, ("head", "group"))
 
 
-def _map(mine: Array, due: Array, axes: Axes) -> Seen:
-    """A map beside the one that is due; rows that follow nothing, in either, say nothing."""
-    known = mine.any(-1) & due.any(-1)
-    off = known & (mine != due).any(-1)
-    return Seen(mine, due, bool(off.any()), axes, {axes[0]: tuple(np.nonzero(off)[0].tolist())})
+def _map(mine: Array, expected: Array, axes: Axes) -> Seen:
+    """A map compared with the expected one; rows that follow nothing, in either, are ignored."""
+    known = mine.any(-1) & expected.any(-1)
+    off = known & (mine != expected).any(-1)
+    return Seen(mine, expected, bool(off.any()), axes, {axes[0]: tuple(np.nonzero(off)[0].tolist())})
 
 
 def _order(follows: Array) -> tuple[int, ...] | None:
@@ -82,18 +86,31 @@ def _order(follows: Array) -> tuple[int, ...] | None:
 # Masks, sums, biases
 
 
+def computed_heads(row: Row) -> Seen:
+    """Which heads of the output are numbers that follow the inputs, and not 0 whatever is given."""
+    mine, expected = (each.visible.any((1, 2)) for each in (row.a, row.b))
+    off = expected & ~mine
+    return Seen(mine, expected, bool(off.any()), ("head",), {"head": tuple(np.nonzero(off)[0].tolist())})
+
+
+def _computed(row: Row) -> Array:
+    """The heads that are compared: all but those of 0 (head)."""
+    return np.asarray(row.a.visible.any((1, 2)) | ~row.b.visible.any((1, 2)))
+
+
 def keys_seen(row: Row) -> Seen:
     """Which keys each query sees."""
-    off = row.a.visible != row.b.visible
+    off = (row.a.visible != row.b.visible) & _computed(row)[:, None, None]
     more = row.a.visible & ~row.b.visible
     details: dict[str, Any] = {"more": bool(more.any()), "fewer": bool((row.b.visible & ~row.a.visible).any())}
     details["fill"] = _fill(row, more)
+    details["floor"] = details["fill"] is not None and _is_floor(row, more, details["fill"])
     where = {word: tuple(np.nonzero(off.any(axis))[0].tolist()) for word, axis in (("head", (1, 2)), ("query", (0, 2)))}
     return Seen(row.a.visible, row.b.visible, bool(off.any()), ("head", "query", "key"), where, details)
 
 
 def _fill(row: Row, more: Array) -> float | None:
-    """The score that keys have which should be hidden, beside those that are seen rightly; None if it is none."""
+    """The score of keys that should be masked, relative to visible ones; None if there is none."""
     level = median(np.where(row.a.visible & row.b.visible, row.a.bias, np.nan))
     fills = (row.a.bias - level[..., None])[more]
     fills = fills[np.isfinite(fills)]
@@ -102,34 +119,43 @@ def _fill(row: Row, more: Array) -> float | None:
     return float(np.median(fills))
 
 
+def _is_floor(row: Row, more: Array, fill: float) -> bool:
+    """Whether keys that should be masked have the same weight beside the largest of their row at random scores too."""
+    random = row.a.random.sum(-2)
+    shares = (random / np.maximum(random.max(-1, keepdims=True), 1e-30))[more]
+    return len(shares) > 2 and bool(np.abs(shares / np.exp(fill) - 1).max() < 1e-3)
+
+
 def mass(row: Row) -> Seen:
     """What the weights of a query sum to, where scores are zero and where they are random."""
     a, b = row.a, row.b
     near = row.tolerance * 4
     off = (np.abs(a.sums - b.sums) > near) | (np.abs(a.random_sums - b.random_sums) > near)
+    off &= _computed(row)[:, None] & a.visible.any(-1)  # what sees no key has no weights
     slots = a.visible.sum(-1) * (1 / np.maximum(a.sums, 1e-30) - 1)
     scaled = bool(np.abs(a.sums - a.random_sums).max() <= near)
-    details: dict[str, Any] = {"scaled": scaled, "slots": slots, "random": a.random_sums}
+    expected = b.visible.sum(-1) * (1 / np.maximum(b.sums, 1e-30) - 1)
+    details: dict[str, Any] = {"scaled": scaled, "slots": slots, "expected": expected, "beside top": a.beside_top}
     where = {"head": tuple(np.nonzero(off.any(1))[0].tolist()), "query": tuple(np.nonzero(off.any(0))[0].tolist())}
     return Seen(a.sums, b.sums, bool(off.any()), ("head", "query"), where, details)
 
 
 def bias(row: Row) -> Seen | None:
-    """What is added to the scores of keys that are rightly seen, but for a constant of each query."""
+    """What is added to the scores of keys that are rightly visible, up to a constant of each query."""
     both = row.a.visible & row.b.visible & np.isfinite(row.a.bias) & np.isfinite(row.b.bias)
     if not (both.sum(-1) > 1).any():
         return None
-    mine, due = (_centred(each.bias, both) for each in (row.a, row.b))
-    gap = np.nan_to_num(mine - due)
-    off = np.abs(gap) > row.tolerance * 4 * np.maximum(1.0, np.abs(np.nan_to_num(due)))
-    by = [_by_distance(each, row.a.size.past) for each in (mine, due)]
-    details = {"distance": by, "gap": mine - due}
-    return Seen(mine, due, bool(off.any()), ("head", "query", "key"),
+    mine, expected = (_centred(each.bias, both) for each in (row.a, row.b))
+    gap = np.nan_to_num(mine - expected)
+    off = np.abs(gap) > row.tolerance * 4 * np.maximum(1.0, np.abs(np.nan_to_num(expected)))
+    by = [_by_distance(each, row.a.size.past) for each in (mine, expected)]
+    details = {"distance": by, "gap": mine - expected}
+    return Seen(mine, expected, bool(off.any()), ("head", "query", "key"),
                 {"head": tuple(np.nonzero(off.any((1, 2)))[0].tolist())}, details)  # fmt: skip
 
 
 def _centred(x: Array, both: Array) -> Array:
-    """Numbers less the mean of their row, where they count."""
+    """Numbers minus the mean of their row, where they count."""
     count = np.maximum(both.sum(-1, keepdims=True), 1)
     return np.where(both, x - np.where(both, x, 0.0).sum(-1, keepdims=True) / count, np.nan)
 
@@ -173,63 +199,80 @@ def score_curve(row: Row) -> Seen | None:
         unseen = {"unknown", "flat"} & {a.shape[head], b.shape[head]}
         if not same and not unseen and not (a.shape[head] == b.shape[head] == "bent" and _alike(row, head)):
             unlike.append(head)
-    details = {"cap": (a.cap, b.cap), "keys": (a.key_counts, b.key_counts)}
+    details: dict[str, Any] = {"cap": (a.cap, b.cap), "keys": (a.key_counts, b.key_counts)}
+    if unlike and a.shape[unlike[0]] == "bent":
+        head = unlike[0]
+        details["bent"] = (a.lengths, a.scores[head], float(b.slope[head]), float(b.cap[head]))
     return Seen(a.shape, b.shape, bool(unlike), ("head",), {"head": tuple(unlike)}, details)
 
 
-def _same_cap(mine: float, due: float, tolerance: float) -> bool:
-    return bool(np.isnan(mine) and np.isnan(due)) or bool(np.isclose(mine, due, rtol=5e-3 + 10 * tolerance))
+def _same_cap(mine: float, expected: float, tolerance: float) -> bool:
+    return bool(np.isnan(mine) and np.isnan(expected)) or bool(np.isclose(mine, expected, rtol=5e-3 + 10 * tolerance))
 
 
 def _alike(row: Row, head: int) -> bool:
-    """Whether two bent curves are one."""
+    """Whether two curves of unknown form are equal."""
     assert row.a.curve is not None  # noqa: S101 - `score_curve` has looked
     assert row.b.curve is not None  # noqa: S101
-    mine, due = row.a.curve.scores[head], row.b.curve.scores[head]
-    both = np.isfinite(mine) & np.isfinite(due)
-    return bool(np.allclose(mine[both], due[both], rtol=1e-2, atol=10 * row.tolerance))
+    mine, expected = row.a.curve.scores[head], row.b.curve.scores[head]
+    both = np.isfinite(mine) & np.isfinite(expected)
+    return bool(np.allclose(mine[both], expected[both], rtol=1e-2, atol=10 * row.tolerance))
 
 
 def overflows(row: Row) -> Seen | None:
     """Where outputs are no longer finite, as queries and keys grow.
 
-    What lies beyond all ordinary scores, or is the limit of the type, is told and is no difference.
+    An overflow beyond all ordinary scores, or at the limit of the type, is reported but is no difference.
     """
     a, b = row.a, row.b
     if a.bits is None or b.bits is None:
         return None
     gain = float(np.nanmax(np.abs(np.nan_to_num(b.form)), initial=0.0)) or 1.0
     cause = _cause(a.overflow, gain) if a.overflow else ""
+    constant = _constant(a, gain)
+    if constant:
+        cause = f"exponential:{constant[0]}"
     limit = cause.partition(":")[0]
     own = limit == "scaled" or (limit == "exponential" and a.bits.type != "float16")
     differs = a.overflow is not None and b.overflow is None and not own
-    return Seen(a.overflow, b.overflow, differs, (), {}, {"cause": cause, "type": a.bits.type})
+    details: dict[str, Any] = {"cause": cause, "type": a.bits.type, "constant": constant[1] if constant else None}
+    return Seen(a.overflow, b.overflow, differs, (), {}, details)
+
+
+def _constant(a: Observed, gain: float) -> tuple[str, float] | None:
+    """The type of exponentials and the constant that is subtracted from scores, as `subtracted`; None if unknown."""
+    if a.overflow is None or a.underflow is None:
+        return None
+    grown, fallen = ((low * gain, high * gain) for low, high in (a.overflow, a.underflow))
+    if max(grown[1] / max(grown[0], 1e-30), fallen[1] / max(fallen[0], 1e-30)) > NARROW:
+        return None
+    return subtracted(grown, fallen, int(a.visible.sum(-1).max()))
 
 
 def _cause(at: tuple[float, float], gain: float) -> str:
-    """The limit of a floating-point type that lies where outputs stop being finite, before or behind the scale."""
+    """The limit of a floating-point type at which outputs stop being finite, before or after the scale."""
     low, high = at
     slack = 1.06
     for name, limit in EXPONENTS.items():
         if low * gain / slack <= limit <= high * gain * slack:
             return f"exponential:{name}"
     for name, limit in LIMITS.items():
+        if low * gain / slack <= limit <= high * gain * slack:  # with a scale near 1 products are no larger than scores
+            return f"scaled:{name}"
         if low / slack <= limit <= high * slack:
             return f"product:{name}"
-        if low * gain / slack <= limit <= high * gain * slack:
-            return f"scaled:{name}"
     return ""
 
 
 def rounding(row: Row) -> Seen | None:
     """The steps to which scores, weights or outputs are rounded; 0 for none."""
     steps = [(each.step, step_of(each.random, max(each.eps, 2.0**-46))) for each in (row.a, row.b)]
-    where = tuple(name for name, mine, due in zip(("scores", "weights"), *steps, strict=True) if mine != due)
+    where = tuple(name for name, mine, expected in zip(("scores", "weights"), *steps, strict=True) if mine != expected)
     return Seen(tuple(steps[0]), tuple(steps[1]), bool(where), (), {}, {"of": where})
 
 
 def precision(row: Row) -> Seen | None:
-    """How many bits are kept. Fewer than the working keeps are no fault: what is right to so many bits is right."""
+    """How many bits are kept. Fewer bits than the working's are no fault, if numbers are right to these bits."""
     if row.a.bits is None or row.b.bits is None:
         return None
     return Seen(row.a.bits, row.b.bits, differs=False, details={"type": row.a.bits.type})
@@ -237,6 +280,7 @@ def precision(row: Row) -> Seen | None:
 
 AT: dict[str, Callable[[Row], Seen | None]] = {
     "output columns": columns,
+    "computed heads": computed_heads,
     "output heads": output_heads,
     "query heads": query_heads,
     "query rows": query_rows,
@@ -257,6 +301,10 @@ MAPS = ("query heads", "query rows", "key columns")
 """Where these differ, scores are of other tokens or heads than they should be, and are not compared."""
 
 
+FLOORED = ("key columns", "score curve")
+"""What differs as well where weights have a least value."""
+
+
 class Compared(Struct, frozen=True):
     """All parts, those that differ and those that do not."""
 
@@ -273,19 +321,36 @@ def compare_parts(rows: Sequence[tuple[Observed, Observed]]) -> Compared:
         if name not in seen:
             seen[name] = [compared(row) for row in pairs]
     parts = [part for name in AT if (part := _part(name, pairs, seen[name]))]
+    for part in parts:
+        if part.name == "keys seen" and part.differs:
+            part.details["rule"] = rule_of(rows)
+        if part.name == "mass":
+            part.details["at"] = tuple(
+                (row.a.size.keys, float(np.median(each.details["slots"])))
+                for row, each in zip(pairs, seen["mass"], strict=True)
+                if each
+            )
     names = {each.name for each in parts if each.differs}
     if not names & set(MAPS):
-        parts += forms(pairs)
+        parts += [each for each in forms(pairs) if not (each.name == "scale" and _is_bent(parts))]
+    if any(part.name == "keys seen" and part.details.get("floor") for part in parts):
+        parts = [each for each in parts if each.name not in FLOORED or not each.differs]
     order = {name: place for place, name in enumerate(ORDER)}
     parts.sort(key=lambda each: order.get(each.name, len(order)))
     return Compared(tuple(p for p in parts if p.differs), tuple(p for p in parts if not p.differs))
 
 
 ORDER = (
-    "output columns", "output heads", "query heads", "query rows", "key heads", "key columns", "value heads",
-    "keys seen", "mass", "pairs", "frequencies", "positions", "turn", "features", "form", "scale", "bias",
-    "score curve", "rounding", "overflow", "precision",
+    "output columns", "computed heads", "output heads", "query heads", "query rows", "key heads", "key columns",
+    "value heads", "keys seen", "mass", "pairs", "frequencies", "positions", "turn", "features", "form", "scale",
+    "bias", "score curve", "rounding", "overflow", "precision",
 )  # fmt: skip
+
+
+def _is_bent(parts: Sequence[Part]) -> bool:
+    """Whether scores follow a curve without a slope of its own, so that no scale can be said."""
+    curve = next((each for each in parts if each.name == "score curve" and each.differs), None)
+    return curve is not None and "bent" in curve.measured
 
 
 def _reordered(row: Row, heads: Seen | None) -> Row:

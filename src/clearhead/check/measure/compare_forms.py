@@ -1,4 +1,4 @@
-"""The forms of scores side by side: scale, gains of features, which pairs turn, how fast, and from which positions."""
+"""The forms of scores compared: scale, gains of features, which pairs rotate, how fast, and from which positions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from clearhead.check.measure.laws import Law, law_of
 from clearhead.check.measure.parts import Array, Part
+from clearhead.check.measure.precision import FLOATS
 from clearhead.check.measure.seen import Row, Seen, part_of
 from clearhead.check.measure.turn import STILL, Motion, Pairs, Turn, coupling, motion_of, pairs_of, turn_of, wrap
 from clearhead.check.measure.weights import median
 
 FORM = ("head", "query", "key", "depth", "depth")
+
+CLOSE = 1e-5
+"""The relative tolerance within which frequencies are equal."""
 
 LOOSE = 4
 """How many tolerances two cells of a form may differ."""
@@ -29,9 +34,31 @@ def forms(rows: Sequence[Row]) -> list[Part]:
         seen.pop("scale", None)
     parts = []
     for name, known in seen.items():
-        law, due = _laws(known) if name == "scale" else (None, None)
-        parts.append(part_of(name, known, law=law, due=due))
+        law, expected = _laws(known) if name == "scale" else (None, None)
+        part = part_of(name, known, law=law, expected_law=expected)
+        if name == "scale":
+            part.details["elsewhere"] = any(_elsewhere(row) for row, _ in known)
+            part.details["at"] = tuple((row.a.size.words, each.measured, each.expected) for row, each in known)
+        if name == "frequencies":
+            off = [each for _, each in known if each.differs]
+            part.details["base"] = _one_base(off, 0) if _one_base(off, 1) else None
+        parts.append(part)
     return parts
+
+
+def _elsewhere(row: Row) -> bool:
+    """Whether scores that are not compared with expected ones, as of keys that should not be seen, follow anything."""
+    alone = np.isfinite(row.a.form[..., 0, 0]) & ~np.isfinite(row.b.form[..., 0, 0])
+    return bool(np.abs(row.a.form[alone]).max(initial=0) > LOOSE * row.tolerance)
+
+
+def _one_base(off: Sequence[Seen], side: int) -> float | None:
+    """The base of the angles, measured or expected, if it is one at all sizes; None of two frequencies alone."""
+    spectra = [each.details["spectrum"][side] for each in off]
+    bases = [each[0] for each in spectra if each]
+    enough = len(bases) > 1 or any(len(each.measured) > 2 for each in off)
+    alike = bool(bases) and len(bases) == len(spectra) and np.ptp(bases) < 1e-3 * max(bases)
+    return bases[0] if enough and alike else None
 
 
 def _laws(known: Sequence[tuple[Row, Seen]]) -> tuple[Law | None, Law | None]:
@@ -53,18 +80,18 @@ def _at(row: Row) -> dict[str, Seen]:
     both = np.isfinite(row.a.form[..., 0, 0]) & np.isfinite(row.b.form[..., 0, 0])
     if not both.any():
         return {}
-    mine, due = (np.where(both[..., None, None], each.form, np.nan) for each in (row.a, row.b))
+    mine, expected = (np.where(both[..., None, None], each.form, np.nan) for each in (row.a, row.b))
     heads = [head for head in range(len(both)) if both[head].any()]
-    off = [head for head in heads if not _same(mine[head], due[head], row.tolerance)]
-    lenses = [_pairs(each, heads, row.tolerance) for each in (mine, due)]
+    off = [head for head in heads if not _same(mine[head], expected[head], row.tolerance)]
+    lenses = [_pairs(each, heads, row.tolerance) for each in (mine, expected)]
     if None in lenses:
-        return _mixed(row, mine, due, off)
-    return _turned(row, mine, due, off, (lenses[0] or (), lenses[1] or ()))
+        return _mixed(row, mine, expected, off)
+    return _turned(row, mine, expected, off, (lenses[0] or (), lenses[1] or ()))
 
 
-def _same(mine: Array, due: Array, tolerance: float) -> bool:
-    near = LOOSE * tolerance * np.maximum(1.0, np.abs(due))
-    return bool((np.abs(np.nan_to_num(mine - due)) <= np.nan_to_num(near)).all())
+def _same(mine: Array, expected: Array, tolerance: float) -> bool:
+    near = LOOSE * tolerance * np.maximum(1.0, np.abs(expected))
+    return bool((np.abs(np.nan_to_num(mine - expected)) <= np.nan_to_num(near)).all())
 
 
 def _pairs(form: Array, heads: Sequence[int], tolerance: float) -> Pairs | None:
@@ -72,32 +99,32 @@ def _pairs(form: Array, heads: Sequence[int], tolerance: float) -> Pairs | None:
     return pairs_of(coupled)
 
 
-def _mixed(row: Row, mine: Array, due: Array, off: Sequence[int]) -> dict[str, Seen]:
+def _mixed(row: Row, mine: Array, expected: Array, off: Sequence[int]) -> dict[str, Seen]:
     """Forms in which features are mixed, as by norms of queries and keys: the same up to a factor, or another form."""
-    ratios = np.array([_ratio(a, b, row.tolerance) for a, b in zip(mine, due, strict=True)])
+    ratios = np.array([_ratio(a, b, row.tolerance) for a, b in zip(mine, expected, strict=True)])
     where = {"head": tuple(off)}
     if off and np.isnan(ratios[list(off)]).any():
-        return {"form": Seen(mine, due, differs=True, axes=FORM, where=where)}
-    gain = np.array([np.nanmax(np.abs(np.nan_to_num(each))) for each in due])
+        return {"form": Seen(mine, expected, differs=True, axes=FORM, where=where)}
+    gain = np.array([np.nanmax(np.abs(np.nan_to_num(each))) for each in expected])
     return {"scale": Seen(gain * np.nan_to_num(ratios, nan=1.0), gain, bool(off), ("head",), where)}
 
 
-def _ratio(mine: Array, due: Array, tolerance: float) -> float:
+def _ratio(mine: Array, expected: Array, tolerance: float) -> float:
     """The factor between two forms; NaN if there is none."""
-    known = np.isfinite(mine) & np.isfinite(due)
-    a, b = mine[known], due[known]
+    known = np.isfinite(mine) & np.isfinite(expected)
+    a, b = mine[known], expected[known]
     if not len(b) or not (b @ b):
         return 1.0 if not a.any() else np.nan
     factor = float(a @ b / (b @ b))
     return factor if _same(a, factor * b, tolerance * max(abs(factor), 1.0)) else np.nan
 
 
-def _turned(row: Row, mine: Array, due: Array, off: Sequence[int], lenses: tuple[Pairs, Pairs]) -> dict[str, Seen]:
+def _turned(row: Row, mine: Array, expected: Array, off: Sequence[int], lenses: tuple[Pairs, Pairs]) -> dict[str, Seen]:
     own, asked = lenses
     lens = asked if set(own) <= set(asked) else own
     tolerance = row.tolerance
-    a = [_signed(turn_of(mine[h], lens, tolerance), turn_of(due[h], lens, tolerance)) for h in range(len(mine))]
-    b = [turn_of(due[h], asked, tolerance) for h in range(len(due))]
+    a = [_signed(turn_of(mine[h], lens, tolerance), turn_of(expected[h], lens, tolerance)) for h in range(len(mine))]
+    b = [turn_of(expected[h], asked, tolerance) for h in range(len(expected))]
     parts = _gains(row, a, b, off)
     pairs = _which_pairs(a, b, lens, asked)
     if pairs.measured or pairs.expected:
@@ -108,17 +135,22 @@ def _turned(row: Row, mine: Array, due: Array, off: Sequence[int], lenses: tuple
         parts |= _speeds_alone(row, a, b)
     if unlike := [h for h in off if not a[h].rotates and b[h].rotates]:
         parts["turn"] = Seen(
-            mine, due, differs=True, axes=FORM, where={"head": tuple(unlike)}, details={"why": "pairs", "pairs": lens}
+            mine,
+            expected,
+            differs=True,
+            axes=FORM,
+            where={"head": tuple(unlike)},
+            details={"why": "pairs", "pairs": lens},
         )
         parts = {name: each for name, each in parts.items() if name in ("turn", "pairs")}
     return parts
 
 
-def _signed(turn: Turn, due: Turn) -> Turn:
-    """The turn, with a minus in its gain where all of its angles are half a turn from what is due."""
+def _signed(turn: Turn, expected: Turn) -> Turn:
+    """The rotation, with a minus in its gain where all of its angles are half a turn from the expected ones."""
     if not turn.theta.size:
         return turn
-    apart = np.abs(wrap(turn.theta - due.theta))
+    apart = np.abs(wrap(turn.theta - expected.theta))
     known = np.isfinite(apart)
     if not known.any() or not (np.abs(apart[known] - np.pi) < 0.5).all():
         return turn
@@ -130,104 +162,144 @@ def _signed(turn: Turn, due: Turn) -> Turn:
 
 def _gains(row: Row, a: Sequence[Turn], b: Sequence[Turn], off: Sequence[int]) -> dict[str, Seen]:
     """Scale where all features of a head have one factor; else the gain of each feature."""
-    mine, due = np.array([turn.gain for turn in a]), np.array([turn.gain for turn in b])
+    mine, expected = np.array([turn.gain for turn in a]), np.array([turn.gain for turn in b])
     near = LOOSE * row.tolerance + 1e-6
     with np.errstate(all="ignore"):
-        ratio = np.where(np.abs(due) > 1e-12, mine / due, 1.0)
+        ratio = np.where(np.abs(expected) > 1e-12, mine / expected, 1.0)
     uneven = [h for h in off if np.ptp(ratio[h]) > near * np.abs(ratio[h]).max()]
     scaled = [h for h in off if h not in uneven and abs(ratio[h, 0] - 1) > near]
-    parts = {"scale": Seen(median(mine), median(due), bool(scaled), ("head",), {"head": tuple(scaled)},
+    parts = {"scale": Seen(median(mine), median(expected), bool(scaled), ("head",), {"head": tuple(scaled)},
                            {"ratio": ratio[scaled[0], 0] if scaled else 1.0})}  # fmt: skip
     if uneven:
         parts["features"] = Seen(
-            mine, due, differs=True, axes=("head", "depth"), where={"head": tuple(uneven)}, details={"ratio": ratio}
+            mine,
+            expected,
+            differs=True,
+            axes=("head", "depth"),
+            where={"head": tuple(uneven)},
+            details={"ratio": ratio},
         )
     return parts
 
 
 def _which_pairs(a: Sequence[Turn], b: Sequence[Turn], lens: Pairs, asked: Pairs) -> Seen:
-    """Which features turn together. Where the same pairs are due, those that stay still in all heads do not turn."""
+    """Which features rotate together. Where the same pairs are expected, those still in all heads do not rotate."""
     moves = np.any([turn.turned for turn in a], axis=0) if lens else np.zeros(0, bool)
-    due = np.any([turn.turned for turn in b], axis=0) if asked else np.zeros(0, bool)
+    expected = np.any([turn.turned for turn in b], axis=0) if asked else np.zeros(0, bool)
     mine = tuple(pair for pair, still in zip(lens, ~moves, strict=True) if not still)
-    wanted = tuple(pair for pair, still in zip(asked, ~due, strict=True) if not still)
+    wanted = tuple(pair for pair, still in zip(asked, ~expected, strict=True) if not still)
     return Seen(mine, wanted, mine != wanted, (), {}, {"count": (len(mine), len(wanted))})
 
 
 def _speeds_alone(row: Row, a: Sequence[Turn], b: Sequence[Turn]) -> dict[str, Seen]:
-    """How fast pairs turn where other features are paired: frequencies in their order."""
-    mine, due = (_falling(motion_of(turns[0].theta, row.tolerance).query_speeds) for turns in (a, b))
-    return {"frequencies": _frequencies(mine, due, row, (0,))}
+    """How fast pairs rotate where other features are paired: frequencies in their order."""
+    mine, expected = (_falling(motion_of(turns[0].theta, row.tolerance).query_speeds) for turns in (a, b))
+    return {"frequencies": _frequencies(mine, expected, row, tuple(range(len(a))))}
 
 
 def _falling(speeds: Array) -> Array:
-    """Speeds in falling order; which way pairs turn hangs on the order of their features, which is another here."""
+    """Speeds in falling order; the direction of a pair depends on the order of its features, which differs here."""
     return np.sort(np.abs(speeds))[::-1]
 
 
 def _motions(row: Row, a: Sequence[Turn], b: Sequence[Turn], off: Sequence[int]) -> dict[str, Seen]:
-    """Frequencies and positions, of the first head that differs; else of the first."""
+    """Frequencies and positions: those of the first head that differs, with those of others that do in the details."""
     moved = [h for h in off if _off(a[h].theta, b[h].theta, row.tolerance, a[h].gain)]
-    head = moved[0] if moved else 0
-    mine, due = motion_of(a[head].theta, row.tolerance), motion_of(b[head].theta, row.tolerance)
-    heads = {"head": tuple(moved)}
     if not moved:
-        speeds = due.query_speeds
-        place = _places(due, due, speeds)
+        expected = motion_of(b[0].theta, row.tolerance)
+        speeds = expected.query_speeds
+        place = _places(expected, expected, speeds)
         return {"frequencies": _frequencies(speeds, speeds, row, ()), "positions": Seen(place, place, differs=False)}
+    by_head = {h: _motion(row, a[h], b[h], h) for h in moved}
+    parts = {}
+    for name in dict.fromkeys(name for parts in by_head.values() for name in parts):
+        known = {h: found[name] for h, found in by_head.items() if name in found}
+        others = {h: each for h, each in known.items() if each.differs}
+        first = next(iter((others or known).values()))
+        where = {"head": tuple(others)} if others else {}
+        parts[name] = replace(first, where=where, details={**first.details, "by head": others})
+    return parts
+
+
+def _motion(row: Row, a: Turn, b: Turn, head: int) -> dict[str, Seen]:
+    """Frequencies and positions of one head."""
+    mine, expected = motion_of(a.theta, row.tolerance), motion_of(b.theta, row.tolerance)
+    heads: dict[str, tuple[int, ...]] = {"head": (head,)}
     if not mine.separable:
-        details = {"why": "positions", "theta": (a[head].theta, b[head].theta)}
-        return {"turn": Seen(a[head].theta, b[head].theta, differs=True, where=heads, details=details)}
-    return _of_motion(row, mine, due, heads)
+        details = {"why": "positions", "theta": (a.theta, b.theta)}
+        return {"turn": Seen(a.theta, b.theta, differs=True, where=heads, details=details)}
+    return _of_motion(row, mine, expected, heads)
 
 
-def _off(mine: Array, due: Array, tolerance: float, gain: Array) -> bool:
+def _off(mine: Array, expected: Array, tolerance: float, gain: Array) -> bool:
     near = LOOSE * tolerance / max(float(np.abs(gain).max(initial=0.0)), 1e-6)
-    return bool((np.abs(np.nan_to_num(wrap(mine - due))) > min(near, 1.0)).any())
+    return bool((np.abs(np.nan_to_num(wrap(mine - expected))) > min(near, 1.0)).any())
 
 
-def _of_motion(row: Row, mine: Motion, due: Motion, heads: dict[str, tuple[int, ...]]) -> dict[str, Seen]:
-    asked = np.where(np.abs(due.query_speeds) > STILL, due.query_speeds, due.key_speeds())
+def _of_motion(row: Row, mine: Motion, expected: Motion, heads: dict[str, tuple[int, ...]]) -> dict[str, Seen]:
+    asked = np.where(np.abs(expected.query_speeds) > STILL, expected.query_speeds, expected.key_speeds())
     near = LOOSE * row.tolerance * 4 + 1e-7
-    query, key = mine.query_speeds, mine.key_speeds(due.neighbours(asked))
+    query, key = mine.query_speeds, mine.key_speeds(expected.neighbours(asked))
     still = [not (np.abs(each) > near).any() for each in (query, key)]
     speeds = asked if all(still) else key if still[0] else query
     if not any(still) and (np.abs(query - key) > near + 1e-6 * np.abs(query)).any():
-        details = {"why": "tables", "frequencies": (query, key), "due": asked}
+        details = {"why": "tables", "frequencies": (query, key), "expected": asked}
         return {"turn": Seen(query, key, differs=True, axes=("pair",), where=heads, details=details)}
+    speeds = _unwrapped(speeds, asked, near)
     parts = {"frequencies": _frequencies(speeds, asked, row, heads["head"])}
-    found, wanted = _places(mine, due, speeds), _places(due, due, asked)
+    found, wanted = _places(mine, expected, speeds), _places(expected, expected, asked)
     if found and wanted:
         gaps = [np.nan_to_num(x - y) for x, y in zip(found, wanted, strict=True)]
-        size = max(abs(float(asked[_carrier(due, asked)])), 1e-12)
+        size = max(abs(float(asked[_carrier(expected, asked)])), 1e-12)
         sides = tuple(name for name, gap in zip(("query", "key"), gaps, strict=True)
                       if (np.abs(gap) > 0.02 + near / size).any())  # fmt: skip
         parts["positions"] = Seen(found, wanted, bool(sides), (), heads if sides else {}, {"sides": sides})
     return parts
 
 
+def _unwrapped(speeds: Array, asked: Array, near: float) -> Array:
+    """Speeds with whole turns added, where they are then one multiple of what is expected, that of the slowest pair."""
+    if len(speeds) != len(asked) or abs(asked[-1]) <= STILL:
+        return speeds
+    several = speeds[-1] / asked[-1] * asked
+    return several if (np.abs(wrap(several - speeds)) <= near + CLOSE * np.abs(several)).all() else speeds
+
+
 def _carrier(motion: Motion, speeds: Array) -> int:
-    """The fastest pair whose angles do not come round within the tokens at hand."""
+    """The fastest pair whose angles do not wrap around within these tokens."""
     span = motion.query.shape[-1] + motion.key.shape[-1] + 3
     slow = [c for c in range(len(speeds)) if STILL < abs(speeds[c]) * span < np.pi]
     return max(slow, key=lambda c: abs(speeds[c])) if slow else int(np.argmin(np.abs(speeds)))
 
 
-def _places(motion: Motion, due: Motion, speeds: Array) -> tuple[Array, Array] | None:
+def _places(motion: Motion, expected: Motion, speeds: Array) -> tuple[Array, Array] | None:
     """The positions of queries and of keys, the first key at 0; None where no pair shows them."""
-    c = _carrier(due, speeds)
+    c = _carrier(expected, speeds)
     if abs(speeds[c]) <= STILL:
         return None
     return motion.query[c] / speeds[c], motion.key[c] / speeds[c]
 
 
-def _frequencies(mine: Array, due: Array, row: Row, heads: tuple[int, ...]) -> Seen:
+def _frequencies(mine: Array, expected: Array, row: Row, heads: tuple[int, ...]) -> Seen:
     near = LOOSE * row.tolerance * 4 + 1e-7
-    off = len(mine) != len(due) or bool((np.abs(mine - due) > near + 1e-5 * np.abs(due)).any())
-    details: dict[str, Any] = {"spectrum": (spectrum(mine), spectrum(due))}
+    off = len(mine) != len(expected) or bool((np.abs(mine - expected) > near + CLOSE * np.abs(expected)).any())
+    kept = _kept(mine, expected, near) if off else ""
+    details: dict[str, Any] = {"spectrum": (spectrum(mine), spectrum(expected)), "kept": kept}
     with np.errstate(all="ignore"):
-        details["ratio"] = mine / due if len(mine) == len(due) else None
-    return Seen(mine, due, off, ("pair",), {"head": heads} if off else {}, details)
+        details["ratio"] = mine / expected if len(mine) == len(expected) else None
+    return Seen(mine, expected, off, ("pair",), {"head": heads} if off else {}, details)
+
+
+def _kept(mine: Array, expected: Array, near: float) -> str:
+    """The type in which frequencies are kept, if they are the expected ones but for its rounding; "" if not."""
+    if len(mine) != len(expected):
+        return ""
+    fraction, exponent = np.frexp(expected)
+    for name, bits in FLOATS.items():
+        kept = np.ldexp(np.round(np.ldexp(fraction, bits + 1)), exponent - bits - 1)
+        if (np.abs(kept - mine) <= near + 1e-6 * np.abs(expected)).all():
+            return name
+    return ""
 
 
 def spectrum(speeds: Array) -> tuple[float, float] | None:

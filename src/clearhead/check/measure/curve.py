@@ -1,4 +1,4 @@
-"""How a score grows with its query: a straight line, or bent by a soft-cap, by a norm of queries, by rounding."""
+"""How a score grows with its query: in a straight line, or changed by a soft-cap, a norm of queries, or rounding."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from clearhead.check.measure.parts import Array
 from clearhead.check.measure.weights import log, weights
 
 STRAIGHT = 2e-3
-"""How far from a line, relative to it, scores may be and count as straight."""
+"""The relative distance from a line up to which scores count as straight."""
 
 
 FAR = 50
-"""Soft-caps this many times beyond the largest score that was seen are none."""
+"""A soft-cap this many times above the largest measured score counts as none."""
 
 EXACT, ROUGHLY = 1e-6, 0.15
-"""Numbers less precise than the first give the slope by scores up to this share of the largest."""
+"""For numbers less precise than the first, the slope is computed from scores up to this part of the largest."""
 
 
 class Curve(Struct, frozen=True, eq=False):
@@ -94,7 +94,7 @@ def _judged(lengths: Array, scores: Array, form: Array, counts: tuple[bool, ...]
 
 
 def _slope(t: Array, s: Array, eps: float) -> float:
-    """How steep scores are for short queries: of the shortest, or of several where numbers are rough."""
+    """The slope of scores for short queries: of the shortest, or of several where numbers are imprecise."""
     if not len(s):
         return 0.0
     low = np.abs(s) <= ROUGHLY * np.abs(s).max() if eps > EXACT else np.arange(len(s)) == 0

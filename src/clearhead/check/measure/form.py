@@ -11,13 +11,13 @@ from clearhead.check.measure.parts import Array
 from clearhead.check.measure.weights import log, median, weights
 
 HALF = 2.0**-16
-"""With numbers less precise than this, larger queries and keys are used."""
+"""For numbers less precise than this, larger queries and keys are used."""
 
 
 def form_of(f: Attend, size: Size, visible: Array, bias: Array, sums: Array, eps: float, length: float = 1.0) -> Array:
-    """The form (head, query, key, query feature, key feature); NaN where a score cannot be told from outside.
+    """The form (head, query, key, query feature, key feature); NaN where a score cannot be measured from outside.
 
-    Scores can be told where a query sees another key to compare with, which is zero then, or a sink.
+    A score can be measured where its query sees another key, which is then zero, or a sink.
 
     Args:
         f: the attention.
@@ -51,13 +51,13 @@ def form_of(f: Attend, size: Size, visible: Array, bias: Array, sums: Array, eps
 
 
 def _patterns(visible: Array) -> Iterator[Array]:
-    """Which keys are zero, several times, so that each query sees a zero key beside each other key it sees."""
+    """Choices of keys that are zero, such that each query sees a zero key together with each other key that it sees."""
     keys = visible.shape[-1]
     left = visible & ((visible.sum(-1, keepdims=True) > 1) | (visible.sum(-1, keepdims=True) == 1))
     for bit in range(max(1, (keys - 1).bit_length())):
         for side in (True, False):
             zero = ((np.arange(keys) >> bit) & 1 == 0) == side
-            told = left & ~zero & ((visible & zero).any(-1, keepdims=True) | (visible.sum(-1, keepdims=True) == 1))
-            if told.any():
+            decided = left & ~zero & ((visible & zero).any(-1, keepdims=True) | (visible.sum(-1, keepdims=True) == 1))
+            if decided.any():
                 yield zero
-                left = left & ~told
+                left = left & ~decided

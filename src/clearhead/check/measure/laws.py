@@ -1,4 +1,4 @@
-"""Laws: how a number follows the sizes, and how people would write it."""
+"""Laws: how a number depends on the sizes, and how people would write it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ READINGS: dict[str, float] = {
     "sqrt(2)": sqrt(2), "1/sqrt(2)": 1 / sqrt(2), "ln 2": log(2), "1/ln 2": 1 / log(2), "1/sqrt(3)": 1 / sqrt(3),
     "pi": np.pi, "1/pi": 1 / np.pi, "e": np.e, "1/e": 1 / np.e,
 }  # fmt: skip
-"""Constants that people write, beside whole numbers, their inverses and the inverses of their roots."""
+"""Constants that people write, besides whole numbers, their inverses and the inverses of their roots."""
 
 CLOSE = 1e-4
 MAX_WHOLE = 65536
@@ -58,7 +58,7 @@ class Law(Struct, frozen=True):
 
 
 def written(value: float) -> str:
-    """A number in six digits, without those that are noise."""
+    """A number with six digits, without those that are noise."""
     snapped = round(value) if np.isfinite(value) else 0
     return str(snapped) if snapped and isclose(value, snapped, rel_tol=1e-6) else f"{value:.6g}"
 
@@ -89,12 +89,12 @@ def law_of(values: Sequence[float], sizes: Sequence[Sizes], tolerance: float = 0
 
 
 def _varies(sizes: Sequence[Sizes]) -> bool:
-    """Whether depths and keys differ enough between the sizes for a law to mean anything."""
+    """Whether depths and keys differ enough between the sizes to determine a law."""
     return len({each.get("depth") for each in sizes}) > 1
 
 
 def reading(value: float) -> str:
-    """How a number may have been written: ``0.125`` as ``1/8 = 1/sqrt(64)``; "" if it reads no simpler."""
+    """A likely form of a number: ``0.125`` as ``1/8 = 1/sqrt(64)``; "" if no form is simpler."""
     size = abs(value)
     sign = "-" if value < 0 else ""
     if size == 0 or not np.isfinite(size):
@@ -107,7 +107,7 @@ def reading(value: float) -> str:
     elif not _whole(size) and _whole(size**2):
         found.append(f"sqrt({round(size**2)})")
     found += [name for name, constant in READINGS.items() if isclose(size, constant, rel_tol=CLOSE)]
-    return " = ".join(sign + each for each in found[:2])
+    return " = ".join(sign + each for each in [*dict.fromkeys(found)][:2])
 
 
 def _whole(value: float) -> bool:

@@ -1,34 +1,45 @@
-"""What a function makes of masks that it is called with: which keys they hide, and whether anything is left of them."""
+"""The effect of masks that a function takes: which keys they mask, and whether these keep any weight."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from msgspec.structs import replace
 
 from clearhead.check.measure.access import Attend, Size
 from clearhead.check.measure.compare import bias, keys_seen, mass
-from clearhead.check.measure.observe import Observed, drawn
+from clearhead.check.measure.observe import FLOOR, Observed, drawn
 from clearhead.check.measure.parts import Array, Part
-from clearhead.check.measure.premises import drawn_masks
+from clearhead.check.measure.premises import Swept, drawn_masks, same
 from clearhead.check.measure.seen import Row, part_of
 from clearhead.check.measure.weights import weights
+
+SUMMED = 4
+"""The units of precision by which sums of very many weights may be off."""
 
 COMPARED = {"keys seen": keys_seen, "mass": mass, "bias": bias}
 
 
-def masked(f: Attend, due: Attend, rows: list[tuple[Observed, Observed]]) -> tuple[Part, ...]:
-    """The parts in which a mask that hides keys changes what is seen."""
-    pairs = []
+Under = tuple[Observed, Observed, dict[str, Array]]
+"""What was measured of a function and its working under masks, and these, for two items."""
+
+
+def masked(
+    f: Attend, expected: Attend, rows: list[tuple[Observed, Observed]]
+) -> tuple[tuple[Part, ...], tuple[Under, ...]]:
+    """The parts in which the effect of a mask is visible, and what was measured under masks."""
+    pairs, under = [], []
     for a, b in rows:
         made = drawn(a.size, seed=2)
         masks = drawn_masks(f, a.size, made.rng, batch=1)
         twice = {name: np.repeat(mask, 2, 0) if f.task.takes_batch(name) else mask for name, mask in masks.items()}
-        seen = []
-        for attend, whole in ((f, a), (due, b)):
-            q, k = (np.concatenate([0 * x, x]) for x in (made.q, made.k))
-            w = weights(attend, q, k, a.size.past, twice)
-            seen.append(_with(whole, w))
-        pairs.append(Row(*seen))
+        q, k = (np.concatenate([0 * x, x]) for x in (made.q, made.k))
+        seen, right = (
+            _with(whole, weights(attend, q, k, a.size.past, twice)) for attend, whole in ((f, a), (expected, b))
+        )
+        pairs.append(Row(seen, right))
+        under.append((seen, right, twice))
     parts = []
     for name, compared in COMPARED.items():
         known = [(row, each) for row in pairs if (each := compared(row)) is not None]
@@ -36,20 +47,57 @@ def masked(f: Attend, due: Attend, rows: list[tuple[Observed, Observed]]) -> tup
             part = part_of(name, known)
             parts.append(part)
             part.details["masks"] = f.roles.masks
-    return tuple(parts)
+    return tuple(parts), tuple(under)
 
 
-def far_seen(f: Attend, due: Attend, size: Size, row: tuple[Observed, Observed]) -> Part | None:
-    """Which keys are seen at a size too large to measure more; None if it cannot be seen, or if nothing differs."""
+def far_seen(f: Attend, expected: Attend, size: Size, row: tuple[Observed, Observed]) -> Part | None:
+    """Which keys are visible at a size too large to measure more, or else what weights sum to; None if all is right."""
     if not f.wide:
         return None
     made = drawn(size)
     pair = []
-    for each, seen in zip((f, due), row, strict=True):
+    for each, seen in zip((f, expected), row, strict=True):
         w = weights(each, 0 * made.q, 0 * made.k, size.past)
+        if not np.isfinite(w).all():
+            return None  # zero scores break the function, which says nothing about the keys that are seen
         pair.append(replace(_with(seen, np.concatenate([w, w])), size=size))
-    found = keys_seen(Row(*pair))
-    return part_of("keys seen", [(Row(*pair), found)]) if found.differs else None
+    if (found := keys_seen(Row(*pair))).differs:
+        return part_of("keys seen", [(Row(*pair), found)])
+    if np.abs(pair[0].sums - pair[1].sums).max() <= SUMMED * row[0].eps + FLOOR:
+        return None
+    part = part_of("mass", [(Row(*pair), replace(mass(Row(*pair)), differs=True))])
+    part.details.update(far=True, type=row[0].bits.type if row[0].bits else "")
+    return part
+
+
+GIVEN: dict[str, Callable[[Array], Array]] = {
+    "zeros": np.zeros_like,
+    "the mean of all values": lambda v: np.broadcast_to(v.mean(-2, keepdims=True), v.shape),
+}
+"""What queries of padding may get, by the values (batch, head, key, depth)."""
+
+
+def padded_queries(f: Attend, expected: Attend, swept: Sequence[Swept], eps: float) -> Part | None:
+    """What queries get that are padding themselves, if all others are right; None if it is not the same everywhere."""
+    holds = {each.name: each.holds for each in f.task.working.givens}
+    name = next((each for each in f.roles.masks if len(f.task.axes(each)) == 1 and holds[each] == "booleans"), "")
+    off = [each for each in swept if each.y is not None and not each.agrees(eps)]
+    if not name or f.roles.weights or any(each.size.keys != each.size.tokens or each.size.past for each in off):
+        return None
+    near, gives = same(eps), dict(GIVEN)
+    for each in off:
+        made = drawn(each.size, batch=2)
+        masks = drawn_masks(f, each.size, made.rng, batch=2)
+        real, y = np.atleast_2d(masks[name])[:, None, :, None], np.asarray(each.y)
+        bound = near * max(float(np.abs(y).max()), 1e-30)
+        due = expected(made.q, made.k, made.v, 0, masks)
+        if (np.abs(np.where(real, y - due, 0)) > bound).any():
+            return None
+        v = np.repeat(made.v, each.size.heads // each.size.groups, 1)
+        gives = {what: gets for what, gets in gives.items()
+                 if (np.abs(np.where(real, 0, y - gets(v))) <= bound).all()}  # fmt: skip
+    sizes = tuple(each.size.words for each in off)
+    return Part("padded queries", next(iter(gives)), "", differs=True, sizes=sizes) if off and gives else None
 
 
 def _with(seen: Observed, w: Array) -> Observed:

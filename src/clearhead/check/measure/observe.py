@@ -10,20 +10,20 @@ from clearhead.check.measure.access import Attend, Refused, Size
 from clearhead.check.measure.curve import Curve, curve_of
 from clearhead.check.measure.form import form_of
 from clearhead.check.measure.parts import Array
-from clearhead.check.measure.precision import Bits, bits_of, overflow, step_of
+from clearhead.check.measure.precision import FLOATS, Bits, Limit, bits_inside, bits_of, overflow, step_of
 from clearhead.check.measure.weights import log, median, weights, weights_by_group
 
 SEEN = 1e-12
 """Weights above this are seen."""
 
 NOISE = 8
-"""How many units of the least precise number a logarithm of a weight may be off."""
+"""The tolerance of a weight's logarithm, in units of the least precise number."""
 
 LONG = 16.0
 """How long queries and keys are where scores are rounded, so that steps count for less."""
 
 FLOOR = 1e-9
-"""Numbers in double precision are not held to more than this."""
+"""The best relative precision to which numbers in double precision are compared."""
 
 
 class Observed(Struct, frozen=True, eq=False):
@@ -40,7 +40,8 @@ class Observed(Struct, frozen=True, eq=False):
         form: as `form_of`, before any soft-cap.
         curve: as `curve_of`.
         step: the step to which scores are rounded; 0 for none.
-        bits, overflow: as `bits_of` and `overflow`.
+        bits: as `bits_of`.
+        overflow, underflow: where outputs stop being finite as all scores grow, and as all fall.
     """
 
     size: Size
@@ -56,11 +57,12 @@ class Observed(Struct, frozen=True, eq=False):
     curve: Curve | None
     step: float
     bits: Bits | None = None
-    overflow: tuple[float, float] | None = None
+    overflow: Limit | None = None
+    underflow: Limit | None = None
 
     @property
     def tolerance(self) -> float:
-        """How far a score of size one may be off."""
+        """The tolerance of a score of size one."""
         return max(NOISE * self.eps, FLOOR, self.step / LONG**2)
 
     @property
@@ -77,6 +79,11 @@ class Observed(Struct, frozen=True, eq=False):
     def random_sums(self) -> Array:
         """The same at random scores."""
         return np.asarray(self.random.sum((-2, -1)))
+
+    @property
+    def beside_top(self) -> Array:
+        """What the weights of a query lack of 1, relative to the largest of them, at random scores (head, query)."""
+        return np.asarray((1 - self.random_sums) / np.maximum(self.random.sum(-2).max(-1), 1e-30))
 
     @property
     def bias(self) -> Array:
@@ -128,7 +135,16 @@ def observe(f: Attend, size: Size, *, eps: float | None = None, brief: bool = Fa
     f.columns = None if straight else np.argmax(columns.T, -1)
     try:
         seen = _observed(f, size, made, eps, columns)
-        return seen if brief else replace(seen, bits=bits, overflow=overflow(f, size, made.rng))
+        rounded = seen.step or step_of(seen.random, max(eps, 2.0**-46))
+        if bits and bits.output > FLOATS["float16"] and not rounded:
+            bits = replace(bits, inside=bits_inside(f, size, made.q, made.k, made.v))
+            if 2.0**-bits.least > eps:
+                eps = 2.0**-bits.least
+                seen = _observed(f, size, made, eps, columns)
+        if brief:
+            return seen
+        grown, fallen = overflow(f, size, made.rng)
+        return replace(seen, bits=bits, overflow=grown, underflow=fallen)
     finally:
         f.columns = None
 

@@ -1,4 +1,4 @@
-"""What measuring finds, as data: parts of a computation beside what is due, premises that fail, and the sizes."""
+"""What measuring finds, as data: parts with measured and expected values, premises that fail, and the sizes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sizes = dict[str, int]
 
 
 class Part(Struct, frozen=True, eq=False):
-    """One part of a computation: what was measured beside what is due.
+    """One part of a computation: what was measured, and what is expected.
 
     Attributes:
         name: what the part is, such as ``"scale"`` or ``"keys seen"``.
@@ -26,10 +26,10 @@ class Part(Struct, frozen=True, eq=False):
         axes: the axis words of ``measured`` and ``expected`` where they are arrays.
         where: which entries differ, by axis word: ``{"head": (1,)}``. An axis that is not named differs everywhere.
         law: how the measured value follows the sizes, such as 1/sqrt(depth); None if it is no number or has no law.
-        due: how the expected value follows them.
+        expected_law: how the expected value follows them.
         sizes: the sizes on which it was measured, the first that shows the difference in front.
         tolerance: how much the two may differ, from the precision of the numbers.
-        details: what else belongs to the part, for sentences and for the parameters of deviations.
+        details: more about the part, for sentences and for the parameters of deviations.
     """
 
     name: str
@@ -39,21 +39,21 @@ class Part(Struct, frozen=True, eq=False):
     axes: Axes = ()
     where: dict[str, tuple[int, ...]] = {}
     law: Law | None = None
-    due: Law | None = None
+    expected_law: Law | None = None
     sizes: tuple[Sizes, ...] = ()
     tolerance: float = 0.0
     details: dict[str, Any] = {}
 
 
 class Premise(Struct, frozen=True):
-    """Something without which no part can be measured, and that fails.
+    """A condition of measuring that does not hold.
 
     Attributes:
         name: one of the premises, such as ``"finite"`` or ``"repeatable"``.
         found: what was found instead, as data.
         fails: the sizes at which it fails.
         tried: all sizes at which it was tried.
-        stops: whether nothing behind it could be measured.
+        stops: whether nothing else could be measured.
         explains: whether it says why the numbers differ.
     """
 
@@ -69,12 +69,12 @@ class Measurement(Struct, frozen=True, eq=False):
     """All that was measured of a function.
 
     Attributes:
-        parts: the parts that differ from what is due, the most basic first.
+        parts: the parts that differ from what is expected, the most basic first.
         right: the parts that were measured and found right.
-        premise: the first premise that fails; nothing behind it was measured.
-        rest: the largest difference, relative to the size of the outputs, between what the function gives on random
-            inputs and what the measured parts alone give; None where it was not rebuilt.
-        tolerance: what ``rest`` may be for the parts to explain everything measured.
+        premise: the first premise that fails; nothing after it was measured.
+        rest: the largest difference, relative to the size of the outputs, between the function on random inputs and
+            the measured parts alone; None where outputs were not rebuilt.
+        tolerance: up to this ``rest`` the parts explain everything measured.
         sizes: the sizes at which parts were measured.
         agrees: the sizes at which all numbers agree with the working.
         differs: the sizes at which some do not.
@@ -109,7 +109,7 @@ class Measurement(Struct, frozen=True, eq=False):
         return "unexplained" if self.rest is not None and self.rest > self.tolerance else "explained"
 
     def part(self, name: str) -> Part | None:
-        """The part of this name, if it was measured."""
+        """The part called ``name``, if it was measured."""
         return next((each for each in (*self.parts, *self.right) if each.name == name), None)
 
     @property

@@ -1,4 +1,4 @@
-"""Outputs computed from what was measured alone, held against those of the function on other inputs."""
+"""Outputs computed from the measurements alone, compared with those of the function on other inputs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ LONGER = 1.3
 """How much longer queries are than those on which weights were measured."""
 
 
-def rebuild(f: Attend, seen: Observed) -> float:
-    """The largest difference between outputs and those of the parts, relative to the largest output."""
+def rebuild(f: Attend, seen: Observed, masks: dict[str, Array] | None = None) -> float:
+    """The largest difference between outputs and those of the parts, relative to the largest output.
+
+    ``masks`` are those with which weights were measured, for two items.
+    """
     made = drawn(seen.size, seed=1, batch=2)
     q = LONGER * made.q
-    y = f(q, made.k, made.v, seen.size.past)
-    return float(np.abs(outputs(seen, q, made.k, made.v) - y).max() / max(np.abs(y).max(), 1e-30))
+    y = f(q, made.k, made.v, seen.size.past, masks)
+    shares = weights(seen, q, made.k)
+    mine = shares.sum(-2) if f.roles.weights else outputs(seen, shares, made.v)
+    return float(np.abs(mine - y).max() / max(np.abs(y).max(), 1e-30))
 
 
-def outputs(seen: Observed, q: Array, k: Array, v: Array) -> Array:
-    """The outputs that the measured parts give."""
+def outputs(seen: Observed, shares: Array, v: Array) -> Array:
+    """The outputs of these weights that follow from the measured parts."""
+    out = np.einsum("xhigj,xgjd->xhid", shares, v)
+    return np.asarray(np.take(out, seen.columns.argmax(-1), axis=-1))
+
+
+def weights(seen: Observed, q: Array, k: Array) -> Array:
+    """The weights (batch, head, query, value head, key) that follow from the measured parts."""
     heads, asks = ([int(row.argmax()) for row in follows] for follows in (seen.key_heads, seen.query_heads))
     if seen.curve:
         q = np.where(_only_direction(seen, asks), q / np.linalg.norm(q, axis=-1, keepdims=True), q)
@@ -39,14 +50,17 @@ def outputs(seen: Observed, q: Array, k: Array, v: Array) -> Array:
     scaled = np.abs(seen.sums - seen.random_sums).max() <= 4 * seen.tolerance
     slot = np.zeros_like(sums) if scaled else 1 / sums - 1
     e = zero / sums[..., None, None] * np.exp(s - s.max())[..., None, :]
-    total = e.sum((-2, -1)) + slot * np.exp(-s.max())
-    p = e / np.maximum(total, 1e-300)[..., None, None] * (sums if scaled else 1.0 + 0 * sums)[..., None, None]
-    out = np.einsum("xhigj,xgjd->xhid", p, v)
-    return np.asarray(np.take(out, seen.columns.argmax(-1), axis=-1))
+    top, seen_keys = np.exp(-s.max()), seen.visible.sum(-1)
+    if (np.abs(seen.beside_top - slot * seen_keys) <= 40 * seen.tolerance * (1 + seen.beside_top)).all():
+        top = e.sum(-2).max(-1) * seen_keys  # the slot has the largest score, and not 0
+    total = e.sum((-2, -1)) + slot * top
+    return np.asarray(
+        e / np.maximum(total, 1e-300)[..., None, None] * (sums if scaled else 1 + 0 * sums)[..., None, None]
+    )
 
 
 def _only_direction(seen: Observed, asks: list[int]) -> Array:
-    """Of which heads of queries only the direction counts, shaped to meet queries."""
+    """The heads of queries whose direction alone counts, in a shape that broadcasts against queries."""
     assert seen.curve  # noqa: S101 - the caller has looked
     only = np.zeros(seen.size.heads, bool)
     for head, shape in enumerate(seen.curve.shape):

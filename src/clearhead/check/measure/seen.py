@@ -20,12 +20,12 @@ class Row(Struct, frozen=True, eq=False):
 
     @property
     def tolerance(self) -> float:
-        """How far a score of size one may be off."""
+        """The tolerance of a score of size one."""
         return max(self.a.tolerance, self.b.tolerance)
 
 
 class Seen(Struct, frozen=True, eq=False):
-    """A part at one size: what is measured, what is due, whether the two differ, and where."""
+    """A part at one size: what is measured, what is expected, whether the two differ, and where."""
 
     measured: Any
     expected: Any

@@ -1,4 +1,4 @@
-"""The sizes at which a function is tried and measured: depths at which laws part, one token, more than any window."""
+"""The sizes at which a function is measured: depths that distinguish laws, one token, more than any window."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ SWEPT_CACHED: tuple[Shape, ...] = (
 )  # fmt: skip
 
 BRIEF: tuple[Shape, ...] = ((4, 0, 4), (6, 0, 8), (1, 0, 4), (13, 0, 5))
-"""The sizes for functions that take long on arrays of a new size, as those that are compiled for each.
+"""The sizes for functions that are slow on arrays of a new size, such as those compiled for each.
 
 The first are those at which parts are measured.
 """
 
 MAX_SCORES = 8_000_000
-"""Sizes with more scores than this in all heads are not tried."""
+"""Sizes with more scores than this, over all heads, are not tried."""
 
 
 class Plan:
@@ -89,7 +89,7 @@ class Plan:
                 yield size
 
     def _fixed(self, tokens: int, beyond: int, depth: int) -> Size:
-        """A size with what is known beforehand, and with those equal that must be."""
+        """A size with the known numbers, and with equal numbers where they must be equal."""
         known = self.known
         depth = known.get("depth", max(depth, self.narrowest))
         if self.tied == ("token", "depth"):

@@ -1,4 +1,4 @@
-"""The form of one head as turned pairs of features: which pairs, how strong, by which angles, from which positions."""
+"""The form of one head as rotated pairs of features: which pairs, how strong, by which angles, from which positions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 class Turn(Struct, frozen=True, eq=False):
-    """A form as gains and turned pairs.
+    """A form as gains and rotated pairs.
 
     Attributes:
         coupled: which features of a query meet which of a key (depth, depth).
-        gain: by feature, how strong it is where it is not turned away.
-        pairs: the features that turn together.
+        gain: by feature, its strength apart from rotation.
+        pairs: the features that rotate together.
         theta: by pair, the angle between query and key (pair, query, key); NaN where it is not known.
-        rotates: whether each pair turns as a whole, with one angle and one strength.
+        rotates: whether each pair rotates as a whole, with one angle and one strength.
     """
 
     coupled: Array
@@ -30,12 +30,12 @@ class Turn(Struct, frozen=True, eq=False):
 
     @property
     def turned(self) -> Array:
-        """Which pairs turn at all."""
+        """Which pairs rotate at all."""
         return np.asarray(np.nanmax(np.abs(np.nan_to_num(self.theta)), axis=(1, 2), initial=0.0) > STILL)
 
 
 STILL = 1e-9
-"""Angles below this are none."""
+"""Angles below this count as 0."""
 
 
 def coupling(form: Array, tolerance: float) -> Array:
@@ -58,7 +58,7 @@ def pairs_of(coupled: Array) -> Pairs | None:
 
 
 def turn_of(form: Array, pairs: Pairs, tolerance: float) -> Turn:
-    """A form (query, key, feature, feature) seen as turned pairs, where features meet only in these pairs."""
+    """A form (query, key, feature, feature) as rotated pairs, where only features of a pair are coupled."""
     diagonal = np.moveaxis(np.diagonal(form, axis1=-2, axis2=-1), -1, 0)
     gain = median(diagonal.reshape(len(diagonal), -1))
     theta, rotates = [], True
@@ -78,10 +78,10 @@ def turn_of(form: Array, pairs: Pairs, tolerance: float) -> Turn:
 
 
 class Motion(Struct, frozen=True, eq=False):
-    """Angles as those of queries less those of keys.
+    """Angles as differences of those of queries and those of keys.
 
     Attributes:
-        query, key: the angle of each token, less that of the first key (pair, token); NaN where it is not known.
+        query, key: the angle of each token minus that of the first key (pair, token); NaN where it is not known.
         separable: whether all angles are such differences.
     """
 
@@ -91,16 +91,16 @@ class Motion(Struct, frozen=True, eq=False):
 
     @property
     def query_speeds(self) -> Array:
-        """By pair, how far queries turn from one token to the next: the usual step that is none of 0."""
+        """By pair, the angle from one query to the next: the most common step that is not 0."""
         return _usual(np.diff(self.query, axis=-1))
 
     def key_speeds(self, neighbours: Array | None = None) -> Array:
-        """The same of keys, of which only some neighbours may stand one position apart."""
+        """The same for keys, of which only some neighbours may be one position apart."""
         steps = np.diff(self.key, axis=-1)
         return _usual(steps if neighbours is None else steps[:, neighbours])
 
     def neighbours(self, speeds: Array) -> Array:
-        """Which keys and their next are as far apart as these speeds say."""
+        """Which keys and their neighbours are one step apart at these speeds."""
         return np.asarray(
             (np.abs(np.diff(self.key, axis=-1) - speeds[:, None]) < NEAR + NEAR * np.abs(speeds[:, None])).all(0)
         )
@@ -115,7 +115,7 @@ def _usual(steps: Array) -> Array:
 
 
 def motion_of(theta: Array, tolerance: float) -> Motion:
-    """The motion behind angles (pair, query, key)."""
+    """The angles (pair, query, key) as a motion of queries and keys."""
     rows, keys = _running(wrap(np.diff(theta, axis=1)), 1), -_running(wrap(np.diff(theta, axis=2)), 2)
     rest = wrap(theta - rows[:, :, None] + keys[:, None, :])
     offset = _middle(rest.reshape(len(theta), -1))
@@ -126,14 +126,14 @@ def motion_of(theta: Array, tolerance: float) -> Motion:
 
 
 def _running(steps: Array, axis: int) -> Array:
-    """Sums of the usual steps along an axis: how far tokens have turned since the first."""
-    usual = _middle(np.moveaxis(steps, axis, 1).reshape(len(steps), steps.shape[axis], -1))
+    """Sums of the steps along an axis: the angle of each token since the first."""
+    usual = _middle(np.moveaxis(steps, axis, 1))
     usual = np.where(np.isnan(usual), 0.0, usual)
     return np.concatenate([np.zeros((len(steps), 1)), np.cumsum(usual, -1)], -1)
 
 
 def _middle(angles: Array) -> Array:
-    """The median of angles along the last axis, whole turns aside."""
+    """The median of angles along the last axis, modulo whole turns."""
     start = median(angles)
     return np.asarray(wrap(start + median(wrap(angles - start[..., None]))))
 

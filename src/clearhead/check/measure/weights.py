@@ -1,4 +1,4 @@
-"""The weights behind the heads, exactly: outputs are linear in the values, which are one-hot here."""
+"""The weights of the heads, exactly: outputs are linear in the values, which are one-hot here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def weights_by_group(f: Attend, q: Array, k: Array, past: int = 0) -> Array:
 
 
 def _through(f: Attend, q: Array, k: Array, hot: Array, past: int, masks: dict[str, Array] | None) -> Array:
-    """The outputs for values of any width, in slices of the queries' where the function takes no other."""
+    """The outputs for values of any width, in slices of the queries' width where the function needs that."""
     width, depth = hot.shape[-1], q.shape[-1]
     if f.wide and width != depth:
         try:
@@ -53,7 +53,7 @@ def log(w: Array) -> Array:
 
 
 def median(x: Array) -> Array:
-    """The median along the last axis of what is no NaN; NaN where all are."""
+    """The median along the last axis, without NaN; NaN where all are NaN."""
     ordered = np.sort(x, axis=-1)
     count = np.isfinite(ordered).sum(-1)
     place = np.maximum(count - 1, 0) // 2

@@ -1,4 +1,4 @@
-"""What was measured, in words: the verdict, what differs, what is right, and pictures of grids."""
+"""Sentences for a measurement: the verdict, what differs, what is right, and pictures of grids."""
 
 # ruff: noqa: E501 - sentences are kept whole
 
@@ -14,12 +14,28 @@ from clearhead.check.measure.wording_blocks import BLOCK_SENTENCES
 from clearhead.check.measure.wording_parts import SENTENCES, plain
 from clearhead.check.measure.wording_premises import named_sizes, premise
 
+WHOLE = (
+    "norm axes",
+    "step",
+    "residual",
+    "one half",
+    "weights inside",
+    "projections",
+    "sum factors",
+    "constants",
+    "rotary tables",
+)
+"""Parts with which all numbers are right: others that differ follow from them."""
+
+BESIDE = "hidden cell"
+"""The part that may be said beside one of `WHOLE`, as another place of the same cause."""
+
 MAX_GRID = 12
-"""Grids of more rows or columns than this are not drawn whole."""
+"""Grids of more rows or columns than this are not drawn in full."""
 
 
 def sentences(part: Part) -> list[str]:
-    """What a part is and should be: the first sentence says it, the others what belongs to it."""
+    """Sentences for a part: the first has the measured and expected value, the others details."""
     says = SENTENCES.get(part.name) or BLOCK_SENTENCES.get(part.name) or plain
     return [each for each in says(part) if each]
 
@@ -33,39 +49,68 @@ def headline(measurement: Measurement) -> str:
     first = [premise(measurement.premise)] if measurement.premise else [sentences(measurement.parts[0])[0]] if (
         measurement.parts) else []  # fmt: skip
     if not first:
-        return f"It differs at {len(measurement.differs)} of {_tried(measurement)} sizes, and no part that was measured does."
+        return f"It differs at {len(measurement.differs)} of {tried(measurement)} sizes, and no part that was measured does."
     more = len(measurement.parts) - (0 if measurement.premise else 1)
+    if not measurement.premise and measurement.parts[0].name in WHOLE:
+        return first[0]
     return first[0] + (f" {more} more {'parts differ' if more > 1 else 'part differs'}." if more else "")
 
 
 def like(measurement: Measurement) -> str:
-    """How precise numbers are, where they are less so than double precision: as the end of a sentence."""
+    """The precision of numbers, where it is below double precision: as the end of a sentence."""
     part = measurement.part("precision")
     if part is None or part.details["type"] == "float64":
         return ""
-    return f", right to {FLOATS[part.details['type']] + 1} bits: its arithmetic is like {part.details['type']}"
+    return f", right to {FLOATS[part.details['type']] + 1} bits: its arithmetic is like {part.details.get('inside') or part.details['type']}"
 
 
-def lines(measurement: Measurement) -> Iterator[str]:
-    """All that was measured, line by line: the parts that differ, where numbers agree, what is right, what is left."""
+def lines(measurement: Measurement, *, named: bool = False) -> Iterator[str]:
+    """All that was measured, line by line: the parts that differ, where numbers agree, what is right, what is left.
+
+    ``named``: whether the cause has a name that gives all numbers, so that nothing is left.
+    """
+    yield from differences(measurement)
+    if measurement.parts and not named:
+        yield explains(measurement)
+    yield from found_right(measurement)
+    if measurement.differs and measurement.agrees:
+        yield _where(measurement)
+
+
+def differences(measurement: Measurement) -> Iterator[str]:
+    """The parts that differ, measured beside expected, without what the headline says."""
+    whole = not measurement.premise and bool(measurement.parts) and measurement.parts[0].name in WHOLE
     for number, part in enumerate(measurement.parts):
+        if number and whole and part.name not in WHOLE and not (part.name == BESIDE and np.any(part.measured)):
+            continue  # it follows from the first
         first, *rest = sentences(part)
         yield from ([first] if number or measurement.premise else []) + rest
         yield from picture(part)
-    if measurement.parts:
-        yield _explains(measurement)
+
+
+def found_right(measurement: Measurement) -> Iterator[str]:
+    """What is right, and where the function cannot be tried or overflows."""
     if names := dict.fromkeys(part.name for part in measurement.right if part.name != "precision"):
         yield f"Found right: {', '.join(names)}."
-    large = measurement.part("overflow")
-    if large and not large.differs and large.measured:
-        yield from sentences(large)
-    if measurement.differs and measurement.agrees:
-        yield _where(measurement)
+    yield from beyond(measurement)
     if measurement.refused:
         yield f"It does not run at {named_sizes(measurement.refused)}."
 
 
-def _explains(measurement: Measurement) -> str:
+def beyond(measurement: Measurement) -> Iterator[str]:
+    """Where numbers are no longer finite, beyond the ordinary ones that agree."""
+    large = measurement.part("overflow")
+    if large and not large.differs and large.measured:
+        yield from sentences(large)
+
+
+def tried(measurement: Measurement) -> int:
+    """At how many sizes the function gave numbers."""
+    return len(measurement.agrees) + len(measurement.differs)
+
+
+def explains(measurement: Measurement) -> str:
+    """Whether the parts that differ explain all numbers."""
     if measurement.rest is None:
         return "On ordinary inputs the numbers agree."
     if np.isinf(measurement.rest):
@@ -76,15 +121,11 @@ def _explains(measurement: Measurement) -> str:
 
 
 def _where(measurement: Measurement) -> str:
-    return f"It agrees at {len(measurement.agrees)} of {_tried(measurement)} sizes: {named_sizes(measurement.agrees)}."
-
-
-def _tried(measurement: Measurement) -> int:
-    return len(measurement.agrees) + len(measurement.differs)
+    return f"It agrees at {len(measurement.agrees)} of {tried(measurement)} sizes: {named_sizes(measurement.agrees)}."
 
 
 def picture(part: Part) -> list[str]:
-    """Grids beside each other, of what was measured and what is expected; none for parts that are no grids."""
+    """Grids side by side, measured and expected; none for parts that are no grids."""
     if part.name != "keys seen" or max(np.shape(part.measured)[1:]) > MAX_GRID:
         return []
     head = (part.where.get("head") or (0,))[0]
@@ -92,5 +133,5 @@ def picture(part: Part) -> list[str]:
         ["".join("x" if seen else "." for seen in row) for row in each[head]] for each in (part.measured, part.expected)
     ]
     width = max(len("measured"), len(grids[0][0]))
-    rows = [f"{mine:<{width}}   {due}" for mine, due in zip(*grids, strict=True)]
+    rows = [f"{mine:<{width}}   {expected}" for mine, expected in zip(*grids, strict=True)]
     return [f"{'measured':<{width}}   expected   (rows are queries, x a key that is seen; head {head})", *rows]

@@ -1,33 +1,35 @@
-"""The parts of norms, MLPs, blocks and weights inside a function in words."""
+"""Sentences for the parts of norms, MLPs, blocks and weights inside a function."""
 
 # ruff: noqa: E501 - sentences are kept whole
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from clearhead.check.measure.laws import written
+from clearhead.check.measure.blocks.constants import Constant
+from clearhead.check.measure.laws import reading, written
 from clearhead.check.measure.parts import Part
 
 CLOSE = 1e-3
 
 GROWTHS = {
-    2.0: "it multiplies by the root of the mean square, where a norm divides (rsqrt is the reciprocal already)",
+    2.0: "it multiplies by the root of the mean square instead of dividing (rsqrt is the reciprocal already)",
     1.0: "it does not divide",
-    -1.0: "it divides by the mean square and not by its root",
+    -1.0: "it divides by the mean square, not by its root",
     -3.0: "it divides by the square of the mean square",
     0.0: "it divides by the root of the mean square",
+    0.5: "it divides by the root of the standard deviation, so one root is taken too often",
 }
-"""What a norm does, by how often its outputs double where its inputs do once."""
+"""What a norm does, by the power of its input's size that its output follows."""
 
 MEANS = {
-    (True, True): "takes the mean of each token off, as a layer norm does",
-    (False, False): "leaves the mean of each token in, as an RMS norm does",
-    (False, True): "divides by the spread about the mean (var), and leaves the mean in what is divided",
+    (True, True): "subtracts the mean of each token, as a layer norm does",
+    (False, False): "does not subtract the mean of each token, as an RMS norm",
+    (False, True): "divides by the spread about the mean (var), but does not subtract the mean",
 }
-"""What becomes of the mean of a token: taken off above, and below the line."""
+"""The use of a token's mean: subtracted in the dividend, and in the divisor."""
 
 MAX_ROWS = 12
 """Grids of more rows than this are not drawn."""
@@ -37,48 +39,124 @@ def _mean(part: Part) -> Iterator[str]:
     yield f"It {MEANS[tuple(part.measured)]}; the working {MEANS[tuple(part.expected)]}."
 
 
+def _axes(part: Part) -> Iterator[str]:
+    seen = part.measured
+    powers = {"tokens": seen.tokens, "features": seen.features}
+    factor = " * ".join(ROOTS[power].format(name) for name, power in powers.items() if power)
+    times = f", times {factor}" if factor else ""
+    yield (
+        f"It divides {seen.of}{', minus their mean,' if seen.centred else ''} by the root of their mean square{times}, where the norm "
+        f"is of {part.expected}. With this all numbers are right."
+    )
+
+
+ROOTS = {0.5: "sqrt({})", -0.5: "1/sqrt({})", 1.0: "{}", -1.0: "1/{}"}
+"""Powers of a size as people write them."""
+
+
+def _divisor(part: Part) -> Iterator[str]:
+    (mine,), (expected,) = part.measured, part.expected
+    yield f"Tokens are divided by {mine}, where {expected} is expected."
+
+
 def _growth(part: Part) -> Iterator[str]:
-    (mine,), (due,) = part.measured, part.expected
+    (mine,), (expected,) = part.measured, part.expected
     cause = f": {GROWTHS[mine]}" if mine in GROWTHS else ""
-    yield f"Where inputs are twice as large, outputs are {written(2.0**mine)} times as large, and should be {written(2.0**due)} times{cause}."
+    yield f"Where inputs are twice as large, outputs are {written(2.0**mine)} times as large, and should be {written(2.0**expected)} times{cause}."
 
 
 def _size(part: Part) -> Iterator[str]:
-    (mine,), (due,) = part.measured, part.expected
-    yield f"Normed tokens have a root of the mean square of {written(mine)}, where {written(due)} is due."
+    (mine,), (expected,) = part.measured, part.expected
     n = part.sizes[0].get("model", 0)
-    if n > 1 and abs(mine / due - np.sqrt((n - 1) / n)) < CLOSE:
-        yield f"That is sqrt({n - 1}/{n}) at {n} features: the variance is divided by n - 1 and not by n. Use correction=0, or ddof=0."
+    sample = n > 1 and abs(mine / expected - np.sqrt((n - 1) / n)) < CLOSE
+    if sample:
+        yield "The variance is divided by n - 1, not by n. Use correction=0, or ddof=0."
+    summed = n > 1 and abs(mine / expected - n**-0.5) < CLOSE
+    that = f" That is sqrt({n - 1}/{n}) at {n} features." if sample else ""
+    that = f" That is 1/sqrt({n}) at {n} features: squares are summed, and should be averaged." if summed else that
+    yield f"Normed tokens have a root of the mean square of {written(mine)}, where {written(expected)} is expected.{that}"
 
 
 def _eps(part: Part) -> Iterator[str]:
-    mine, due = (
-        "none" if eps is None else f"{written(eps)} {_place(outside)}"
-        for eps, outside in (part.measured, part.expected)
-    )
-    yield f"eps: measured {mine}, expected {due}."
+    (mine, place), expected = part.measured, _added(*part.expected)
+    yield f"eps: measured {_added(mine, place)}, expected {expected}."
+    if place == "largest":
+        yield "So eps grows with the inputs: they are divided by their largest number first, and eps is added after that."
 
 
-def _place(outside: bool) -> str:  # noqa: FBT001 - one word of two
-    return "added to the root, outside of it" if outside else "added to the mean square, inside the root"
+def _added(eps: float | None, place: str) -> str:
+    return "none" if eps is None else f"{written(eps)} {PLACES[place]}"
+
+
+PLACES = {
+    "inside": "added to the mean square, inside the root",
+    "outside": "added to the root, outside of it",
+    "bound": "as the least mean square: max(mean square, eps), where others add it",
+    "largest": "times the square of the largest number of a token, added to the mean square",
+    "?": "or so, in some other way than by adding",
+}
+"""What is done with eps, by its place."""
+
+
+def _rounding(part: Part) -> Iterator[str]:
+    (mine,) = part.measured
+    if mine == "?":
+        yield "What tokens are divided by is not the root of their mean square and eps, but another number for each token."
+    else:
+        yield f"The mean square is rounded to {mine}, where all else has more bits. Compute it in float32."
 
 
 def _affine(role: str) -> Callable[[Part], Iterator[str]]:
     def says(part: Part) -> Iterator[str]:
-        mine, due = (each[0] if each else "" for each in (part.measured, part.expected))
-        words = {"y": "is not used", "?": "is used in another way"}
-        yield f"The {role} {words.get(mine, f'is used as {mine}')}, where {due} is due."
+        mine, expected = (each[0] if each else "" for each in (part.measured, part.expected))
+        words = {
+            "y": "is not used",
+            "?": "is used in another way",
+            "norm(x*g)": "multiplies the tokens before they are normed, norm(x*g), so that it changes what they are divided by",
+            "(y+b)*g": "is added before the gain multiplies, (y+b)*g",
+        }
+        yield f"The {role} {words.get(mine, f'is used as {mine}')}, where {expected} is expected."
 
     return says
 
 
 def _hidden(part: Part) -> Iterator[str]:
-    mine, due = (each[0] if each else "" for each in part.details["names"])
+    mine, expected = part.details["names"]
     if mine:
-        yield f"A hidden cell gives {mine}, where {due or 'another curve'} is due."
+        yield f"A hidden cell gives {mine}, where {expected or 'another curve'} is expected."
         return
     at = int(np.abs(part.measured - part.expected).argmax())
-    yield f"What a hidden cell gives is no curve that is known here: {written(part.measured[at])} where {written(part.expected[at])} ({due}) is due."
+    yield f"The result of a hidden cell is no known curve: {written(part.measured[at])} where {written(part.expected[at])} ({expected}) is expected."
+
+
+def _lost(part: Part) -> Iterator[str]:
+    cells, of = part.measured, part.details["of"]
+    last = " (the last)" if cells[-1] == of - 1 and len(cells) == cells[-1] - cells[0] + 1 else ""
+    yield f"{len(cells)} of {of} hidden cells{last} {'gives' if len(cells) == 1 else 'give'} 0, and all others are right: some are not computed, or not summed."
+
+
+def _last_product(part: Part) -> Iterator[str]:
+    what = f"{part.measured} comes" if part.measured else "another step comes"
+    yield f"Behind the product with {part.details['name']} {what}: outputs are not proportional to that weight, as they should be."
+
+
+USES = {
+    "x": "is not used",
+    "x+b": "is added before the activation",
+    "h+b": "is added after the activation",
+    "?": "is used in another way",
+}
+"""What is done with the bias of an MLP."""
+
+
+def _hidden_bias(part: Part) -> Iterator[str]:
+    name = part.details["name"]
+    last = "output" in name.split(".")
+    mine, expected = (
+        "is added" if last and use == "h+b" else USES.get(use) or f"is added {use.strip('xhb+')} times"
+        for use in (part.measured, part.expected)
+    )
+    yield f"{name} {mine}, where it {expected} in the working."
 
 
 def _arrays(part: Part) -> Iterator[str]:
@@ -100,7 +178,9 @@ def _tokens(part: Part) -> Iterator[str]:
         grids = [
             ["".join("x" if seen else "." for seen in row) for row in each] for each in (part.measured, part.expected)
         ]
-        yield from (f"{mine:<10} {due}" for mine, due in (("measured", "expected"), *zip(*grids, strict=True)))
+        yield from (
+            f"{mine:<10} {expected}" for mine, expected in (("measured", "expected"), *zip(*grids, strict=True))
+        )
 
 
 def _examples(part: Part) -> Iterator[str]:
@@ -112,7 +192,7 @@ def _small(part: Part) -> Iterator[str]:
     worst = max(part.measured, key=part.measured.__getitem__)
     names = ", ".join(part.measured)
     off = part.measured[worst]
-    far = f", by up to {off:.2g} of what is due" if np.isfinite(off) else ""
+    far = f", by up to {off:.2g} of what is expected" if np.isfinite(off) else ""
     yield f"On ordinary inputs the numbers agree; where {names} {'are' if len(part.measured) > 1 else 'is'} near 0 they differ{far}. Look at eps: its value, and where it is added."
 
 
@@ -137,14 +217,112 @@ def _weights(part: Part) -> Iterator[str]:
     )
 
 
+def _residual(part: Part) -> Iterator[str]:
+    mine, expected = (" + ".join(each) for each in (part.measured, part.expected))
+    yield f"{part.details['line']} is {mine}, where {expected} is expected. With this all numbers are right."
+    if part.measured[0] == part.measured[1]:
+        yield "A name is used again before it is added, as in x = f(x); x = x + x. Keep what goes in: x = x + f(x)."
+
+
+def _verb(line: str, one: str, many: str) -> str:
+    return many if " and " in line else one
+
+
+EDITS: dict[str, Callable[[str, str, str], str]] = {
+    "left out": lambda line, mine, _: (
+        f"{line} {_verb(line, 'is', 'are')} left out: what follows reads {mine} as it is."
+    ),
+    "reads": lambda line, mine, expected: f"{line} reads {mine}, where {expected} is expected.",
+    "exchanged": lambda line, mine, _: f"{line} and {mine} are exchanged: each is used where the other is expected.",
+    "again": lambda line, mine, _: (
+        f"{line} does what {mine} does, with the weights of {mine}: {mine} is called a second time, in the place of {line}."
+    ),
+    "shared": lambda line, mine, _: f"{line} uses the weights of {mine}, where it should use its own.",
+    "placed": lambda line, mine, expected: f"{line} is applied to {mine}, where it should be applied to {expected}.",
+    "halves": lambda line, mine, _: (
+        f"The steps that lead to {line} come before those that lead to {mine}, and not after them."
+    ),
+    "appended": lambda line, mine, _: f"{line} is normed once more, as by {mine}.",
+    "repeated": lambda line, *_: f"{line or 'The whole block'} is applied twice, the second time to its own result.",
+    "deviation": lambda line, mine, _: f"{mine} ({line})",
+    "applied twice": lambda line, *_: f"{line} {'are' if ' and ' in line else 'is'} applied twice.",
+    "added twice": lambda line, *_: f"{line} is added twice.",
+    "order": lambda line, mine, _: (
+        f"{line} {_verb(line, 'comes', 'come')} after {mine}, where {_verb(line, 'it', 'they')} should come before."
+    ),
+    "twice": lambda line, *_: f"{line} {_verb(line, 'is', 'are')} done twice.",
+}
+"""A sentence for each kind of edit, from the line, what is measured and what is expected."""
+
+
+def _step(part: Part) -> Iterator[str]:
+    details = part.details
+    says = [_edit(details["kind"], details["line"], part.measured, part.expected)]
+    says += [_edit(each.kind, each.line, each.measured, each.expected) for each in details.get("besides", ())]
+    yield f"{' '.join(says)} With this all numbers are right."
+    for each in details.get("alike", ()):
+        yield f"The same numbers come out if {_edit(each.kind, each.line, each.measured, each.expected)[:-1]}."
+
+
+def _edit(kind: str, line: str, mine: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    if kind == "reads" and " and " in line:
+        return f"{line} read {' and '.join(mine)}, where {' and '.join(expected)} is expected."
+    return EDITS[kind](line, " and ".join(mine), " and ".join(expected))
+
+
+def _factors(part: Part) -> Iterator[str]:
+    says = []
+    for each in part.measured:
+        mine = " + ".join(name if factor == 1 else f"{written(factor)}{_read(factor)} * {name}"
+                          for name, factor in zip(each.adds, each.factors, strict=True))  # fmt: skip
+        says.append(f"{each.line} is {mine}, where {' + '.join(each.adds)} is expected.")
+    yield f"{' '.join(says)} With this all numbers are right."
+
+
+CONSTANTS: dict[str, Callable[[str, str, str], str]] = {
+    "scale": lambda line, mine, _: f"{line} is {mine} times what it should be",
+    "eps": lambda line, mine, expected: f"eps of {line} is {mine}, where {expected} is expected",
+    "leak": lambda line, mine, _: f"{line} is a leaky ReLU: its slope below 0 is {mine}, where 0 is expected",
+    "cap": lambda line, mine, _: f"{line} has a soft-cap of {mine} (c * tanh(s / c)), where none is expected",
+}
+"""A constant that is not what it should be, by its kind."""
+
+
+def _constants(part: Part) -> Iterator[str]:
+    yield f"{_all_constants(part.measured)}. With {'these' if len(part.measured) > 1 else 'this'} all numbers are right."
+    for each in part.details["alike"]:
+        yield f"The same numbers come out if {_all_constants(each)}."
+
+
+def _all_constants(constants: Sequence[Constant]) -> str:
+    return "; ".join(
+        CONSTANTS[each.kind](each.line, written(each.value) + _read(each.value), written(each.expected))
+        for each in constants
+    )
+
+
+def _read(factor: float) -> str:
+    return f" ({reading(factor)})" if reading(factor) and len(written(factor)) > len("0.125") else ""
+
+
+def _projections(part: Part) -> Iterator[str]:
+    yield f"{' '.join(part.measured)} With this all numbers are right."
+
+
 BLOCK_SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
+    "norm axes": _axes,
     "norm mean": _mean,
+    "norm divisor": _divisor,
     "norm growth": _growth,
     "norm size": _size,
     "norm eps": _eps,
+    "norm rounding": _rounding,
     "norm gain": _affine("gain"),
     "norm bias": _affine("bias"),
     "hidden cell": _hidden,
+    "hidden cells": _lost,
+    "hidden bias": _hidden_bias,
+    "last product": _last_product,
     "arrays read": _arrays,
     "tokens read": _tokens,
     "examples read": _examples,
@@ -152,4 +330,9 @@ BLOCK_SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
     "halves": _halves,
     "weights inside": _weights,
     "one half": _one_half,
+    "residual": _residual,
+    "step": _step,
+    "projections": _projections,
+    "sum factors": _factors,
+    "constants": _constants,
 }

@@ -1,30 +1,30 @@
-"""The parts of a computation in words: a sentence that says each, and what belongs to it."""
+"""Sentences for the parts of a computation: one for each, and its details."""
 
 # ruff: noqa: E501 - sentences are kept whole
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import isclose
 from typing import Any
 
 import numpy as np
 
-from clearhead.check.measure.laws import reading, written
+from clearhead.check.measure.laws import written
 from clearhead.check.measure.parts import Array, Part
-
-MAX_NAMED = 6
-"""Of more entries than this only the first are named."""
-
-
-def listed(entries: Sequence[int]) -> str:
-    """Entries by number, the first of many."""
-    more = f" and {len(entries) - MAX_NAMED} more" if len(entries) > MAX_NAMED else ""
-    return ", ".join(map(str, entries[:MAX_NAMED])) + more
+from clearhead.check.measure.precision import FLOATS
+from clearhead.check.measure.wording_bias import bias
+from clearhead.check.measure.wording_heads import heads_apart
+from clearhead.check.measure.wording_keys import keys_seen
+from clearhead.check.measure.wording_lists import MAX_NAMED, by_heads, listed, numbers, of_heads
+from clearhead.check.measure.wording_scale import scale
+from clearhead.check.measure.wording_selection import selection
+from clearhead.check.measure.wording_sums import mass
 
 
 def plain(part: Part) -> Iterator[str]:
-    """A part without sentences of its own: its name, what was measured, what is expected."""
-    yield f"{part.name.capitalize()}{_in(part)}: measured {_value(part.measured)}, expected {_value(part.expected)}."
+    """A part without special sentences: its name, what was measured, what is expected."""
+    yield f"{part.name.capitalize()}{of_heads(part)}: measured {_value(part.measured)}, expected {_value(part.expected)}."
 
 
 def _value(value: Any) -> str:
@@ -33,93 +33,35 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def _in(part: Part) -> str:
-    """Which heads differ, as part of a sentence; "" where all do."""
-    heads = part.where.get("head", ())
-    every = part.sizes[0].get("head", 0) if part.sizes else 0
-    return f" of head{'s' if len(heads) > 1 else ''} {listed(heads)}" if 0 < len(heads) < every else ""
-
-
-def _scale(part: Part) -> Iterator[str]:
-    head = (part.where.get("head") or (0,))[0]
-    mine, due = float(part.measured[head]), float(part.expected[head])
-    if abs(mine) < 1e-12:
-        yield f"Scores{_in(part)} follow no queries and keys: weights are those of zero scores."
-        return
-    ratio = mine / due if due else np.nan
-    if part.law:
-        of = f" at depths {_depths(part)}" if not part.law.of else ""
-        said = f"{part.law}{of}" + (f" ({reading(part.law.factor)})" if reading(part.law.factor) else "")
-        fixed = ": it is fixed" if not part.law.of else ""
-        expected = part.due or written(due)
-        yield f"The scale of scores{_in(part)} is {said}{fixed}, where {expected} is due."
-    else:
-        yield f"The scale of scores{_in(part)} is {written(mine)}, where {written(due)} is due, at depth {part.sizes[0]['depth']}."
-    if part.law is None or (part.due and part.law.of == part.due.of):
-        known = f" ({reading(ratio)})" if reading(ratio) else ""
-        yield f"Scores are {written(ratio)} times what they should be{known}." + (
-            " The sign is turned round, as in exp(-s)." if ratio < 0 else "")  # fmt: skip
-        if ratio > 0 and (root := ratio**0.5) != 1:
-            yield f"A factor of {written(root)} on both queries and keys, such as on cos and sin, does the same."
-
-
-def _depths(part: Part) -> str:
-    return ", ".join(str(each) for each in sorted({size["depth"] for size in part.sizes}))
-
-
 def _features(part: Part) -> Iterator[str]:
     head = (part.where.get("head") or (0,))[0]
     ratio = part.details["ratio"][head]
     odd = {written(float(each)): [at for at, x in enumerate(ratio) if abs(x - each) < 1e-6] for each in ratio}
     said = "; ".join(
-        f"features {listed(at)} count {factor} times what is due" for factor, at in odd.items() if factor != "1"
+        f"features {listed(at)} count {factor} times what is expected" for factor, at in odd.items() if factor != "1"
     )
-    yield f"Only some features of queries and keys are scaled{_in(part)}: {said}."
+    yield f"Only some features of queries and keys are scaled{of_heads(part)}: {said}."
     factors = [float(each) for each in ratio if abs(each - 1) > 1e-6]
     if factors and min(factors) > 0 and np.ptp(factors) < 1e-6:
         yield (
             f"That is {written(factors[0] ** 0.5)} on each of queries and keys, as a factor on cos and sin gives for the "
-            f"features that are turned (as the attention factor of YaRN does)."
+            f"features that are rotated (as the attention factor of YaRN does)."
         )
 
 
-def _keys_seen(part: Part) -> Iterator[str]:
-    more, fewer = part.details["more"], part.details["fewer"]
-    what = (
-        "other keys than" if more and fewer else "keys that they should not see, beside" if more else "fewer keys than"
+def _zeros(part: Part) -> Iterator[str]:
+    heads = part.where.get("head", ())
+    many = len(heads) > 1
+    yield (
+        f"Head{'s' if many else ''} {listed(heads)} of the output {'are' if many else 'is'} 0, whatever the inputs are: "
+        f"{'they are' if many else 'it is'} not computed, or not written into the output."
     )
-    due = "those due" if more and not fewer else "they should"
-    masks = f" with {' and '.join(part.details['masks'])}" if "masks" in part.details else ""
-    rows = part.where.get("query", ())
-    whom = f"Queries {listed(rows)}" if 0 < len(rows) < part.sizes[0]["token"] else "Queries"
-    yield f"{whom}{_in(part)} see {what} {due}{masks}."
-    head = (part.where.get("head") or (0,))[0]
-    mine, wanted = part.measured[head], part.expected[head]
-    if mine.shape == wanted.T.shape and np.array_equal(mine, wanted.T):
-        yield "The grid is the transpose of the one due: rows and columns of the mask are exchanged."
-    reach = [_reach(each, part) for each in (part.measured, part.expected)]
-    if reach[0] != reach[1] and all(reach):
-        yield f"They see {reach[0]}, where {reach[1]} is due (at {part.sizes[0]['token']} tokens)."
-    if more and part.details.get("fill"):
-        yield f"Hidden keys have a score of {written(part.details['fill'])} and not minus infinity."
-
-
-def _reach(seen: Array, part: Part) -> str:
-    """How far back and ahead a query sees, and how many keys at most."""
-    head = (part.where.get("head") or (0,))[0]
-    past = part.sizes[0]["key"] - part.sizes[0]["token"] if part.sizes[0].get("past") else 0
-    rows, columns = np.nonzero(seen[head])
-    if not len(rows):
-        return ""
-    back, ahead = int((rows + past - columns).max()), int((columns - rows - past).max())
-    widest = int(seen[head].sum(-1).max())
-    return f"{max(back, 0)} back and {max(ahead, 0)} ahead, {widest} keys at most"
 
 
 def _map(role: str) -> Callable[[Part], Iterator[str]]:
     def says(part: Part) -> Iterator[str]:
-        mine, due = (_followed(each) for each in (part.measured, part.expected))
-        yield f"{role}: measured {mine}, expected {due}."
+        mine, expected = (_followed(each) for each in (part.measured, part.expected))
+        yield f"{role}: measured {mine}, expected {expected}."
         numbers = [row[0] if len(row) == 1 else None for row in _rows(part.measured)]
         if part.axes == ("head", "group") and None not in numbers:
             yield _rule([int(each) for each in numbers if each is not None], np.shape(part.measured)[1])
@@ -127,12 +69,22 @@ def _map(role: str) -> Callable[[Part], Iterator[str]]:
     return says
 
 
+def _query_rows(part: Part) -> Iterator[str]:
+    """Which queries each row of the output follows; more than one where queries take the place of keys."""
+    yield from _map("The query that each row of the output follows")(part)
+    rows = [set(row) for row in _rows(part.measured)]
+    several = [at for at, row in enumerate(rows) if len(row) > 1]
+    earlier = all(rows[at] == set(range(at + 1)) for at in several)
+    if several and (earlier or all(len(rows[at]) == len(rows) for at in several)):
+        yield "Rows follow the queries of other tokens: so it is where queries, or some of their features, stand in for keys."
+
+
 def _rows(follows: Array) -> list[list[int]]:
     return [np.nonzero(row)[0].tolist() for row in np.atleast_2d(follows)]
 
 
 def _followed(follows: Array) -> str:
-    """What each follows: ``0, 0, 1, 1``, or ``0+1`` where it is two."""
+    """What each follows: ``0, 0, 1, 1``, or ``0+1`` where it follows two."""
     if np.ndim(follows) == 1:
         return ", ".join(map(str, follows))
     return ", ".join("+".join(map(str, row)) or "none" for row in _rows(follows))
@@ -146,95 +98,50 @@ def _rule(found: list[int], groups: int) -> str:
     said = next((rule for rule, numbers in rules.items() if numbers.tolist() == found), "")
     unused = sorted(set(range(groups)) - set(found))
     ends = f" Key/value heads {listed(unused)} are never read." if unused else ""
-    return (f"That is {said}, where h // (n_heads / n_kv) is due." if said else "") + ends
-
-
-def _mass(part: Part) -> Iterator[str]:
-    head = (part.where.get("head") or (0,))[0]
-    mine, due = part.measured[head], part.expected[head]
-    if part.details["scaled"]:
-        total = written(float(np.median(mine)))
-        yield f"The weights of a query{_in(part)} sum to {total} and not to {written(float(np.median(due)))}, whatever the scores."
-        return
-    slots = part.details["slots"]
-    alike = [float(np.median(row)) for row in slots if np.ptp(row) < 1e-4 * max(float(np.abs(row).max()), 1e-9)]
-    yield f"Weights of a query{_in(part)} do not sum to 1: part of the mass goes nowhere, as to a sink or an empty slot."
-    if len(alike) == len(slots) and min(alike) > 0:
-        if np.allclose(alike, 1, rtol=1e-4):
-            yield "The denominator has 1 more than the exponentials of the scores: an empty slot with a score of 0 (softmax-one)."
-        else:
-            logits = ", ".join(written(float(np.log(each))) for each in alike)
-            yield f"The denominator has more than the exponentials of the scores, as of sinks with scores {logits}, head by head."
-
-
-def _bias(part: Part) -> Iterator[str]:
-    head = (part.where.get("head") or (0,))[0]
-    mine, due = (tables[head] for tables in part.details["distance"])
-    if mine and due:
-        mirrored = {r for r in due if -r in mine and r in mine}
-        flips = len(mirrored) > 2 and np.ptp([mine[r] - due[-r] for r in mirrored if -r in due]) < 1e-3
-        if flips and any(due[r] for r in mirrored):
-            yield f"The bias of scores{_in(part)} is that of the opposite distance: its sign (query - key for key - query) is turned."
-        else:
-            yield f"The bias of scores by distance{_in(part)} is not the one due."
-        slopes = [_slope(each) for each in (mine, due)]
-        if slopes[0] is not None and slopes[1] is not None:
-            yield f"In head {head} it falls by {written(slopes[0])} a token, where {written(slopes[1])} is due."
-        else:
-            yield f"In head {head} by distance (key - query): measured {_table(mine)}; expected {_table(due)}."
-        return
-    gap = part.details["gap"][head]
-    column = np.nanmax(np.abs(np.nan_to_num(gap - np.nanmean(np.where(np.isfinite(gap), gap, 0.0), 0))))
-    yield f"Something is added to scores{_in(part)} that should not be, or the reverse."
-    if column < 1e-3 * max(float(np.nanmax(np.abs(gap))), 1e-9):
-        row = next(row for row in gap if np.isfinite(row).all())
-        yield f"It is the same for all queries; by key, less the commonest: {[round(float(x - np.median(row)), 4) for x in row]}."
-    else:
-        yield f"Measured less expected, but for a constant of each query, in head {head}: {np.round(gap, 3).tolist()}."
-
-
-def _slope(table: dict[int, float]) -> float | None:
-    """How much a bias falls with each token of distance, if it does so evenly on both sides."""
-    falls = [-value / abs(at) for at, value in table.items() if at]
-    return float(np.mean(falls)) if falls and np.ptp(falls) < 1e-3 * max(1e-9, np.abs(falls).max()) else None
-
-
-def _table(table: dict[int, float]) -> str:
-    return ", ".join(f"{at:+d}: {value:.4g}" for at, value in list(table.items())[: 2 * MAX_NAMED])
+    return (f"That is {said}, where h // (n_heads / n_kv) is expected." if said else "") + ends
 
 
 def _curve(part: Part) -> Iterator[str]:
+    for heads, said in by_heads(part, lambda head: _curves(part, head)):
+        if said:
+            yield f"Scores{heads} {said}."
     head = (part.where.get("head") or (0,))[0]
-    mine, due = (
-        _bent(shape[head], cap[head])
-        for shape, cap in zip((part.measured, part.expected), part.details["cap"], strict=True)
-    )
-    yield f"Scores{_in(part)} {mine}, where they should {due}."
     keys = [each[head] for each in part.details["keys"]]
     if keys[0] != keys[1]:
         yield f"The length of keys {'counts' if keys[0] else 'does not count'}, where it should{' not' if keys[0] else ''}."
 
 
+def _curves(part: Part, head: int) -> str:
+    """How the scores of a head grow, beside how they should; "" where that is the same."""
+    mine, expected = (
+        _bent(shape[head], cap[head])
+        for shape, cap in zip((part.measured, part.expected), part.details["cap"], strict=True)
+    )
+    if formula := part.details.get("formula"):
+        mine = f"are {formula}, of a scaled score s"
+    return f"{mine}, where they should {expected}" if mine != expected else ""
+
+
 def _bent(shape: str, cap: float) -> str:
     return {
-        "line": "grow straight with their query",
-        "tanh": f"bend towards a soft-cap of {written(float(cap))} (c * tanh(s / c))",
+        "line": "grow in a straight line with their query",
+        "tanh": f"approach a soft-cap of {written(float(cap))} (c * tanh(s / c))",
         "direction": "follow only the direction of queries, as with a norm of queries",
-        "bent": "bend in another way than a soft-cap does",
+        "bent": "follow a curve that is no soft-cap",
     }.get(shape, "follow no query")
 
 
 def _pairs(part: Part) -> Iterator[str]:
-    mine, due = (_paired(each) for each in (part.measured, part.expected))
+    mine, expected = (_paired(each) for each in (part.measured, part.expected))
     if not part.measured:
         yield (
-            f"Queries and keys are not turned by the tokens' positions, where features {due} should turn together. Nothing is "
-            f"turned, or the angles count something that queries and their keys share, such as the heads (axis -2 must be tokens)."
+            f"Queries and keys are not rotated by the tokens' positions, where features {expected} should rotate together. Nothing is "
+            f"rotated, or the angles count something that queries and their keys share, such as the heads (axis -2 must be tokens)."
         )
     elif not part.expected:
-        yield f"Features {mine} of queries and keys are turned in pairs, where nothing should be turned."
+        yield f"Features {mine} of queries and keys are rotated in pairs, where nothing should be rotated."
     else:
-        yield f"Other features turn together: measured {mine}, expected {due} (depth {part.sizes[0]['depth']})."
+        yield f"Other features rotate together: measured {mine}, expected {expected} (depth {part.sizes[0]['depth']})."
 
 
 def _paired(pairs: Sequence[tuple[int, int]]) -> str:
@@ -243,35 +150,50 @@ def _paired(pairs: Sequence[tuple[int, int]]) -> str:
 
 
 def _frequencies(part: Part) -> Iterator[str]:
-    mine, due = part.details["spectrum"]
+    if apart := list(heads_apart(part)):
+        yield from apart
+        return
+    mine, expected = part.details["spectrum"]
     ratio = part.details["ratio"]
     known = ratio is not None and np.isfinite(ratio).all()
     if known and np.ptp(ratio) < 1e-4 * np.abs(ratio).max() and abs(ratio[0]):
         factor = 1 / float(ratio[0])
+        if isclose(factor, -1.0, rel_tol=1e-4):
+            yield f"Rotations{of_heads(part)} run the other way: the sign of the sine, or the order of positions, is inverted."
+            return
         by = f"divided by {written(factor)}" if abs(factor) >= 1 else f"multiplied by {written(1 / factor)}"
-        yield f"Rotary angles{_in(part)} are {written(float(ratio[0]))} times what is due, in all pairs alike: positions are {by}."
+        yield f"Rotary angles{of_heads(part)} are {written(float(ratio[0]))} times the expected ones, in all pairs at depth {part.sizes[0]['depth']}: positions are {by}."
         return
-    if mine and due and abs(mine[1] / due[1] - 1) < 1e-3:
-        yield f"The base of the rotary angles{_in(part)} is {written(mine[0])}, where {written(due[0])} is due (depth {part.sizes[0]['depth']})."
+    if kept := part.details["kept"]:
+        yield f"Rotary frequencies{of_heads(part)} are the expected ones, rounded to {kept}: keep the inverse frequencies, and angles, in float32."
         return
-    yield f"Rotary frequencies{_in(part)} are not those due: by pair, measured {_numbers(part.measured)}, expected {_numbers(part.expected)}."
+    if part.details["base"] and expected and abs(mine[1] / expected[1] - 1) < 1e-3:
+        yield f"The base of the rotary angles{of_heads(part)} is {written(part.details['base'])}, where {written(expected[0])} is expected (depth {part.sizes[0]['depth']})."
+        return
+    if reading := part.details.get("reading"):
+        yield f"The scaling of rotary frequencies{of_heads(part)} is not the expected one: {reading}."
+        yield f"By pair, measured {numbers(part.measured)}, expected {numbers(part.expected)} (depth {part.sizes[0]['depth']})."
+        return
+    yield f"Rotary frequencies{of_heads(part)} are not the expected ones: by pair, measured {numbers(part.measured)}, expected {numbers(part.expected)}."
     if known:
-        yield f"Times what is due: {_numbers(ratio)}."
-
-
-def _numbers(numbers: Array) -> str:
-    return ", ".join(f"{each:.5g}" for each in np.ravel(numbers)[: 2 * MAX_NAMED])
+        yield f"Times what is expected: {numbers(ratio)}."
 
 
 def _positions(part: Part) -> Iterator[str]:
+    if apart := list(heads_apart(part)):
+        yield from apart
+        return
     sides = part.details["sides"]
+    if all(not np.nan_to_num(each).any() for each in part.measured):
+        yield f"Queries and keys{of_heads(part)} are not rotated by their positions: all of them stand at 0."
+        return
     whom = " and ".join("queries" if side == "query" else "keys" for side in sides)
     right = "" if len(sides) > 1 else f"; those of {'keys' if 'query' in sides else 'queries'} are right"
-    yield f"Rotary positions of {whom}{_in(part)} are wrong{right}."
+    yield f"Rotary positions of {whom}{of_heads(part)} are wrong{right}."
     for side, name in (("query", "Queries"), ("key", "Keys")):
         if side in sides:
             at = ("query", "key").index(side)
-            yield f"{name} stand at {_places(part.measured[at])}, where {_places(part.expected[at])} is due (the first key at 0)."
+            yield f"{name} stand at {_places(part.measured[at])}, where {_places(part.expected[at])} is expected (the first key at 0)."
 
 
 def _places(places: Array) -> str:
@@ -281,70 +203,128 @@ def _places(places: Array) -> str:
     )
 
 
+SPREAD = 1e-4
+"""Factors as near to each other as this are one."""
+
+
 def _turn(part: Part) -> Iterator[str]:
     why = part.details["why"]
     if why == "tables":
         query, key = part.details["frequencies"]
-        yield f"Queries and keys{_in(part)} are turned by different tables, so that angles are not those of a distance."
-        yield f"By pair, queries turn by {_numbers(query)} a token and keys by {_numbers(key)}, where {_numbers(part.details['due'])} is due."
+        yield f"Queries and keys{of_heads(part)} are rotated by different tables, so that angles are not those of a distance."
+        yield f"By pair, queries rotate by {numbers(query)} a token and keys by {numbers(key)}, where {numbers(part.details['expected'])} is expected."
     elif why == "positions":
-        yield f"The angles between queries and keys{_in(part)} are not differences of positions: some tokens are turned on their own."
+        yield f"The angles between queries and keys{of_heads(part)} are not differences of positions: some tokens are rotated by other angles."
+    elif part.details["pairs"]:
+        yield f"Features{of_heads(part)} are not rotated in pairs: the two of a pair get different angles or strengths."
     else:
-        yield f"Features{_in(part)} are not turned in pairs: the two of a pair get different angles or strengths."
+        yield from _scales_of_keys(part)
+
+
+def _scales_of_keys(part: Part) -> Iterator[str]:
+    """Where no features are rotated, and scores are scaled differently from key to key or from query to query."""
+    head = (part.where.get("head") or (0,))[0]
+    strengths = [np.diagonal(each[head], axis1=-2, axis2=-1) for each in (part.measured, part.expected)]
+    with np.errstate(all="ignore"):
+        ratio = strengths[0] / strengths[1]
+    for name, axis in (("key", 0), ("query", 1)):
+        by = np.moveaxis(ratio, 1 - axis, 0).reshape(ratio.shape[1 - axis], -1)
+        known = [row[np.isfinite(row)] for row in by]
+        if all(not len(row) or np.ptp(row) < SPREAD for row in known):
+            said = ", ".join(f"{each[0]:.5g}" if len(each) else "?" for each in known[: 2 * MAX_NAMED])
+            yield f"Scores{of_heads(part)} are scaled differently from {name} to {name}: in this order by {said} times what is expected."
+            return
+    yield f"Scores{of_heads(part)} are scaled differently from query to query, key to key or feature to feature."
+
+
+def _tables(part: Part) -> Iterator[str]:
+    kept = part.details["kept"]
+    yield f"Rotary {', '.join(kept.steps)} are rounded to {kept.type} ({FLOATS[kept.type] + 1} bits). With this all numbers are right."
 
 
 def _form(part: Part) -> Iterator[str]:
-    yield f"Scores{_in(part)} mix the features of queries and keys in another way than they should, beyond a factor."
+    yield f"Scores{of_heads(part)} mix the features of queries and keys in a different way than they should, beyond a factor."
 
 
 def _overflow(part: Part) -> Iterator[str]:
     low, high = part.measured
     kind, _, name = part.details["cause"].partition(":")
-    at = f"once the product of a query and a key passes {high:.6g}"
+    at = f"once the product of a query and a key passes {high:.6g} (at depth {part.sizes[0]['depth']})"
     if kind == "product":
         yield (
-            f"Outputs are not finite {at} (at depth {part.sizes[0]['depth']}): queries times keys overflow {name} (65504) before "
+            f"Outputs are not finite {at}: queries times keys overflow {name} (65504) before "
             f"the scale makes them smaller. Scale the queries before the product, or multiply in float32."
         )
     elif kind == "exponential":
         yield (
-            f"Outputs are not finite {at}: the exponential of {name} overflows. Subtract the largest score of each row before "
-            f"the exponential."
+            f"Outputs are not finite {at}: the exponential of {name} overflows. "
+            f"Subtract the largest score of each row before the exponential."
         )
+        yield _instead_of_maximum(part.details["constant"])
     else:
         yield f"Outputs are not finite {at} (finite up to {low:.6g}), where those of the working are."
 
 
+def _instead_of_maximum(constant: float | None) -> str:
+    """What is subtracted in place of the largest score; "" where that was not measured."""
+    if constant is None:
+        return ""
+    what = f"a constant of about {round(constant)}" if round(constant) else "nothing"
+    return f"By where exponentials overflow and where all of them vanish, {what} is subtracted from scores before."
+
+
 def _rounding(part: Part) -> Iterator[str]:
-    for name, mine, due in zip(("scores", "weights"), part.measured, part.expected, strict=True):
-        if mine != due:
+    for name, mine, expected in zip(("scores", "weights"), part.measured, part.expected, strict=True):
+        if mine != expected:
             yield (
                 f"{name.capitalize()} come in steps of {written(mine)}: they are rounded."
                 if mine
-                else f"{name.capitalize()} are not rounded to {written(due)}."
+                else f"{name.capitalize()} are not rounded to {written(expected)}."
             )
 
 
+def _fill(part: Part) -> Iterator[str]:
+    near = float(f"{part.measured:.2g}")
+    fill = written(near if isclose(near, part.measured, rel_tol=1e-3) else part.measured)
+    masks = f" by {' and '.join(part.details['masks'])}" if part.details["masks"] else ""
+    yield (
+        f"Keys that are hidden{masks} get a score of {fill} and not minus infinity: they are seen once all other scores of a "
+        f"query are below it. Fill with -inf, or with the lowest number of the type."
+    )
+
+
+def _padded(part: Part) -> Iterator[str]:
+    yield (
+        f"Only queries that are padding themselves differ: they get {part.measured}, and all others are right. Where rows of "
+        f"padding are not read this is no fault."
+    )
+
+
 SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
-    "scale": _scale,
+    "scale": scale,
     "features": _features,
-    "keys seen": _keys_seen,
+    "computed heads": _zeros,
+    "keys seen": keys_seen,
     "key heads": _map("The key head whose keys each head reads"),
     "value heads": _map("The value head whose values each head reads"),
     "query heads": _map("The query head that each head of the output follows"),
     "output heads": _map("The head that comes out at each place"),
     "output columns": _map("The column of the values in each column of the output"),
-    "query rows": _map("The query that each row of the output follows"),
+    "query rows": _query_rows,
     "key columns": _map("The key that the scores of each column follow"),
-    "mass": _mass,
-    "bias": _bias,
+    "mass": mass,
+    "bias": bias,
     "score curve": _curve,
     "pairs": _pairs,
     "frequencies": _frequencies,
     "positions": _positions,
     "turn": _turn,
+    "rotary tables": _tables,
     "form": _form,
     "overflow": _overflow,
     "rounding": _rounding,
+    "selection": selection,
+    "fill": _fill,
+    "padded queries": _padded,
 }
-"""How each part is put in words. A part that is not here is said as its name with what was measured and expected."""
+"""The sentences of each part. Other parts get their name with what was measured and expected."""

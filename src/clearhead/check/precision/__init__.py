@@ -1,1 +1,1 @@
-"""In what precision numbers are right: what rounding reaches, and what arithmetic in a type gives."""
+"""In what precision numbers are right: the effect of rounding, and of arithmetic in a type."""

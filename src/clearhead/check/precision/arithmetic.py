@@ -1,4 +1,4 @@
-"""On what terms numbers are right that are not, digit for digit, what float64 gives."""
+"""In what sense numbers are right that differ from float64 in some digits."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ CODE = 6
 """Numbers with at least this many significant digits were printed by code."""
 
 MIN_DIGITS = 2
-"""Types that nothing suggests are named only if numbers are right to this many digits."""
+"""Types without other evidence are named only if numbers are right to this many digits."""
 
 FLOAT16_DIGITS = 4
-"""The digits in which NumPy prints a float16 that is no short decimal."""
+"""The digits that NumPy prints of a float16 that is no short decimal."""
 
 SINGLE = 9
-"""No more are printed of a float32."""
+"""The most digits that are printed of a float32."""
 
 BY_CHANCE = 0.01
-"""How often numbers that are none of a type's may all lie so near to some of its numbers."""
+"""The probability with which other numbers may all be this near to numbers of a type."""
 
 MIN_DECIMALS, MAX_DECIMALS = 3, 8
-"""Given arrays are taken for rounded if they have these many decimals; fewer are chosen so."""
+"""Given arrays count as rounded from this many decimals on; numbers with fewer were chosen."""
 
 NARROW = 0.05
-"""If rounded givens leave more than this part of a line's size open, that line shows nothing."""
+"""If rounded given arrays leave more than this part of a line's size uncertain, the line is ignored."""
 
 
 class Type(Struct, frozen=True):
@@ -78,12 +78,12 @@ class Precision(Struct, frozen=True):
     """In what sense numbers are right.
 
     Attributes:
-        kind: right as arithmetic in this type gives; or within what the digits of the given arrays allow; or each line
-            follows from the lines before it as they were written, rounded at each step.
+        kind: right in arithmetic of this type; or within the digits of the given arrays; or each line follows from the
+            lines before it as they were written, rounded at each step.
         line: where the difference is largest, relative to the numbers of its line.
         largest: that difference.
         digits: to how many significant digits all lines are right, relative to their largest number.
-        allowed: how much of a difference the kind allows there.
+        allowed: the difference that the kind allows there.
         overflowed: how many numbers are infinite or NaN because they are too large for the type.
     """
 
@@ -117,7 +117,8 @@ def measured(claims: Sequence[Claim], trace: Trace, allowed: Arrays, kind: Any, 
     worst, line, largest, there = 0.0, claims[0].line, 0.0, 0.0
     for claim in claims:
         name, expected = _full_name(claim, trace.working), expected_of(claim, trace)[1]
-        off, size = _largest(np.where(claim.claimed, claim.values - expected, 0)), _largest(expected)
+        with np.errstate(invalid="ignore"):
+            off, size = _largest(np.where(claim.claimed, claim.values - expected, 0)), _largest(expected)
         if size and off / size > worst:
             worst, line, largest = off / size, claim.line, off
             there = _largest(part_of(claim, trace.working, name, allowed[name])) if name in allowed else 0.0
@@ -135,7 +136,7 @@ def _full_name(claim: Claim, working: Working) -> str:
 
 
 def noise_of(kind: Type, working: Working, arrays: Arrays) -> dict[str, Array]:
-    """How far arithmetic in a type takes each line from what float64 gives: six standard deviations."""
+    """How far arithmetic in a type moves each line from float64: six standard deviations."""
     rng = np.random.default_rng(0)
     copies = copies_of(COPIES, working, arrays)
 
@@ -159,7 +160,7 @@ def _allowed(kind: Type, values: Array, exact: Array) -> Array:
 
 
 def loosened(claims: Sequence[Claim], working: Working, allowed: Arrays) -> tuple[Claim, ...]:
-    """The claims with as much slack as is allowed in their lines."""
+    """The claims with the slack that is allowed in their lines."""
     return tuple(
         replace(claim, slack=as_slack(part_of(claim, working, name, allowed[name]))) if name in allowed else claim
         for claim in claims
@@ -174,9 +175,11 @@ def arithmetic(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, undecla
         claims: numbers that differ from the trace.
         trace: the working in float64.
         arrays: its given arrays.
-        undeclared: whether types count that neither the claims' own type nor their digits suggest.
+        undeclared: whether types count that neither the claims' type nor their digits suggest.
     """
-    kinds = [kind for kind in TYPES if undeclared != suggested(kind, claims)]
+    # Numbers that bfloat16 can hold can mostly be held by float16 too, and hardly ever by chance.
+    order = TYPES if undeclared else (FLOAT32, BFLOAT16, FLOAT16)
+    kinds = [kind for kind in order if undeclared != suggested(kind, claims)]
     needed = MIN_DIGITS if undeclared else 1
     if undeclared and not any(claim.dtype for claim in claims) and _printed(claims) < SINGLE:
         kinds = [FLOAT16] if _shortest(claims) else []
@@ -188,7 +191,7 @@ def arithmetic(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, undecla
 
 
 def suggested(kind: Type, claims: Sequence[Claim]) -> bool:
-    """Whether the type of the claims, or what their digits are, suggests arithmetic in a type."""
+    """Whether the type of the claims, or their digits, suggest arithmetic in a type."""
     declared = [each.dtype for each in claims if each.dtype is not None]
     if declared:
         return kind.name in declared
@@ -196,7 +199,7 @@ def suggested(kind: Type, claims: Sequence[Claim]) -> bool:
 
 
 def printed_by_code(claims: Sequence[Claim]) -> bool:
-    """Whether claims come from an array, or have more digits than anybody writes by hand."""
+    """Whether claims come from an array, or have more digits than people write by hand."""
     return any(each.dtype for each in claims) or _printed(claims) > SINGLE
 
 
@@ -205,7 +208,7 @@ def _printed(claims: Sequence[Claim]) -> int:
 
 
 def _representable(kind: Type, claims: Sequence[Claim]) -> bool:
-    """Whether all numbers are printed numbers of a type, which by chance they would hardly be."""
+    """Whether all numbers are printed numbers of a type, which is unlikely by chance."""
     chance = 1.0
     for claim in claims:
         values, half = claim.values, np.maximum(claim.half_units, 1e-300)
@@ -259,25 +262,29 @@ def _stored(kind: Type, working: Working, arrays: Arrays) -> dict[str, Array]:
 
 def of_givens(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Precision | None:
     """Whether the numbers are right within what the digits of the given arrays allow, if these look rounded."""
-    off = {name: np.full(array.shape, 0.5 * 10.0**-d) for name, array in arrays.items() if (d := _decimals(array))}
+    off = rounding_of(arrays)
     if not off:
         return None
-    allowed: dict[str, Array] = {}
+    names = {_full_name(claim, trace.working) for claim in claims} - arrays.keys()
+    allowed = {name: reach(trace.working, arrays, off, name) for name in names}
     for claim in claims:
         name, expected = _full_name(claim, trace.working), expected_of(claim, trace)[1]
-        if name not in allowed and name not in arrays:
-            allowed[name] = reach(trace.working, arrays, off, name)
-        far = part_of(claim, trace.working, name, allowed[name]) if name in allowed else np.zeros(expected.shape)
-        if _largest(far) > NARROW * _largest(expected):
+        if name in allowed and _largest(part_of(claim, trace.working, name, allowed[name])) > NARROW * _largest(
+            expected
+        ):
             return None
-    loose = loosened(claims, trace.working, allowed)
-    if any(differing(claim, expected_of(claim, trace)[1]).any() for claim in loose):
+    if any(differing(claim, expected_of(claim, trace)[1]).any() for claim in loosened(claims, trace.working, allowed)):
         return None
     return measured(claims, trace, allowed, "givens")
 
 
+def rounding_of(arrays: Arrays) -> dict[str, Array]:
+    """Half a unit of the last digit of the given arrays that look rounded."""
+    return {name: np.full(array.shape, 0.5 * 10.0**-d) for name, array in arrays.items() if (d := _decimals(array))}
+
+
 def _decimals(array: Array) -> int | None:
-    """To how many decimals an array looks rounded: None for whole or round numbers, and for all digits."""
+    """To how many decimals an array seems rounded: None for whole or round numbers, and for all digits."""
     if array.dtype.kind != "f" or not np.isfinite(array).all():
         return None
     for decimals in range(MAX_DECIMALS + 1):

@@ -1,4 +1,4 @@
-"""How far lines may be off because of what they are computed from, to first order."""
+"""How far lines may be off because of errors in their operands, to first order."""
 
 from __future__ import annotations
 
@@ -18,16 +18,22 @@ from clearhead.working import Working
 Arrays = Mapping[str, Array]
 
 MAX_CELLS = 512
-"""Arrays with more uncertain cells than this are moved all at once, at random, and not cell by cell."""
+"""Arrays with more uncertain cells than this are changed all at once, at random, not cell by cell."""
 
 MAX_NUMBERS = 2_000_000
-"""How many numbers one line may have in all moved copies together."""
+"""How many numbers one line may have in all changed copies together."""
 
 RANDOM, ERRORS = 24, 4.0
 """How many random copies are tried then, and how many standard deviations count."""
 
+MUCH = 0.25
+"""Noise of more than this part of a line's largest number says nothing about the number."""
+
+TIES = 1e-9
+"""Numbers this near to the middle of two are taken for ties, and rounded up, as they are by hand."""
+
 After = Callable[[Line, Array], Array]
-"""What is done to a line once it is computed."""
+"""A function that is applied to a line after it is computed."""
 
 
 def stacked_lines(working: Working, stacks: Arrays, after: After | None = None) -> dict[str, Array]:
@@ -79,7 +85,7 @@ def reach(working: Working, arrays: Arrays, off: Arrays, name: str) -> Array:
 
 
 def _cell_by_cell(array: Array, distance: Array) -> Iterator[Array]:
-    """Copies of an array, in each of which one cell is moved."""
+    """Copies of an array, each with one changed cell."""
     cells = np.flatnonzero(distance)
     moved = np.repeat(array.reshape(1, -1), len(cells), axis=0)
     moved[np.arange(len(cells)), cells] += distance.reshape(-1)[cells]
@@ -87,7 +93,7 @@ def _cell_by_cell(array: Array, distance: Array) -> Iterator[Array]:
 
 
 def _spread(working: Working, stacks: Arrays, moved: Arrays, name: str) -> Array:
-    """The root mean square of what random changes of all cells do to a line."""
+    """The root mean square effect of random changes of all cells on a line."""
     rng = np.random.default_rng(0)
     copies = copies_of(RANDOM, working, {name: stack[0] for name, stack in stacks.items()})
     drawn = {
@@ -100,9 +106,12 @@ def _spread(working: Working, stacks: Arrays, moved: Arrays, name: str) -> Array
 
 
 def hand_noise(working: Working, arrays: Arrays, half_unit: float, name: str) -> Array:
-    """How far a line may be off if every step on the way to it is rounded by hand, to this much: four deviations."""
+    """How far a line may be off if every step before it is rounded by hand, to this much: four deviations.
+
+    Where that is much of the line's largest number, such as where exponentials are rounded to 0, it is 0: any number
+    would do. What rounding really gives there is `worked_by_hand`.
+    """
     rng = np.random.default_rng(0)
-    working = in_small_steps(working.ending_at(name))
     stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}
     copies = copies_of(RANDOM, working, arrays)
 
@@ -111,13 +120,31 @@ def hand_noise(working: Working, arrays: Arrays, half_unit: float, name: str) ->
             return result
         return result + rng.uniform(-half_unit, half_unit, (copies, *result.shape[1:]))
 
-    changed = _change(stacked_lines(working, stacks, rounded)[name], stacked_lines(working, stacks)[name])
+    working = in_small_steps(working.ending_at(name))
+    base = stacked_lines(working, stacks)[name]
+    changed = _change(stacked_lines(working, stacks, rounded)[name], base)
     noise: Array = ERRORS * np.sqrt((changed**2).mean(axis=0))
-    return noise
+    largest = np.max(np.abs(base), initial=0.0, where=np.isfinite(base))
+    return np.where(noise <= MUCH * largest, noise, 0.0)
+
+
+def worked_by_hand(working: Working, arrays: Arrays, half_unit: float, name: str) -> Array:
+    """A line as it comes out if every step before it, and it, is rounded to the nearest multiple of two half units."""
+
+    def rounded(_: Line, result: Array) -> Array:
+        if result.dtype.kind != "f":
+            return result
+        return np.where(np.isfinite(result), np.floor(np.abs(result) / (2 * half_unit) + 0.5 + TIES) * np.sign(result)
+                        * 2 * half_unit, result)  # fmt: skip
+
+    stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}
+    with np.errstate(all="ignore"):
+        line: Array = stacked_lines(in_small_steps(working.ending_at(name)), stacks, rounded)[name][0]
+    return line
 
 
 def _change(changed: Array, base: Array) -> Array:
-    """How far finite numbers moved; 0 where one of the two is none."""
+    """How far finite numbers moved; 0 where one of the two is not finite."""
     with np.errstate(invalid="ignore"):
         distance = np.abs(changed - base)
     return np.where(np.isfinite(distance), distance, 0.0)

@@ -1,1 +1,1 @@
-"""Code held against a working: called on inputs drawn for it, and tried for what must always hold."""
+"""Code compared with a working: called on random inputs, and tested for properties."""

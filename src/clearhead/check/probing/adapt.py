@@ -1,4 +1,4 @@
-"""Modules of other libraries as functions with a working: a table says what their parameters are called.
+"""Modules of other libraries as functions with a working: a table has the names of their parameters.
 
 No library is imported to recognise a module: its class is known by its name.
 """
@@ -20,15 +20,15 @@ from clearhead.working import Working
 
 
 class Adapted(Struct, frozen=True, eq=False):
-    """A module as a function, with what it should compute: all that `probe` needs.
+    """A module as a function, with its working: all that `probe` needs.
 
     Attributes:
         function: calls the module with arrays in clearhead's layout.
         working: what it should compute.
-        given: the module's own parameters, as the working has them.
-        takes: what the function is called with.
-        returns: what it returns.
-        library: whose arrays it wants.
+        given: the module's parameters, in the working's layout.
+        takes: the function's arguments.
+        returns: its results.
+        library: the library of its arrays.
     """
 
     function: Callable[..., Any]
@@ -39,7 +39,7 @@ class Adapted(Struct, frozen=True, eq=False):
     library: str = "torch"
 
     def task(self) -> Task:
-        """What is asked of the function."""
+        """The task of the function."""
         return task_of(self.working, self.takes, self.returns, self.given)
 
 
@@ -50,8 +50,14 @@ def adapt(module: Any) -> Adapted:
     BERT, GPT-2, and Llama with those that share its code (Mistral, Qwen2, Arcee, Gemma, Granite, Phi-MoE, Jais 2 and
     others), each with the options that clearhead has. Subclasses count as their base.
 
+    Args:
+        module: the module.
+
+    Returns:
+        What `probe` needs: the function, its working, its parameters.
+
     Raises:
-        SpecError: the module is of no known kind, or has an option that clearhead has not.
+        SpecError: the module is of no known kind, or has an option that clearhead does not have.
     """
     kind = _kind(module)
     if reason := kind.refuses(module):
@@ -101,4 +107,4 @@ def _kind(module: Any) -> Kind:
         if found:
             return found
     known = ", ".join(dict.fromkeys(kind.name for kind in KINDS.values()))
-    raise SpecError(f"{type(module).__name__} is of no kind that is known here. Known are {known}. Else: {BY_HAND}")
+    raise SpecError(f"{type(module).__name__} is of no known kind. Known are {known}. Else: {BY_HAND}")

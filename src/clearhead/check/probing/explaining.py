@@ -1,4 +1,4 @@
-"""Why a function's numbers differ: an explanation found on one input that holds on all others."""
+"""Why a function's numbers differ: an explanation found on one input and confirmed on all others."""
 
 from __future__ import annotations
 
@@ -26,19 +26,23 @@ MAX_DEVIATIONS = 3
 """The largest sets of deviations that are tried."""
 
 LONG, MAX_LONG = 24, 2
-"""Of workings with more lines than this only smaller sets are tried."""
+"""For workings with more lines than this only smaller sets are tried."""
 
 
 def explain(
-    task: Task, seen: Sequence[Seen], *, max_deviations: int = MAX_DEVIATIONS
+    task: Task, seen: Sequence[Seen], *, max_deviations: int = MAX_DEVIATIONS, rough: bool = True
 ) -> tuple[Report, tuple[Symptom, ...]]:
-    """The report on all inputs together, from sets of up to ``max_deviations``; and how precise the numbers are."""
+    """The report on all inputs together, from sets of up to ``max_deviations``; and how precise the numbers are.
+
+    ``rough``: whether a deviation may give the numbers in single precision only. It may not where the arithmetic was
+    measured to be in double precision.
+    """
     seen = [each for each in seen if each.outputs]
     if agree(task, seen):
         return _diagnosed(task, seen[0], 1), ()
-    if all(_agrees(task.working, task, each, single=True) for each in seen):
+    if all(agrees_with(task.working, task, each, single=True) for each in seen):
         # Something differs by less than single precision can show: a small eps, or a step in single precision. A number
-        # that nobody writes is the one that is due, rounded: 0.3 as float32 keeps it.
+        # that nobody writes is the expected one, rounded: 0.3 as float32 keeps it.
         report = _fitting(task, seen, 1)
         if any(_is_readable(finding) for finding in report.findings):
             return report, ()
@@ -46,10 +50,10 @@ def explain(
     report = _fitting(task, seen, 1)
     if report.verdict == "explained":
         return report, ()
-    if any(out.dtype == np.float64 for out in seen[0].outputs):
-        rough = _fitting(task, seen, 1, single=True)
-        if rough.verdict == "explained":
-            return rough, (_SINGLE,)
+    if rough and any(out.dtype == np.float64 for out in seen[0].outputs):
+        loose = _fitting(task, seen, 1, single=True)
+        if loose.verdict == "explained":
+            return loose, (_SINGLE,)
     largest = min(max_deviations, MAX_LONG) if len(task.working.lines) > LONG else max_deviations
     return (_fitting(task, seen, largest) if largest > 1 else report), ()
 
@@ -61,14 +65,14 @@ def _is_readable(finding: Finding) -> bool:
 
 
 def agree(task: Task, seen: Sequence[Seen]) -> bool:
-    """Whether the working gives what the function gave, on every input on which it gave something."""
+    """Whether the working gives the function's numbers, on every input for which there are any."""
     full = [each for each in seen if each.outputs]
-    return bool(full) and all(_agrees(task.working, task, each) for each in full)
+    return bool(full) and all(agrees_with(task.working, task, each) for each in full)
 
 
 _SINGLE = Symptom(
     "precision",
-    "With float64 the numbers are right to some six digits only, as if a step inside were worked out in float32.",
+    "With float64 the numbers are right to some six digits only, as if a step inside were computed in float32.",
     "If float64 is meant to count, look for .float(), dtype=float32, or a softmax that converts.",
 )
 
@@ -79,8 +83,8 @@ def _diagnosed(task: Task, seen: Seen, max_deviations: int, *, single: bool = Fa
     return diagnose(claims, task.working.run(seen.inputs.given(task)), max_deviations=max_deviations, rounded=rounded)
 
 
-def _agrees(working: Working, task: Task, seen: Seen, *, single: bool = False) -> bool:
-    """Whether a working gives what the function gave."""
+def agrees_with(working: Working, task: Task, seen: Seen, *, single: bool = False) -> bool:
+    """Whether a working gives the function's numbers."""
     if not seen.outputs:
         return False
     given = seen.inputs.given(task)
@@ -93,7 +97,7 @@ def _agrees(working: Working, task: Task, seen: Seen, *, single: bool = False) -
 
 def _fitting(task: Task, seen: Sequence[Seen], max_deviations: int, *, single: bool = False) -> Report:
     """A report whose findings, found on the first input that differs, hold on every input."""
-    first = next(each for each in seen if each.outputs and not _agrees(task.working, task, each, single=single))
+    first = next(each for each in seen if each.outputs and not agrees_with(task.working, task, each, single=single))
     report = _diagnosed(task, first, max_deviations, single=single)
     if report.verdict != "explained":
         return report
@@ -101,7 +105,7 @@ def _fitting(task: Task, seen: Sequence[Seen], max_deviations: int, *, single: b
     holding = {
         finding.deviations: finding
         for finding in report.findings
-        if all(_agrees(finding.working, task, each, single=single) for each in rest)
+        if all(agrees_with(finding.working, task, each, single=single) for each in rest)
     }
     if not holding:
         return unconfirmed(report)
@@ -132,7 +136,7 @@ def reported(report: Report, named: Sequence[Named]) -> Report:
 
 
 def unconfirmed(report: Report) -> Report:
-    """The report of an explanation that fails on fresh inputs, which is none."""
+    """The report of an explanation that fails on other inputs: no explanation."""
     line = report.comparison.lines[0].claim.line
     cells = int(report.comparison.lines[0].claim.claimed.sum())
     misses = tuple(NearMiss(each.deviations, line, cells, cells, cells, cells) for each in report.findings[:3])
@@ -142,11 +146,11 @@ def unconfirmed(report: Report) -> Report:
 def _restricted(
     task: Task, group: Indistinguishable, rest: Sequence[Seen], *, single: bool
 ) -> Indistinguishable | None:
-    """Those of a group that no other input separates either."""
+    """The members of a group that other inputs do not separate either."""
     held = {
         chosen: working
         for chosen, working in group.workings.items()
-        if all(_agrees(working, task, each, single=single) for each in rest)
+        if all(agrees_with(working, task, each, single=single) for each in rest)
     }
     smallest = sum(chosen in held for chosen in group.sets[: group.smallest])
     return Indistinguishable(group.claims, held, smallest) if len(held) > 1 and smallest else None

@@ -1,4 +1,4 @@
-"""The kinds of module that are known: what each computes, what its parameters are called, how it is called."""
+"""The known kinds of modules: what each computes, the names of its parameters, how it is called."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Kind(Struct, frozen=True):
     Attributes:
         name: what it is called.
         spec: what a module of this kind should compute.
-        sizes: the sizes by which joined axes are taken apart.
+        sizes: the sizes by which joined axes are split.
         parameters: the table of its parameters.
         call: calls it with tokens, and with padding where it takes any, and gives the line that is returned.
         returns: the lines that are returned.
@@ -85,7 +85,7 @@ def _multihead_refuses(module: Any) -> str:
     if module.in_proj_weight is None:
         return "has keys and values of another width (kdim, vdim)"
     if module.bias_k is not None or module.add_zero_attn:
-        return "adds a key of its own (add_bias_kv, add_zero_attn)"
+        return "adds another key (add_bias_kv, add_zero_attn)"
     return ""
 
 
@@ -282,7 +282,7 @@ LIKE_LLAMA = {
     "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "arcee": "Arcee", "gemma": "Gemma", "granite": "Granite",
     "granitemoe": "GraniteMoe", "phimoe": "Phimoe", "qwen2_moe": "Qwen2Moe", "jais2": "Jais2",
 }  # fmt: skip
-"""The families whose attention is Llama's, line by line, and what their classes are called after."""
+"""The families whose attention equals Llama's, line by line, and the prefixes of their classes."""
 
 KINDS: dict[str, Kind] = {
     "torch.nn.modules.activation.MultiheadAttention": Kind(

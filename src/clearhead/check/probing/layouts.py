@@ -1,4 +1,4 @@
-"""Parameters of other libraries, laid out as the working has them: axes are named by their words."""
+"""Parameters of other libraries in the working's layout: axes are named by their words."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Array = np.ndarray[Any, Any]
 
 
 class Parameter(Struct, frozen=True):
-    """A row of an adapter's table: one of our arrays, where a module keeps it, and how it is laid out there.
+    """A row of an adapter's table: a given array, its name in a module, and its layout there.
 
-    ``stored`` has the axis words as the module has them, the words of one axis joined by ``*``, slowest first;
+    ``stored`` has the module's axis words, the words of one axis joined by ``*``, slowest first;
     ``part`` says which one it is of several arrays that are stored together, along the axis word ``part``.
     """
 
@@ -34,7 +34,7 @@ def laid_out(array: Any, row: Parameter, wanted: Axes, sizes: Mapping[str, int])
     """A stored array with the axes ``wanted``.
 
     Raises:
-        ShapeError: the array has not the shape that the table says.
+        ShapeError: the array does not have the shape of the table.
     """
     stored = words_of(row.stored)
     numbers = to_numpy(array)
@@ -47,7 +47,7 @@ def laid_out(array: Any, row: Parameter, wanted: Axes, sizes: Mapping[str, int])
         split = np.take(split, row.part, axis=apart.index("part"))
         apart.remove("part")
     order = [word for axis in wanted for word in axis.split("*")]
-    if "group" not in order:  # there are as many key/value heads as query heads
+    if "group" not in order:  # there is one key/value head per query head
         apart = ["head" if word == "group" else word for word in apart]
     turned = np.transpose(split, [apart.index(word) for word in order])
     found = dict(zip(order, turned.shape, strict=True))

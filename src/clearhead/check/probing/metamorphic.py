@@ -1,4 +1,4 @@
-"""Trying a function: on inputs and on changed inputs, and where what it gives is not what must come of the change."""
+"""Properties of a function: its results on inputs and on changed inputs, and where these violate a property."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Array = np.ndarray[Any, Any]
 
 
 class Change(Struct, frozen=True, eq=False):
-    """Inputs that are changed, and the outputs to expect then from those before.
+    """Changed inputs, and the outputs that then follow from the earlier ones.
 
-    ``expected`` turns an output before into the one after; ``where`` are the cells of it that must be so. Both are
+    ``expected`` turns an output before the change into the one after; ``where`` are its cells that must agree. Both are
     given the axis words of the output.
     """
 
@@ -43,7 +43,7 @@ class Violation(Struct, frozen=True, eq=False):
 
 
 class Trial(Struct, frozen=True):
-    """A function that is tried: how it is called, and what it should compute."""
+    """A function under test: how it is called, and its task."""
 
     caller: Caller
     eps: float = 0.0
@@ -51,7 +51,7 @@ class Trial(Struct, frozen=True):
 
     @property
     def task(self) -> Task:
-        """What is asked of the function."""
+        """The task of the function."""
         return self.caller.task
 
     @property
@@ -60,7 +60,7 @@ class Trial(Struct, frozen=True):
         return self.caller.form.batch
 
     def outputs(self, inputs: Inputs, arrays: Arrays | None = None) -> tuple[Array, ...] | None:
-        """What the function returns, in the working's layout; None if it raises, or returns another shape."""
+        """The function's results in the working's layout; None if it raises, or returns another shape."""
         try:
             shapes = self.task.working.shapes({name: array.shape for name, array in inputs.given(self.task).items()})
         except ClearheadError:
@@ -76,14 +76,14 @@ class Trial(Struct, frozen=True):
 def violation(
     says: str, inputs: Inputs, line: str, off: Array, numbers: tuple[Array, Array], changed: Arrays | None = None
 ) -> Violation:
-    """The violation at the first cell that is off, of the numbers that are expected and those that came."""
+    """The violation at the first wrong cell, with the expected and the actual number."""
     expected, got = numbers
     cell = tuple(int(n) for n in np.argwhere(off)[0])
     return Violation(says, inputs, line, cell, float(expected[cell]), float(got[cell]), dict(changed or {}))
 
 
 class Property(Struct, frozen=True):
-    """Something that must hold: what it says, of which tasks, and how it is tried."""
+    """A property: its sentence, the tasks that it applies to, and its test."""
 
     id: str
     says: str
@@ -92,7 +92,7 @@ class Property(Struct, frozen=True):
 
 
 def by_changes(changes: Callable[[Trial, Inputs], Iterator[Change]]) -> Callable[[Trial, Inputs], Violation | None]:
-    """A property that is tried by changing inputs."""
+    """A property that is tested by changing inputs."""
 
     def tried(trial: Trial, inputs: Inputs) -> Violation | None:
         before = trial.outputs(inputs)
@@ -126,7 +126,7 @@ def at(words: tuple[str, ...], word: str, index: Any) -> tuple[Any, ...]:
 
 
 def shifted(trial: Trial, name: str, array: Array, **at: Any) -> Array:
-    """The array with 1 added to all numbers at these entries of its axes; booleans turned round."""
+    """The array with 1 added to all numbers at these entries of its axes; booleans inverted."""
     words = trial.words(name, array)
     place = tuple(at.get(word, slice(None)) for word in words)
     changed = array.copy()
@@ -135,7 +135,7 @@ def shifted(trial: Trial, name: str, array: Array, **at: Any) -> Array:
 
 
 def along(words: tuple[str, ...], shape: tuple[int, ...], flags: Array, axes: tuple[str, ...]) -> Array:
-    """Flags with these axes, spread over an array with axes ``words``."""
+    """Flags with these axes, broadcast over an array with axes ``words``."""
     for number, word in enumerate(words):
         if word not in axes:
             flags = np.expand_dims(flags, number)

@@ -1,8 +1,9 @@
-"""Probing: a function is called on inputs drawn for it, and what it gives is held against a working."""
+"""Probing: a function is called on random inputs, and its results are compared with a working."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -11,32 +12,38 @@ from msgspec.structs import replace
 from clearhead.check.calls.calling import Function, Symptom, libraries
 from clearhead.check.calls.drawing import draw, fits
 from clearhead.check.calls.observing import Seen, lines_of_shape, odd_numbers, varies
-from clearhead.check.calls.starting import Start, attempt, form_symptom, others, start
+from clearhead.check.calls.starting import Start, attempt, form_symptom, is_layout, others, start
 from clearhead.check.calls.task import Task, retold, task_of
 from clearhead.check.compare.comparison import Comparison, compare
 from clearhead.check.diagnosis import Report
-from clearhead.check.measure.access import roles_of
 from clearhead.check.measure.blocks.measure import BlockEvidence
 from clearhead.check.measure.measure import measure_from
 from clearhead.check.measure.naming import NEVER, Evidence
 from clearhead.check.measure.parts import Measurement
+from clearhead.check.measure.state import stateful
 from clearhead.check.probing.adapt import Adapted
 from clearhead.check.probing.explaining import LONG, MAX_DEVIATIONS, agree, explain, reported, unconfirmed
 from clearhead.check.probing.property_run import try_all
 from clearhead.check.probing.report import Drawn, Probe
 from clearhead.check.probing.swapped_arguments import of_another_shape, other_arguments, other_line
-from clearhead.errors import SpecError
+from clearhead.errors import SpecError, WrongType
 from clearhead.working import Working
 
 MORE_KEYS = 2
-"""The number of keys beyond that of queries, where the two should differ."""
+"""How many more keys than queries there are, where the two should differ."""
 
+
+WHERE = ("halves", "small inputs")
+"""The parts of a block that say only where it differs, as do those of what is read."""
 
 PRECISE = 2.0**-40
 """Numbers less precise than this are not searched for deviations."""
 
+HALF = ("float16", "bfloat16")
+"""Types that are named only where numbers have no more bits."""
+
 MAX_SEARCHED = 2
-"""The largest sets of deviations that are searched where parts were measured and do not explain all."""
+"""The largest sets of deviations that are searched where measured parts do not explain everything."""
 
 
 def probe(
@@ -47,24 +54,25 @@ def probe(
     given: Mapping[str, Any] | None = None,
     library: str | None = None,
 ) -> Probe:
-    """Calls a function on inputs drawn for it, and says whether it computes the working, or what it does instead.
+    """Calls a function on random inputs, and reports whether it computes the working, or what it does instead.
 
-    An explanation is only reported if it also holds on inputs that it was not found on.
+    An explanation is only reported if it also holds on other inputs than those it was found on.
 
     Args:
         function: called with one array for each name in ``takes``, in the working's layout: (batch, head, token, depth)
-            for queries. Functions without a batch, or without heads where there is one, are found out. Or what `adapt`
-            makes of a module, which brings the other arguments along.
-        working: how it should be computed.
+            for queries. Functions without a batch, or without an axis for a single head, are recognised. Or the result
+            of `adapt`, which has the other arguments too.
+        working: the right computation.
         takes: the lines or given arrays that the function is called with. The working is entered there.
         returns: the line that the function returns; several if it returns a tuple.
-        given: arrays that stay as they are, such as weights that the function has inside.
-        library: ``"numpy"``, ``"torch"`` or ``"jax"``: whose arrays the function wants. If None, NumPy is tried first,
-            then the others that are imported already.
+        given: fixed arrays, such as weights that the function has inside.
+        library: ``"numpy"``, ``"torch"`` or ``"jax"``: the library of the function's arrays. If None, NumPy is tried
+            first, then the others that are imported already.
 
     Raises:
         UnknownName: a line or array does not exist.
         SpecError: the working needs an array that is neither taken nor given; or there is no working.
+        WrongType: ``function`` cannot be called.
         ShapeError: a given array does not fit.
     """
     if isinstance(function, Adapted):
@@ -72,12 +80,14 @@ def probe(
     if not isinstance(working, Working):
         got = "" if working is None else f", got {type(working).__name__}"
         raise SpecError(f"A function is probed against a working{got}. Give one, such as Attention(heads=2).working().")
+    if not callable(function):
+        raise WrongType(f"function expects a function, got {type(function).__name__}. Give it without calling it.")
     given = given or {}
     return _Probing(function, task_of(working, takes, returns, given), libraries(function, library, given)).probe()
 
 
 class _Outcome(Struct, frozen=True):
-    """What the numbers said: how the function was called, what it gave, the report, and what else was seen."""
+    """The outcome of comparing numbers: how the function was called, its results, the report, and symptoms."""
 
     start: Start
     seen: tuple[Seen, ...]
@@ -88,7 +98,7 @@ class _Outcome(Struct, frozen=True):
 
 
 class _Probing:
-    """One probe in the making."""
+    """One probe in progress."""
 
     def __init__(self, function: Function, task: Task, libraries: Iterable[str]) -> None:
         self.function = function
@@ -96,7 +106,7 @@ class _Probing:
         self.start, self.odd = start(function, task, libraries)
 
     def probe(self) -> Probe:
-        """Compares, explains, and tries the properties."""
+        """Compares, explains, and tests the properties."""
         begun = self.start
         if not begun.seen.outputs:
             layouts = (found for each in others(begun) if (found := self._in_layout(each)))
@@ -106,6 +116,9 @@ class _Probing:
                 or next(map(self._finished, layouts), None)
                 or self._without_numbers()
             )
+        if kept := stateful(begun):
+            trace = self.task.working.run(begun.seen.inputs.given(self.task))
+            return self._bare(Report(kept.verdict, Comparison(()), trace, tried=0), (begun.seen,), measured=kept)
         if random := varies(begun.caller, begun.seen):
             return self._without_numbers(random)
         return self._finished(self._measured() or self._compared())
@@ -141,9 +154,9 @@ class _Probing:
         layout = form_symptom(self.start, other)
         return _Outcome(other, seen, report, (*symptoms, *([layout] if layout else [])))
 
-    def _compared(self, max_deviations: int = MAX_DEVIATIONS) -> _Outcome:
+    def _compared(self, max_deviations: int = MAX_DEVIATIONS, *, rough: bool = True) -> _Outcome:
         seen = self.start.look()
-        report, symptoms = explain(self.task, seen, max_deviations=max_deviations)
+        report, symptoms = explain(self.task, seen, max_deviations=max_deviations, rough=rough)
         outcome = _Outcome(self.start, seen, report, (*self.odd, *symptoms))
         if report.verdict == "agrees":
             return self._with_more_keys(outcome)
@@ -161,9 +174,7 @@ class _Probing:
         seen = self.start.look()
         if self.start.rank:
             return None
-        # Lines other than heads say nothing of which axis is which: a softmax over queries is right of turned scores.
-        known = agree(self.task, seen) or roles_of(self.task) is None
-        other = iter(()) if known else others(self.start)
+        other = iter(()) if agree(self.task, seen) else filter(partial(is_layout, self.start), others(self.start))
         if layout := next((found for each in other if (found := self._in_layout(each, 0))), None):
             return layout
         evidence = measure_from(self.start)
@@ -178,20 +189,29 @@ class _Probing:
             return outcome if measurement.eps > PRECISE else self._with_more_keys(outcome)
         if named := evidence.names():
             return replace(outcome, report=reported(report, named))
+        if line := other_line(self.task, seen):
+            return replace(outcome, report=replace(report, verdict="explained"), symptoms=(*outcome.symptoms, line))
         degenerate = measurement.premise and measurement.premise.name in NEVER
-        return outcome if degenerate or measurement.verdict == "explained" else self._searched(outcome)
+        return outcome if degenerate or measurement.verdict == "explained" else self._searched(outcome, evidence)
 
-    def _searched(self, outcome: _Outcome) -> _Outcome:
-        """What a search through sets of deviations, layouts, lines and precisions finds, beside what was measured.
+    def _searched(self, outcome: _Outcome, evidence: Evidence | BlockEvidence) -> _Outcome:
+        """The findings of a search through deviations, layouts and precisions, in addition to measurements.
 
-        In long workings all that a search could try in a reasonable time was tried while measuring.
+        In long workings measuring has already tried all that a search could try in a reasonable time.
         """
         if len(self.task.working.lines) > LONG:
-            odd = other_line(self.task, outcome.seen) or other_arguments(self.task, outcome.seen)
+            odd = other_arguments(self.task, outcome.seen)
             explained = replace(outcome.report, verdict="explained")
             return replace(outcome, report=explained, symptoms=(*outcome.symptoms, odd)) if odd else outcome
-        found = self._compared(MAX_SEARCHED)
-        return replace(found, measured=outcome.measured) if found.report.verdict != "unexplained" else outcome
+        rough = outcome.measured is not None and outcome.measured.eps > PRECISE
+        found = self._compared(MAX_SEARCHED, rough=rough)
+        if found.start is self.start and isinstance(evidence, BlockEvidence):
+            found = _confirmed(found, evidence)
+        # Inputs on which all agrees do not undo what was measured, unless that is less than single precision shows.
+        agrees = found.report.verdict == "agrees" and isinstance(evidence, Evidence) and evidence.agrees_in_single()
+        if found.report.verdict != "explained" and not agrees:
+            return replace(outcome, symptoms=found.symptoms)
+        return found if agrees else replace(found, measured=outcome.measured)
 
     def _with_more_keys(self, outcome: _Outcome) -> _Outcome:
         """The outcome on as many keys as queries, and what is different on more keys."""
@@ -227,6 +247,8 @@ class _Probing:
         tried = try_all(self.task, outcome.start, report, outcome.measured.eps if outcome.measured else 0.0)
         if report.findings and tried.contradicts:
             report, tried = unconfirmed(report), tried.without_cause()
+            if outcome.measured and outcome.measured.verdict == "explained":
+                report = replace(report, verdict="explained")
         return Probe(
             **{name: getattr(report, name) for name in Report.__struct_fields__},
             drawn=self._drawn(outcome.start, outcome.seen),
@@ -238,16 +260,17 @@ class _Probing:
         )
 
     def _without_numbers(self, *more: Symptom) -> Probe:
-        """The probe of what gives nothing to compare."""
+        """The probe of a function without comparable results."""
         trace = self.task.working.run(self.start.seen.inputs.given(self.task))
         return self._bare(Report("unexplained", Comparison(()), trace, tried=0), (self.start.seen,), *more)
 
-    def _bare(self, report: Report, seen: Sequence[Seen], *more: Symptom) -> Probe:
-        """A probe without properties: these need numbers of the right shape."""
+    def _bare(self, report: Report, seen: Sequence[Seen], *more: Symptom, measured: Measurement | None = None) -> Probe:
+        """A probe without properties, which need numbers of the right shape that follow what is given."""
         return Probe(
             **{name: getattr(report, name) for name in Report.__struct_fields__},
             drawn=self._drawn(self.start, seen),
             symptoms=_distinct((*self.odd, *more, *self.start.seen.symptoms)),
+            measured=measured,
         )
 
     def _drawn(self, begun: Start, seen: Sequence[Seen]) -> Drawn:
@@ -265,12 +288,27 @@ class _Probing:
         )
 
 
+def _confirmed(outcome: _Outcome, evidence: BlockEvidence) -> _Outcome:
+    """The outcome of a search, if what it found gives all numbers that were measured too."""
+    report = outcome.report
+    if report.findings and not all(evidence.holds(each.working) for each in report.findings):
+        return replace(outcome, report=unconfirmed(report))
+    measured = [part for part in evidence.measurement.parts if part.name not in WHERE and " read" not in part.name]
+    if measured or report.precision is None or report.precision.kind not in HALF:
+        return outcome  # what was measured to differ says more than how much it does
+    says = (
+        f"The numbers are right to {report.precision.digits} digits. Inputs and outputs keep more, so a step inside "
+        "may be computed in half precision."
+    )
+    return replace(outcome, symptoms=(*outcome.symptoms, Symptom("precision", says)))
+
+
 def _elsewhere(outcome: _Outcome, symptoms: Iterable[Symptom]) -> bool:
-    """Whether the right numbers stand where others are expected. Tokens as columns are no less right than as rows."""
+    """Whether the right numbers are in other places. Tokens as columns are as right as tokens as rows."""
     return outcome.start.form.order == "tokens-first" or any(each.kind == "axis-order" for each in symptoms)
 
 
 def _distinct(symptoms: Iterable[Symptom]) -> tuple[Symptom, ...]:
-    """Each symptom once; NaN once for all inputs, each of which counts its own."""
+    """Each symptom once; NaN once for all inputs, which count theirs separately."""
     said = {(each.kind, "" if each.kind == "nan" else each.says): each for each in reversed(tuple(symptoms))}
     return tuple(said.values())[::-1]

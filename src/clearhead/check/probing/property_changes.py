@@ -1,4 +1,4 @@
-"""Changes of inputs of which the outputs must follow: tokens in another order, and one item or head changed."""
+"""Changes of inputs whose effect on outputs is known: tokens in another order, and one item or head changed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _swapped(array: Array, axis: int) -> Array:
 
 
 def other_items(trial: Trial, inputs: Inputs) -> Iterator[Change]:
-    """One item of a batch changed: the others must stay as they are."""
+    """One item of a batch changed: the others must not change."""
     size = inputs.sizes["batch"] if trial.batch else 1
     for item in range(size if size > 1 else 0):
         changed = {
@@ -66,7 +66,7 @@ def other_items(trial: Trial, inputs: Inputs) -> Iterator[Change]:
 
 
 def other_heads(trial: Trial, inputs: Inputs) -> Iterator[Change]:
-    """One head changed: the others must stay as they are."""
+    """One head changed: the others must not change."""
     task, sizes = trial.task, inputs.sizes
     heads = sizes["head"]
     for name in task.takes:
@@ -91,7 +91,7 @@ def other_heads(trial: Trial, inputs: Inputs) -> Iterator[Change]:
 
 
 def heads_apart(task: Task) -> bool:
-    """Whether each head can be given numbers of its own, and has outputs of its own."""
+    """Whether each head has separate inputs and outputs."""
     apart = all({"head", "head*depth"} & set(task.axes(name)) for name in task.returns)
     return apart and any({"head", "group"} & set(task.axes(name)) for name in task.takes)
 

@@ -1,7 +1,8 @@
-"""All properties tried of a function, and the smallest input on which it differs from its working."""
+"""All properties of a function, tested, and the smallest input on which it differs from its working."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -15,11 +16,14 @@ from clearhead.check.diagnosis import Report
 from clearhead.check.probing.metamorphic import Property, Trial, Violation
 from clearhead.check.probing.properties import PROPERTIES, differs
 from clearhead.check.probing.report import Tested
-from clearhead.check.probing.shrink import smallest
+from clearhead.check.probing.shrink import MAX_CALLS, smallest
 from clearhead.working import Working
 
 SEEDS = 2
 """On how many inputs each property is tried."""
+
+FEW_TESTS = 15
+"""The most tests in the search for a smaller input where the failure follows from the cause."""
 
 
 class Tried(Struct, frozen=True, eq=False):
@@ -30,7 +34,7 @@ class Tried(Struct, frozen=True, eq=False):
 
     @property
     def contradicts(self) -> bool:
-        """Whether a property fails that does not fail of the explanation, which then is none."""
+        """Whether a property fails that holds for the explanation, which is then wrong."""
         return any(not (each.holds or each.follows or each.id == "large") for each in self.properties)
 
     def without_cause(self) -> Tried:
@@ -38,27 +42,29 @@ class Tried(Struct, frozen=True, eq=False):
         return replace(self, properties=tuple(replace(each, follows=False) for each in self.properties))
 
 
-def try_all(task: Task, begun: Start, report: Report, eps: float = 0.0) -> Tried:
-    """Tries the properties that the working says must hold, and has itself, of numbers of this relative precision."""
+def try_all(
+    task: Task, begun: Start, report: Report, eps: float = 0.0, table: Sequence[Property] = PROPERTIES
+) -> Tried:
+    """Tests the properties that apply to the working, and that it has, for numbers of this relative precision."""
     task = opened(task)
     trial = Trial(replace(begun.caller, task=task), eps)
     cause = _cause(task, begun, report)
     found = _tested(differs(task), trial, begun).violation if report.verdict != "agrees" else None
     right = _as_function(task.working, task, begun)
-    asked = [each for each in PROPERTIES if each.applies(task) and _first(each, right, begun) is None]
+    asked = [each for each in table if each.applies(task) and _first(each, right, begun) is None]
     tested = tuple(_tested(each, trial, begun, cause) for each in asked)
     return Tried(tested, found)
 
 
 def _cause(task: Task, begun: Start, report: Report) -> Trial | None:
-    """The explanation as a function, to see what follows from it."""
+    """The explanation as a function, to test which failures follow from it."""
     if not report.findings:
         return None
     return _as_function(with_open_sizes(report.findings[0].working), task, begun)
 
 
 def _as_function(working: Working, task: Task, begun: Start) -> Trial:
-    """A working as a function that is tried."""
+    """A working as a function under test."""
 
     def computed(*arrays: Any) -> Any:
         given = {**task.fixed, **dict(zip(task.takes, arrays, strict=True))}
@@ -72,9 +78,9 @@ def _tested(prop: Property, trial: Trial, begun: Start, cause: Trial | None = No
     found = _first(prop, trial, begun)
     if found is None:
         return Tested(prop.id, prop.says)
-    least = smallest(prop, trial, found, begun.tied)
-    follows = cause is not None and prop.tried(cause, least.inputs) is not None
-    return Tested(prop.id, prop.says, least, follows)
+    shown = cause is None or prop.tried(cause, found.inputs) is None  # no example is shown of what follows
+    least = smallest(prop, trial, found, begun.tied, MAX_CALLS if shown else FEW_TESTS)
+    return Tested(prop.id, prop.says, least, cause is not None and prop.tried(cause, least.inputs) is not None)
 
 
 def _first(prop: Property, trial: Trial, begun: Start) -> Violation | None:

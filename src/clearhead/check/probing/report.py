@@ -1,4 +1,4 @@
-"""What a probe found: a report of the numbers, with what was drawn, what is odd, and which properties hold."""
+"""The result of a probe: a report of the numbers, the inputs, symptoms, and properties."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from clearhead.axes import Axes, describe, with_batch
 from clearhead.brief import Brief
 from clearhead.check.calls.calling import Form, Symptom
 from clearhead.check.diagnosis import Report
+from clearhead.check.measure.naming import VAGUE
 from clearhead.check.measure.parts import Measurement
-from clearhead.check.measure.wording import headline, like, lines
+from clearhead.check.measure.premises import same
+from clearhead.check.measure.remedies import remedy
+from clearhead.check.measure.wording import WHOLE, beyond, differences, explains, found_right, headline, like, tried
+from clearhead.check.measure.wording_premises import rule_of
 from clearhead.check.probing.metamorphic import Violation
 from clearhead.check.report.diagnosis import formulas
 from clearhead.check.report.plain import lines_of
-from clearhead.check.report.sentences import KINDS, remedy_of
+from clearhead.check.report.sentences import KINDS, does, remedy_of
 from clearhead.check.results import Finding
 from clearhead.deviations import deviation
 from clearhead.document import Document, Heading, Part, Prose, Remark
@@ -29,23 +33,32 @@ EXPLAINING = {
     "arguments": "It differs, and the cause is found: it uses what it is given for something else.",
     "line": "It differs, and the cause is found: it returns another line.",
 }
-"""What a verdict says where no deviation but a symptom is the explanation."""
+"""The verdicts where a symptom, not a deviation, is the explanation."""
 
 SHOWN_DECIMALS = 4
 LARGEST_WHOLE = 1e9
 """Numbers are shown without a point up to this size."""
 
+SCREEN, WIDE = 40, 240
+"""A report as text has no more lines than this, and none is longer; the document has all."""
+
+TRIVIAL = "from 2 tokens on"
+"""With one key all weights are 1, so there most of what is wrong cannot be seen."""
+
 MAX_SHOWN = 3
-"""Explanations beyond these are only counted."""
+"""Further explanations are only counted."""
+
+MAX_EQUAL = 6
+"""Arrays of more zeros than this are not written out."""
 
 MAX_CELLS = 120
-"""Of arrays with more numbers than this only the shape is given."""
+"""For arrays with more numbers than this only the shape is shown."""
 
 
 class Tested(Brief, frozen=True, eq=False):
-    """A property that was tried: whether it holds, and if not the smallest input that was found to show it.
+    """A property that was tested: whether it holds, and if not the smallest input that was found to show it.
 
-    ``follows``: the numbers are explained, and the property fails of the explanation too.
+    ``follows``: the numbers are explained, and the property fails for the explanation too.
     """
 
     id: str
@@ -60,9 +73,9 @@ class Tested(Brief, frozen=True, eq=False):
 
 
 class Drawn(Struct, frozen=True):
-    """What a function was called with: how many inputs, their sizes, their types, in what form.
+    """The inputs of a function: how many, their sizes, types, and form.
 
-    An explanation is found on one of the inputs; the others are fresh to it.
+    An explanation is found on one of the inputs, and confirmed on the others.
     """
 
     count: int
@@ -74,14 +87,14 @@ class Drawn(Struct, frozen=True):
 
 
 class Probe(Report, frozen=True, eq=False, kw_only=True):
-    """What a probe of a function found: a `Report`, and what only calling it can find.
+    """The result of a probe: a `Report`, and what only calling the function can show.
 
     Attributes:
         drawn: the inputs.
-        symptoms: what can be seen from outside: it raises, returns another shape, NaN, other numbers each time ...
-        properties: what must hold of any attention of this kind, each with the smallest input on which it fails.
+        symptoms: what is odd from outside: it raises, returns another shape, NaN, other numbers each time ...
+        properties: the properties of attention of this kind, each with the smallest input on which it fails.
         smallest: the smallest input that was found on which the numbers differ from the working's.
-        notes: what a reader should know besides.
+        notes: further notes for the reader.
         measured: what was measured part by part, where the function takes queries, keys and values; else None.
     """
 
@@ -98,8 +111,23 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
         return tuple(each for each in self.properties if not each.holds)
 
     def document(self, *, title: str = "Probe") -> Document:
-        """The report to read: render it with `clearhead.show.lower`."""
-        return Document(title, list(_parts(self)), SHOWN_DECIMALS)
+        """The report as a document with this ``title``: render it with `clearhead.show.lower`."""
+        return Document(title, list(self.parts()), SHOWN_DECIMALS)
+
+    def parts(self) -> Iterator[Part]:
+        """The parts of the report, in order."""
+        yield Remark(_verdict(self), "good" if self.verdict == "agrees" and not _bad(self) else "warning")
+        yield from symptoms_of(self)
+        if self.measured and self.verdict == "agrees":
+            yield from (Remark(line, "warning") if _bad(self) else Prose(line) for line in beyond(self.measured))
+        yield from _measured(self)
+        yield from _change(self)
+        yield from _sure(self)
+        yield from the_smallest(self)
+        yield from tested(self)
+        yield from causes(self, briefly=True)
+        yield from _rest(self)
+        yield Prose(drawn_as(self.drawn))
 
     def data(self) -> dict[str, Any]:
         """The report as plain data for JSON."""
@@ -118,28 +146,66 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
         }
 
     def __str__(self) -> str:
-        return "\n".join(line for part in _parts(self) for line in _plain(part)).strip("\n")
+        whole = "\n".join(line for part in self.parts() for line in _plain(part)).strip("\n")
+        lines = [each if len(each) <= WIDE else f"{each[: WIDE - 4]} ..." for each in whole.split("\n")]
+        if len(lines) <= SCREEN:
+            return "\n".join(lines)
+        more = f"... {len(lines) - SCREEN + 1} more lines: report.document() has all."
+        return "\n".join([*lines[: SCREEN - 1], more])
 
 
-def _parts(probe: Probe) -> Iterator[Part]:
-    yield Remark(_verdict(probe), "good" if probe.verdict == "agrees" and not _bad(probe) else "warning")
+def symptoms_of(probe: Probe) -> Iterator[Part]:
+    """What is odd from outside, and notes."""
     for symptom in probe.symptoms:
         yield Remark(" ".join(filter(None, (symptom.says, symptom.remedy))), "warning")
     yield from (Prose(note) for note in probe.notes)
-    yield from _measured(probe)
-    if probe.smallest and probe.verdict != "agrees":
-        yield from _smallest(probe, probe.smallest)
-    yield from _cause(probe)
-    yield from _properties(probe)
-    yield Prose(_drawn(probe.drawn))
 
 
 def _measured(probe: Probe) -> Iterator[Part]:
-    """What was measured; what the verdict has said already is not said again."""
+    """The measurements beside what is expected, without what the verdict says already."""
+    if probe.measured and (probe.measured.parts or probe.measured.premise):
+        if probe.findings and VAGUE & {*probe.measured.names}:  # what another step leaves behind is no evidence
+            return
+        first = [headline(probe.measured)] if probe.findings else []
+        known = bool(probe.findings)  # long lists say nothing more where the cause is known
+        says = [*first, *differences(probe.measured)]
+        yield from (Prose(line) for line in says if not (known and "[[" in line))
+
+
+def _change(probe: Probe) -> Iterator[Part]:
+    """What to change: of the deviations that were found, or of the first part that differs."""
+    if probe.findings:
+        ids = dict.fromkeys(each.partition(":")[0] for each in probe.findings[0].deviations)
+        yield from (Prose(remedy_of(deviation(id))) for id in ids)
+    elif probe.measured and probe.measured.parts and (says := remedy(probe.measured.parts[0])):
+        yield Prose(f"To fix it: {says}")
+
+
+def _sure(probe: Probe) -> Iterator[Part]:
+    """How many sizes and digits support the verdict."""
+    found = probe.measured
+    if found is None or probe.verdict == "agrees" or not (found.parts or probe.findings):
+        return
+    digits = int(-np.log10(same(found.eps)))
+    sizes = f"{tried(found)} sizes" if tried(found) > 1 else "one size"
+    if probe.findings or found.parts[0].name in WHOLE:
+        what = f"with this change the working gives the numbers of all {sizes}, to {digits} digits"
+    else:
+        what = explains(found)[:-1]
+        what = f"{what[0].lower()}{what[1:]}"
+    agreeing = f"{len(found.agrees)} of {tried(found)}" if found.agrees else "none"
+    if found.agrees and (rule := rule_of(found.differs, (*found.agrees, *found.differs))) and rule != TRIVIAL:
+        agreeing += f"; it differs {rule}"
+    where = f" The working as it is gives those of {agreeing}." if found.differs else ""
+    yield Prose(f"How sure: {what}.{where} {found.calls} calls.")
+
+
+def _rest(probe: Probe) -> Iterator[Part]:
+    """What was found right, and where numbers overflow if something differs."""
     if probe.measured and (probe.measured.parts or probe.measured.premise or probe.verdict == "unexplained"):
-        if probe.findings:
-            yield Prose(headline(probe.measured))
-        yield from (Prose(line) for line in lines(probe.measured))
+        yield from (Prose(line) for line in found_right(probe.measured))
+    elif probe.measured and probe.verdict != "agrees":
+        yield from (Prose(line) for line in beyond(probe.measured))
 
 
 def _bad(probe: Probe) -> bool:
@@ -154,17 +220,14 @@ def _verdict(probe: Probe) -> str:
         precise = like(probe.measured) if probe.measured else ""
         return f"It agrees with the working: {returns} on {on}{precise}{', but see below' if _bad(probe) else ''}."
     if probe.measured and not probe.findings and not kinds & EXPLAINING.keys():
-        return headline(probe.measured)
+        return f"It differs. {headline(probe.measured)}" if probe.measured.parts else headline(probe.measured)
     if probe.verdict == "explained" and not probe.findings:
         return next(says for kind, says in EXPLAINING.items() if kind in kinds)
     if probe.verdict == "explained":
-        fresh = probe.drawn.count - 1
-        sizes = len(probe.measured.differs) + len(probe.measured.agrees) if probe.measured else 0
-        sets = [" and ".join(each.deviations) for each in probe.findings]
-        names = sets[0] if len(sets) == 1 else f"one of {len(sets)} sets with the same numbers, such as {sets[0]},"
-        where = f"at all {sizes} sizes that were tried" if sizes else f"on {fresh} fresh inputs too"
-        found = f"with {names} the working gives {returns}, {where}"
-        return f"It differs, and the cause is found: {found}."
+        about = [_does(each) for each in probe.findings[0].deviations]
+        more = len(_different(probe)) - 1
+        or_else = f" Or {more} other{'s' if more > 1 else ''}, below." if more else ""
+        return f"It differs. {' '.join(about)}{or_else}"
     if {"raises", "returns-nothing", "shape", "dtype"} & kinds and not probe.comparison.lines:
         return "It could not be compared with the working."
     if "varies" in kinds:
@@ -174,21 +237,35 @@ def _verdict(probe: Probe) -> str:
     )
 
 
-def _smallest(probe: Probe, found: Violation) -> Iterator[Part]:
+def _does(written: str) -> str:
+    """What a deviation does, and its parameters."""
+    id, _, parameters = written.partition(":")
+    values = parameters.replace("=", " = ").replace(",", ", ")
+    return f"{does(written)} Here {values}." if values else deviation(id).does
+
+
+def the_smallest(probe: Probe) -> Iterator[Part]:
+    """The smallest input on which the numbers differ."""
+    found = probe.smallest
+    if found is None or probe.verdict == "agrees":
+        return
     yield Heading("The smallest input that shows it")
     yield from (Prose(line) for line in _inputs(probe, found))
     yield Prose(f"{_cell(found)} is {_number(found.got)}, where the working gives {_number(found.expected)}.")
 
 
-def _cause(probe: Probe) -> Iterator[Part]:
-    """The deviations with their formulas and remedies, what may be there besides, or what came nearest."""
-    for finding in _different(probe)[:MAX_SHOWN]:
+def causes(probe: Probe, *, briefly: bool = False) -> Iterator[Part]:
+    """The deviations with their formulas and remedies, possible further ones, or near misses.
+
+    ``briefly``: of the first finding only the formulas, where the rest stands before.
+    """
+    for place, finding in enumerate(_different(probe)[:MAX_SHOWN]):
         for written, kind in zip(finding.deviations, finding.kinds, strict=True):
             about = deviation(written.partition(":")[0])
             yield Heading(written, aside=f"({KINDS[kind]})")
-            yield Prose(about.does)
+            yield from [] if briefly and not place else [Prose(does(written))]
             yield from formulas(probe.trace.working, written)
-            yield Prose(remedy_of(about))
+            yield from [] if briefly and not place else [Prose(remedy_of(about))]
     for group in probe.indistinguishable:
         alike = [" and ".join(each) for each in group.sets[1 : group.smallest]]
         hidden = sorted({name for each in group.sets[group.smallest :] for name in each} - {*group.sets[0]})
@@ -200,7 +277,7 @@ def _cause(probe: Probe) -> Iterator[Part]:
         what = f"the working as it is{', and every smaller set' if probe.largest > 1 else ''}"
         hold = "1 holds" if probe.fitting == 1 else f"{probe.fitting} hold"
         yield Prose(f"Ruled out: {what}. {probe.tried:,} sets were tried; {hold} on all inputs.")
-    near = [each for each in probe.near_misses if each.wrong < each.cells]
+    near = [each for each in probe.near_misses if each.deviations and each.wrong < each.cells]
     if near:
         nearest = (
             f"{' and '.join(each.deviations)} ({each.cells - each.wrong} of {each.cells} numbers)" for each in near[:3]
@@ -214,11 +291,15 @@ def _different(probe: Probe) -> list[Finding]:
     return [finding for finding in probe.findings if finding.deviations not in same]
 
 
-def _properties(probe: Probe) -> Iterator[Part]:
+def tested(probe: Probe) -> Iterator[Part]:
+    """The properties: those that fail, with an example, and those that hold."""
     holding = [each.id for each in probe.properties if each.holds]
     for each in probe.failing:
         assert each.violation is not None  # noqa: S101 - it fails
-        yield Heading(f"Fails: {each.id}", aside="(follows from the cause)" if each.follows else "")
+        if each.follows:
+            yield Prose(f"Fails, which follows from the cause: {each.id}. {each.says}")
+            continue
+        yield Heading(f"Fails: {each.id}")
         yield Prose(each.says)
         yield from (Prose(line) for line in _inputs(probe, each.violation))
         yield Prose(_told(each.violation))
@@ -246,7 +327,7 @@ def _number(value: float) -> str:
 
 
 def _inputs(probe: Probe, found: Violation) -> Iterator[str]:
-    """The arrays of an input, one in a line; of those that are changed, both."""
+    """The arrays of an input, one per line; for changed ones, both."""
     for name, array in found.inputs.arrays.items():
         array, axes = _squeezed(array, with_batch(probe.drawn.takes.get(name, ()), array.ndim))
         after = found.changed.get(name)
@@ -263,12 +344,14 @@ def _written(array: np.ndarray[Any, Any]) -> str:
     """An array as nested lists, whole numbers without a point."""
     if array.dtype.kind == "b":
         return str(array.tolist())
+    if array.size > MAX_EQUAL and not array.any():
+        return "all 0"
     whole = np.all(np.abs(array) < LARGEST_WHOLE) and np.all(array == np.round(array))
     return str(array.astype(int).tolist() if whole else np.round(array, SHOWN_DECIMALS).tolist())
 
 
-def _drawn(drawn: Drawn) -> str:
-    """On what it was tried."""
+def drawn_as(drawn: Drawn) -> str:
+    """The inputs of the probe."""
     sizes = ", ".join(f"{word} {size}" for word, size in drawn.sizes.items())
     form = [] if drawn.form.batch else ["one example at a time"]
     form += [] if drawn.form.heads else ["without an axis of heads"]

@@ -1,4 +1,4 @@
-"""The smallest input on which a property fails: fewer tokens, heads and features first, then simpler numbers."""
+"""The smallest input on which a property fails: first fewer tokens, heads and features, then simpler numbers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from clearhead.check.calls.drawing import Inputs, Sizes, draw, known_sizes, size
 from clearhead.check.probing.metamorphic import Array, Property, Trial, Violation
 
 MAX_CALLS = 150
-"""How often a property is tried at most on the way to a smaller input."""
+"""The most tests of a property in the search for a smaller input."""
 
 SEEDS = 3
-"""How many inputs of a size are drawn before it counts as too small to show anything."""
+"""How many inputs of a size are drawn before the size counts as too small."""
 
 SHRINKABLE = ("batch", "token", "past", "apart", "head", "depth", "model", "hidden")
-"""The axes to make smaller, in this order. One token less changes queries and keys alike."""
+"""The axes to make smaller, in this order. One token less changes both queries and keys."""
 
 SIMPLE = (0.0, 1.0)
 """The numbers to try in place of each other one."""
 
 
-def smallest(prop: Property, trial: Trial, found: Violation, tied: tuple[str, ...] = ()) -> Violation:
-    """The violation of a property on the smallest inputs that a greedy search finds; ``tied`` sizes stay equal."""
-    budget = iter(range(MAX_CALLS))
+def smallest(
+    prop: Property, trial: Trial, found: Violation, tied: tuple[str, ...] = (), most: int = MAX_CALLS
+) -> Violation:
+    """The violation of a property on the smallest inputs that a greedy search finds; ``tied`` sizes stay equal.
+
+    ``most``: the most tests of the property.
+    """
+    budget = iter(range(most))
     return _simpler(prop, trial, _fewer(prop, trial, found, tied, budget), budget)
 
 
@@ -69,7 +74,7 @@ def _at_size(prop: Property, trial: Trial, sizes: Sizes, budget: Iterator[int]) 
 
 
 def _simpler(prop: Property, trial: Trial, found: Violation, budget: Iterator[int]) -> Violation:
-    """Zeros, or else ones, wherever they still show it: in whole arrays first, in rows, then in single cells."""
+    """Zeros, or else ones, wherever the property still fails: in whole arrays, then rows, then single cells."""
     for axes in (None, -1, 0):
         for name, array in found.inputs.arrays.items():
             places = [] if array.dtype.kind == "b" else list(_places(array, axes))
@@ -79,7 +84,7 @@ def _simpler(prop: Property, trial: Trial, found: Violation, budget: Iterator[in
 
 
 def _places(array: Array, depth: int | None) -> Iterator[tuple[int, ...]]:
-    """The places of an array: the whole, or its parts along the axes in front."""
+    """The parts of an array: the whole, or slices along the leading axes."""
     yield from np.ndindex(array.shape[: 0 if depth is None else array.ndim + depth])
 
 

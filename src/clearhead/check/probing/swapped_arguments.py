@@ -1,4 +1,4 @@
-"""What else a function may give than what it should: another line, a deviation's shape, or of other arguments."""
+"""Other results of a function: another line, the shape of a deviation, or swapped arguments."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from clearhead.errors import ClearheadError
 from clearhead.working import Working
 
 MAX_ALIKE = 4
-"""So many arguments of one shape may be mistaken for one another."""
+"""The most arguments of one shape for which all orders are tried."""
 
 
 def other_line(task: Task, seen: Sequence[Seen]) -> Symptom | None:
-    """Whether the function returns another line of the working than it should, and which."""
+    """The other line of the working that the function returns, if it does."""
     full = [each for each in seen if each.outputs]
     for position, name in enumerate(task.returns):
         for line in _reachable(task):
@@ -43,7 +43,7 @@ def _summary(task: Task, name: str) -> str:
 
 
 def _reachable(task: Task) -> list[str]:
-    """All lines that can be worked out from what the function takes and has."""
+    """All lines that can be computed from the function's arguments and fixed arrays."""
     known = [*task.takes, *task.fixed]
     for line in task.whole.lines:
         if all(operand in known for operand in line.operands):
@@ -65,7 +65,7 @@ def _is(task: Task, seen: Seen, position: int, line: str) -> bool:
 
 
 def other_arguments(task: Task, seen: Sequence[Seen]) -> Symptom | None:
-    """Whether the function uses what it takes for one another: values for keys, say."""
+    """Whether the function confuses its arguments, such as values and keys."""
     alike = [name for name in task.takes if task.axes(name) == task.axes(task.takes[0])]
     if len(alike) < 2 or len(alike) > MAX_ALIKE:
         return None
@@ -110,7 +110,7 @@ def of_another_shape(caller: Caller, seen: Sequence[Seen]) -> Report | None:
 
 
 def _gives(working: Working, claim: Claim, given: Arrays) -> bool:
-    """Whether a working gives what is claimed, in shape and numbers."""
+    """Whether a working gives the claims, in shape and numbers."""
     try:
         return compare([claim], working.run({each.name: given[each.name] for each in working.givens})).agrees
     except ClearheadError:

@@ -9,21 +9,22 @@ import numpy as np
 
 from clearhead.axes import Cell
 from clearhead.check.compare.comparison import Compared, Comparison
+from clearhead.claim import leaves, significant_of
 from clearhead.document import Arithmetic, Document, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.expr import number
 
 DECIMALS = 3
-"""How precisely numbers are shown, unless claims are more precise."""
+"""The decimals that are shown, unless claims are more precise."""
 
 MAX_DECIMALS = 17
-"""More decimals than these say nothing of a number near 1 in double precision."""
+"""More decimals than these are noise for a number near 1 in double precision."""
 
 MAX_SHOWN = 3
-"""Lines that differ beyond these are only named: what differs later mostly follows from what differs first."""
+"""Further lines that differ are only named: later differences mostly follow from the first."""
 
 
 def document_of(comparison: Comparison, *, title: str, max_lines: int = MAX_SHOWN) -> Document:
-    """What a comparison found: the verdict, the first ``max_lines`` differences with their arithmetic."""
+    """The result of a comparison: the verdict, the first ``max_lines`` differences with their arithmetic."""
     parts: list[Part] = [_verdict(comparison)]
     for each in comparison.differing[:max_lines]:
         parts += _difference(each)
@@ -52,11 +53,19 @@ def listed(lines: Sequence[Compared]) -> str:
 
 
 def precision_of(each: Compared) -> str:
-    """The precision of a claim in words: ``to 3 decimals``."""
+    """The precision of a claim as text: ``to 3 decimals``."""
     decimals = each.claim.precision
     if decimals is None:
         return "exact"
+    if each.claim.decimals is None and (digits := _printed_digits(each)):
+        return f"to {digits} significant digits"
     return "to the unit" if decimals == 0 else f"to {decimals} decimal{'s' if decimals > 1 else ''}"
+
+
+def _printed_digits(each: Compared) -> int:
+    """The significant digits of numbers that were written with exponents; 0 for others."""
+    written = list(leaves(each.claim.written))
+    return max(map(significant_of, written)) if any("e" in number.lower() for number in written) else 0
 
 
 def _difference(each: Compared) -> list[Part]:
@@ -78,7 +87,7 @@ def _difference(each: Compared) -> list[Part]:
 
 
 def apart(each: Compared) -> tuple[str, str, str]:
-    """The first differing cell as claimed and as the working has it, and the largest difference of the line."""
+    """The first differing cell, claimed and expected, and the largest difference of the line."""
     cell = each.wrong[0]
     _, expected = until_they_differ(float(each.claimed[cell]), float(each.expected[cell]), each.claim.precision)
     with np.errstate(invalid="ignore"):
@@ -88,7 +97,7 @@ def apart(each: Compared) -> tuple[str, str, str]:
 
 
 def _written(each: Compared, cell: Cell) -> str:
-    """A cell in the words in which it was claimed."""
+    """A cell as it was claimed."""
     claimed: Any = each.claim.written
     for index in cell:
         claimed = claimed[index]
@@ -96,7 +105,7 @@ def _written(each: Compared, cell: Cell) -> str:
 
 
 def until_they_differ(one: float, other: float, decimals: int | None = None) -> tuple[str, str]:
-    """Two numbers with as many decimals as show that they differ: two more than are claimed at least."""
+    """Two numbers with enough decimals to show that they differ: at least two more than claimed."""
     for places in range(DECIMALS if decimals is None else decimals + 2, MAX_DECIMALS):
         first, second = number(one, places), number(other, places)
         if first != second:
@@ -117,7 +126,7 @@ def _side_by_side(each: Compared) -> Panels:
 
 
 def data_of(comparison: Comparison, *, title: str, first: int = 1) -> dict[str, Any]:
-    """A comparison as plain data for JSON. Cells are labelled as the problem labels them; NaN is None."""
+    """A comparison as plain data for JSON. Cells have the problem's labels; NaN is None."""
     return {
         "title": title,
         "agree": comparison.agrees,

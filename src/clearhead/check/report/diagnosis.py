@@ -10,6 +10,7 @@ import numpy as np
 from clearhead.axes import Cell
 from clearhead.check.compare.comparison import Compared, compare
 from clearhead.check.report.comparison import precision_of
+from clearhead.check.report.pattern import pattern
 from clearhead.check.report.plain import lines_of
 from clearhead.check.report.sentences import (
     DECIMALS,
@@ -33,22 +34,22 @@ from clearhead.line import equation
 from clearhead.working import Working
 
 MAX_SHOWN = 3
-"""Explanations beyond these are only named."""
+"""Further explanations are only named."""
 
 MAX_PREDICTED = 3
-"""The numbers of more sets that differ on some data are left to `Report.separate`."""
+"""The most sets whose numbers on separating data are shown; `Report.separate` has all."""
 
 MAX_NAMED = 8
-"""Sets beyond these are only counted."""
+"""Further sets are only counted."""
 
 
 def diagnosis_document(report: Outcome, *, title: str) -> Document:
-    """What a diagnosis found: the verdict, each deviation with evidence and remedy, and what cannot be separated."""
+    """The result of a diagnosis: the verdict, each deviation with evidence and remedy, and what cannot be separated."""
     return Document(title, [*_findings(report), *_apart(report)], decimals_of(report))
 
 
 def _findings(report: Outcome) -> Iterator[Part]:
-    """All but the data on which causes that agree here would differ."""
+    """All except the data on which equal causes would differ."""
     yield from verdict_of(report)
     for finding in different(report)[:MAX_SHOWN]:
         yield from _finding(report, finding)
@@ -73,7 +74,7 @@ def _finding(report: Outcome, finding: Finding) -> Iterator[Part]:
 
 
 def formulas(working: Working, written: str) -> Iterator[Part]:
-    """The formulas of the lines that a deviation changes, as the working has them and as rewritten."""
+    """The formulas of the lines that a deviation changes, before and after."""
     rewritten = parse_deviation(written).rewrite(working)
     old = [line for line in working.lines if line not in rewritten.lines]
     new = [line for line in rewritten.lines if line not in working.lines]
@@ -115,7 +116,7 @@ def _panels(one: Compared, other: Compared, lead: Cell) -> Panels:
 
 
 def _alike(group: Indistinguishable) -> Iterator[Part]:
-    """The sets that give the same numbers, and what could be there unseen."""
+    """The sets that give the same numbers, and deviations that would be invisible."""
     alike = [" and ".join(each) for each in group.sets[1 : group.smallest]]
     if alike:
         yield Prose(f"These give the same numbers on this data, and may be the cause instead: {_some(alike)}.")
@@ -125,7 +126,7 @@ def _alike(group: Indistinguishable) -> Iterator[Part]:
 
 
 def _apart(report: Outcome) -> Iterator[Part]:
-    """Data that separates what this data does not, where that matters: causes, or unseen mistakes."""
+    """Data that separates causes, or invisible mistakes, that this data does not."""
     arrays = {given.name: report.trace.numpy(given.name) for given in report.trace.working.givens}
     for group in report.indistinguishable:
         separation = group.separate(arrays)
@@ -143,7 +144,7 @@ def _is_mistake(written: str) -> bool:
 
 
 def _by_reason(hidden: Sequence[str]) -> list[str]:
-    """Deviations that cannot be seen, together with others that cannot for the same reason."""
+    """Invisible deviations, grouped by the reason."""
     reasons: dict[str, list[str]] = {}
     for name in dict.fromkeys(hidden):
         reasons.setdefault(_uncapital(deviation(name.partition(":")[0]).invisible), []).append(name)
@@ -198,9 +199,15 @@ def _unexplained(report: Outcome) -> Iterator[Part]:
     yield from explained_alone(report)
     yield from following(report)
     if slip is None:
+        yield from (Prose(says) for each in _suspects(report) for says in pattern(each))
         yield from (Arithmetic(each.explanation) for each in first_wrong(report) if each.explanation is not None)
     if report.near_misses and slip is None:
         yield Prose(f"What came nearest: {'; '.join(map(missed, report.near_misses[:MAX_SHOWN]))}.")
+
+
+def _suspects(report: Outcome) -> list[Compared]:
+    """The first claim that differs on the first wrong line; or the first that differs at all."""
+    return first_wrong(report) or list(report.comparison.differing[:1])
 
 
 def _ruled_out(report: Outcome) -> str:
@@ -223,6 +230,6 @@ def _ruled_out(report: Outcome) -> str:
 
 
 def plain_text(report: Outcome) -> str:
-    """The report as bare text, small matrices on a line each: for messages."""
+    """The report as plain text with small matrices on one line: for messages."""
     decimals = decimals_of(report)
     return "\n".join(line for part in _findings(report) for line in lines_of(part, decimals))

@@ -1,4 +1,4 @@
-"""Hints: which line and which cell to look at first, and what kind of mistake it seems to be, without any number."""
+"""Hints: which line and cell to look at first, and the likely kind of mistake, without any number."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from clearhead.line import Line
 from clearhead.trace import Trace
 
 MAX_KINDS = 3
-"""Kinds of mistakes beyond these are left for when the first are mended."""
+"""The most kinds of mistakes that are named at once."""
 
 
 def hints(claims: Sequence[Claim], trace: Trace, deviations: Sequence[str] = (), *, title: str = "Hints") -> Document:
-    """What to look at first, as a document that holds no number of the working and none of the claims.
+    """Hints as a document without numbers of the working or of the claims.
 
     Args:
         claims: what somebody got.
-        trace: how it should be.
-        deviations: what explains the claims, as text; none if nothing does.
+        trace: the right numbers.
+        deviations: the deviations that explain the claims, as text; none if nothing does.
         title: the heading.
 
     Raises:
@@ -57,7 +57,7 @@ def _parts(claims: Sequence[Claim], trace: Trace, deviations: Sequence[str]) -> 
         yield Prose(f"It looks like this ({about.kind}): {about.does}")
     if not deviations:
         line = trace.working.line(first.line)
-        stated = f" {first.line} is: {line.operation.summary}" if isinstance(line, Line) else ""
+        stated = f" {first.line} is: {line.summary}" if isinstance(line, Line) else ""
         yield Prose(f"No known mistake explains it.{stated}")
     if len(wrong) > 1:
         yield Prose(f"Then: {', '.join(each.line for each in wrong[1:])}.")

@@ -11,11 +11,11 @@ from clearhead.document import Arithmetic, Equation, Heading, Panels, Part, Pros
 from clearhead.expr import number, text
 
 MAX_INLINE = 24
-"""Of a matrix of more numbers only their count is written."""
+"""For a matrix of more numbers only their count is written."""
 
 
 def lines_of(part: Part, decimals: int | None) -> Iterator[str]:
-    """A part as bare lines; of large matrices only how large they are."""
+    """A part as plain lines; for large matrices only their size."""
     match part:
         case Prose(words) | Remark(words):
             yield words

@@ -1,4 +1,4 @@
-"""What long and short reports both say: the verdict, each cause with its remedy, what follows and what does not."""
+"""Sentences of long and short reports: the verdict, each cause with its remedy, what follows and what does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from clearhead.check.compare.comparison import Compared
 from clearhead.check.report.comparison import until_they_differ
 from clearhead.check.results import Finding, NearMiss, Outcome
-from clearhead.deviations import Deviation, deviation
+from clearhead.deviations import Deviation, deviation, parse_deviation
 from clearhead.document import Heading, Part, Prose, Remark
 from clearhead.expr import number
 
@@ -19,7 +19,7 @@ KINDS = {"mistake": "a mistake", "convention": "a convention that others follow"
 
 
 def decimals_of(report: Outcome) -> int:
-    """The decimals that a report is written with: as many as the claims that differ have, from 3 to 8."""
+    """The decimals of a report: those of the claims that differ, from 3 to 8."""
     precise = max((each.claim.precision or 0 for each in report.comparison.differing), default=0)
     return max(DECIMALS, min(precise, 8))
 
@@ -54,7 +54,10 @@ def _explained_verdict(report: Outcome) -> str:
             f"The numbers are explained line by line{kind}: with {' and '.join(finding.deviations)} each line follows "
             f"from the lines claimed before it{rounded}."
         )
-    return f"The numbers are explained{kind}: with {' and '.join(finding.deviations)} the working gives {lines}."
+    digits = "" if report.precision is None else ", within what the digits of the given arrays allow"
+    return (
+        f"The numbers are explained{kind}: with {' and '.join(finding.deviations)} the working gives {lines}{digits}."
+    )
 
 
 _NOT_WRONG = {
@@ -62,10 +65,12 @@ _NOT_WRONG = {
     frozenset({"rounding"}): ", by rounding alone",
     frozenset({"convention", "rounding"}): ", and not wrong, by another convention and rounding",
 }
-"""What is said first of explanations without a mistake."""
+"""The first words on explanations without a mistake."""
 
 
 def _doubt(report: Outcome) -> str:
+    if all(set(each.kinds) == {"rounding"} for each in different(report)):
+        return "It may have been rounded in another way: too little is claimed to say which."
     worst = max(each.fit.by_chance for each in report.findings)
     many = f"about {worst:,.0f}" if worst >= 1 else f"perhaps one ({number(worst, 2)} by estimate)"
     return (
@@ -89,12 +94,12 @@ def _unexplained_verdict(report: Outcome) -> str:
 
 
 def slipped(report: Outcome) -> NearMiss | None:
-    """The near miss that misses only what may be slips of the pen."""
+    """The near miss that misses only possible slips of the pen."""
     return next((each for each in report.near_misses if each.slips), None)
 
 
 def named(deviations: Sequence[str]) -> str:
-    """A set of deviations in words."""
+    """A set of deviations as text."""
     return " and ".join(deviations) or "the working as it is"
 
 
@@ -114,25 +119,38 @@ def causes_of(finding: Finding, evidence: Callable[[str, str], Iterable[Part]]) 
     for written, kind, seen in zip(finding.deviations, finding.kinds, finding.fit.evidence, strict=True):
         about = deviation(written.partition(":")[0])
         yield Heading(written, aside=f"({KINDS[kind]})")
-        yield Prose(about.does)
+        yield Prose(does(written))
         yield from evidence(written, seen.line or "")
         yield Prose(remedy_of(about))
 
 
+def does(written: str) -> str:
+    """What a deviation does, from its text; a number below 1 by which it divides is said as a factor."""
+    applied = parse_deviation(written)
+    about, values = deviation(applied.id), dict(applied.parameters)
+    said = [
+        f"Here {each.divides} are {'doubled' if value == 0.5 else f'multiplied by {1 / value:.6g}'}: "
+        f"they are divided by {value:g}."
+        for each in about.parameters
+        if each.divides and 0 < (value := float(values[each.name])) < 1
+    ]
+    return " ".join([about.does, *said])
+
+
 def remedy_of(about: Deviation) -> str:
-    """How to mend it, in a sentence; of a convention, how to follow the working."""
+    """How to fix it, in a sentence; for a convention, how to follow the working."""
     if about.kind == "convention":
         return f"Others do this on purpose; your spec does not. To follow the spec: {about.remedy}"
-    return f"To mend it: {about.remedy}"
+    return f"To fix it: {about.remedy}"
 
 
 def cells_beside(one: Compared, other: Compared) -> str:
-    """The first differing cell as it is claimed, as the working has it, and as the explanation has it."""
+    """The first differing cell: claimed, in the working, and in the explanation."""
     cell = one.wrong[0] if one.wrong else tuple(int(i) for i in np.argwhere(one.claim.claimed)[0])
     claimed, expected = until_they_differ(float(one.claimed[cell]), float(one.expected[cell]), one.claim.precision)
     explained = number(float(other.expected[cell]), None if one.claim.precision is None else one.claim.precision + 2)
     labels = one.claim.cell or tuple(index + one.first for index in cell)
-    where = f"{one.claim.line}[{','.join(map(str, labels))}]"
+    where = f"{one.claim.line}[{','.join(map(str, labels))}]" if labels else one.claim.line
     return f"{where} is claimed to be {claimed}; the working gives {expected}, and with the deviation {explained}."
 
 
@@ -151,12 +169,12 @@ def explained_alone(report: Outcome) -> Iterator[Part]:
 
 
 def missed(miss: NearMiss) -> str:
-    """A near miss in words: its deviations, and how many cells it leaves unexplained."""
+    """A near miss as text: its deviations, and how many cells it leaves unexplained."""
     return f"{named(miss.deviations)}, which misses {miss.off} of {miss.claimed} cells, first in {miss.line}"
 
 
 def first_wrong(report: Outcome) -> list[Compared]:
-    """The first claim that differs on the line that is first to be wrong."""
+    """The first claim that differs on the first wrong line."""
     judged = [each for each in report.judged if each.line == report.first_wrong_line]
     claims = [claim for each in judged for claim in each.claims]
     return [each for each in report.comparison.differing if each.claim in claims][:1]

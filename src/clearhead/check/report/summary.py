@@ -1,4 +1,4 @@
-"""The summary of a check on one screen: verdict, cause, claimed beside expected, what to change, how sure."""
+"""The summary of a check on one screen: verdict, cause, claimed and expected numbers, what to change, how sure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import islice
 
 from clearhead.check.compare.comparison import Compared, compare
 from clearhead.check.report.comparison import apart, listed, precision_of
+from clearhead.check.report.pattern import pattern
 from clearhead.check.report.sentences import (
     causes_of,
     cells_beside,
@@ -23,19 +24,19 @@ from clearhead.check.results import Finding, Outcome
 from clearhead.document import Arithmetic, Document, Part, Prose
 
 MAX_ALTERNATIVES = 3
-"""Other sets beyond these are only counted."""
+"""Further sets are only counted."""
 
 
 def summary_document(report: Outcome, *, title: str) -> Document:
-    """What a check found, in the order in which somebody needs it; what it leaves out is in the full report.
+    """The result of a check, the most important first; the full report has more.
 
     Args:
         report: the diagnosis.
         title: the title of the document.
 
     Returns:
-        The verdict; for each deviation of the first finding what it does, one claimed cell beside the expected one, and
-        the remedy; how sure this is. Without a finding: slips of the pen; or the suspect line, the size of the
+        The verdict; for each deviation of the first finding what it does, a claimed and the expected cell, and the
+        remedy; how sure this is. Without a finding: slips of the pen; or the suspect line, the size of the
         difference, what agrees, and what to claim next.
     """
     parts: list[Part] = list(verdict_of(report))
@@ -55,7 +56,7 @@ def _cause(report: Outcome, finding: Finding) -> Iterator[Part]:
 
 
 def _beside(report: Outcome, finding: Finding, line: str) -> str:
-    """One cell of a line as it is claimed, as the working has it, and as the finding has it."""
+    """One cell of a line: claimed, in the working, and with the finding."""
     claims = [each for each in report.comparison.lines if each.claim.line == line]
     one = next((each for each in claims if each.wrong), claims[0])
     arrays = {given.name: report.trace.numpy(given.name) for given in finding.working.givens}
@@ -64,7 +65,7 @@ def _beside(report: Outcome, finding: Finding, line: str) -> str:
 
 
 def _alternatives(report: Outcome) -> Iterator[Part]:
-    """Other sets that explain the claims too: those with equal numbers, then those with other ones."""
+    """Other sets that explain the claims: first those with equal numbers."""
     chosen = report.findings[0].deviations
     groups = [group for group in report.indistinguishable if chosen in group.sets]
     equal = [each for group in groups for each in group.sets[: group.smallest] if each != chosen]
@@ -82,7 +83,7 @@ def _either(sets: Sequence[Sequence[str]]) -> str:
 
 
 def _how_sure(report: Outcome) -> str:
-    """On how many claims, cells and digits the finding stands, and what is left open."""
+    """How many claims, cells and digits support the finding, and what is left open."""
     wrong, lines = report.comparison.differing, report.comparison.lines
     cells = sum(len(each.wrong) for each in wrong)
     digits = sum(each.digits for each in report.findings[0].fit.evidence)
@@ -106,7 +107,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _suspect(report: Outcome) -> Iterator[Part]:
-    """The line to look at, how far off it is, what agrees, and what to claim next."""
+    """The line to look at, its largest difference, what agrees, and what to claim next."""
     one = (first_wrong(report) or report.comparison.differing)[0]
     claimed, expected, largest = apart(one)
     cells = int(one.claim.claimed.sum())
@@ -117,6 +118,10 @@ def _suspect(report: Outcome) -> Iterator[Part]:
     )
     if one.explanation is not None:
         yield Arithmetic(one.explanation)
+    yield from map(Prose, pattern(one))
+    guesses = {slip.guess for each in report.judged if each.line == report.first_wrong_line for slip in each.slips}
+    if guess := ", or ".join(sorted(guesses - {""})):
+        yield Prose(f"This may be a slip of the pen: {guess}.")
     if agreeing := report.comparison.agreeing:
         yield Prose(f"These agree: {listed(agreeing)}")
     yield from following(report)

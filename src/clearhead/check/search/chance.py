@@ -1,4 +1,4 @@
-"""How well an explanation fits, and whether chance would have done as well."""
+"""How well an explanation fits, and whether chance would fit as well."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from clearhead.trace import Trace
 Numbers = np.ndarray[Any, Any]
 
 WEAK = 0.05
-"""If more unrelated deviations than this would fit by chance, an explanation does not convince."""
+"""If more unrelated deviations than this would fit by chance, an explanation is not certain."""
 
 
 class Evidence(Struct, frozen=True):
-    """What speaks for one deviation of a set: the first claimed line that would differ without it, and in what cells.
+    """The evidence for one deviation of a set: the first claimed line that would differ without it, and its cells.
 
-    ``digits`` are those of the line that shows most. The digits of a cell say how far it would be off, in powers of
-    ten of the tolerance: a deviation picked at random hits it once in that many times. Cells that claim the same number
-    count once.
+    ``digits`` are those of the line that shows most. The digits of a cell are the logarithm, to base ten, of its
+    difference without the deviation over the tolerance: a random deviation fits the cell with that small probability.
+    Cells that claim the same number count once.
     """
 
     deviation: str
@@ -40,34 +40,47 @@ class Fit(Struct, frozen=True):
 
     @property
     def convincing(self) -> bool:
-        """Whether chance would hardly have fitted as well."""
+        """Whether chance would hardly fit as well."""
         return self.by_chance <= WEAK
 
 
-def fit_of(claims: Iterable[Claim], without: Mapping[str, Trace], candidates: int) -> Fit:
-    """The fit of a set, from the traces that leave out one of its deviations each."""
+def fit_of(claims: Iterable[Claim], without: Mapping[str, Trace], candidates: int, *, fitted: bool = False) -> Fit:
+    """The fit of a set, from the traces that leave out one of its deviations each.
+
+    Args:
+        claims: what the set explains.
+        without: for each deviation the trace of the others.
+        candidates: how many sets were tried.
+        fitted: whether a number was fitted. Cells that differ by the same amount then count once, as both weights of
+            a query with two keys do: whatever fits one of them fits all.
+    """
     claims = tuple(claims)
-    evidence = tuple(_evidence(name, claims, trace) for name, trace in without.items())
+    evidence = tuple(_evidence(name, claims, trace, fitted=fitted) for name, trace in without.items())
     return Fit(evidence, float(sum(candidates * 10.0**-each.digits for each in evidence)))
 
 
-def _evidence(name: str, claims: tuple[Claim, ...], trace: Trace) -> Evidence:
+def _evidence(name: str, claims: tuple[Claim, ...], trace: Trace, *, fitted: bool) -> Evidence:
     differing = compare([claim for claim in claims if claim.line in trace], trace).differing
     if not differing:
         return Evidence(name, "", 0, 0.0)
-    return Evidence(name, differing[0].claim.line, len(differing[0].wrong), max(map(_digits, differing)))
+    return Evidence(
+        name, differing[0].claim.line, len(differing[0].wrong), max(_digits(each, fitted=fitted) for each in differing)
+    )
 
 
-def _digits(each: Compared) -> float:
+def _digits(each: Compared, *, fitted: bool) -> float:
     where = each.where_wrong
-    return digits_of(each.claimed[where], each.expected[where], each.claim.tolerances[where])
+    numbers = each.claimed[where], each.expected[where], each.claim.tolerances[where]
+    return digits_of(*numbers, fitted=fitted)
 
 
-def digits_of(claimed: Numbers, expected: Numbers, tolerance: Numbers) -> float:
-    """How many digits of claimed numbers an explanation must hit that hits them by chance."""
+def digits_of(claimed: Numbers, expected: Numbers, tolerance: Numbers, *, fitted: bool = False) -> float:
+    """How many digits of claimed numbers a chance explanation must match; ``fitted`` as in `fit_of`."""
     digits: dict[float, float] = {}
+    coarsest = max(float(np.max(tolerance, initial=0.0)), 1e-12)
     for number, due, near in zip(claimed.reshape(-1), expected.reshape(-1), tolerance.reshape(-1), strict=True):
-        off = abs(float(number) - float(due)) / max(float(near), 1e-12)
-        known = np.log10(max(off, 1.0)) if np.isfinite(off) else 1.0
-        digits[float(number)] = min(digits.get(float(number), np.inf), float(known))
+        gap, unit = abs(float(number) - float(due)), max(float(near), 1e-12)
+        known = np.log10(max(gap / unit, 1.0)) if np.isfinite(gap) else 1.0
+        key = float(np.rint(gap / (2 * coarsest))) if fitted and np.isfinite(gap) else float(number)
+        digits[key] = min(digits.get(key, np.inf), float(known))
     return sum(digits.values())

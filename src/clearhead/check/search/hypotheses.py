@@ -1,4 +1,4 @@
-"""The hypotheses about a working: deviations and roundings, where each begins and ends, what excludes what."""
+"""The hypotheses about a working: deviations and roundings, where each starts and ends, which exclude each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.check.search.plans import Plans, written
-from clearhead.deviations import Applied, deviate
+from clearhead.deviations import Applied, deviate, deviation
 from clearhead.deviations.rounding import CARRIED, SHOWN
 from clearhead.errors import ClearheadError
 from clearhead.line import Line, find, split_head
@@ -23,26 +23,36 @@ Chosen = tuple[int, ...]
 """A set of hypotheses: ascending positions among the candidates."""
 
 NONE = -1
-"""Stands in a row of deviations where there is room for one more."""
+"""Marks a free place in a row of deviations."""
 
 NEVER = 2**30
-"""Stands for a slot that no working has."""
+"""The number of a slot that no working has."""
 
 
 class Hypotheses:
-    """The candidates: rewrites first, roundings behind them.
+    """The candidates: rewrites first, then roundings.
 
-    They depend on the working alone and not on numbers, so one serves all who computed the same.
+    They depend on the working only, not on numbers, so they serve all claims about it.
+
+    Args:
+        plans: the rewrites, and what they do to the working.
+        roundings: the roundings.
+        rare: whether rewrites are tried too that people rarely make.
+        across: whether sets have at most one deviation of the forward pass, and others of the backward pass.
     """
 
-    def __init__(self, plans: Plans, roundings: Sequence[Applied]) -> None:
+    def __init__(self, plans: Plans, roundings: Sequence[Applied], *, rare: bool = True, across: bool = False) -> None:
         self.plans = plans
+        self.across = across
         self.working = plans.base
         self.candidates = (*plans.deviations, *roundings)
         self.roundings, self.shown = (
             _by_line(plans.base, roundings, len(plans.deviations), ways) for ways in (CARRIED, SHOWN)
         )
-        self._first = [_first(row) for row in plans.touches]
+        self._first = [
+            _first(row) if rare or not deviation(each.id).rare else None
+            for each, row in zip(plans.deviations, plans.touches, strict=True)
+        ]
         self._last = [_last(row) for row in plans.touches]
 
     @cached_property
@@ -66,19 +76,28 @@ class Hypotheses:
 
     @cached_property
     def clash(self) -> Array:
-        """Which candidates cannot be applied together; a row and a column of nothing stand behind, for `NONE`."""
-        return self._with_roundings(self.plans.clash, nothing=False)
+        """Which candidates cannot be applied together; with an empty last row and column for `NONE`."""
+        clash = self.plans.clash
+        if self.across:
+            forward = self._forward
+            clash = clash | (forward[:, None] & forward)
+        return self._with_roundings(clash, nothing=False)
+
+    @cached_property
+    def _forward(self) -> Array:
+        """Which rewrites are of the forward pass."""
+        return np.array([deviation(each.id).of == "forward" for each in self.plans.deviations], dtype=bool)
 
     @cached_property
     def meet(self) -> Array:
-        """Which candidates change what the other does in a slot of its own; with room for `NONE`."""
+        """Which candidates change the effect of the other in one of its slots; with a row and column for `NONE`."""
         return self._with_roundings(self.plans.meet, nothing=False)
 
     @cached_property
     def early(self) -> Array:
         """The slot, before its own first, at which the second candidate joins a set that has the first.
 
-        There the first does something else if the second is in the set. Most never do, which `NEVER` says.
+        There the first has another effect if the second is in the set. Most never have: `NEVER`.
         """
         early = np.full((len(self._first),) * 2, NEVER, dtype=np.int32)
         for pair, slot in self.plans.parted.items():
@@ -110,12 +129,12 @@ class Hypotheses:
         return [(int(one), int(other)) for one, other in np.argwhere(self.early == slot)]
 
     def open_after(self, devs: Array, slot: int) -> Array:
-        """The deviations of each state that have more to say; the others of it are put down as none."""
+        """The deviations of each state that still have an effect; others are replaced by `NONE`."""
         last = np.array([*self._last, *([-1] * (len(self.candidates) - len(self._last))), -1])
         return np.where(self.with_met(devs, last[devs] > slot), devs, NONE)
 
     def with_met(self, devs: Array, chosen: Array) -> Array:
-        """The deviations that are chosen in each row, and those that one of these meets, and so on."""
+        """The deviations of each row, and those that one of these meets, and so on."""
         chosen = chosen.copy()
         pairs = list(combinations(range(devs.shape[1]), 2))
         for _ in range(len(pairs) and devs.shape[1] - 1):
@@ -131,7 +150,7 @@ class Hypotheses:
         return uses.get(name, len(self.working.lines) + 1) > slot
 
     def rewritten(self, chosen: Chosen) -> Working | None:
-        """The working with these candidates in it, roundings last; None if they cannot be applied together."""
+        """The working with these candidates, roundings last; None if they cannot be applied together."""
         rewrites = len(self.plans.deviations)
         working = self.plans.working(tuple(each for each in chosen if each < rewrites))
         try:
@@ -140,13 +159,16 @@ class Hypotheses:
             return None
 
     def up_to(self, size: int) -> int:
-        """How many sets of this size at most there are, the empty one among them."""
+        """How many sets of up to this size there are, with the empty one."""
         return sum(map(self.count, range(size + 1)))
 
     def count(self, size: int) -> int:
         """How many sets of this size there are."""
         rounded = [*self.roundings.values(), *self.shown.values()]
         usable = sum(first is not None for first in self._first) + sum(map(len, rounded))
+        if self.across and size == 2:
+            forward = sum(first is not None for first, own in zip(self._first, self._forward, strict=True) if own)
+            return comb(usable, 2) - comb(forward, 2)
         return comb(usable, size)
 
     def texts(self, chosen: Chosen) -> tuple[str, ...]:
@@ -157,7 +179,7 @@ class Hypotheses:
 def _by_line(
     working: Working, roundings: Sequence[Applied], start: int, ways: Sequence[str]
 ) -> dict[str, list[tuple[int, Line]]]:
-    """For each line the numbers of its roundings of these ways, and the line that each puts behind it."""
+    """For each line the numbers of its roundings of these kinds, and the line that each adds after it."""
     found: dict[str, list[tuple[int, Line]]] = {}
     for number, rounding in enumerate(roundings, start=start):
         if rounding.id not in ways:

@@ -1,8 +1,8 @@
-"""What deviations do to a working, line by line.
+"""The effect of deviations on a working, line by line.
 
-A deviation rewrites a whole working, but mostly leaves all lines but a few as they are. Its *plan* says for each line
-of the base working (a *slot*) what stands in its place: most often the line itself. Deviations whose plans change no
-slot in common need not be rewritten together; for those that do, the plan comes from rewriting for them all.
+A deviation rewrites a whole working, but mostly changes only a few lines. Its *plan* has for each line of the base
+working (a *slot*) the lines that replace it: most often the line itself. Deviations whose plans change no common slot
+need not be rewritten together; for others, the plan comes from rewriting the working with all of them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from clearhead.line import Line
 from clearhead.working import Working
 
 Plan = tuple[tuple[Line, ...], ...]
-"""The lines in each slot; one slot behind the last line takes what is added at the end."""
+"""The lines in each slot; one more slot after the last line takes lines that are added at the end."""
 
 
 class Plans:
-    """The plans of deviations for one working, and of those together that get in each other's way.
+    """The plans of deviations for one working, and of sets of them that affect each other.
 
     Sets of deviations are ascending tuples of positions in ``deviations``. ``touches[d, slot]`` says whether
     deviation ``d`` changes the slot; one that changes none, or cannot be applied, touches none.
@@ -44,13 +44,13 @@ class Plans:
 
     @cached_property
     def in_common(self) -> list[tuple[int, int]]:
-        """The pairs that change a slot in common."""
+        """The pairs that change a common slot."""
         common = (self.touches.astype(np.int32) @ self.touches.T) > 0
         return [(int(one), int(other)) for one, other in np.argwhere(np.triu(common, 1))]
 
     @cached_property
     def clash(self) -> np.ndarray[Any, Any]:
-        """``clash[a, b]`` says whether two deviations cannot be applied together, nor one with itself."""
+        """``clash[a, b]`` says whether two deviations cannot be applied together; True for one with itself."""
         clash = np.eye(len(self.deviations), dtype=bool)
         for one, other in self.in_common:
             clash[one, other] = clash[other, one] = self.plan((one, other)) is None
@@ -58,9 +58,9 @@ class Plans:
 
     @cached_property
     def parted(self) -> dict[tuple[int, int], int]:
-        """The pairs of which one changes what the other does in a slot of its own, and the first such slot.
+        """The pairs of which one changes the effect of the other in one of its slots, and the first such slot.
 
-        What other pairs do together to a slot is what those of the two do that touch it.
+        The effect of other pairs on a slot is that of those of the two that touch it.
         """
         found = {pair: self._parted(*pair) for pair in self.in_common}
         return {pair: slot for pair, slot in found.items() if slot is not None}
@@ -84,9 +84,9 @@ class Plans:
         return None
 
     def working(self, chosen: tuple[int, ...]) -> Working | None:
-        """The working with these deviations in it; None if they cannot be applied together, in no order."""
+        """The working with these deviations; None if no order of them can be applied."""
         if chosen not in self._workings:
-            # What cannot be applied by twos cannot by threes; asking for the pairs first saves most of the orders.
+            # Sets with a pair that cannot be applied cannot either; testing pairs first saves most of the orders.
             possible = len(chosen) < 3 or all(self.working(pair) is not None for pair in combinations(chosen, 2))
             orders = (self._in_order(order) for order in permutations(chosen) if possible)
             self._workings[chosen] = next((made for made in orders if made is not None), None)
@@ -100,7 +100,7 @@ class Plans:
             return None
 
     def plan(self, chosen: tuple[int, ...]) -> Plan | None:
-        """What stands in each slot with these deviations; None if they cannot be applied together."""
+        """The lines in each slot with these deviations; None if they cannot be applied together."""
         if chosen not in self._plans:
             working = self.working(chosen)
             self._plans[chosen] = None if working is None else self._plan(working)
@@ -117,7 +117,7 @@ class Plans:
         return (*((line,) for line in self.base.lines), ())
 
     def _plan(self, working: Working) -> Plan:
-        """Lines that stand in the base's order keep their slots; any other joins the next of these."""
+        """Lines in the base's order keep their slots; any other line joins the next of these."""
         anchored = self._anchored(working)
         slots: list[list[Line]] = [[] for _ in range(len(self.base.lines) + 1)]
         waiting: list[Line] = []
@@ -131,7 +131,7 @@ class Plans:
         return tuple(_renamed(lines, inside) if inside else tuple(lines) for lines in slots)
 
     def _inside(self, slots: Sequence[Sequence[Line]]) -> set[str]:
-        """The new lines that are read in their own slot alone."""
+        """The new lines that are read in their own slot only."""
         new = {line.name: n for n, lines in enumerate(slots) for line in lines if line.name not in self.slots}
         if not new:
             return set()
@@ -141,7 +141,7 @@ class Plans:
         return new.keys() - elsewhere
 
     def _anchored(self, working: Working) -> set[str]:
-        """The names of the longest series of lines that stand in the order of the base."""
+        """The names of the longest series of lines in the order of the base."""
         names = [line.name for line in working.lines if line.name in self.slots]
         if all(self.slots[one] < self.slots[other] for one, other in pairwise(names)):
             return set(names)
@@ -160,17 +160,16 @@ class Plans:
 
 
 @lru_cache(maxsize=64)
-def plans_for(working: Working, given: tuple[tuple[str, Shape], ...], *, rare: bool = True) -> Plans:
-    """The plans of all deviations, or all but rare ones, that apply to a working and fit arrays of these shapes.
+def plans_for(working: Working, given: tuple[tuple[str, Shape], ...]) -> Plans:
+    """The plans of all deviations that apply to a working and fit arrays of these shapes.
 
-    They are kept, and know what was asked of them before: one working is mostly held against many numbers.
+    They are kept, with earlier results: one working is mostly compared with many numbers.
     """
-    tried = candidates(working, dict(given))
-    return Plans(working, tuple(each for each in tried if rare or not deviation(each.id).rare))
+    return Plans(working, candidates(working, dict(given)))
 
 
 def _renamed(lines: Sequence[Line], inside: set[str]) -> tuple[Line, ...]:
-    """The lines of a slot; those that are read there alone are named by their place, so that like steps are equal."""
+    """The lines of a slot; those read only there are named by their place, so that equal steps compare equal."""
     if not any(line.name in inside for line in lines):
         return tuple(lines)
     names = {line.name: f"#{place}" for place, line in enumerate(lines) if line.name in inside}

@@ -1,8 +1,8 @@
-"""Which roundings are worth trying: where, which way, and to how many decimals.
+"""Which roundings the search tries: of which lines, in which way, and to how many decimals.
 
-Whoever rounds on the way mostly rounds halves up, so that is tried on every line. Halves to the even neighbour differ
-from it only in ties, and are tried where the data has one. Cut decimals are tried where they would be seen or are
-usual. What is only *shown* rounded can only be a line that is claimed.
+Most people round halves up, so that is tried on every line. Halves to the even neighbour differ from it only in ties,
+and are tried where the data has one. Truncation is tried where it would be visible or is usual. Only a claimed line
+can be *shown* rounded.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from clearhead.written import is_exact
 
 Values = Mapping[str, np.ndarray[Any, Any]]
 
+MATRIX_OF_HEAD = -3
+"""The axis of heads in a line that has a matrix for each; the sums of a softmax have a number for each query."""
+
 MAX_DECIMALS = 5
-"""Whoever rounds on the way keeps no more than these."""
+"""The most decimals that are kept by rounding."""
 
 USUAL = (1, 2, 3)
-"""The decimals that are tried on lines which nobody wrote down, in large sets."""
+"""The decimals that are tried on lines that are not claimed, in large sets."""
 
 NEAR_TIE = 1e-9
 """How near a number must be to the middle of two, in units of the last decimal kept, to be a tie."""
@@ -41,11 +44,11 @@ def roundings(
     brief: bool,
     values: Values = MappingProxyType({}),
 ) -> tuple[Applied, ...]:
-    """The roundings of lines to try, those that are carried on first.
+    """The roundings of lines to try; those that are carried on come first.
 
     A claimed line can only have been rounded to decimals that it shows; others to any from 0 to 5. ``values`` are the
-    lines as the working has them: without these no ties are known. ``brief`` leaves single heads to where claims are of
-    single heads, and tries only the usual decimals, rounded half up, on lines that are not claimed.
+    lines of the working: without these no ties are known. ``brief`` tries single heads only where claims are of single
+    heads, and only the usual decimals, rounded half up, on lines that are not claimed.
     """
     used = _decimals_used(working, claims)
     carried = [
@@ -78,10 +81,10 @@ def _ways(address: str, decimals: int, numbers: np.ndarray[Any, Any], *, claimed
 def _only_shown(
     working: Working, claims: Iterable[Claim], used: Mapping[str, int], values: Values
 ) -> Iterator[Applied]:
-    """The ways in which a claimed line may be shown to fewer decimals than are right, or with its decimals cut off."""
+    """The ways in which a claimed line may be shown with fewer right decimals, or truncated."""
     written = _decimals_written(working, claims)
     for address, precision in written.items():
-        if split_head(address)[0] not in [line.name for line in working.lines]:
+        if split_head(address)[0] not in [line.name for line in working.lines if len(line.axes) > 1]:
             continue
         for decimals in range(used[address], min(precision, MAX_DECIMALS) + 1):
             if decimals < precision:
@@ -115,19 +118,20 @@ def _has_tie(numbers: np.ndarray[Any, Any], decimals: int) -> bool:
 
 
 def _claimed_addresses(working: Working, claims: Iterable[Claim]) -> Iterator[tuple[str, Claim]]:
-    """Each claim under the full name of its line, and of its head where it is of one."""
+    """Each claim under the full name of its line, and of its head where it is of one that has a matrix."""
     for claim in claims:
         short, label = split_head(claim.line)
         name = find(short, working.names)
-        for address in dict.fromkeys((name, name if label is None else f"{name}@{label}")):
+        one_head = label is not None and head_axis(working.axes[name]) == MATRIX_OF_HEAD
+        for address in dict.fromkeys((name, f"{name}@{label}" if one_head else name)):
             yield address, claim
 
 
 def _decimals_used(working: Working, claims: Iterable[Claim]) -> dict[str, int]:
-    """How many decimals the claims of each line, and of each head, show but for zeros at the end."""
+    """How many decimals the claims of each line, and of each head, show, without trailing zeros."""
     used: dict[str, int] = {}
     for address, claim in _claimed_addresses(working, claims):
-        most = max((_significant(number) for number in leaves(claim.written)), default=0)
+        most = max((shown_decimals(number) for number in leaves(claim.written)), default=0)
         used[address] = max(used.get(address, 0), most)
     return used
 
@@ -141,7 +145,8 @@ def _decimals_written(working: Working, claims: Iterable[Claim]) -> dict[str, in
     return written
 
 
-def _significant(number: str) -> int:
+def shown_decimals(number: str) -> int:
+    """The decimals that a number shows but for zeros at the end; more than anybody keeps for a fraction."""
     decimals = decimals_of(number)
     if decimals is None:
         return MAX_DECIMALS + 1 if is_exact(number) else 0
@@ -157,7 +162,7 @@ def _addresses(working: Working, shapes: Mapping[str, Shape], used: Mapping[str,
             continue
         yield line.name
         axis = head_axis(line.axes)
-        if axis != -3 or shapes[line.name][axis] == 1:
+        if axis != MATRIX_OF_HEAD or shapes[line.name][axis] == 1:
             continue
         for head in range(shapes[line.name][axis]):
             address = f"{line.name}@{head + working.label_base}"
@@ -169,6 +174,6 @@ def _decimals(address: str, used: Mapping[str, int], *, brief: bool) -> Sequence
     shown = used.get(address, used.get(split_head(address)[0]))
     if shown is None:
         return USUAL if brief else range(MAX_DECIMALS + 1)
-    # Whole numbers show nothing of how many decimals were kept.
+    # Whole numbers do not show how many decimals were kept.
     most = MAX_DECIMALS if not (brief and shown) else min(shown + 1, MAX_DECIMALS)
     return range(shown, most + 1)

@@ -1,11 +1,11 @@
-"""The search: which sets of deviations, of a given size at most, give the numbers that are claimed.
+"""The search: which sets of deviations, up to a given size, give the claimed numbers.
 
 No hypothesis is run by itself. The lines of the working are walked once, in order, with a *state* for every set of
 deviations that is still possible: the deviations chosen so far, and for each line that is still needed the number of
-its value. At a line, states that have room for more branch into the deviations that begin here; every distinct
+its value. At a line, states below the size branch into the deviations that start here; every distinct
 combination of operation and operands is computed once, all of one operation in one stacked call; then states branch
-into roundings of the line. States that disagree with a claim on the line are dropped, and of states that hold the same
-values and have the same to come only a smallest is followed: the others are remembered beside it.
+into roundings of the line. States that disagree with a claim on the line are dropped. Of states with the same values
+and the same remaining deviations only a smallest is followed: the others are remembered with it.
 """
 
 from __future__ import annotations
@@ -36,13 +36,16 @@ from clearhead.ops import Array as AnyArray
 from clearhead.working import Working
 
 MAX_NUMBERS = 8_000_000
-"""How many numbers one line may have in all states together; a search that needs more is given up."""
+"""How many numbers one line may have in all states together; a search that needs more is abandoned."""
 
 MAX_WORK = 24_000_000
 """How many numbers a search may compute in all: about two seconds."""
 
+GROWTH = 4
+"""How many times as many numbers sets of one more take, at least, where no claim ends them early."""
+
 MAX_EXPANDED = 200
-"""If more sets than this fit, those that went another way to the same values are not looked up as well."""
+"""If more sets than this fit, those merged into them with the same values are not listed as well."""
 
 
 class TooMany(Exception):
@@ -50,10 +53,14 @@ class TooMany(Exception):
 
 
 class Found(Struct, frozen=True):
-    """What a search found: the sets that fit, as positions among the candidates, and how many were tried."""
+    """The result of a search: the sets that fit, as positions among the candidates, and how many were tried.
+
+    ``larger`` says whether sets of one more can be tried too, by how many numbers these took.
+    """
 
     sets: tuple[Chosen, ...]
     tried: int
+    larger: bool = True
 
 
 def search(hypotheses: Hypotheses, arrays: Mapping[str, AnyArray], claims: Iterable[Claim], size: int) -> Found:
@@ -64,13 +71,13 @@ def search(hypotheses: Hypotheses, arrays: Mapping[str, AnyArray], claims: Itera
     """
     walk = Walk(hypotheses, arrays, claims_by_line(claims, hypotheses.working), size)
     walk.run()
-    return Found(tuple(walk.sets()), hypotheses.up_to(size))
+    return Found(tuple(walk.sets()), hypotheses.up_to(size), GROWTH * walk.work <= MAX_WORK)
 
 
 class Walk:
     """One walk along the lines. ``devs`` has a row of deviations for each state, ``columns`` the values of lines.
 
-    Lines in ``keep`` are held to the end, all others as long as they are read.
+    Lines in ``keep`` are kept to the end, all others as long as they are read.
     """
 
     def __init__(
@@ -116,7 +123,7 @@ class Walk:
         return np.asarray((self.devs[:, : self.size] == NONE).sum(axis=1))
 
     def _branch(self, slot: int) -> None:
-        """Adds the states that take up deviations which begin here."""
+        """Adds the states that take up deviations which start here."""
         starting = self.hypotheses.beginning_at(slot)
         room, taken = self._room(), []
         for more in range(1, min(self.size, len(starting)) + 1):
@@ -128,7 +135,7 @@ class Walk:
         self._join(taken, NEVER)
 
     def _branch_early(self, slot: int) -> None:
-        """Adds the states that take up deviations which begin later, but change here what one that they have does."""
+        """Adds the states that take up deviations which start later, but here change the effect of one of theirs."""
         joining, start = self.hypotheses.joining_at(slot) if self.size > 1 else [], 0
         for _ in range(self.size - 1 if joining else 0):
             new, room, taken = self.devs[start:], self._room()[start:], []
@@ -140,7 +147,7 @@ class Walk:
             self._join(taken, slot)
 
     def _join(self, taken: Sequence[tuple[Array, Array]], by: int) -> None:
-        """Adds states that take up deviations, with the rows of the states they join; not those due before ``by``."""
+        """Adds states that take up deviations, with the rows of states they join; not those due before ``by``."""
         rows, devs = [np.arange(len(self.devs))], [self.devs]
         for parents, more in taken:
             joined = _with(self.devs[parents], more)
@@ -150,7 +157,7 @@ class Walk:
         self._become(np.concatenate(rows), np.concatenate(devs))
 
     def _clashing(self, devs: Array, before: Array, by: int) -> Array:
-        """Which rows hold, behind the first ``before``, a deviation that cannot join these, or was due earlier."""
+        """Which rows have, after the first ``before``, a deviation that cannot join these, or had to join earlier."""
         impossible = np.zeros(len(devs), dtype=bool)
         for one, other in combinations(range(devs.shape[1]), 2):
             apart = self.hypotheses.clash | (self.hypotheses.early < by)
@@ -231,14 +238,14 @@ class Walk:
         return [() if plan is None else plan[slot] for plan in plans], which
 
     def _relevant(self, slot: int) -> Array:
-        """The deviations of each state that have a say in a slot: those that change it, and what these meet."""
+        """The deviations of each state with an effect in a slot: those that change it, and those that these meet."""
         says = self.hypotheses.touches[self.devs, slot]
         if self.size > 1:
             says = self.hypotheses.with_met(self.devs, says)
         return np.sort(np.where(says, self.devs, NONE), axis=1)
 
     def _round(self, name: str) -> None:
-        """Adds the states that go on with the line rounded."""
+        """Adds the states that continue with the line rounded."""
         column = self.columns[name]
         able = np.flatnonzero((self._room() > 0) & (column.numbers != ABSENT))
         choices = self.hypotheses.roundings.get(name, [])
@@ -266,7 +273,7 @@ class Walk:
         rows, devs = self._shown(name, claims)
         agree = np.arange(len(self.devs))
         for claim in claims:
-            # A line that is not here may come elsewhere: in the end the whole working is held against the claims.
+            # A line that is missing here may come elsewhere: at the end the whole working is compared with the claims.
             agree = agree[~missed_by([claim], self.working, name, self.columns[name])[agree]]
         self._become(np.concatenate([agree, rows]), np.concatenate([self.devs[agree], devs]))
         self.columns[name] = merged(self.columns[name].compact()) if len(self.devs) else self.columns[name]
@@ -286,7 +293,7 @@ class Walk:
         return np.concatenate(rows), np.concatenate(devs)
 
     def _tidy(self, slot: int) -> None:
-        """Forgets lines that nothing reads any more, and follows one of the states that are the same from here on."""
+        """Drops lines that nothing reads any more, and follows one of the states that are equal from here on."""
         needed = self.hypotheses.needed_after
         self.columns = {n: c for n, c in self.columns.items() if n in self.keep or needed(n, slot, self.size)}
         if not len(self.devs):
@@ -304,12 +311,12 @@ class Walk:
         self._become(first, self.devs[first])
 
     def sets(self) -> list[tuple[int, ...]]:
-        """The sets that are left, with those that went another way to the same values, the smallest first."""
+        """The remaining sets, with those merged into them, the smallest first."""
         left = {chosen_of(row) for row in self.devs}
         return self.alike(left) if len(left) <= MAX_EXPANDED else sorted(left, key=_by_size)
 
     def alike(self, sets: Iterable[Chosen]) -> list[Chosen]:
-        """These sets and all that went another way to the same values, the smallest first."""
+        """These sets and all that were merged into them with the same values, the smallest first."""
         found = set(sets)
         for kept, dropped in reversed(self.twins):
             for each in list(found):
@@ -320,7 +327,7 @@ class Walk:
 
 
 def missed_by(claims: Iterable[Claim], working: Working, name: str, column: Column) -> Array:
-    """Whether each state misses a cell of claims on a line; one that has not the line does not."""
+    """Whether each state misses a cell of claims on a line; a state without the line does not."""
     missed = np.zeros(column.count + 1, dtype=bool)
     for claim in claims:
         for start, block in column.parts():
@@ -329,7 +336,7 @@ def missed_by(claims: Iterable[Claim], working: Working, name: str, column: Colu
 
 
 def _with(devs: Array, more: Array) -> Array:
-    """Rows of deviations with more put into their free places."""
+    """Rows of deviations with more in their free places."""
     filled = devs.copy()
     free = (devs != NONE).sum(axis=1)
     for column in range(more.shape[1]):
@@ -338,7 +345,7 @@ def _with(devs: Array, more: Array) -> Array:
 
 
 def chosen_of(row: Array) -> Chosen:
-    """The set that a row of deviations is."""
+    """The set of a row of deviations."""
     return tuple(sorted(int(each) for each in row if each != NONE))
 
 

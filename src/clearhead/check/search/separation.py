@@ -1,4 +1,4 @@
-"""Sets of deviations that give the same numbers, and data that shows which it was."""
+"""Sets of deviations that give the same numbers, and data on which they differ."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRIES = 6
 """How many random inputs of each size are tried."""
 
 APART = 1e-3
-"""How far predictions must lie apart, relative to the largest, to differ on paper."""
+"""How far predictions must be apart, relative to the largest, to differ on paper."""
 
 
 class Separation(Brief, frozen=True, eq=False):
@@ -32,8 +32,8 @@ class Separation(Brief, frozen=True, eq=False):
         arrays: the input by name.
         line: the line whose numbers differ.
         predictions: that line's numbers for each set.
-        same_shapes: whether the arrays have the shapes of the data that could not tell.
-        together: sets that this input does not tell from the first either.
+        same_shapes: whether the arrays have the shapes of the original data.
+        together: sets that this input does not separate from the first either.
     """
 
     arrays: Arrays
@@ -44,7 +44,7 @@ class Separation(Brief, frozen=True, eq=False):
 
 
 class Indistinguishable(Brief, frozen=True, eq=False):
-    """Sets that give the same numbers for all that is claimed. The first ``smallest`` have the smallest size."""
+    """Sets that give the same numbers for all ``claims``, with their ``workings``, the ``smallest`` smallest first."""
 
     claims: tuple[Claim, ...]
     workings: dict[Set, Working]
@@ -56,7 +56,7 @@ class Indistinguishable(Brief, frozen=True, eq=False):
         return tuple(self.workings)
 
     def separate(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Separation | None:
-        """An input that separates the first set from as many others as one input can; None if none was found."""
+        """An input like ``arrays`` that separates the first set from as many as possible; None if none is found."""
         best: Separation | None = None
         for number, drawn in enumerate(_inputs(self.workings, arrays)):
             found = self._told_apart(drawn, same_shapes=number < TRIES)
@@ -91,7 +91,7 @@ def predictions(claims: Iterable[Claim], trace: Trace) -> Arrays:
 
 
 def same_numbers(one: Arrays, other: Arrays | None, apart: float = 1e-9) -> bool:
-    """Whether all lines of both are the same but for rounding."""
+    """Whether all lines of both are equal up to rounding."""
     return (
         other is not None and one.keys() == other.keys() and all(_same(one[name], other[name], apart) for name in one)
     )
@@ -139,7 +139,7 @@ def _core(shape: Shape, words: Sequence[str]) -> Shape:
 
 
 def _draw(rng: np.random.Generator, shape: Shape, *, holds: str) -> np.ndarray[Any, Any]:
-    """Halves between -2 and 2, which can be computed on paper; masks that let most through."""
+    """Halves between -2 and 2, which can be computed on paper; masks that mask little."""
     if holds == "booleans":
         mask = rng.random(shape) > 0.3
         mask[..., 0] = True

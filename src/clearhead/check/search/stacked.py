@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 ABSENT = -1
 
 _FEW = 8
-"""With fewer possible combinations than this for each row a table of all is kept to find the distinct ones."""
+"""With fewer possible combinations per row than this, a table of all is used to find the distinct ones."""
 
 _WIDEST = 2**62
 """More possible combinations than these do not fit a key."""
@@ -31,20 +31,20 @@ _MANY = 2
 """With more values of an operand than one for each pair of states, few combinations of operands would be the same."""
 
 _LOST_BITS = 12
-"""How many of a number's 52 bits do not count: numbers that differ by less are the same but for rounding."""
+"""How many of a number's 52 bits do not count: numbers that differ by less are equal up to rounding."""
 
 _UNITS, _LARGE = 2.0**44, 256.0
-"""Numbers up to 256 count in such parts of 1."""
+"""The unit in which numbers up to 256 are compared."""
 
 
 _AT_ONCE = 16_384
-"""How many numbers are made into fingerprints at once: what stands between then stays in the processor's cache."""
+"""How many numbers are made into fingerprints at once: temporary arrays then stay in the processor's cache."""
 
 
 class Column(Struct, frozen=True):
-    """The value that a line has in each state: a number into the distinct values, `ABSENT` where there is none.
+    """The value of a line in each state: an index into the distinct values, `ABSENT` where there is none.
 
-    ``blocks`` hold the distinct values, those of one shape stacked in one block; numbers run on over the blocks.
+    ``blocks`` hold the distinct values, those of one shape stacked in one block; indices run on over the blocks.
     """
 
     numbers: Array
@@ -67,7 +67,7 @@ class Column(Struct, frozen=True):
         return sum(map(len, self.blocks))
 
     def block_numbers(self, rows: Array) -> Array:
-        """In which block the value of each of these states stands."""
+        """The block with the value of each of these states."""
         starts = [start for start, _ in self.parts()]
         return np.searchsorted(starts, self.numbers[rows], side="right") - 1
 
@@ -123,14 +123,14 @@ def _where_able(line: Line, operands: Sequence[Column], states: int) -> Column:
 
 
 def on_values(line: Line, column: Column) -> Column:
-    """A line of one operand, for each value of this, whether a state has it or not."""
+    """A line of one operand, for each value of the operand, whether a state has it or not."""
     return Column(column.numbers, tuple(run_stacked(line, [block]) for block in column.blocks))
 
 
 def _combinations(operands: Sequence[Column], states: int) -> tuple[Array, Array]:
-    """The states that hold each combination of operands first, and which of these each state has.
+    """The first state with each combination of operands, and the combination of each state.
 
-    Where there are nearly as many values as states it is quicker to work the same out twice than to look for it.
+    Where there are nearly as many values as states it is faster to compute some twice than to search for equal ones.
     """
     vary = [column for column in operands if column.count > 1]
     if states == 1 or not vary:
@@ -142,7 +142,7 @@ def _combinations(operands: Sequence[Column], states: int) -> tuple[Array, Array
 
 
 def _by_blocks(operands: Sequence[Column], rows: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
-    """For each combination of blocks, the places among the rows whose operands stand in these."""
+    """For each combination of blocks, the rows whose operands are in these."""
     if all(len(column.blocks) == 1 for column in operands):
         yield (0,) * len(operands), np.arange(len(rows))
         return
@@ -153,7 +153,7 @@ def _by_blocks(operands: Sequence[Column], rows: Array) -> Iterator[tuple[tuple[
 
 
 def _values(column: Column, block: int, rows: Array) -> Array:
-    """The values of a block that these states have: one alone, if it is the same in all."""
+    """The values of a block that these states have: a single one, if it is the same in all."""
     if column.count == 1:
         return column.blocks[0]
     start = sum(map(len, column.blocks[:block]))
@@ -164,7 +164,7 @@ def _values(column: Column, block: int, rows: Array) -> Array:
 
 
 def run_stacked(line: Line, inputs: Sequence[Array], parameters: Mapping[str, Any] = MappingProxyType({})) -> Array:
-    """The line on stacks of operands. A stack of one is given as it is, the others with room for broadcasting.
+    """The line on stacks of operands. A stack of one is passed without its axis, others with axes for broadcasting.
 
     Args:
         line: the line.
@@ -215,7 +215,7 @@ def side_by_side(parts: Sequence[tuple[Array, Column]], states: int) -> Column:
 
 
 def merged(column: Column) -> Column:
-    """The column with one number for values that are the same but for rounding."""
+    """The column with one index for values that are equal up to rounding."""
     total = sum(map(len, column.blocks))
     if total <= 1:
         return column
@@ -230,19 +230,19 @@ def merged(column: Column) -> Column:
 
 
 def distinct(columns: Sequence[Array]) -> tuple[Array, Array]:
-    """The rows that hold each combination of whole numbers (from -1) first, and which of these each row has."""
+    """The first row with each combination of whole numbers (from -1), and the combination of each row."""
     columns = [column for column in columns if (column != column[0]).any()] or [columns[0]]
     spans = [int(column.max(initial=0)) + 2 for column in columns]
     keys = prod(spans)
     key = columns[0].astype(np.int64) + 1
     for column, span in zip(columns[1:], spans[1:], strict=True):
-        # Beyond 64 bits the key is a hash of the combination, which one in 10^9 searches may mistake for another.
+        # Beyond 64 bits the key is a hash of the combination; one in 10^9 searches may have a collision.
         key = key * span + (column + 1) if keys < _WIDEST else (key ^ (key >> 32)) * _ODD + column
     return _unique(key) if keys > _FEW * len(key) + _FEW else _ticked(key, keys)
 
 
 def _unique(key: Array) -> tuple[Array, Array]:
-    """The places where each number stands first, and which of these each place has; in the order of the numbers."""
+    """The first place of each number, and the number of each place; in the order of the numbers."""
     order = np.argsort(key)
     ordered = key[order]
     begins = np.concatenate([[True], ordered[1:] != ordered[:-1]])
@@ -252,7 +252,7 @@ def _unique(key: Array) -> tuple[Array, Array]:
 
 
 def _ticked(key: Array, keys: int) -> tuple[Array, Array]:
-    """The same for few possible numbers, by ticking them off."""
+    """The same for few possible numbers, by marking them in a table."""
     at = np.full(keys, ABSENT, dtype=np.int64)
     at[key[::-1]] = np.arange(len(key) - 1, -1, -1)
     present = np.flatnonzero(at != ABSENT)
@@ -262,9 +262,9 @@ def _ticked(key: Array, keys: int) -> tuple[Array, Array]:
 
 
 def fingerprints(values: Array) -> Array:
-    """A number for each of the stacked arrays: the same for arrays that are the same but for rounding.
+    """A fingerprint of each of the stacked arrays: the same for arrays that are equal up to rounding.
 
-    Every cell counts by itself, so that a small one is not lost beside the large numbers that stand in masks.
+    Every cell counts separately, so that a small one is not lost next to the large numbers of masks.
     """
     flat = values.reshape(len(values), -1).astype(np.float64, copy=False)
     rows = max(1, _AT_ONCE // max(flat.shape[1], 1))
@@ -273,7 +273,7 @@ def fingerprints(values: Array) -> Array:
 
 
 def _fingerprints(flat: Array) -> Array:
-    # Beside 1 a number below the unit is nothing; adding 0 makes one zero of two.
+    # Relative to 1 a number below the unit counts as 0; adding 0 turns -0 into 0.
     with np.errstate(over="ignore"):
         near = np.rint(flat * _UNITS) / _UNITS + 0.0
     if not np.abs(flat).max(initial=0) < _LARGE:

@@ -1,7 +1,7 @@
-"""Every set's numbers, computed once, to hold the claims of many people against.
+"""Every set's numbers, computed once, for comparing the claims of many people.
 
-A search for one person drops what their claims exclude on the way. Where many compute the same, as a class does,
-the numbers of all sets are kept instead: each person's claims are then looked up, line by line.
+A search for one person drops sets that the claims exclude. Where many compute the same, as in a class, the numbers of
+all sets are kept instead: each person's claims are then looked up, line by line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Table:
         return [chosen_of(self._walk.devs[row]) for row in rows]
 
     def nearest(self, claims: Iterable[Claim], count: int) -> list[Chosen]:
-        """The sets that miss the fewest cells, each further one of which must make up for two of them."""
+        """The sets that miss the fewest cells; each further deviation must save two cells."""
         wrong = 2 * (self._walk.devs != NONE).sum(axis=1).astype(np.float64)
         for name, mine in claims_by_line(claims, self.hypotheses.working).items():
             column = self._walk.columns.get(name)
@@ -54,7 +54,7 @@ class Table:
         return [chosen_of(self._walk.devs[row]) for row in rows if np.isfinite(wrong[row])]
 
     def alike(self, chosen: Chosen) -> list[Chosen]:
-        """All sets that give the same numbers as one of the fitting, and have no more that cannot be seen."""
+        """All sets that give the same numbers as one of those that fit, and have no further invisible deviations."""
         return [each for each in self._walk.alike([chosen]) if len(each) == len(chosen)]
 
     def _fit(self, claims: Iterable[Claim], name: str, column: Column) -> Array:
@@ -64,7 +64,7 @@ class Table:
         return ~missed_by(claims, self.hypotheses.working, name, column)
 
     def _wrong(self, claims: Iterable[Claim], name: str, column: Column) -> Array:
-        """How many cells of the claims on a line each state misses; one that has not the line may agree elsewhere."""
+        """How many cells of the claims on a line each state misses; a state without the line may agree elsewhere."""
         wrong = np.zeros(column.count + 1)
         for claim in claims:
             counts = [wrong_cells(claim, self.hypotheses.working, name, block) for block in column.blocks]

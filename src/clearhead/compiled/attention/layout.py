@@ -1,7 +1,7 @@
-"""What compiled code is given: the sizes, where each head's arrays lie, where results go, and working space.
+"""The arguments of compiled code: sizes, the addresses of each head's arrays and results, and working space.
 
-Named tuples of plain numbers, which is what Numba passes on at no cost. Arrays come as addresses, and strides in
-numbers, not bytes, so that any layout with contiguous features is read where it lies.
+Named tuples of plain numbers, which Numba passes at no cost. Arrays come as addresses, with strides in numbers, not
+bytes, so that any layout with contiguous features is read in place.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 
 class Plan(NamedTuple):
-    """What is the same for all heads. A count, width or cap of 0 means: none.
+    """The arguments that all heads share. A count, width or cap of 0 means: none.
 
-    ``edges`` is the address of int32 numbers; ``block`` is how many queries, or keys, are taken along at once.
+    ``edges`` is the address of int32 numbers; ``block`` is how many queries, or keys, are processed at once.
     """
 
     queries: int
@@ -39,7 +39,7 @@ class Plan(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Where the arrays of one head begin, and its slope of scores over distance (ALiBi)."""
+    """The addresses of the arrays of one head, and its slope of scores over distance (ALiBi)."""
 
     query: int
     key: int
@@ -50,7 +50,7 @@ class Head(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Where the results of one head go; those not asked for lie nowhere.
+    """The addresses of the results of one head; 0 for those not requested.
 
     ``shift`` and ``inverse`` are kept from the first pass for the second: each query's largest score, 1 over its sum.
     """
@@ -71,11 +71,11 @@ class Results(NamedTuple):
 
 
 BETWEEN = ("shift", "inverse")
-"""What the first pass leaves to the second: no statistics."""
+"""The results of the first pass for the second, which are no statistics."""
 
 
 class Space(NamedTuple):
-    """Where a thread's working space lies. A *panel* is WIDTH queries (or keys) side by side, one in each lane."""
+    """The addresses of a thread's working space. A *panel* is WIDTH queries (or keys), one in each lane."""
 
     panels: int
     rows: int
@@ -102,7 +102,7 @@ class Space(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One panel against one tile: where they begin among queries and keys, which rows count, and how many lanes.
+    """One panel and one tile: their first query and key, which rows count, and how many lanes.
 
     ``rows`` and ``value`` are the addresses of the tile's rows, and of their values: one row after the other.
     """

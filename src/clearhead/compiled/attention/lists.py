@@ -1,9 +1,9 @@
 """The lists of each query's largest scores, brought up to date with a tile: keys in rows, queries in lanes.
 
-A list fills whole vectors, the least first, and infinity in the places that are not asked for: a score that joins is
-put in its place, and all below it moved down by one, without a loop or a question. Few scores join. They are searched
-for without a branch, which would be guessed wrong half of the time: groups of ROWS that hold one are written down, then
-one bit for each of their scores, and then one loop runs over all the bits that are set.
+A list fills whole vectors, the least first, with infinity in unused places: a new score is put in its place, and all
+below it are moved down by one, without a loop or a branch. Few scores join. They are searched without a branch, which
+would be mispredicted half of the time: groups of ROWS that hold one are recorded, then one bit for each of their
+scores, and then one loop runs over all bits that are set.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from clearhead.compiled.attention.layout import Results, Space
 from clearhead.compiled.attention.tiles import FLOOR, TILE, fill
 from clearhead.compiled.elementary import exp
 from clearhead.compiled.simd import (
+    INNER,
     LANES,
     ROWS,
     VECTORS,
@@ -52,13 +53,13 @@ GROUPS, WORDS = TILE // ROWS * VECTORS + 1, TILE // WORD_ROWS * VECTORS + 1
 """How many groups of ROWS scores in a vector's lanes, and words, a tile has at most; and one more that is not used."""
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def room(top: int) -> int:
-    """What a list fills: whole vectors."""
+    """The size of a list: whole vectors."""
     return (top + LANES - 1) // LANES * LANES
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def clear_lists(queries: int, top: int, space: Space) -> None:
     """Empties the lists of the first ``count`` queries."""
     length = room(top)
@@ -69,9 +70,9 @@ def clear_lists(queries: int, top: int, space: Space) -> None:
         store(space.best_key, at, splat_bits(-1))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def reached(at: int, top: int, rows: Any, space: Space) -> Any:
-    """Of each lane a number that at least ``top`` scores of the tile are above, by their groups' largest alone."""
+    """For each lane a number below at least ``top`` scores of the tile, from the maxima of groups only."""
     fill(space.ladder, top * LANES, FLOOR)
     for r in range(rows[0], rows[1], ROWS):
         falling = load(space.largest, r // ROWS * WIDTH + at)
@@ -83,21 +84,21 @@ def reached(at: int, top: int, rows: Any, space: Space) -> Any:
     return least - (maximum(least, splat(0.0) - least) * splat(2e-7) + splat(1e-37))
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def set_floors(panel: int, top: int, rows: Any, space: Space) -> None:
-    """Writes to ``columns`` what a score must be above to join its lane's list."""
+    """Writes to ``columns`` the floor of each lane: the number that a score must exceed to join its list."""
     for v in range(VECTORS):
         at = v * LANES
         floor = load(space.least, panel * WIDTH + at)
         if any_greater(splat(FLOOR / 2), floor):
-            # Lists that are not full take everything. The tile itself shows that most of it will not stay.
+            # Lists that are not full take everything. The tile itself shows that most scores will not stay.
             floor = maximum(floor, reached(at, top, rows, space))
         store(space.columns, at, floor)
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def find_groups(rows: Any, space: Space) -> int:
-    """Writes down where the groups of ROWS scores are that hold one above its floor, and says how many."""
+    """Records the groups of ROWS scores that hold one above its floor; returns how many."""
     found = 0
     for v in range(VECTORS):
         floor = load(space.columns, v * LANES)
@@ -107,9 +108,9 @@ def find_groups(rows: Any, space: Space) -> int:
     return found
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def find_scores(groups: int, space: Space) -> int:
-    """Writes down which scores of the groups are above their floors, as bits of words, and says how many."""
+    """Records which scores of the groups are above their floors, as bits of words; returns how many."""
     words, found = 0, 0
     for group in range(groups):
         begin = get_int(space.groups, group)
@@ -125,9 +126,9 @@ def find_scores(groups: int, space: Space) -> int:
     return found
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def insert(score: float, key: int, at: int, length: int, space: Space) -> Any:
-    """Puts a score, with its key, in its place in a list; of equal ones the earlier is the better. The new least."""
+    """Inserts a score, with its key, into a list; of equal ones the earlier ranks first. Returns the new least."""
     new, number = splat(score), splat_bits(key)
     after, after_key, least = splat(np.inf), number, new
     for place in range(at + length - LANES, at - LANES, -LANES):
@@ -141,7 +142,7 @@ def insert(score: float, key: int, at: int, length: int, space: Space) -> Any:
     return first_lane(least)
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def insert_all(count: int, panel: int, first_key: int, top: int, space: Space) -> None:
     """Puts the scores that were found into their lists, row after row."""
     length, entry = room(top), 0
@@ -153,7 +154,7 @@ def insert_all(count: int, panel: int, first_key: int, top: int, space: Space) -
         query = panel * WIDTH + cell - row * WIDTH
         least = insert(get_float(space.scores, cell), first_key + row, query * length, length, space)
         put_float(space.least, query, least)
-        # The next bit, or the next word: worked out, not asked.
+        # The next bit, or the next word: computed, without a branch.
         word &= word - 1
         done = 1 if word == 0 else 0
         word |= get_long(space.words, entry + 1) & -done
@@ -161,18 +162,18 @@ def insert_all(count: int, panel: int, first_key: int, top: int, space: Space) -
         entry += done
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def rank(panel: int, first_key: int, top: int, rows: Any, space: Space) -> None:
-    """Keeps the lists of a panel's queries up to date."""
+    """Updates the lists of a panel's queries."""
     set_floors(panel, top, rows, space)
     insert_all(find_scores(find_groups(rows, space), space), panel, first_key, top, space)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def finish_list(query: int, top: int, sums: Any, results: Results, place: int, space: Space) -> None:
     """Writes a query's list, as weights, to its place among the results; ``sums`` are its largest score and total."""
     at, peak = query * room(top), splat(sums[0])
-    # A query that saw no key has a total of 0, and weights of 0.
+    # A query without a visible key has a total of 0, and weights of 0.
     total = splat(sums[1] if sums[1] != 0 else np.float32(np.inf))
     for part in range(at, at + room(top), LANES):
         store(space.best, part, exp(load(space.best, part) - peak) / total)

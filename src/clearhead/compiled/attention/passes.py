@@ -1,8 +1,8 @@
 """The two passes over all tiles, for a block of one head: over the keys of some queries, over the queries of some keys.
 
-The first gives all statistics of a query, in one sweep: scores that turn out larger than all before them scale down
-what was summed so far (Milakov & Gimelshein 2018; Dao et al. 2022). The second works the same scores out once more,
-when each query's largest score and sum are known, and adds up the weights that each key receives.
+The first computes all statistics of a query in one loop: a score larger than all before it scales down the sums so far
+(Milakov & Gimelshein 2018; Dao et al. 2022). The second computes the same scores again, when each query's largest score
+and sum are known, and sums the weights that each key receives.
 """
 
 from __future__ import annotations
@@ -38,12 +38,14 @@ from clearhead.compiled.attention.tiles import (
 from clearhead.compiled.elementary import exp
 from clearhead.compiled.products import product, product_onto
 from clearhead.compiled.simd import (
+    INNER,
     LANES,
     ROWS,
     VECTORS,
     WIDTH,
     get_byte,
     get_float,
+    inlined,
     load,
     put_float,
     splat,
@@ -54,12 +56,11 @@ from clearhead.compiled.simd import (
 FLOAT_BYTES = 4
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def visible(first: int, last: int, ahead: int, window: int, count: int) -> Any:
     """Half-open range of indices visible to positions first .. last, out of ``count``.
 
-    ``ahead`` is the side that is visible: -1 what is before (keys, of causal queries), 1 what is after (queries, of
-    causal keys), 0 both.
+    ``ahead`` is the visible side: -1 before (the keys of causal queries), 1 after (the queries of causal keys), 0 both.
     """
     begin, end = first - window + 1 if window else 0, last + window if window else count
     if ahead > 0:
@@ -69,13 +70,13 @@ def visible(first: int, last: int, ahead: int, window: int, count: int) -> Any:
     return max(begin, 0), min(end, count)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def crosses(plan: Plan, low: int, high: int) -> bool:
     """Whether some of the distances low .. high are masked, as later or outside of the window."""
     return (plan.causal != 0 and low < 0) or (plan.window > 0 and max(high, -low) >= plan.window)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def real_keys(plan: Plan, head: Head, first: int, count: int) -> int:
     """How many keys of a tile are real."""
     if not plan.padded:
@@ -86,9 +87,9 @@ def real_keys(plan: Plan, head: Head, first: int, count: int) -> int:
     return found
 
 
-@njit(nogil=True, forceinline=True)
-def score(plan: Plan, head: Head, part: Part, keys_in_rows: bool, bent: bool, space: Space) -> None:
-    """The scores of a panel and a tile, with all that is done to scores; ``bent`` if anything may have to be done."""
+@inlined
+def score(plan: Plan, head: Head, part: Part, keys_in_rows: bool, changed: bool, space: Space) -> None:
+    """The scores of a panel and a tile, with cap, biases and masks; ``changed`` if any of these may apply."""
     depth, length, last = plan.depth, rounded_up(plan.depth), rounded_up(part.last)
     for r in range(part.first, last, ROWS):
         product(
@@ -97,36 +98,38 @@ def score(plan: Plan, head: Head, part: Part, keys_in_rows: bool, bent: bool, sp
         )  # fmt: skip
     distance, step = part.query + plan.keys - plan.queries - part.key, -1 if keys_in_rows else 1
     far, near = (part.lanes - 1, part.last - 1) if keys_in_rows else (part.last - 1, part.lanes - 1)
-    bent = bent or crosses(plan, distance - near, distance + far)
-    if bent:
+    changed = changed or crosses(plan, distance - near, distance + far)
+    if changed:
         masked = plan.mask_kind != 0 or plan.padded != 0
         if masked:
             fetch_mask(plan, head, part, keys_in_rows, space.mask)
         apply_masks(plan, head.slope, distance, step, masked, (part.first, part.last), space)
     if part.last < last:
         mask_rows(part.last, last, space.scores)
-    if bent or part.last < last:
+    if changed or part.last < last:
         find_largest(part.first, last, space)
 
 
-@njit(nogil=True)
+@inlined
 def attend(plan: Plan, head: Head, results: Results, space: Space, block: int) -> None:
     """The first pass for one block of queries."""
     first = block * plan.block
     count = min(plan.block, plan.queries - first)
-    sweep(plan, head, first, count, 0, space)
-    spoilt = np.float32(0)
-    for at in range(count):
-        spoilt += get_float(space.moment, at)
-    if np.isnan(spoilt):
+    # Called once, in a loop: of two calls with a constant each, two functions would be compiled.
+    for careful in range(2):
+        sweep(plan, head, first, count, careful, space)
+        spoilt = np.float32(0)
+        for at in range(count):
+            spoilt += get_float(space.moment, at)
+        if not np.isnan(spoilt):
+            break
         # A score of minus infinity that no mask made: 0 times it is NaN. Masking such scores costs a comparison each.
-        sweep(plan, head, first, count, 1, space)
     finish(plan, first, count, results, space)
 
 
-@njit(nogil=True)
+@inlined
 def sweep(plan: Plan, head: Head, first: int, count: int, careful: int, space: Space) -> None:
-    """Takes a block of queries along all keys that any of them sees."""
+    """Loops over all keys that any query of a block sees."""
     start(plan, head, first, count, space)
     filled, position = rounded_up(plan.features), first + plan.keys - plan.queries
     begin, end = visible(position, position + count - 1, -1 if plan.causal else 0, plan.window, plan.keys)
@@ -138,20 +141,20 @@ def sweep(plan: Plan, head: Head, first: int, count: int, careful: int, space: S
         key, value = head.key + j * plan.key_row * FLOAT_BYTES, head.value + j * plan.value_row * FLOAT_BYTES
         rows = lay_rows(key, plan.key_row, height, plan.depth, space.rows)
         values = lay_rows(value, plan.value_row, height, plan.features, space.value)
-        bent = careful != 0 or plan.mask_kind != 0 or real < height or plan.cap != 0.0 or head.slope != 0.0
+        changed = careful != 0 or plan.mask_kind != 0 or real < height or plan.cap != 0.0 or head.slope != 0.0
         for panel in range((count + WIDTH - 1) // WIDTH):
             i = first + panel * WIDTH
             lanes, position = min(WIDTH, plan.queries - i), i + plan.keys - plan.queries
             low, high = visible(position, position + lanes - 1, -1 if plan.causal else 0, plan.window, plan.keys)
             part = Part(panel, i, j, max(low - j, 0) // ROWS * ROWS, min(high - j, height), lanes, rows, values)
             if part.first < part.last:
-                score(plan, head, part, True, bent, space)
+                score(plan, head, part, True, changed, space)
                 gather(plan, part, filled, space)
 
 
-@njit(nogil=True, forceinline=True)
+@inlined
 def gather(plan: Plan, part: Part, filled: int, space: Space) -> None:
-    """Adds a tile's scores, and the values with their weights, to what is known of a panel's queries."""
+    """Adds a tile's scores, and the weighted values, to the sums of a panel's queries."""
     rows = (part.first, rounded_up(part.last))
     if part.key == 0:
         for at in range(part.first * WIDTH, min(part.last, SINKS) * WIDTH):
@@ -170,7 +173,7 @@ def gather(plan: Plan, part: Part, filled: int, space: Space) -> None:
         )  # fmt: skip
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def fetch_panels(source: int, stride: int, count: int, depth: int, scale: float, space: Space) -> None:
     """A block's tokens, one in each lane."""
     for panel in range((count + WIDTH - 1) // WIDTH):
@@ -178,9 +181,9 @@ def fetch_panels(source: int, stride: int, count: int, depth: int, scale: float,
         fetch_panel(source + panel * WIDTH * stride * FLOAT_BYTES, stride, lanes, depth, scale, space.panels, at)
 
 
-@njit(nogil=True)
+@inlined
 def start(plan: Plan, head: Head, first: int, count: int, space: Space) -> None:
-    """Fetches a block's queries and clears what is to be known of them."""
+    """Loads a block's queries and clears their sums."""
     source = head.query + first * plan.query_row * FLOAT_BYTES
     fetch_panels(source, plan.query_row, count, plan.depth, plan.scale, space)
     fill(space.output, plan.block * rounded_up(plan.features), 0.0)
@@ -193,7 +196,7 @@ def start(plan: Plan, head: Head, first: int, count: int, space: Space) -> None:
     fill(space.band, plan.bands * plan.block, 0.0)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def divide_rows(held: int, at: int, count: int, space: Space) -> None:
     """Divides rows of a panel by each lane's sum, which is in ``columns``."""
     for row in range(count):
@@ -202,23 +205,23 @@ def divide_rows(held: int, at: int, count: int, space: Space) -> None:
             store(held, where, load(held, where) / load(space.columns, v * LANES))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def exponentials(held: int, at: int, count: int, panel: int, space: Space) -> None:
-    """Turns rows of scores that were kept aside into exponentials below each lane's largest score."""
+    """Turns rows of stored scores into exponentials relative to each lane's largest score."""
     for row in range(count):
         for v in range(VECTORS):
             where = at + row * WIDTH + v * LANES
             store(held, where, exp(load(held, where) - load(space.peak, panel * WIDTH + v * LANES)))
 
 
-@njit(nogil=True)
+@inlined
 def finish(plan: Plan, first: int, count: int, results: Results, space: Space) -> None:
     """Writes a block's results."""
     filled = rounded_up(plan.features)
     for panel in range((count + WIDTH - 1) // WIDTH):
         for v in range(VECTORS):
             total = load(space.total, panel * WIDTH + v * LANES)
-            # A lane that saw no key is all zeros, which 1 leaves as they are.
+            # A lane without a visible key is all zeros, which dividing by 1 leaves unchanged.
             store(space.columns, v * LANES, where_greater(splat(1e-30), total, splat(1.0), total))
         output, sink = panel * filled * WIDTH, panel * SINKS * WIDTH
         exponentials(space.sink, sink, SINKS, panel, space)
@@ -232,21 +235,21 @@ def finish(plan: Plan, first: int, count: int, results: Results, space: Space) -
             finish_query(plan, results, first + panel * WIDTH + lane, panel, lane, space)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def copy_column(source: int, at: int, count: int, out: int, first: int) -> None:
     """One lane of ``count`` rows, as a row."""
     for row in range(count):
         put_float(out, first + row, get_float(source, at + row * WIDTH))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def finish_query(plan: Plan, results: Results, i: int, panel: int, lane: int, space: Space) -> None:
     """Writes the results of one query."""
     at = panel * WIDTH + lane
     peak, total = get_float(space.peak, at), get_float(space.total, at)
     put_float(results.shift, i, peak)
     put_float(results.inverse, i, np.float32(0) if total == 0 else np.float32(1) / total)
-    # The mean of how far scores lie below the largest, by weight: 0 or less.
+    # The weighted mean of the scores minus the largest: 0 or less.
     logarithm, mean = math.log(total) if total != 0 else -np.inf, get_float(space.moment, at)
     put_float(results.max, i, np.float32(-np.inf) if total == 0 else peak)
     put_float(results.logsumexp, i, np.float32(peak + logarithm))
@@ -260,7 +263,7 @@ def finish_query(plan: Plan, results: Results, i: int, panel: int, lane: int, sp
     finish_list(at, plan.top, (peak, total), results, i, space)
 
 
-@njit(nogil=True)
+@inlined
 def receive(plan: Plan, head: Head, results: Results, space: Space, block: int) -> None:
     """The second pass for one block of keys."""
     first = block * plan.block
@@ -282,8 +285,8 @@ def receive(plan: Plan, head: Head, results: Results, space: Space, block: int) 
             part = Part(panel, i, j, max(low - i, 0) // ROWS * ROWS, min(high - i, height), lanes, space.rows, 0)
             real = real_keys(plan, head, j, lanes)
             if real and part.first < part.last:
-                bent = plan.mask_kind != 0 or real < lanes or plan.cap != 0.0 or head.slope != 0.0
-                score(plan, head, part, False, bent, space)
+                changed = plan.mask_kind != 0 or real < lanes or plan.cap != 0.0 or head.slope != 0.0
+                score(plan, head, part, False, changed, space)
                 receive_rows(results, part, space)
     for lane in range(count):
         put_float(results.received_total, first + lane, get_float(space.total, lane))

@@ -1,7 +1,7 @@
-"""What happens to one tile of scores: keys in rows, queries in lanes (or the other way about).
+"""Functions of one tile of scores: keys in rows, queries in lanes (or queries in rows, keys in lanes).
 
-Scores that must not count are MASKED, a finite number below every shift, so that no infinity has to be minded: a shift
-is a row's largest score, and at least FLOOR. A score under FLOOR counts as masked.
+Masked scores are MASKED, a finite number below every shift, so that no infinity needs special care: a shift is a row's
+largest score, and at least FLOOR. A score under FLOOR counts as masked.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numba import njit
 from clearhead.compiled.attention.layout import Head, Part, Plan, Results, Space
 from clearhead.compiled.elementary import exp, tanh
 from clearhead.compiled.simd import (
+    INNER,
     LANES,
     ROWS,
     VECTORS,
@@ -35,7 +36,7 @@ TILE = 128
 """Rows of a tile."""
 
 MAX_PANELS = 16
-"""Panels that share what is fetched for a tile, at most."""
+"""The most panels that share the loaded numbers of a tile."""
 
 SINKS = 4
 """Keys counted as the first tokens."""
@@ -45,15 +46,15 @@ MASKED = -(2.0**127)
 NO_MASK, BOOLEAN, ADDITIVE = 0, 1, 2
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def rounded_up(count: int) -> int:
     """The next multiple of ROWS."""
     return (count + ROWS - 1) // ROWS * ROWS
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def fetch_panel(source: int, stride: int, count: int, depth: int, scale: float, out: int, at: int) -> None:
-    """So many rows, scaled, one in each lane: number d of row i goes to ``at + d*WIDTH + i``; no row gives zeros."""
+    """Some rows, scaled, one in each lane: number d of row i goes to ``at + d*WIDTH + i``; missing rows give zeros."""
     factor = np.float32(scale)
     for i in range(count):
         for d in range(depth):
@@ -63,9 +64,9 @@ def fetch_panel(source: int, stride: int, count: int, depth: int, scale: float, 
             put_float(out, at + d * WIDTH + i, np.float32(0))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def fetch_rows(source: int, stride: int, count: int, depth: int, scale: float, out: int, length: int) -> None:
-    """So many rows, scaled, one after the other, filled up with zeros to a length; and zeros up to whole ROWS."""
+    """Some rows, scaled, one after the other, padded with zeros to a length; and zeros up to whole ROWS."""
     factor, factors, whole = np.float32(scale), splat(scale), depth // LANES * LANES
     for i in range(count):
         for d in range(0, whole, LANES):
@@ -78,9 +79,9 @@ def fetch_rows(source: int, stride: int, count: int, depth: int, scale: float, o
         put_float(out, at, np.float32(0))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def lay_rows(source: int, stride: int, count: int, depth: int, out: int) -> int:
-    """The address of ``count`` rows one after the other, filled up to a multiple of ROWS: in place, or a copy."""
+    """The address of ``count`` contiguous rows, padded to a multiple of ROWS: in place, or a copy."""
     length = rounded_up(depth)
     if stride == length == depth and rounded_up(count) == count:
         return source
@@ -88,9 +89,9 @@ def lay_rows(source: int, stride: int, count: int, depth: int, out: int) -> int:
     return out
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def fetch_mask(plan: Plan, head: Head, part: Part, keys_in_rows: bool, out: int) -> None:
-    """What masks add to the scores of a tile: 0, MASKED, or a number."""
+    """The numbers that masks add to the scores of a tile: 0, MASKED, or others."""
     at = (part.query * plan.mask_query + part.key * plan.mask_key) * plan.mask_bytes
     mask, real = head.mask + at, head.padding + part.key * plan.padding_key
     mask_row, mask_lane, padding_row, padding_lane = plan.mask_key, plan.mask_query, plan.padding_key, 0
@@ -112,14 +113,14 @@ def fetch_mask(plan: Plan, head: Head, part: Part, keys_in_rows: bool, out: int)
             put_float(out, r * WIDTH + i, np.float32(0))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def fill(out: int, count: int, number: float) -> None:
     """Writes one number ``count`` times, in whole vectors."""
     for at in range(0, count, LANES):
         store(out, at, splat(number))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def apply_masks(plan: Plan, slope: float, distance: int, step: int, masked: bool, rows: Any, space: Space) -> None:
     """Applies soft cap, ALiBi and masks to the scores of a tile, causal mask and window included.
 
@@ -140,7 +141,7 @@ def apply_masks(plan: Plan, slope: float, distance: int, step: int, masked: bool
                 s = cap * tanh(s * inverse)
             if masked:
                 added = load(space.mask, at)
-                # A masked score may be infinite, and minus infinity less infinity is no number.
+                # A masked score may be infinite, and minus infinity minus infinity is NaN.
                 s = where_greater(splat(FLOOR), added, low, s + added)
             if placed:
                 away = splat(distance + step * (r - v * LANES)) + lane
@@ -153,16 +154,16 @@ def apply_masks(plan: Plan, slope: float, distance: int, step: int, masked: bool
             store(scores, at, where_greater(splat(FLOOR), s, low, s))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def mask_rows(first: int, last: int, scores: int) -> None:
     """Masks whole rows."""
     for at in range(first * WIDTH, last * WIDTH):
         put_float(scores, at, np.float32(MASKED))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def find_largest(first: int, last: int, space: Space) -> None:
-    """Of every ROWS rows the largest score in each lane, anew after scores were changed."""
+    """The largest score of every ROWS rows in each lane, again after scores were changed."""
     for r in range(first, last, ROWS):
         for v in range(VECTORS):
             at = v * LANES
@@ -172,7 +173,7 @@ def find_largest(first: int, last: int, space: Space) -> None:
             store(space.largest, r // ROWS * WIDTH + at, largest)
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def find_peaks(rows: Any, space: Space) -> None:
     """Finds each lane's largest score in a tile, to ``kept``."""
     for v in range(VECTORS):
@@ -182,11 +183,11 @@ def find_peaks(rows: Any, space: Space) -> None:
         store(space.kept, v * LANES, peak)
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def share(panel: int, rows: Any, space: Space) -> None:
-    """Turns a tile's scores into exponentials below the largest so far, and adds them to the running sums.
+    """Turns a tile's scores into exponentials relative to the largest so far, and adds them to the running sums.
 
-    ``kept`` becomes what earlier sums are to be multiplied with. The tile's own sums are left in ``columns``.
+    ``kept`` becomes the factor of earlier sums. The tile's own sums are left in ``columns``.
     """
     first, last = rows
     scores = space.scores
@@ -212,16 +213,16 @@ def share(panel: int, rows: Any, space: Space) -> None:
         store(space.columns, at, total)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def band_of(plan: Plan, distance: int) -> int:
-    """The band that a distance falls into."""
+    """The band of a distance."""
     band = 0
     while band < plan.bands - 1 and get_int(plan.edges, band) <= distance:
         band += 1
     return band
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def band(plan: Plan, panel: int, distance: int, rows: Any, space: Space) -> None:
     """Adds a tile's exponentials to the sums by distance; the arguments are those of `apply_masks`, with step -1."""
     first, last = rows
@@ -251,7 +252,7 @@ def band(plan: Plan, panel: int, distance: int, rows: Any, space: Space) -> None
             store(space.band, at, load(space.band, at) + total)
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def receive_rows(results: Results, part: Part, space: Space) -> None:
     """Adds a tile's weights (queries in rows, keys in lanes) to the sums by key, and keeps the largest."""
     for v in range(VECTORS):
@@ -266,7 +267,7 @@ def receive_rows(results: Results, part: Part, space: Space) -> None:
         store(space.total, state, load(space.total, state) + total)
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INNER, forceinline=True)
 def keep_own(part: Part, distance: int, space: Space) -> None:
     """Keeps each lane's score of the key at its own position, if it is in the tile; ``distance``: see `apply_masks`."""
     if distance >= part.last or distance + part.lanes <= part.first:

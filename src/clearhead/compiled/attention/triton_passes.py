@@ -35,7 +35,7 @@ from clearhead.compiled.attention.triton_tiles import (
 class Sums(NamedTuple):
     """Of each query of a block: the largest score, sums over its keys, its own score, and scores of the first keys.
 
-    ``moment`` is the sum of exponentials times how far their scores lie below the largest: 0 or less.
+    ``moment`` is the sum of exponentials times (score - largest score): 0 or less.
     """
 
     peak: tl.tensor
@@ -48,10 +48,10 @@ class Sums(NamedTuple):
 
 @triton.jit
 def empty_lists(top: tl.tensor, width: tl.constexpr) -> tl.tensor:
-    """Lists of the best, with free places in them.
+    """Lists of the largest scores, with free places.
 
-    Each free place has a key of its own, after all others, by which it is found. Places beyond those that were asked
-    for are never the least.
+    Each free place has a separate key, after all others, by which it is found. Places beyond the requested ones are
+    never the least.
     """
     places = tl.arange(0, width)[None, :]
     best = tl.where(places < top, MASKED, float("inf"))
@@ -60,10 +60,10 @@ def empty_lists(top: tl.tensor, width: tl.constexpr) -> tl.tensor:
 
 @triton.jit
 def keep_best(score: tl.tensor, columns: tl.tensor, best: tl.tensor, best_key: tl.tensor) -> tl.tensor:
-    """The lists of each row's best scores so far, in no order, joined by those of a tile.
+    """The lists of each row's largest scores so far, unordered, merged with those of a tile.
 
-    In each round each row's largest score takes the place of the least in its list, if it is larger. So the rounds
-    are as many as join in one row: after the first tiles mostly none or one. Of equal scores the first keys stay: in
+    In each round each row's largest score replaces the least in its list, if it is larger. So there is one round for
+    each score that joins in one row: after the first tiles mostly none or one. Of equal scores the first keys stay: in
     a tile they are taken first, later tiles have later keys, and of the least in a list the last key goes.
     """
     largest, least = tl.max(score, 1), tl.min(best, 1)
@@ -98,7 +98,7 @@ def write_best(
 def add_bands(
     band: tl.tensor, part: tl.tensor, distance: tl.tensor, edges: tl.tensor, bands: tl.tensor, width: tl.constexpr
 ) -> tl.tensor:
-    """The sums by distance, with those of a tile; bands that it does not reach are passed over."""
+    """The sums by distance, with those of a tile; bands that it does not reach are skipped."""
     nearest, farthest = tl.min(tl.min(distance, 1), 0), tl.max(tl.max(distance, 1), 0)
     for b in range(bands):
         low, high = tl.load(edges + b), tl.load(edges + b + 1)
@@ -119,7 +119,7 @@ def write_rows(
 
 @triton.jit
 def first_of(score: tl.tensor, columns: tl.tensor, sink: tl.tensor) -> tl.tensor:
-    """The scores of the first keys, out of the tile that has them."""
+    """The scores of the first keys, from the tile that has them."""
     for c in tl.static_range(SINKS):
         own = tl.max(tl.where(columns[None, :] == c, score, MASKED), 1)
         sink = tl.where(tl.arange(0, SINKS)[None, :] == c, own[:, None], sink)
@@ -134,7 +134,7 @@ def add_tile(score: tl.tensor, peak: tl.tensor, total: tl.tensor, moment: tl.ten
     kept, rise = tl.exp(peak - shift), tl.where(peak == MASKED, 0.0, shift - peak)
     below = score - shift[:, None]
     part = tl.exp(below)
-    # Where the exponential is 0 its score may be minus infinity, and 0 times that is no number.
+    # Where the exponential is 0 its score may be minus infinity, and 0 times that is NaN.
     moment = kept * (moment - rise * total) + tl.sum(tl.where(part == 0.0, 0.0, part * below), 1)
     return higher, kept, part, kept * total + tl.sum(part, 1), moment
 
@@ -162,14 +162,14 @@ def attend(work: Work, results: Results, before: tl.tensor, how: tl.constexpr) -
     """The first pass for one block of queries; ``before``: the number of programs that other grids have started."""
     sizes, blocks = work.sizes, tl.cdiv(work.sizes.queries, ROWS)
     place, block = place_of(tl.program_id(0) + before, blocks, sizes)
-    # The last first: if causal, they have the most keys, and the last that is left to do should be little.
+    # The last first: if causal, they have the most keys, and the last tasks should be short.
     first = (blocks - 1 - block) * ROWS
     rows = first + tl.arange(0, ROWS)
     query = queries_at(rows, place, work, how)
 
     peak, total = tl.full((ROWS,), MASKED, tl.float32), tl.zeros((ROWS,), tl.float32)
     moment = tl.zeros((ROWS,), tl.float32)
-    # Shapes are named: Triton 3.4 takes no number out of ``how`` as it is.
+    # Shapes are named: Triton 3.4 does not accept numbers of ``how`` directly.
     features: tl.constexpr = how.features
     bands: tl.constexpr = how.bands
     output = tl.zeros((ROWS, features), tl.float32)

@@ -1,7 +1,7 @@
-"""What the passes in Triton are given, and a tile of scores: its queries, keys and masks.
+"""The arguments of the passes in Triton, and a tile of scores: its queries, keys and masks.
 
-No tensor in registers can be indexed by a number that is known only at run time. What looks like an index here is a
-comparison with ``tl.arange`` and a `where`.
+Tensors in registers cannot be indexed by a number that is known only at run time. Indexing here is a comparison with
+``tl.arange`` and a `where`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROWS, COLUMNS = tl.constexpr(32), tl.constexpr(32)
 the largest that keeps all sums in registers up to depth 128, with the 8 warps of `OPTIONS`."""
 
 OPTIONS = {"num_warps": 8, "num_stages": 1, "enable_fp_fusion": True}
-"""How to compile. Copies ahead of their use (two stages) took registers from the sums, which then went to memory."""
+"""How to compile. With copies ahead of their use (two stages) the sums no longer fitted into registers."""
 
 MASKED = tl.constexpr(float("-inf"))
 """The score of a key that is masked for a query."""
@@ -32,7 +32,7 @@ BOOLEAN, ADDITIVE = tl.constexpr(1), tl.constexpr(2)
 
 
 class How(NamedTuple):
-    """What a program is compiled for.
+    """The constants for which a program is compiled.
 
     Widths are powers of two, at least as large as what they are named after: ``depth`` and ``features`` 16 or more;
     ``top`` and ``bands`` 0 if not requested.
@@ -96,7 +96,7 @@ class Steps(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """What scores are multiplied by, the soft cap, and the window."""
+    """The factor of scores, the soft cap, and the window."""
 
     scale: float
     cap: float
@@ -104,7 +104,7 @@ class Numbers(NamedTuple):
 
 
 class Work(NamedTuple):
-    """All that a program is given."""
+    """All arguments of a program."""
 
     given: Given
     steps: Steps
@@ -206,13 +206,13 @@ def tanh(x: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def shift_of(peak: tl.tensor) -> tl.tensor:
-    """What is subtracted from scores before exp: the largest, or 0 where there is none yet."""
+    """The number that is subtracted from scores before exp: the largest, or 0 where there is none yet."""
     return tl.where(peak == MASKED, 0.0, peak)
 
 
 @triton.jit
 def distances(rows: tl.tensor, columns: tl.tensor, sizes: Sizes) -> tl.tensor:
-    """How far each key of a tile lies before each query's own position."""
+    """The distance of each key of a tile before each query's own position."""
     return rows[:, None] + (sizes.keys - sizes.queries) - columns[None, :]
 
 
@@ -220,7 +220,7 @@ def distances(rows: tl.tensor, columns: tl.tensor, sizes: Sizes) -> tl.tensor:
 def scores_of(
     query: tl.tensor, key: tl.tensor, rows: tl.tensor, columns: tl.tensor, place: Place, work: Work, how: tl.constexpr
 ) -> tl.tensor:
-    """The scores of a tile, with all that is done to scores."""
+    """The scores of a tile, with scale, cap, biases and masks."""
     given, steps, sizes, numbers = work.given, work.steps, work.sizes, work.numbers
     score = tl.dot(query, tl.trans(key), input_precision="ieee") * numbers.scale
     distance = distances(rows, columns, sizes)
@@ -239,7 +239,7 @@ def scores_of(
     if how.mask == BOOLEAN:
         allowed &= mask_at(rows, columns, allowed, given, steps, place) != 0
     if how.mask == ADDITIVE:
-        # A masked score may be infinite, and infinity less infinity is no number.
+        # A masked score may be infinite, and infinity minus infinity is NaN.
         mask = mask_at(rows, columns, allowed, given, steps, place)
         allowed &= mask != MASKED
         score += mask

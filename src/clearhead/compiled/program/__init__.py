@@ -1,7 +1,7 @@
-"""Large workings without Python between their lines: written down as a program, and done by all cores at once.
+"""Large workings without Python between their lines: written as a program, which all cores run together.
 
-Array code goes from line to line; at each, numbers come from memory and go back there, and threads of the BLAS and of
-other code get into each other's way. A program has an instruction for most lines, and all cores work at each.
+Array code computes line by line. Each line reads numbers from memory and writes them back, and the threads of the BLAS
+and of other code compete. A program has an instruction for most lines, and all cores work on each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from clearhead.axes import Shape
 from clearhead.errors import SpecError, UnknownName, suggest
 from clearhead.line import Line
-from clearhead.ops import Array, threads
+from clearhead.ops import Array
 from clearhead.ops.numpy import numpy_namespace as xp
 from clearhead.plan import Step
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from clearhead.compiled.program.schedule import ByArrayCode, Compiled, Plan
 
 Engine = Literal["auto", "array", "compiled"]
-"""What computes lines: array code, compiled code, or compiled code for large inputs only."""
+"""How lines are computed: by array code, by compiled code, or by compiled code for large inputs only."""
 
 MIN_TOKENS = 64
-"""Inputs of fewer tokens are done before compiled code has been loaded."""
+"""Inputs of fewer tokens take less time than loading compiled code."""
 
 MIN_CELLS = 1 << 20
-"""And so are workings of fewer numbers than this."""
+"""So do workings of fewer numbers than this."""
 
 
 def check_engine(engine: Engine) -> Engine:
@@ -48,7 +48,7 @@ def check_engine(engine: Engine) -> Engine:
 def planned(
     steps: Sequence[Step], kept: Set[str], shapes: Mapping[str, Shape], arrays: Mapping[str, Array], *, engine: Engine
 ) -> Plan | None:
-    """The stages in which compiled code does steps for arrays like these; None where array code is to do them.
+    """The stages in which compiled code computes steps for arrays like these; None where array code computes them.
 
     Raises:
         SpecError: the engine is ``"compiled"``, and compiled code cannot do it.
@@ -78,12 +78,12 @@ def _obstacle(lines: Sequence[Line], shapes: Mapping[str, Shape], arrays: Mappin
         return f"it is for float32, and {wrong[0]}"
     if any(len(shapes[line.name]) != len(line.axes) for line in lines):
         return "it is for arrays without batch axes"
-    return "" if _is_possible() else "it needs the packages numba and threadpoolctl, an OpenBLAS and two cores"
+    return "" if _is_possible() else "it needs the packages numba and threadpoolctl, and an OpenBLAS"
 
 
 @cache
 def _is_possible() -> bool:
-    if find_spec("numba") is None or find_spec("threadpoolctl") is None or threads.cores() < 2:
+    if find_spec("numba") is None or find_spec("threadpoolctl") is None:
         return False
     from clearhead.compiled.program.blas import sgemm
 
@@ -91,7 +91,7 @@ def _is_possible() -> bool:
 
 
 def run_planned(plan: Plan, values: dict[str, Array], flags: dict[str, Array]) -> None:
-    """Does all stages of a plan; adds their lines to the values, and to the flags what remarks find."""
+    """Runs all stages of a plan; adds their lines to the values, and flags of remarks to the flags."""
     from clearhead.compiled.program import blas
     from clearhead.compiled.program.program import MEMORY
     from clearhead.compiled.program.schedule import Compiled
@@ -114,7 +114,7 @@ def _by_program(stage: Compiled, known: dict[str, Array], flags: dict[str, Array
 
     product = sgemm()
     if product is None:
-        raise RuntimeError("A program was planned without a BLAS to do it with.")
+        raise RuntimeError("A program was planned without a BLAS.")
     filled = {name: np.empty(prod(view.shape), np.float32) for name, view in stage.fills.items()}
     stage.program.run({**known, **filled}, product)
     for name, view in stage.fills.items():
@@ -131,7 +131,7 @@ def _by_array_code(stage: ByArrayCode, known: dict[str, Array], flags: dict[str,
     step, lent = stage.step, stage.lent
     operands = [np.broadcast_to(np.float32(0), lent[name]) if name in lent else known[name] for name in step.operands]
     result = np.ascontiguousarray(step.code(xp, *operands), np.float32)
-    # What it shares with an operand would change with it: memory is used again.
+    # It may share memory with an operand, which is used again.
     known[step.name] = result.copy() if any(np.may_share_memory(result, each) for each in operands) else result
     if step.after and step.after.flag:
         flags[step.name] = step.after.flag(xp, result, *operands)

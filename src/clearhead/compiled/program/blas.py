@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,19 +14,23 @@ if TYPE_CHECKING:
 
 
 class Sgemm(NamedTuple):
-    """Where ``cblas_sgemm`` lies, and whether its sizes are of 64 bits."""
+    """The address of ``cblas_sgemm``, and whether its sizes are of 64 bits."""
 
     address: int
     wide: bool
 
 
 NAMES = (("scipy_cblas_sgemm64_", True), ("cblas_sgemm64_", True), ("scipy_cblas_sgemm", False), ("cblas_sgemm", False))
-"""What the function is called, by how the BLAS was built; True where sizes are of 64 bits."""
+"""The names of the function, by the build of the BLAS; True where sizes are of 64 bits."""
+
+
+left_out = Event()
+"""If it is set, compiled code does without it in this process: then no number depends on what a machine measured."""
 
 
 @cache
 def sgemm() -> Sgemm | None:
-    """The product of the BLAS that NumPy has loaded, or else of another; None where none is to be found."""
+    """The product of the BLAS that NumPy has loaded, or else of another; None where there is none."""
     paths = [library["filepath"] for library in _controller().info() if library["user_api"] == "blas"]
     for path in sorted(paths, key=lambda path: "numpy" not in path):
         library = ctypes.CDLL(path)
@@ -36,11 +40,17 @@ def sgemm() -> Sgemm | None:
     return None
 
 
+def versions() -> tuple[str, ...]:
+    """What is loaded of such libraries: their versions, and the processors that they take this one for."""
+    libraries = (library for library in _controller().info() if library["user_api"] == "blas")
+    return tuple(sorted(f"{each['internal_api']} {each['version']} {each.get('architecture')}" for each in libraries))
+
+
 @contextmanager
 def single() -> Iterator[None]:
-    """While it lasts, the BLAS has no threads of its own: they would go on spinning where ours are to work.
+    """Limits the BLAS to one thread meanwhile: its threads would keep spinning where ours work.
 
-    The limit holds for the whole process, so it is set by the first who asks and lifted by the last.
+    The limit holds for the whole process, so the first caller sets it and the last removes it.
     """
     with _limit.lock:
         _limit.users += 1

@@ -1,4 +1,4 @@
-"""What compiled code takes from elsewhere: the BLAS, whole numbers that several threads write, a function to call."""
+"""Functions for compiled code: the BLAS, counters that several threads write, a call of a function."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read(context: Any, address: Any, offset: Any) -> Any:
 
 @intrinsic
 def add(context: Any, address: Any, offset: Any, number: Any) -> Any:
-    """Adds to a whole number that other threads write, too; returns what it was."""
+    """Adds to a whole number that other threads also write; returns its earlier value."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.atomic_rmw("add", place(builder, values[0], values[1], INT64), values[2], "acq_rel")

@@ -1,4 +1,4 @@
-"""What each operation is as instructions of the interpreter."""
+"""The instructions of each operation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from clearhead.ops.fused import Between
 from clearhead.ops.textbook import linear, positions, scores, tokens
 
 FAR = 1 << 40
-"""Further than any token."""
+"""A distance beyond all tokens."""
 
 Emit = Callable[..., Instruction]
-"""Writes what one operation does: to a program, where its result goes, operands, and parameters by name."""
+"""Writes the instructions of an operation: into a program, for its result, operands, and parameters by name."""
 
 
 def _norm(kind: Kind) -> Emit:
@@ -33,7 +33,7 @@ def _matmul(writer: Writer, out: View, a: View, b: View) -> Instruction:
 
 
 def _check_rows(*matrices: View) -> None:
-    """What the BLAS asks of matrices: rows that do not overlap, and begin where a number does."""
+    """The layout that the BLAS needs: rows that do not overlap, and start at a whole number of numbers."""
     for each in matrices:
         if each.strides[-2] < each.shape[-1] * BYTES or each.strides[-2] % BYTES:
             raise Unfit
@@ -46,13 +46,14 @@ def _matmul_transposed(writer: Writer, out: View, a: View, b: View) -> Instructi
 def _project(writer: Writer, out: View, x: View, w: View) -> Instruction:
     """One product, if the columns of all heads lie side by side in memory, else one for each head."""
     heads, width, depth = w.shape
-    if w.strides[0] != depth * w.strides[2] or not _is_side_by_side(out):
+    if w.strides[0] != depth * w.strides[2] or not is_side_by_side(out):
         return _matmul(writer, out, x, w)
     columns = w._replace(shape=(width, heads * depth), strides=w.strides[1:])
     return _matmul(writer, out._replace(shape=(out.shape[1], heads * depth), strides=out.strides[1:]), x, columns)
 
 
-def _is_side_by_side(x: View) -> bool:
+def is_side_by_side(x: View) -> bool:
+    """Whether the heads of a token lie side by side in memory."""
     heads, _, depth = x.shape
     return x.strides == (depth * BYTES, heads * depth * BYTES, BYTES)
 
@@ -87,7 +88,7 @@ def weights(writer: Writer, out: View, query: View, key: View, *, between: Betwe
             behind, ahead = given["width"] - 1, min(ahead, given["width"] - 1)
     seen = key.shape[-2] - query.shape[-2], behind, ahead
     _check_rows(query, key)
-    return writer.add(Kind.WEIGHTS, out, query, key, inner=query.shape[-1], seen=seen, reals=(factor, cap))
+    return writer.add(Kind.WEIGHTS, out, query, key, inner=query.shape[-1], turned=True, seen=seen, reals=(factor, cap))
 
 
 EMIT: Mapping[Operation, Emit] = {
@@ -109,6 +110,7 @@ ENDINGS: Mapping[Operation, tuple[Part, ...] | Activation] = {
     linear.head_bias: (Part.PLUS,),
     linear.multiply: (Part.TIMES,),
     tokens.gain: (Part.TIMES,),
+    tokens.layer_scale: (Part.TIMES,),
     tokens.gain_and_bias: (Part.TIMES, Part.PLUS),
     tokens.silu: Activation.SILU,
     tokens.gelu: Activation.GELU,
@@ -118,14 +120,14 @@ ENDINGS: Mapping[Operation, tuple[Part, ...] | Activation] = {
 """The operations that can end the instruction before them, or are a copy with such an ending."""
 
 EITHER = frozenset({linear.add, linear.multiply})
-"""Of these it does not matter which operand comes first."""
+"""Operations whose operands can be exchanged."""
 
 SIDE_BY_SIDE = frozenset({linear.project, linear.head_bias, linear.weighted_sum, positions.rotate_half})
-"""The operations whose results lie in memory with the heads of a token side by side."""
+"""The operations whose results have the heads of a token side by side in memory."""
 
 
 def end(instruction: Instruction, operation: Operation, operands: Sequence[View]) -> bool:
-    """Ends an instruction with an operation on its result and these operands; says whether that could be done."""
+    """Ends an instruction with an operation on its result and these operands; returns whether that is possible."""
     parts = ENDINGS[operation]
     if isinstance(parts, Activation):
         return instruction.end([(Part.ACTIVATION, parts)])
@@ -135,20 +137,31 @@ def end(instruction: Instruction, operation: Operation, operands: Sequence[View]
         if len(instruction.out.shape) == 3:
             bias = bias._replace(shape=(heads, 1, depth), strides=(bias.strides[0], 0, bias.strides[1]))
         elif bias.strides[0] == depth * bias.strides[1]:
-            # The product of all heads side by side: so lie their biases.
+            # The product of all heads side by side, as are their biases.
             bias = bias._replace(shape=(heads * depth,), strides=bias.strides[1:])
         else:
             return False
-        operands = (bias,)
+        return instruction.end([(Part.PLUS, bias)])
+    operands = [_as_wide(each, instruction.out) for each in operands]
+    if any(each.shape != instruction.out.shape[-len(each.shape) :] for each in operands):
+        return False  # a product of all heads side by side, and an operand that is not
     return instruction.end(list(zip(parts, operands, strict=True)))
 
 
+def _as_wide(x: View, out: View) -> View:
+    """An operand whose heads lie side by side as one matrix, where those of the result do."""
+    if len(out.shape) == 2 and len(x.shape) == 3 and is_side_by_side(x):
+        heads, rows, depth = x.shape
+        return x._replace(shape=(rows, heads * depth), strides=x.strides[1:])
+    return x
+
+
 FLAGGED = frozenset({tokens.layer_norm, tokens.rms_norm, scores.softmax})
-"""The operations whose remarks the interpreter can look for."""
+"""The operations whose remarks the interpreter can find."""
 
 
 def flag(writer: Writer, instruction: Instruction, found: View) -> None:
-    """Has it found out of which rows of an instruction's result its operation has a remark."""
+    """Makes the interpreter find the rows of an instruction's result on which the operation has a remark."""
     if instruction.kind is Kind.WEIGHTS:
         writer.add(Kind.UNATTENDED, found, instruction.out, inner=instruction.out.shape[-1])
     else:

@@ -1,11 +1,11 @@
-"""What runs a program of instructions: compiled once, each thread goes through it without Python.
+"""The interpreter of programs: compiled once, and run by each thread without Python.
 
-Threads that left each step to Python would wait for the interpreter between steps, longer than many of them take. Here
-every thread goes through the same instructions. Each is cut into tasks; whoever is free takes the next, and goes on to
-the next instruction when all are done. No thread waits for another that has not begun.
+If Python started each step, threads would wait for it between steps, longer than many steps take. Here every thread
+goes through the same instructions. Each instruction is divided into tasks; a free thread takes the next task, and goes
+on to the next instruction when all are done. No thread waits for another that has not started.
 
-An instruction walks over matrices: so many of them, each with so many rows of so many numbers. An operand is told by
-its address and by the bytes from one matrix, and from one row, to the next; within a row numbers lie side by side.
+An instruction loops over matrices, with a count of matrices, of rows, and of numbers in a row. An operand is given by
+its address and by the bytes from one matrix, and from one row, to the next; the numbers of a row are contiguous.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from clearhead.compiled import elementary
+from clearhead.compiled import elementary, matrices
+from clearhead.compiled.matrices import by_panels
 from clearhead.compiled.program import calls, row_kernels
 from clearhead.compiled.program.blas import Sgemm
 from clearhead.compiled.program.calls import add, call, gemm, read
@@ -37,16 +38,16 @@ from clearhead.compiled.program.row_kernels import (
     softmax,
     take,
 )  # fmt: skip
-from clearhead.compiled.simd import LANES, digest, fused, put_float
+from clearhead.compiled.simd import LANES, digest, fused, inlined, put_float, within
 from clearhead.ops import large
 from clearhead.ops.textbook import tokens
 
 PATIENCE = 1 << 12
-"""A thread looks so often whether others are done before it lets others work."""
+"""How often a thread checks whether others are done before it yields the processor."""
 
 
 class Kind(IntEnum):
-    """What an instruction does, before its ending."""
+    """The kinds of instructions, before their ending."""
 
     COPY = 0
     LAYER_NORM = 1
@@ -68,78 +69,82 @@ class Activation(IntEnum):
 
 
 (
-    KIND, OUTER, ROWS, COLUMNS, INNER, TURNED, FIRST, BEHIND, AHEAD, SHARED, ACTIVATION, TASK_ROWS, TASK_COLUMNS, TASKS,
+    KIND, OUTER, ROWS, COLUMNS, INNER, TURNED, FIRST, BEHIND, AHEAD, SHARED, OWN, ACTIVATION,
+    TASK_ROWS, TASK_COLUMNS, DOWN, ACROSS, TASKS,
     OUT, OUT_OUTER, OUT_ROW, A, A_OUTER, A_ROW, B, B_OUTER, B_ROW, C, C_OUTER, C_ROW,
     PLUS, PLUS_OUTER, PLUS_ROW, TIMES, TIMES_OUTER, TIMES_ROW, ALSO, ALSO_OUTER, ALSO_ROW,
-) = range(35)  # fmt: skip
-"""What stands where in an instruction. ``SHARED``: so many matrices share one of operand A. The ending, each part of
+) = range(38)  # fmt: skip
+"""The fields of an instruction. ``SHARED``: how many matrices share one matrix of operand A.
+``OWN``: the product is ours, not the BLAS's. ``DOWN`` and ``ACROSS``: how many tasks divide the rows and columns of a
+matrix, the last of which takes what the others leave. The ending, each part of
 which may be missing: ``PLUS`` an operand, an activation, ``TIMES`` an operand, ``ALSO`` plus one."""
 
 OPERANDS = [OUT, A, B, C, PLUS, TIMES, ALSO]
 
 TAKEN, DONE, COUNTERS = 0, 8, 16
-"""Counters of an instruction: tasks that were taken, and that are done; each in a line of the cache of its own."""
+"""Counters of an instruction: tasks that were taken, and that are done; each in a separate line of the cache."""
 
 COPY, LAYER_NORM, RMS_NORM, ROTATE_HALF, UNATTENDED, PRODUCT, WEIGHTS = map(int, Kind)
 NONE, SILU, GELU, GELU_TANH, RELU = map(int, Activation)
 
 
-@njit(nogil=True)
-def _apply(function: Any, row: int, columns: int) -> None:
-    for at in range(0, columns, LANES):
-        put(row, at, columns, function(take(row, at, columns)))
-
-
-@njit(nogil=True)
-def _activate(activation: int, row: int, columns: int) -> None:
+@within
+def _active(activation: int, x: Any) -> Any:
+    """A function of an ending, of a vector of numbers."""
     if activation == SILU:
-        _apply(silu, row, columns)
+        x = silu(x)
     elif activation == GELU:
-        _apply(gelu, row, columns)
+        x = gelu(x)
     elif activation == GELU_TANH:
-        _apply(gelu_tanh, row, columns)
+        x = gelu_tanh(x)
     elif activation == RELU:
-        _apply(relu, row, columns)
+        x = relu(x)
+    return x
 
 
-@njit(nogil=True)
+@inlined
 def _end(n: Any, row: int, plus: int, times: int, also: int, columns: int) -> None:
-    """The ending of an instruction, in the place of a row of its result."""
-    if n[PLUS]:
-        for at in range(0, columns, LANES):
-            put(row, at, columns, take(row, at, columns) + take(plus, at, columns))
-    if n[ACTIVATION]:
-        _activate(n[ACTIVATION], row, columns)
-    if n[TIMES] and n[ALSO]:
-        for at in range(0, columns, LANES):
-            v = fused(take(row, at, columns), take(times, at, columns), take(also, at, columns))
-            put(row, at, columns, v)
-    elif n[TIMES]:
-        for at in range(0, columns, LANES):
-            put(row, at, columns, take(row, at, columns) * take(times, at, columns))
-    elif n[ALSO]:
-        for at in range(0, columns, LANES):
-            put(row, at, columns, take(row, at, columns) + take(also, at, columns))
+    """The ending of an instruction, on a row of its result, in place."""
+    has_plus, activation, has_times, has_also = n[PLUS], n[ACTIVATION], n[TIMES], n[ALSO]
+    for at in range(0, columns, LANES):
+        x = take(row, at, columns)
+        if has_plus:
+            x = x + take(plus, at, columns)
+        if activation:
+            x = _active(activation, x)
+        if has_times and has_also:
+            x = fused(x, take(times, at, columns), take(also, at, columns))
+        elif has_times:
+            x = x * take(times, at, columns)
+        elif has_also:
+            x = x + take(also, at, columns)
+        put(row, at, columns, x)
 
 
-@njit(nogil=True)
-def _weights(n: Any, out: int, query: int, key: int, start: int, rows: int, reals: Any, blas: Sgemm) -> None:
-    """Softmax of the scores of some queries; what they cannot see is not worked out."""
+@within
+def _product(n: Any, rows: int, columns: int, a: int, b: int, out: int, blas: Sgemm, room: int) -> None:
+    """Some rows and columns of a product."""
+    a_row, b_row, out_row = n[A_ROW] // BYTES, n[B_ROW] // BYTES, n[OUT_ROW] // BYTES
+    if n[OWN]:
+        by_panels(rows, columns, n[INNER], a, a_row, b, b_row, n[TURNED], out, out_row, room)
+    else:
+        gemm(blas.address, blas.wide, n[TURNED], rows, columns, n[INNER], a, a_row, b, b_row, out, out_row)
+
+
+@inlined
+def _weights(n: Any, out: int, query: int, key: int, start: int, rows: int, reals: Any, blas: Sgemm, room: int) -> None:
+    """Softmax of the scores of some queries; masked scores are not computed."""
     columns, row, first = n[COLUMNS], n[OUT_ROW], n[FIRST] + start
-    seen = max(1, min(columns, first + rows + n[AHEAD]))
-    gemm(
-        blas.address, blas.wide, 1, rows, seen, n[INNER], query, n[A_ROW] // BYTES, key, n[B_ROW] // BYTES,
-        out, row // BYTES,
-    )  # fmt: skip
+    _product(n, rows, min(columns, max(LANES, first + rows + n[AHEAD])), query, key, out, blas, room)
     for r in range(rows):
         low = min(columns, max(0, first + r - n[BEHIND]))
         high = max(low, min(columns, first + r + n[AHEAD] + 1))
         softmax(out + r * row, columns, low, high, reals[0], reals[1])
 
 
-@njit(nogil=True)
+@inlined
 def _row(n: Any, out: int, a: int, b: int, c: int, columns: int, reals: Any) -> None:
-    """One row of an instruction that is done row by row."""
+    """One row of an instruction that is computed row by row."""
     kind = n[KIND]
     if kind == COPY:
         copy(out, a, columns)
@@ -155,26 +160,22 @@ def _row(n: Any, out: int, a: int, b: int, c: int, columns: int, reals: Any) -> 
         put_float(b, 0, np.float32(is_flat(out, a, columns)))
 
 
-@njit(nogil=True)
-def _task(n: Any, reals: Any, task: int, blas: Sgemm) -> None:
-    """Does one task of an instruction: some rows and columns of one matrix."""
-    kind = n[KIND]
-    across, down = -(-n[COLUMNS] // n[TASK_COLUMNS]), -(-n[ROWS] // n[TASK_ROWS])
+@inlined
+def _task(n: Any, reals: Any, task: int, blas: Sgemm, room: int) -> None:
+    """Computes one task of an instruction: some rows and columns of one matrix."""
+    kind, across, down = n[KIND], n[ACROSS], n[DOWN]
     outer, left = task // across // down, task % across * n[TASK_COLUMNS]
     # The last rows come first: of a causal model they are the most work.
     start = (down - 1 - task // across % down) * n[TASK_ROWS]
-    rows, columns = min(n[TASK_ROWS], n[ROWS] - start), min(n[TASK_COLUMNS], n[COLUMNS] - left)
+    rows = n[TASK_ROWS] if start + n[TASK_ROWS] < down * n[TASK_ROWS] else n[ROWS] - start
+    columns = n[TASK_COLUMNS] if left + n[TASK_COLUMNS] < across * n[TASK_COLUMNS] else n[COLUMNS] - left
     out = n[OUT] + outer * n[OUT_OUTER] + start * n[OUT_ROW] + left * BYTES
     a = n[A] + outer // n[SHARED] * n[A_OUTER] + start * n[A_ROW]
     b = n[B] + outer * n[B_OUTER]
     if kind == WEIGHTS:
-        _weights(n, out, a, b, start, rows, reals, blas)
+        _weights(n, out, a, b, start, rows, reals, blas, room)
     elif kind == PRODUCT:
-        b += left * (n[B_ROW] if n[TURNED] else BYTES)
-        gemm(
-            blas.address, blas.wide, n[TURNED], rows, columns, n[INNER], a, n[A_ROW] // BYTES, b, n[B_ROW] // BYTES,
-            out, n[OUT_ROW] // BYTES,
-        )  # fmt: skip
+        _product(n, rows, columns, a, b + left * (n[B_ROW] if n[TURNED] else BYTES), out, blas, room)
     else:
         b, c = b + start * n[B_ROW], n[C] + outer * n[C_OUTER] + start * n[C_ROW]
         for i in range(rows):
@@ -190,14 +191,14 @@ def _task(n: Any, reals: Any, task: int, blas: Sgemm) -> None:
 
 def _run(sources: str) -> Any:
     @njit(nogil=True, cache=True)
-    def run(program: Any, reals: Any, counters: int, stop: int, blas: Sgemm, give_way: int) -> None:
+    def run(program: Any, reals: Any, counters: int, stop: int, blas: Sgemm, give_way: int, room: int) -> None:
         for step in range(len(program) if sources else 0):
             instruction, own = program[step], counters + step * COUNTERS * 8
             tasks = instruction[TASKS]
             task = add(own, TAKEN, 1)
             while task < tasks:
                 if not read(stop, 0):
-                    _task(instruction, reals[step], task, blas)
+                    _task(instruction, reals[step], task, blas, room)
                 add(own, DONE, 1)
                 task = add(own, TAKEN, 1)
             spins = 0
@@ -211,11 +212,11 @@ def _run(sources: str) -> Any:
 
 @cache
 def interpreter() -> Any:
-    """``run(program, reals, counters, stop, blas, give_way)``: goes through a program, with all who run it.
+    """``run(program, reals, counters, stop, blas, give_way, room)``: goes through a program, with all who run it.
 
     Its arguments are the instructions, a row each, and two reals for each; the address of COUNTERS whole numbers for
     each, all 0; the address of one that is not 0 when all should leave what is not begun; where the product of the BLAS
-    lies; and the address of the function that lets other threads work, or 0. It is compiled when it is first called,
-    and kept on disk from then on.
+    lies; the address of the function that lets others work, or 0; and that of ROOM numbers for this thread alone.
+    It is compiled when it is first called, and kept on disk from then on.
     """
-    return _run(digest(elementary, calls, row_kernels, large, tokens))
+    return _run(digest(elementary, matrices, calls, row_kernels, large, tokens))

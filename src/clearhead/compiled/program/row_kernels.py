@@ -1,4 +1,4 @@
-"""What happens to one row of float32 numbers, which stays in the first cache meanwhile.
+"""Functions of one row of float32 numbers, which stays in the first cache.
 
 A row is given by its address and its length. Functions of single numbers are of a whole vector of them.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from clearhead.compiled.elementary import exp, tanh
 from clearhead.compiled.simd import (
@@ -26,6 +25,7 @@ from clearhead.compiled.simd import (
     store_first,
     total_of,
     where_greater,
+    within,
 )  # fmt: skip
 from clearhead.ops.large import ERF_ENDS, ERF_OVER, ERF_UNDER
 from clearhead.ops.textbook.tokens import TANH_SCALE
@@ -34,28 +34,28 @@ BYTES = 4
 LOWEST = float(np.finfo(np.float32).min)
 
 
-@njit(nogil=True)
+@within
 def take(row: int, at: int, end: int) -> Any:
-    """The vector of a row that begins at a number, zeros behind the end of the row."""
+    """The vector of a row that starts at a number, with zeros after the end of the row."""
     return load(row, at) if at + LANES <= end else load_first(row, at, end - at)
 
 
-@njit(nogil=True)
+@within
 def put(row: int, at: int, end: int, vector: Any) -> None:
-    """Writes a vector to a row, but nothing behind its end."""
+    """Writes a vector to a row, but nothing after its end."""
     if at + LANES <= end:
         store(row, at, vector)
     else:
         store_first(row, at, end - at, vector)
 
 
-@njit(nogil=True)
+@within
 def silu(x: Any) -> Any:
     """X / (1 + exp(-x))."""
     return x / (splat(1.0) + exp(minimum(splat(0.0) - x, splat(88.0))))
 
 
-@njit(nogil=True)
+@within
 def _polynomial(x: Any, coefficients: Any) -> Any:
     total = splat(coefficients[0])
     for index in range(1, len(coefficients)):
@@ -63,7 +63,7 @@ def _polynomial(x: Any, coefficients: Any) -> Any:
     return total
 
 
-@njit(nogil=True)
+@within
 def gelu(x: Any) -> Any:
     """X (1 + erf(x / root 2)) / 2, where erf is a ratio of polynomials (as in Eigen), exact to rounding."""
     z = maximum(minimum(x * splat(0.5**0.5), splat(ERF_ENDS)), splat(-ERF_ENDS))
@@ -72,30 +72,30 @@ def gelu(x: Any) -> Any:
     return x * ((splat(1.0) + erf) * splat(0.5))
 
 
-@njit(nogil=True)
+@within
 def gelu_tanh(x: Any) -> Any:
     """GELU by its tanh approximation."""
     inner = splat(TANH_SCALE) * fused(splat(0.044715) * x * x, x, x)
     return x * ((splat(1.0) + tanh(inner)) * splat(0.5))
 
 
-@njit(nogil=True)
+@within
 def relu(x: Any) -> Any:
     """The value where it is positive; NaN for NaN."""
     return where_greater(splat(0.0), x, splat(0.0), x)
 
 
-@njit(nogil=True)
+@within
 def copy(out: int, x: int, columns: int) -> None:
     """The row as it is."""
     for at in range(0, columns, LANES):
         put(out, at, columns, take(x, at, columns))
 
 
-@njit(nogil=True)
+@within
 def layer_norm(out: int, x: int, columns: int, eps: float) -> None:
-    """The row less its mean, divided by its standard deviation."""
-    # From its first value, so that a row of equal values has a spread of exactly 0.
+    """The row minus its mean, divided by its standard deviation."""
+    # The first value is subtracted, so that a row of equal values has a spread of exactly 0.
     first = splat(get_float(x, 0))
     total = splat(0.0)
     for at in range(0, columns, LANES):
@@ -110,18 +110,18 @@ def layer_norm(out: int, x: int, columns: int, eps: float) -> None:
         put(out, at, columns, (_off(x, at, columns, first) - mean) / root)
 
 
-@njit(nogil=True)
+@within
 def _off(x: int, at: int, columns: int, first: Any) -> Any:
     return _within(take(x, at, columns) - first, at, columns)
 
 
-@njit(nogil=True)
+@within
 def _within(v: Any, at: int, columns: int) -> Any:
-    """Numbers of a row, zero behind its end."""
+    """Numbers of a row, zero after its end."""
     return v if at + LANES <= columns else where_greater(splat(columns - at - 0.5), counting(), v, splat(0.0))
 
 
-@njit(nogil=True)
+@within
 def rms_norm(out: int, x: int, columns: int, eps: float) -> None:
     """The row divided by the root of its mean square."""
     square = splat(0.0)
@@ -133,9 +133,9 @@ def rms_norm(out: int, x: int, columns: int, eps: float) -> None:
         put(out, at, columns, take(x, at, columns) / root)
 
 
-@njit(nogil=True)
+@within
 def rotate_half(out: int, x: int, cos: int, sin: int, pairs: int, columns: int) -> None:
-    """The row with its pairs turned, feature d paired with feature d + pairs; features beyond stay."""
+    """The row with its pairs rotated, feature d paired with feature d + pairs; other features are unchanged."""
     there, into = x + pairs * BYTES, out + pairs * BYTES
     for at in range(0, pairs, LANES):
         one, two = take(x, at, pairs), take(there, at, pairs)
@@ -146,29 +146,29 @@ def rotate_half(out: int, x: int, cos: int, sin: int, pairs: int, columns: int) 
     copy(out + rest * BYTES, x + rest * BYTES, columns - rest)
 
 
-@njit(nogil=True)
+@within
 def _fill(row: int, start: int, end: int) -> None:
     for at in range(start, end, LANES):
         put(row, at, end, splat(0.0))
 
 
-@njit(nogil=True)
+@within
 def _seen(s: Any, at: int, low: int, high: int) -> Any:
-    """The scores from one key to another, minus infinity before and behind."""
+    """The scores from one key to another, minus infinity before and after."""
     key = splat(at) + counting()
     s = where_greater(splat(low - 0.5), key, splat(-np.inf), s)
     return where_greater(key, splat(high - 0.5), splat(-np.inf), s)
 
 
-@njit(nogil=True)
+@within
 def _scaled(s: Any, factor: float, cap: float) -> Any:
     s = s * splat(factor)
     return splat(cap) * tanh(s * splat(1.0 / cap)) if cap else s
 
 
-@njit(nogil=True)
+@within
 def softmax(row: int, columns: int, low: int, high: int, factor: float, cap: float) -> None:
-    """Scores times a factor, capped, as shares of one, of the keys from one to another; in their place."""
+    """Softmax of scores times a factor, capped, of the keys from one to another, in place."""
     start, peak, total = low // LANES * LANES, splat(LOWEST), splat(0.0)
     for at in range(start, high, LANES):
         if low <= at and at + LANES <= high:
@@ -187,7 +187,7 @@ def softmax(row: int, columns: int, low: int, high: int, factor: float, cap: flo
             part = exp(_seen(take(row, at, columns) - peak, at, low, high))
             put(row, at, columns, part)
         total = total + part
-    # The largest part of a row is 1, if any key is seen, so 0.5 stands only below a row of zeros.
+    # The largest exponential of a row is 1 if any key is visible, so 0.5 divides only rows of zeros.
     share = splat(np.float32(1) / max(total_of(total), np.float32(0.5)))
     for at in range(start, high, LANES):
         put(row, at, columns, take(row, at, columns) * share)
@@ -195,9 +195,9 @@ def softmax(row: int, columns: int, low: int, high: int, factor: float, cap: flo
     _fill(row, start + (high - start + LANES - 1) // LANES * LANES, columns)
 
 
-@njit(nogil=True)
+@within
 def is_flat(out: int, x: int, columns: int) -> bool:
-    """Whether a row is NaN though what it was made of is finite."""
+    """Whether a row is NaN although its operand is finite."""
     flat = bool(np.isnan(get_float(out, 0)))
     at = 0
     while flat and at < columns:
@@ -206,7 +206,7 @@ def is_flat(out: int, x: int, columns: int) -> bool:
     return flat
 
 
-@njit(nogil=True)
+@within
 def is_zero(x: int, columns: int) -> bool:
     """Whether all numbers of a row are 0."""
     at = 0

@@ -1,4 +1,4 @@
-"""Plans as stages: programs, and between them the steps that only array code can do."""
+"""Plans as stages: programs, and between them the steps that only array code can compute."""
 
 from __future__ import annotations
 
@@ -9,17 +9,29 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Shape
-from clearhead.compiled.program.emit import EITHER, EMIT, ENDINGS, FLAGGED, SIDE_BY_SIDE, end, flag, weights
+from clearhead.compiled.program import choice
+from clearhead.compiled.program.emit import (
+    EITHER,
+    EMIT,
+    ENDINGS,
+    FLAGGED,
+    SIDE_BY_SIDE,
+    end,
+    flag,
+    is_side_by_side,
+    weights,
+)
 from clearhead.compiled.program.interpreter import Kind
 from clearhead.compiled.program.program import MEMORY, Instruction, Program, Unfit, View, Writer, view
+from clearhead.expr import Reduce, walk
 from clearhead.ops import Operation
 from clearhead.plan import Step, between
 
 
 class Compiled(Struct, frozen=True):
-    """A program, with the arrays that it fills and, of what is not kept, those that are there when it is done.
+    """A program, with the arrays that it fills and the temporary arrays that exist after it.
 
-    ``flags`` says for lines with remarks which of the arrays has what was found; ``done`` is needed no longer.
+    ``flags`` has, for lines with remarks, the array of their flags; ``done`` are arrays that are no longer needed.
     """
 
     program: Program
@@ -30,18 +42,23 @@ class Compiled(Struct, frozen=True):
 
 
 class ByArrayCode(Struct, frozen=True):
-    """A step that array code does, and the shapes of those operands of which it reads no number."""
+    """A step that array code computes, and the shapes of operands of which it reads no numbers."""
 
     step: Step
     lent: Mapping[str, Shape]
 
 
 class Plan(Struct, frozen=True):
-    """Stages in order, the bytes of memory that they need for what is not kept, and buffers released at the end."""
+    """Stages in order, the bytes of temporary memory that they need, and buffers released at the end.
+
+    ``steady``: each row gets the same numbers to the last bit, whatever rows stand beside it. So it is with products of
+    ours and row by row, but not with those of a BLAS, and not sure for sums that array code computes.
+    """
 
     stages: tuple[Compiled | ByArrayCode, ...]
     size: int
     done: tuple[str, ...]
+    steady: bool
 
 
 def plan_of(
@@ -55,15 +72,16 @@ def plan_of(
     for step in steps:
         planning.add(step)
     planning.close()
-    return Plan(tuple(planning.stages), planning.writer.size, tuple(planning.done))
+    return Plan(tuple(planning.stages), planning.writer.size, tuple(planning.done), planning.steady)
 
 
 class _Planning:
-    """Stages while they are planned: a program is written for as long as the steps have instructions."""
+    """Stages in planning: a program is written as long as steps have instructions."""
 
     def __init__(self, kept: Set[str], shapes: Mapping[str, Shape], given: Mapping[str, np.ndarray[Any, Any]]) -> None:
         self.stages: list[Compiled | ByArrayCode] = []
-        self.writer = Writer()
+        self.steady = True
+        self.writer = Writer(choice.own())
         self._kept = kept
         self._shapes = shapes
         self._views = {
@@ -90,51 +108,53 @@ class _Planning:
             self._open()
 
     def add(self, step: Step) -> None:
-        """Plans one step more."""
+        """Plans one more step."""
         if not self._write(step):
             self._leave_to_array_code(step)
         for name in step.after.done if step.after else ():
             self.done.append(name)
-            # What only the last instruction passes on to its own ending lies nowhere.
+            # An array between an instruction and its ending has no memory.
             if (room := self._views.pop(name, None)) is not None:
                 self.writer.free(room)
 
     def _leave_to_array_code(self, step: Step) -> None:
         formula = step.lines[0].formula
+        self.steady &= not any(isinstance(part, Reduce) for line in step.lines for part in walk(line.formula.body))
         reads = {name for name, role in zip(step.operands, formula.roles, strict=True) if role in formula.read}
         if reads & self._made:
             self.close()
-        # Else it needs nothing of the program that is being written, and comes before it.
+        # Else it does not depend on the program that is being written, and comes before it.
         lent = {name: self._shapes[name] for name in step.operands if name not in reads}
         self.stages.append(ByArrayCode(step, lent))
         self._views[step.name] = view(step.name, self._shapes[step.name])
 
     def _write(self, step: Step) -> bool:
-        """Writes instructions for a step; says whether there are such."""
+        """Writes instructions for a step; returns whether there are any."""
         operation = step.lines[-1].operation
         remarked = step.after is not None and step.after.flag is not None
         if not self._views.keys() >= set(step.operands) or (remarked and operation not in FLAGGED):
             return False
         if self._end_last(step, operation):
             return True
-        out = self._room(step, operation)
+        out = self._room(step, side_by_side=operation in SIDE_BY_SIDE)
         instruction = self._instruction(step, operation, out)
         if instruction is None:
             self.writer.free(out)
             return False
+        self.steady &= instruction.own or instruction.kind not in (Kind.PRODUCT, Kind.WEIGHTS)
         if remarked:
             found = view(f"{step.name} flag", (*out.shape[:-1], 1))
             flag(self.writer, instruction, found)
             self._fills[found.buffer] = found
             self._flags[step.name] = found.buffer
         self._note(step.name, out)
-        # Whether a query attends to nothing is seen behind its weights, which therefore have no ending.
+        # Whether a query attends to nothing is found in its weights, which therefore have no ending.
         self._last = None if instruction.kind is Kind.WEIGHTS else (step.name, instruction)
         return True
 
-    def _room(self, step: Step, operation: Operation) -> View:
+    def _room(self, step: Step, *, side_by_side: bool) -> View:
         shape = self._shapes[step.name]
-        if operation not in SIDE_BY_SIDE:
+        if not side_by_side:
             return self._lay(step.name, shape)
         heads, tokens, depth = shape
         room = self._lay(step.name, (tokens, heads, depth))
@@ -145,7 +165,7 @@ class _Planning:
         return view(name, shape) if name in self._kept else self.writer.room(shape)
 
     def _instruction(self, step: Step, operation: Operation, out: View) -> Instruction | None:
-        """The instruction that a step is; None if there is none, or none for arrays that lie so."""
+        """The instruction of a step; None if there is none, or none for this layout of arrays."""
         operands = [self._views[name] for name in step.operands]
         try:
             if len(step.lines) > 1:
@@ -163,7 +183,7 @@ class _Planning:
         return None
 
     def _end_last(self, step: Step, operation: Operation) -> bool:
-        """Makes a step the ending of the instruction before, if that one's result is of no other use."""
+        """Makes a step the ending of the instruction before, if that one's result is not used otherwise."""
         if self._last is None or operation not in ENDINGS:
             return False
         name, instruction = self._last
@@ -177,7 +197,7 @@ class _Planning:
         out = self._views.pop(name)
         if step.name in self._kept:
             self.writer.free(out)
-            out = self._room(step, operation)
+            out = self._room(step, side_by_side=len(out.shape) == 3 and is_side_by_side(out))
             instruction.out = instruction.out._replace(buffer=out.buffer, offset=out.offset)
         self._made.remove(name)
         self._note(step.name, out)

@@ -1,1 +1,1 @@
-"""Engines: what has shards done, on this machine or on others. They give the same results."""
+"""Engines: how shards are computed, on this machine or on others. All give the same results."""

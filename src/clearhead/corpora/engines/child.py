@@ -1,4 +1,4 @@
-"""A worker process from the side of who starts it."""
+"""A worker process, as its parent uses it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROGRAM = "from clearhead.corpora.worker import serve; serve()"
 
 
 LIVES = 3
-"""Workers that may die over one shard before that is an error."""
+"""How many workers may die at one shard before that is an error."""
 
 Done = Callable[[Shard], object]
 """Is called when a shard is written."""
@@ -40,10 +40,10 @@ class Child:
             [sys.executable, "-c", PROGRAM],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
         )  # fmt: skip
-        self._end = weakref.finalize(self, _ended, self.process)  # a thread of a cluster that ends leaves none behind
+        self._end = weakref.finalize(self, _ended, self.process)  # ends with its thread
 
     def do(self, job: Job, shard: Shard) -> None:
-        """Has a shard done, and waits for it.
+        """Has a shard computed, and waits for it.
 
         Raises:
             WorkerDied: the process ended.
@@ -66,7 +66,7 @@ class Child:
             raise ClearheadError(answer.error)
 
     def kill(self) -> None:
-        """Ends the process at once; what it had not written whole is not there."""
+        """Ends the process at once; unfinished files are not there."""
         self.process.kill()
 
     def __enter__(self) -> Self:
@@ -77,17 +77,17 @@ class Child:
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and closes what led to it."""
+    """Ends a process and closes its pipes."""
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with suppress(OSError):  # what it did not take
+            with suppress(OSError):  # input that it did not read
                 pipe.close()
 
 
 def _environment() -> dict[str, str]:
-    """The environment with one thread for each library, and this very package."""
+    """The environment with one thread for each library, and this package."""
     package = Path(clearhead.__file__).resolve().parents[1]
     before = os.environ.get("PYTHONPATH")
     return {**os.environ, **SINGLE, "PYTHONPATH": os.pathsep.join([str(package), *([before] if before else [])])}

@@ -1,4 +1,4 @@
-"""The engine of many machines: a Dask cluster, whatever has started it; each of its threads has a worker of ours."""
+"""The engine of many machines: a Dask cluster, however started; each of its threads has one worker process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clearhead.errors import ClearheadError, FileError
 from clearhead.extras import need
 
 AHEAD = 2
-"""Shards that the scheduler knows of for each thread of its workers: it never has to hold a whole corpus."""
+"""The shards that the scheduler has per thread of its workers: it never has to hold a whole corpus."""
 
 _own = threading.local()
 
@@ -32,7 +32,7 @@ class Dask(Struct, frozen=True):
     scheduler: str | None = None
 
     def run(self, job: Job, shards: Sequence[Shard], done: Done) -> None:
-        """Does shards.
+        """Computes the ``shards`` of ``job``; calls ``done`` for each that is written.
 
         Raises:
             FileError: the scheduler does not answer.
@@ -61,21 +61,24 @@ def _run(client: Any, job: Job, shards: Sequence[Shard], done: Done) -> None:
             for key, shard in islice(waiting, count)
         ]
 
-    threads = max(1, sum(client.nthreads().values()))
-    pending = distributed.as_completed(submit(AHEAD * threads))
+    def room() -> int:
+        """How many shards the cluster should have; it may grow and shrink meanwhile."""
+        return AHEAD * max(1, int(sum(client.nthreads().values())))
+
+    pending = distributed.as_completed(submit(room()))
     try:
         for future in pending:
             if error := future.result():
                 raise ClearheadError(error)
             done(by_key[future.key])
-            for each in submit(1):
+            for each in submit(max(0, room() - pending.count())):
                 pending.add(each)
     finally:
         pending.clear()
 
 
 def do(task: bytes) -> str:
-    """Does a shard on a worker of the cluster, in a process of ours beside it; gives what stands against it."""
+    """Computes a shard on a worker of the cluster, in a separate process; returns why it failed, or nothing."""
     wanted = msgspec.json.decode(task, type=Task)
     if not hasattr(_own, "child"):
         _own.child = Child()

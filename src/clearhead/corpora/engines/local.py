@@ -30,10 +30,10 @@ class Local(Struct, frozen=True):
     workers: int | None = None
 
     def run(self, job: Job, shards: Sequence[Shard], done: Done) -> None:
-        """Does shards.
+        """Computes the ``shards`` of ``job``; calls ``done`` for each that is written.
 
         Raises:
-            ClearheadError: one cannot be done; the others in hand are given up.
+            ClearheadError: one cannot be computed; others in progress are abandoned.
         """
         count = min(len(shards), self.workers or threads.cores())
         with _shared(job, count) as job, ThreadPoolExecutor(count, "corpus") as pool:
@@ -49,7 +49,7 @@ class Local(Struct, frozen=True):
 
 
 class _Hands:
-    """What the threads that hold workers have in common."""
+    """What the threads with workers share."""
 
     def __init__(self, job: Job, shards: Sequence[Shard], done: Done) -> None:
         self.job, self.done = job, done
@@ -58,7 +58,7 @@ class _Hands:
         self.stopped = False
 
     def work(self) -> None:
-        """Has shards done by a worker until none is left; a worker that dies is replaced."""
+        """Has shards computed by a worker until none is left; a worker that dies is replaced."""
         while not self.stopped and self.waiting:
             with Child() as child:
                 self.children.add(child)
@@ -100,7 +100,7 @@ class _Hands:
 
 @contextmanager
 def _shared(job: Job, workers: int) -> Iterator[Job]:
-    """The job with a file of weights that all workers map, where they would widen them each for itself."""
+    """The job with a file of weights that all workers map, where each would otherwise convert them."""
     model = load(job.checkpoint, engine="array")
     if workers < 2 or storage.is_remote(job.output) or _is_mapped(model):
         yield job

@@ -1,4 +1,4 @@
-"""What an inspection of a model found, as files: a report to look through, and tables of the numbers."""
+"""The results of an inspection of a model as files: a report, and tables of the numbers."""
 
 from clearhead.inspection.report.files import BY, FORMS, save
 

@@ -1,4 +1,4 @@
-"""A survey written to a file, of the kind that the file's ending says."""
+"""A survey written to a file of the kind of its ending."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMS = (".html", ".csv", ".parquet")
 """The endings of files that can be written."""
 
 BY = tuple(ROWS)
-"""What a row of a table can stand for."""
+"""What a row of a table can be for."""
 
 
 def save(survey: Survey, path: FilePath, *, by: TableRows = "head") -> None:
@@ -32,7 +32,7 @@ def save(survey: Survey, path: FilePath, *, by: TableRows = "head") -> None:
 
 
 def check(path: FilePath, by: TableRows = "head") -> None:
-    """Whether such a file can be written, before hours are spent on what goes into it.
+    """Checks that such a file can be written, before hours are spent on its content.
 
     Raises:
         UnknownName: no kind of file has this ending, or no table these rows.

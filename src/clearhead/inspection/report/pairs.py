@@ -1,4 +1,4 @@
-"""The strongest pairs: which token looks at which the most."""
+"""The strongest pairs of tokens, by weight."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Pairs(Struct, frozen=True, eq=False):
     """Pairs of each head, the strongest first (head, pair); of fewer pairs than fit the rest have weight 0.
 
     Attributes:
-        query, key: the token that looks, and the one that it looks at.
-        weight: how much.
+        query, key: the query's token, and the key's token.
+        weight: the weight.
     """
 
     query: Numbers
@@ -29,8 +29,8 @@ def strongest(found: LayerStatistics, most: int, *, beyond: bool = False) -> Pai
     Args:
         found: the layer.
         most: how many of each head.
-        beyond: leave out the first four tokens, where weight is laid down that nothing is meant by, and looks of a
-            token at itself.
+        beyond: leave out the first four tokens, which are attention sinks, and weights of a
+            token on itself.
     """
     heads, queries, top = found.top_weights.shape
     places = np.arange(queries, dtype=np.int32)[:, None]

@@ -1,4 +1,4 @@
-"""What a survey found, in a few words."""
+"""A survey as a few lines of text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from clearhead.inspection.statistics import SUMMARIES, Head
 from clearhead.inspection.survey import Numbers, Survey
 
 SHOWN = 8
-"""Of more layers than this only the first and the last are named."""
+"""With more layers than this only the first and the last are named."""
 
 
 def named(layers: tuple[int, ...]) -> str:
-    """Layers in words: ``layer 3``, ``layers 3, 4, 5``."""
+    """Layers as text: ``layer 3``, ``layers 3, 4, 5``."""
     if len(layers) == 1:
         return f"layer {layers[0]}"
     if len(layers) > SHOWN and layers[-1] - layers[0] == len(layers) - 1:
@@ -19,7 +19,7 @@ def named(layers: tuple[int, ...]) -> str:
 
 
 def summary(survey: Survey) -> str:
-    """The heads that stand out, a line for each kind of number."""
+    """The heads with the smallest or largest numbers, a line for each kind of number."""
     found = survey.summary()
     layers = tuple(survey.layers)
 

@@ -38,7 +38,7 @@ def by_head(survey: Survey) -> Iterator[Columns]:
 
 
 def by_token(survey: Survey) -> Iterator[Columns]:
-    """A row for each token of each head: its entropy and largest weights as a query, and what it gets as a key."""
+    """A row for each token of each head: entropy and largest weights as a query, received weights as a key."""
     names = [visible(token) for token in survey.tokens]
     for layer, found in survey.layers.items():
         for head in range(found.entropy.shape[0]):
@@ -85,7 +85,7 @@ def write_csv(survey: Survey, file: BinaryIO, by: TableRows) -> None:
 
 
 def _cell(value: Any) -> str:
-    """A number with the fewest digits that distinguish it from its neighbours; a text that does nothing."""
+    """A number with the fewest digits that distinguish it from its neighbours; a text that is no formula."""
     if isinstance(value, str):
         return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
     return str(value)

@@ -1,6 +1,6 @@
 """The tables of families: every `Family` that a module of this folder defines under a public name.
 
-To add one, copy the nearest into a module of its own and read `clearhead.models.family.Family`.
+To add one, copy the nearest into a new module and read `clearhead.models.family.Family`.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ GLM = replace(
     },
     by_architecture={"GlmModel": BASE},
 )
-"""As Llama, with half of each head turned, interleaved, and gate and up in one matrix."""
+"""As Llama, with half of each head rotated, interleaved, and gate and up in one matrix."""
 
 GLM4 = replace(
     GLM,
@@ -100,7 +100,7 @@ SEED_OSS = replace(
     },
     by_architecture={"SeedOssModel": BASE},
 )
-"""As Llama, with biases of queries, keys and values, and perhaps of the output."""
+"""As Llama, with biases of queries, keys and values, and optionally of the output."""
 
 
 def _turned(layer: int, interval: int) -> int:
@@ -204,7 +204,7 @@ EXAONE4 = replace(
     },
     by_architecture={"Exaone4Model": BASE},
 )
-"""As Llama, with a norm behind each half, and rotary positions only in the layers with a window."""
+"""As Llama, with a norm after each half, and rotary positions only in the layers with a window."""
 
 _LAYER_NORMS = {
     **norm("layers.{n}.attention.norm", LAYER + "input_layernorm"),
@@ -230,7 +230,7 @@ NEMOTRON = replace(
     },
     by_architecture={"NemotronModel": BASE},
 )
-"""As Llama, with layer norms whose gains lack 1, a plain MLP of squared ReLU, half of each head turned."""
+"""As Llama, with layer norms whose gains lack 1, a plain MLP of squared ReLU, half of each head rotated."""
 
 STABLELM = replace(
     LLAMA,
@@ -243,17 +243,27 @@ STABLELM = replace(
         "attention.kv_heads": key("num_key_value_heads", default=32),
         "attention.bias": biased("use_qkv_bias", default=False, projections=QKV),
         "attention.rotary": Rope(share=0.25, context=4096),
+        "attention.qk_norm": choice(
+            key("qk_layernorm", default=False),
+            {True: {}, False: None, None: None},
+        ),
+        "attention.qk_norm.kind": "layer",
+        "attention.qk_norm.eps": key("layer_norm_eps", default=1e-5),
+        "attention.qk_norm.bias": False,
+        "attention.qk_norm_over": "depth-own",
     },
     arrays={
         **LLAMA.arrays,
         **_LAYER_NORMS,
+        "layers.{n}.attention.query.norm.gain": LAYER + "self_attn.q_layernorm.norms.{e}.weight",
+        "layers.{n}.attention.key.norm.gain": LAYER + "self_attn.k_layernorm.norms.{e}.weight",
         "layers.{n}.mlp.norm.gain": (LAYER + "post_attention_layernorm.weight", LAYER + "input_layernorm.weight"),
         "layers.{n}.mlp.norm.bias": (LAYER + "post_attention_layernorm.bias", LAYER + "input_layernorm.bias"),
     },
     by_architecture={"StableLmModel": BASE},
-    fixed={"qk_layernorm": (False,), "head_dim": (None,)},
+    fixed={"head_dim": (None,)},
 )
-"""As Llama, with layer norms, a quarter of each head turned, and perhaps both halves side by side."""
+"""As Llama, with layer norms, a quarter of each head rotated, and optionally both halves in parallel."""
 
 STARCODER2 = replace(
     LLAMA,
@@ -289,7 +299,9 @@ EUROBERT = replace(
         **norms("rms", key("rms_norm_eps", default=1e-5)),
         "attention.causal": False,
         "attention.rotary": Rope(context=8192),
+        "head.bias": key("mlp_bias", default=False),
     },
+    arrays={**LLAMA.arrays, "logits.bias": "lm_head.bias"},
     by_architecture={"EuroBertModel": BASE},
     without_effect={"classifier_pooling": "belongs to a head for classes"},
 )

@@ -11,7 +11,7 @@ from clearhead.models.key import key
 LAYER = "encoder.layer.{n}."
 
 
-def _norm(ours: str, theirs: str) -> dict[str, tuple[str, str]]:
+def either_norm(ours: str, theirs: str) -> dict[str, tuple[str, str]]:
     """The gain and the bias of a norm; the first checkpoints call them gamma and beta."""
     return {
         f"{ours}.gain": (f"{theirs}.weight", f"{theirs}.gamma"),
@@ -53,18 +53,18 @@ BERT = Family(
         "embedding.weight": "embeddings.word_embeddings.weight",
         "embedding.position.weight": "embeddings.position_embeddings.weight",
         "embedding.type.weight": "embeddings.token_type_embeddings.weight",
-        **_norm("embedding", "embeddings.LayerNorm"),
+        **either_norm("embedding", "embeddings.LayerNorm"),
         **affine("layers.{n}.attention.query", LAYER + "attention.self.query", "linear heads"),
         **affine("layers.{n}.attention.key", LAYER + "attention.self.key", "linear heads"),
         **affine("layers.{n}.attention.value", LAYER + "attention.self.value", "linear heads"),
         **affine("layers.{n}.attention.output", LAYER + "attention.output.dense"),
-        **_norm("layers.{n}.attention.norm", LAYER + "attention.output.LayerNorm"),
+        **either_norm("layers.{n}.attention.norm", LAYER + "attention.output.LayerNorm"),
         **affine("layers.{n}.mlp.up", LAYER + "intermediate.dense"),
         **affine("layers.{n}.mlp.output", LAYER + "output.dense"),
-        **_norm("layers.{n}.mlp.norm", LAYER + "output.LayerNorm"),
+        **either_norm("layers.{n}.mlp.norm", LAYER + "output.LayerNorm"),
         **affine("pooler", "pooler.dense"),
         **affine("transform", "cls.predictions.transform.dense"),
-        **_norm("transform.norm", "cls.predictions.transform.LayerNorm"),
+        **either_norm("transform.norm", "cls.predictions.transform.LayerNorm"),
         "logits.weight": (
             "cls.predictions.decoder.weight: linear", "classifier.weight: linear", "qa_outputs.weight: linear",
         ),
@@ -118,7 +118,7 @@ ROBERTA = replace(
         "pooler.weight": ("pooler.dense.weight: linear", "classifier.dense.weight: linear"),
         "pooler.bias": ("pooler.dense.bias", "classifier.dense.bias"),
         **affine("transform", "lm_head.dense"),
-        **_norm("transform.norm", "lm_head.layer_norm"),
+        **either_norm("transform.norm", "lm_head.layer_norm"),
         "logits.weight": (
             "lm_head.decoder.weight: linear", "classifier.out_proj.weight: linear", "classifier.weight: linear",
             "qa_outputs.weight: linear",
@@ -148,4 +148,4 @@ ROBERTA = replace(
         if architecture not in ("BertForPreTraining", "BertForNextSentencePrediction")
     },
 )  # fmt: skip
-"""As BERT, with positions that pass over padding, and GELU in the masked language model whatever the MLPs have."""
+"""As BERT, with positions that skip padding, and always GELU in the masked language model."""

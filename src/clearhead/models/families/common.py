@@ -1,4 +1,4 @@
-"""What configs of all families may say that changes no number, each with the reason; what may have one value only."""
+"""Entries of all families' configs that change no number, each with the reason, or that may have one value only."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ COMMON: dict[str, str] = {
         "finetuning_task task_specific_params problem_type id2label label2id num_labels _num_labels language license "
         "model_name base_model_name_or_path unsloth_version unsloth_fixed _commit_hash transformers.js_config "
         "sentence_transformers prefix custom_pipelines",
-        "says what the model is called or meant for",
+        "says the model's name or purpose",
     ),
     **_each(
         "torch_dtype dtype use_bfloat16 fp32_residual_connection bf16 fp16",
-        "says in which type numbers were stored; they are widened to float32",
+        "says in which type numbers were stored; they are converted to float32",
     ),
     **_each(
         "use_cache output_attentions output_hidden_states output_scores return_dict return_dict_in_generate "
@@ -27,7 +27,7 @@ COMMON: dict[str, str] = {
         "_attn_implementation _attn_implementation_autoset _attn_implementation_internal _flash_attn_2_enabled "
         "use_flash_attn use_flash_attention keys_to_ignore_at_inference remove_invalid_values _experts_implementation "
         "_output_attentions tie_last_hidden_states pretraining_tp",
-        "says how the same numbers are computed or given out",
+        "says how the same numbers are computed or returned",
     ),
     **_each(
         "attention_dropout hidden_dropout dropout resid_pdrop embd_pdrop attn_pdrop embed_dropout resid_dropout "
@@ -74,4 +74,4 @@ QUANTISED = {
     "bitsandbytes__fp4", "weight_packed", "weight_shape", "weight_zero_point", "weight_g_idx", "k_scale", "v_scale",
     "weight_global_scale", "input_global_scale", "activation_scale",
 }  # fmt: skip
-"""The last words of the names of arrays that stand beside quantised weights."""
+"""The last words of the names of arrays that belong to quantised weights."""

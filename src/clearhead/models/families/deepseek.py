@@ -10,31 +10,36 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.models.families.akin import ERNIE, GRANITE
-from clearhead.models.families.experts import EACH, WITHOUT_EFFECT, experts
+from clearhead.models.families.experts import (
+    BLOCK,
+    EACH,
+    IN_BLOCK,
+    WITHOUT_EFFECT,
+    experts,
+    local_experts,
+    shared_in,
+)
 from clearhead.models.families.llama import LAYER, LLAMA, QWEN3
 from clearhead.models.families.parts import BASE, QKV, biased, norms, without
 from clearhead.models.key import At, Layers, Sum, choice, key
 from clearhead.models.rope import OBJECTS, Rope
 from clearhead.spec import Norm
 
-_SHARED = LAYER + "mlp.shared_experts."
 _ARRAYS = {
     **EACH,
     "layers.{n}.mlp.router.correction": LAYER + "mlp.gate.e_score_correction_bias",
-    "layers.{n}.mlp.shared.up.weight": _SHARED + "up_proj.weight: linear",
-    "layers.{n}.mlp.shared.gate.weight": _SHARED + "gate_proj.weight: linear",
-    "layers.{n}.mlp.shared.output.weight": _SHARED + "down_proj.weight: linear",
+    **shared_in(LAYER + "mlp.shared_experts."),
 }
 _WITHOUT_EFFECT = {
     **WITHOUT_EFFECT,
     "n_shared_experts": "is a size that the arrays have",
-    "num_nextn_predict_layers": "counts layers behind the last, which predict further tokens",
-    "num_mtp_layers": "counts layers behind the last, which predict further tokens",
+    "num_nextn_predict_layers": "counts layers after the last, which predict further tokens",
+    "num_mtp_layers": "counts layers after the last, which predict further tokens",
     "ep_size": "says how the same numbers are computed",
     "seq_aux": "matters in training only",
     "moe_layer_freq": "is 1 in all models, and not read by Transformers",
 }
-_SPARE = {**LLAMA.spare, "model.layers.{layers}.*": "a layer behind the last, which predicts a further token"}
+_SPARE = {**LLAMA.spare, "model.layers.{layers}.*": "a layer after the last, which predicts a further token"}
 
 
 def _behind(layer: int, first: int) -> str:
@@ -47,7 +52,7 @@ def _from(default: int) -> Any:
 
 
 class LatentScale(Struct, frozen=True):
-    """What scores are multiplied with: 1 / sqrt(depth), times a square that grows with YaRN's factor."""
+    """The factor of scores: 1 / sqrt(depth), times a square that grows with YaRN's factor."""
 
     names: tuple[str, ...] = OBJECTS
 
@@ -173,7 +178,7 @@ GLM4_MOE = replace(
     without_effect=_WITHOUT_EFFECT,
     spare=_SPARE,
 )  # fmt: skip
-"""Experts as DeepSeek V3's, half of each head turned, and perhaps norms of queries and keys (GLM-4.5)."""
+"""Experts as DeepSeek V3's, half of each head rotated, and optionally norms of queries and keys (GLM-4.5)."""
 
 
 def _between(layer: int, first: int, last: int, interval: int, layers: int) -> str:
@@ -216,8 +221,6 @@ ERNIE_MOE = replace(
 )  # fmt: skip
 """As Ernie 4.5, with experts chosen by scores with a correction."""
 
-_BLOCK = LAYER + "block_sparse_moe."
-
 MINIMAX_M2 = replace(
     LLAMA,
     name="minimax_m2",
@@ -242,20 +245,14 @@ MINIMAX_M2 = replace(
         "attention.qk_norm.kind": "rms",
         "attention.qk_norm.eps": key("rms_norm_eps", default=1e-6),
         "attention.qk_norm_over": "heads",
-        **experts(
-            key("num_local_experts", "num_experts", default=256), key("num_experts_per_tok", default=8),
-            scores="sigmoid", correction=True,
-        ),
+        **local_experts(256, 8, scores="sigmoid", correction=True),
     },
     arrays={
         **LLAMA.arrays,
         "layers.{n}.attention.query.norm.gain": LAYER + "self_attn.q_norm.weight: heads",
         "layers.{n}.attention.key.norm.gain": LAYER + "self_attn.k_norm.weight: groups",
-        "layers.{n}.mlp.router.weight": _BLOCK + "gate.weight: linear",
-        "layers.{n}.mlp.router.correction": _BLOCK + "e_score_correction_bias",
-        "layers.{n}.mlp.gate.weight": _BLOCK + "experts.{e}.w1.weight: linear",
-        "layers.{n}.mlp.up.weight": _BLOCK + "experts.{e}.w3.weight: linear",
-        "layers.{n}.mlp.output.weight": _BLOCK + "experts.{e}.w2.weight: linear",
+        **IN_BLOCK,
+        "layers.{n}.mlp.router.correction": BLOCK + "e_score_correction_bias",
     },
     by_architecture={"MiniMaxM2Model": BASE},
     without_effect=WITHOUT_EFFECT,
@@ -268,16 +265,14 @@ GRANITE_MOE = replace(
     architectures=("GraniteMoeForCausalLM", "GraniteMoeModel"),
     spec={
         **without(GRANITE.spec, "mlp.bias"),
-        **experts(
-            key("num_local_experts", "num_experts", default=8), key("num_experts_per_tok", default=2),
-        ),
+        **local_experts(8, 2),
     },
     arrays={
         **GRANITE.arrays,
-        "layers.{n}.mlp.router.weight": _BLOCK + "router.layer.weight: linear",
-        "layers.{n}.mlp.gate.weight": _BLOCK + "input_linear.weight: linear first-half",
-        "layers.{n}.mlp.up.weight": _BLOCK + "input_linear.weight: linear second-half",
-        "layers.{n}.mlp.output.weight": _BLOCK + "output_linear.weight: linear",
+        "layers.{n}.mlp.router.weight": BLOCK + "router.layer.weight: linear",
+        "layers.{n}.mlp.gate.weight": BLOCK + "input_linear.weight: linear first-half",
+        "layers.{n}.mlp.up.weight": BLOCK + "input_linear.weight: linear second-half",
+        "layers.{n}.mlp.output.weight": BLOCK + "output_linear.weight: linear",
     },
     by_architecture={"GraniteMoeModel": BASE},
     without_effect=WITHOUT_EFFECT,

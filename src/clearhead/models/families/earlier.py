@@ -220,7 +220,7 @@ DISTILBERT = Family(
     ),
     without_effect={
         "hidden_dim": "is a size that the arrays have",
-        "sinusoidal_pos_embds": "says how the positions began, before training",
+        "sinusoidal_pos_embds": "says how positions were initialised, before training",
         "tie_weights_": "Transformers reads tie_word_embeddings",
         "output_past": "Transformers does not read it",
     },

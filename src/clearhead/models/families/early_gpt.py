@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from clearhead.models.families.earlier import OPT
 from clearhead.models.families.gpt import GPT2
 from clearhead.models.families.parallel import GPTJ
-from clearhead.models.families.parts import BASE, activation, affine, norm, norms, sizes
+from clearhead.models.families.parts import BASE, activation, affine, norm, norms, sizes, without
 from clearhead.models.family import Family
 from clearhead.models.key import choice, key
 
@@ -19,7 +19,7 @@ GPT = replace(
     name="openai-gpt",
     architectures=("OpenAIGPTLMHeadModel", "OpenAIGPTModel"),
     spec={
-        **GPT2.spec,
+        **without(GPT2.spec, "attention.scale"),
         "final_norm": None,
         "placement": "post",
         "mlp.activation": key("afn", default="gelu-tanh", words={"gelu": "gelu-tanh", "relu": "relu", "silu": "silu",
@@ -50,12 +50,13 @@ BIGCODE = replace(
     architectures=("GPTBigCodeForCausalLM", "GPTBigCodeModel"),
     spec={
         **GPT2.spec,
+        "attention.scale": choice(key("scale_attn_weights", default=True), {True: None, False: 1.0}),
         "attention.kv_heads": choice(_MULTI_QUERY, {True: 1, False: None}),
     },
     arrays={
         **GPT2.arrays,
         **{
-            f"layers.{{n}}.attention.{part}.{end}": f"{_FUSED}.{end}: {words}{part} {heads}"
+            f"layers.{{n}}.attention.{part}.{end}": f"{_FUSED}.{end}: {words}{part}-of-group {heads}"
             for part, heads in (("query", "heads"), ("key", "groups"), ("value", "groups"))
             for end, words in (("weight", "linear "), ("bias", ""))
         },
@@ -65,7 +66,7 @@ BIGCODE = replace(
     },
     by_architecture={"GPTBigCodeModel": BASE},
     arrays_by_architecture={},
-    fixed={"scale_attn_weights": (True,), "multi_query": (True,)},
+    fixed={},
     without_effect={
         **GPT2.without_effect,
         "attention_softmax_in_fp32": "says how the same numbers are computed",
@@ -139,7 +140,7 @@ _MPT = "blocks.{n}."
 
 MPT = Family(
     name="mpt",
-    architectures=("MptForCausalLM", "MptModel"),
+    architectures=("MptForCausalLM", "MPTForCausalLM", "MptModel"),
     spec={
         **sizes(("num_hidden_layers", "n_layers"), ("hidden_size", "d_model"), ("num_attention_heads", "n_heads")),
         **norms("layer", key("layer_norm_epsilon", default=1e-5), bias=False),
@@ -183,13 +184,13 @@ MPT = Family(
         "attn_config.attn_impl": "says how the same numbers are computed",
         "attn_config.attn_pdrop": "matters in training only",
         "attn_config.attn_uses_sequence_id": "matters in training only",
-        "attn_config.model_type": "says what the model is called",
+        "attn_config.model_type": "says the model's name",
         "attn_config.softmax_in_fp32": "says how the same numbers are computed",
-        "norm_type": "Transformers has layer norms whatever it says",
+        "norm_type": "Transformers always has layer norms",
         "init_device": "matters in training only",
         "init_config": "matters in training only",
         "emb_pdrop": "matters in training only",
-        "verbose": "says what is given out",
+        "verbose": "says what is returned",
     },
 )
 """Scores fall with distance; no biases; query, key and value in three blocks of one matrix."""

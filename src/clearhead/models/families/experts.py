@@ -20,10 +20,26 @@ EACH = {
     "layers.{n}.mlp.gate.weight": (LAYER + "mlp.gate_proj.weight: linear", _EXPERT + "gate_proj.weight: linear"),
     "layers.{n}.mlp.output.weight": (LAYER + "mlp.down_proj.weight: linear", _EXPERT + "down_proj.weight: linear"),
 }
-"""The MLPs of experts where each has arrays of its own."""
+"""The MLPs of experts, each with its own arrays."""
+
+BLOCK = LAYER + "block_sparse_moe."
+IN_BLOCK = {
+    "layers.{n}.mlp.router.weight": BLOCK + "gate.weight: linear",
+    "layers.{n}.mlp.gate.weight": BLOCK + "experts.{e}.w1.weight: linear",
+    "layers.{n}.mlp.up.weight": BLOCK + "experts.{e}.w3.weight: linear",
+    "layers.{n}.mlp.output.weight": BLOCK + "experts.{e}.w2.weight: linear",
+}
+"""The same under the names of Mixtral."""
+
+
+def shared_in(stored: str) -> dict[str, str]:
+    """The MLP that all tokens use, where names in a layer start with ``stored``."""
+    names = {"up": "up_proj", "gate": "gate_proj", "output": "down_proj"}
+    return {f"layers.{{n}}.mlp.shared.{ours}.weight": f"{stored}{name}.weight: linear" for ours, name in names.items()}
+
 
 WITHOUT_EFFECT = {
-    "output_router_logits": "says what is given out",
+    "output_router_logits": "says what is returned",
     "router_jitter_noise": "matters in training only",
     "moe_intermediate_size": "is a size that the arrays have",
     "shared_expert_intermediate_size": "is a size that the arrays have",
@@ -36,6 +52,12 @@ def experts(count: Any, chosen: Any, **more: Any) -> dict[str, Any]:
     return {f"mlp.experts.{name}": value for name, value in stated.items()}
 
 
+def local_experts(count: int, chosen: int, **more: Any) -> dict[str, Any]:
+    """The paths of a mixture of experts whose config has ``num_local_experts``; the numbers are the defaults."""
+    counted = key("num_local_experts", "num_experts", default=count)
+    return experts(counted, key("num_experts_per_tok", default=chosen), **more)
+
+
 MIXTRAL = with_heads(replace(
     MISTRAL,
     name="mixtral",
@@ -45,17 +67,9 @@ MIXTRAL = with_heads(replace(
         **norms("rms", key("rms_norm_eps", default=1e-5)),
         "attention.rotary": Rope(theta=1e6, context=4096 * 32),
         "attention.window": key("sliding_window"),
-        **experts(
-            key("num_local_experts", "num_experts", default=8), key("num_experts_per_tok", default=2),
-        ),
+        **local_experts(8, 2),
     },
-    arrays={
-        **MISTRAL.arrays,
-        "layers.{n}.mlp.router.weight": LAYER + "block_sparse_moe.gate.weight: linear",
-        "layers.{n}.mlp.gate.weight": LAYER + "block_sparse_moe.experts.{e}.w1.weight: linear",
-        "layers.{n}.mlp.up.weight": LAYER + "block_sparse_moe.experts.{e}.w3.weight: linear",
-        "layers.{n}.mlp.output.weight": LAYER + "block_sparse_moe.experts.{e}.w2.weight: linear",
-    },
+    arrays={**MISTRAL.arrays, **IN_BLOCK},
     by_architecture={"MixtralModel": BASE},
     without_effect=WITHOUT_EFFECT,
 ), "Mixtral")  # fmt: skip
@@ -99,16 +113,14 @@ QWEN2_MOE = replace(
     arrays={
         **QWEN2.arrays,
         **EACH,
-        "layers.{n}.mlp.shared.up.weight": LAYER + "mlp.shared_expert.up_proj.weight: linear",
-        "layers.{n}.mlp.shared.gate.weight": LAYER + "mlp.shared_expert.gate_proj.weight: linear",
-        "layers.{n}.mlp.shared.output.weight": LAYER + "mlp.shared_expert.down_proj.weight: linear",
+        **shared_in(LAYER + "mlp.shared_expert."),
         "layers.{n}.mlp.shared.share.weight": LAYER + "mlp.shared_expert_gate.weight: flat",
     },
     by_architecture={"Qwen2MoeModel": BASE},
     fixed={"head_dim": (None,)},
     without_effect=WITHOUT_EFFECT,
 )  # fmt: skip
-"""As Qwen 2, with experts, and one more that every token goes to."""
+"""As Qwen 2, with experts, and one more that every token uses."""
 
 _COUNT3 = key("num_experts", "num_local_experts", default=128)
 
@@ -177,9 +189,7 @@ GPT_OSS = replace(
         "mlp.activation": "gelu-sigmoid",
         "mlp.bias": True,
         "mlp.limit": key("swiglu_limit", default=7.0),
-        **experts(
-            key("num_local_experts", "num_experts", default=128), key("num_experts_per_tok", default=4), bias=True,
-        ),
+        **local_experts(128, 4, bias=True),
     },
     arrays={
         **LLAMA.arrays,

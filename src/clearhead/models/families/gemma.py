@@ -93,6 +93,7 @@ VAULT_GEMMA = replace(
 )
 """As Gemma 2, with norms before each half only."""
 
+_BOTH_WAYS = key("use_bidirectional_attention", default=False, words={True: True, False: False, None: False})
 _LAYERS = Layers(("layer_types",), every, (key("sliding_window_pattern", default=6),))
 
 GEMMA3 = replace(
@@ -110,7 +111,14 @@ GEMMA3 = replace(
                 SLIDING: Rope(theta_names=("rope_local_base_freq",), kind=SLIDING, old=False, context=131_072),
             },
         ),
-        "attention.window": windows(_WINDOW, _LAYERS),
+        "attention.causal": choice(_BOTH_WAYS, {True: False, False: True}),
+        "attention.window": windows(
+            choice(
+                _BOTH_WAYS,
+                {True: key("sliding_window", default=2049, by=lambda width: width // 2 + 1), False: _WINDOW},
+            ),
+            _LAYERS,
+        ),
         "head.softcap": key("final_logit_softcapping"),
     },
     by_architecture={"Gemma3TextModel": BASE},
@@ -120,4 +128,5 @@ GEMMA3 = replace(
         "_sliding_window_pattern": "Transformers reads sliding_window_pattern",
     },
 )
-"""As Gemma 2, with a norm of queries and keys, and another rotary base in the layers with a window."""
+"""As Gemma 2, with a norm of queries and keys, and another rotary base in the layers with a window; EmbeddingGemma, in
+which every token sees all."""

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from clearhead.models.families.heads import with_heads
-from clearhead.models.families.parts import BASE, EVERYWHERE, activation, affine, biased, norm, norms, sizes
+from clearhead.models.families.parts import BASE, EVERYWHERE, LISTED, activation, affine, biased, norm, norms, sizes
 from clearhead.models.family import Family
-from clearhead.models.key import choice, key
+from clearhead.models.key import At, choice, key
 from clearhead.models.rope import Rope
 
 _FUSED = "h.{n}.attn.c_attn"
 
 _SUMMARY = "belongs to a head for multiple choice"
+
+_ROOT = key("scale_attn_weights", default=True, words={True: True, False: False})
+_SHARED = key("scale_attn_by_inverse_layer_idx", default=False, words={True: True, False: False})
+
+
+class LayerScale(Struct, frozen=True):
+    """The factor of scores: 1 / sqrt(depth), or 1, and in some models divided by the layer's number from 1."""
+
+    names: tuple[str, ...] = (*_ROOT.names, *_SHARED.names)
+
+    def read(self, at: At) -> float | None:
+        """The factor in a layer; None for the usual one."""
+        rooted, shared = _ROOT.read(at), _SHARED.read(at)
+        if rooted and not shared:
+            return None
+        return float(at.depth**-0.5 if rooted else 1) / (at.layer + 1 if shared else 1)
+
 
 GPT2 = with_heads(
     Family(
@@ -22,6 +41,7 @@ GPT2 = with_heads(
             "placement": "pre",
             "attention.causal": True,
             "attention.bias": EVERYWHERE,
+            "attention.scale": LayerScale(),
             "mlp.activation": activation("activation_function", default="gelu-tanh"),
             "mlp.bias": True,
             "embedding.positions": True,
@@ -45,7 +65,6 @@ GPT2 = with_heads(
         },
         prefixes=("", "transformer."),
         by_architecture={"GPT2Model": BASE},
-        fixed={"scale_attn_by_inverse_layer_idx": (False,), "scale_attn_weights": (True,)},
         without_effect={
             "reorder_and_upcast_attn": "says how the same numbers are computed",
             "summary_type": _SUMMARY,
@@ -83,8 +102,7 @@ NEOX = Family(
             for part in ("query", "key", "value")
             for end, words in (("weight", "linear"), ("bias", ""))
         },
-        "layers.{n}.attention.rotary.short": key("rope_scaling.short_factor", "rope_parameters.short_factor"),
-        "layers.{n}.attention.rotary.long": key("rope_scaling.long_factor", "rope_parameters.long_factor"),
+        **LISTED,
         **affine("layers.{n}.attention.output", _NEOX + "attention.dense"),
         **norm("layers.{n}.attention.norm", _NEOX + "input_layernorm"),
         **affine("layers.{n}.mlp.up", _NEOX + "mlp.dense_h_to_4h"),

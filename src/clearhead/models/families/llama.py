@@ -8,6 +8,7 @@ from clearhead.models.families.heads import with_heads
 from clearhead.models.families.parts import (
     BASE,
     FULL,
+    LISTED,
     QKV,
     SLIDING,
     activation,
@@ -50,8 +51,7 @@ LLAMA = with_heads(
             **affine("layers.{n}.attention.output", LAYER + "self_attn.o_proj"),
             "layers.{n}.attention.query.norm.gain": LAYER + "self_attn.q_norm.weight",
             "layers.{n}.attention.key.norm.gain": LAYER + "self_attn.k_norm.weight",
-            "layers.{n}.attention.rotary.short": key("rope_scaling.short_factor", "rope_parameters.short_factor"),
-            "layers.{n}.attention.rotary.long": key("rope_scaling.long_factor", "rope_parameters.long_factor"),
+            **LISTED,
             "layers.{n}.attention.norm.gain": LAYER + "input_layernorm.weight",
             **affine("layers.{n}.mlp.gate", LAYER + "mlp.gate_proj"),
             **affine("layers.{n}.mlp.up", LAYER + "mlp.up_proj"),

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from clearhead.models.families.parts import ACTIVATIONS, BASE, EVERYWHERE, FULL, SLIDING, activation, norms, sizes
+from msgspec.structs import replace
+
+from clearhead.models.families.parts import (
+    ACTIVATIONS,
+    BASE,
+    EVERYWHERE,
+    FULL,
+    SLIDING,
+    activation,
+    affine,
+    norms,
+    sizes,
+)
 from clearhead.models.family import Family
 from clearhead.models.key import Layers, choice, key
 from clearhead.models.rope import Rope
@@ -109,3 +121,32 @@ MODERNBERT = Family(
     },
 )  # fmt: skip
 """Windows in two of three layers, gated MLPs, and no norm before the first attention (Warner et al. 2024)."""
+
+_HALF_WINDOW = choice(
+    key("sliding_window", by=lambda _width: True),
+    {True: key("sliding_window"), None: key("local_attention", default=64, by=lambda whole: whole // 2)},
+)
+
+MODERNBERT_DECODER = replace(
+    MODERNBERT,
+    name="modernbert_decoder",
+    architectures=("ModernBertDecoderForCausalLM", "ModernBertDecoderModel"),
+    spec={
+        **MODERNBERT.spec,
+        "attention.causal": True,
+        "attention.window": choice(_KINDS, {SLIDING: _HALF_WINDOW, FULL: None}),
+    },
+    arrays={
+        **MODERNBERT.arrays,
+        **affine("layers.{n}.attention.query", _LAYER + "attn.q_proj", "linear heads"),
+        **affine("layers.{n}.attention.key", _LAYER + "attn.k_proj", "linear heads"),
+        **affine("layers.{n}.attention.value", _LAYER + "attn.v_proj", "linear heads"),
+        "transform.weight": "lm_head.dense.weight: linear",
+        "transform.norm.gain": "lm_head.norm.weight",
+    },
+    by_architecture={
+        "ModernBertDecoderModel": BASE,
+        "ModernBertDecoderForCausalLM": MODERNBERT.by_architecture["ModernBertForMaskedLM"],
+    },
+)
+"""As ModernBERT with a causal mask, and queries, keys and values in three matrices."""

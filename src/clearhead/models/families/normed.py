@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clearhead.models.families.llama import LAYER, LLAMA
-from clearhead.models.families.parts import BASE, activation, norms, without
+from clearhead.models.families.parts import BASE, activation, affine, norms, without
 from clearhead.models.key import key
 from clearhead.models.rope import Rope
 
@@ -92,3 +92,29 @@ APERTUS = replace(
     },
 )
 """As Llama, with a plain MLP, an activation with learned bends, and norms of queries and keys."""
+
+_OWN = {"kind": "rms", "eps": key("rms_norm_eps", default=1e-6), "gain": False}
+
+NANOCHAT = replace(
+    LLAMA,
+    name="nanochat",
+    architectures=("NanoChatForCausalLM", "NanoChatModel"),
+    spec={
+        **without(LLAMA.spec, "mlp.bias", "mlp.gated"),
+        **norms("rms", key("rms_norm_eps", default=1e-6), gain=False),
+        **{f"embedding.norm.{name}": value for name, value in _OWN.items()},
+        **{f"attention.qk_norm.{name}": value for name, value in _OWN.items()},
+        "attention.qk_norm_last": True,
+        "mlp.activation": activation("hidden_act", default="relu-squared"),
+        "head.softcap": key("final_logit_softcapping", default=15.0),
+    },
+    arrays={
+        **LLAMA.arrays,
+        **affine("layers.{n}.attention.query", LAYER + "self_attn.q_proj", "linear heads exchanged-halves"),
+        **affine("layers.{n}.attention.key", LAYER + "self_attn.k_proj", "linear groups exchanged-halves"),
+        **affine("layers.{n}.mlp.up", LAYER + "mlp.fc1"),
+        **affine("layers.{n}.mlp.output", LAYER + "mlp.fc2"),
+    },
+    by_architecture={"NanoChatModel": BASE},
+)
+"""As Llama, with norms without gains, of embeddings, queries and keys too; positions turn the other way."""

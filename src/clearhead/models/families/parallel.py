@@ -9,6 +9,7 @@ from clearhead.models.families.parts import (
     BASE,
     EVERYWHERE,
     FULL,
+    LISTED,
     SLIDING,
     activation,
     affine,
@@ -170,8 +171,7 @@ FALCON = Family(
             for part, heads in (("query", "heads"), ("key", "groups"), ("value", "groups"))
             for end, words in (("weight", "linear"), ("bias", ""))
         },
-        "layers.{n}.attention.rotary.short": key("rope_scaling.short_factor", "rope_parameters.short_factor"),
-        "layers.{n}.attention.rotary.long": key("rope_scaling.long_factor", "rope_parameters.long_factor"),
+        **LISTED,
         **affine("layers.{n}.attention.output", _FALCON + "self_attention.dense"),
         **affine("layers.{n}.mlp.up", _FALCON + "mlp.dense_h_to_4h"),
         **affine("layers.{n}.mlp.output", _FALCON + "mlp.dense_4h_to_h"),

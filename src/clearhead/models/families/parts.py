@@ -18,6 +18,14 @@ ACTIVATIONS = {
 EVERYWHERE = ("query", "key", "value", "output")
 QKV = ("query", "key", "value")
 
+LISTED = {
+    f"layers.{{n}}.attention.rotary.{length}": key(
+        *(f"{each}.{length}_factor" for each in ("rope_scaling", "rope_parameters", "rope_parameters.full_attention"))
+    )
+    for length in ("short", "long")
+}
+"""The numbers of LongRoPE, which configs list."""
+
 BASE = {"head": None}
 """A model without logits."""
 

@@ -130,6 +130,18 @@ DINOV2 = replace(
 )  # fmt: skip
 """As ViT, with a gain of what each half gives, and perhaps a gated MLP."""
 
+DINOV2_REGISTERS = replace(
+    DINOV2,
+    name="dinov2_with_registers",
+    architectures=("Dinov2WithRegistersModel",),
+    spec={**DINOV2.spec, "embedding": Patches(registers=True)},
+    arrays={**DINOV2.arrays, "embedding.register": "embeddings.register_tokens: flat-rows"},
+    prefixes=("", "dinov2_with_registers."),
+    by_architecture={"Dinov2WithRegistersModel": BASE},
+    without_effect={**DINOV2.without_effect, "num_register_tokens": "is a size that the arrays have"},
+)
+"""As DINOv2, with tokens that belong to no patch (Darcet et al. 2024)."""
+
 _CLIP = "encoder.layers.{n}."
 
 CLIP_VISION = replace(

@@ -1,7 +1,8 @@
-"""Array code for derived gradients that are computed often, or that would take too much memory by their formula."""
+"""Array code for derived gradients that are computed often, or whose formula would take too much memory."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from clearhead.ops import large
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting
+from clearhead.ops.textbook import linear
+from clearhead.ops.textbook.scores import positions_of
 
 
 def _product(xp: Namespace, a: Array, b: Array) -> Array:
@@ -24,7 +27,7 @@ def _same(xp: Namespace, grad: Array) -> Array:
 
 
 def _of_rows(xp: Namespace, table: Array, token: Array, grad: Array) -> Array:
-    """The sum of the rows that each row of a table was looked up for."""
+    """For each row of a table, the sum of the gradients of all tokens that looked it up."""
     if xp is numpy_namespace and table.ndim == 2 and token.ndim == 1 and grad.ndim == 2:
         whole = np.zeros_like(table, dtype=grad.dtype)
         np.add.at(whole, token, grad)
@@ -35,6 +38,21 @@ def _of_rows(xp: Namespace, table: Array, token: Array, grad: Array) -> Array:
 
 def _of_projected(xp: Namespace, w: Array, grad: Array) -> Array:
     return xp.sum(xp.matmul(grad, xp.matrix_transpose(w)), axis=-3)
+
+
+def _of_repeated(xp: Namespace, x: Array, grad: Array, *, times: int) -> Array:
+    *lead, heads, tokens, depth = grad.shape
+    return xp.sum(xp.reshape(grad, (*lead, heads // times, times, tokens, depth)), axis=-3)
+
+
+def _not_later(xp: Namespace, grad: Array) -> Array:
+    position, key = positions_of(xp, grad)
+    return xp.where(key <= position, grad, 0.0)
+
+
+def _near(xp: Namespace, grad: Array, *, width: int) -> Array:
+    position, key = positions_of(xp, grad)
+    return xp.where(xp.abs(position - key) < width, grad, 0.0)
 
 
 CODE: Mapping[tuple[str, str], Callable[..., Array]] = {
@@ -58,5 +76,15 @@ CODE: Mapping[tuple[str, str], Callable[..., Array]] = {
     ("gain_and_bias", "gain"): lambda xp, x, grad: xp.sum(grad * x, axis=-2),
     ("gain_and_bias", "bias"): lambda xp, grad: xp.sum(grad, axis=-2),
     ("look_up", "table"): _of_rows,
+    ("concat", "x"): lambda xp, x, grad: linear.split.code(xp, grad, heads=x.shape[-3]),
+    ("repeat", "x"): _of_repeated,
+    ("scale_by_depth", "s"): lambda xp, q, grad: grad / math.sqrt(q.shape[-1]),
+    ("scale", "s"): lambda xp, grad, *, factor: grad * factor,
+    ("mask_causal", "s"): _not_later,
+    ("mask_window", "s"): _near,
+    ("mask_padding", "s"): lambda xp, real, grad: xp.where(real[..., None, None, :], grad, 0.0),
+    ("mask_boolean", "s"): lambda xp, mask, grad: xp.where(mask, grad, 0.0),
+    ("multiply", "a"): lambda xp, b, grad: grad * b,
+    ("multiply", "b"): lambda xp, a, grad: grad * a,
 }
 """By operation and operand: code that takes the operands of the derived formula, in its order."""

@@ -1,8 +1,8 @@
-"""The gradient of an operation for one of its operands, an operation like any other."""
+"""The gradient of an operation for one of its operands; it is an operation too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,10 @@ from clearhead.ops.operation import Array, Namespace, Operation, Parameters
 
 RESULT = "out"
 """The role of the forward result, in the formulas of gradients that read it."""
+
+
+GRAD = ".grad."
+"""Stands behind the name of the line whose gradient a line is, or a part of it."""
 
 
 class GradientOf(Operation):
@@ -51,6 +55,14 @@ class GradientOf(Operation):
             raise UnknownName(f"{self.forward.name} does not change with the numbers of {self.operand}.")
         return derived
 
+    def summary_of(self, line: str, operands: Sequence[str]) -> str:
+        """What ``line`` is: the gradient for which line, and from which of ``operands`` it is carried back."""
+        later = next((name for name in reversed(operands) if GRAD in f"{name}."), None)
+        if later is None or GRAD not in f"{line}.":
+            return self.summary
+        own, result = (name[: f"{name}.".rindex(GRAD)] for name in (line, later))
+        return f"The gradient for {own}, carried back from that for {result} through its formula."
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of its parameters: those of the operation."""
@@ -74,7 +86,7 @@ def derived_gradient(forward: Operation, operand: str) -> GradientOf:
 def gradient(forward: Operation, operand: str, parameters: Parameters = ()) -> Operation | None:
     """The gradient of an operation for the operand of a role: stated, or else derived.
 
-    None where the result does not change with the operand's numbers: a mask of booleans, an operand that lends sizes.
+    None where the result does not change with the operand's numbers: a boolean mask, an operand read for its sizes.
     """
     stated = STATED.get((forward.name, operand))
     if stated is not None:

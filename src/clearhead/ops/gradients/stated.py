@@ -1,4 +1,4 @@
-"""Gradients as textbooks write them, over what the forward pass has computed already.
+"""Gradients as textbooks write them, which read results of the forward pass.
 
 Each is held to the gradient that is derived from the forward formula (`tests/ops/test_gradients.py`). Roles say what
 an operand is: ``grad`` is the gradient of the forward result, ``out`` that result itself, any other an operand.
@@ -30,7 +30,7 @@ def _of_shares(xp: Namespace, out: Array, grad: Array, axis: int) -> Array:
     )
 )
 def softmax_grad(xp: Namespace, out: Array, grad: Array) -> Array:
-    """The gradient of softmax for the scores: each weight times what its gradient has beyond the row's mean."""
+    """The gradient of softmax for the scores: each weight times (its gradient - the row's weighted mean)."""
     return _of_shares(xp, out, grad, -1)
 
 
@@ -51,7 +51,7 @@ def softmax_over_queries_grad(xp: Namespace, out: Array, grad: Array) -> Array:
     )
 )
 def sink_grad(xp: Namespace, out: Array, grad: Array) -> Array:
-    """The gradient of softmax with a sink for the sink: its own share, times what the other shares lose by it."""
+    """The gradient of softmax with a sink for the sink: its own weight, times what the other weights lose by it."""
     return -xp.sum((1 - xp.sum(out, axis=-1)) * xp.sum(grad * out, axis=-1), axis=-1)
 
 
@@ -66,7 +66,7 @@ def _root(spread: Expr, eps: float) -> Expr:
 
 
 def _norm(core: str, cell: tuple[Index, ...], over: Mapping[Index, Index], eps: float, *, centred: bool) -> Formula:
-    """The gradient of a norm: what the gradient has beyond its mean, and beyond what lies along the result."""
+    """The gradient of a norm: the gradient without its mean and without its part along the result."""
     there = tuple(over.get(index, index) for index in cell)
     letters = tuple(over.values())
 
@@ -198,13 +198,13 @@ def gelu_tanh_grad(xp: Namespace, x: Array, grad: Array) -> Array:
     lambda limit: formula("i d, i d -> i d", lambda x, grad: where(call("abs", x[i, d]) <= limit, grad[i, d], 0))
 )
 def clip_grad(xp: Namespace, x: Array, grad: Array, *, limit: float) -> Array:
-    """The gradient of clipping: it passes where nothing was cut, the limits included."""
+    """The gradient of clipping: it passes where nothing was clipped, the limits included."""
     return xp.where(xp.abs(x) <= limit, grad, 0.0)
 
 
 @operation(lambda limit: formula("i d, i d -> i d", lambda x, grad: where(x[i, d] <= limit, grad[i, d], 0)))
 def clip_above_grad(xp: Namespace, x: Array, grad: Array, *, limit: float) -> Array:
-    """The gradient of clipping from above: it passes where nothing was cut, the limit included."""
+    """The gradient of clipping from above: it passes where nothing was clipped, the limit included."""
     return xp.where(x <= limit, grad, 0.0)
 
 
@@ -232,7 +232,7 @@ def _half() -> Formula:
 
 @operation(_half)
 def rotate_half_grad(xp: Namespace, cos: Array, sin: Array, grad: Array) -> Array:
-    """The gradient of rotary positions in halves: the gradient turned back by the same angle."""
+    """The gradient of rotary positions in halves: the gradient rotated back by the same angle."""
     return positions.rotate_half.code(xp, grad, cos, -sin)
 
 
@@ -253,12 +253,12 @@ def _interleaved() -> Formula:
 
 @operation(_interleaved)
 def rotate_interleaved_grad(xp: Namespace, cos: Array, sin: Array, grad: Array) -> Array:
-    """The gradient of rotary positions in neighbouring pairs: the gradient turned back by the same angle."""
+    """The gradient of rotary positions in neighbouring pairs: the gradient rotated back by the same angle."""
     return positions.rotate_interleaved.code(xp, grad, cos, -sin)
 
 
 def _at(target: Operand, smoothing: float) -> Expr:
-    """The share that a class should have."""
+    """The target probability of a class."""
     right = where(same(target[i], v), 1, 0)
     return (1 - smoothing) * right + smoothing / Size("v") if smoothing else right
 
@@ -276,7 +276,7 @@ def _cross_entropy(smoothing: float, ignored: int | None) -> Formula:
 def cross_entropy_grad(
     xp: Namespace, logits: Array, target: Array, grad: Array, *, smoothing: float, ignored: int | None
 ) -> Array:
-    """The gradient of cross-entropy for the logits: the softmax less the share that each class should have."""
+    """The gradient of cross-entropy for the logits: the softmax minus the target probability of each class."""
     classes = logits.shape[-1]
     right = xp.astype(counting(xp, classes, logits) == target[..., None], logits.dtype)
     if smoothing:

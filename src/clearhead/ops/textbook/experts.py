@@ -28,7 +28,7 @@ def _ahead(number: Index, cell: Callable[[Expr], Expr]) -> Expr:
     role="experts",
 )
 def softmax_over_experts(xp: Namespace, x: Array) -> Array:
-    """Each token's router logits as shares of one: how well each expert suits it."""
+    """Softmax of each token's router logits: how well each expert suits it."""
     return softmax_along(xp, x, -1)
 
 
@@ -37,7 +37,7 @@ def softmax_over_experts(xp: Namespace, x: Array) -> Array:
     role="experts",
 )
 def among_largest(xp: Namespace, x: Array, *, count: int) -> Array:
-    """1 for the largest numbers of a row, so many of them, and 0 for others; of equal ones the first counts more."""
+    """1 for the ``count`` largest numbers of a row and 0 for others; of equal ones the first are taken."""
     return xp.astype(_rank(xp, x) < count, x.dtype)
 
 
@@ -81,7 +81,7 @@ def project_chosen(xp: Namespace, x: Array, w: Array, share: Array) -> Array:
     role="experts",
 )
 def matmul_chosen(xp: Namespace, x: Array, w: Array, share: Array) -> Array:
-    """The product of what each expert has for its tokens with its weight matrix; 0 for tokens of other experts."""
+    """The product of each expert's hidden cells with its weight matrix; 0 for tokens of other experts."""
     if xp is numpy_namespace and w.ndim == 3:
         return _for_each(x, w, share)
     return xp.where(xp.matrix_transpose(share)[..., None] != 0, xp.matmul(x, w), 0.0)
@@ -123,7 +123,7 @@ def dot(xp: Namespace, x: Array, w: Array) -> Array:
 
 @operation(lambda: formula("i m, i -> i m", lambda x, s: x[i, m] * s[i]), role="experts")
 def scale_rows(xp: Namespace, x: Array, s: Array) -> Array:
-    """Each token times a number of its own."""
+    """Each token times its own number."""
     return x * s[..., None]
 
 
@@ -141,7 +141,7 @@ def _best(x: Operand, count: int) -> Expr:
     role="experts",
 )
 def best_of_groups(xp: Namespace, x: Array, *, groups: int, count: int) -> Array:
-    """For each group of neighbouring experts the sum of its largest scores, so many of them (DeepSeek 2024)."""
+    """For each group of neighbouring experts the sum of its ``count`` largest scores (DeepSeek 2024)."""
     apart = xp.reshape(x, (*x.shape[:-1], groups, x.shape[-1] // groups))
     return xp.sum(xp.where(_rank(xp, apart) < count, apart, 0.0), axis=-1)
 

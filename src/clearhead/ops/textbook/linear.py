@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from clearhead.expr import Size, formula, indices, total, where
+from clearhead.expr import Formula, Size, formula, indices, lift, total, where
 from clearhead.expr.formula import broadcast
 from clearhead.ops import large
 from clearhead.ops.numpy import numpy_namespace
-from clearhead.ops.operation import Array, Namespace, operation
+from clearhead.ops.operation import Array, Namespace, floats, operation
 
-c, d, e, g, h, i, j, m = indices("c d e g h i j m")
+c, d, e, g, h, i, j, k, m, t = indices("c d e g h i j k m t")
 
 
 @operation(lambda: formula("i c, c m -> i m", lambda a, b: total(c, a[i, c] * b[c, m])), role="product")
@@ -63,13 +63,13 @@ def multiply(xp: Namespace, a: Array, b: Array) -> Array:
 
 @operation(lambda: formula("i m, m -> i m", lambda x, b: x[i, m] + b[m]), role="bias")
 def bias(xp: Namespace, x: Array, b: Array) -> Array:
-    """A number of its own added to each column."""
+    """One number per column, added to each column."""
     return x + b[..., None, :]
 
 
 @operation(lambda: formula("h i d, h d -> h i d", lambda x, b: x[h, i, d] + b[h, d]), role="bias")
 def head_bias(xp: Namespace, x: Array, b: Array) -> Array:
-    """A number of its own added to each column of each head."""
+    """One number per column and head, added to each column of each head."""
     return x + b[..., None, :]
 
 
@@ -104,7 +104,7 @@ def concat(xp: Namespace, x: Array) -> Array:
     role="split",
 )
 def split(xp: Namespace, x: Array, *, heads: int) -> Array:
-    """The columns of each token dealt out to heads, the first columns to the first head: undoes `concat`."""
+    """The columns of each token split into heads, the first columns to the first head: the inverse of `concat`."""
     *lead, tokens, columns = x.shape
     return _swap(xp, xp.reshape(x, (*lead, tokens, heads, columns // heads)))
 
@@ -118,7 +118,7 @@ def split(xp: Namespace, x: Array, *, heads: int) -> Array:
     role="join",
 )
 def beside_shared(xp: Namespace, shared: Array, own: Array) -> Array:
-    """Columns that all heads share set in front of each head's own (DeepSeek-V2's keys)."""
+    """Columns that all heads share, placed in front of each head's own (DeepSeek-V2's keys)."""
     heads, tokens = own.shape[-3:-1]
     lead = broadcast([shared.shape[:-2], own.shape[:-3]])
     shared = xp.broadcast_to(shared[..., None, :, :], (*lead, heads, tokens, shared.shape[-1]))
@@ -140,6 +140,30 @@ def repeat(xp: Namespace, x: Array, *, times: int) -> Array:
     role="join",
 )
 def append(xp: Namespace, past: Array, new: Array) -> Array:
-    """New tokens set behind those of a cache."""
+    """The tokens of a cache, followed by the new tokens."""
     lead = broadcast([past.shape[:-3], new.shape[:-3]])
     return xp.concat([xp.broadcast_to(each, (*lead, *each.shape[-3:])) for each in (past, new)], axis=-2)
+
+
+def _convolved(stride: int) -> Formula:
+    place = stride * t + k - Size("k") // 2
+    inside = (lift(0) <= place) & (place < Size("i"))
+    return formula(
+        "i c, k c m -> t m",
+        lambda x, w: total((k, c), where(inside, x[place, c], 0) * w[k, c, m]),
+        t=(Size("i") - 1) // stride + 1,
+    )
+
+
+@operation(_convolved, role="product")
+def convolve(xp: Namespace, x: Array, w: Array, *, stride: int) -> Array:
+    """Each token's product with a matrix for each of its neighbours, of every ``stride``-th token; none beyond ends."""
+    taps, tokens = w.shape[-3], x.shape[-2]
+    made = (tokens - 1) // stride + 1
+    beyond = xp.broadcast_to(floats(xp, 1, x), (*x.shape[:-2], taps, x.shape[-1]))
+    padded = xp.concat([beyond[..., : taps // 2, :], x, beyond], axis=-2)
+    parts = [
+        xp.matmul(padded[..., tap : tap + stride * (made - 1) + 1 : stride, :], w[..., tap, :, :])
+        for tap in range(taps)
+    ]
+    return sum(parts[1:], parts[0])

@@ -1,8 +1,8 @@
-"""Losses: how far what a model gives is from its target."""
+"""Losses: how far a model's result is from its target."""
 
 from __future__ import annotations
 
-from clearhead.expr import Expr, Formula, Size, call, formula, indices, mean, same, total, where
+from clearhead.expr import Expr, Formula, Index, Size, call, formula, indices, mean, same, total, where
 from clearhead.expr.formula import Operand, broadcast
 from clearhead.ops.operation import Array, Namespace, constant, operation
 
@@ -58,7 +58,7 @@ def negative_log_likelihood(
 
 
 def _at_target(xp: Namespace, rows: Array, target: Array) -> Array:
-    """Of each row the number at its target; of a target that names none, the first."""
+    """The number of each row at its target; the first number where the target names none."""
     rank = max(rows.ndim, target.ndim + 1)
     lead = broadcast([rows.shape[:-2], target.shape[:-1]])
     rows = xp.broadcast_to(rows, (*lead, *rows.shape[-2:]))
@@ -101,6 +101,42 @@ def sum_of_tokens(xp: Namespace, loss: Array) -> Array:
 def mean_of_counted(xp: Namespace, loss: Array, target: Array, *, ignored: int) -> Array:
     """The mean of the losses of those tokens whose target is not ignored."""
     return xp.sum(loss, axis=-1) / xp.sum(xp.astype(target != ignored, loss.dtype), axis=-1)
+
+
+def _class_weight(ignored: int | None, target: Operand, weight: Operand, token: Index) -> Expr:
+    """The weight of a token's class, and 0 of one whose target is ignored."""
+    own = weight[target[token]]
+    return own if ignored is None else where(same(target[token], ignored), 0, own)
+
+
+def _weights_at(xp: Namespace, target: Array, weight: Array, ignored: int | None) -> Array:
+    rows = xp.broadcast_to(weight[..., None, :], (*weight.shape[:-1], target.shape[-1], weight.shape[-1]))
+    return _unless_ignored(xp, _at_target(xp, rows, target), target, ignored)
+
+
+@operation(
+    lambda ignored: formula(
+        "i, i, v -> i",
+        lambda loss, target, weight: loss[i] * _class_weight(ignored, target, weight, i),
+    ),
+    role="loss",
+)
+def weigh_by_class(xp: Namespace, loss: Array, target: Array, weight: Array, *, ignored: int | None) -> Array:
+    """The loss of each token times the weight of its right class."""
+    return loss * _weights_at(xp, target, weight, ignored)
+
+
+@operation(
+    lambda ignored: formula(
+        "i, i, v -> ",
+        lambda loss, target, weight: total(t, loss[t]) / total(t, _class_weight(ignored, target, weight, t)),
+        t=Size("i"),
+    ),
+    role="loss",
+)
+def mean_by_weight(xp: Namespace, loss: Array, target: Array, weight: Array, *, ignored: int | None) -> Array:
+    """The sum of weighted losses, divided by the weights of the right classes."""
+    return xp.sum(loss, axis=-1) / xp.sum(_weights_at(xp, target, weight, ignored), axis=-1)
 
 
 @operation(lambda: formula("i m -> ", lambda loss: mean((t, k), loss[t, k]), t=Size("i"), k=Size("m")), role="loss")

@@ -41,7 +41,7 @@ def _sinusoid(width: int, base: float) -> Formula:
 
 @operation(_sinusoid, role="position")
 def sinusoidal_at(xp: Namespace, position: Array, *, width: int, base: float) -> Array:
-    """Sines and cosines of given positions, so many for each (Vaswani et al. 2017, section 3.5)."""
+    """Sines and cosines of given positions, ``width`` numbers for each (Vaswani et al. 2017, section 3.5)."""
     column = counting(xp, width, position)
     even = xp.astype(column - column % 2, position.dtype)
     angle = position[..., None] / base ** (even / width)
@@ -55,15 +55,13 @@ def _position_after(*before: Expr | float) -> Expr:
     return position
 
 
-@operation(lambda offset: formula("h i d -> i", lambda x: _position_after(offset)), role="position")
+@operation(lambda offset: formula("i d -> i", lambda x: _position_after(offset)), role="position")
 def count(xp: Namespace, x: Array, *, offset: float) -> Array:
     """The position of each token, from an offset on."""
     return floats(xp, x.shape[-2], x) + offset
 
 
-@operation(
-    lambda offset: formula("h i d, g p d -> i", lambda x, past: _position_after(Size("p"), offset)), role="position"
-)
+@operation(lambda offset: formula("i d, p c -> i", lambda x, past: _position_after(Size("p"), offset)), role="position")
 def count_on(xp: Namespace, x: Array, past: Array, *, offset: float) -> Array:
     """The position of each token behind those of a cache."""
     return floats(xp, x.shape[-2], x) + (past.shape[-2] + offset)
@@ -119,11 +117,11 @@ def sin(xp: Namespace, angle: Array) -> Array:
 
 
 _REST = Size("d") - 2 * Size("c")
-"""The features that stay as they are: there are none, or some, but never less than none."""
+"""How many features are not rotated: never less than 0."""
 
 
 def and_rest(xp: Namespace, turned: Array, x: Array) -> Array:
-    """The turned features with the others of ``x`` behind them, for every set of angles."""
+    """The rotated features, followed by the other features of ``x``, for every set of angles."""
     if turned.shape == x.shape:
         return turned
     rest = x[..., turned.shape[-1] :]

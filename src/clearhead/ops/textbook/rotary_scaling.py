@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 
+from clearhead.errors import ShapeError
 from clearhead.expr import Expr, Formula, Size, call, formula, indices, where
 from clearhead.expr.formula import Operand
 from clearhead.ops.operation import Array, Namespace, counting, floats, operation
 
 c, i = indices("c i")
+
+LONE_PAIR = 2
+"""With so few rotated features there is one pair, which turns by 1 whatever the base; dynamic NTK divides by 0."""
 
 
 def _llama3(factor: float, fast: float, slow: float, context: int) -> Formula:
@@ -23,7 +27,7 @@ def _llama3(factor: float, fast: float, slow: float, context: int) -> Formula:
 
 @operation(_llama3)
 def stretch_slow(xp: Namespace, frequency: Array, *, factor: float, fast: float, slow: float, context: int) -> Array:
-    """Frequencies for a longer context: slow ones divided, fast ones kept, those between by shares (Llama 3.1)."""
+    """Frequencies for a longer context: low ones divided, high ones kept, those between interpolated (Llama 3.1)."""
     turns = frequency * (context / (2 * math.pi))
     share = (turns - slow) / (fast - slow)
     between = (1 - share) * frequency / factor + share * frequency
@@ -40,15 +44,22 @@ def _yarn(factor: float, low: float, high: float) -> Formula:
 
 @operation(_yarn)
 def divide_by_ramp(xp: Namespace, frequency: Array, *, factor: float, low: float, high: float) -> Array:
-    """Frequencies of pairs up to low kept, from high on divided, between by shares (YaRN: Peng et al. 2023)."""
+    """Frequencies of pairs up to low kept, from high on divided, interpolated between (YaRN: Peng et al. 2023)."""
     share = 1 - (high - floats(xp, frequency.shape[-1], frequency)) / (high - low)
     share = xp.where(share < 0, 0.0, xp.where(share > 1, 1.0, share))
     return (1 - share) * frequency + share * frequency / factor
 
 
+@operation(lambda count, factor: formula("c -> c", lambda frequency: where(c < count, frequency[c] / factor, 0)))
+def turn_first(xp: Namespace, frequency: Array, *, count: int, factor: float) -> Array:
+    """The first frequencies divided; the others 0, so that these pairs stay (Gemma 4's proportional rotation)."""
+    turned = counting(xp, frequency.shape[-1], frequency) < count
+    return xp.where(turned, frequency / factor, 0.0)
+
+
 @operation(lambda: formula("c, c -> c", lambda frequency, factor: frequency[c] / factor[c]))
 def divide_frequencies(xp: Namespace, frequency: Array, factor: Array) -> Array:
-    """Each frequency divided by a number of its own."""
+    """Each frequency divided by its own number."""
     return frequency / factor
 
 
@@ -63,7 +74,7 @@ def _by_length(context: int) -> Formula:
 def divide_by_length(
     xp: Namespace, frequency: Array, position: Array, short: Array, long: Array, *, context: int
 ) -> Array:
-    """Each frequency divided by one of two numbers: texts within the context of training, or longer (LongRoPE)."""
+    """Each frequency divided by one of two numbers: for texts within the trained context, or longer ones (LongRoPE)."""
     return frequency / xp.where(position[..., -1:] < context, short, long)
 
 
@@ -84,6 +95,10 @@ def dynamic_frequencies(
 ) -> Array:
     """Frequencies whose base grows with a text longer than the context of training (dynamic NTK)."""
     turned = x.shape[-1] if width is None else width
+    if turned <= LONE_PAIR:
+        raise ShapeError(
+            f"dynamic NTK scaling needs 4 rotated features or more, got {turned}: its exponent is d/(d - 2)."
+        )
     last = position[..., -1:] + 1
     length = xp.where(last < context, float(context), last)
     grown = base * (factor * length / context - (factor - 1)) ** (turned / (turned - 2))

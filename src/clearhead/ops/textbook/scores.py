@@ -33,7 +33,7 @@ def scale_by_depth(xp: Namespace, s: Array, q: Array) -> Array:
 
 @operation(lambda cap: formula("i j -> i j", lambda s: cap * call("tanh", s[i, j] / cap)), role="cap")
 def softcap(xp: Namespace, s: Array, *, cap: float) -> Array:
-    """The scores bent smoothly into -cap .. cap (Gemma 2)."""
+    """The scores limited smoothly to -cap .. cap: cap * tanh(score / cap) (Gemma 2)."""
     return cap * xp.tanh(s / cap)
 
 
@@ -51,14 +51,14 @@ def mask_additive(xp: Namespace, s: Array, mask: Array) -> Array:
 
 @operation(lambda: formula("h i j, j -> h i j", lambda s, real: where(real[j], s[h, i, j], MASKED)), role="mask")
 def mask_padding(xp: Namespace, s: Array, real: Array) -> Array:
-    """The scores of real keys, minus infinity for keys that only fill up the batch."""
+    """The scores of real keys, minus infinity for keys that are padding."""
     return xp.where(real[..., None, None, :], s, MASKED)
 
 
 @operation(lambda: formula("i j -> i j", lambda s: where(j <= POSITION, s[i, j], MASKED)), role="mask")
 def mask_causal(xp: Namespace, s: Array) -> Array:
     """The scores of keys that are not later than the query, minus infinity for later ones."""
-    position, key = _positions(xp, s)
+    position, key = positions_of(xp, s)
     return xp.where(key <= position, s, MASKED)
 
 
@@ -68,11 +68,11 @@ def mask_causal(xp: Namespace, s: Array) -> Array:
 )
 def mask_window(xp: Namespace, s: Array, *, width: int) -> Array:
     """The scores of keys less than ``width`` tokens away, minus infinity for others: a sliding window."""
-    position, key = _positions(xp, s)
+    position, key = positions_of(xp, s)
     return xp.where(xp.abs(position - key) < width, s, MASKED)
 
 
-def _positions(xp: Namespace, s: Array) -> tuple[Array, Array]:
+def positions_of(xp: Namespace, s: Array) -> tuple[Array, Array]:
     """The position of every query among the keys, as a column, and of every key, as a row."""
     queries, keys = s.shape[-2:]
     return counting(xp, queries, s)[:, None] + (keys - queries), counting(xp, keys, s)[None, :]
@@ -105,8 +105,8 @@ def alibi_slopes(xp: Namespace, s: Array, *, heads: int) -> Array:
     role="distance",
 )
 def alibi(xp: Namespace, s: Array, slope: Array) -> Array:
-    """The scores less the head's slope times the distance (Press et al. 2022)."""
-    position, key = _positions(xp, s)
+    """The scores minus the head's slope times the distance (Press et al. 2022)."""
+    position, key = positions_of(xp, s)
     return s - slope[..., None, None] * xp.astype(xp.abs(position - key), s.dtype)
 
 
@@ -128,7 +128,7 @@ UNATTENDED = Remark(
     role="softmax",
 )
 def softmax(xp: Namespace, s: Array) -> Array:
-    """Each query's scores as shares of one: the weights it gives to the keys."""
+    """Softmax of each row: its exponentials, divided by their sum. Each row sums to 1."""
     return softmax_along(xp, s, -1)
 
 
@@ -139,12 +139,12 @@ def softmax(xp: Namespace, s: Array) -> Array:
     role="softmax",
 )
 def softmax_over_queries(xp: Namespace, s: Array) -> Array:
-    """Softmax down the columns: shares among the queries of each key."""
+    """Softmax down the columns: the weights of each key sum to 1 over the queries."""
     return softmax_along(xp, s, -2)
 
 
 def softmax_along(xp: Namespace, s: Array, axis: int | tuple[int, ...]) -> Array:
-    """Shares of the exponentials along one or more axes."""
+    """Softmax along one or more axes."""
     # Softmax does not change when a row is shifted; with its maximum at 0 no exponential can overflow. A row that is
     # all minus infinity is shifted by the lowest finite number instead, which leaves it so. The largest part of any
     # other row is 1, so 0.5 stands only below a row of zeros, and keeps it at zero. The shift has no gradient, and
@@ -157,13 +157,13 @@ def softmax_along(xp: Namespace, s: Array, axis: int | tuple[int, ...]) -> Array
 
 @operation(lambda: formula("i j -> i j", lambda s: call("exp", s[i, j])))
 def exponential(xp: Namespace, s: Array) -> Array:
-    """The exponential of each score: what a softmax adds up."""
+    """The exponential of each score: the terms of the softmax's sum."""
     return xp.exp(s)
 
 
 @operation(lambda: formula("i j -> i", lambda parts: total(j, parts[i, j])))
 def sum_of_row(xp: Namespace, parts: Array) -> Array:
-    """The sum of each row: what a softmax divides its exponentials by."""
+    """The sum of each row: the softmax's denominator."""
     return xp.sum(parts, axis=-1)
 
 
@@ -171,7 +171,7 @@ def sum_of_row(xp: Namespace, parts: Array) -> Array:
     lambda: formula("h i j, h -> h i k", lambda s, sink: where(k < Size("j"), s[h, i, k], sink[h]), k=Size("j") + 1),
 )
 def append_sink(xp: Namespace, s: Array, sink: Array) -> Array:
-    """The scores with one column more: the head's sink, as the score of a key that has no value."""
+    """The scores with one more column: the head's sink, as the score of a key that has no value."""
     heads, queries, keys = s.shape[-3:]
     lead = broadcast([s.shape[:-3], sink.shape[:-1]])
     column = xp.broadcast_to(xp.astype(sink, s.dtype)[..., None, None], (*lead, heads, queries, 1))
@@ -180,7 +180,7 @@ def append_sink(xp: Namespace, s: Array, sink: Array) -> Array:
 
 @operation(lambda: formula("i k -> i j", lambda w: w[i, j], j=Size("k") - 1))
 def drop_sink(xp: Namespace, w: Array) -> Array:
-    """The weights without the last column, which is the share of the sink."""
+    """The weights without the last column, which is the weight of the sink."""
     return w[..., :-1]
 
 
@@ -188,7 +188,7 @@ OUTWEIGHED = Remark(
     find=lambda xp, out, *operands: xp.max(out, axis=-1) == 0,
     says="all weights are 0",
     reason="all keys of this query are masked, or their scores are so far below the sink that their weights round to 0",
-    remedy="Compare the scores with the sink. If no key is meant to be seen, drop this query from what you read.",
+    remedy="Compare the scores with the sink. If no key is meant to be seen, ignore this query.",
     reads_operands=False,
 )
 
@@ -210,5 +210,5 @@ OUTWEIGHED = Remark(
     ),
 )
 def softmax_with_sink(xp: Namespace, s: Array, sink: Array) -> Array:
-    """Softmax with a learned sink for each head, which takes a share that goes to no key (gpt-oss, OpenAI 2025)."""
+    """Softmax with a learned sink for each head, a score whose weight goes to no key (gpt-oss, OpenAI 2025)."""
     return drop_sink.code(xp, softmax_along(xp, append_sink.code(xp, s, sink), -1))

@@ -1,8 +1,8 @@
-"""What a model does around its blocks: rows of tables, tokens set in front or taken out, lines that others replace."""
+"""What a model does around its blocks: rows of tables, tokens added in front or selected, lines that are replaced."""
 
 from __future__ import annotations
 
-from clearhead.expr import Expr, Size, formula, indices, same, total, where
+from clearhead.expr import Expr, Size, call, formula, indices, same, total, where
 from clearhead.expr.formula import Operand, broadcast
 from clearhead.expr.nodes import Reduce
 from clearhead.ops.numpy import numpy_namespace
@@ -33,7 +33,7 @@ def _place(token: Operand, pad: int) -> Expr:
     lambda pad: formula("v m, i -> i m", lambda table, token: table[_place(token, pad), m], t=Size("i")), role="table"
 )
 def rows_of_real(xp: Namespace, table: Array, token: Array, *, pad: int) -> Array:
-    """The rows of a table for positions that count no padding, from the one behind its own (RoBERTa)."""
+    """The rows of a table for positions that skip padding; the first is the row after that of padding (RoBERTa)."""
     real = xp.astype(token != pad, token.dtype)
     places = counting(xp, token.shape[-1], token)
     so_far = xp.sum(xp.where(places <= places[:, None], real[..., None, :], 0), axis=-1)
@@ -58,10 +58,40 @@ def next_rows(xp: Namespace, table: Array, x: Array, past: Array, *, offset: int
 
 @operation(lambda: formula("m, j m -> i m", lambda first, x: where(same(i, 0), first[m], x[i - 1, m]), i=Size("j") + 1))
 def prepend(xp: Namespace, first: Array, x: Array) -> Array:
-    """A token set in front of the others: the class token of a ViT."""
+    """One token put in front of the others: the class token of a ViT."""
     lead = broadcast([first.shape[:-1], x.shape[:-2]])
     first = xp.broadcast_to(first[..., None, :], (*lead, 1, x.shape[-1]))
     return xp.concat([first, xp.broadcast_to(x, (*lead, *x.shape[-2:]))], axis=-2)
+
+
+def _inserted(x: Operand, rows: Operand) -> Expr:
+    return where(i < 1, x[i, m], where(i < Size("p") + 1, rows[i - 1, m], x[i - Size("p"), m]))
+
+
+@operation(lambda: formula("j m, p m -> i m", _inserted, i=Size("j") + Size("p")))
+def insert_second(xp: Namespace, x: Array, rows: Array) -> Array:
+    """Rows put between the first token and the others: the registers of a ViT (Darcet et al. 2024)."""
+    lead = broadcast([rows.shape[:-2], x.shape[:-2]])
+    parts = x[..., :1, :], rows, x[..., 1:, :]
+    return xp.concat([xp.broadcast_to(each, (*lead, *each.shape[-2:])) for each in parts], axis=-2)
+
+
+def _unmasked(token: Operand, mask: int) -> Expr:
+    return call("max", total(t, where(same(token[t], mask), 0, 1)), 1)
+
+
+@operation(
+    lambda mask, keep: formula(
+        "i m, i -> i m",
+        lambda x, token: where(same(token[i], mask), 0, x[i, m] * keep * Size("i") / _unmasked(token, mask)),
+        t=Size("i"),
+    )
+)
+def drop_masked(xp: Namespace, x: Array, token: Array, *, mask: int, keep: float) -> Array:
+    """Zeros for masked tokens, the others scaled as if a share of ``keep`` were none (ESM)."""
+    there = xp.sum(xp.astype(token != mask, x.dtype), axis=-1)
+    grown = keep * token.shape[-1] / xp.where(there < 1, 1.0, there)
+    return xp.where((token == mask)[..., None], 0.0, x * grown[..., None, None])
 
 
 @operation(lambda: formula("i m -> t m", lambda x: x[t, m], t=Size("i") // Size("i")))
@@ -93,12 +123,12 @@ def last_real_token(xp: Namespace, x: Array, token: Array, *, pad: int) -> Array
 
 @operation(lambda: formula("i m, i m -> i m", lambda x, new: new[i, m]))
 def instead(xp: Namespace, x: Array, new: Array) -> Array:
-    """Other numbers in the place of a line's own."""
+    """Given numbers in place of a line."""
     return new
 
 
 @operation(lambda head: formula("h i m, i m -> h i m", lambda x, new: where(same(h, head), new[i, m], x[h, i, m])))
 def instead_of_head(xp: Namespace, x: Array, new: Array, *, head: int) -> Array:
-    """Other numbers in the place of one head's."""
+    """Given numbers in place of one head."""
     chosen = counting(xp, x.shape[-3], x)[:, None, None] == head
     return xp.where(chosen, new[..., None, :, :], x)

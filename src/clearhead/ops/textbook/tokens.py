@@ -18,7 +18,7 @@ d, h, i, m, k, n, o, t = indices("d h i m k n o t")
 
 
 def _is_flat(xp: Namespace, out: Array, x: Array) -> Array:
-    """Rows that are NaN though what they were made of is finite: 0/0 makes NaN of every value in a row."""
+    """Rows that are NaN although their operands are finite: 0/0 makes every value in a row NaN."""
     nan = xp.isnan(out[..., 0])
     if xp is numpy_namespace and not nan.any():
         return nan
@@ -58,16 +58,16 @@ def _root(spread: Expr, eps: float) -> Expr:
     role="norm",
 )
 def layer_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
-    """Each token less its mean, divided by its standard deviation (Ba et al. 2016; eps inside the root)."""
+    """Each token minus its mean, divided by its standard deviation (Ba et al. 2016; eps inside the root)."""
     centred = from_first(xp, x, (-1,), x.shape[-1])
     variance = xp.vecdot(centred, centred)[..., None] / x.shape[-1]
     return centred / xp.sqrt(variance + eps)
 
 
 def from_first(xp: Namespace, x: Array, axes: tuple[int, ...], count: int) -> Array:
-    """Each number less the mean of ``count`` numbers along these axes, counted from the end."""
-    # Measured from its first value, not from 0: a row of equal values then has a spread of exactly 0, however its
-    # sum rounds, and a row far from 0 keeps its digits.
+    """Each number minus the mean of ``count`` numbers along these axes, counted from the end."""
+    # The first value is subtracted before the mean is taken: a row of equal values then has a spread of exactly 0,
+    # however its sum rounds, and a row far from 0 keeps its digits.
     shifted = x - x[_first_along(x.ndim, axes)]
     return shifted - xp.sum(shifted, axis=axes, keepdims=True) / count
 
@@ -129,13 +129,19 @@ def rms_norm(xp: Namespace, x: Array, *, eps: float) -> Array:
 
 @operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * gain[m]), role="gain")
 def gain(xp: Namespace, x: Array, gain: Array) -> Array:
-    """Each column times a number of its own."""
+    """Each column times its own number."""
+    return x * gain[..., None, :]
+
+
+@operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * gain[m]), role="gain")
+def layer_scale(xp: Namespace, x: Array, gain: Array) -> Array:
+    """Each column of the result of a half times its own number (LayerScale: Touvron et al. 2021, section 2)."""
     return x * gain[..., None, :]
 
 
 @operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * gain[m] + bias[m]), role="gain")
 def gain_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
-    """Each column times a number of its own, plus another."""
+    """Each column times its own number, plus another."""
     return x * gain[..., None, :] + bias[..., None, :]
 
 
@@ -209,7 +215,7 @@ def _softplus_of(xp: Namespace, x: Array) -> Array:
 
 @operation(lambda: formula("i m, o, o -> i m", _xielu), role="activation")
 def xielu(xp: Namespace, x: Array, positive: Array, negative: Array) -> Array:
-    """A parabola above 0 and an exponential below, bent as two learned numbers say (Huang and Schlag 2024)."""
+    """xIELU: a parabola above 0 and an exponential below, with a learned number for each (Huang and Schlag 2024)."""
     up, down = (_softplus_of(xp, each)[..., None] for each in (positive, negative))
     below = (xp.expm1(xp.where(x < -1e-6, x, -1e-6)) - x) * (down + 0.5)
     return xp.where(x > 0, up * x * x, below) + x / 2
@@ -224,13 +230,13 @@ def gelu_sigmoid(xp: Namespace, x: Array) -> Array:
 
 @operation(lambda limit: formula("i d -> i d", lambda x: -call("max", -call("max", x[i, d], -limit), -limit)))
 def clip(xp: Namespace, x: Array, *, limit: float) -> Array:
-    """Values beyond -limit .. limit set to these (OLMo's clip_qkv)."""
+    """Values clipped to -limit .. limit (OLMo's clip_qkv)."""
     return xp.where(x < -limit, -limit, xp.where(x > limit, limit, x))
 
 
 @operation(lambda limit: formula("i d -> i d", lambda x: -call("max", -x[i, d], -limit)))
 def clip_above(xp: Namespace, x: Array, *, limit: float) -> Array:
-    """Values above a limit set to it (gpt-oss's gates)."""
+    """Values clipped from above to a limit (gpt-oss's gates)."""
     return xp.where(x > limit, limit, x)
 
 
@@ -258,7 +264,7 @@ def rms_norm_of_heads(xp: Namespace, x: Array, *, eps: float) -> Array:
 
 @operation(lambda: formula("h i d, h d -> h i d", lambda x, gain: x[h, i, d] * gain[h, d]), role="gain")
 def head_gain(xp: Namespace, x: Array, gain: Array) -> Array:
-    """Each column of each head times a number of its own."""
+    """Each column of each head times its own number."""
     return x * gain[..., None, :]
 
 
@@ -267,5 +273,5 @@ def head_gain(xp: Namespace, x: Array, gain: Array) -> Array:
     role="dropout",
 )
 def dropout(xp: Namespace, x: Array, keep: Array, *, rate: float) -> Array:
-    """Cells that are kept, divided by the share that is kept on average; 0 elsewhere (Srivastava et al. 2014)."""
+    """Dropout: cells that are kept, divided by 1 - rate; 0 elsewhere (Srivastava et al. 2014)."""
     return xp.where(keep, x / (1 - rate), 0.0)

@@ -1,1 +1,1 @@
-"""Other, and often wrong, ways to do the same: operations that only deviations use."""
+"""Other, often wrong, ways to do the same: operations that only deviations use."""

@@ -1,4 +1,4 @@
-"""What people do otherwise with the axis of a batch: taken for tokens, or for heads."""
+"""Other ways to use the axis of a batch: taken for tokens, or for heads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _tiled(real: Expr, s: Expr) -> Expr:
     role="mask",
 )
 def mask_padding_tiled(xp: Namespace, s: Array, real: Array) -> Array:
-    """The scores of real keys, with the rows of padding dealt out in turn, 1 2 1 2, and not head by head, 1 1 2 2."""
+    """The scores of real keys, with the rows of padding repeated as 1 2 1 2 instead of 1 1 2 2 (head by head)."""
     batch, heads, _, keys = s.shape[-4:]
     tiled = xp.reshape(xp.concat([real] * heads, axis=-2), (*real.shape[:-2], batch, heads, 1, keys))
     return xp.where(tiled, s, MASKED)
@@ -48,5 +48,5 @@ def mask_padding_tiled(xp: Namespace, s: Array, real: Array) -> Array:
 
 @operation(lambda: formula("h i j, h j -> h i j", lambda s, real: _tiled(real[h, j], s[h, i, j])), role="mask")
 def mask_padding_by_head(xp: Namespace, s: Array, real: Array) -> Array:
-    """The scores of real keys, where each row of padding is taken for that of a head."""
+    """The scores of real keys, where each row of padding is used for a head instead of an example."""
     return xp.where(real[..., None, :], s, MASKED)

@@ -1,4 +1,4 @@
-"""What people do otherwise with heads: dealt out, repeated, put together in another order."""
+"""Other ways to treat heads: split, repeated, joined in another order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ c, d, g, h, i, j, k, m = indices("c d g h i j k m")
 
 @operation(lambda: formula("i m -> i m", lambda x: x[i, m]))
 def unchanged(xp: Namespace, x: Array) -> Array:
-    """The same numbers: what should have been done to them was left out."""
+    """The same numbers: the step was left out."""
     return x
 
 
@@ -58,7 +58,7 @@ def swap_heads(xp: Namespace, x: Array) -> Array:
 
 @operation(lambda: formula("h i d -> h i d", lambda x: x[lift(0), i, d]))
 def first_head(xp: Namespace, x: Array) -> Array:
-    """The first head in the place of every head."""
+    """The first head in place of every head."""
     return xp.broadcast_to(x[..., :1, :, :], x.shape)
 
 
@@ -80,7 +80,7 @@ def _split_interleaved() -> Formula:
 
 @operation(_split_interleaved)
 def split_interleaved(xp: Namespace, x: Array) -> Array:
-    """Heads as they come out if neighbouring columns are taken to belong to different heads."""
+    """Heads that result if neighbouring columns are taken to belong to different heads."""
     *lead, heads, tokens, depth = x.shape
     columns = xp.reshape(swap_heads.code(xp, x), (*lead, tokens, depth, heads))
     count = len(lead)
@@ -99,7 +99,7 @@ def _concat_by_reshape() -> Formula:
 
 @operation(_concat_by_reshape)
 def concat_by_reshape(xp: Namespace, x: Array) -> Array:
-    """The heads as a bare reshape of (head, token, depth) to (token, head*depth) joins them: tokens are spliced."""
+    """The heads as a bare reshape of (head, token, depth) to (token, head*depth) joins them: each row mixes tokens."""
     *lead, heads, tokens, depth = x.shape
     return xp.reshape(x, (*lead, tokens, heads * depth))
 
@@ -129,7 +129,7 @@ def average_heads(xp: Namespace, x: Array) -> Array:
 
 @operation(lambda: formula("h i j -> h i j", lambda w: mean(k, w[k, i, j]), k=Size("h")))
 def average_weights(xp: Namespace, w: Array) -> Array:
-    """The mean of all heads' weights in the place of each head's own."""
+    """The mean of all heads' weights in place of each head's weights."""
     return xp.broadcast_to(xp.sum(w, axis=-3, keepdims=True) / w.shape[-3], w.shape)
 
 

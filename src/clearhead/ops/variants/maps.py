@@ -1,4 +1,4 @@
-"""Heads, tokens and columns taken in another order, or some of them twice."""
+"""Heads, tokens and columns in another order, or some of them twice."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def _taken(xp: Namespace, x: Array, order: tuple[int, ...], axis: int) -> Array:
 
 @operation(_heads)
 def take_heads(xp: Namespace, x: Array, *, order: tuple[int, ...]) -> Array:
-    """Heads in another order: each is the one of this number, counted from 0."""
+    """Heads in another order: ``order`` has the number of each, counted from 0."""
     return _taken(xp, x, order, -3)
 
 
 @operation(_tokens)
 def take_tokens(xp: Namespace, x: Array, *, order: tuple[int, ...]) -> Array:
-    """Rows in another order: each is the one of this number, counted from 0."""
+    """Rows in another order: ``order`` has the number of each, counted from 0."""
     return _taken(xp, x, order, -2)
 
 
 @operation(_columns)
 def take_columns(xp: Namespace, x: Array, *, order: tuple[int, ...]) -> Array:
-    """Columns in another order: each is the one of this number, counted from 0."""
+    """Columns in another order: ``order`` has the number of each, counted from 0."""
     return _taken(xp, x, order, -1)

@@ -1,4 +1,4 @@
-"""A norm taken apart into its steps, and what people do otherwise at each of them.
+"""A norm as separate steps, and other ways to compute each of them.
 
 Every step keeps the shape of the tokens: the variance of a token stands in each of its cells. So a step may be
 replaced by one over other cells, and nothing else changes.
@@ -19,7 +19,7 @@ e, g, k, p, t = indices("e g k p t")
 
 
 def _centred(core: str, cell: tuple[Index, ...], over: dict[Index, Index]) -> Formula:
-    """Each number less the mean over some of its indices, each of which runs under another letter there."""
+    """Each number minus the mean over some of its indices; the mean uses other letters for them."""
     there = tuple(over.get(index, index) for index in cell)
     return formula(
         f"{core} -> {core}",
@@ -55,68 +55,68 @@ def _less_mean(xp: Namespace, x: Array, axes: tuple[int, ...]) -> Array:
 def _square(xp: Namespace, x: Array, axes: tuple[int, ...], ddof: int) -> Array:
     count = math.prod(x.shape[axis] for axis in axes) - ddof
     whole = xp.sum(x * x, axis=axes, keepdims=True)
-    # With ddof 1 a single number has no spread to speak of: 0/0, in NumPy as here.
+    # With ddof 1 the spread of a single number is 0/0, in NumPy as here.
     spread = whole / count if count else whole / (0 * whole)
     return xp.broadcast_to(spread, x.shape)
 
 
 @operation(lambda: _centred(*ROW))
 def centred(xp: Namespace, x: Array) -> Array:
-    """Each number less the mean of its token."""
+    """Each number minus the mean of its token."""
     return _less_mean(xp, x, (-1,))
 
 
 @operation(lambda: _centred(*MATRIX))
 def centred_over_matrix(xp: Namespace, x: Array) -> Array:
-    """Each number less the mean of all tokens together."""
+    """Each number minus the mean of all tokens together."""
     return _less_mean(xp, x, (-2, -1))
 
 
 @operation(lambda: _centred(*COLUMN))
 def centred_over_tokens(xp: Namespace, x: Array) -> Array:
-    """Each number less the mean of its column, over the tokens."""
+    """Each number minus the mean of its column, over the tokens."""
     return _less_mean(xp, x, (-2,))
 
 
 @operation(lambda: _centred(*BATCH))
 def centred_over_batch(xp: Namespace, x: Array) -> Array:
-    """Each number less the mean of its column, over the tokens of the whole batch."""
+    """Each number minus the mean of its column, over the tokens of the whole batch."""
     return _less_mean(xp, x, (-3, -2))
 
 
 @operation(lambda: _centred(*HEADS))
 def centred_over_heads(xp: Namespace, x: Array) -> Array:
-    """Each number less the mean of its token over all heads together."""
+    """Each number minus the mean of its token over all heads together."""
     return _less_mean(xp, x, (-3, -1))
 
 
 @operation(lambda ddof: _mean_square(*ROW, ddof))
 def mean_square(xp: Namespace, x: Array, *, ddof: int) -> Array:
-    """The mean of the squares of each token; ddof is taken off the count."""
+    """The mean of the squares of each token; the count is reduced by ddof."""
     return _square(xp, x, (-1,), ddof)
 
 
 @operation(lambda ddof: _mean_square(*MATRIX, ddof))
 def mean_square_over_matrix(xp: Namespace, x: Array, *, ddof: int) -> Array:
-    """The mean of the squares of all tokens together; ddof is taken off the count."""
+    """The mean of the squares of all tokens together; the count is reduced by ddof."""
     return _square(xp, x, (-2, -1), ddof)
 
 
 @operation(lambda ddof: _mean_square(*COLUMN, ddof))
 def mean_square_over_tokens(xp: Namespace, x: Array, *, ddof: int) -> Array:
-    """The mean of the squares of each column, over the tokens; ddof is taken off the count."""
+    """The mean of the squares of each column, over the tokens; the count is reduced by ddof."""
     return _square(xp, x, (-2,), ddof)
 
 
 @operation(lambda ddof: _mean_square(*BATCH, ddof))
 def mean_square_over_batch(xp: Namespace, x: Array, *, ddof: int) -> Array:
-    """The mean of the squares of each column, over the tokens of the whole batch; ddof is taken off the count."""
+    """The mean of the squares of each column, over the tokens of the whole batch; the count is reduced by ddof."""
     return _square(xp, x, (-3, -2), ddof)
 
 
 @operation(lambda ddof: _mean_square(*HEADS, ddof))
 def mean_square_over_heads(xp: Namespace, x: Array, *, ddof: int) -> Array:
-    """The mean of the squares of each token over all heads together; ddof is taken off the count."""
+    """The mean of the squares of each token over all heads together; the count is reduced by ddof."""
     return _square(xp, x, (-3, -1), ddof)
 
 
@@ -158,29 +158,29 @@ def squared(xp: Namespace, v: Array, *, eps: float) -> Array:
     ),
 )
 def quotient(xp: Namespace, x: Array, spread: Array) -> Array:
-    """Each number divided by the spread in its cell."""
+    """Each number divided by the spread in the same cell."""
     return x / spread
 
 
 @operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * (1 + gain[m])), role="gain")
 def gain_plus_one(xp: Namespace, x: Array, gain: Array) -> Array:
-    """Each column times one more than a number of its own (Gemma)."""
+    """Each column times 1 + its own number (Gemma)."""
     return x * (1 + gain[..., None, :])
 
 
 @operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * (1 + gain[m]) + bias[m]), role="gain")
 def gain_plus_one_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
-    """Each column times one more than a number of its own, plus another."""
+    """Each column times 1 + its own number, plus another."""
     return x * (1 + gain[..., None, :]) + bias[..., None, :]
 
 
 @operation(lambda: formula("i m, m -> i m", lambda x, gain: x[i, m] * (gain[m] - 1)))
 def gain_less_one(xp: Namespace, x: Array, gain: Array) -> Array:
-    """Each column times one less than a number of its own: where 1 was to be added to a stored gain."""
+    """Each column times its own number - 1: for a stored gain to which 1 is added."""
     return x * (gain[..., None, :] - 1)
 
 
 @operation(lambda: formula("i m, m, m -> i m", lambda x, gain, bias: x[i, m] * (gain[m] - 1) + bias[m]))
 def gain_less_one_and_bias(xp: Namespace, x: Array, gain: Array, bias: Array) -> Array:
-    """Each column times one less than a number of its own, plus another."""
+    """Each column times its own number - 1, plus another."""
     return x * (gain[..., None, :] - 1) + bias[..., None, :]

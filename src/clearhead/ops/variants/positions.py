@@ -1,10 +1,11 @@
-"""What people do otherwise with positions: sinusoids, rotations, and slopes that fall with distance."""
+"""Other ways to use positions: sinusoids, rotations, and slopes over distance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from clearhead.expr import Expr, Formula, Size, call, formula, indices, lift, same, where
+from clearhead.expr.formula import Operand
 from clearhead.ops.operation import Array, Namespace, counting, floats, operation
 from clearhead.ops.textbook.positions import and_rest
 from clearhead.ops.textbook.scores import POSITION, for_heads
@@ -75,7 +76,7 @@ def sinusoidal_doubled(xp: Namespace, x: Array, *, base: float, offset: float) -
 
 @operation(_sinusoid(lambda base, offset: _from(offset) / base ** (m / Size("m")), EVEN), role="position")
 def sinusoidal_unpaired(xp: Namespace, x: Array, *, base: float, offset: float) -> Array:
-    """Sinusoids in which each column has an exponent of its own: sine and cosine are no pair."""
+    """Sinusoids in which each column has its own exponent, so that sine and cosine are no pair."""
     token, column = _token_and_column(xp, x, offset)
     return _alternating(xp, x, token / base ** (column / x.shape[-1]))
 
@@ -91,13 +92,62 @@ def sinusoidal_swapped(xp: Namespace, x: Array, *, base: float, offset: float) -
     return xp.where(counting(xp, x.shape[-2], x)[:, None] % 2 == 0, xp.sin(angle), xp.cos(angle))
 
 
+def _sinusoid_at(
+    power: Callable[[int], Expr], is_sine: Callable[[int], Expr] = lambda _: EVEN
+) -> Callable[[int, float, float], Formula]:
+    """The formula of sinusoids of given positions, whose base has the exponent ``power(width) / width``."""
+
+    def stated(width: int, base: float, offset: float) -> Formula:
+        def body(position: Operand) -> Expr:
+            value = (position[i] + offset if offset else position[i]) / base ** (power(width) / width)
+            return where(is_sine(width), call("sin", value), call("cos", value))
+
+        return formula("i -> i m", body, m=width)
+
+    return stated
+
+
+@operation(_sinusoid_at(lambda _: m - m % 2), role="position")
+def sinusoidal_at_shifted(xp: Namespace, position: Array, *, width: int, base: float, offset: float) -> Array:
+    """Sines and cosines of given positions that are counted from an offset."""
+    column = floats(xp, width, position)
+    angle = (position[..., None] + offset) / base ** ((column - column % 2) / width)
+    return xp.where(column % 2 == 0, xp.sin(angle), xp.cos(angle))
+
+
+@operation(
+    _sinusoid_at(lambda width: 2 * (m % ((width + 1) // 2)), lambda width: m < (width + 1) // 2), role="position"
+)
+def sinusoidal_at_concatenated(xp: Namespace, position: Array, *, width: int, base: float, offset: float) -> Array:
+    """All sines of given positions first, all cosines behind them."""
+    column, half = floats(xp, width, position), (width + 1) // 2
+    angle = (position[..., None] + offset) / base ** (2 * (column % half) / width)
+    return xp.where(column < half, xp.sin(angle), xp.cos(angle))
+
+
+@operation(_sinusoid_at(lambda _: 2 * m), role="position")
+def sinusoidal_at_doubled(xp: Namespace, position: Array, *, width: int, base: float, offset: float) -> Array:
+    """Sinusoids of given positions whose exponent is twice the column's number, as if it were the pair's."""
+    column = floats(xp, width, position)
+    angle = (position[..., None] + offset) / base ** (2 * column / width)
+    return xp.where(column % 2 == 0, xp.sin(angle), xp.cos(angle))
+
+
+@operation(_sinusoid_at(lambda _: m + 0), role="position")
+def sinusoidal_at_unpaired(xp: Namespace, position: Array, *, width: int, base: float, offset: float) -> Array:
+    """Sinusoids of given positions in which each column has its own exponent."""
+    column = floats(xp, width, position)
+    angle = (position[..., None] + offset) / base ** (column / width)
+    return xp.where(column % 2 == 0, xp.sin(angle), xp.cos(angle))
+
+
 @operation(
     lambda base, width: formula(
         "i, h i d -> i c", lambda position, x: position[i] * base ** -(2 * c / Size("d")), c=width // 2
     ),
 )
 def angles_over_depth(xp: Namespace, position: Array, x: Array, *, base: float, width: int) -> Array:
-    """Angles of the first pairs, with frequencies spread over the whole depth and not over what is turned."""
+    """Angles of the first pairs, with frequencies spread over the whole depth instead of the rotated part."""
     return position[..., None] * base ** (-2 * floats(xp, width // 2, x) / x.shape[-1])
 
 
@@ -113,7 +163,7 @@ def _angles_ntk(base: float, width: int | None, factor: float) -> Formula:
 def rotary_angles_ntk(
     xp: Namespace, position: Array, x: Array, *, base: float, width: int | None, factor: float
 ) -> Array:
-    """Angles whose base grows with the context, so that the slowest pair turns as in linear scaling (NTK-aware)."""
+    """Angles whose base grows with the context, so that the slowest pair rotates as in linear scaling (NTK-aware)."""
     turned = x.shape[-1] if width is None else width
     wider = base * factor ** (turned / (turned - 2 if turned > 2 else 1))
     return position[..., None] * wider ** (-2 * floats(xp, turned // 2, x) / turned)
@@ -137,7 +187,7 @@ def _half_other_table() -> Formula:
 
 @operation(_half_other_table, role="rotation")
 def rotate_half_other_table(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
-    """Feature d turned with d + half, by angles laid out for neighbours: those of pair d // 2."""
+    """Feature d rotated with d + half, by the angles of pair d // 2, which are for neighbours."""
     pairs = cos.shape[-1]
     first, second = x[..., :pairs], x[..., pairs : 2 * pairs]
     (cos1, cos2), (sin1, sin2) = (_halves(xp, xp.repeat(table, 2, axis=-1), pairs) for table in (cos, sin))
@@ -163,7 +213,7 @@ def _interleaved_other_table() -> Formula:
 
 @operation(_interleaved_other_table, role="rotation")
 def rotate_interleaved_other_table(xp: Namespace, x: Array, cos: Array, sin: Array) -> Array:
-    """Neighbouring features turned together, by angles laid out for halves: those of pair d mod half."""
+    """Neighbouring features rotated together, by the angles of pair d mod half, which are for halves."""
     pairs = cos.shape[-1]
     even, odd = x[..., 0 : 2 * pairs : 2], x[..., 1 : 2 * pairs : 2]
     cos1, cos2, sin1, sin2 = (
@@ -194,7 +244,7 @@ def alibi_slopes_plain(xp: Namespace, s: Array, *, heads: int) -> Array:
     role="distance",
 )
 def alibi_added(xp: Namespace, s: Array, slope: Array) -> Array:
-    """The scores plus the head's slope times the distance: what is far gains."""
+    """The scores plus the head's slope times the distance: distant keys get more weight."""
     queries, keys = s.shape[-2:]
     distance = floats(xp, queries, s)[:, None] + (keys - queries) - floats(xp, keys, s)[None, :]
     return s + slope[..., None, None] * xp.abs(distance)

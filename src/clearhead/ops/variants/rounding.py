@@ -1,4 +1,4 @@
-"""Numbers cut to the decimals that people write down."""
+"""Numbers rounded or truncated to some decimals."""
 
 from __future__ import annotations
 

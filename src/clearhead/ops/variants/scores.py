@@ -1,4 +1,4 @@
-"""What people do otherwise between scores and weights: scales, masks, and shares that are no softmax."""
+"""Other ways from scores to weights: scales, masks, and weights that are no softmax."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def mask_inverted(xp: Namespace, s: Array, mask: Array) -> Array:
 
 @operation(lambda: formula("h i j, j -> h i j", lambda s, real: where(real[j], MASKED, s[h, i, j])), role="mask")
 def padding_inverted(xp: Namespace, s: Array, real: Array) -> Array:
-    """Minus infinity for real keys, the scores of those that fill up."""
+    """Minus infinity for real keys, the scores of padding."""
     return xp.where(real[..., None, None, :], MASKED, s)
 
 
 @operation(lambda: formula("h i j, i -> h i j", lambda s, real: where(real[i], s[h, i, j], MASKED)), role="mask")
 def mask_padding_queries(xp: Namespace, s: Array, real: Array) -> Array:
-    """The scores of real queries, minus infinity for queries that only fill up the batch."""
+    """The scores of real queries, minus infinity for queries that are padding."""
     return xp.where(real[..., None, :, None], s, MASKED)
 
 
@@ -95,7 +95,7 @@ def mask_padding_of_new(xp: Namespace, s: Array, real: Array) -> Array:
     lambda fill: formula("i j -> i j", lambda s: where(call("abs", s[i, j]) <= math.inf, fill, s[i, j])),
 )
 def fill_all(xp: Namespace, s: Array, *, fill: float) -> Array:
-    """One number in the place of every score."""
+    """One number in place of every score."""
     return xp.where(xp.abs(s) <= math.inf, fill, s)
 
 
@@ -133,7 +133,7 @@ def _masked(masked: Operand) -> Expr:
     lambda fill: formula("i j, i j -> i j", lambda s, masked: where(_masked(masked), fill, s[i, j])),
 )
 def fill_masked(xp: Namespace, s: Array, masked: Array, *, fill: float) -> Array:
-    """The scores, with a number of its own in masked cells."""
+    """The scores, with a fixed number in masked cells."""
     return xp.where(masked == MASKED, fill, s)
 
 
@@ -165,7 +165,7 @@ def zero_masked(xp: Namespace, w: Array, masked: Array) -> Array:
 
 @operation(lambda: formula("i j, i j -> i j", lambda w, masked: where(_masked(masked), MASKED, w[i, j])))
 def infinite_masked(xp: Namespace, w: Array, masked: Array) -> Array:
-    """The weights, with minus infinity in masked cells, where it belongs into the scores."""
+    """The weights, with minus infinity in masked cells; it belongs in the scores."""
     return xp.where(masked == MASKED, MASKED, w)
 
 
@@ -176,7 +176,7 @@ def infinite_masked(xp: Namespace, w: Array, masked: Array) -> Array:
     role="softmax",
 )
 def softmax_over_heads(xp: Namespace, s: Array) -> Array:
-    """Softmax over the heads: shares among the heads of each query and key."""
+    """Softmax over the heads: the weights of each query and key sum to 1 over the heads."""
     return softmax_along(xp, s, -3)
 
 
@@ -211,7 +211,7 @@ def softmax_of_one(xp: Namespace, s: Array) -> Array:
     role="softmax",
 )
 def softmax_base(xp: Namespace, s: Array, *, base: float) -> Array:
-    """Shares of the powers of another base than e."""
+    """Softmax with powers of a base other than e."""
     return softmax_along(xp, s * math.log(base), -1)
 
 
@@ -219,7 +219,7 @@ def softmax_base(xp: Namespace, s: Array, *, base: float) -> Array:
     lambda: formula("i j -> i j", lambda s: _exp(s, i, j) / total(k, _exp(s, i, k)), k=Size("j")), role="softmax"
 )
 def softmax_unshifted(xp: Namespace, s: Array) -> Array:
-    """Softmax as the textbook writes it, with no maximum taken off first: it overflows, and 0/0 is NaN."""
+    """Softmax without subtracting the maximum first: large scores overflow, and 0/0 is NaN."""
     parts = xp.exp(s)
     return parts / xp.sum(parts, axis=-1, keepdims=True)
 
@@ -239,7 +239,7 @@ def softmax_unshifted(xp: Namespace, s: Array) -> Array:
     role="softmax",
 )
 def softmax_shifted_globally(xp: Namespace, s: Array) -> Array:
-    """Softmax after the largest of all scores was taken off every row: rows far below it are 0/0."""
+    """Softmax with the maximum of all scores, not of each row, subtracted: rows far below it are 0/0."""
     parts = xp.exp(s - constant(xp, xp.max(s, axis=(-3, -2, -1), keepdims=True)))
     return parts / xp.sum(parts, axis=-1, keepdims=True)
 
@@ -268,7 +268,7 @@ def softmax_one(xp: Namespace, s: Array) -> Array:
     role="softmax",
 )
 def softmax_one_shifted(xp: Namespace, s: Array) -> Array:
-    """Softmax with one more in the denominator, added after the row's maximum was taken off."""
+    """Softmax with one more in the denominator, added after the row's maximum was subtracted."""
     parts = xp.exp(s - constant(xp, xp.max(s, axis=-1, keepdims=True)))
     return parts / (1 + xp.sum(parts, axis=-1, keepdims=True))
 

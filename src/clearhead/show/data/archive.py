@@ -1,4 +1,4 @@
-"""A trace as a NumPy archive: an array file for each line, and what the lines are as JSON."""
+"""A trace as a NumPy archive: an array file for each line, and the working as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import json
 
 from clearhead.errors import FileError
-from clearhead.show.data.plain import FORMAT, line_of, sound
+from clearhead.show.data.plain import FORMAT, backward_of, line_of, sound
 from clearhead.show.view import View
 from clearhead.trace import Trace, to_numpy
 
@@ -19,7 +19,7 @@ SUFFIX = ".npy"
 
 
 def npz(trace: Trace, view: View) -> memoryview:
-    """A trace as ``.npz``, to the bit: `clearhead.read_trace` reads it, and ``numpy.load`` gives lines by name.
+    """A trace as ``.npz``, exact to the bit: `clearhead.read_trace` reads it, and ``numpy.load`` gives lines by name.
 
     Nothing is compressed, so that what is read is never larger than the file.
 
@@ -44,6 +44,8 @@ def _index(trace: Trace, view: View) -> dict[str, object]:
         "deviations": [str(each) for each in view.deviations],
         "first": trace.working.label_base,
         "tokens": None if trace.tokens is None else list(map(sound, trace.tokens)),
+        **({} if trace.key_tokens is None else {"key_tokens": list(map(sound, trace.key_tokens))}),
+        **backward_of(trace.working),
         "lines": [line_of(trace, name, name, values=False) for name in trace.working.names],
         "flags": {name: list(flag.shape) for name, flag in trace.flags.items()},
     }

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import numpy as np
-from msgspec import json
+from msgspec import json, to_builtins
 
 from clearhead.errors import JOINERS
 from clearhead.explanation import Explanation
@@ -15,10 +15,12 @@ from clearhead.expr import text
 from clearhead.line import Line, equation
 from clearhead.show.trace_document import address_of, cell_of
 from clearhead.show.view import View
+from clearhead.spec import Optimizer
 from clearhead.trace import Trace, to_numpy
+from clearhead.working import Working
 
 FORMAT = 1
-"""The version of the form in which traces are kept as data."""
+"""The version of the file format."""
 
 
 def to_data(trace: Trace, view: View) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def to_data(trace: Trace, view: View) -> dict[str, Any]:
 
     There is a line for each given array and each step; one that was not kept has no shape and no values.
     The values are nested lists at full precision; `clearhead.read_trace` makes a trace of them again. ``flags`` are
-    what notes say of lines that were not kept.
+    the rows that notes are about, for lines that were not kept. With gradients, ``backward`` is their origin.
 
     NaN is None and an infinity the string ``"Infinity"`` or ``"-Infinity"``, since JSON has neither. If the view has
     an address there is only that line, and with a cell of it also its ``"explanation"``.
@@ -43,6 +45,8 @@ def to_data(trace: Trace, view: View) -> dict[str, Any]:
         "deviations": [str(each) for each in view.deviations],
         "first": trace.working.label_base,
         "tokens": None if trace.tokens is None else list(map(sound, trace.tokens)),
+        **({} if trace.key_tokens is None else {"key_tokens": list(map(sound, trace.key_tokens))}),
+        **(backward_of(trace.working) if view.address is None else {}),
         "lines": [line_of(trace, name, address_of(trace, name, head)) for name, head in places],
         "notes": [sound(str(note)) for note in trace.notes if view.address is None or note.line in names],
         "flags": {name: values_of(to_numpy(flag)) for name, flag in trace.flags.items() if view.address is None},
@@ -53,10 +57,23 @@ def to_data(trace: Trace, view: View) -> dict[str, Any]:
     return data
 
 
+def backward_of(working: Working) -> dict[str, Any]:
+    """What a working with gradients says of its forward pass, under the key ``backward``."""
+    source = working.backward_of
+    if source is None:
+        return {}
+    forward = source.forward
+    about = {
+        "of": source.of, "wrt": list(source.wrt), "givens": len(forward.givens), "lines": len(forward.lines),
+        "optimizer": next((to_builtins(each) for each in source.then if isinstance(each, Optimizer)), None),
+    }  # fmt: skip
+    return {"backward": about}
+
+
 def as_json(data: Any) -> str:
     """Data as strictly valid JSON on one line; a float64 read back from it is the same to the bit.
 
-    Characters with which a text could act on a terminal are written as JSON's escapes.
+    Control characters are written as JSON's escapes.
     """
     return _BEYOND_ASCII.sub(lambda found: _escaped(found[0]), json.encode(data).decode("utf-8"))
 
@@ -119,7 +136,7 @@ def _number(value: float) -> float | str | None:
 
 
 def sound(words: str) -> str:
-    """The text as UTF-8 can hold it: half of a surrogate pair is spelled out."""
+    """The text in UTF-8: half of a surrogate pair is escaped."""
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

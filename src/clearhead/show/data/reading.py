@@ -1,4 +1,4 @@
-"""Traces read back from data. What a file says is not believed: all is bounded and checked, nothing is executed."""
+"""Traces read back from files. Files are untrusted: all is bounded and checked, nothing is executed."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from clearhead.axes import WORDS, Axes, Shape
 from clearhead.budgets import MAX_TRACE_BYTES, MAX_TRACE_JSON_BYTES, MAX_TRACE_LINES, MAX_TRACE_VALUES
 from clearhead.errors import ClearheadError, ProblemError
 from clearhead.files import FilePath, open_regular, why
-from clearhead.line import Given, Line
+from clearhead.line import Given, Holds, Line
 from clearhead.ops import Operation, as_parameters
 from clearhead.ops.table import operation_named
 from clearhead.show.data.archive import FLAGS, INDEX, SUFFIX
 from clearhead.show.data.plain import FORMAT
+from clearhead.spec import Optimizer
 from clearhead.trace import Trace
 from clearhead.untrusted.archives import MAX_AXES, STORED, Archive, array_of
-from clearhead.working import Working
+from clearhead.working import BackwardOf, Working
 
 DTYPES = frozenset(
     {"bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 )
 WORDS_FOR = {None: math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""How JSON has what it has no numbers for."""
+"""The texts for numbers that JSON does not have."""
 
 Array = np.ndarray[Any, Any]
 Parameter = Union[bool, int, float, str, None]
 
 
 class LineData(Struct):
-    """A line, or a given array, as it stands in a file; shape and dtype where its numbers were kept."""
+    """A line, or a given array, in a file; with shape and dtype where its numbers were kept."""
 
     name: str
     operation: str
@@ -49,20 +50,32 @@ class LineData(Struct):
     values: Any = None
 
 
+class BackwardData(Struct):
+    """What a file says of the forward pass that gradients are of: how many given arrays and lines are its own."""
+
+    of: str
+    wrt: list[str]
+    givens: int
+    lines: int
+    optimizer: Optimizer | None = None
+
+
 class TraceData(Struct):
-    """All of a trace as it stands in a file."""
+    """A trace in a file."""
 
     format: int
     lines: list[LineData]
     first: int = 1
     tokens: list[str] | None = None
+    key_tokens: list[str] | None = None
     flags: dict[str, Any] = {}
+    backward: BackwardData | None = None
 
 
 def read_trace(path: FilePath) -> Trace:
-    """The trace in a ``.json`` or ``.npz`` file that `Trace.save` wrote, to the bit.
+    """The trace in the ``.json`` or ``.npz`` file at ``path`` that `Trace.save` wrote, exact to the bit.
 
-    The file may come from anybody: nothing in it is executed or unpickled, and no more is read than it holds.
+    The file may be untrusted: nothing in it is executed or unpickled, and no more is read than it holds.
 
     Raises:
         ProblemError: the file cannot be read or used; the message says where and why.
@@ -81,7 +94,7 @@ def read_trace(path: FilePath) -> Trace:
 
 @contextmanager
 def _naming(path: FilePath) -> Iterator[None]:
-    """Says of which file an error speaks."""
+    """Names the file in errors."""
     shown = os.fspath(path)[:200]
     try:
         yield
@@ -93,7 +106,7 @@ def _naming(path: FilePath) -> Iterator[None]:
 
 def _from_json(content: bytes) -> Trace:
     if (values := content.count(b",") + content.count(b"[")) > MAX_TRACE_VALUES:
-        raise ProblemError(f"it has about {values} values; at most {MAX_TRACE_VALUES} are read. Save it as .npz.")
+        raise ProblemError(f"it has up to {values} values; at most {MAX_TRACE_VALUES} are read. Save it as .npz.")
     data = _decode(content)
     working = _working(data)
     arrays = {line.name: _values(line.name, line, line.values) for line in data.lines if line.shape is not None}
@@ -111,7 +124,7 @@ def _from_archive(archive: Archive) -> Trace:
 
 
 def _array(archive: Archive, name: str, dtype: str | None, shape: Any) -> Array:
-    """An array of an archive, which must be what the index says it is."""
+    """An array of an archive, which must have the shape and type that the index states."""
     try:
         array = array_of(archive.read(name + SUFFIX))
     except ValueError as error:
@@ -144,7 +157,18 @@ def _working(data: TraceData) -> Working:
         raise ProblemError("this is one head of a trace, not a whole trace.")
     givens = tuple(_given(line) for line in data.lines if line.operation == "given")
     lines = tuple(_line(line) for line in data.lines if line.operation != "given")
-    return Working(givens, lines, data.first)
+    working = Working(givens, lines, data.first)
+    return working if data.backward is None else _with_source(working, data.backward)
+
+
+def _with_source(working: Working, data: BackwardData) -> Working:
+    """The working, with what it says of its forward pass."""
+    givens, lines = working.givens[: max(data.givens, 0)], working.lines[: max(data.lines, 0)]
+    forward = Working(givens, lines, working.label_base)
+    if unknown := [name for name in (data.of, *data.wrt) if name not in forward.names]:
+        raise ProblemError(f"{unknown[0][:100]} is no line of the forward pass that the gradients are said to be of.")
+    source = BackwardOf(forward, data.of, tuple(data.wrt), () if data.optimizer is None else (data.optimizer,))
+    return Working(working.givens, working.lines, working.label_base, source)
 
 
 def _axes(line: LineData) -> Axes:
@@ -157,8 +181,10 @@ def _axes(line: LineData) -> Axes:
 
 
 def _given(line: LineData) -> Given:
-    # A model's weights are not saved with its traces: what is given need not be there.
-    return Given(line.name, _axes(line), tuple(line.sizes.items()), "booleans" if line.dtype == "bool" else "numbers")
+    # A model's weights are not saved with its traces, so given arrays may be missing.
+    kind = line.dtype or ""
+    holds: Holds = "booleans" if kind == "bool" else "integers" if kind.startswith(("int", "uint")) else "numbers"
+    return Given(line.name, _axes(line), tuple(line.sizes.items()), holds)
 
 
 def _line(line: LineData) -> Line:
@@ -174,7 +200,7 @@ def _parameter(value: Parameter) -> Any:
 
 
 def _check_parameters(line: Line, operation: Operation) -> None:
-    """Makes sure that the operation can be stated with these parameters and this number of operands."""
+    """Checks that the operation exists with these parameters and this number of operands."""
     fault = f"{line.name[:100]}: {operation.name}"
     if {name for name, _ in line.parameters} != set(operation.parameters):
         raise ProblemError(f"{fault} takes the parameters {', '.join(operation.parameters) or 'none'}.")
@@ -201,7 +227,7 @@ def _trace(data: TraceData, working: Working, arrays: Mapping[str, Array], flags
         shape = shapes.get(name, (*flag.shape, 1)) if name in working.names else ()
         if not shape or flag.dtype != bool or flag.shape != shape[:-1]:
             raise ProblemError(f"flags has no use for {name[:100]!r}, or not for {flag.dtype} of shape {flag.shape}.")
-    return Trace(working, dict(arrays), tokens=data.tokens, flags=dict(flags))
+    return Trace(working, dict(arrays), tokens=data.tokens, key_tokens=data.key_tokens, flags=dict(flags))
 
 
 def _shapes(working: Working, known: Mapping[str, Shape]) -> dict[str, Shape]:

@@ -1,1 +1,1 @@
-"""Formulas as mathematics: one printer for each medium, upon one shared walk."""
+"""Formulas as mathematics: one printer for each medium, over one shared walk."""

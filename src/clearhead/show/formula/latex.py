@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from clearhead.errors import visible
@@ -10,6 +11,7 @@ from clearhead.expr import Expr, Local, Number, Ref, Terms
 from clearhead.expr.text import ADDED, ATOM, MULTIPLIED, RAISED, Piece, added_up
 from clearhead.show.formula.symbols import GREEK, symbol_of
 from clearhead.show.formula.walk import Setter
+from clearhead.written import DECIMAL
 
 LOCALS = {"mean": r"\mu", "variance": r"\sigma^2"}
 CONSTANTS = {"pi": r"\pi"}
@@ -29,9 +31,9 @@ ESCAPES = {
 
 
 def escape(words: str) -> str:
-    """Text for LaTeX in which every character stands for itself, and those that cannot be seen are spelled out."""
+    """Escaped text for LaTeX: every character is shown as it is, and invisible ones by their number."""
     escaped = "".join(ESCAPES.get(c, c) for c in visible(words))
-    # Two of these in a row would be set as one dash, or one quotation mark.
+    # Two of these in a row would become one dash, or one quotation mark.
     return escaped.replace("--", "-{}-").replace("--", "-{}-").replace(",,", ",{},").replace(",,", ",{},")
 
 
@@ -44,7 +46,7 @@ def latex(expr: Expr, *, decimals: int | None = 3, first: int = 1) -> str:
 
 
 def equation(left: Ref, right: Expr, decimals: int | None, first: int) -> str:
-    """The formula of a line: both sides, and what the names in it stand for."""
+    """The formula of a line: both sides, and its named values."""
     return f"{latex(left, first=first)} = {latex(right, decimals=decimals, first=first)}"
 
 
@@ -58,7 +60,7 @@ def arithmetic(explanation: Explanation) -> Iterator[str]:
 
 
 def symbol(name: str) -> tuple[str, list[str]]:
-    r"""The symbol of a line and what goes on top of it.
+    r"""The symbol of a line, and the text above it.
 
     >>> print(*symbol("layers.3.query.weight"))
     W ['Q', '\\text{layers.3}']
@@ -71,7 +73,7 @@ def symbol(name: str) -> tuple[str, list[str]]:
 
 
 def known_symbol(name: str) -> tuple[str | None, list[str]]:
-    """The field's symbol for a line in LaTeX, and the words of its name that stand around what it says."""
+    """The field's symbol for a line in LaTeX, and the other words of its name."""
     known, around = symbol_of(name)
     if known is None:
         return None, [name]
@@ -108,7 +110,7 @@ class _Printer(Setter[str]):
         return LOCALS.get(name, _words(name))
 
     def cell(self, ref: Ref) -> Piece:
-        """The symbol with its indices below and its head on top; what has a top cannot be raised to a power."""
+        """The symbol with its indices below and its head above; a symbol with text above it cannot get an exponent."""
         base, tops = symbol(ref.operand)
         if ref.at is not None:
             tops = [*tops, f"({self.index(ref.at)})"]
@@ -177,8 +179,31 @@ class _Printer(Setter[str]):
 
 
 def number_in_latex(written: str) -> str:
-    """A number as it stands in plain text, in LaTeX."""
-    return _number(written)[0]
+    """A number as in plain text, in LaTeX: a decimal, or an expression such as ``e^2/(1 + 2*e^2)``."""
+    plain = not written or written in WORDS or DECIMAL.fullmatch(written)
+    return _number(written)[0] if plain else _expression(written)
+
+
+def _expression(written: str) -> str:
+    """An expression as it was written, with roots and exponents set as such and names of cells as text."""
+    names = re.sub(r"[A-Za-z][\w.]*(@\d+)?\[[\d,]+\]", lambda name: rf"\text{{{escape(name[0])}}}", written)
+    for opening, command in (("sqrt(", r"\sqrt"), ("^(", "^")):
+        while (start := names.find(opening)) >= 0:
+            inner = start + len(opening)
+            end = _closing(names, inner)
+            names = f"{names[:start]}{command}{{{names[inner:end]}}}{names[end + 1 :]}"
+    names = re.sub(r"\^(\d+)", r"^{\1}", names)
+    return re.sub(r"\b(ln|exp|sin|cos|tanh)\(", r"\\\1(", names).replace("*", r" \cdot ").replace("pi", r"\pi ")
+
+
+def _closing(text: str, at: int) -> int:
+    """Where the bracket closes that was opened before a place."""
+    depth = 1
+    for place in range(at, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[place], 0)
+        if not depth:
+            return place
+    return len(text)
 
 
 def _number(written: str) -> Piece:

@@ -21,12 +21,12 @@ ACCENTS = {"tilde": "~", "bar": "¯"}
 
 
 def escape(words: str) -> str:
-    """Text for HTML and MathML in which every character stands for itself; what cannot be seen is spelled out."""
+    """Escaped text for HTML and MathML: every character is shown as it is, and invisible ones by their number."""
     return _escape(visible(words))
 
 
 def equation(left: Ref, right: Expr, decimals: int | None, first: int) -> str:
-    """The formula of a line as a ``<math>`` element: both sides, and what the names in it stand for."""
+    """The formula of a line as a ``<math>`` element: both sides, and its named values."""
     printer = _Printer(decimals, first)
     named, body = unlet(right)
     where = [(Local(name), value) for name, value in named]
@@ -59,7 +59,7 @@ def _math(inside: str) -> str:
 
 
 def _table(leads: Iterable[str], rows: Iterable[tuple[str, str]]) -> str:
-    """Equations below each other, each behind a word, their equals signs in one column."""
+    """Equations below each other, each after a word, with their equals signs in one column."""
     cells = (
         f"<mtd>{lead}</mtd><mtd>{left}</mtd><mtd>{right}</mtd>" for lead, (left, right) in zip(leads, rows, strict=True)
     )
@@ -67,7 +67,7 @@ def _table(leads: Iterable[str], rows: Iterable[tuple[str, str]]) -> str:
 
 
 def symbol(name: str) -> tuple[str, list[str]]:
-    """The symbol of a line as MathML and what goes on top of it; an unknown name is written out."""
+    """The symbol of a line as MathML, and the text above it; an unknown name is written in full."""
     known, around = symbol_of(name)
     if known is None:
         return _words(name), []
@@ -82,7 +82,7 @@ def _symbol(known: Symbol) -> str:
 
 
 def _letter(letter: str) -> str:
-    """A letter, Greek ones by their name; a word is upright."""
+    """A letter, Greek letters by their name; words are upright."""
     if len(letter) == 1 or letter in GREEK:
         return f"<mi>{GREEK.get(letter, letter)}</mi>"
     return f'<mi mathvariant="normal">{letter}</mi>'
@@ -121,7 +121,7 @@ class _Printer(Setter[str]):
         return LOCALS.get(name, _words(name))
 
     def cell(self, ref: Ref) -> Piece:
-        """The symbol with its indices below and its head on top; what has a top cannot be raised to a power."""
+        """The symbol with its indices below and its head above; a symbol with text above it cannot get an exponent."""
         base, tops = symbol(ref.operand)
         if ref.at is not None:
             tops = [*tops, _fenced(self.index(ref.at))]
@@ -202,7 +202,7 @@ _MINUS = re.compile(r'((?:<mrow>)*)<mo(?: form="prefix")?>−</mo>')
 
 
 def _added_up(pieces: Iterable[str]) -> str:
-    """Pieces with plus signs between them, and minus signs where a piece begins with one."""
+    """Pieces joined by plus signs, or by a minus sign where a piece starts with one."""
     first, *rest = pieces
     return first + "".join(
         _op("−") + _MINUS.sub(r"\1", piece, count=1) if _MINUS.match(piece) else _op("+") + piece for piece in rest

@@ -1,4 +1,4 @@
-"""What the printers of formulas as code and as sheets look for: softmax, and values that may be minus infinity."""
+"""Patterns that the printers of code and of sheets need: softmax, and values that may be minus infinity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clearhead.trace import Trace
 
 
 class Softmax(Struct, frozen=True):
-    """Shares of exponentials: exponent, which of its indices they are shared out over, sum, and base if not e."""
+    """A softmax: the exponent, the indices that it runs over, the sum, and the base if it is not e."""
 
     exponent: Expr
     over: tuple[str, ...]
@@ -26,7 +26,7 @@ class Softmax(Struct, frozen=True):
 
 
 def softmax_of(part: Expr, whole: Expr) -> Softmax | None:
-    """The softmax that a share is: an exponential as part of the sum of the same exponential over some indices."""
+    """A quotient as a softmax: an exponential divided by the sum of the same exponential over some indices."""
     if not isinstance(whole, Reduce) or whole.kind != "sum":
         return None
     one, all_of = _exponent(part), _exponent(whole.body)
@@ -63,7 +63,7 @@ def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
 
 
 def inlined(expr: Expr) -> Expr:
-    """The expression with every named value written out where its name stood."""
+    """The expression with every name replaced by its value."""
     if isinstance(expr, Let):
         value = inlined(expr.value)
         body = rewritten(expr.body, lambda node: value if node == Local(expr.name) else node)
@@ -103,7 +103,7 @@ def may_be_masked(expr: Expr, masked: frozenset[str]) -> bool:
 
 
 def masked_lines(trace: Trace) -> frozenset[str]:
-    """The lines and given arrays that may hold minus infinity, whatever numbers are typed over the given ones."""
+    """The lines and given arrays that may hold minus infinity, whatever the given numbers are."""
     masked: set[str] = set()
     for name, part in _parts(trace).items():
         if isinstance(part, Given):
@@ -118,7 +118,7 @@ def masked_lines(trace: Trace) -> frozenset[str]:
 
 
 def masked_roles(line: Line, masked: frozenset[str]) -> frozenset[str]:
-    """The operands of a line, as its formula calls them, that are among these lines."""
+    """The roles of a line's operands that are among these lines."""
     return frozenset(role for role, name in zip(line.formula.roles, line.operands, strict=True) if name in masked)
 
 
@@ -136,7 +136,7 @@ def free_indices(expr: Expr) -> frozenset[str]:
 
 
 def moving_refs(expr: Expr, over: Sequence[str]) -> list[Ref]:
-    """The cells that change along some indices, each once, except those inside a reduction of their own."""
+    """The cells that change along some indices, each once, except those inside another reduction."""
     if isinstance(expr, Ref):
         return [expr] if any(free_indices(index).intersection(over) for index in expr.indices) else []
     if isinstance(expr, Reduce) and not free_indices(expr).intersection(over):

@@ -1,4 +1,4 @@
-"""The letters that the field has for lines, for every medium that sets formulas."""
+"""The field's letters for lines, for every medium that sets formulas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Symbol(Struct, frozen=True):
-    """A letter, or a word that stands for one, with what is set above it and on top of it."""
+    """A letter, or its name, with the text above it and its accent."""
 
     letter: str
     top: str = ""
@@ -16,7 +16,7 @@ class Symbol(Struct, frozen=True):
 
 
 GREEK = {"gamma": "\u03b3", "beta": "\u03b2", "theta": "\u03b8"}
-"""The letters that are written by their name here."""
+"""The letters that are written by their name."""
 
 SYMBOLS: dict[str, Symbol] = {
     "input": Symbol("X"), "embedding": Symbol("E"), "position": Symbol("P"), "memory": Symbol("Y"),
@@ -36,14 +36,14 @@ SYMBOLS: dict[str, Symbol] = {
 
 
 def has_symbol(name: str) -> bool:
-    """Whether formulas write a letter for a line, which then stands beside its name once."""
+    """Whether formulas write a letter for a line; its heading then shows the letter too."""
     return symbol_of(name)[0] is not None
 
 
 def symbol_of(name: str) -> tuple[Symbol | None, list[str]]:
-    """The symbol of a line, and what stands in front of and behind the part of its name that it is for.
+    """The symbol of a line, and the words of its name before and after the part that the symbol replaces.
 
-    None where the field has no letter: then the name itself is written.
+    None where the field has no letter: then the name is written.
 
     >>> symbol_of("layers.3.query.weight")
     (Symbol(letter='W', top='Q', accent=''), ['layers.3'])

@@ -1,7 +1,7 @@
 """Formulas for typst: not as its source, but as nested lists from which its template builds them.
 
-So nothing of a name is ever read as markup or code. A list is what to set, as the template's function of that name
-does it, and its parts; a text stands for itself, upright. ``["attach", base, top, below]`` is a base with indices.
+So no name is ever read as markup or code. A list is the name of a function of the template and its arguments;
+a text is set upright, as it is. ``["attach", base, top, below]`` is a base with indices.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONSTANTS: dict[str, Node] = {"pi": ["letter", "\u03c0"]}
 
 
 def formula(left: Ref, right: Expr, decimals: int | None, first: int) -> list[Node]:
-    """The formula of a line, and what the names in it stand for: each an equation."""
+    """The formula of a line and its named values: each an equation."""
     printer = _Printer(decimals, first)
     named, body = unlet(right)
     sides = [(left, body), *((Local(name), value) for name, value in named)]
@@ -53,7 +53,7 @@ def arithmetic(explanation: Explanation) -> Iterator[Node]:
 
 
 def number_for_paper(written: str) -> str:
-    """A number as it stands in plain text, with a true minus."""
+    """A number as in plain text, with a typographic minus."""
     return WORDS.get(written, written.replace("-", MINUS))
 
 
@@ -74,7 +74,7 @@ class _Printer(Setter[Node]):
         return LOCALS.get(name, visible(name))
 
     def cell(self, ref: Ref) -> Piece:
-        """The symbol with its indices below and its head on top; what has a top cannot be raised to a power."""
+        """The symbol with its indices below and its head above; a symbol with text above it cannot get an exponent."""
         known, around = symbol_of(ref.operand)
         base: Node = visible(ref.operand) if known is None else _letter(known.letter)
         if known is not None and known.accent:
@@ -162,7 +162,7 @@ def _sign(symbol: str) -> Node:
 
 
 def _letter(name: str) -> Node:
-    """One letter is a variable and slanted, several are a word and upright."""
+    """A single letter is a variable, in italics; several letters are a word, upright."""
     name = GREEK.get(name, name)
     return ["letter", name] if len(name) == 1 else visible(name)
 
@@ -172,7 +172,7 @@ def _between(nodes: Sequence[Node], joint: Node) -> list[Node]:
 
 
 def _added(nodes: Sequence[Node]) -> Node:
-    """Nodes with plus signs between them, and minus signs where a node begins with one."""
+    """Nodes joined by plus signs, or by a minus sign where a node starts with one."""
     parts: list[Node] = [nodes[0]]
     for node in nodes[1:]:
         rest = _without_minus(node)
@@ -181,7 +181,7 @@ def _added(nodes: Sequence[Node]) -> Node:
 
 
 def _without_minus(node: Node) -> Node | None:
-    """What follows the minus that a node begins with; None if it begins with none."""
+    """What follows the leading minus of a node; None if there is none."""
     if isinstance(node, str):
         return node[1:] if node.startswith(MINUS) else None
     if node[0] != "row":

@@ -1,4 +1,4 @@
-"""What all media that set formulas as mathematics have in common: the walk, and where parentheses must stand."""
+"""What all media that set formulas as mathematics have in common: the walk, and where parentheses are needed."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ T = TypeVar("T")
 
 
 class Setter(ABC, Generic[T]):
-    """Sets expressions as a medium's own ``T``. A piece is what was set, and how tightly it holds together.
+    """Sets expressions as values of type ``T``. A piece is such a value, and how tightly its operation binds.
 
-    Numbers are shown to ``decimals`` (None: all digits), and labels of cells count from ``first``.
+    Numbers have ``decimals`` (None: all digits), and labels of cells count from ``first``.
     """
 
     def __init__(self, decimals: int | None, first: int) -> None:
@@ -37,7 +37,7 @@ class Setter(ABC, Generic[T]):
         self.first = first
 
     def inside(self, expr: Expr, strength: int) -> T:
-        """The expression, in parentheses if what stands around it holds more tightly."""
+        """The expression, in parentheses if what surrounds it binds more tightly."""
         set_, own = self.piece(expr)
         return set_ if own >= strength else self.fenced(set_)
 
@@ -46,11 +46,11 @@ class Setter(ABC, Generic[T]):
         return self.piece(expr)[0]
 
     def number(self, value: float) -> tuple[T, int]:
-        """A number that was worked out."""
+        """A computed number."""
         return self.digits(number(value, self.decimals))
 
     def piece(self, expr: Expr) -> tuple[T, int]:
-        """The expression, and how tightly it holds together."""
+        """The expression, and how tightly its outermost operation binds."""
         match expr:
             case Number(value):
                 return self.digits(number(value, None))
@@ -109,7 +109,7 @@ class Setter(ABC, Generic[T]):
 
     @abstractmethod
     def digits(self, written: str) -> tuple[T, int]:
-        """A number as it stands in plain text."""
+        """A number as in plain text."""
 
     @abstractmethod
     def letter(self, name: str) -> T:
@@ -121,11 +121,11 @@ class Setter(ABC, Generic[T]):
 
     @abstractmethod
     def local(self, name: str) -> T:
-        """A value that the formula names on the way."""
+        """A named value of the formula."""
 
     @abstractmethod
     def cell(self, ref: Ref) -> tuple[T, int]:
-        """A line's symbol with its indices below and its head on top; what has a top cannot be raised to a power."""
+        """A symbol with its indices below and its head above; a symbol with text above it cannot get an exponent."""
 
     @abstractmethod
     def call(self, function: str, arguments: tuple[Expr, ...]) -> tuple[T, int]:
@@ -141,11 +141,11 @@ class Setter(ABC, Generic[T]):
 
     @abstractmethod
     def cases(self, rows: Sequence[tuple[T, T]], otherwise: T) -> T:
-        """Values, each with the condition that it is for, and the one for what is left."""
+        """Values, each with its condition, and the value for all other cases."""
 
     @abstractmethod
     def named(self, body: T, values: Sequence[tuple[T, T]]) -> T:
-        """An expression, and what the names in it stand for."""
+        """An expression and its named values."""
 
     @abstractmethod
     def fraction(self, above: T, below: T) -> T:
@@ -161,7 +161,7 @@ class Setter(ABC, Generic[T]):
 
     @abstractmethod
     def added(self, sides: Sequence[T]) -> T:
-        """Plus signs between, and minus signs where one begins with its own."""
+        """A sum: plus signs between terms, or a minus where a term starts with one."""
 
     @abstractmethod
     def joined(self, sides: Sequence[T], symbol: str, *, bare: bool) -> T:
@@ -169,5 +169,5 @@ class Setter(ABC, Generic[T]):
 
 
 def _is_symbol(expr: Expr) -> bool:
-    """Whether what is written is a letter: a product with one needs no sign."""
+    """Whether a piece is a letter: a product with a letter needs no sign."""
     return isinstance(expr, (Index, Size)) or (isinstance(expr, (Ref, Local)) and expr.value is None)

@@ -1,7 +1,7 @@
-"""The page: one HTML file with a trace in it, to be looked through cell by cell.
+"""The page: one HTML file with a trace, which shows the arithmetic of every cell.
 
-`content` says what of a trace a page holds, as plain data; `arrays` packs its numbers; `font` cuts the letters of
-formulas out of a mathematical font; `assemble` puts these and the modules and styles of this folder into one file.
+`content` makes plain data of a trace; `arrays` packs its numbers; `font` makes a subset of a mathematical font for
+the letters of formulas; `assemble` joins these and the modules and styles of this folder into one file.
 """
 
 from clearhead.show.page.assemble import page, page_of

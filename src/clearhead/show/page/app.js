@@ -1,12 +1,16 @@
-// The page: the flow above, one line below it, and the way that was followed.
+// The page: the flow on top, one line below it, and the history of visited cells.
 
 import { h, markup, set } from "./dom.js";
 import { Edits, isEditable } from "./edits.js";
-import { Flow } from "./flow.js";
+import { Exercise, isExercise } from "./exercise.js";
+import { explained } from "./explain.js";
+import { Hints } from "./hints.js";
 import { Inspector } from "./inspector.js";
-import { Layers, hasLayers } from "./layers.js";
+import { Layers } from "./layers.js";
+import { flowOf } from "./stages.js";
 import { plain } from "./text.js";
 import { Tools } from "./tools.js";
+import { Tour } from "./tour.js";
 import { fullCell, inMatrix, layout } from "./cells.js";
 import { Trace } from "./trace.js";
 
@@ -20,7 +24,7 @@ import { Trace } from "./trace.js";
  * @property {(line: string, entries: import("./grid.js").Entry[]) => string | null} edit
  */
 
-/** Traces of more numbers than this are unpacked bit by bit. */
+/** Traces with more numbers than this are unpacked line by line. */
 const LARGE = 300_000;
 
 const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
@@ -56,12 +60,25 @@ export class App {
     this.place = { line: "", cell: /** @type {number[]} */ ([]) };
     /** @type {Tools | null} */
     this.tools = null;
+    /** @type {Hints | null} */
+    this.hints = null;
+    /** @type {Inspector | undefined} */
+    this.inspector = undefined;
+    this.drawn = "";
   }
 
   async start() {
     this.root.replaceChildren(this.frame);
     await this.fill();
-    if (!this.live && isEditable(this.trace)) this.edited();
+    const { steps } = this.trace.content;
+    if (steps?.length) {
+      const tour = new Tour(steps, this.frame, (place) => this.look(place));
+      this.head.querySelector(".theme")?.before(tour.element);
+      await tour.start();
+      return;
+    }
+    if (!this.live && isExercise(this.trace)) this.practised();
+    else if (!this.live && isEditable(this.trace)) this.edited();
     await this.look(this.beginning());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
     document.documentElement.addEventListener("keydown", (event) => {
@@ -73,7 +90,7 @@ export class App {
   }
 
   /**
-   * Other numbers, shown at the same place.
+   * Shows other numbers at the same place.
    * @param {Content} content
    * @param {Source} source
    */
@@ -87,29 +104,50 @@ export class App {
     if (focus) refocus(this.root, focus);
   }
 
-  /** Lets the numbers be edited in the page, from what its address says on. */
+  /** Makes the numbers editable in the page, starting with the edits in its address. */
   edited() {
     const edits = new Edits(this.trace);
     const left = edits.open(location.hash.slice(1));
-    this.tools = new Tools(edits, () => void this.followed(), (text) => this.notify(text));
-    this.head.querySelector(".theme")?.before(this.tools.element);
+    this.equip(edits);
     if (left) this.notify(`${left} of the changes in the address fit nothing here and were left out.`);
     if (edits.state.size) this.refill();
   }
 
-  /** Shows all numbers anew, at the same place. */
+  /** Lets the blanks be filled in, from what the browser has kept on. */
+  practised() {
+    const exercise = new Exercise(this.trace);
+    exercise.open();
+    const tools = this.equip(exercise);
+    this.hints = new Hints(exercise, (place) => void this.look(place));
+    tools.save.before(this.hints.button);
+    this.head.querySelector(".theme")?.after(this.hints.element);
+    this.refill();
+  }
+
+  /** @param {Edits | Exercise} edits */
+  equip(edits) {
+    this.tools = new Tools(edits, () => void this.followed(), (text) => this.notify(text));
+    this.head.querySelector(".theme")?.before(this.tools.element);
+    this.head.querySelector(".theme")?.after(this.tools.about);
+    return this.tools;
+  }
+
+  /** Shows all numbers again, at the same place. */
   async followed() {
     const focus = focused(this.root);
     this.notify("");
+    this.hints?.forget();
     this.refill();
     this.inspector = undefined;
-    await this.look(this.place);
+    await this.look(this.fits(this.place) ? this.place : this.beginning());
     if (focus) refocus(this.root, focus);
   }
 
-  /** The flow, and what is said of all claims, with the numbers of now. */
+  /** The flow and the summary of all claims, with the current numbers. */
   refill() {
-    this.flow?.refresh();
+    if (this.drawn === planOf(this.trace)) this.flow?.refresh();
+    else this.drawFlow();
+    if (this.hints) return;
     const { lines, diagnosis } = this.trace.content;
     const claims = lines.flatMap((line) => line.claims);
     if (!this.tools?.edits.state.size) this.tell(diagnosis);
@@ -117,17 +155,18 @@ export class App {
       this.tell(null);
       const wrong = claims.filter((each) => !each.agrees).length;
       const why = wrong ? " To learn why, save the file and run clearhead check with it." : "";
-      this.verdict.textContent = claims.length ? `With your numbers ${wrong} of ${claims.length} claimed numbers differ.${why}` : "";
+      const { said } = this.tools.edits;
+      this.verdict.textContent = claims.length ? `${said ? "With your numbers" : "So"} ${wrong || "none"} of ${claims.length} claimed numbers ${wrong > 1 ? "differ" : "differs"}.${said ? why : ""}` : "";
     }
   }
 
-  /** @param {string} text what has to be said; nothing takes it back */
+  /** @param {string} text a message that stays */
   notify(text) {
     this.notice.hidden = !text;
     this.notice.textContent = text;
   }
 
-  /** What does not depend on the cell. */
+  /** Everything that does not depend on the cell. */
   async fill() {
     const { content } = this.trace;
     const inFile = content.lines.filter(({ absent }) => !absent);
@@ -135,22 +174,28 @@ export class App {
     if (count <= LARGE) await Promise.all(inFile.map(({ name }) => this.trace.load(name)));
     document.title = content.title;
     this.head.replaceChildren(this.header());
+    this.drawFlow();
+    if (count > LARGE && this.flow) void this.fillIn(this.trace, this.flow);
+    if (!this.live) this.tell(content.diagnosis);
+  }
+
+  /** Draws the flow of the lines of now. */
+  drawFlow() {
     const scrolled = this.flow?.element.scrollLeft ?? 0;
+    this.drawn = planOf(this.trace);
     /** @param {string} line @param {number} [matrix] */
     const open = (line, matrix) => void this.open(line, matrix);
-    this.flow = hasLayers(content.lines) ? new Layers(this.trace, open) : new Flow(this.trace, content.lines, open);
+    this.flow = flowOf(this.trace, open);
     this.flowBox.replaceChildren(this.flow.element);
     this.flow.element.scrollTo({ left: scrolled, behavior: "instant" });
     this.flow.redraw();
     this.flow.wire();
-    if (count > LARGE) void this.fillIn(this.trace, this.flow);
-    if (!this.live) this.tell(content.diagnosis);
   }
 
   /**
-   * Unpacks a large trace bit by bit and draws each line in small as soon as it is there.
+   * Unpacks a large trace line by line and draws each small picture as soon as its numbers are there.
    * @param {Trace} trace
-   * @param {Flow | Layers} flow
+   * @param {ReturnType<typeof flowOf>} flow
    */
   async fillIn(trace, flow) {
     for (const { name } of trace.content.lines) {
@@ -167,9 +212,10 @@ export class App {
     this.diagnosis.replaceChildren(...(diagnosis !== null ? [h("aside", { class: "diagnosis", id: "why", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
   }
 
-  /** Says that a diagnosis is on its way. */
+  /** Says that a diagnosis is being computed, in place of the one for the numbers of before. */
   wait() {
-    if (!this.diagnosis.firstChild) this.tell("");
+    this.tell("");
+    this.verdict.textContent = "Looking for the cause …";
     this.diagnosis.querySelector(".diagnosis")?.classList.add("waiting");
   }
 
@@ -182,7 +228,7 @@ export class App {
       this.themes(),
       this.verdict,
       content.deviations.length ? h("ul", { class: "deviations" }, content.deviations.map((each) =>
-        h("li", { class: "remark warning" }, h("b", null, `Deviates by ${each.name}. `), each.does, " To mend it: ", each.remedy),
+        h("li", { class: "remark warning" }, h("b", null, `Deviates by ${each.name}. `), each.does, " To fix it: ", each.remedy),
       )) : null,
     );
   }
@@ -213,12 +259,13 @@ export class App {
     this.inspector?.redraw();
   }
 
-  /** Where to begin: at the first cell that somebody got otherwise, else at the weights, else at the result. */
+  /** Where to start: at the first claimed cell that differs, else at the weights, else at the result. */
   beginning() {
     const { lines } = this.trace.content;
     const wrong = lines.flatMap((line) => line.claims.filter((each) => !each.agrees).map((each) => ({ line: line.name, cell: each.cell })))[0];
     const kept = lines.filter((each) => !each.absent);
-    const line = kept.find((each) => each.shares) ?? kept.at(-1) ?? lines.at(-1);
+    const blank = this.hints && lines.find((each) => each.absent === "blank");
+    const line = blank ?? kept.find((each) => each.shares) ?? kept.at(-1) ?? lines.at(-1);
     return wrong ?? { line: line?.name ?? "", cell: line ? fullCell(line, 0, startRow(line), 0) : [] };
   }
 
@@ -239,7 +286,7 @@ export class App {
         follow: (to) => void this.follow(to),
         open: (line) => void this.open(line),
         hasHeads: (line) => this.flow instanceof Layers && this.flow.hasHeads(line),
-        edit: this.live?.edit ?? this.tools?.type ?? null,
+        edit: this.live?.edit ?? this.tools?.editor(this.trace.line(place.line)) ?? null,
         say: (text) => this.notify(text),
       });
       this.lineBox.replaceChildren(this.inspector.element);
@@ -252,15 +299,15 @@ export class App {
 
   /** @param {Place} place */
   show(place) {
-    const explanation = this.trace.explains(place.line) ? this.trace.explain(place.line, place.cell) : null;
+    const explanation = explained(this.trace, place);
     this.inspector?.show(place, explanation);
     this.flow?.show(place, explanation?.reads ?? []);
   }
 
   /** @param {Place} place */
   say(place) {
-    const told = this.trace.explains(place.line) ? this.trace.explain(place.line, place.cell).rows.map(plain).join("; ") : "";
-    this.status.textContent = told || this.trace.cellName(place.line, place.cell);
+    const text = explained(this.trace, place)?.rows.map(plain).join("; ");
+    this.status.textContent = text || this.trace.cellName(place.line, place.cell);
   }
 
   /**
@@ -304,7 +351,7 @@ export class App {
 }
 
 /**
- * The row to begin at: of weights the last query, which sees all keys, else the first row.
+ * The row to start at: for weights the last query, which sees all keys, else the first row.
  * @param {import("./content.js").LineData} line
  */
 function startRow(line) {
@@ -312,7 +359,15 @@ function startRow(line) {
 }
 
 /**
- * What has the focus, told so that it can be found again.
+ * What the drawing of a flow depends on: its lines, and what each is made from.
+ * @param {Trace} trace
+ */
+function planOf(trace) {
+  return trace.content.lines.map(({ name }) => `${name}: ${trace.inputs(name)}`).join();
+}
+
+/**
+ * The focused element, as a text by which it can be found again.
  * @param {HTMLElement} root
  */
 function focused(root) {
@@ -331,7 +386,7 @@ function refocus(root, focus) {
 }
 
 /**
- * Reads what the file holds and shows it.
+ * Reads the content of the file and shows it.
  * @param {Document} page
  */
 export function start(page) {

@@ -1,4 +1,4 @@
-"""The numbers of a page: each array as text, every bit of it kept."""
+"""The numbers of a page: each array as text, exact to the bit."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ NumpyArray = np.ndarray[Any, Any]
 Packed = dict[str, str]
 
 LARGE = 1 << 14
-"""Arrays of more bytes than this are deflated."""
+"""Arrays of more bytes than this are compressed."""
 
 LEVEL = 6
-"""How hard zlib tries: more makes weights hardly smaller, and takes thrice as long."""
+"""The level of zlib: a higher one makes weights hardly smaller and takes three times as long."""
 
 MAX_PACKED = 23_000_000
-"""How many characters the numbers of a page may take in all, so that it can be sent and opened."""
+"""The most characters of all numbers of a page, so that it can be sent and opened."""
 
-_KINDS: dict[str, np.dtype[Any]] = {"f4": np.dtype("<f4"), "f8": np.dtype("<f8"), "u1": np.dtype("u1")}
+_KINDS: dict[str, np.dtype[Any]] = {
+    "f4": np.dtype("<f4"),
+    "f8": np.dtype("<f8"),
+    "u1": np.dtype("u1"),
+    "w8": np.dtype("<f8"),
+}
 
 
 def pack_lines(trace: Trace, names: Iterable[str]) -> dict[str, Packed]:
-    """The packed numbers of these lines of a trace, as far as a page has room: weights first, then from small to large.
+    """The packed numbers of these lines of a trace, as far as they fit in a page: weights first, then by size.
 
-    What is left out the page computes where a cell of it is looked at, if it has what that takes.
+    The page computes cells of the other lines when they are shown, if it has the numbers for that.
     """
     arrays = {name: trace.numpy(name) for name in names}
     first = sorted(arrays, key=lambda name: (not is_shares(trace.working.line(name)), arrays[name].nbytes))
@@ -49,8 +54,8 @@ def pack_lines(trace: Trace, names: Iterable[str]) -> dict[str, Packed]:
 def pack(array: NumpyArray) -> Packed:
     """An array as ``{"kind", "data"}``: little-endian numbers, base64; deflated where ``"deflated"`` is there.
 
-    float32 stays float32, booleans become bytes, everything else float64. Deflated bytes are sorted first: the first
-    byte of every number, then the second, since those at the same place are alike.
+    float32 stays float32, booleans become bytes, everything else float64, of which "w8" holds whole numbers. Deflated
+    bytes are sorted first: the first byte of every number, then the second, since those at the same place are alike.
     """
     kind = _kind(array)
     plain = np.ascontiguousarray(array, dtype=_KINDS[kind])
@@ -71,6 +76,8 @@ def _deflate(planes: NumpyArray) -> bytes:
 def _kind(array: NumpyArray) -> str:
     if array.dtype.kind == "b":
         return "u1"
+    if array.dtype.kind in "iu":
+        return "w8"
     return "f4" if array.dtype in (np.float32, np.float16) else "f8"
 
 

@@ -1,4 +1,4 @@
-// Where cells stand: in the numbers of a line, and in its matrices.
+// The positions of cells: in the numbers of a line, and in its matrices.
 
 /** @typedef {import("./content.js").LineData} LineData */
 
@@ -15,7 +15,7 @@ export function leadOf(indices, shape, core) {
 }
 
 /**
- * Where a cell stands in the numbers of its line.
+ * The position of a cell in the numbers of its line.
  * @param {number[]} cell
  * @param {number[]} shape
  */
@@ -24,7 +24,7 @@ export function flat(cell, shape) {
 }
 
 /**
- * A cell from where it stands.
+ * A cell from its position.
  * @param {number} at
  * @param {number[]} shape
  */
@@ -62,7 +62,7 @@ export function fullCell(line, matrix, row, column) {
 }
 
 /**
- * The matrix, row and column that a full cell stands in.
+ * The matrix, row and column of a full cell.
  * @param {LineData} line
  * @param {number[]} cell
  */

@@ -1,18 +1,18 @@
-// Shading: blue for what is above zero, orange for what is below, the deeper the further; weights from 0 to 1.
+// Shading: blue above zero, orange below, darker with distance from zero; weights from 0 to 1.
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
  * @typedef {{base: number[], above: number[], below: number[], masked: number[], unknown: number[]}} Palette
  */
 
-/** How deep the deepest shade is: numbers stay readable on it. */
+/** The opacity of the darkest shade: numbers stay readable on it. */
 const DEEPEST = 0.62;
 
 /** @type {WeakMap<object, number>} */
 const SPANS = new WeakMap();
 
 /**
- * How far from zero the numbers of a line go; for weights 1. Numbers that are computed cell by cell are not shaded.
+ * The largest distance from zero in a line; 1 for weights. Numbers that are computed cell by cell are not shaded.
  * @param {Trace} trace
  * @param {string} name
  */
@@ -31,7 +31,7 @@ export function spanOf(trace, name) {
 }
 
 /**
- * How deep a number is shaded, from 0 to 1.
+ * The strength of a number's shade, from 0 to 1.
  * @param {number} value
  * @param {number} span
  */
@@ -40,7 +40,7 @@ export function depth(value, span) {
 }
 
 /**
- * The class of a number: what its shade means.
+ * The CSS class of a number, by its sign.
  * @param {number} value
  */
 export function tone(value) {

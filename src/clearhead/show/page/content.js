@@ -1,4 +1,4 @@
-// What a page is given, and how its numbers are unpacked: late, and only those that are looked at.
+// The content of a page, and how its numbers are unpacked: late, and only those that are shown.
 
 /**
  * @typedef {import("./node.js").Node_} Node_
@@ -9,12 +9,15 @@
  * @property {number} tolerance how far it may be off: half a unit of its last digit, and its slack
  * @property {boolean} exact whether it was written as a fraction
  * @property {boolean} agrees
+ * @property {Verdict} [verdict] of what was filled into a blank
  *
- * @typedef {object} Made how a line comes about
+ * @typedef {"right" | "carried" | "wrong" | "coarse"} Verdict carried: right with the reader's own earlier numbers
+ *
+ * @typedef {object} Made how a line is computed
  * @property {string} summary
  * @property {string} formula MathML
  * @property {string[]} roles
- * @property {number[]} core how many axes the formula speaks of, for each operand
+ * @property {number[]} core how many axes the formula has, for each operand
  * @property {string[]} result
  * @property {Node_} body
  * @property {Record<string, number> | null} sizes null where they are not known
@@ -24,29 +27,44 @@
  * @property {string[]} axes
  * @property {number[]} shape empty where it is not known
  * @property {number | null} head the axis that @ selects from
- * @property {boolean[]} named which axes run over the tokens
+ * @property {(number | null)[]} named over which tokens each axis runs: 0 for the input's, 1 for the memory's
  * @property {string | null} symbol the letter that formulas have for it, in MathML
  * @property {boolean} shares
+ * @property {string} stage the pass that it belongs to
  * @property {null | "blank" | "large" | "unkept"} absent why the page has no numbers of it
  * @property {boolean} changed whether a deviation made this line
  * @property {string[]} operands
- * @property {boolean[]} reads whether the numbers of each operand are read, and not only its sizes
+ * @property {boolean[]} reads for each operand, whether its numbers are read or only its sizes
  * @property {Made | null} made null for what is given
  * @property {Claimed[]} claims
  * @property {string[]} notes
  *
- * @typedef {{kind: "f4" | "f8" | "u1", deflated?: string}} ArrayKind
+ * @typedef {{kind: "f4" | "f8" | "u1" | "w8", deflated?: string}} ArrayKind
+ *
+ * @typedef {object} Variant another way to compute the lines
+ * @property {string} name
+ * @property {string} does
+ * @property {string} remedy
+ * @property {string[]} applied the deviations in it, as a problem's file has them
+ * @property {string[]} order the names of all its lines
+ * @property {LineData[]} lines those that are new, or others than in the page
+ *
+ * @typedef {{line: string, cell: number[], whole: boolean, says: string}} Step a cell to look at, and whether its whole line is there
  *
  * @typedef {object} Content
  * @property {string} title
+ * @property {string} key what is the same for the same problem, and for no other
  * @property {string[]} about
  * @property {number} first
  * @property {number | null} decimals
- * @property {string[] | null} tokens
+ * @property {string[][]} tokens the names of the tokens of the input, and of the memory
  * @property {{name: string, does: string, unseen: string, remedy: string}[]} deviations
- * @property {{token: string, probability: number}[]} next what a model expects to come next
+ * @property {{token: string, probability: number}[]} next the most probable next tokens
  * @property {string | null} problem the file of the problem, for pages that are saved as one
  * @property {LineData[]} lines
+ * @property {Variant[]} [variants]
+ * @property {boolean} [embedded] whether the page is shown inside another, which receives each change as a message
+ * @property {Step[]} [steps] of a page that is walked through
  * @property {string | null} diagnosis
  * @property {Record<string, ArrayKind>} arrays
  *
@@ -54,10 +72,10 @@
  * @typedef {(line: string) => string} Source the packed numbers of a line, base64
  */
 
-const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array };
+const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array, w8: Float64Array };
 
 /**
- * The bytes of what was packed.
+ * The bytes of a packed array.
  * @param {ArrayKind} about
  * @param {string} data
  */
@@ -71,7 +89,7 @@ async function bytesOf({ deflated }, data) {
 }
 
 /**
- * The numbers of an array that was packed.
+ * The numbers of a packed array.
  * @param {ArrayKind} about
  * @param {string} data
  * @returns {Promise<Numbers>}

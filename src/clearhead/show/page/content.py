@@ -1,14 +1,16 @@
-"""What a page shows, as plain data: the lines with their formulas, claims and notes; the numbers stand apart."""
+"""What a page shows, as plain data: the lines with their formulas, claims and notes; the numbers are separate."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from clearhead.axes import TOKENS, Shape, head_axis, with_batch
+from clearhead.axes import Shape, head_axis, with_batch
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied, deviation, parse_deviation
 from clearhead.errors import visible
@@ -16,22 +18,28 @@ from clearhead.expr import Expr, Ref
 from clearhead.line import Given, Line, equation
 from clearhead.show.blank import about_of, blanks
 from clearhead.show.cells import one_line, token_label
+from clearhead.show.data.plain import as_json
 from clearhead.show.formula.mathml import equation as in_mathml
 from clearhead.show.formula.mathml import mathml
 from clearhead.show.formula.symbols import has_symbol
 from clearhead.show.page.arrays import Packed, pack_lines
 from clearhead.show.text.html import to_html
 from clearhead.show.view import View, is_shares
+from clearhead.spec import Optimizer
 from clearhead.trace import Trace
+from clearhead.working import Working
 
 Data = dict[str, Any]
 
+STEP = re.compile(r"step(\d+)\.")
+"""What stands before the names of a later step of training."""
+
 
 def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
-    """All that a page shows of a trace, and the packed numbers of each line that has some in the page.
+    """All that a page shows of a trace, and the packed numbers of each line that has numbers in the page.
 
     Every line of the working has its formula. It has no numbers where it was not kept, where the page has no room for
-    it, or where the view leaves it blank; of blank sheets claims and diagnosis are left out, which give numbers away.
+    it, or where the view leaves it blank. Blank sheets have no claims and no diagnosis, which would reveal numbers.
 
     Raises:
         UnknownName: no such deviation.
@@ -47,12 +55,12 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
         "about": [one_line(paragraph) for paragraph in about_of(trace, view)],
         "first": trace.working.label_base,
         "decimals": view.decimals,
-        "tokens": None if trace.tokens is None else [token_label(token) for token in trace.tokens],
+        "tokens": [[token_label(token) for token in names or ()] for names in (trace.tokens, trace.key_tokens)],
         "next": [{"token": token_label(token), "probability": probability} for token, probability in view.next_tokens],
         "deviations": [_deviation(each) for each in view.deviations],
         "lines": [
             {
-                **_line(trace, name, view, shapes),
+                **line_data(trace.working.line(name), trace.working, trace, view, shapes),
                 "absent": None if name in arrays else _absence(trace, name, blank),
                 "claims": claims.get(name, []),
                 "notes": [visible(str(note)) for note in notes if note.line == name],
@@ -62,7 +70,14 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
         "problem": None if view.blank else view.problem,
         "diagnosis": None if view.diagnosis is None or view.blank else to_html(view.diagnosis),
     }
-    return content, arrays
+    return content | {"key": _key(content, trace, arrays)}, arrays
+
+
+def _key(content: Data, trace: Trace, arrays: Mapping[str, Packed]) -> str:
+    """What is the same for the same lines and given numbers, and for no others: under it a browser keeps answers."""
+    lines = [(each["name"], each["operands"], each["made"] and each["made"]["body"]) for each in content["lines"]]
+    given = [arrays[each.name] for each in trace.working.givens if each.name in arrays]
+    return hashlib.sha256(as_json([content["title"], lines, given]).encode()).hexdigest()[:32]
 
 
 def _absence(trace: Trace, name: str, blank: Collection[str]) -> str:
@@ -78,19 +93,20 @@ def _deviation(written: str | Applied) -> Data:
     return {"name": visible(str(applied)), "does": known.does, "unseen": known.invisible, "remedy": known.remedy}
 
 
-def _line(trace: Trace, name: str, view: View, shapes: Mapping[str, Shape]) -> Data:
-    part, shape = trace.working.line(name), shapes.get(name)
+def line_data(part: Given | Line, working: Working, trace: Trace, view: View, shapes: Mapping[str, Shape]) -> Data:
+    """A line of a working for a page: what it is called, its sizes, its formula, and what it reads; without numbers."""
+    name, shape = part.name, shapes.get(part.name)
     words = part.axes if shape is None else with_batch(part.axes, len(shape))
     axis = head_axis(part.axes)
-    tokens = 0 if trace.tokens is None else len(trace.tokens)
     data: Data = {
         "name": name,
         "axes": list(words),
         "shape": list(shape or ()),
         "head": None if axis is None else len(words) + axis,
-        "named": [word in TOKENS and size == tokens for word, size in zip(words, shape or (), strict=False)],
+        "named": [_named(trace, name, word, size) for word, size in zip(words, shape or (), strict=False)],
         "symbol": f"<math>{mathml(Ref(name, ()))}</math>" if has_symbol(name) else None,
         "shares": is_shares(part),
+        "stage": stage_of(name, working),
     }
     if isinstance(part, Given):
         return data | {"operands": [], "reads": [], "made": None, "changed": False}
@@ -98,18 +114,39 @@ def _line(trace: Trace, name: str, view: View, shapes: Mapping[str, Shape]) -> D
     return data | {
         "operands": list(part.operands),
         "reads": [role in read for role in part.formula.roles],
-        "made": _made(trace, part, view, shapes),
+        "made": _made(working, part, view, shapes),
         "changed": view.textbook is not None and part not in view.textbook.lines,
     }
 
 
-def _made(trace: Trace, line: Line, view: View, shapes: Mapping[str, Shape]) -> Data:
-    """How a line comes about: its formula to look at, and to compute cells with."""
+def _named(trace: Trace, name: str, word: str, size: int) -> int | None:
+    """Over which tokens an axis runs: 0 for those of the input, 1 for those of the memory, None for none."""
+    names = trace.tokens_along(name, word, size)
+    return None if names is None else int(names is trace.key_tokens)
+
+
+def stage_of(name: str, working: Working) -> str:
+    """The pass of a line: ``"backward"``, with an optimizer ``"Step 2: update"``; "" where there is one pass only."""
+    source = working.backward_of
+    if source is None:
+        return ""
+    step, own = STEP.match(name), STEP.sub("", name)
+    stage = "backward" if "grad" in own.split(".") else "forward" if own in source.forward.axes else "update"
+    if not any(isinstance(each, Optimizer) for each in source.then):
+        return stage
+    number = int(step[1]) if step else 1
+    again = f"step{number + 1}." if number > 1 else ""
+    is_last = number > 1 and not any(each.startswith(again) for each in working.names)
+    return "After: forward" if is_last else f"Step {number}: {stage}"
+
+
+def _made(working: Working, line: Line, view: View, shapes: Mapping[str, Shape]) -> Data:
+    """How a line is computed: its formula, for display and for computing cells."""
     formula = line.formula
-    known, first = all(operand in shapes for operand in line.operands), trace.working.label_base
+    known, first = all(operand in shapes for operand in line.operands), working.label_base
     return {
-        "summary": line.operation.summary,
-        "formula": in_mathml(*equation(line, trace.working.axes, first), view.decimals, first),
+        "summary": line.summary,
+        "formula": in_mathml(*equation(line, working.axes, first), view.decimals, first),
         "roles": list(formula.roles),
         "core": [len(letters) for letters in formula.operands],
         "result": list(formula.result),
@@ -119,9 +156,9 @@ def _made(trace: Trace, line: Line, view: View, shapes: Mapping[str, Shape]) -> 
 
 
 def expr_data(expr: Expr) -> list[Any]:
-    """An expression as nested lists: the kind of node, and what it holds in the order of its fields.
+    """An expression as nested lists: the kind of node, then its fields in order.
 
-    Numbers that JSON has not are texts: ``"-Infinity"``.
+    Numbers that JSON does not have are texts: ``"-Infinity"``.
     """
     return [type(expr).__name__, *(_field(getattr(expr, name)) for name in expr.__struct_fields__)]
 
@@ -137,10 +174,10 @@ def _field(value: Any) -> Any:
 
 
 def _claims(trace: Trace, claims: tuple[Claim, ...]) -> dict[str, list[Data]]:
-    """The claimed cells by the name of their line: where, what was written, whether it agrees."""
+    """The claimed cells by the name of their line: position, text, whether it agrees."""
     found: dict[str, list[Data]] = {}
     for claim in claims:
-        if claim.line not in trace:  # a deviation may have done away with the line
+        if claim.line not in trace:  # a deviation may have removed the line
             continue
         name, _ = trace.locate(claim.line)
         found.setdefault(name, []).extend(_claimed(trace, claim))

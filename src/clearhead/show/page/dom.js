@@ -1,4 +1,4 @@
-// Elements, made briefly. Text is always text: nothing that comes from a trace is ever taken for markup.
+// Short constructors of elements. Text stays text: nothing that comes from a trace is read as markup.
 
 /**
  * @typedef {string | number | Node | null | undefined | false} Child
@@ -6,7 +6,7 @@
  */
 
 /**
- * An element. Properties are attributes; those that begin with "on" listen, "style" sets custom properties.
+ * An element. Properties are attributes; those that start with "on" are listeners, "style" sets custom properties.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Properties | null} [properties]
@@ -64,7 +64,7 @@ function nodes(children) {
 }
 
 /**
- * Markup that Python's printers made, in which all that comes from outside is escaped.
+ * Markup from the printers in Python, which escape everything that comes from outside.
  * @param {string} html
  * @returns {DocumentFragment}
  */

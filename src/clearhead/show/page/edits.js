@@ -1,76 +1,123 @@
-// Changes of the given numbers, and claims, typed into the page: all lines follow, computed by their formulas, offline.
+// Edits of given numbers and of claims in the page: all lines are computed again by their formulas, offline.
 
 import { flat } from "./cells.js";
+import { removeDust } from "./dust.js";
 import { readsOf } from "./expr.js";
+import { History, asText, fromText, keyOf, withChanges } from "./history.js";
+import { Trace } from "./trace.js";
 import { agrees, claimed, given, normal, read } from "./typed.js";
 
 /**
- * @typedef {import("./trace.js").Trace} Trace
  * @typedef {import("./content.js").LineData} LineData
  * @typedef {import("./content.js").Numbers} Numbers
  * @typedef {import("./grid.js").Entry} Entry
- * @typedef {{line: string, cell: number[], written: string}} Change
- * @typedef {ReadonlyMap<string, Change>} State what was typed, by line and cell
+ * @typedef {import("./history.js").Change} Change
  */
 
-/** A trace that takes more numbers than this to compute is not edited in the page. */
+/** A trace that reads more numbers than this when it is computed cannot be edited in the page. */
 const MAX_WORK = 20_000_000;
 
-/** Of an address no more changes than this are read. */
-const MAX_CHANGES = 2_000;
-
 /**
- * Whether a page has all that it takes to compute every line again.
+ * Whether a page has everything that is needed to compute every line again.
  * @param {Trace} trace
  */
 export function isEditable({ content }) {
+  return content.lines.every(({ absent }) => !absent) && isComputable(content);
+}
+
+/**
+ * Whether all lines can be computed from the given numbers of a page, in double precision and soon enough.
+ * @param {import("./content.js").Content} content
+ */
+export function isComputable({ lines, arrays }) {
   let work = 0;
-  for (const { name, made, shape, absent } of content.lines) {
-    if (absent || (content.arrays[name]?.kind ?? "f4") === "f4" || (made && !made.sizes)) return false;
+  for (const { name, made, shape, absent } of lines) {
+    const isThere = absent === "blank" && made ? true : !absent && (arrays[name]?.kind ?? "f4") !== "f4";
+    if (!isThere || (made && !made.sizes)) return false;
     if (made?.sizes) work += shape.reduce((a, b) => a * b, 1) * readsOf(made.body, made.sizes, () => 1);
   }
   return work <= MAX_WORK;
 }
+
+/** Where the name of the deviation that is tried is kept: a line that there is not. */
+const VARIANT = { line: "", cell: /** @type {number[]} */ ([]) };
 
 export class Edits {
   /** @param {Trace} trace a trace whose numbers are all unpacked */
   constructor(trace) {
     this.trace = trace;
     this.lines = trace.content.lines;
-    /** The numbers as the file has them. */
+    /** The numbers of the file. */
     this.first = new Map(trace.arrays);
-    /** @type {State[]} */
-    this.history = [new Map()];
-    this.at = 0;
+    this.history = new History();
+    this.file = { name: "problem.toml", about: "The problem with your numbers, as a file", button: "Save" };
   }
 
   get state() {
-    return /** @type {State} */ (this.history[this.at]);
+    return this.history.state;
   }
 
-  /** Whether a given number is another than in the file. */
+  /** Whether there is a file to keep. */
+  get isSaved() {
+    return Boolean(this.trace.content.problem);
+  }
+
+  /** What was typed, in words. */
+  get said() {
+    const size = this.state.size - Number(this.variant !== null);
+    return size ? `${size} ${size === 1 ? "number" : "numbers"} typed` : "";
+  }
+
+  /** @param {LineData} line any line of the file takes what is typed: a given number, or a claim */
+  takes({ name }) {
+    return this.lines.some((each) => each.name === name);
+  }
+
+  /** Puts what was typed into the address of the page. */
+  keep() {
+    if (location.protocol === "about:") return; // A frame of a notebook has no address of its own.
+    const address = asText(this.state);
+    history.replaceState(null, "", address ? `#${address}` : location.href.replace(/#.*/, ""));
+  }
+
+  /** Whether a given number differs from that in the file. */
   get isChanged() {
-    return [...this.state.values()].some(({ line }) => !this.trace.line(line).made);
+    return [...this.state.values()].some(({ line }) => line && !this.base(line).made);
   }
 
   /**
-   * Takes what was typed; says why it cannot, and then takes nothing.
+   * Applies edits; returns why they are refused, and then applies none.
    * @param {string} line
    * @param {Entry[]} entries
    * @returns {string | null}
    */
   type(line, entries) {
-    const state = new Map(this.state);
-    for (const { cell, written } of entries) {
-      const change = { line, cell, written: normal(written) };
-      const reason = this.fault(change);
-      if (reason) return reason;
-      const key = keyOf(change);
-      state.delete(key);
-      if (!this.isAsBefore(change)) state.set(key, change);
-    }
-    this.history = [...this.history.slice(0, this.at + 1), state];
-    this.at += 1;
+    const changes = entries.map(({ cell, written }) => ({ line, cell, written: normal(written) }));
+    return this.change(changes);
+  }
+
+  /**
+   * Computes the lines in another way, or as the file has them.
+   * @param {string} name the variant; "" for none
+   */
+  vary(name) {
+    this.change([{ ...VARIANT, written: name }]);
+  }
+
+  /** The other way in which lines are computed now. */
+  get variant() {
+    const name = this.state.get(keyOf(VARIANT))?.written;
+    return this.trace.content.variants?.find((each) => each.name === name) ?? null;
+  }
+
+  /**
+   * @param {Change[]} changes
+   * @returns {string | null}
+   */
+  change(changes) {
+    const reason = changes.map((each) => this.fault(each)).find((each) => each !== null);
+    if (reason) return reason;
+    this.history.push(withChanges(this.state, changes, (each) => this.isAsBefore(each)));
     this.follow();
     return null;
   }
@@ -80,7 +127,8 @@ export class Edits {
    * @param {Change} change
    */
   fault({ line, cell, written }) {
-    const { made, claims } = this.trace.line(line);
+    if (!line) return !written || this.trace.content.variants?.some((each) => each.name === written) ? null : `This page knows no deviation ${written}.`;
+    const { made, claims } = this.base(line);
     if (!made) {
       const value = given(written, this.trace.content.arrays[line]?.kind ?? "f8");
       return typeof value === "string" ? value : null;
@@ -92,50 +140,88 @@ export class Edits {
 
   /** @param {Change} change */
   isAsBefore({ line, cell, written }) {
-    const { made, shape } = this.trace.line(line);
+    if (!line) return written === "";
+    const { made, shape } = this.base(line);
     return made ? written === "" : given(written, this.trace.content.arrays[line]?.kind ?? "f8") === Number(this.first.get(line)?.[flat(cell, shape)]);
   }
 
   /** @param {number} step back (-1) or on (1) */
   go(step) {
-    this.at = Math.min(Math.max(this.at + step, 0), this.history.length - 1);
+    this.history.go(step);
     this.follow();
   }
 
   reset() {
     if (!this.state.size) return;
-    this.history = [...this.history.slice(0, this.at + 1), new Map()];
-    this.at += 1;
+    this.history.push(new Map());
     this.follow();
   }
 
-  /** Computes what follows from what was typed. */
+  /** Computes all lines again, with the edits and with the deviation that is tried. */
   follow() {
-    const { trace } = this;
+    const { trace, variant } = this;
     trace.arrays = new Map(this.first);
+    trace.past = null;
+    trace.take(this.lines);
+    const changed = this.given();
+    this.compute(this.lines, changed);
+    removeDust(trace, changed);
+    trace.before = changed.size && !variant ? this.first : null;
+    let lines = this.lines;
+    if (variant) {
+      trace.past = pastOf(trace);
+      const other = new Map(variant.lines.map((line) => [line.name, line]));
+      const before = new Map(this.lines.map((line) => [line.name, line]));
+      lines = variant.order.map((name) => varied(other.get(name), before.get(name)));
+      trace.take(lines);
+      for (const { name } of variant.lines) changed.add(name);
+      const rewritten = new Set(variant.lines.map(({ name }) => name));
+      this.compute(lines, rewritten, changed);
+      removeDust(trace, rewritten);
+    }
+    trace.take(lines.map((line) => this.held(line, changed.has(line.name))));
+  }
+
+  /** Puts the given numbers that were typed in place; says whose they are. */
+  given() {
+    const { trace } = this;
+    /** @type {Set<string>} */
     const changed = new Set();
     for (const { line, cell, written } of this.state.values()) {
-      const { made, shape } = trace.line(line);
-      if (made) continue;
+      if (!line || this.base(line).made) continue;
       const numbers = changed.has(line) ? trace.arrays.get(line) : trace.arrays.get(line)?.slice();
       if (!numbers) continue;
-      numbers[flat(cell, shape)] = Number(given(written, trace.content.arrays[line]?.kind ?? "f8"));
+      numbers[flat(cell, this.base(line).shape)] = Number(given(written, trace.content.arrays[line]?.kind ?? "f8"));
       trace.arrays.set(line, numbers);
       changed.add(line);
     }
-    for (const { name, made } of this.lines) {
-      if (!made || !trace.inputs(name).some((each) => changed.has(each))) continue;
-      trace.arrays.set(name, trace.run(name));
-      changed.add(name);
-    }
-    trace.before = changed.size ? this.first : null;
-    trace.take(this.lines.map((line) => this.held(line, changed.has(line.name))));
+    return changed;
   }
 
   /**
-   * A line with the claims that stand now, each held against the numbers of now.
+   * Computes lines that are other than they were, and those made of them.
+   * @param {LineData[]} lines
+   * @param {Set<string>} other
+   * @param {Set<string>} all where their names are noted too
+   */
+  compute(lines, other, all = other) {
+    for (const { name, made } of lines) {
+      if (!made || !(other.has(name) || this.trace.inputs(name).some((each) => other.has(each)))) continue;
+      this.trace.put(name, this.trace.run(name));
+      other.add(name);
+      all.add(name);
+    }
+  }
+
+  /** @param {string} name */
+  base(name) {
+    return /** @type {LineData} */ (this.lines.find((line) => line.name === name));
+  }
+
+  /**
+   * A line with the current claims, each compared with the current numbers.
    * @param {LineData} line
-   * @param {boolean} isOther whether its numbers are others than in the file
+   * @param {boolean} isOther whether its numbers differ from those in the file
    * @returns {LineData}
    */
   held(line, isOther) {
@@ -145,46 +231,36 @@ export class Edits {
     return { ...line, claims, notes: isOther ? [] : line.notes };
   }
 
-  /** What was typed, as the last part of an address. */
-  address() {
-    return [...this.state.values()].map(({ line, cell, written }) => `${line}[${cell}]=${written}`).map(encodeURIComponent).join(";");
-  }
-
   /**
-   * Takes what an address says; what does not fit is left out, and counted.
+   * Applies the edits of an address; those that do not fit are left out, and counted.
    * @param {string} address
    */
   open(address) {
-    let left = 0;
-    for (const part of address.split(";").filter(Boolean).slice(0, MAX_CHANGES)) {
-      const [, line = "", cell = "", written = ""] = /^([^[\]=]{1,200})\[([\d,]{0,60})\]=(.{0,100})$/.exec(decoded(part)) ?? [];
-      const place = { line, cell: cell.split(",").filter(Boolean).map(Number) };
-      const shape = this.trace.lines.get(line)?.shape;
-      const fits = shape?.length === place.cell.length && place.cell.every((index, axis) => index < (shape[axis] ?? 0));
-      const change = { ...place, written: normal(written) };
-      if (!fits || this.fault(change)) left += 1;
-      else if (!this.isAsBefore(change)) this.history = [new Map([...this.state, [keyOf(change), change]])];
-    }
+    const said = fromText(address).map((each) => ({ ...each, written: normal(each.written) }));
+    const fit = said.filter((each) => (isPlace(this.trace, each) || keyOf(each) === keyOf(VARIANT)) && !this.fault(each));
+    this.history.begin(withChanges(this.state, fit, (each) => this.isAsBefore(each)));
     if (this.state.size) this.follow();
-    return left;
+    return said.length - fit.length;
   }
 
-  /** The file of the problem with what was typed in it; null where an array does not stand in it. */
-  file() {
+  /** The file of the problem with the edits in it; null where it does not contain an array. */
+  text() {
     let text = /** @type {string} */ (this.trace.content.problem);
     const { first } = this.trace.content;
-    for (const name of new Set([...this.state.values()].filter(({ line }) => !this.trace.line(line).made).map(({ line }) => line))) {
+    const typed = [...this.state.values()].filter(({ line }) => line);
+    if (this.variant) text = deviating(text, this.variant.applied);
+    for (const name of new Set(typed.filter(({ line }) => !this.base(line).made).map(({ line }) => line))) {
       const entry = new RegExp(`^("?)${name.replaceAll(".", "\\.")}\\1 = (?:\\[\\n[^]*?^\\]|.*)$`, "m");
       if (!entry.test(text)) return null;
-      text = text.replace(entry, (_, quote) => `${quote}${name}${quote} = ${this.rows(name, this.trace.line(name).shape, 0)}`);
+      text = text.replace(entry, (_, quote) => `${quote}${name}${quote} = ${this.rows(name, this.base(name).shape, 0)}`);
     }
-    const claims = [...this.state.values()].filter(({ line }) => this.trace.line(line).made).map(({ line, cell, written }) =>
+    const claims = typed.filter(({ line }) => this.base(line).made).map(({ line, cell, written }) =>
       `\n[[claims]]\nline = "${line}"\ncell = [${cell.map((index) => index + first).join(", ")}]\nvalues = "${written}"\n`);
     return [text, ...claims].join("");
   }
 
   /**
-   * The numbers of an array as TOML has them.
+   * The numbers of an array in TOML.
    * @param {string} name
    * @param {number[]} shape
    * @param {number} start
@@ -199,18 +275,45 @@ export class Edits {
   }
 }
 
-/** @param {{line: string, cell: number[]}} place */
-function keyOf({ line, cell }) {
-  return `${line}[${cell}]`;
+/**
+ * Whether a trace has such a cell.
+ * @param {Trace} trace
+ * @param {import("./trace.js").Place} place
+ */
+export function isPlace({ lines }, { line, cell }) {
+  const shape = lines.get(line)?.shape;
+  return shape?.length === cell.length && cell.every((index, axis) => index < (shape[axis] ?? 0));
 }
 
-/** @param {string} part */
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return "";
-  }
+/**
+ * A line as a deviation has it, with what was claimed of it before.
+ * @param {LineData | undefined} other
+ * @param {LineData | undefined} before
+ * @returns {LineData}
+ */
+function varied(other, before) {
+  if (!other || !before) return /** @type {LineData} */ (other ?? before);
+  return { ...other, claims: other.shape.join() === before.shape.join() ? before.claims : [] };
+}
+
+/**
+ * A trace as it is now, with the lines and numbers to itself.
+ * @param {Trace} trace
+ */
+function pastOf(trace) {
+  const past = new Trace(trace.content, trace.source);
+  past.arrays = new Map(trace.arrays);
+  return past;
+}
+
+/**
+ * The file of a problem with these deviations in it, and no others.
+ * @param {string} text
+ * @param {string[]} applied
+ */
+function deviating(text, applied) {
+  const without = text.replace(/^deviations = .*\n/m, "");
+  return applied.length ? without.replace(/^(format = .*\n)/, (first) => `${first}deviations = ${JSON.stringify(applied)}\n`) : without;
 }
 
 /** @param {number} value */

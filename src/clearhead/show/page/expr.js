@@ -1,14 +1,15 @@
-// The algebra of formulas, as `clearhead.expr` has it: worked out, and with its numbers filled in.
+// The algebra of formulas, as in `clearhead.expr`: evaluated, and with its numbers filled in.
 
 import { FLOAT, reduce } from "./functions.js";
+import { sumOfProducts } from "./products.js";
 
 /**
  * @typedef {import("./node.js").Node_} Node_
  *
- * @typedef {object} Operand where the cells of an operand stand, or how one is found that the page has to compute
+ * @typedef {object} Operand where the cells of an operand are, or how the page computes one
  * @property {import("./content.js").Numbers | undefined} numbers
- * @property {number} base where the cell with indices 0 stands
- * @property {number[]} strides how far apart neighbours of each index stand
+ * @property {number} base the position of the cell with indices 0
+ * @property {number[]} strides the distance of neighbours along each index
  * @property {(cell: number[]) => number} read
  *
  * @typedef {object} Scope where names find their values
@@ -100,7 +101,7 @@ function compile(node) {
       };
     }
     case "Reduce":
-      return once(lettersOf(node), reducing(node[1], node[2], compile(node[3])));
+      return once(lettersOf(node), product(node) ?? reducing(node[1], node[2], compile(node[3])));
     case "Terms":
       throw new Error("terms have no value of their own");
   }
@@ -135,7 +136,7 @@ function calling(name, given) {
 }
 
 /**
- * A share of exponentials, each less by the largest exponent, so that none overflows; null for all else.
+ * A softmax: an exponential divided by a sum of exponentials, without overflow; null for all else.
  * @param {Extract<Node_, ["Call", ...unknown[]]>} node
  * @returns {Code | null}
  */
@@ -160,7 +161,7 @@ function ratio([, name, [above, below]]) {
 }
 
 /**
- * The indices that a value depends on; null where it depends on values with names too.
+ * The indices that a value depends on; null where it also depends on named values.
  * @param {Node_} node
  * @returns {Set<string> | null}
  */
@@ -177,7 +178,7 @@ function lettersOf(node) {
 }
 
 /**
- * A value that is computed once for each row, where it depends on nothing that changes inside one.
+ * A value that is computed once for each row, where it depends on nothing that changes inside a row.
  * @param {Set<string> | null} letters
  * @param {Code} code
  * @returns {Code}
@@ -216,6 +217,16 @@ function reducing(kind, over, term) {
 }
 
 /**
+ * A sum of products of two cells each, taken at once.
+ * @param {Extract<Node_, ["Reduce", ...unknown[]]>} node
+ * @returns {Code | null}
+ */
+function product([, kind, [name, ...rest], term]) {
+  if (kind !== "sum" || name === undefined || rest.length) return null;
+  return sumOfProducts(name, term, compile, summing(name, compile(term)));
+}
+
+/**
  * @param {string} name
  * @param {Code} term
  * @returns {Code}
@@ -241,7 +252,7 @@ function summing(name, term) {
  * @param {Code} term
  * @returns {number[]}
  */
-function valuesOf(over, scope, term) {
+export function valuesOf(over, scope, term) {
   const [name, ...rest] = over;
   if (name === undefined) return [term(scope)];
   const before = scope.indices[name];
@@ -254,7 +265,7 @@ function valuesOf(over, scope, term) {
 }
 
 /**
- * The cell, counted from 0, that indices point at.
+ * The cell of indices, counted from 0.
  * @param {Node_[]} indices
  * @param {Scope} scope
  */
@@ -273,7 +284,7 @@ function knowing(scope, name, value) {
 }
 
 /**
- * One scope for each combination of values that these indices take.
+ * One scope for each combination of values of these indices.
  * @param {string[]} over
  * @param {Scope} scope
  * @returns {Scope[]}
@@ -287,7 +298,7 @@ function runs(over, scope) {
 }
 
 /**
- * How many numbers it takes to compute an expression, where each cell of an operand takes some of its own.
+ * How many numbers are read to compute an expression, given the cost of a cell of each operand.
  * @param {Node_} node
  * @param {Record<string, number>} sizes
  * @param {(role: string) => number} cost
@@ -314,7 +325,7 @@ export function readsOf(node, sizes, cost) {
 }
 
 /**
- * The expression with its numbers in it, and the values it names on the way. Sums are written out, of more than
+ * The expression with its numbers in it, and its named values. Sums are written out, of more than
  * `most` terms only the largest; of a `Where` only the branch that was taken is left.
  * @param {Node_} body
  * @param {Scope} start

@@ -1,8 +1,9 @@
-// The block drawn as its flow: a card for each line with its matrices in small, and wires from operands to results.
+// The flow of a block: a card for each line with small pictures of its matrices, and wires from operands to results.
 
 import { spanOf } from "./colour.js";
 import { h, set, svg } from "./dom.js";
-import { edgesOf, foldedOf, isShown, levels, place } from "./place.js";
+import { Fold, badges } from "./fold.js";
+import { borrowedBy, edgesOf, foldedOf, foldedResults, isShown, levels, place } from "./place.js";
 import { drawThumb } from "./thumb.js";
 import { inMatrix, layout } from "./cells.js";
 import { lead } from "./wires.js";
@@ -15,18 +16,24 @@ import { lead } from "./wires.js";
  * @typedef {import("./wires.js").Box} Box
  */
 
-/** The sides of a small matrix's squares, and what parts small matrices. */
+/** The side of a square in a small matrix, and the gap between small matrices. */
 const UNIT = 12;
 const GAP = 5;
 const MAX_THUMBS = 12;
 
-/** What a card has beside its pictures: its edges, its name, the letters of weights. */
+/** What a card has besides its pictures: its edges, its name, the letters of weights. */
 const PADDING = { across: 12, down: 10 };
-const NAME = { line: 13, letter: 6.9 };
-const FOLD = { width: 26, high: 2 };
+const NAME = { line: 13, letter: 6.9, size: 11.5, least: 9 };
+const FOLD = { width: 26, high: 2, height: 29 };
 
 /** The flow leaves room for the numbers below it. */
 const MAX_HEIGHT = 342;
+
+/** What is taller scrolls within that height. */
+const TALLEST = 416;
+
+/** Of more wires none is drawn: nobody could follow them, and to lead them takes seconds. */
+const MAX_WIRES = 120;
 
 /** @type {Record<string, [number, number]>} */
 const STEPS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
@@ -36,21 +43,27 @@ export class Flow {
    * @param {Trace} trace
    * @param {LineData[]} all the lines of which those that were kept are shown
    * @param {(name: string) => void} choose
+   * @param {number} [less] how much lower than others it is
    */
-  constructor(trace, all, choose) {
+  constructor(trace, all, choose, less = 0) {
     this.choose = choose;
+    this.room = MAX_HEIGHT - less;
     const shown = all.filter(isShown);
     const edges = edgesOf(trace, new Set(shown.map(({ name }) => name)));
     const folded = foldedOf(shown, edges);
-    this.lines = shown.filter(({ name }) => !folded.has(name));
+    const results = foldedResults(shown, edges);
+    this.lines = shown.filter(({ name }) => !folded.has(name) && !results.has(name));
     this.allEdges = edges;
-    this.edges = edges.filter(({ source }) => !folded.has(source));
+    this.edges = edges.filter(({ source, target }) => !folded.has(source) && !results.has(target));
     const order = levels(this.lines, this.edges).flat();
     this.wires = svg("svg", { class: "wires", "aria-hidden": "true", focusable: "false" });
-    /** @type {Map<string, Fold>} */
-    this.folds = new Map([...folded].map(([name]) => [name, new Fold(trace.line(name), choose)]));
+    const taken = [...[...folded].map(([source, target]) => ({ source, target })), ...borrowedBy(trace, this.lines)];
+    this.folds = [
+      ...taken.map(({ source, target }) => new Fold(trace, trace.line(source), target, choose)),
+      ...[...results].map(([name, source]) => new Fold(trace, trace.line(name), source, choose, true)),
+    ];
     /** @param {string} name */
-    const foldsOf = (name) => [...folded].flatMap(([each, user]) => (user === name && this.folds.get(each)) || []);
+    const foldsOf = (name) => this.folds.filter(({ host }) => host === name);
     /** @type {Map<string, Card>} */
     this.cards = new Map(order.map((line) => [line.name, new Card(trace, line, foldsOf(line.name), choose)]));
     this.titles = h("div", { "aria-hidden": "true" });
@@ -63,21 +76,22 @@ export class Flow {
     new ResizeObserver(() => this.element.clientWidth !== this.width && this.wire()).observe(this.element);
   }
 
-  /** Places the cards in the width there is, and leads the wires between them. */
+  /** Places the cards in the available width, and routes the wires between them. */
   wire() {
     this.width = this.element.clientWidth;
     if (!this.width || !this.lines.length) return;
-    const placed = place(this.lines, this.edges, { width: this.width, height: MAX_HEIGHT });
+    const placed = place(this.lines, this.edges, { width: this.width, height: this.room });
     const { boxes, titles, short, width, height } = placed;
     for (const [name, card] of this.cards) {
       const box = boxes.get(name);
       if (box) card.fit(box, short.get(name) ?? name);
     }
     set(this.board, { style: { width: `${width}px`, height: `${height}px` } });
+    set(this.element, { style: { "max-height": height > this.room + TALLEST - MAX_HEIGHT ? `${this.room}px` : "none" } });
     set(this.wires, { width, height });
     this.titles.replaceChildren(...titles.map(({ text, box }) => h("span", { class: "group", style: { left: `${box.x}px`, top: `${box.y}px` } }, text)));
     const isRow = new Set([...boxes.values()].map(({ y }) => y)).size === 1 && width > this.width;
-    const paths = isRow ? [] : lead({ boxes, closed: titles.map(({ box }) => box), width, height }, this.edges);
+    const paths = isRow || this.edges.length > MAX_WIRES ? [] : lead({ boxes, closed: titles.map(({ box }) => box), width, height }, this.edges);
     this.wires.replaceChildren(...paths.flatMap((d, n) => {
       const { source, target, direct } = /** @type {import("./place.js").Edge} */ (this.edges[n]);
       return d ? [svg("path", { d, class: direct ? null : "indirect", "data-from": source, "data-to": target })] : [];
@@ -97,7 +111,7 @@ export class Flow {
   }
 
   /**
-   * Shows a line as chosen, its cell, and the cells that this was made from.
+   * Shows a line as chosen, its cell, and the cells that this cell was computed from.
    * @param {Place} place
    * @param {Place[]} reads
    */
@@ -109,10 +123,10 @@ export class Flow {
       const cells = name === place.line ? [place.cell] : reads.filter((each) => each.line === name).map((each) => each.cell);
       card.show(name === place.line, operands.has(name), cells);
     }
-    for (const [name, fold] of this.folds) mark(fold.element, name === place.line, operands.has(name));
+    for (const { line, host, isResult, element } of this.folds) mark(element, line.name === place.line, !isResult && host === place.line);
     const stops = this.stops();
-    const known = stops.some(({ name }) => name === place.line);
-    stops.forEach(({ name, element }, n) => set(element, { tabindex: (known ? name === place.line : n === 0) ? 0 : -1 }));
+    const first = stops.find(({ name }) => name === place.line) ?? stops[0];
+    for (const each of stops) set(each.element, { tabindex: each === first ? 0 : -1 });
     this.mark();
     if (moved) this.reveal(stops.find(({ name }) => name === place.line)?.element);
   }
@@ -145,7 +159,7 @@ export class Flow {
 
   /** Shows the lines as they are now. */
   refresh() {
-    for (const card of this.cards.values()) card.refresh();
+    for (const each of [...this.cards.values(), ...this.folds]) each.refresh();
     this.redraw();
   }
 
@@ -164,23 +178,9 @@ export class Flow {
     if (own.left < all.left || own.right > all.right) {
       this.element.scrollBy({ left: own.left - all.left - (all.width - own.width) / 2 });
     }
-  }
-}
-
-/** Weights or biases, as a letter on the card of the only line that reads them. */
-class Fold {
-  /**
-   * @param {LineData} line
-   * @param {(name: string) => void} choose
-   */
-  constructor(line, choose) {
-    this.line = line;
-    const ending = line.name.slice(line.name.lastIndexOf(".") + 1);
-    const letter = { weight: "W", bias: "b", gain: "g" }[ending] ?? ending;
-    this.element = h("button", {
-      type: "button", class: "card given fold", "data-line": line.name, title: line.name, "aria-label": line.name, tabindex: -1,
-      onclick: () => choose(line.name),
-    }, letter);
+    if (own.top < all.top || own.bottom > all.bottom) {
+      this.element.scrollBy({ top: own.top - all.top - (all.height - own.height) / 2 });
+    }
   }
 }
 
@@ -223,7 +223,11 @@ class Card {
     this.isShort = name !== this.line.name;
     this.label();
     const lines = name.length * NAME.letter > w ? 2 : 1;
-    const beside = this.folds.length ? FOLD.width * Math.ceil(this.folds.length / FOLD.high) : 0;
+    const longest = lines === 1 ? name.length : halved(name);
+    this.name.style.fontSize = `${Math.max(Math.min(NAME.size, (NAME.size * w) / (longest * NAME.letter)), NAME.least)}px`;
+    const high = h - PADDING.down - lines * NAME.line < FOLD.height ? 1 : FOLD.high;
+    this.box.style.setProperty("--high", String(high));
+    const beside = this.folds.length ? FOLD.width * Math.ceil(this.folds.length / high) : 0;
     this.element.style.paddingRight = beside ? `${beside + 2}px` : "";
     this.name.style.marginRight = beside ? `-${beside + 2}px` : "";
     const { rows, columns } = this.layout;
@@ -296,6 +300,15 @@ function mark(element, chosen, operand) {
   element.classList.toggle("operand", operand);
 }
 
+/**
+ * How many letters the longer line of a name has at least, written in two: it may be broken after a dot or before a _.
+ * @param {string} name
+ */
+function halved(name) {
+  const breaks = [...name.matchAll(/\.(?=.)|.(?=_)/g)].map(({ index }) => index + 1);
+  return Math.min(name.length, ...breaks.map((at) => Math.max(at, name.length - at)));
+}
+
 /** @param {HTMLElement} element */
 function middle(element) {
   const { left, top, width, height } = element.getBoundingClientRect();
@@ -303,21 +316,20 @@ function middle(element) {
 }
 
 /**
- * The path of a name in light type before what it ends with.
+ * A name, with its path, and what says that it is a gradient, in light type.
  * @param {string} name
  */
 export function pathParts(name) {
-  const cut = name.lastIndexOf(".") + 1;
-  return [cut ? h("span", { class: "path" }, name.slice(0, cut)) : "", h("wbr", null), name.slice(cut)];
+  if (name.startsWith("through_")) return [light(name)];
+  const [, path, own, rest] = /^(.*?)([^.]*?)(\.grad(?:\..*)?)?$/.exec(name) ?? [];
+  return [path ? light(path) : "", h("wbr", null), own ?? name, rest ? [h("wbr", null), light(rest)] : ""].flat();
 }
 
-/** @param {LineData} line */
-function badges(line) {
-  const wrong = line.claims.filter((each) => !each.agrees).length;
-  return [
-    line.changed ? h("span", { class: "badge changed" }, "deviates") : null,
-    line.notes.length ? h("span", { class: "badge note" }, "note") : null,
-    wrong ? h("span", { class: "badge differs" }, `✗ ${wrong}`, h("span", { class: "unseen" }, " claimed otherwise")) : null,
-    line.claims.length && !wrong ? h("span", { class: "badge agrees" }, "✓", h("span", { class: "unseen" }, " as claimed")) : null,
-  ];
+/**
+ * A part of a name in light type, which may be broken after a dot and before a low line.
+ * @param {string} text
+ */
+function light(text) {
+  const parts = text.split(/(?<=\.)(?=.)|(?=_)/);
+  return h("span", { class: "path" }, parts.flatMap((part, n) => [n ? h("wbr", null) : "", part]));
 }

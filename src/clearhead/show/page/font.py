@@ -1,4 +1,4 @@
-"""The letters of formulas: a small part of STIX Two Math, whose licence (OFL) allows this."""
+"""The letters of formulas: a subset of STIX Two Math, whose licence (OFL) allows this."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 SIGNS = "−·×∑√∞≤∧⌊⌋μσθγβπ…¯~˜\u2061"
 ITALICS = (*range(0x1D434, 0x1D468), 0x210E, *range(0x1D6FC, 0x1D714))
-"""The italic letters, Latin and Greek, that a browser takes for a ``<mi>`` of one letter."""
+"""The italic letters, Latin and Greek, that a browser uses for a ``<mi>`` of one letter."""
 
 
 @cache
 def font() -> str | None:
-    """The font as a ``data:`` address; None where the packages that have and cut it are not installed.
+    """The font as a ``data:`` address; None where the packages for it are not installed.
 
-    Formulas are then set in the mathematical font that the reader's system has.
+    Formulas then use the mathematical font of the reader's system.
     """
     found = find_spec("ziamath")
     if found is None or not found.submodule_search_locations or find_spec("fontTools") is None:

@@ -30,11 +30,11 @@ export const FLOAT = {
   share: (a, b) => (b === 0 ? 0 : a / b),
 };
 
-/** What a number may lack of the next, in units of the last decimal kept, and count as it. */
+/** How far below the next number counts as equal to it, in units of the last decimal. */
 const NEARLY = 1e-9;
 
 /**
- * The nearest whole number, of two equally near the even one.
+ * The nearest whole number; a tie goes to the even one.
  * @param {number} x
  */
 function toEven(x) {
@@ -61,7 +61,7 @@ function erf(x) {
 }
 
 /**
- * The sum, mean or max of values, added up in order; the mean of equal values is theirs.
+ * The sum, mean or max of values, added in order; the mean of equal values is that value.
  * @param {string} kind
  * @param {number[]} values
  */

@@ -1,10 +1,10 @@
-// A matrix as a grid of numbers, moved through with the pointer or the arrow keys. Of a large one there is a window,
+// A matrix as a grid of numbers, for the pointer and the arrow keys. A large one is shown through a window,
 // which follows the cell.
 
 import { depth, spanOf, tone } from "./colour.js";
 import { h, label, set } from "./dom.js";
+import { edit, pasted } from "./editor.js";
 import { digits, typeset } from "./number.js";
-import { normal } from "./typed.js";
 import { flat, fullCell, inMatrix, layout } from "./cells.js";
 
 /**
@@ -18,11 +18,11 @@ import { flat, fullCell, inMatrix, layout } from "./cells.js";
  * @property {(cell: number[]) => void} [move] the focus came to a cell
  * @property {(cell: number[] | null) => void} [point] the pointer came to a cell, or left
  * @property {(cell: number[]) => void} [choose] a cell was clicked, or Enter pressed
- * @property {(entries: Entry[]) => string | null} [edit] numbers were typed, or pasted; what is answered says why not
- * @property {(text: string) => void} [say] something has to be said
+ * @property {(entries: Entry[]) => string | null} [edit] numbers were typed or pasted; returns why they are refused
+ * @property {(text: string) => void} [say] a message has to be shown
  */
 
-/** Matrices of up to so many rows and columns are shown whole, of larger ones so much. */
+/** Matrices up to the first size are shown whole; the second is the size of the window on larger ones. */
 const MAX = 12;
 const PART = { rows: 12, columns: 8 };
 
@@ -66,7 +66,7 @@ export class Grid {
     this.draw();
   }
 
-  /** How numbers are written: for a window as for the whole, so that nothing jumps. */
+  /** How numbers are written: the same for all windows of a matrix, so that columns keep their width. */
   writer() {
     const { trace, line } = this;
     const numbers = trace.numbers(line.name);
@@ -83,7 +83,7 @@ export class Grid {
   }
 
   /**
-   * Shows a cell as the current one, and others as lit.
+   * Shows a cell as the current one, and highlights others.
    * @param {Spot | null} at
    * @param {Spot[]} lit
    */
@@ -98,7 +98,7 @@ export class Grid {
   }
 
   /**
-   * Moves the window so that it has the cell; says whether it moved.
+   * Moves the window so that it contains the cell; returns whether it moved.
    * @param {Spot} spot
    */
   scrollTo({ row, column }) {
@@ -130,7 +130,8 @@ export class Grid {
   heading(axis, index) {
     const { shape, name } = this.line;
     const real = shape.length + axis;
-    const text = real < 0 ? "" : this.trace.label(name, real, index);
+    if (real < 0) return h("td", null); // A vector has no rows, and a number has no columns either.
+    const text = this.trace.label(name, real, index);
     const role = axis === -1 ? "columnheader" : "rowheader";
     return h("th", { role, scope: axis === -1 ? "col" : "row", "aria-colindex": axis === -1 ? index + 2 : 1 }, label(text));
   }
@@ -146,16 +147,18 @@ export class Grid {
     const claimed = this.claims.get(cell.join());
     const before = this.trace.before?.get(this.line.name)?.[flat(cell, this.line.shape)];
     const was = before === undefined || this.write(before) === this.write(value) ? null : typeset(this.write(before));
+    const moved = isMoved(this.trace, this.line.name, cell);
     return h(
       "td",
       {
         role: "gridcell", tabindex: -1, "aria-colindex": column + 2, "data-spot": `${row},${column}`,
-        class: blank ? "blank" : tone(value),
+        class: blank ? "blank" : `${tone(value)}${moved ? " moved" : ""}`,
         style: { "--depth": `${(100 * depth(value, spanOf(this.trace, this.line.name))).toFixed(1)}%` },
       },
-      h("span", { class: "number" }, blank ? "" : typeset(this.write(value))),
+      h("span", { class: "number" }, blank ? typeset(claimed?.written ?? "") : typeset(this.write(value))),
       was ? h("span", { class: "was" }, "was ", was) : null,
-      claimed && !blank ? claim(claimed) : null,
+      moved ? h("span", { class: "unseen" }, ", changed") : null,
+      claimed ? (blank ? verdict(claimed) : claim(claimed)) : null,
     );
   }
 
@@ -241,16 +244,13 @@ export class Grid {
   }
 
   /**
-   * Takes numbers from elsewhere, from the current cell on: rows on lines, or in brackets as NumPy prints them.
+   * Pastes numbers, starting at the current cell.
    * @param {ClipboardEvent} event
    */
   paste(event) {
     const spot = this.spot(event);
     if (!this.doing.edit || !spot || event.target instanceof HTMLInputElement) return;
-    const text = (event.clipboardData?.getData("text") ?? "").replaceAll("−", "-");
-    // Between tabs or semicolons a comma is a decimal comma.
-    const number = /[;\t]/.test(text) ? /[^\s;[\]()]+/g : /[^\s,;[\]()]+/g;
-    const numbers = text.split(/\n|\]\s*,?\s*\[/).map((row) => row.match(number) ?? []).filter((row) => row.length);
+    const numbers = pasted(event.clipboardData?.getData("text") ?? "");
     const entries = numbers.flatMap((row, n) => row.map((each, m) => ({ row: spot.row + n, column: spot.column + m, written: each })));
     const inside = entries.filter(({ row, column }) => row < this.layout.rows && column < this.layout.columns);
     event.preventDefault();
@@ -266,45 +266,19 @@ export class Grid {
   }
 
   /**
-   * Lets the number of the current cell be typed over.
+   * Starts to edit the number of the current cell.
    * @param {string} [typed]
    */
   open(typed) {
     const cell = this.table.querySelector(`td[data-spot="${this.at.row},${this.at.column}"]`);
-    if (!this.doing.edit || !cell || cell.querySelector("input")) return;
+    if (!this.doing.edit || !(cell instanceof HTMLElement) || cell.querySelector("input")) return;
     const full = this.full(this.at);
-    const name = this.trace.cellName(this.line.name, full);
-    const old = this.line.made ? (this.claims.get(full.join())?.written ?? "") : written(this.trace, this.line.name, full);
-    const input = h("input", { class: "edit", "aria-label": name, inputmode: "decimal", spellcheck: "false" });
-    input.value = typed ?? old;
-    let done = false;
-    const why = h("span", { class: "reason", role: "alert" });
-    /** @param {boolean} keep */
-    const close = (keep) => {
-      if (done) return;
-      const reason = keep && input.value.trim() !== old ? this.doing.edit?.([{ cell: full, written: normal(input.value) }]) : null;
-      if (reason) {
-        why.textContent = reason;
-        set(input, { "aria-invalid": "true" });
-        return;
-      }
-      done = true;
-      why.remove();
-      input.remove();
-      if (cell instanceof HTMLElement && cell.isConnected) cell.focus();
-    };
-    input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === "Escape") {
-        event.preventDefault();
-        close(event.key === "Enter");
-      }
-      event.stopPropagation();
+    edit(cell, this.element, {
+      name: this.trace.cellName(this.line.name, full),
+      old: this.line.made ? (this.claims.get(full.join())?.written ?? "") : written(this.trace, this.line.name, full),
+      typed,
+      take: (text) => this.doing.edit?.([{ cell: full, written: text }]) ?? null,
     });
-    input.addEventListener("blur", () => close(why.textContent === ""));
-    cell.append(input);
-    this.element.append(why);
-    input.focus();
-    if (!typed) input.select();
   }
 }
 
@@ -340,6 +314,35 @@ function claim({ written, agrees }) {
 }
 
 /**
+ * Whether a cell is another than without the deviation that is tried.
+ * @param {Trace} trace
+ * @param {string} name
+ * @param {number[]} cell
+ */
+export function isMoved({ past, lines, arrays }, name, cell) {
+  const shape = lines.get(name)?.shape;
+  if (!past || !shape || past.lines.get(name)?.shape.join() !== shape.join()) return false;
+  const at = flat(cell, shape);
+  const [before, now] = [past.arrays.get(name)?.[at] ?? NaN, arrays.get(name)?.[at] ?? NaN];
+  return Math.abs(before - now) > 1e-12 * Math.max(Math.abs(before), Math.abs(now), 1) || Number.isNaN(before) !== Number.isNaN(now)
+    || Number.isFinite(before) !== Number.isFinite(now);
+}
+
+/** What an answer is: how it is marked, and what is said of it. */
+const VERDICTS = {
+  right: ["✓", "", "right"],
+  carried: ["✓", "carried on", "right with your own earlier numbers"],
+  wrong: ["✗", "", "wrong"],
+  coarse: ["…", "more digits", "give more decimals, or a fraction"],
+};
+
+/** @param {Claimed} answer */
+function verdict({ verdict: found = "coarse" }) {
+  const [sign, more, said] = VERDICTS[found];
+  return h("span", { class: `claim answer ${found}` }, h("span", { "aria-hidden": "true" }, `${sign} ${more}`.trim()), h("span", { class: "unseen" }, `, ${said}`));
+}
+
+/**
  * @param {number} value
  * @param {number} low
  * @param {number} high
@@ -349,7 +352,7 @@ function clamp(value, low, high) {
 }
 
 /**
- * The corner of a window that has an index in it and moves as little as it can.
+ * The corner of a window that contains an index and moves as little as possible.
  * @param {number} index
  * @param {number} corner
  * @param {number} size

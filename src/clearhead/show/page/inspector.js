@@ -1,11 +1,14 @@
-// One line: its formula, its numbers, one cell down to its arithmetic, and the operands this came from.
+// One line: its formula, its numbers, the arithmetic of one cell, and the operands that it read.
 
+import { besideBefore, formulas } from "./beside.js";
 import { spanOf } from "./colour.js";
 import { h, label, markup } from "./dom.js";
+import { explain } from "./explain.js";
 import { pathParts } from "./flow.js";
 import { Grid, spotsIn } from "./grid.js";
 import { typeset } from "./number.js";
 import { drawThumb, thumbSize } from "./thumb.js";
+import { Steps, isStepwise } from "./steps.js";
 import { Tokens, isBetweenTokens } from "./tokens.js";
 import { plain } from "./text.js";
 import { fullCell, inMatrix, layout, unflat } from "./cells.js";
@@ -13,18 +16,18 @@ import { fullCell, inMatrix, layout, unflat } from "./cells.js";
 /**
  * @typedef {import("./trace.js").Trace} Trace
  * @typedef {import("./trace.js").Place} Place
- * @typedef {import("./trace.js").Explanation} Explanation
+ * @typedef {import("./explain.js").Explanation} Explanation
  * @typedef {import("./content.js").LineData} LineData
  * @typedef {import("./text.js").Fragment} Fragment
  *
  * @typedef {object} Doing
- * @property {(place: Place) => void} look a cell of the line is looked at
+ * @property {(place: Place) => void} look a cell of the line is selected
  * @property {(place: Place | null) => void} point the pointer is at a cell, or nowhere
  * @property {(place: Place) => void} follow an operand's cell is followed
  * @property {(line: string) => void} open another line is opened
  * @property {(line: string) => boolean} hasHeads whether the heads of a line can be chosen elsewhere on the page
  * @property {((line: string, entries: import("./grid.js").Entry[]) => string | null) | null} edit numbers were typed; why not
- * @property {(text: string) => void} say something has to be said
+ * @property {(text: string) => void} say a message has to be shown
  */
 
 const LARGE = 12;
@@ -45,9 +48,10 @@ export class Inspector {
     this.cell = h("section", { class: "cell", "aria-label": "The cell" });
     this.operands = trace.inputs(place.line).map((name) => new Operand(trace, name, doing));
     this.left = h("div", { class: "numbers" });
+    this.steps = !trace.content.steps?.length && isStepwise(trace, this.line) ? new Steps(trace, this.line, (cell) => doing.look({ line: this.line.name, cell }), (factors, n) => this.light(factors, n)) : null;
     this.element = h(
       "section", { class: "inspector", id: "line", "aria-labelledby": "line-name", tabindex: -1 },
-      h("div", { class: "columns-2" }, h("div", { class: "line" }, this.heading(), this.left), h("div", { class: "making" }, this.cell, this.sources())),
+      h("div", { class: "columns-2" }, h("div", { class: "line" }, this.heading(), this.left), h("div", { class: "making" }, this.cell, this.steps?.element ?? null, this.sources())),
     );
     this.build();
   }
@@ -60,8 +64,8 @@ export class Inspector {
       h("h2", { id: "line-name" }, ...pathParts(line.name)), line.symbol ? h("span", { class: "symbol" }, markup(line.symbol)) : null,
       h("p", { class: "sizes" }, `${line.made ? "" : "given, "}${sizes}`),
       line.made ? h("p", { class: "summary" }, line.made.summary) : null,
-      line.made ? h("div", { class: "formula", tabindex: 0, role: "group", "aria-label": "Formula" }, markup(line.made.formula)) : null,
-      line.changed ? h("p", { class: "remark warning" }, h("b", null, "Deviates: "), "a deviation made this line what it is.") : null,
+      formulas(this.trace, line),
+      line.changed && !this.trace.past ? h("p", { class: "remark warning" }, h("b", null, "Deviates: "), "a deviation made this line what it is.") : null,
     );
   }
 
@@ -87,7 +91,7 @@ export class Inspector {
     this.tokens = isBetweenTokens(line)
       ? new Tokens(trace, line.name, matrix, (cell) => doing.look(here(cell)))
       : null;
-    const matrices = h("div", { class: "matrices" }, this.heads(), this.grid.element);
+    const matrices = h("div", { class: "matrices" }, this.heads(), besideBefore(trace, line, matrix, this.grid));
     const parts = [this.absence(), matrices, this.hint(), this.notes(), this.overview, this.tokens?.element];
     this.left.replaceChildren(...parts.flatMap((each) => each ?? []));
   }
@@ -105,7 +109,7 @@ export class Inspector {
   absence() {
     const { name, absent, shape } = this.line;
     if (!absent) return null;
-    if (absent === "blank") return h("p", { class: "hint" }, "These numbers are left for you to fill in.");
+    if (absent === "blank") return h("p", { class: "hint" }, this.doing.edit ? "These numbers are left for you: type or paste them." : "These numbers are left for you to fill in.");
     const count = shape.reduce((a, b) => a * b, 1).toLocaleString("en");
     const why = absent === "large" ? `This page has no room for the ${count} numbers of this line.` : "The numbers of this line were not kept.";
     const then = this.trace.knows(name) ? " Its cells are computed here, from lines that the page has."
@@ -114,15 +118,15 @@ export class Inspector {
   }
 
   hint() {
-    if (!this.doing.edit) return null;
-    return h("p", { class: "hint" }, this.line.made ? "Type or paste what you got: it is held against this." : "Type or paste numbers to change them.");
+    if (!this.doing.edit || this.line.absent === "blank") return null;
+    return h("p", { class: "hint" }, this.line.made ? "Type or paste what you got, to compare it with this." : "Type or paste numbers to change them.");
   }
 
   isLarge() {
     return Math.max(this.layout.rows, this.layout.columns) > LARGE;
   }
 
-  /** The matrices of the line in small, to choose from. */
+  /** Small pictures of the line's matrices, to choose from. */
   heads() {
     const { trace, line } = this;
     if (this.layout.count < 2 || this.doing.hasHeads(line.name)) return null;
@@ -156,7 +160,7 @@ export class Inspector {
     if (checked instanceof HTMLElement) checked.focus();
   }
 
-  /** A large matrix as a whole, to go to a place in it. */
+  /** A picture of a large matrix, to go to a place in it. */
   map() {
     const { rows, columns } = this.layout;
     const size = thumbSize(rows, columns, 8, OVERVIEW);
@@ -202,8 +206,9 @@ export class Inspector {
     this.fresh = false;
     this.drawMap?.();
     this.tokens?.show(row, column);
-    this.cell.replaceChildren(...this.told(place, explanation).flatMap((each) => each ?? []));
+    this.cell.replaceChildren(...this.rows(place, explanation).flatMap((each) => each ?? []));
     for (const operand of this.operands) operand.show(explanation?.reads ?? []);
+    this.steps?.show(place);
   }
 
   redraw() {
@@ -215,31 +220,31 @@ export class Inspector {
    * @param {Place} place
    * @param {Explanation | null} explanation
    */
-  told(place, explanation) {
+  rows(place, explanation) {
     const { trace, line } = this;
     const where = line.axes.map((word, axis) => {
-      const [before, after] = line.named[axis] && trace.content.tokens ? ["“", "”"] : ["", ""];
+      const [before, after] = (line.named[axis] ?? null) !== null ? ["“", "”"] : ["", ""];
       return [`${word} ${before}`, label(trace.label(line.name, axis, place.cell[axis] ?? 0)), after];
     });
     return [
       h("h3", { class: "cell-name" }, typeset(trace.cellName(line.name, place.cell))),
       h("p", { class: "where" }, ...where.flatMap((each, n) => (n ? [", ", ...each] : each))),
-      h("div", { class: "arithmetic", "data-text": explanation?.rows.map(plain).join("\n") ?? null }, explanation ? explanation.rows.map((row) => this.written(row)) : h("p", null, this.untold())),
+      h("div", { class: "arithmetic", "data-text": explanation?.rows.map(plain).join("\n") ?? null }, explanation ? explanation.rows.map((row) => this.written(row)) : h("p", null, this.whyAbsent())),
       explanation && isShortened(explanation) ? this.allTerms(place) : null,
       this.trace.knows(line.name) ? h("p", { class: "exactly" }, h("span", null, "exactly "), String(trace.value(line.name, place.cell))) : null,
     ];
   }
 
   /**
-   * A button that writes every sum out to its last term.
+   * A button that shows all terms of every sum.
    * @param {Place} place
    */
   allTerms(place) {
-    const all = () => this.show(place, this.trace.explain(place.line, place.cell, Infinity));
+    const all = () => this.show(place, explain(this.trace, place.line, place.cell, Infinity));
     return h("button", { type: "button", class: "link all-terms", onclick: all }, "Show every term");
   }
 
-  untold() {
+  whyAbsent() {
     if (this.line.absent === "blank") return "This is left for you to compute.";
     const missing = this.trace.inputs(this.line.name).filter((each) => !this.trace.knows(each));
     if (!missing.length) return "The arithmetic is not shown: it takes more numbers than the page computes at once.";
@@ -247,7 +252,7 @@ export class Inspector {
   }
 
   /**
-   * A row of arithmetic. What has no space in it stays on one line.
+   * A row of arithmetic. Parts without a space are not broken across lines.
    * @param {Fragment[]} row
    */
   written(row) {
@@ -271,7 +276,7 @@ export class Inspector {
   }
 
   /**
-   * A number that can be followed to where it came from.
+   * A number with a link to its cell.
    * @param {import("./text.js").Link} link
    */
   number(link) {
@@ -293,9 +298,20 @@ export class Inspector {
   glow(place) {
     for (const operand of this.operands) operand.glow(place);
   }
+
+  /**
+   * Lights the two numbers of a term, among the operands and in the arithmetic.
+   * @param {Place[]} factors
+   * @param {number} n which term
+   */
+  light(factors, n) {
+    for (const operand of this.operands) operand.glow(factors.find(({ line }) => line === operand.line.name) ?? null);
+    const numbers = [...this.cell.querySelectorAll(".operand-number")];
+    numbers.forEach((each, at) => each.classList.toggle("now", factors.length > 0 && Math.floor(at / 2) === n));
+  }
 }
 
-/** An operand with the cells lit that went into a cell. */
+/** An operand, with the cells highlighted that a cell was computed from. */
 class Operand {
   /**
    * @param {Trace} trace
@@ -360,7 +376,7 @@ function isShortened({ rows }) {
 }
 
 /**
- * Which of the matrices of a line one is: "head 2".
+ * The name of a matrix of a line: "head 2".
  * @param {Trace} trace
  * @param {LineData} line
  * @param {number} matrix
@@ -371,7 +387,7 @@ export function matrixName(trace, line, matrix) {
 }
 
 /**
- * Signs of arithmetic as print has them.
+ * Arithmetic with typographic signs.
  * @param {string} text
  */
 function sign(text) {

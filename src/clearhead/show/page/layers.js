@@ -1,4 +1,4 @@
-// The lines of a model: layers in order, in each its heads in small; below, the flow of the layer that is looked at.
+// The lines of a model: layers in order, with small pictures of their heads; below, the flow of the selected layer.
 
 import { spanOf } from "./colour.js";
 import { h, set } from "./dom.js";
@@ -13,16 +13,20 @@ import { inMatrix, layout } from "./cells.js";
  * @typedef {import("./trace.js").Place} Place
  * @typedef {import("./content.js").LineData} LineData
  *
- * @typedef {object} Head a head in small
+ * @typedef {object} Head a small picture of a head
  * @property {LineData} line
  * @property {number} matrix
  * @property {HTMLElement} element
  * @property {HTMLCanvasElement} canvas
  */
 
-const SIDE = 30;
+/** The side of a head's picture: smaller where there are more heads than this, so that all are in view. */
+const SIDE = { usual: 28, small: 21, many: 120 };
 
-/** Layers of which fewer lines than this were kept have no flow of their own. */
+/** What the name of a layer and its other lines take beside its heads. */
+const BESIDE = 140;
+
+/** Layers of which fewer lines than this were kept have no flow. */
 const MIN_FLOW = 4;
 
 const LAYER = /^(?:.*\.)?layers\.(\d+)\./;
@@ -65,6 +69,8 @@ export class Layers {
     /** @type {Flow | undefined} */
     this.flow = undefined;
     const lines = trace.content.lines.filter(isShown);
+    const counts = lines.filter(isWeights).map((line) => layout(line).count);
+    this.side = counts.reduce((a, b) => a + b, 0) > SIDE.many ? SIDE.small : SIDE.usual;
     const names = [...new Set(lines.map(({ name }) => layerOf(name)).filter(Boolean))].sort((a, b) => number(a) - number(b));
     const first = lines.findIndex(({ name }) => layerOf(name));
     const outside = lines.filter(({ name }) => !layerOf(name));
@@ -73,10 +79,9 @@ export class Layers {
     this.element = h(
       "nav", { class: "layers-box", id: "flow", "aria-label": "The layers, in order" },
       this.others(before, ""),
-      h("div", { class: "layers", role: "group", "aria-label": "Heads of each layer", onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event) },
+      h("div", { class: "layers", role: "group", style: { "--wide": `${BESIDE + Math.max(0, ...counts) * (this.side + 5)}px` }, "aria-label": "Heads of each layer", onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event) },
         names.map((layer) => this.row(layer, lines.filter(({ name }) => layerOf(name) === layer)))),
-      this.others(outside.filter((line) => !before.includes(line)), ""),
-      nextTokens(trace),
+      h("div", { class: "layers-foot" }, this.others(outside.filter((line) => !before.includes(line)), ""), nextTokens(trace)),
       this.layerFlow,
     );
   }
@@ -86,7 +91,7 @@ export class Layers {
    * @param {LineData[]} lines
    */
   row(layer, lines) {
-    const weights = lines.filter((line) => line.shares && line.axes.at(-1) === "key");
+    const weights = lines.filter(isWeights);
     const heads = weights.flatMap((line) => Array.from({ length: layout(line).count }, (_, matrix) => this.head(layer, line, matrix)));
     if (heads.length) this.heads.push(heads);
     const rest = lines.filter((line) => !weights.includes(line));
@@ -106,7 +111,7 @@ export class Layers {
    */
   head(layer, line, matrix) {
     const { rows, columns } = layout(line);
-    const size = thumbSize(rows, columns, SIDE, SIDE);
+    const size = thumbSize(rows, columns, this.side, this.side);
     const canvas = h("canvas", { style: { width: `${size.width}px`, height: `${size.height}px` }, "aria-hidden": "true" });
     const label = `layer ${number(layer)}, head ${matrix + this.trace.content.first}`;
     const element = h("button", {
@@ -130,7 +135,8 @@ export class Layers {
    * @param {string} layer
    */
   others(lines, layer) {
-    return lines.length ? h("span", { class: "chips" }, lines.map((line) => this.chip(line, line.name.slice(layer.length)))) : null;
+    const alone = layer && lines.length === 1;
+    return lines.length ? h("span", { class: "chips" }, lines.map((line) => this.chip(line, alone ? ending(line.name) : line.name.slice(layer.length)))) : null;
   }
 
   /**
@@ -138,13 +144,13 @@ export class Layers {
    * @param {string} text
    */
   chip(line, text) {
-    const chip = h("button", { type: "button", class: `chip ${line.made ? "" : "given"}`, "data-line": line.name, onclick: () => this.choose(line.name) }, text);
+    const chip = h("button", { type: "button", class: `chip ${line.made ? "" : "given"}`, "data-line": line.name, title: line.name, "aria-label": text === ending(line.name) ? line.name : null, onclick: () => this.choose(line.name) }, text);
     this.chips.set(line.name, chip);
     return chip;
   }
 
   /**
-   * So many lines of a layer that they stand in its flow.
+   * Many lines of a layer, which are shown as its flow.
    * @param {LineData[]} lines
    */
   more(lines) {
@@ -224,12 +230,12 @@ export class Layers {
     const { rows, columns } = layout(line);
     const numbers = this.trace.numbers(line.name);
     const drawn = { rows, columns, offset: matrix * rows * columns, numbers, span: spanOf(this.trace, line.name) };
-    drawThumb(canvas, drawn, thumbSize(rows, columns, SIDE, SIDE), []);
+    drawThumb(canvas, drawn, thumbSize(rows, columns, this.side, this.side), []);
   }
 }
 
 /**
- * What the model expects to come next, as bars.
+ * The most probable next tokens, as bars.
  * @param {Trace} trace
  */
 function nextTokens({ content: { next, decimals } }) {
@@ -237,12 +243,21 @@ function nextTokens({ content: { next, decimals } }) {
   const most = Math.max(...next.map(({ probability }) => probability));
   return h(
     "section", { class: "next", "aria-label": "The next token" },
-    h("h3", null, "The next token"),
-    next.flatMap(({ token, probability }) => [
-      h("bdi", null, token), h("span", null, fixed(probability, decimals ?? 3)),
-      h("span", { class: "bar", style: { "--part": probability / most } }), h("span"),
-    ]),
+    h("p", { class: "next-name" }, "The next token"),
+    h("ol", null, next.map(({ token, probability }) =>
+      h("li", null, h("bdi", null, token), h("span", null, fixed(probability, decimals ?? 3)), h("span", { class: "bar", style: { "--part": probability / most } })),
+    )),
   );
+}
+
+/** @param {LineData} line */
+function isWeights(line) {
+  return line.shares && line.axes.at(-1) === "key";
+}
+
+/** @param {string} name */
+function ending(name) {
+  return name.slice(name.lastIndexOf(".") + 1);
 }
 
 /** @param {string} layer */

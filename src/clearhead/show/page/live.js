@@ -1,8 +1,10 @@
-// The live page: a problem whose numbers, deviations and claims can be changed, with all else following. The page holds
+// The live page: a problem whose numbers, deviations and claims can be changed. Everything else follows. The page holds
 // the problem, as the text of its file; the server answers each change with the next one and keeps nothing.
 
 import { App } from "./app.js";
 import { h, label } from "./dom.js";
+import { button } from "./tools.js";
+import { fault, normal } from "./typed.js";
 
 /**
  * @typedef {import("./content.js").Content} Content
@@ -13,22 +15,35 @@ import { h, label } from "./dom.js";
  * @typedef {{problem: string, bundled: string[], endings: string[]}} Beginning
  */
 
-/** How long a diagnosis may take before the page says that it is looking for one. */
+/** How long a diagnosis may take before the page says that it is running. */
 const PATIENCE = 400;
+
+/** Under this name the browser keeps the problem as it is now, with that which the server was started with. */
+const KEPT = "clearhead serve";
 
 export class Live {
   /** @param {Beginning} beginning */
   constructor(beginning) {
-    this.problem = beginning.problem;
+    /** @type {App | undefined} */
+    this.app = undefined;
+    this.beginning = beginning.problem;
+    this.problem = kept(beginning.problem) ?? beginning.problem;
+    /** The problem after each change, and which of these is shown. */
+    this.past = [this.problem];
+    this.at = 0;
+    this.undo = button("Undo", "Undo (Ctrl+Z)", () => void this.go(-1));
+    this.redo = button("Redo", "Redo (Ctrl+Shift+Z)", () => void this.go(1));
+    this.reset = button("Reset", "The problem that the server was started with", () => void this.change({ problem: this.beginning }));
     /** @type {Promise<void>} */
     this.queue = Promise.resolve();
     this.alert = h("p", { class: "remark warning alert", role: "alert", hidden: true });
     this.choices = h("div", { class: "choices" });
     this.filter = h("input", { type: "search", placeholder: "Find a deviation", "aria-label": "Find a deviation", oninput: () => this.sift() });
     this.count = h("span", { class: "which" });
+    this.hinting = h("input", { type: "checkbox", onchange: () => this.app && this.diagnose(this.app.trace.content) });
     this.panel = h(
       "section", { class: "live", "aria-label": "The problem" },
-      h("div", { class: "tools" }, this.problems(beginning.bundled), this.upload(), this.downloads(beginning.endings)),
+      h("div", { class: "tools" }, this.problems(beginning.bundled), this.upload(), this.downloads(beginning.endings), this.undo, this.redo, this.reset, h("label", { title: "Say where to look and what kind of mistake it is, without a number" }, this.hinting, " Only hints")),
       h("details", { class: "deviate" }, h("summary", null, "Deviations ", this.count), this.filter, this.choices),
       this.alert,
     );
@@ -36,18 +51,80 @@ export class Live {
 
   /** @param {HTMLElement} root */
   async start(root) {
-    const worked = await this.ask("/work", { problem: this.problem });
-    this.app = new App(root, worked.content, sourceOf(worked.content), {
+    const worked = await this.first();
+    const app = (this.app = new App(root, worked.content, sourceOf(worked.content), {
       panel: this.panel,
-      edit: (line, entries) => {
-        void this.change({ change: { line, entries } });
-        return null;
-      },
-    });
+      edit: (line, entries) => this.edit(line, entries),
+    }));
     this.problem = worked.problem;
-    await this.app.start();
+    this.past = [this.problem];
+    document.documentElement.addEventListener("keydown", (event) => this.key(event));
+    this.mark();
+    await app.start();
     await this.offer();
     this.diagnose(worked.content);
+  }
+
+  /**
+   * The page of the problem that was kept, or of the one to begin with where that cannot be used any more.
+   * @returns {Promise<Worked>}
+   */
+  async first() {
+    try {
+      return await this.ask("/work", { problem: this.problem });
+    } catch (error) {
+      if (this.problem === this.beginning || error instanceof TypeError) throw error;
+      return this.ask("/work", { problem: this.beginning });
+    }
+  }
+
+  /**
+   * Takes numbers that were typed into a line; returns why one cannot be read.
+   * @param {string} line
+   * @param {Entry[]} entries
+   * @returns {string | null}
+   */
+  edit(line, entries) {
+    const { content } = /** @type {App} */ (this.app).trace;
+    const isGiven = content.lines.some(({ name, made }) => name === line && !made);
+    const kind = isGiven ? (content.arrays[line]?.kind ?? "f8") : null;
+    const read = entries.map(({ cell, written }) => ({ cell, written: normal(written) }));
+    const reason = read.map(({ written }) => fault(written, kind)).find((each) => each !== null) ?? null;
+    if (!reason) void this.change({ change: { line, entries: read } });
+    return reason;
+  }
+
+  /** @param {number} step back (-1) or on (1) through what the problem was */
+  async go(step) {
+    const to = this.at + step;
+    const problem = this.past[to];
+    if (problem === undefined) return;
+    await this.change({ problem }, to);
+  }
+
+  /** Notes the problem as it is now, and keeps it in the browser. */
+  note() {
+    if (this.problem === this.past[this.at]) return;
+    this.past = [...this.past.slice(0, this.at + 1), this.problem];
+    this.at += 1;
+  }
+
+  /** What can be undone and redone; and the browser keeps the problem. */
+  mark() {
+    this.undo.disabled = this.at === 0;
+    this.redo.disabled = this.at === this.past.length - 1;
+    this.reset.disabled = this.problem === this.beginning;
+    keep(this.beginning, this.problem);
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+    if (isTyping || !(event.ctrlKey || event.metaKey)) return;
+    const step = { z: event.shiftKey ? 1 : -1, y: 1 }[event.key.toLowerCase()];
+    if (!step) return;
+    event.preventDefault();
+    void this.go(step);
   }
 
   /**
@@ -63,15 +140,19 @@ export class Live {
   }
 
   /**
-   * Changes the problem; changes follow each other.
+   * Changes the problem; changes are made one after the other.
    * @param {{change?: {line: string, entries: Entry[]}, deviations?: string[], problem?: string}} what
+   * @param {number} [to] which of the past problems it is
    */
-  change(what) {
+  change(what, to) {
     this.queue = this.queue.then(async () => {
       try {
         /** @type {Worked} */
         const worked = await this.ask("/work", { problem: this.problem, ...what });
         this.problem = worked.problem;
+        if (to === undefined) this.note();
+        else this.at = to;
+        this.mark();
         await this.app?.update(worked.content, sourceOf(worked.content));
         this.alert.hidden = true;
         if (what.problem) await this.offer();
@@ -92,7 +173,7 @@ export class Live {
   }
 
   /**
-   * Asks why the claims differ; what was asked before is given up.
+   * Requests a diagnosis of the claims; an earlier request is cancelled.
    * @param {Content} content
    */
   diagnose(content) {
@@ -104,7 +185,7 @@ export class Live {
     const asking = new AbortController();
     this.asking = asking;
     const waiting = setTimeout(() => this.app?.wait(), PATIENCE);
-    this.ask("/diagnosis", { problem: this.problem }, asking.signal)
+    this.ask("/diagnosis", { problem: this.problem, hints: this.hinting.checked }, asking.signal)
       .then(({ diagnosis }) => {
         if (this.asking !== asking) return;
         if (diagnosis === "") this.app?.tell(null);
@@ -193,6 +274,33 @@ export class Live {
       choice.hidden = !words.every((word) => (choice.getAttribute("data-words") ?? "").includes(word));
     }
     for (const set of this.choices.querySelectorAll("fieldset")) set.hidden = !set.querySelector("label:not([hidden])");
+  }
+}
+
+/**
+ * The problem that the browser has kept since the server was started with this one; null where there is none.
+ * @param {string} beginning
+ * @returns {string | null}
+ */
+function kept(beginning) {
+  try {
+    const found = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+    return found.beginning === beginning && typeof found.problem === "string" ? found.problem : null;
+  } catch {
+    return null; // The browser keeps nothing, or something else.
+  }
+}
+
+/**
+ * @param {string} beginning
+ * @param {string} problem
+ */
+function keep(beginning, problem) {
+  try {
+    if (problem === beginning) localStorage.removeItem(KEPT);
+    else localStorage.setItem(KEPT, JSON.stringify({ beginning, problem }));
+  } catch {
+    // The browser keeps nothing: the page works without.
   }
 }
 

@@ -3,9 +3,10 @@
 /** Numbers from here on are written with an exponent. */
 const LARGE = 1e7;
 const NOISE = 1e-14;
+const SHARE = 1e-3;
 
 /**
- * A number for reading: rounded, without zeros at the end where nothing was rounded, and never a 0 for what is not 0.
+ * A number for reading: rounded, without trailing zeros where it is exact, and never 0 for a number that is not 0.
  * @param {number} value
  * @param {number | null} decimals null for all digits
  * @returns {string}
@@ -28,7 +29,7 @@ function trim(digits) {
 }
 
 /**
- * The shortest digits that read back as the number, with an exponent where Python has one.
+ * The fewest digits that read back as the number, with an exponent where Python has one.
  * @param {number} value
  */
 function repr(value) {
@@ -40,11 +41,21 @@ function repr(value) {
 }
 
 /**
- * Python's `f"{value:.nf}"`: the nearest, and of two equally near the even one.
+ * Rounded to decimal places, as Python's `clearhead.expr.text.fixed`: ties, and what noise moved off one, away from zero.
  * @param {number} value
  * @param {number} decimals
  */
 export function fixed(value, decimals) {
+  const off = NOISE * Math.abs(value) < SHARE * Number(`1e-${decimals}`) ? value * (1 + NOISE) : value;
+  return plain(off, decimals);
+}
+
+/**
+ * Python's `f"{value:.nf}"`: the nearest; a tie goes to the even one.
+ * @param {number} value
+ * @param {number} decimals
+ */
+function plain(value, decimals) {
   if (Math.abs(value) >= 1e21) return repr(value);
   const written = Math.abs(value).toFixed(decimals);
   const all = Math.abs(value).toFixed(Math.min(100, decimals + 60));
@@ -57,12 +68,13 @@ export function fixed(value, decimals) {
  * @param {number} places
  */
 function exponential(value, places) {
-  const all = value.toExponential(Math.min(100, places + 60));
+  const off = NOISE < SHARE * Number(`1e-${places}`) ? value * (1 + NOISE) : value;
+  const all = off.toExponential(Math.min(100, places + 60));
   const [mantissa, power] = /** @type {[string, string]} */ (all.split("e"));
   const point = mantissa.indexOf(".");
-  if (!isTie(mantissa.slice(point + 1 + places))) return value.toExponential(places);
+  if (!isTie(mantissa.slice(point + 1 + places))) return off.toExponential(places);
   const cut = mantissa.slice(0, point + 1 + places);
-  return Number(cut.at(-1)) % 2 === 0 ? `${cut}e${power}` : value.toExponential(places);
+  return Number(cut.at(-1)) % 2 === 0 ? `${cut}e${power}` : off.toExponential(places);
 }
 
 /** @param {string} rest the digits that are left out */
@@ -81,8 +93,8 @@ function evened(up, all, decimals) {
 }
 
 /**
- * How the numbers of a matrix are written: all with the same decimals, fewer than asked for only where every number
- * has no more.
+ * How the numbers of a matrix are written: all with the same decimals, fewer than requested only where no number
+ * has more.
  * @param {number[]} values
  * @param {number | null} decimals
  * @param {string} kind
@@ -97,7 +109,7 @@ export function digits(values, decimals, kind) {
 }
 
 /**
- * The number with the fewest digits that float32 tells apart.
+ * The number with the fewest digits that read back as the same float32.
  * @param {number} value
  */
 function short(value) {
@@ -141,7 +153,7 @@ function write(value, places, decimals) {
 }
 
 /**
- * A number as print has it: a minus that is as long as a plus, the sign of infinity.
+ * A number in typography: a minus as long as a plus, the sign of infinity.
  * @param {string} written
  */
 export function typeset(written) {

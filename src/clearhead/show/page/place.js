@@ -1,5 +1,5 @@
-// Where the cards of the flow stand: in columns by how many steps a line is away from what is given, in bands below
-// each other where there is no room for all columns in one.
+// The positions of cards in the flow: in columns by a line's distance from the given arrays, in bands below
+// each other where the columns do not fit into one.
 
 import { STEP } from "./wires.js";
 
@@ -8,7 +8,7 @@ import { STEP } from "./wires.js";
  * @typedef {import("./trace.js").Trace} Trace
  * @typedef {import("./wires.js").Box} Box
  *
- * A wire: the numbers of one line go into another, directly or through lines that are not shown.
+ * A wire: one line reads another, directly or through lines that are not shown.
  * @typedef {{source: string, target: string, direct: boolean}} Edge
  *
  * @typedef {{text: string, box: Box}} Title the name that some cards have in common
@@ -17,18 +17,21 @@ import { STEP } from "./wires.js";
 
 const TOKENS = new Set(["token", "query", "key", "past"]);
 
-/** Sizes in pixels, multiples of a step so that wires can be led between cards. */
+/** Sizes in pixels, multiples of a step so that wires can be routed between cards. */
 const WIDTH = { least: 72, most: 108 };
 const HEIGHT = { least: 48, most: 78 };
-const GAP = { across: 12, most: 42, down: 18, bands: 30 };
+const GAP = { across: 12, usual: 18, most: 42, down: 18, least: 12, bands: 30 };
 const EDGE = 18;
 const TITLE = { height: 18, letter: 6.6 };
 
-/** In a narrower place the cards stand in one row, which scrolls. */
+/** What is left out of the name of one share of a gradient: the arrow from it leads to the whole gradient. */
+const SHARE = /^.*\.grad\.(?=through_)/;
+
+/** In less width the cards are in one row, which scrolls. */
 const NARROW = 560;
 
 /**
- * Whether a line has a card: what was kept, and what is left to be filled in.
+ * Whether a line has a card: lines that were kept, and blank ones.
  * @param {LineData} line
  */
 export function isShown({ absent }) {
@@ -60,7 +63,7 @@ export function edgesOf(trace, shown) {
 }
 
 /**
- * The weights, biases and gains that only one line reads, and that line: they have no place of their own in the flow.
+ * The weights, biases and gains that only one line reads, and that line: they have no card. Nor have lines of zeros.
  * @param {LineData[]} lines
  * @param {Edge[]} edges
  * @returns {Map<string, string>}
@@ -71,13 +74,52 @@ export function foldedOf(lines, edges) {
   for (const { name, made, axes } of lines) {
     const users = edges.filter(({ source }) => source === name);
     const [only] = users;
-    if (!made && only && users.length === 1 && !axes.some((word) => TOKENS.has(word))) folded.set(name, only.target);
+    if ((!made || isNothing(made)) && only && users.length === 1 && !axes.some((word) => TOKENS.has(word))) folded.set(name, only.target);
   }
   return folded;
 }
 
 /**
- * The lines by how many steps they are away from what is given; what is given stands just before its first use.
+ * The gradients for weights, biases and gains that nothing reads here, and the line that each is computed from: they
+ * have no card either, like the weights themselves.
+ * @param {LineData[]} lines
+ * @param {Edge[]} edges
+ * @returns {Map<string, string>}
+ */
+export function foldedResults(lines, edges) {
+  /** @type {Map<string, string>} */
+  const folded = new Map();
+  for (const { name, axes } of lines) {
+    const [only, ...others] = edges.filter(({ target }) => target === name);
+    const isLast = edges.every(({ source }) => source !== name);
+    if (name.endsWith(".grad") && only && !others.length && isLast && !axes.some((word) => TOKENS.has(word))) folded.set(name, only.source);
+  }
+  return folded;
+}
+
+/**
+ * Whether a line is 0 throughout, whatever is given.
+ * @param {import("./content.js").Made} made
+ */
+function isNothing({ body }) {
+  return body[0] === "Number" && body[1] === 0;
+}
+
+/**
+ * What lines read of shown lines that are not among them.
+ * @param {Trace} trace
+ * @param {LineData[]} lines
+ */
+export function borrowedBy(trace, lines) {
+  const own = new Set(lines.map(({ name }) => name));
+  const stages = new Set(lines.map(({ stage }) => stage));
+  return lines.flatMap(({ name }) =>
+    trace.inputs(name).filter((each) => isShown(trace.line(each)) && !own.has(each) && !stages.has(trace.line(each).stage)).map((source) => ({ source, target: name })),
+  );
+}
+
+/**
+ * The lines by their distance from the given arrays; a given array comes just before its first use.
  * @param {LineData[]} lines
  * @param {Edge[]} edges
  * @returns {LineData[][]}
@@ -101,24 +143,74 @@ export function levels(lines, edges) {
 }
 
 /**
- * The columns in bands: those of an MLP below the others, and of each no more than fit.
+ * The columns in bands: the halves of a block below each other, and no more columns in a band than fit.
  * @param {LineData[]} lines
  * @param {Edge[]} edges
  * @param {number} fit how many columns fit side by side
  * @returns {LineData[][][]}
  */
 function bandsOf(lines, edges, fit) {
-  const below = lines.filter(({ name }) => /(^|\.)mlp\./.test(name));
-  const parts = [lines.filter((line) => !below.includes(line)), below].filter((part) => part.length);
-  return parts.flatMap((part) => {
-    const columns = levels(part, edges);
-    const size = Math.ceil(columns.length / Math.ceil(columns.length / fit));
-    return Array.from({ length: Math.ceil(columns.length / size) }, (_, n) => columns.slice(n * size, (n + 1) * size));
-  });
+  /** @type {LineData[][][]} */
+  const bands = [];
+  for (const half of halvesOf(lines, edges)) {
+    /** @type {LineData[][]} */
+    let open = [];
+    for (const part of connected(half, edges)) {
+      const columns = levels(part, edges);
+      if (open.length && open.length + columns.length > fit) {
+        bands.push(open);
+        open = [];
+      }
+      const size = Math.ceil(columns.length / Math.ceil(columns.length / fit));
+      for (; columns.length > size; columns.splice(0, size)) bands.push(columns.slice(0, size));
+      open = [...open, ...columns];
+    }
+    if (open.length) bands.push(open);
+  }
+  return bands;
 }
 
 /**
- * Places cards in a room of some width, as high as they may be.
+ * The lines of an MLP and the others, in the order of the lines. What has no path is where the line before it is; what
+ * is given is where it is read.
+ * @param {LineData[]} lines
+ * @param {Edge[]} edges
+ */
+function halvesOf(lines, edges) {
+  const made = lines.filter((line) => line.made).map(({ name }) => name);
+  const first = made.map(halfOf).find(Boolean) ?? "rest";
+  /** @type {Map<string, string>} */
+  const halves = new Map();
+  for (const [n, name] of made.entries()) halves.set(name, halfOf(name) ?? halves.get(made[n - 1] ?? "") ?? first);
+  for (const { name } of lines) if (!halves.has(name)) halves.set(name, halves.get(edges.find(({ source }) => source === name)?.target ?? "") ?? first);
+  return [...new Set(made.map((name) => halves.get(name)))].map((half) => lines.filter(({ name }) => halves.get(name) === half));
+}
+
+/** @param {string} name */
+function halfOf(name) {
+  if (/(^|\.)mlp\./.test(name)) return "mlp";
+  return pathOf(name) && !/^(?:step\d+\.)?loss\./.test(name) ? "rest" : undefined;
+}
+
+/**
+ * The lines in parts that no wire connects, in the order of their first lines.
+ * @param {LineData[]} lines
+ * @param {Edge[]} edges
+ */
+function connected(lines, edges) {
+  /** @type {Map<string, string>} */
+  const up = new Map(lines.map(({ name }) => [name, name]));
+  /** @type {(name: string) => string} */
+  const root = (name) => {
+    const next = up.get(name) ?? name;
+    return next === name ? name : root(next);
+  };
+  for (const { source, target } of edges) if (up.has(source) && up.has(target)) up.set(root(source), root(target));
+  return [...new Set(lines.map(({ name }) => root(name)))].map((part) => lines.filter(({ name }) => root(name) === part));
+}
+
+/**
+ * Places cards in a space of this width, up to this height.
  * @param {LineData[]} lines
  * @param {Edge[]} edges
  * @param {{width: number, height: number}} room
@@ -131,28 +223,35 @@ export function place(lines, edges, room) {
   const rows = bands.map((band) => Math.max(...band.map((level) => level.length)));
   const groups = groupsOf(bands);
   const titled = groups.length ? TITLE.height : 0;
-  const free = room.height - 2 * EDGE - titled - (bands.length - 1) * GAP.bands - rows.reduce((sum, each) => sum + (each - 1) * GAP.down, 0);
-  const h = snap(within(free / rows.reduce((a, b) => a + b), HEIGHT));
-  const w = room.width < NARROW ? WIDTH.most - 2 * STEP : snap(within((room.width - 2 * EDGE - (columns - 1) * GAP.across) / columns, WIDTH));
-  const gap = snap(Math.min(Math.max((room.width - 2 * EDGE - columns * w) / Math.max(columns - 1, 1), GAP.across), GAP.most));
+  const all = rows.reduce((a, b) => a + b);
+  /** @param {number} down */
+  const share = (down) => (room.height - 2 * EDGE - titled - (bands.length - 1) * GAP.bands - (all - rows.length) * down) / all;
+  const down = share(GAP.down) < HEIGHT.least ? GAP.least : GAP.down;
+  const h = snap(within(share(down), HEIGHT));
+  /** @param {number} across */
+  const wide = (across) => (room.width - 2 * EDGE - (columns - 1) * across) / columns;
+  const across = wide(GAP.usual) < WIDTH.least ? GAP.across : GAP.usual;
+  const w = room.width < NARROW ? WIDTH.most - 2 * STEP : snap(within(wide(across), WIDTH));
+  const gap = snap(Math.min(Math.max((room.width - 2 * EDGE - columns * w) / Math.max(columns - 1, 1), across), GAP.most));
   /** @type {Placed} */
   const placed = { boxes: new Map(), titles: [], short: new Map(), width: 2 * EDGE + columns * (w + gap) - gap, height: 0 };
   let top = EDGE + titled;
   bands.forEach((band, n) => {
-    const high = (rows[n] ?? 1) * (h + GAP.down) - GAP.down;
+    const high = (rows[n] ?? 1) * (h + down) - down;
     band.forEach((level, column) => {
-      const first = top + (high - level.length * (h + GAP.down) + GAP.down) / 2;
-      level.forEach(({ name }, row) => placed.boxes.set(name, { x: EDGE + column * (w + gap), y: snap(first + row * (h + GAP.down)), w, h }));
+      const first = top + (high - level.length * (h + down) + down) / 2;
+      level.forEach(({ name }, row) => placed.boxes.set(name, { x: EDGE + column * (w + gap), y: snap(first + row * (h + down)), w, h }));
     });
     top += high + (n + 1 < bands.length ? GAP.bands : EDGE);
   });
   placed.height = top;
   for (const { path, names } of groups) entitle(placed, path, names);
+  for (const { name } of lines) if (SHARE.test(name)) placed.short.set(name, name.replace(SHARE, ""));
   return placed;
 }
 
 /**
- * The paths that the names of neighbouring cards begin with: where all cards of some columns have one in common.
+ * The common paths of neighbouring cards' names: where all cards of some columns have one.
  * @param {LineData[][][]} bands
  */
 function groupsOf(bands) {
@@ -162,21 +261,32 @@ function groupsOf(bands) {
       const own = band.map((level) => level.some(({ name }) => pathOf(name) === path));
       const inside = band.slice(own.indexOf(true), own.lastIndexOf(true) + 1).flat();
       const isAlone = inside.length > 3 && inside.every(({ name }) => pathOf(name) === path);
-      return isAlone ? [{ path, names: inside.map(({ name }) => name) }] : [];
+      const names = inside.map(({ name }) => name);
+      return isAlone ? [{ path: common(names), names }] : [];
     });
   });
 }
 
 /**
- * What a name begins with, up to its part of a block: "attention.", "layers.3.mlp."; "" where it has no path.
+ * The path of a name, up to its part of a block: "attention.", "layers.3.mlp.", "step2.mlp."; "" where it has none.
  * @param {string} name
  */
 function pathOf(name) {
-  return /^(?:.*\.)?layers\.\d+\.(?:[^.]+\.(?=.))?|^[^.]+\./.exec(name)?.[0] ?? "";
+  return /^(?:.*\.)?layers\.\d+\.(?:[^.]+\.(?=.))?|^(?:step\d+\.)?[^.]+\.(?!grad$)/.exec(name)?.[0] ?? "";
 }
 
 /**
- * Writes what some names have in common above their cards, and leaves it out of the cards.
+ * The longest path that names have in common.
+ * @param {string[]} names
+ */
+function common(names) {
+  const [first = ""] = names;
+  const paths = [...first.matchAll(/\./g)].map(({ index }) => first.slice(0, index + 1));
+  return paths.filter((path) => names.every((name) => name.startsWith(path))).at(-1) ?? "";
+}
+
+/**
+ * Writes the common path of some names above their cards, and leaves it out of the cards.
  * @param {Placed} placed
  * @param {string} path
  * @param {string[]} names

@@ -1,4 +1,4 @@
-// Formulas as one line of plain text, as `clearhead.expr.text` writes them, with what can be followed kept apart.
+// Formulas as one line of plain text, as `clearhead.expr.text` writes them; links are separate fragments.
 
 import { number } from "./number.js";
 
@@ -6,7 +6,7 @@ import { number } from "./number.js";
  * @typedef {import("./node.js").Node_} Node_
  * @typedef {{text: string, line: string, cell: number[]}} Link a number, and the cell it was read from
  * @typedef {string | Link} Fragment
- * @typedef {[Fragment[], number]} Piece what is written, and how tightly it holds together
+ * @typedef {[Fragment[], number]} Piece the fragments, and how tightly their operator binds
  * @typedef {(line: string, cell: number[]) => string} Namer
  */
 
@@ -32,7 +32,7 @@ export function fragments(node, decimals) {
 }
 
 /**
- * What fragments say.
+ * The text of fragments.
  * @param {Fragment[]} written
  */
 export function plain(written) {
@@ -129,7 +129,7 @@ function terms([, kind, shown, count, rest], decimals, whole, inside) {
 }
 
 /**
- * Pieces with plus signs between them, and minus signs where a piece begins with one.
+ * Pieces joined by plus signs, or by a minus sign where a piece starts with one.
  * @param {Fragment[][]} pieces
  * @returns {Fragment[]}
  */
@@ -141,7 +141,7 @@ function addedUp(pieces) {
 }
 
 /**
- * Fragments without the minus they begin with.
+ * Fragments without their leading minus.
  * @param {Fragment[]} written
  * @returns {Fragment[]}
  */

@@ -1,4 +1,4 @@
-// A small shaded matrix on a canvas, with the cells that are lit framed.
+// A small shaded matrix on a canvas, with frames around highlighted cells.
 
 import { colour, palette } from "./colour.js";
 
@@ -9,11 +9,11 @@ import { colour, palette } from "./colour.js";
  * @typedef {{rows: number, columns: number, offset: number, numbers: Numbers | undefined, span: number}} Matrix
  */
 
-/** Matrices with more rows or columns than this are drawn by points and not by squares. */
+/** Matrices with more rows or columns than this are drawn as points, not as squares. */
 const MAX_SQUARES = 24;
 
 /**
- * Large matrices as they were drawn last, so that a frame can move over them.
+ * The last pictures of large matrices, over which a frame can move.
  * @type {WeakMap<HTMLCanvasElement, {numbers: Numbers, key: string, sheet: OffscreenCanvas}>}
  */
 const DRAWN = new WeakMap();
@@ -23,7 +23,7 @@ const DRAWN = new WeakMap();
  * @param {number} rows
  * @param {number} columns
  * @param {number} unit the side of a square
- * @param {number} most the longest side of all
+ * @param {number} most the longest side
  */
 export function thumbSize(rows, columns, unit, most) {
   const side = Math.min(unit, most / Math.max(rows, columns));
@@ -31,7 +31,7 @@ export function thumbSize(rows, columns, unit, most) {
 }
 
 /**
- * Draws a matrix, and frames the rows, columns and cells that are lit.
+ * Draws a matrix, and frames the highlighted rows, columns and cells.
  * @param {HTMLCanvasElement} canvas
  * @param {Matrix} matrix
  * @param {{width: number, height: number, side: number}} size
@@ -81,7 +81,7 @@ function squares(pen, { rows, columns, offset, numbers, span }, colours, width, 
 }
 
 /**
- * Many numbers by few points: of those that fall on one point, the one furthest from zero.
+ * Many numbers as few points: each point shows the number on it that is furthest from zero.
  * @param {HTMLCanvasElement} canvas
  * @param {Matrix} matrix
  * @param {Numbers} numbers

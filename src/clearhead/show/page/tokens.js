@@ -1,4 +1,4 @@
-// Who looks at whom: the weights of one head between the tokens. Few tokens stand in two columns with lines between
+// Which token attends to which: the weights of one head. Few tokens are shown as two columns with lines between
 // them; many are written as a text, shaded by the weights of one query.
 
 import { depth, spanOf } from "./colour.js";
@@ -89,7 +89,7 @@ export class Tokens {
     );
   }
 
-  /** The text twice: one to choose the query in, one shaded by what it gives to each key. */
+  /** The text twice: once to choose the query, once shaded by its weight for each key. */
   asText() {
     const words = (/** @type {number} */ side, /** @type {number} */ count) =>
       span(count).map((index) => h("span", { "data-index": index }, label(this.label(side, index)), " "));
@@ -119,7 +119,7 @@ export class Tokens {
   }
 
   /**
-   * Shows what one query looks at.
+   * Shows the weights of one query.
    * @param {number} row
    * @param {number} column
    */

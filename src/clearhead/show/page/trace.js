@@ -1,10 +1,8 @@
-// A trace in the browser: its numbers by name, and what made each cell.
+// A trace in the browser: its numbers by name, and how those that are not in the file are computed.
 
 import { flat, leadOf, unflat } from "./cells.js";
 import { unpack } from "./content.js";
-import { compiled, evaluate, readsOf, substitute } from "./expr.js";
-import { number } from "./number.js";
-import { fragments, plain } from "./text.js";
+import { compiled, evaluate, readsOf } from "./expr.js";
 
 /**
  * @typedef {import("./content.js").Content} Content
@@ -12,19 +10,15 @@ import { fragments, plain } from "./text.js";
  * @typedef {import("./content.js").Made} Made
  * @typedef {import("./content.js").Numbers} Numbers
  * @typedef {import("./content.js").Source} Source
- * @typedef {import("./node.js").Node_} Node_
  * @typedef {import("./expr.js").Scope} Scope
- * @typedef {import("./text.js").Fragment} Fragment
  * @typedef {{line: string, cell: number[]}} Place
- * @typedef {[string, Node_, number]} Side what is made, the arithmetic of it, what it comes to
- * @typedef {{rows: Fragment[][], reads: Place[]}} Explanation each row of the arithmetic, and the cells it reads
  */
-
-/** Sums of more terms than this show only their largest. */
-const MAX_TERMS = 6;
 
 /** A cell that takes more numbers than this is not computed here. */
 const MAX_READS = 300_000;
+
+/** The role of the result in a formula whose cells read cells of the result before them. */
+export const OWN = "result";
 
 export class Trace {
   /**
@@ -46,16 +40,33 @@ export class Trace {
     this.computed = new Map();
     /** @type {Map<string, Numbers> | null} the numbers before something was typed */
     this.before = null;
+    /** @type {Trace | null} the trace without the deviation that is tried, to stand beside this one */
+    this.past = null;
   }
 
   /**
-   * Takes lines in the place of those it has, with the numbers that it has now.
+   * Replaces the lines, and keeps the numbers.
    * @param {LineData[]} lines
    */
   take(lines) {
     this.content = { ...this.content, lines };
     this.lines = new Map(lines.map((line) => [line.name, line]));
     this.computed.clear();
+  }
+
+  /**
+   * Takes the numbers of a line that the page has computed as if they stood in its file.
+   * @param {string} name
+   * @param {Numbers} numbers
+   */
+  put(name, numbers) {
+    this.arrays.set(name, numbers);
+    if (this.content.arrays[name]) return;
+    /** @type {import("./content.js").ArrayKind} */
+    const about = { kind: "f8" };
+    this.content = { ...this.content, arrays: { ...this.content.arrays, [name]: about } };
+    this.costs.clear();
+    this.loading.set(name, Promise.resolve());
   }
 
   /**
@@ -69,7 +80,7 @@ export class Trace {
   }
 
   /**
-   * Unpacks the numbers of lines, and those that their arithmetic takes, so that all else can be asked at once.
+   * Unpacks the numbers of lines and those that their arithmetic reads. Everything else then needs no waiting.
    * @param {...string} names
    */
   async ready(...names) {
@@ -78,7 +89,7 @@ export class Trace {
   }
 
   /**
-   * Whether a line and what its arithmetic takes are unpacked.
+   * Whether a line and all that its arithmetic reads are unpacked.
    * @param {string} name
    */
   isReady(name) {
@@ -86,7 +97,7 @@ export class Trace {
   }
 
   /**
-   * The lines with numbers in the file that the cells of a line are made of, directly or through lines without.
+   * The lines with numbers in the file from which a line is computed, directly or through lines without numbers.
    * @param {string} name
    * @returns {string[]}
    */
@@ -117,7 +128,7 @@ export class Trace {
     if (cost === undefined) {
       const { made, absent, shares, operands } = this.line(name);
       const isOpen = made?.sizes && absent !== "blank" && !shares;
-      cost = isOpen && made.sizes ? readsOf(made.body, made.sizes, (role) => this.cost(operands[made.roles.indexOf(role)] ?? "")) : Infinity;
+      cost = isOpen && made.sizes ? readsOf(made.body, made.sizes, (role) => role === OWN ? Infinity : this.cost(operands[made.roles.indexOf(role)] ?? "")) : Infinity;
       if (cost > MAX_READS) cost = Infinity;
       this.costs.set(name, cost);
     }
@@ -168,7 +179,7 @@ export class Trace {
   }
 
   /**
-   * A cell that the file does not have, from those that it has.
+   * A cell that is not in the file, computed from cells that are.
    * @param {string} name
    * @param {number[]} cell
    */
@@ -184,14 +195,14 @@ export class Trace {
   }
 
   /**
-   * What is written beside each index of an axis.
+   * The label of each index of an axis.
    * @param {string} name
    * @param {number} axis
    * @param {number} index
    */
   label(name, axis, index) {
     const { first, tokens } = this.content;
-    return (this.line(name).named[axis] && tokens?.[index]) || String(index + first);
+    return tokens[this.line(name).named[axis] ?? -1]?.[index] ?? String(index + first);
   }
 
   /**
@@ -207,48 +218,6 @@ export class Trace {
   }
 
   /**
-   * Whether the arithmetic of a line's cells can be shown: all that it takes is here.
-   * @param {string} name
-   */
-  explains(name) {
-    if (!this.isReady(name)) return false;
-    return this.knows(name) && this.inputs(name).every((each) => this.knows(each));
-  }
-
-  /**
-   * One cell, down to its arithmetic, as Python's `Trace.explain` has it.
-   * @param {string} name
-   * @param {number[]} cell
-   * @param {number} [terms] how many terms of a sum are written out
-   * @returns {Explanation}
-   */
-  explain(name, cell, terms = MAX_TERMS) {
-    const { decimals } = this.content;
-    const value = this.value(name, cell);
-    const target = this.cellName(name, cell);
-    const { made } = this.line(name);
-    if (!made) return { rows: [[`${target} = ${number(value, decimals)}`]], reads: [] };
-    const { filled, steps } = this.substituted(name, cell, terms);
-    /** @type {Side[]} */
-    const sides = [...steps.map((step) => /** @type {Side} */ ([step.name, step.filled, step.value])), [target, filled, value]];
-    const rows = sides.map((side) => equal(side, decimals));
-    return { rows, reads: distinct([filled, ...steps.map((step) => step.filled)].flatMap(refs)) };
-  }
-
-  /**
-   * @param {string} name
-   * @param {number[]} cell
-   * @param {number} terms
-   */
-  substituted(name, cell, terms) {
-    const { made } = this.line(name);
-    if (!made) throw new Error(`${name} is given`);
-    const { filled, steps } = substitute(made.body, this.scope(name, made, cell), terms);
-    const find = this.finder(name, made, cell);
-    return { filled: place(filled, find), steps: steps.map((step) => ({ ...step, filled: place(step.filled, find) })) };
-  }
-
-  /**
    * Where the formula of a line finds its values for one cell.
    * @param {string} name
    * @param {Made} made
@@ -258,8 +227,9 @@ export class Trace {
   scope(name, made, cell) {
     const lead = cell.slice(0, cell.length - made.result.length);
     const operands = this.line(name).operands.map((operand, n) => this.operand(operand, lead, made.core[n] ?? 0));
+    const byRole = Object.fromEntries(made.roles.map((role, n) => [role, /** @type {import("./expr.js").Operand} */ (operands[n])]));
     return {
-      operands: Object.fromEntries(made.roles.map((role, n) => [role, /** @type {import("./expr.js").Operand} */ (operands[n])])),
+      operands: { ...byRole, [OWN]: this.operand(name, lead, made.result.length) },
       sizes: made.sizes ?? {},
       indices: Object.fromEntries(made.result.map((letter, n) => [letter, cell[lead.length + n] ?? 0])),
       locals: {},
@@ -269,10 +239,10 @@ export class Trace {
   }
 
   /**
-   * Where an operand's cells stand for a formula that speaks of its last axes.
+   * Where the cells of an operand are, for a formula over its last axes.
    * @param {string} name
    * @param {number[]} lead the leading indices of the result
-   * @param {number} core how many axes the formula speaks of
+   * @param {number} core how many axes the formula has
    * @returns {import("./expr.js").Operand}
    */
   operand(name, lead, core) {
@@ -298,6 +268,8 @@ export class Trace {
     const code = compiled(made.body);
     for (let start = 0; start < count; start += size) {
       const scope = { ...this.scope(name, made, unflat(start, shape)), slow: new Set(made.result.slice(0, -1)) };
+      const own = /** @type {import("./expr.js").Operand} */ (scope.operands[OWN]);
+      scope.operands = { ...scope.operands, [OWN]: { ...own, numbers: result } };
       for (let at = 0; at < size; at += 1) {
         let rest = at;
         scope.row = Math.floor(at / (core.at(-1) ?? 1));
@@ -311,84 +283,4 @@ export class Trace {
     }
     return result;
   }
-
-  /**
-   * The line and full cell that a role of a formula and its indices mean.
-   * @param {string} name
-   * @param {Made} made
-   * @param {number[]} cell
-   * @returns {(role: string, inner: number[]) => [string, number[]]}
-   */
-  finder(name, { roles, core, result }, cell) {
-    const { operands } = this.line(name);
-    const lead = cell.slice(0, cell.length - result.length);
-    const leads = operands.map((operand, n) => leadOf(lead, this.line(operand).shape, core[n] ?? 0));
-    return (role, inner) => {
-      const n = roles.indexOf(role);
-      return [operands[n] ?? "", [...(leads[n] ?? []), ...inner]];
-    };
-  }
-}
-
-/**
- * @param {Side} side
- * @param {number | null} decimals
- * @returns {Fragment[]}
- */
-function equal([name, filled, value], decimals) {
-  const written = fragments(filled, decimals);
-  const last = number(value, decimals);
-  return plain(written) === last ? [`${name} = `, ...written] : [`${name} = `, ...written, ` = ${last}`];
-}
-
-/**
- * A filled expression whose references name lines and their full cells.
- * @param {Node_} node
- * @param {(role: string, cell: number[]) => [string, number[]]} find
- * @returns {Node_}
- */
-function place(node, find) {
-  /** @param {Node_} each */
-  const inner = (each) => place(each, find);
-  switch (node[0]) {
-    case "Ref": {
-      const [line, cell] = find(node[1], node[2].map((each) => Number(each[1])));
-      return ["Ref", line, cell.map((index) => ["Number", index]), null, node[4]];
-    }
-    case "Call":
-      return ["Call", node[1], node[2].map(inner)];
-    case "Binary":
-      return ["Binary", node[1], inner(node[2]), inner(node[3])];
-    case "Terms":
-      return ["Terms", node[1], node[2].map(inner), node[3], node[4]];
-    default:
-      return node;
-  }
-}
-
-/**
- * The cells that a filled expression reads.
- * @param {Node_} node
- * @returns {Place[]}
- */
-function refs(node) {
-  switch (node[0]) {
-    case "Ref":
-      return [{ line: node[1], cell: node[2].map((each) => Number(each[1])) }];
-    case "Call":
-    case "Terms":
-      return node[2].flatMap(refs);
-    case "Binary":
-      return [...refs(node[2]), ...refs(node[3])];
-    default:
-      return [];
-  }
-}
-
-/**
- * @param {Place[]} places
- * @returns {Place[]}
- */
-function distinct(places) {
-  return [...new Map(places.map((each) => [`${each.line}[${each.cell}]`, each])).values()];
 }

@@ -1,4 +1,4 @@
-// Numbers as people type them, and when one that was claimed agrees with what was computed, as `clearhead.claim` has it.
+// Numbers as people type them, and when a claim agrees with a computed number, by the rules of `clearhead.claim`.
 
 /**
  * @typedef {import("./content.js").Claimed} Claimed
@@ -11,14 +11,14 @@ const WORDS = { nan: NaN, inf: Infinity, "+inf": Infinity, "-inf": -Infinity };
 /** @type {Record<string, number>} */
 const BOOLEANS = { yes: 1, true: 1, 1: 1, no: 0, false: 0, 0: 0 };
 
-/** How far, relative to the number, a claim may be off that was written as a fraction. */
+/** The relative tolerance of a claim that was written as a fraction. */
 const EXACT = 1e-12;
 
-/** What a claim at the very edge of its tolerance is forgiven. */
+/** The slack of a claim at the edge of its tolerance. */
 const ROUNDING = 1e-9;
 
 /**
- * What was typed as Python would write it: a minus for what looks like one, a point for a decimal comma.
+ * Typed text as Python would write it: a hyphen for each kind of minus, a point for a decimal comma.
  * @param {string} text
  */
 export function normal(text) {
@@ -26,7 +26,7 @@ export function normal(text) {
 }
 
 /**
- * The number that a text says; undefined where it says none.
+ * The number in a text; undefined where there is none.
  * @param {string} text
  * @returns {number | undefined}
  */
@@ -37,7 +37,7 @@ export function read(text) {
 }
 
 /**
- * A finite number, or yes and no, for a given array; else why not.
+ * A finite number, or yes or no, for a given array; else the reason why it is refused.
  * @param {string} text
  * @param {string} kind
  * @returns {number | string}
@@ -45,11 +45,26 @@ export function read(text) {
 export function given(text, kind) {
   if (kind === "u1") return BOOLEANS[text.toLowerCase()] ?? `yes or no (1 or 0) is expected here; got “${text}”.`;
   const value = read(text);
+  if (kind === "w8") return value !== undefined && Number.isSafeInteger(value) ? value : `A whole number, from 0, is expected here; got “${text}”.`;
   return value !== undefined && Number.isFinite(value) ? value : `A number such as 2, -0.5 or 7/6 is expected here; got “${text}”.`;
 }
 
 /**
- * A claim of one cell as it was typed; half a unit of its last digit is how far it may be off.
+ * Why a text cannot be read as a number of a given array of this kind, or as a claim (null); null where it can.
+ * @param {string} text
+ * @param {string | null} kind
+ */
+export function fault(text, kind) {
+  if (kind === "u1" || kind === "w8") {
+    const value = given(text, kind);
+    return typeof value === "string" ? value : null;
+  }
+  if ((kind === null && text === "") || read(text) !== undefined) return null;
+  return `A number such as 2.425, 1e-3 or 7/6 is expected here; got “${text}”.`;
+}
+
+/**
+ * A claim of one cell as it was typed; its tolerance is half a unit of its last digit.
  * @param {number[]} cell
  * @param {string} written
  * @returns {Claimed}

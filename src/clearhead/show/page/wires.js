@@ -1,11 +1,11 @@
-// Wires led from card to card, around all others: the cheapest way over a grid of points.
+// Routes of wires between cards, around all others: the cheapest path over a grid of points.
 
 /**
  * @typedef {{x: number, y: number, w: number, h: number}} Box
  * @typedef {{source: string, target: string}} Ends
  * @typedef {[number, number]} Point
  *
- * @typedef {object} Ground what wires are led over
+ * @typedef {object} Ground the area of the wires
  * @property {Map<string, Box>} boxes the cards
  * @property {Box[]} closed where no wire may pass
  * @property {number} width
@@ -20,15 +20,15 @@ const MOVES = /** @type {const} */ ([[1, 0], [0, 1], [-1, 0], [0, -1]]);
 const [RIGHT, DOWN] = [0, 1];
 
 /**
- * What a step costs: wires of one source share their way, others keep apart; corners and the edges of cards are avoided.
+ * The cost of a step: wires of one source share a path, others keep apart; corners and the edges of cards cost more.
  */
 const COST = { free: 1, shared: 0.4, taken: 40, crossed: 5, near: 1, corner: 5 };
 
-/** How round a corner is, and how long and half as wide the tip of an arrow. */
+/** The radius of a corner, and the length and half width of an arrowhead. */
 const ROUND = 5;
 const TIP = 4;
 
-/** Leads wires over one ground, each with regard to those before it. */
+/** Routes wires over one area, each with regard to those before it. */
 class Router {
   /** @param {Ground} ground */
   constructor({ boxes, closed, width, height }) {
@@ -39,7 +39,7 @@ class Router {
     this.blocked = new Uint8Array(count);
     for (const box of [...boxes.values(), ...closed]) this.block(box);
     this.near = this.blocked.map((own, at) => (!own && MOVES.some(([dx, dy]) => this.blocked[at + dx + dy * this.wide]) ? 1 : 0));
-    /** Which source's wires run through a point, along and across. */
+    /** The source whose wires run through a point, horizontally and vertically. */
     this.taken = new Int32Array(2 * count);
     this.best = new Float64Array(4 * count);
     this.came = new Int32Array(4 * count);
@@ -63,9 +63,9 @@ class Router {
   }
 
   /**
-   * The corners of the cheapest wire between two cards; null where there is no way.
+   * The corners of the cheapest wire between two cards; null where there is no path.
    * @param {Ends} ends
-   * @param {number} share how far down the target's left side it goes in
+   * @param {number} share how far down the target's left side it ends
    * @returns {Point[] | null}
    */
   lead({ source, target }, share) {
@@ -80,7 +80,7 @@ class Router {
   }
 
   /**
-   * The place, a point and a direction in one number, where the cheapest way ends; -1 where there is none.
+   * The end of the cheapest path, a point and a direction in one number; -1 where there is none.
    * @param {number} start
    * @param {Map<number, number>} goals points, and the direction to arrive in
    * @param {number} own
@@ -134,7 +134,7 @@ class Router {
   }
 
   /**
-   * The points of a way that was found, taken from now on.
+   * The points of a path that was found, which are marked as used.
    * @param {number} end
    * @param {number} own
    */
@@ -152,7 +152,7 @@ class Router {
   }
 }
 
-/** What is waiting, the cheapest first: a binary heap. */
+/** The points to visit, the cheapest first: a binary heap. */
 class Queue {
   constructor() {
     /** @type {[number, number][]} */
@@ -192,7 +192,7 @@ class Queue {
 }
 
 /**
- * The wires between cards as paths of a drawing, in the order of the ends; the longest are led first.
+ * The wires between cards as SVG paths, in the order of the ends; the longest are routed first.
  * @param {Ground} ground
  * @param {Ends[]} all
  * @returns {(string | null)[]}
@@ -212,7 +212,7 @@ export function lead(ground, all) {
 }
 
 /**
- * How far down its target's left side a wire goes in: in the middle where it is alone or straight, else above it or below.
+ * How far down its target's left side a wire ends: in the middle where it is alone or straight, else above or below.
  * @param {Map<string, Box>} boxes
  * @param {Ends[]} all
  * @param {Ends} ends
@@ -240,7 +240,7 @@ function distance(a, b) {
 }
 
 /**
- * A path through points, round at its corners, with the tip of an arrow.
+ * A path through points, with round corners and an arrowhead.
  * @param {Point[]} points
  */
 function rounded(points) {
@@ -259,7 +259,7 @@ function rounded(points) {
 }
 
 /**
- * The tip of an arrow from one point to the next.
+ * The arrowhead from one point to the next.
  * @param {Point} from
  * @param {Point} to
  */

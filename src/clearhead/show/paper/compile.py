@@ -18,24 +18,24 @@ from clearhead.show.paper.document import as_data
 TEMPLATE = Path(__file__).parent / "typst" / "worksheet.typ"
 
 KNOWN = 0x0530
-"""Letters before this one, Latin, Greek and Cyrillic, are in the fonts that typst brings."""
+"""Letters before this one, Latin, Greek and Cyrillic, are in typst's own fonts."""
 
 SIGNS = range(0x2000, 0x2C00)
-"""Punctuation, arrows and mathematics, which they have too."""
+"""Punctuation, arrows and mathematics, which are also in these fonts."""
 
 MAX_TAGGED = 500_000
-"""Larger documents go without the tags that screen readers follow: these would make their files 25 times as large."""
+"""Larger documents have no tags for screen readers, which would make their files 25 times as large."""
 
 PICTURE_DPI = 144
 MAX_PIXELS = 32_000
 """The height of the tallest picture."""
 
 
-def compiled(document: Document, form: Literal["pdf", "svg", "png"]) -> bytes:
-    """A document as set by typst.
+def compiled(document: Document, form: Literal["pdf", "svg", "png", "slides"]) -> bytes:
+    """A document as set by typst; as slides each of its sections is a page of its own.
 
-    The same document gives the same bytes, on any machine as long as it keeps to Latin, Greek and Cyrillic letters;
-    for others the system's own fonts are used too.
+    The same document gives the same bytes on any machine if all letters are Latin, Greek or Cyrillic; for others the
+    system's fonts are used too.
 
     Raises:
         MissingPackage: typst is not installed.
@@ -48,7 +48,8 @@ def compiled(document: Document, form: Literal["pdf", "svg", "png"]) -> bytes:
         sys_inputs={"document": data, "form": form},
     )
     dpi = _dpi(compiler) if form == "png" else None
-    made: bytes = compiler.compile(format=form, ppi=dpi, pdf_tags=len(data) <= MAX_TAGGED)
+    kind = "pdf" if form == "slides" else form
+    made: bytes = compiler.compile(format=kind, ppi=dpi, pdf_tags=len(data) <= MAX_TAGGED)
     return made
 
 

@@ -19,11 +19,11 @@ Data = dict[str, Any]
 MAX_ROWS, MAX_COLUMNS = 24, 24
 LONGEST_LABEL = 30
 LINE = 132
-"""The digits that fit beside each other on a line of paper, set small."""
+"""The digits that fit on a line of paper, in small type."""
 
 
 def as_data(document: Document) -> Data:
-    """A document with its title, its parts, and whether anything in it is to be filled in."""
+    """A document with its title, its parts, and whether it has blanks."""
     parts = list(_parts(document))
     return {"title": one_line(document.title), "parts": parts, "blank": any(map(_has_blanks, document.parts))}
 
@@ -63,7 +63,7 @@ def _lower(part: Part, decimals: int | None) -> Data:
 
 
 def _matrix(matrix: Matrix, decimals: int | None) -> Iterator[Data]:
-    """A matrix as one block, or as several below each other where it is too wide for a line."""
+    """A matrix as one block, or as several below each other where it is too wide."""
     rows = shown(len(matrix.rows), MAX_ROWS, sorted({row for row, _ in matrix.marked}))
     columns = shown(len(matrix.columns), MAX_COLUMNS, sorted({column for _, column in matrix.marked}))
     write = writer(matrix, positions(rows), positions(columns), decimals)

@@ -21,19 +21,19 @@ from clearhead.show.view import View
 from clearhead.trace import Trace
 
 LONGEST_NAME = 30
-"""Longer names of tokens are cut short beside a matrix on paper, so a worksheet has them in full once."""
+"""Longer names of tokens are shortened at a matrix on paper; a worksheet has each in full once."""
 
 MAX_TRIED, SMALL = (24, 2), 1000
 """The cell whose arithmetic is shown is chosen among this number of cells of a line."""
 
 DULL = (0.0, 1.0, -1.0)
-"""Numbers that show little of an arithmetic that they go through."""
+"""Numbers that show little of the arithmetic that reads them."""
 
 
 def worksheet_of(trace: Trace, view: View) -> Document:
     """A trace as a document for paper: `document_of` with arithmetic, claims and diagnosis.
 
-    Where lines are left blank there are no claims and no diagnosis, and no arithmetic that has their numbers in it.
+    With blank lines there are no claims, no diagnosis, and no arithmetic that contains their numbers.
 
     Raises:
         UnknownName: no such line, head or deviation.
@@ -61,9 +61,10 @@ def _given(trace: Trace, name: str) -> Iterator[Part]:
 
 
 def _names_in_full(trace: Trace) -> Iterator[Part]:
-    for number, token in enumerate(trace.tokens or (), start=trace.working.label_base):
-        if len(token) > LONGEST_NAME:
-            yield Prose(f"Token {number} in full: {token}")
+    for what, tokens in (("Token", trace.tokens), ("Key token", trace.key_tokens)):
+        for number, token in enumerate(tokens or (), start=trace.working.label_base):
+            if len(token) > LONGEST_NAME:
+                yield Prose(f"{what} {number} in full: {token}")
 
 
 def _line(trace: Trace, name: str, view: View, blank: frozenset[str]) -> Iterator[Part]:
@@ -72,7 +73,7 @@ def _line(trace: Trace, name: str, view: View, blank: frozenset[str]) -> Iterato
     for part in line_of(trace, name, blank=name in blank):
         beside = chain.from_iterable(matrices for matrices, _ in compared)
         yield Panels((*part.matrices, *beside)) if isinstance(part, Panels) else part
-    explained = None if name in blank else _telling(trace, name, view.decimals)
+    explained = None if name in blank else telling(trace, name, view.decimals)
     if explained is not None and blank.isdisjoint(read for read, _ in explained.reads):
         yield Arithmetic(explained)
     if right := [claim.line for claim, (_, remark) in zip(claims, compared, strict=True) if remark is None]:
@@ -80,8 +81,8 @@ def _line(trace: Trace, name: str, view: View, blank: frozenset[str]) -> Iterato
     yield from (remark for _, remark in compared if remark is not None)
 
 
-def _telling(trace: Trace, name: str, decimals: int | None) -> Explanation | None:
-    """The arithmetic of the cell that reads the most numbers that are not dull; None where numbers are only moved."""
+def telling(trace: Trace, name: str, decimals: int | None) -> Explanation | None:
+    """The arithmetic of the cell that reads the most telling numbers; None where numbers are only moved."""
     line = trace.working.line(name)
     if isinstance(line, Given) or any(operand not in trace for operand in line.operands):
         return None
@@ -91,7 +92,7 @@ def _telling(trace: Trace, name: str, decimals: int | None) -> Explanation | Non
 
 
 def _candidates(array: Array) -> list[Cell]:
-    """Some cells, those of middling size among their like first: 0.5 of weights, and nothing that is infinite."""
+    """Some finite cells, those of medium size first: near 0.5 for weights."""
     most = min(MAX_TRIED[array.size > SMALL], array.size)
     size = np.abs(np.where(np.isfinite(array), array, 0.0).astype(np.float64))
     far = np.abs(size - size.max() / 2).ravel()
@@ -100,14 +101,14 @@ def _candidates(array: Array) -> list[Cell]:
 
 
 def _content(trace: Trace, explained: Explanation) -> tuple[bool, int, int]:
-    """How much there is to see: a value that is not 0, numbers read that are not dull, and numbers that are not 0."""
+    """How much a cell shows: a value that is not 0, telling numbers that it reads, and numbers that are not 0."""
     read = [float(trace.numpy(name)[cell]) for name, cell in explained.reads]
     telling = {number for number in read if np.isfinite(number) and number not in DULL}
     return explained.value not in DULL[:1], len(telling), sum(number != 0 for number in read)
 
 
 def _compare(trace: Trace, claim: Claim) -> tuple[tuple[Matrix, ...], Remark | None]:
-    """Of a claim that differs its matrices, the wrong cells marked, and what is to be said of it; None if it agrees."""
+    """The matrices of a claim that differs, with its wrong cells marked, and a sentence on it; None if it agrees."""
     array = trace.numpy(claim.line)
     cell = claim.place(trace.left_axes(claim.line), array.shape, trace.working.label_base)
     wrong = differing(claim, np.asarray(array[cell], dtype=np.float64))

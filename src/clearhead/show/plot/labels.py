@@ -1,4 +1,4 @@
-"""Names of tokens beside a picture: in fonts that have their letters, turned or thinned so that none overlap."""
+"""Names of tokens beside a picture: in fonts that have their letters, rotated or thinned so that none overlap."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from clearhead.errors import JOINERS, visible
 from clearhead.extras import need
 
 FONT = "DejaVu Sans"
-"""The font that matplotlib brings, so that a figure looks the same on every machine."""
+"""matplotlib's own font, so that a figure looks the same on every machine."""
 
 MAX_NAME = 24
 SIZES = (8.0, 7.0, 6.0)
-"""Points of type: labels are made smaller first, and thinned where that does not do."""
+"""Sizes of labels in points: they are made smaller first, and thinned where that is not enough."""
 
 
 @lru_cache(maxsize=64)
@@ -38,7 +38,7 @@ def _missing(font: Any, letters: Iterable[str]) -> frozenset[str]:
 
 
 class Labels:
-    """The labels of rows and columns, in the fonts they need; a letter that no font has is named by its number."""
+    """The labels of rows and columns, in the fonts they need; a letter that no font has is shown by its number."""
 
     def __init__(self, rows: Sequence[str], columns: Sequence[str]) -> None:
         names = [visible(name[: MAX_NAME * 2]) for name in (*rows, *columns)]
@@ -60,7 +60,7 @@ class Labels:
         for axis, names in shares:
             widest = max(names, key=lambda name: self._extent(figure, (name,), SIZES[0])[0])
             _tick(axis, (widest,), 1, self._sized(SIZES[0]), turned=True)
-        figure.draw_without_rendering()  # to see how much room the labels leave for the panels
+        figure.draw_without_rendering()  # to measure how much room the labels leave for the panels
         for axis, names in shares:
             self._fit(figure, axis, names)
 
@@ -76,7 +76,7 @@ class Labels:
         _tick(axis, names, math.ceil(heights[size] / room), self._sized(size), turned=sideways)
 
     def _extent(self, figure: Any, names: Sequence[str], size: float) -> tuple[float, float]:
-        """How wide and how high the largest of these names are in pixels, as matplotlib takes them."""
+        """The largest width and height of these names in pixels, as matplotlib draws them."""
         measure, font = figure.canvas.get_renderer().get_text_width_height_descent, self._sized(size)
         extents = [measure(name, font, ismath=False) for name in {*names, "lp"} - {""}]
         return max(width for width, _, _ in extents), max(height for _, height, _ in extents)

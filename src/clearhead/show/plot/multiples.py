@@ -14,7 +14,7 @@ from clearhead.show.view import View, is_shares
 from clearhead.trace import Trace
 
 MAX_LINES, MAX_HEADS = 64, 16
-"""Of more lines or heads than this the first are drawn, and the picture says so."""
+"""The most lines and heads that are drawn: the first ones; the picture says so."""
 
 SIDE, NAMES, TOP = 0.62, 2.6, 0.7
 """Inches: the side of a square matrix, the room for names, and the room for the title."""
@@ -59,7 +59,7 @@ def _draw(trace: Trace, view: View, names: list[str]) -> Any:
 
 
 def _tiled(array: Array) -> Array:
-    """The matrices of an array side by side, with a gap between them that has no colour."""
+    """The matrices of an array side by side, with a blank gap between them."""
     matrices = array.reshape(-1, *array.shape[-2:])[:MAX_HEADS].astype(np.float64)
     gap = np.full((matrices.shape[1], max(matrices.shape[2] // 12, 1)), np.nan)
     parts = [part for matrix in matrices for part in (matrix, gap)][:-1]

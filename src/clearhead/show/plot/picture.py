@@ -1,4 +1,4 @@
-"""Pictures of a line by matplotlib: heat maps of its heads, and how evenly each head spreads its weights.
+"""Pictures of a line by matplotlib: heat maps of its heads, and the entropy of each head's weights.
 
 Figures are made without pyplot, so none is kept open, no window appears, and no global setting is read or changed
 beyond what the user has set for all of matplotlib.
@@ -49,7 +49,7 @@ def plot(trace: Trace, address: str, kind: PlotKind = "heatmap") -> Figure:
 
     Raises:
         UnknownName: no such line, head or kind.
-        ClearheadError: entropy is asked of a line that does not hold shares of one.
+        ClearheadError: entropy of a line whose rows are no weights.
         MissingPackage: matplotlib is not installed.
     """
     if kind not in KINDS:
@@ -58,7 +58,7 @@ def plot(trace: Trace, address: str, kind: PlotKind = "heatmap") -> Figure:
 
 
 def figure_of(width: float, height: float, layout: str = "constrained") -> Figure:
-    """An empty figure of this size in inches, made without pyplot."""
+    """An empty figure of this size in inches."""
     figure = need("matplotlib.figure", "plot").Figure((width, height), layout=layout)
     need("matplotlib.backends.backend_agg", "plot").FigureCanvasAgg(figure)
     return figure
@@ -107,7 +107,7 @@ def _inches(cells: int, most: float) -> float:
 
 
 def colours_of(values: Array, *, shares: bool) -> dict[str, Any]:
-    """From 0 to 1 for weights; otherwise equally far to both sides of 0."""
+    """The range of colours: 0 to 1 for weights, else symmetric about 0."""
     colour_map = need("matplotlib.colors", "plot").LinearSegmentedColormap.from_list
     if shares:
         return {"cmap": colour_map("weights", [ZERO, ABOVE]), "vmin": 0.0, "vmax": 1.0}
@@ -125,12 +125,12 @@ def _write_numbers(panel: Any, image: Any, values: Array, names: Labels) -> None
 
 
 def entropy(trace: Trace, address: str) -> Figure:
-    """How evenly each query spreads its weights: a dot for each query, a line for each head's mean.
+    """The entropy of each query's weights: a dot for each query, a line for each head's mean.
 
-    In nats, as everywhere: at 0 all weight is on one key; at the dashed line every key has the same.
+    In nats: at 0 all weight is on one key; at the dashed line all keys have equal weights.
     """
     if not is_shares(trace.working.line(trace.locate(address)[0])):
-        raise ClearheadError(f"{address} has no entropy: its rows are no shares of one. Ask for weights.")
+        raise ClearheadError(f"{address} has no entropy: its rows do not sum to 1. Ask for weights.")
     weights, axes, labels = trace.numpy(address).astype(np.float64), trace.left_axes(address), trace.labels(address)
     nats = _entropy(weights)
     leads = list(np.ndindex(nats.shape[:-1]))
@@ -152,7 +152,7 @@ def entropy(trace: Trace, address: str) -> Figure:
 
 
 def _entropy(weights: Array) -> Array:
-    """The entropy of each row; NaN for one that has no weight to spread."""
+    """The entropy of each row; NaN for a row of zeros."""
     with np.errstate(divide="ignore", invalid="ignore"):
         nats = -np.where(weights > 0, weights * np.log(weights), 0.0).sum(axis=-1)
     return np.where(weights.sum(axis=-1) > 0, nats, np.nan)
@@ -178,7 +178,7 @@ def save_plot(trace: Trace, address: str, path: FilePath, kind: PlotKind = "heat
     if ending not in DATES:
         raise UnknownName(f"{path}: no plot has the ending {ending!r}. {suggest(ending, DATES)}")
     made = BytesIO()
-    # Identifiers inside an SVG are random unless a salt is set, which can be done in no other place.
+    # Identifiers inside an SVG are random unless a salt is set, and this is the only way to set it.
     with need("matplotlib", "plot").rc_context({"svg.hashsalt": "clearhead"}):
         plot(trace, address, kind).savefig(made, format=ending[1:], dpi=200, metadata=DATES[ending])
     with replacing(path) as file:
@@ -186,7 +186,7 @@ def save_plot(trace: Trace, address: str, path: FilePath, kind: PlotKind = "heat
 
 
 DATES: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
-"""The endings of pictures, and the dates that are left out of each."""
+"""The endings of pictures, and the metadata with a date, which each leaves out."""
 
 KINDS: dict[PlotKind, Callable[[Trace, str], Figure]] = {"heatmap": heatmap, "entropy": entropy}
-"""What a line can be drawn as."""
+"""The kinds of pictures of a line."""

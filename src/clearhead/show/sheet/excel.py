@@ -1,9 +1,9 @@
 """The formula of a cell for a spreadsheet: the arithmetic of the algebra over the addresses of the cells it reads.
 
-Only functions that Excel 2016 and LibreOffice have in common, and none that would need the keys of an array formula:
+Only functions that Excel 2016 and LibreOffice have in common, and none that needs to be entered as an array formula:
 SUM, AVERAGE, MAX, VARP, SUMPRODUCT, and MMULT of a row and a column inside SUM. A spreadsheet has no infinity: minus
-infinity is the number named ``minus_infinity``, so low that its exponential is 0, and a value that is no finite
-number otherwise is an error, as in any spreadsheet.
+infinity is the number named ``minus_infinity``, so low that its exponential is 0, and any other value that is not
+finite is an error, as in every spreadsheet.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ Places = Mapping[str, int]
 
 
 class Operand(Struct, frozen=True):
-    """An operand of a line: where it stands, and how many of its axes the formula speaks of."""
+    """An operand of a line: its block, and how many of its axes the formula has."""
 
     block: Block
     core: int
 
     def lead(self, cell: Cell) -> Cell:
-        """The index of its axes in front for that of the result: aligned at the right, 0 where it broadcasts."""
+        """The leading indices of the operand for those of the result: aligned at the right, 0 where it broadcasts."""
         shape = self.block.shape[: len(self.block.shape) - self.core]
         mine = ((0,) * len(shape) + cell)[len(cell) :]
         return tuple(min(index, size - 1) for index, size in zip(mine, shape, strict=True))
@@ -87,7 +87,7 @@ class NotARange(Exception):
 
 
 class Printer:
-    """Writes the formulas of one line, for the sheet it stands on."""
+    """Writes the formulas of one line, for its sheet."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Printer:
         return written, {role: list(read) for role, read in self._read.items()}
 
     def inside(self, expr: Expr, strength: int, places: Places, over: tuple[str, ...] = ()) -> str:
-        """The expression as `write` has it, in parentheses if what surrounds it binds more tightly."""
+        """The expression as `write` returns it, in parentheses if what surrounds it binds more tightly."""
         written, own = self.write(expr, places, over)
         return written if own >= strength else f"({written})"
 
@@ -137,7 +137,7 @@ class Printer:
         match expr:
             case Number(value):
                 return number_of(value)
-            case Ref(_, at) if not all(map(is_known, at)):
+            case Ref(_, at) if not all(map(is_known, at)) and not free_indices(expr).intersection(over):
                 return self._chosen(expr, places), ATOM
             case Ref():
                 return self._area(expr, places, over).seen_from(self.sheet), ATOM
@@ -172,6 +172,8 @@ class Printer:
 
     def _area(self, ref: Ref, places: Places, over: tuple[str, ...]) -> Area:
         """The cells of an operand, for all values of some indices: one cell, a row, a column or a rectangle."""
+        if not all(map(is_known, ref.indices)):
+            raise NotARange
         used = free_indices(ref)
         key = (ref, over, self._lead, tuple(places[name] for name in used if name not in over))
         if key not in self._areas:
@@ -181,7 +183,7 @@ class Printer:
         return area
 
     def _chosen(self, ref: Ref, places: Places) -> str:
-        """The cell of a table in the row, or the column, that another cell's number names, counted from 0."""
+        """The cell of a table in the row or column whose number, counted from 0, another cell holds."""
         axis, named = next((axis, each) for axis, each in enumerate(ref.indices) if not is_known(each))
         number = self.inside(named, ADDED, places)
         letter = dict(zip(self.formula.roles, self.formula.operands, strict=True))[ref.operand][axis]
@@ -233,7 +235,7 @@ class Printer:
         return symbol.join(sides), own
 
     def _guard(self, expr: Binary, left: str, right: str, places: Places) -> None:
-        """Notes where arithmetic with minus infinity has no value, which the low number would conceal."""
+        """Notes where arithmetic with minus infinity has no value; the low number would hide it."""
         lows = [may_be_masked(side, self.masked) for side in (expr.left, expr.right)]
         if expr.symbol == "-" and all(lows):
             self._guards[f"{right}<{MASKED}"] = None
@@ -257,18 +259,18 @@ class Printer:
 
     def _function(self, name: str, arguments: Sequence[Expr], places: Places, over: tuple[str, ...]) -> Piece:
         if name == "SQRT" and (spread := spread_of(arguments[0])) is not None:
-            # Equal numbers have no spread, whatever the rounding of their mean leaves.
+            # Equal numbers have no spread, even if their mean is rounded.
             return self._root_of_spread(spread, arguments[0], places), ATOM
         return f"{name}({','.join(self.write(argument, places, over)[0] for argument in arguments)})", ATOM
 
     def _root_of_spread(self, cells: Ref, mean: Expr, places: Places) -> str:
-        """A standard deviation, which is 0 for equal numbers, whatever the rounding of their mean leaves."""
+        """A standard deviation, which is 0 for equal numbers, even if their mean is rounded."""
         over = mean.over if isinstance(mean, Reduce) else ()
         area = self._area(cells, places, over).seen_from(self.sheet)
         return f"SQRT(IF(MAX({area})=MIN({area}),0,VARP({area})))"
 
     def _share(self, part: Expr, whole: Expr, places: Places) -> Piece:
-        """A share of a whole, 0 where the whole is 0; of exponentials, stable."""
+        """A quotient that is 0 where the divisor is 0; a softmax is written without overflow."""
         found = softmax_of(part, whole)
         if found is not None:
             return self._softmax(found, places)
@@ -276,7 +278,7 @@ class Printer:
         return f"IF({divisor}=0,0,{self.inside(part, MULTIPLIED, places)}/{divisor})", ATOM
 
     def _softmax(self, found: Softmax, places: Places) -> Piece:
-        """Shares of exponentials, each shifted by the largest of its whole, so that none overflows."""
+        """A softmax, with the maximum of each row subtracted, so that no exponential overflows."""
         score = self.inside(found.exponent, ADDED, places)
         exponents = found.whole_exponent
         try:

@@ -1,4 +1,4 @@
-"""Where the cells of a trace stand in a workbook: a block for each line, its heads side by side."""
+"""The places of a trace's cells in a workbook: a block for each line, its heads side by side."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from clearhead.line import Given
 from clearhead.trace import Trace
 
 MAX_CELLS = 50_000
-"""The most numbers in a workbook: beyond, a spreadsheet is no way to look at them."""
+"""The most numbers in a workbook."""
 MAX_COLUMNS = 16_384
 LONGEST_SHEET_NAME = 31
 
 FRONT, INPUTS = "About", "Inputs"
 FIRST_ROW, FIRST_COLUMN = 2, 1
-"""Where the first block begins: below the sheet's heading, right of the labels of rows."""
+"""Where the first block starts: below the sheet's heading, right of the labels of rows."""
 
 
 class Area(Struct, frozen=True):
@@ -46,7 +46,7 @@ class Area(Struct, frozen=True):
         return first if first == last else f"{first}:{last}"
 
     def seen_from(self, sheet: str) -> str:
-        """The address as a formula on this sheet writes it."""
+        """The address in a formula on this sheet."""
         return self.address if sheet == self.sheet else f"{quoted(self.sheet)}!{self.address}"
 
     @property
@@ -57,7 +57,7 @@ class Area(Struct, frozen=True):
 
 
 def quoted(sheet: str) -> str:
-    """The name of a sheet as formulas write it."""
+    """The name of a sheet in formulas."""
     return sheet if re.fullmatch(r"[A-Za-z_]{4,}", sheet) else "'" + sheet.replace("'", "''") + "'"
 
 
@@ -71,10 +71,10 @@ def _a1(row: int, column: int, mark: str = "") -> str:
 
 
 class Block(Struct, frozen=True):
-    """Where an array stands: matrices side by side, one for each index of the axes in front of its last two.
+    """The block of an array: matrices side by side, one for each index of the axes in front of its last two.
 
-    A vector is a matrix of one row. ``row`` is the row of the block's name. Below it stand the formula, if it is a
-    line, the names of the matrices, if there are several, the labels of the columns, and then the numbers.
+    A vector is a matrix of one row. ``row`` is the row of the block's name. Below it are the formula, if it is a
+    line, the names of the matrices, if there are several, the labels of the columns, and the numbers.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Block(Struct, frozen=True):
 
 
 def blocks_of(trace: Trace) -> dict[str, Block]:
-    """The block of every given array and every line, a sheet for the given ones and one for each stage.
+    """The block of every given array and every line: one sheet for given arrays, and one for each group of lines.
 
     Raises:
         ShapeError: there are too many numbers for a spreadsheet, or a line was not kept.
@@ -150,7 +150,7 @@ def blocks_of(trace: Trace) -> dict[str, Block]:
 
 
 def sheets(trace: Trace) -> Iterator[tuple[str, list[str]]]:
-    """The name of each sheet, with the arrays on it: the given ones, then lines as long as they are of one kind."""
+    """The name of each sheet, with its arrays: the given ones, then successive lines of one kind."""
     taken = {FRONT.lower(), INPUTS.lower()}
     yield INPUTS, [given.name for given in trace.working.givens]
     kind = ""
@@ -166,7 +166,7 @@ def sheets(trace: Trace) -> Iterator[tuple[str, list[str]]]:
 
 
 def _kind(name: str, axes: Axes) -> str:
-    """What lines stand on one sheet: those of one part of a block that have the same kind of rows."""
+    """The key by which lines share a sheet: their part of the block and the kind of their rows."""
     if len(axes) < 2:
         return ""
     path = name.split(".")[0] if name.split(".")[0] in ("attention", "mlp") else ""
@@ -184,7 +184,7 @@ def _sheet_name(names: list[str], taken: Collection[str]) -> str:
 
 
 def _last_words(name: str) -> str:
-    """The name without the path in front, as far as it fits twice on a tab."""
+    """The name without its path, shortened so that two fit on a tab."""
     parts = name.split(".")
     while len(parts) > 1 and (len(".".join(parts)) > 13 or parts[0] in ("attention", "mlp")):
         parts = parts[1:]
@@ -192,7 +192,7 @@ def _last_words(name: str) -> str:
 
 
 def defined_names(trace: Trace, blocks: dict[str, Block]) -> Iterator[tuple[str, Area]]:
-    """A name for each matrix: that of its line, and behind it the head where there are several."""
+    """A name for each matrix: that of its line, followed by the head where there are several."""
     taken: set[str] = set()
     for name, block in blocks.items():
         labels = trace.labels(name)
@@ -202,7 +202,7 @@ def defined_names(trace: Trace, blocks: dict[str, Block]) -> Iterator[tuple[str,
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """A name that workbooks allow: letters and digits, no address of a cell, none twice."""
+    """A name that workbooks allow: letters and digits, not an address of a cell, and unique."""
     legal = re.sub(r"\W", "_", name, flags=re.ASCII)[:200]
     looks_like_a_cell = re.fullmatch(r"[A-Za-z]{1,3}\d+|[rR]\d*([cC]\d*)?|[cC]\d*", legal)
     if not legal or legal[0].isdigit() or looks_like_a_cell or legal.lower() in ("true", "false", MINUS_INFINITY):
@@ -214,9 +214,9 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 MINUS_INFINITY = "minus_infinity"
-"""The name of the number that stands for minus infinity in a workbook."""
+"""The name of the number that represents minus infinity in a workbook."""
 
 
 def is_given(trace: Trace, name: str) -> bool:
-    """Whether an array comes from outside, so that its cells are typed."""
+    """Whether an array is given, so that its cells are typed numbers."""
     return isinstance(trace.working.line(name), Given)

@@ -1,4 +1,4 @@
-"""How a spreadsheet writes numbers and functions, and the limits of its formulas."""
+"""The syntax of a spreadsheet's numbers and functions, and the limits of its formulas."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from clearhead.show.sheet.places import MINUS_INFINITY
 LOWEST = -1e300
 """Minus infinity, which spreadsheets lack."""
 MASKED = "-1E+290"
-"""Lower than this is minus infinity, also after it was scaled or shifted."""
+"""Numbers below this are minus infinity, also after scaling or a shift."""
 LARGEST_EXPONENT = 700
-"""The exponential of more overflows; where it stands below a fraction, no more is needed for the fraction to be 0."""
+"""The exponential of more overflows; as a divisor it is large enough to make the quotient 0."""
 MAX_LENGTH, MAX_DEPTH, MAX_ARGUMENTS = 8192, 64, 255
 """The limits of Excel: characters of a formula, parentheses within each other, arguments of a function."""
 
@@ -33,7 +33,7 @@ ROUNDED = {
     "round_even": "IF(ABS({0})>1E+15,{0},IF(ABS(MOD(ABS({0})*10^{1},1)-0.5)<1E-9,2*ROUND({0}*10^{1}/2,0)/10^{1},"
     "ROUND({0},{1})))",
 }
-"""Truncation, where a number that is a last bit below the next counts as the next; and rounding of ties to even."""
+"""Truncation, where a number one bit below the next counts as the next; and rounding of ties to even."""
 CELLWISE = frozenset({"exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "neg"})
 """The functions that SUMPRODUCT applies to every cell of a range."""
 
@@ -52,7 +52,7 @@ def number_of(value: float) -> Piece:
 
 
 def power(base: float | None, exponent: str) -> str:
-    """The exponential of a difference. To another base by EXP too: it alone is 0 for the lowest number."""
+    """The exponential of a difference. Other bases use EXP too: only EXP is 0 for the lowest number."""
     return f"EXP({exponent})" if base is None else f"EXP(({exponent})*LN({number_of(base)[0]}))"
 
 

@@ -1,4 +1,4 @@
-"""A trace as a workbook: typed cells for what is given, formulas for every line, and a sheet to begin with."""
+"""A trace as a workbook: typed cells for given arrays, formulas for every line, and a first sheet with an overview."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from clearhead.axes import Cell, describe
 from clearhead.errors import ShapeError
 from clearhead.expr import text
+from clearhead.expr.formula import OWN
 from clearhead.extras import need
 from clearhead.line import Given, Line, equation
 from clearhead.show.blank import about_of
@@ -35,15 +36,21 @@ from clearhead.show.view import View, is_shares
 from clearhead.trace import Trace, to_numpy
 
 LONGEST_TEXT = 30_000
+A4 = 9
+"""The number of this paper in a workbook."""
+
+PAGE_CHARACTERS, PAGE_ROWS = 88, 48
+"""What fits on an upright page: the widths of columns in all, and rows."""
+
 WIDEST_LABEL = 28
 
 INK, FAINT, RULE, TYPED, TO_FILL = "#1F2933", "#6B7280", "#B8C0CC", "#EAF2FB", "#FFF8E1"
 
 LEGEND = (
-    ("typed", "A number that is given. Type another, and everything follows."),
-    ("number", "A formula over earlier cells. Choose a cell to see which."),
+    ("typed", "A given number. Type another, and all formulas follow."),
+    ("number", "A formula over earlier cells. Select a cell to see which."),
     ("shaded", "A weight, from 0 (white) to 1 (blue)."),
-    ("blank", "For you to fill in. What comes after follows once all of these are filled."),
+    ("blank", "For you to fill in. Later lines are computed once all of these are filled."),
     ("masked", "Minus infinity. A spreadsheet has none, so it is -1E+300 here, named minus_infinity."),
     ("error", "An error, such as #DIV/0! or #N/A: no finite number, as 0/0 is none."),
 )
@@ -51,7 +58,7 @@ LEGEND = (
 
 
 class Exact(float):
-    """A number that is written with as many digits as it needs, where 16 are not enough."""
+    """A number that is written with all of its digits, where 16 are not enough."""
 
     def __format__(self, spec: str) -> str:
         return repr(float(self)).upper()
@@ -60,7 +67,7 @@ class Exact(float):
 def xlsx(trace: Trace, view: View) -> memoryview:
     """A trace as an Excel workbook, in which every line is a formula over the cells of earlier ones.
 
-    The numbers that are stored with the formulas are the trace's own, for viewers that do not work formulas out.
+    The trace's numbers are stored with the formulas, for viewers that do not compute formulas.
 
     Raises:
         ShapeError: the trace has too many numbers for a spreadsheet, or a formula would be too long for one.
@@ -168,24 +175,29 @@ class _Writer:
         sheet.freeze_panes(1, FIRST_COLUMN)
         sheet.write_url(0, 0, f"internal:{FRONT}!A1", self.formats["link"], "Contents")
         sheet.write_string(0, FIRST_COLUMN, _words(self.view.title), self.formats["aside"])
-        self._widths(sheet, blocks)
+        names, wide = self._widths(sheet, blocks)
         for block in blocks:
             self._block(sheet, block)
-        sheet.set_landscape()
-        sheet.fit_to_pages(1, 0)
+        lines = (self._aside(each, self.trace.working.line(each.name)) for each in blocks)
+        said = max(map(len, (*lines, *(self._formula(each.name) for each in blocks))))
+        _on_paper(sheet, blocks, max(wide, names + said))
 
-    def _widths(self, sheet: Any, blocks: Sequence[Block]) -> None:
+    def _widths(self, sheet: Any, blocks: Sequence[Block]) -> tuple[int, int]:
+        """Sets the widths of columns; that of the first, and of all together, in characters."""
         labels = [self._labels(block) for block in blocks]
         longest = max((len(label) for rows, _ in labels for label in rows), default=0)
         names = max(len(block.name) for block in blocks)
-        sheet.set_column(0, 0, min(max(longest, names, 8), WIDEST_LABEL) + 2)
+        first = min(max(longest, names, 8), WIDEST_LABEL) + 2
+        sheet.set_column(0, 0, first)
         wide = max((len(label) for _, columns in labels for label in columns), default=0)
         digits = 8 if self.view.decimals is None else self.view.decimals
         last = max(block.area(block.panels[-1]).right for block in blocks)
-        sheet.set_column(FIRST_COLUMN, last, min(max(digits + 5, wide + 1, 7), WIDEST_LABEL))
+        each = min(max(digits + 5, wide + 1, 7), WIDEST_LABEL)
+        sheet.set_column(FIRST_COLUMN, last, each)
+        return first, first + each * (last - FIRST_COLUMN + 1)
 
     def _labels(self, block: Block) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What stands beside the rows and above the columns of a block's matrices."""
+        """The labels of the rows and columns of a block's matrices."""
         labels = tuple(tuple(map(_words, each)) for each in self.trace.labels(block.name))
         rows, columns = (("",), ("",), *labels)[-2:]
         return rows, columns
@@ -207,7 +219,7 @@ class _Writer:
 
     def _aside(self, block: Block, line: Given | Line) -> str:
         axes = describe(self.trace.axes(block.name), block.shape)
-        return f"{axes} given" if isinstance(line, Given) else f"{axes}. {line.operation.summary}"
+        return f"{axes} given" if isinstance(line, Given) else f"{axes}. {line.summary}"
 
     def _panel(self, sheet: Any, block: Block, panel: Cell, columns: Sequence[str]) -> None:
         words, labels = self.trace.axes(block.name), self.trace.labels(block.name)
@@ -268,6 +280,7 @@ class _Writer:
             role: Operand(self.blocks[name], len(letters))
             for role, name, letters in zip(formula.roles, line.operands, formula.operands, strict=True)
         }
+        operands[OWN] = Operand(block, len(formula.result))
         sizes = formula.bind([self.blocks[name].shape for name in line.operands])
         return Printer(formula, operands, sizes, masked_roles(line, self.masked), block.sheet)
 
@@ -283,8 +296,23 @@ class _Writer:
                 sheet.conditional_format(*place, {**scale, "min_color": "#FFFFFF", "max_color": ABOVE.upper()})
 
 
+def _on_paper(sheet: Any, blocks: Sequence[Block], wide: int) -> None:
+    """How a sheet is printed: upright where it is narrow, and no matrix is cut by the end of a page."""
+    sheet.set_paper(A4)
+    if wide > PAGE_CHARACTERS:
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
+        return
+    starts, top = [], 0
+    for block in blocks:
+        if block.end - top > PAGE_ROWS and block.row > top:
+            starts.append(block.row)
+            top = block.row
+    sheet.set_h_pagebreaks(starts)
+
+
 def _waiting(trace: Trace, view: View) -> frozenset[str]:
-    """The lines that are blank, and those that have no numbers before these are filled in."""
+    """The lines that are blank, and those that have no numbers until these are filled in."""
     waiting: set[str] = set()
     for line in trace.working.lines:
         if view.leaves_blank(line.name) or waiting.intersection(line.operands):
@@ -293,7 +321,7 @@ def _waiting(trace: Trace, view: View) -> frozenset[str]:
 
 
 def _stored(value: Any) -> Any:
-    """A result as it is stored with a formula: a number, not a text, so that what reads the cell can go on with it."""
+    """A result as it is stored with a formula: a number, not a text, so that formulas can read the cell."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if np.isnan(value):
@@ -302,7 +330,7 @@ def _stored(value: Any) -> Any:
 
 
 def _are_whole(array: np.ndarray[Any, Any]) -> bool:
-    """Whether decimals would say nothing; they are shown all the same once a number has some."""
+    """Whether all numbers are whole, so that decimals are shown only once a number has some."""
     finite = array[np.isfinite(array)]
     return bool((finite == np.round(finite)).all())
 

@@ -1,4 +1,4 @@
-"""Branches of conditions on an index alone: the values of the index that each is for, and lists of pieces of code."""
+"""Branches of conditions on an index only: the values of the index for each, and lists of pieces of code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEW_LINE = "\n    "
 
 
 def runs_of(expr: Expr, letter: str, places: range, sizes: Mapping[str, int]) -> list[tuple[Expr, range]]:
-    """The branches of nested conditions, each with the run of an index's values that it is for."""
+    """The branches of nested conditions, each with its range of an index's values."""
     if not isinstance(expr, Where) or indices_in(expr.condition) != (letter,) or not is_known(expr.condition):
         return [(expr, places)]
     truth = grid(expr.condition, (letter,), {letter: places}, sizes)

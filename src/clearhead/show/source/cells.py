@@ -19,7 +19,7 @@ WriteIndex = Callable[[Expr, tuple[str, ...]], str]
 
 
 class Variable(Struct, frozen=True):
-    """An operand: the name that the program has for it, and its shape, of which the last axes are the formula's."""
+    """An operand: its variable in the program, and its shape, of which the last axes are the formula's."""
 
     code: str
     shape: Shape
@@ -32,12 +32,12 @@ class Variable(Struct, frozen=True):
 
     @property
     def sizes(self) -> Shape:
-        """The sizes of the axes that the formula speaks of."""
+        """The sizes of the formula's axes."""
         return self.shape[len(self.shape) - self.core :]
 
 
 class Cells(Struct, frozen=True):
-    """The cells of an operand that indices point at, for all values of the letters in them."""
+    """The cells of an operand at some indices, for all values of the letters in them."""
 
     operand: Variable
     indices: tuple[Expr, ...]
@@ -46,7 +46,7 @@ class Cells(Struct, frozen=True):
     dialect: Dialect
 
     def value(self, write: WriteIndex) -> Value:
-        """Code for these cells: the first way that is open, from the plainest to the most general."""
+        """Code for these cells: the first form that fits, from the simplest to the most general."""
         return self._sliced() or self._merged() or self._divided() or self._repeated() or self._gathered(write)
 
     def _values(self, at: int) -> np.ndarray[Any, Any]:
@@ -73,7 +73,7 @@ class Cells(Struct, frozen=True):
         return Value(code, ATOM, tuple(letter for letter in letters if letter), self.operand.lead)
 
     def _merged(self) -> Value | None:
-        """A reshape: one letter runs over two whole axes, the slower of which is moved in front of the faster."""
+        """A reshape: one letter runs over two whole axes, after the slower is moved in front of the faster."""
         found = [indices_in(index) for index in self.indices]
         pairs = [(p, q) for p in range(len(found)) for q in range(len(found)) if p != q and found[p] == found[q]]
         if not pairs or any(len(each) != 1 for each in found) or len({each[0] for each in found}) != len(found) - 1:
@@ -155,7 +155,7 @@ class Cells(Struct, frozen=True):
         )
 
     def _safe(self, at: int, write: WriteIndex, over: tuple[str, ...]) -> str:
-        """An index that stays inside: cells outside are asked for only where a condition then drops them."""
+        """An index limited to its axis: cells outside are read only where a condition then drops them."""
         code, values, size = write(self.indices[at], over), self._values(at), self.operand.sizes[at]
         outside = values.size and (values.min() < 0 or values.max() >= size)
         return f"({code}) % {size}" if outside else code

@@ -1,9 +1,9 @@
 """A formula as array code: from the arithmetic of one cell to that of all cells at once.
 
 Each index of the formula becomes an axis. Cells of operands become views and slices, sums of products become matrix
-products, other sums reductions, conditions on the data selections, and conditions on an index alone pieces set side by
-side. The sizes are known, so that all this is decided before any code is written; the general way, indexing with the
-formula's own indices, is left for what none of these fits.
+products, other sums reductions, conditions on the data selections, and conditions on an index only concatenated
+pieces. The sizes are known, so all this is decided before any code is written. The general form, indexing with the
+formula's own indices, is for all other cases.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from clearhead.axes import Shape
 from clearhead.errors import ShapeError
 from clearhead.expr import Binary, Call, Expr, Formula, Index, Let, Local, Number, Reduce, Ref, Size, Where
 from clearhead.expr.evaluate import NEARLY
+from clearhead.expr.formula import OWN
 from clearhead.show.formula.patterns import Softmax, is_known, may_be_masked, softmax_of
 from clearhead.show.source.branches import listed, moves_with, runs_of
 from clearhead.show.source.cells import Cells, Variable
@@ -53,13 +54,29 @@ class Compiler:
         self._branches = 0
 
     def whole(self, shape: Shape) -> tuple[list[str], str]:
-        """The statements to begin with, and the expression for the whole result, which has this shape."""
+        """The first statements, and the expression for the whole result, which has this shape."""
         order = self.formula.result
         ranges = {letter: range(self.sizes[letter]) for letter in order}
-        value = self.write(self.formula.body, ranges)
-        code = self._full(value, ranges, order, shape[: len(shape) - len(order)]).code
+        axis = self.formula.recurs
+        rows, code = ([], self._all(ranges, shape)) if axis is None else (self._recurrence(axis, ranges, shape), OWN)
         grids = [f"{name} = {self._grids[name].code}" for name in sorted(self._grids, key=self._place)]
-        return [*grids, *self._statements], code
+        return [*grids, *self._statements, *rows], code
+
+    def _all(self, ranges: Ranges, shape: Shape) -> str:
+        """The cells of the result in these ranges."""
+        order, value = self.formula.result, self.write(self.formula.body, ranges)
+        return self._full(value, ranges, order, shape[: len(shape) - len(order)]).code
+
+    def _recurrence(self, axis: int, ranges: Ranges, shape: Shape) -> list[str]:
+        """Statements that fill the result row by row, since its cells read rows before them."""
+        order = self.formula.result
+        self.operands = {**self.operands, OWN: Variable(OWN, shape, len(order))}
+        statements = [f"{OWN} = {self.dialect.call('zeros', str(tuple(shape)))}"]
+        for row in ranges[order[axis]]:
+            code = self._all({**ranges, order[axis]: range(row, row + 1)}, shape)
+            place = ["...", f"{row}:{row + 1}", *":" * (len(order) - axis - 1)]
+            statements.append(f"{OWN}[{', '.join(place)}] = {code}")
+        return statements
 
     def _place(self, name: str) -> int:
         return self.formula.result.index(name) if name in self.formula.result else len(self.formula.result)
@@ -68,7 +85,7 @@ class Compiler:
         return aligned(value, order, self.dialect.permuted)
 
     def write(self, expr: Expr, ranges: Ranges) -> Value:
-        """Code for an expression, for all values that the indices take."""
+        """Code for an expression, for all values of its indices."""
         if is_known(expr) and indices_in(expr):
             expr = folded(expr, self.sizes)
         match expr:
@@ -104,7 +121,7 @@ class Compiler:
         return Value(repr(value), NEGATED if value < 0 else ATOM, array=False)
 
     def _index(self, name: str, ranges: Ranges) -> Value:
-        """An index as numbers: a row, or with axes of one entry behind it, so that it broadcasts against the others."""
+        """An index as numbers: a row, with axes of one entry after it where it must broadcast against the others."""
         behind = len(ranges) - 1 - list(ranges).index(name)
         axes: Letters = (name, *[None] * behind)
         stops = ranges[name]
@@ -132,7 +149,7 @@ class Compiler:
         return cells.value(lambda index, over: self._grid_index(index, over, ranges))
 
     def _chosen(self, operand: str, indices: tuple[Expr, ...], ranges: Ranges) -> Value:
-        """The rows of a table, or the cell of each row, that another operand's numbers name."""
+        """The rows of a table, or the cell of each row, that another operand's numbers select."""
         table, (row, *rest) = self.operands[operand], indices
         if table.lead:
             raise ShapeError(f"{table.code}: rows chosen by numbers are written as code for one table alone")
@@ -144,7 +161,7 @@ class Compiler:
         return self._elementwise(lambda s: f"{table.code}[{', '.join(side.code for side in s)}]", ATOM, places)
 
     def _place_along(self, index: Expr, size: int, ranges: Ranges) -> Value:
-        """An index as code. Both branches of a condition are computed, so one that is not meant must exist too."""
+        """An index as code. Both branches of a condition are computed, so the cell of each must exist."""
         place = self.write(index, ranges)
         if is_known(index) or not self._branches:
             return place
@@ -169,7 +186,7 @@ class Compiler:
         return Value(write(turned), strength, broadcast_axes(turned), common_lead(values), kept)
 
     def _canonical(self, values: Sequence[Value]) -> list[str]:
-        """The result's indices, and behind them those that are summed over."""
+        """The result's indices, followed by those that are summed over."""
         others = {letter: None for value in values for letter in value.letters}
         return [*self.formula.result, *(letter for letter in others if letter not in self.formula.result)]
 
@@ -208,7 +225,7 @@ class Compiler:
         return self._elementwise(lambda sides: f"{name}({', '.join(side.code for side in sides)})", ATOM, values)
 
     def _round(self, value: Value, decimals: Value, more: float) -> Value:
-        """Rounding as by hand, halves away from zero, which libraries round to even; or cutting, with no half more."""
+        """Rounding halves away from zero, which libraries round to even; or truncation, without adding a half."""
         unit = f"10**{decimals.code}"
         if not value.array:
             copysign, floor, size = (self.dialect.scalars[name] for name in ("copysign", "floor", "abs"))
@@ -225,7 +242,7 @@ class Compiler:
         )
 
     def _share(self, part: Expr, whole: Expr, ranges: Ranges) -> Value:
-        """A share of a whole, 0 where the whole is 0."""
+        """A quotient that is 0 where the divisor is 0."""
         found = softmax_of(part, whole)
         if found is not None:
             return self._softmax(found, ranges)
@@ -238,7 +255,7 @@ class Compiler:
         )
 
     def _softmax(self, found: Softmax, ranges: Ranges) -> Value:
-        """Shares of exponentials, each shifted by the largest of its whole, so that none overflows."""
+        """A softmax, with the maximum of each row subtracted, so that no exponential overflows."""
         scores = self._align(self.write(found.exponent, ranges), self._order_of(found.exponent, ranges))
         axes = self._axes_of(found, scores)
         top = self.dialect.reduced("max", scores.inside(ATOM), axes, keep=True)
@@ -251,7 +268,7 @@ class Compiler:
         self._statements += [f"top = {top}", f"parts = {power}", f"total = {total}"]
         if not masked:
             return Value("parts / total", MULTIPLIED, scores.axes, scores.lead)
-        # Where all scores of a query are minus infinity all parts are 0, and so are its weights.
+        # Where all scores of a query are minus infinity, all exponentials are 0, and so are its weights.
         safe = self.dialect.call("where", "total > 0", "total", "1.0")
         return Value(f"parts / {safe}", MULTIPLIED, scores.axes, scores.lead)
 
@@ -260,7 +277,7 @@ class Compiler:
         return tuple(letter for letter in ranges if letter in used)
 
     def _axes_of(self, found: Softmax, scores: Value) -> int | tuple[int, ...]:
-        """The axes along which the whole is added up, counted from the end."""
+        """The axes of the softmax's sum, counted from the end."""
         gone = [at - len(scores.axes) for at, letter in enumerate(scores.axes) if letter in found.over]
         return gone[0] if len(gone) == 1 else tuple(gone)
 
@@ -286,13 +303,13 @@ class Compiler:
         return Value(plain, ATOM, without, body.lead, Value(kept, ATOM, with_ones, body.lead))
 
     def _named(self, name: str, value: Value) -> Value:
-        """The value under a name of its own, with the axes that a reduction took away left in."""
+        """The value as a variable, with the axes that a reduction removed kept."""
         form = value.kept or value
         self._statements.append(f"{name} = {form.code}")
         return Value(name, ATOM, form.axes, form.lead, array=form.array)
 
     def _contraction(self, expr: Reduce, ranges: Ranges) -> Value | None:
-        """A sum of products of two operands: a matrix product if its axes stand so, or an einsum."""
+        """A sum of products of two operands: a matrix product if its axes fit, else an einsum."""
         parts = factors(expr.body)
         if len(parts) != 2 or not all(isinstance(part, Ref) for part in parts):
             return None
@@ -337,7 +354,7 @@ class Compiler:
         return self._elementwise(lambda s: self.dialect.call("where", *(side.code for side in s)), ATOM, values)
 
     def _beside(self, expr: Where, letter: str, ranges: Ranges) -> Value | None:
-        """The branches side by side, where each condition holds on one end of an index."""
+        """The branches concatenated, where each condition holds on one end of an index."""
         runs = runs_of(expr, letter, ranges[letter], self.sizes)
         if len(runs) < 2:
             return None
@@ -346,7 +363,7 @@ class Compiler:
         return Value(self.dialect.along("concat", listed(pieces), axis=axis), ATOM, order, lead)
 
     def _alternating(self, expr: Where, letter: str, ranges: Ranges) -> Value | None:
-        """The branches dealt out in turn, where a condition holds for every other value of the last index."""
+        """The branches interleaved, where a condition holds for every second value of the last index."""
         places = ranges[letter]
         truth = grid(expr.condition, (letter,), ranges, self.sizes)
         if len(truth) % 2 or (truth[::2] != truth[0]).any() or (truth[1::2] == truth[0]).any():
@@ -363,7 +380,7 @@ class Compiler:
     def _pieces(
         self, runs: Sequence[tuple[Expr, range]], letter: str, ranges: Ranges
     ) -> tuple[list[str], tuple[str, ...], Shape]:
-        """Code for each branch on its own values of an index, all with the same axes; these, and those in front."""
+        """Code for each branch on its own values of an index, all with the same axes; these, and the leading ones."""
         places = [{**ranges, letter: part} for _, part in runs]
         values = [self.write(branch, place) for (branch, _), place in zip(runs, places, strict=True)]
         found = {each for value in values for each in value.letters} | {letter}
@@ -372,7 +389,7 @@ class Compiler:
         return [self._full(*each, order, lead).code for each in zip(values, places, strict=True)], order, lead
 
     def _full(self, value: Value, ranges: Ranges, order: tuple[str, ...], lead: Shape) -> Value:
-        """The value with every axis there in full."""
+        """The value with every axis at its full size."""
         value = self._align(value, order)
         if value.array and value.axes == order and value.lead == lead:
             return value

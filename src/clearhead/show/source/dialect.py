@@ -1,4 +1,4 @@
-"""The array libraries that a working can be written out for, each as a table of how it says things."""
+"""The array libraries in which a working can be written, each as a table of its syntax."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from clearhead.axes import Shape
 
 
 class Dialect(Struct, frozen=True):
-    """How an array library spells what programs need; arguments are pieces of code.
+    """The syntax of an array library; arguments are pieces of code.
 
     Attributes:
         head: the first lines of a program.
-        prefix: what stands before the names of its functions.
-        functions: the functions of the algebra that it has, by their own names there.
+        prefix: the module in front of the names of its functions.
+        functions: its names for functions of the algebra.
         scalars: the same for plain numbers.
         constants: the module that has inf and nan.
         axis: the names of the arguments that choose an axis and keep it.
@@ -99,5 +99,5 @@ DIALECTS: dict[str, Dialect] = {"numpy": NUMPY, "torch": TORCH}
 
 
 def _dtype(prefix: str, dtype: str) -> str:
-    """The argument that says a type, where it is not the one that the numbers would get anyway."""
+    """The argument for the type, where it is not the default for the numbers."""
     return "" if dtype in ("float64", "bool") else f", dtype={prefix}.{dtype}"

@@ -1,4 +1,4 @@
-"""What can be known of an expression before any array is: conditions and indices over ranges of whole numbers."""
+"""What is known of an expression without arrays: conditions and indices over ranges of whole numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from clearhead.expr import FLOAT, Arithmetic, Binary, Call, Expr, Index, Number, Scope, Size, evaluate, walk
 
 Ranges = Mapping[str, range]
-"""The values that each index takes."""
+"""The values of each index."""
 
 _GRID: Arithmetic = {**FLOAT, "and": np.logical_and, "/": np.true_divide, "^": np.power}
 
@@ -32,7 +32,7 @@ def grid(expr: Expr, letters: tuple[str, ...], ranges: Ranges, sizes: Mapping[st
 
 
 def folded(expr: Expr, sizes: Mapping[str, int]) -> Expr:
-    """A known expression with its sizes as numbers, and whole numbers worked out as far as they go."""
+    """A known expression with its sizes as numbers, and arithmetic of whole numbers computed where possible."""
     if isinstance(expr, Size):
         return Number(sizes[expr.index])
     if isinstance(expr, Call):
@@ -56,7 +56,7 @@ def _is_whole(expr: Expr) -> bool:
 
 
 def factors(expr: Expr) -> list[Expr]:
-    """What is multiplied in a product."""
+    """The factors of a product."""
     if isinstance(expr, Binary) and expr.symbol == "*":
         return [*factors(expr.left), *factors(expr.right)]
     return [expr]

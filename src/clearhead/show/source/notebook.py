@@ -1,4 +1,4 @@
-"""A trace as a notebook: text and formulas between cells of plain array code, with what they print."""
+"""A trace as a notebook: text and formulas between cells of plain array code, with their output."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def notebook(trace: Trace, view: View) -> bytes:
     make = nbformat.v4
     book = make.new_notebook(cells=list(_cells(trace, view, make)))
     for number, cell in enumerate(book.cells, start=1):
-        cell.id = f"cell-{number}"  # not drawn by chance: the same trace gives the same file
+        cell.id = f"cell-{number}"  # not random: the same trace gives the same file
     book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     book.metadata["language_info"] = {"name": "python"}
     if blank := [name for name in trace if view.leaves_blank(name)]:
-        book.metadata["clearhead"] = {"blank": blank}  # so that what was filled in is known from what was shown
+        book.metadata["clearhead"] = {"blank": blank}  # by which a reader of the notebook finds the blanks
     return str(nbformat.writes(book)).encode("utf-8", "backslashreplace") + b"\n"
 
 
@@ -80,7 +80,7 @@ def _about(trace: Trace, name: str) -> Iterator[str]:
     sizes = describe(trace.axes(name), trace[name].shape)
     yield f"## {escape(name)} {escape(sizes)}{' given' if isinstance(line, Given) else ''}"
     if not isinstance(line, Given):
-        yield escape(line.operation.summary)
+        yield escape(line.summary)
         left, right = equation(line, trace.working.axes, trace.working.label_base)
         yield f"$$\n{latex_equation(left, right, None, trace.working.label_base)}\n$$"
 
@@ -91,7 +91,7 @@ def _notes(trace: Trace, name: str) -> Iterator[str]:
 
 
 def _output(trace: Trace, view: View, step: Step, number: int, make: Any) -> Any:
-    """What a cell prints: the trace's own numbers, as the library shows them."""
+    """The output of a cell: the trace's numbers, as the library prints them."""
     with np.printoptions(precision=8 if view.decimals is None else view.decimals, suppress=view.decimals is not None):
-        shown = repr(trace.numpy(step.name))
+        shown = repr(trace.numpy(step.name)[()])
     return make.new_output("execute_result", data={"text/plain": shown}, execution_count=number)

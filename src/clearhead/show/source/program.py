@@ -1,4 +1,4 @@
-"""A trace as a program: its given arrays as literals, and each line as a statement or a few."""
+"""A trace as a program: its given arrays as literals, and each line as one or several statements."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ MAX_NUMBERS = 100_000
 """The most given numbers that a program writes out."""
 
 WIDTH = 72
-"""A matrix of several is written on one line up to this length."""
+"""One of several matrices is written on one line up to this length."""
 
 TAKEN = frozenset(
-    {*keyword.kwlist, *dir(builtins), "np", "math", "torch", "erf", "tokens", "top", "parts", "total"}
+    {*keyword.kwlist, *dir(builtins), "np", "math", "torch", "erf", "tokens", "top", "parts", "total", "result"}
 ) - {"input"}  # fmt: skip
-"""What no array may be called; `input` would be missed by nobody here."""
+"""Names that no array may have; `input` may be replaced, since programs here do not call it."""
 
 
 class Step(Struct, frozen=True):
@@ -44,7 +44,7 @@ class Step(Struct, frozen=True):
 
 
 class Program(Struct, frozen=True):
-    """What comes before the first array, and a step for each array in order."""
+    """The lines before the first array, and a step for each array in order."""
 
     head: str
     steps: tuple[Step, ...]
@@ -90,13 +90,13 @@ def _check_size(trace: Trace) -> None:
         )
     if missing := [name for name in trace.working.names if name not in trace]:
         raise ShapeError(
-            f"{missing[0]} was not kept, so the program cannot be held against it. Keep every line: without keep=, "
+            f"{missing[0]} was not kept, so the program cannot be compared with it. Keep every line: without keep=, "
             f"or with --keep '*'."
         )
 
 
 def variables(names: Collection[str]) -> dict[str, str]:
-    """A variable for each name: the shortest ending of its path that is its alone, spelled as Python allows.
+    """A variable for each name: the shortest unique ending of its path, as a valid identifier.
 
     >>> variables(["attention.weights", "attention.residual", "mlp.residual", "norm 2"])
     {'attention.weights': 'weights', 'attention.residual': 'attention_residual', 'mlp.residual': 'mlp_residual', \
@@ -116,7 +116,7 @@ def variables(names: Collection[str]) -> dict[str, str]:
 
 
 def _endings(name: str) -> list[str]:
-    """The endings of a path, shortest first; a name whose last word says little keeps two."""
+    """The endings of a path, shortest first; a name whose last word is too general keeps two."""
     parts = name.split(".")
     return [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
@@ -140,7 +140,7 @@ def _rows(array: np.ndarray[Any, Any], constants: str, indent: int = 4) -> str:
 
 
 def _number(value: Any, constants: str) -> str:
-    """A number with the fewest digits that its type distinguishes; whole ones keep their point."""
+    """A number with the fewest digits that its type distinguishes; whole numbers keep their point."""
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if not np.isfinite(value):
@@ -153,7 +153,7 @@ def _blank(trace: Trace, line: Line) -> tuple[str, str]:
 
 
 def _left_to_do(variable: str) -> str:
-    """What stops a program at a line that is still blank, in words."""
+    """The statement that stops a program at a blank line, with a message."""
     return f'\nif {variable} is ...:\n    raise SystemExit("Left to do: {variable}.")'
 
 

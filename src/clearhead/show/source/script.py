@@ -1,4 +1,4 @@
-"""A trace as a script that works everything out again and prints each line."""
+"""A trace as a script that computes everything again and prints each line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _formula(trace: Trace, name: str) -> Iterator[str]:
     line = trace.working.line(name)
     if isinstance(line, Given):
         return
-    yield from _comment(line.operation.summary)
+    yield from _comment(line.summary)
     first = trace.working.label_base
     left, right = equation(line, trace.working.axes, first)
     yield from _comment(f"{text(left, first=first)} = {text(right, decimals=None, first=first)}")

@@ -1,4 +1,4 @@
-"""Pieces of array code, each with the axes of its result, and how they are brought to a common order of axes."""
+"""Pieces of array code, each with the axes of its result, and their alignment to a common order of axes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Value(Struct, frozen=True):
         strength: how tightly its outermost operation binds.
         axes: the indices that its last axes run over.
         lead: the sizes of the axes in front of these, which broadcast.
-        kept: the same numbers with the axes that a reduction took away left in, with one entry each.
+        kept: the same numbers with the axes that a reduction removed, with one entry each.
         array: False for a plain number.
     """
 
@@ -58,7 +58,7 @@ Permute = Callable[[str, Sequence[int]], str]
 
 
 def common_order(values: Sequence[Value], canonical: Sequence[str]) -> Letters:
-    """The order of axes in which values can be combined with the fewest of them turned."""
+    """The order of axes in which values can be combined with the fewest transpositions."""
     arrays = [value for value in values if value.array]
     together = _overlaid(arrays)
     if together is not None:
@@ -84,13 +84,13 @@ def _overlaid(arrays: Sequence[Value]) -> Letters | None:
 
 
 def _within(letters: Sequence[str], order: Sequence[str | None]) -> bool:
-    """Whether letters stand in an order in which they follow each other."""
+    """Whether the letters follow each other in this order."""
     rest = iter(order)
     return all(letter in rest for letter in letters)
 
 
 def aligned(value: Value, order: Letters, permute: Permute) -> Value:
-    """The value with axes that broadcast against those of this order: turned, and with axes of one entry put in."""
+    """The value with axes that broadcast against those of this order: transposed, and with axes of one entry added."""
     if not value.array:
         return value
     for form in (value, value.kept):
@@ -142,7 +142,7 @@ def _turned(value: Value, letters: tuple[str, ...], permute: Permute) -> Value:
     count = len(letters)
     moved = [at for at in range(count) if value.axes[at] != letters[at]]
     if len(moved) == 2:
-        # A transposition reads as one, (-1, -2); heads and tokens change places in the order they stand in.
+        # A transposition is written (-1, -2); for heads and tokens the axes keep their order.
         first, second = (at - count for at in (moved if moved[-1] < count - 1 else moved[::-1]))
         code = f"{value.inside(ATOM)}.swapaxes({first}, {second})"
     else:

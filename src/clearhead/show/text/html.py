@@ -1,9 +1,10 @@
-"""A document as HTML: what a page, a notebook or a print shows of it. No scripts and no styles, only classes."""
+"""A document as HTML, for pages, notebooks and print. No scripts and no styles, only classes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
@@ -20,7 +21,7 @@ MINUS = "−"
 
 
 def to_html(document: Document, *, level: int = 2) -> str:
-    """A document as a fragment of HTML. Labels and titles appear as they are: nothing in them is taken for markup.
+    """A document as a fragment of HTML. Labels and titles are escaped: nothing in them is read as markup.
 
     Args:
         document: what is shown.
@@ -29,10 +30,45 @@ def to_html(document: Document, *, level: int = 2) -> str:
     return "\n".join(_document(document, level))
 
 
+PAGE_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.15rem .6rem;text-align:right}"
+)
+
+
+def one_page(document: Document) -> str:
+    """A document as a whole page of HTML, which needs nothing else."""
+    head = f'<meta charset="utf-8"><title>{escape(one_line(document.title))}</title><style>{PAGE_STYLE}</style>'
+    body = to_html(document, level=1)
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
 def _document(document: Document, level: int) -> Iterator[str]:
     yield f"<h{level}>{escape(one_line(document.title))}</h{level}>"
-    for part in document.parts:
-        yield from _lower(part, document.decimals, level + 1)
+    for are_lines, groups in groupby(_by_line(document.parts), key=_is_line):
+        lowered = [[text for part in group for text in _lower(part, document.decimals, level + 1)] for group in groups]
+        if are_lines:
+            yield '<div class="lines">'
+            yield from (text for each in lowered for text in ("<section>", *each, "</section>"))
+            yield "</div>"
+        else:
+            yield from (text for each in lowered for text in each)
+
+
+def _by_line(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """The parts of each line together: its heading and what follows up to the next heading or section."""
+    group: list[Part] = []
+    for part in parts:
+        if group and (isinstance(part, (Heading, Document)) or isinstance(group[-1], Document)):
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
+
+
+def _is_line(group: list[Part]) -> bool:
+    return isinstance(group[0], Heading) and bool(group[0].axes)
 
 
 def _lower(part: Part, decimals: int | None, level: int) -> Iterator[str]:

@@ -31,13 +31,13 @@ PREAMBLE = r"""\documentclass{article}
 \newsavebox{\formula}
 \newcommand{\fit}[1]{\[\sbox{\formula}{$\displaystyle #1$}%
   \ifdim\wd\formula>\linewidth\resizebox{\linewidth}{!}{\usebox{\formula}}\else\usebox{\formula}\fi\]}
-% Where the reader is to write a number.
+% A blank for a number.
 \newcommand{\blank}{\framebox[3.5em]{\rule[-1ex]{0pt}{3.5ex}}}
 """
 
 
 def to_latex(document: Document) -> str:
-    """A document as a complete LaTeX file. Labels and titles appear as they are, whatever characters they hold.
+    """A document as a complete LaTeX file. Labels and titles are escaped, whatever characters they hold.
 
     pdfLaTeX has no glyphs for most scripts and for emoji, and shows such characters by their number, as in [U+65E5].
     LuaLaTeX and XeLaTeX show what their font has.
@@ -54,7 +54,7 @@ def _section(document: Document) -> Iterator[str]:
 
 
 def _stand_ins(text: str) -> str:
-    """For characters that pdfLaTeX does not know: their number instead."""
+    """The number of characters that pdfLaTeX does not know."""
     beyond = sorted({c for c in text if not c.isascii()})
     lines = []
     for c in beyond:
@@ -92,7 +92,7 @@ def _display(formula: str) -> str:
 
 
 def _side_by_side(matrices: tuple[Matrix, ...], decimals: int | None) -> Iterator[str]:
-    """Matrices beside each other as far as a line of the page goes."""
+    """Matrices side by side, as many as fit on a line of the page."""
     line: list[str] = []
     filled = 0
     for matrix in matrices:

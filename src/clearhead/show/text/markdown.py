@@ -15,16 +15,16 @@ from clearhead.show.formula.symbols import has_symbol
 
 MAX_ROWS, MAX_COLUMNS = 24, 12
 BLANK = "&emsp;&emsp;"
-"""Where the reader is to write a number: white space that gives a cell of a table some width."""
+"""A blank for a number: white space that gives a cell of a table some width."""
 
 TONES = {"good": "Good", "note": "Note", "warning": "Warning"}
 
 _SPECIAL = re.compile(r"[\\`*_\[\]{}<>&|$#~!]|://|www\.|^(?:[-+=:]|\d+[.)])")
-"""What Markdown, GitHub's mathematics or HTML would take for markup, and what begins a list or a link."""
+"""Characters that are markup in Markdown, GitHub's mathematics or HTML, or that start a list or a link."""
 
 
 def to_markdown(document: Document) -> str:
-    """A document as Markdown. Labels and titles appear as they are: nothing in them is taken for markup."""
+    """A document as Markdown. Labels and titles are escaped: nothing in them is read as markup."""
     return "\n\n".join(_section(document, 1))
 
 
@@ -35,12 +35,12 @@ def _section(document: Document, level: int) -> Iterator[str]:
 
 
 def escape(words: str) -> str:
-    """Text in which no character is markup."""
+    """Escaped text: no character is markup."""
     return _SPECIAL.sub(lambda found: "".join(map(_character, found[0])), visible(words))
 
 
 def _character(c: str) -> str:
-    """A special character behind a backslash, or as a reference where other readers of Markdown come first."""
+    """A special character after a backslash, or as a character reference where other parsers read it first."""
     if c.isalnum():
         return c
     return f"&#{ord(c)};" if c in "<>&|$:/" else f"\\{c}"

@@ -16,11 +16,11 @@ from clearhead.show.text.terminal import Row, Span, clip, measure, pad, pad_befo
 
 MAX_ROWS = 24
 LABEL_WIDTHS = (12, 6)
-"""How wide the label of a column may be; the second where the first does not fit."""
+"""The largest width of a column's label; the second applies where the first does not fit."""
 BETWEEN = 3
 """Cells between blocks side by side."""
 BLANK = "_____"
-"""Where the reader is to write a number."""
+"""A blank for a number."""
 
 TITLE, LABEL, MARKED = "bold", "dim", "bold color(16) on color(220)"
 
@@ -28,18 +28,18 @@ SHADES = (
     "color(16) on color(255)", "color(16) on color(153)", "color(16) on color(111)", "color(16) on color(69)",
     "color(231) on color(26)", "color(231) on color(20)", "color(231) on color(18)",
 )  # fmt: skip
-"""From 0 to 1: each step about as much darker to the eye as the last, and with its text at a contrast above 4.5."""
+"""Colours from 0 to 1: perceived as equal steps, and with a contrast of the text above 4.5."""
 
 
 class Column(Struct, frozen=True):
-    """A column as it will be written: where it stands (None: a gap), its label, and its cells, all equally wide."""
+    """A column as text: its position (None: a gap), its label, and its cells, all of one width."""
 
     place: int | None
     label: str
     cells: tuple[str, ...]
 
     def width(self, most: int) -> int:
-        """The width with a label of at most ``most`` cells, and a cell for marks on each side."""
+        """The width with a label of at most ``most`` cells, and one cell for marks on each side."""
         return max(len(self.cells[0]), min(measure(self.label), most)) + 2
 
 
@@ -51,7 +51,7 @@ class Block(Struct, frozen=True):
 
 
 def block(matrix: Matrix, decimals: int | None, width: int) -> Block:
-    """A matrix in at most ``width`` cells: where it has more columns or rows, those in the middle are left out."""
+    """A matrix in at most ``width`` cells: columns and rows that do not fit are left out of the middle."""
     rows = shown(len(matrix.rows), MAX_ROWS, _first_few(row for row, _ in matrix.marked))
     labels = [clip(visible(matrix.rows[row]), width // 4) for row in positions(rows)]
     left = max(map(measure, labels))
@@ -74,7 +74,7 @@ def _first_few(places: Iterable[int]) -> list[int]:
 
 
 def _columns(matrix: Matrix, rows: Sequence[int], decimals: int | None, width: int) -> tuple[list[Column], int]:
-    """As many columns as fit, and how wide their labels may be."""
+    """The columns that fit, and the largest width of their labels."""
     count, keep = len(matrix.columns), _first_few(column for _, column in matrix.marked)
     places = shown(count, width // 3, keep)
     write = writer(matrix, rows, positions(places), decimals)
@@ -84,7 +84,7 @@ def _columns(matrix: Matrix, rows: Sequence[int], decimals: int | None, width: i
         if place is None:
             return Column(None, "…", ("…",) * len(rows))
         cells = _aligned([write(row, place) or BLANK for row in rows])
-        if len(cells[0]) > width - 8:  # wider than what is left beside a gap on each side
+        if len(cells[0]) > width - 8:  # wider than the space left by a gap on each side
             cells = _aligned([number(float(value)) for value in matrix.values[rows, place]])
         return Column(place, visible(matrix.columns[place]), cells)
 
@@ -99,7 +99,7 @@ def _columns(matrix: Matrix, rows: Sequence[int], decimals: int | None, width: i
 
 
 def _aligned(cells: Sequence[str]) -> tuple[str, ...]:
-    """Numbers padded to one width, their points below each other; words and NaN end where the numbers end."""
+    """Numbers padded to one width, aligned at their points; words and NaN are aligned at the right."""
     points = [min((at for mark in ".e" if (at := cell.find(mark)) >= 0), default=len(cell)) for cell in cells]
     is_number = [cell[-1].isdigit() for cell in cells]
     before = max((point for point, known in zip(points, is_number, strict=True) if known), default=0)

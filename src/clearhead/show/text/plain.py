@@ -1,4 +1,4 @@
-"""A document as plain text: what a good teacher would write on a board."""
+"""A document as plain text, as on a blackboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clearhead.show.text.matrix import beside, block
 from clearhead.show.text.terminal import Row, Span, coloured, measure, plain, wrap
 
 NARROWEST = 40
-"""No line is made narrower than this."""
+"""The narrowest line."""
 
 TITLE, NAME, AXES, FORMULA = "bold underline", "bold", "dim", "cyan"
 TONES = {"good": ("✓ ", "green"), "note": ("• ", ""), "warning": ("! ", "yellow")}
@@ -23,7 +23,7 @@ INDENT = "  "
 def to_text(document: Document, *, width: int, colour: bool) -> str:
     """A document as text, in lines no wider than ``width`` cells (at least 40).
 
-    With ``colour`` weights are shaded, and names and remarks stand out, by ANSI codes; without, the text has none.
+    With ``colour``, ANSI codes shade weights and mark names and remarks; without, the text has no codes.
     """
     width = max(width, NARROWEST)
     rows = [[Span(line, TITLE)] for line in wrap(one_line(document.title), width)]
@@ -42,7 +42,7 @@ def _parts(document: Document, width: int) -> Iterator[Row]:
 
 
 def _section(document: Document, width: int) -> Iterator[Row]:
-    """A document inside another: its title underlined, also where there are no styles."""
+    """A document inside another: its title is underlined, also without styles."""
     lines = wrap(one_line(document.title), width)
     yield from ([Span(line, NAME)] for line in lines)
     yield [Span("─" * max(map(measure, lines)), AXES)]
@@ -87,7 +87,7 @@ def _heading(part: Heading, width: int) -> Iterator[Row]:
 
 
 def _equation(part: Equation, decimals: int | None, width: int) -> Iterator[str]:
-    """The formula, and below it what the names in it stand for."""
+    """The formula, and below it its named values."""
     named, body = unlet(part.right)
     written = [("", text(part.left, first=part.first), body)]
     written += [("where " if not at else " " * 6, name, value) for at, (name, value) in enumerate(named)]

@@ -1,6 +1,6 @@
-"""Lines of text in a terminal: measured in cells, wrapped, and painted or left plain.
+"""Lines of text in a terminal: measured in cells, wrapped, with or without colours.
 
-What comes from outside must have passed `visible` or `one_line`, which spell out control characters, so that no token
+Text from outside must have passed `visible` or `one_line`, which escape control characters, so that no token
 or title can send commands to a terminal. Styles are Rich's; Rich's markup is not interpreted.
 """
 
@@ -20,7 +20,7 @@ class Span(NamedTuple):
 Row = list[Span]
 
 _ONE_CELL = frozenset("⎡⎢⎣⎤⎥⎦…√·")
-"""Characters that we write, each one cell wide. A text of these is measured without a table, which loads slowly."""
+"""Characters of clearhead's own text, all one cell wide. They need no table of widths, which loads slowly."""
 
 
 def measure(text: str) -> int:
@@ -42,12 +42,12 @@ def clip(text: str, width: int) -> str:
 
 
 def pad(text: str, width: int) -> str:
-    """The text with spaces behind it, up to a width."""
+    """The text padded with spaces on the right."""
     return text + " " * (width - measure(text))
 
 
 def pad_before(text: str, width: int) -> str:
-    """The text with spaces before it, up to a width."""
+    """The text padded with spaces on the left."""
     return " " * (width - measure(text)) + text
 
 
@@ -86,7 +86,7 @@ def plain(row: Row) -> str:
 
 
 def coloured(row: Row) -> str:
-    """A line with its styles, in the 256 colours that every terminal of today has."""
+    """A line with its styles, in the 256 colours that all current terminals have."""
     from rich.color import ColorSystem
     from rich.style import Style
 

@@ -1,1 +1,1 @@
-"""What computes norms, MLPs and whole blocks, measured: part by part, and from weights that are switched off."""
+"""Norms, MLPs and whole blocks, measured: part by part, and with parts switched off."""

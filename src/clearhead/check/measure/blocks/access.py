@@ -1,4 +1,4 @@
-"""A function as what computes tokens from named arrays: called with any of them, its calls counted."""
+"""A function that computes tokens from named arrays: called with any of them, with a count of calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Run:
 
     @property
     def task(self) -> Task:
-        """What is asked of the function."""
+        """The task of the function."""
         return self.caller.task
 
     def __call__(self, arrays: Arrays) -> Outputs:
@@ -55,7 +55,7 @@ class Run:
 
 
 class Computed(Run):
-    """A working as such a function; it takes nothing but what `Run` takes."""
+    """A working as such a function; it takes only what `Run` takes."""
 
     def __init__(self, task: Task, working: Working) -> None:
         super().__init__(Caller(running(task, working), task, Form("numpy")))

@@ -1,4 +1,4 @@
-"""What outputs follow at all: which arrays, with halves switched off or not, which tokens, which examples."""
+"""What outputs depend on: which arrays, with halves switched off or not, which tokens, which examples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from clearhead.check.measure.parts import Array
 Found = dict[str, Any]
 
 MOVED = 1e-3
-"""How far, relative to its size, an array is moved to see whether outputs follow it."""
+"""The relative change of an array to see whether outputs depend on it."""
+
+CALM = 0.4
+"""What weights are multiplied by so that no score is so large that others get no weight."""
 
 
 def follows(f: Run, arrays: Arrays, near: float) -> Found:
@@ -28,12 +31,12 @@ def follows(f: Run, arrays: Arrays, near: float) -> Found:
             off = {name: 0 * arrays[name] for half in chosen for name in half.off}
             without = [name for half in chosen for name in half.off]
             found[_without(chosen)] = _arrays(f, {**arrays, **off}, near, without)
+    if f.caller.form.batch:
+        found["examples"] = _examples(f, arrays, near)
     words = task.axes(task.returns[-1])
     if words[-2:-1] == ("token",):
         for name in tokens_taken(task):
             found[f"tokens of {name}"] = _tokens(f, arrays, name, near)
-    if f.caller.form.batch:
-        found["examples"] = _examples(f, arrays, near)
     return found
 
 
@@ -57,6 +60,8 @@ def _arrays(f: Run, arrays: Arrays, near: float, apart: list[str] | None = None)
 
 def _tokens(f: Run, arrays: Arrays, name: str, near: float) -> Array:
     """Which rows of the output (rows) follow which rows of what is taken (columns)."""
+    weights = {each: CALM * arrays[each] for each in numbers_taken(f.task) if each not in tokens_taken(f.task)}
+    arrays = {**arrays, **weights}
     y, rng = f.last(arrays), np.random.default_rng(2)
     columns = []
     for row in range(arrays[name].shape[-2]):

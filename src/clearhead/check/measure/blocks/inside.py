@@ -1,7 +1,7 @@
-"""Weights inside a function: the one array with which all numbers are right is solved for, and matched with the given.
+"""Weights inside a function: the one array with which all numbers are right is solved for, and compared with the given.
 
-Outputs follow an array smoothly, and nearly straight where tokens are small. So a few steps of Gauss and Newton, from
-the array as it was given, find what stands in its place.
+Outputs are smooth functions of an array, and nearly linear where tokens are small. So a few Gauss-Newton steps from
+the given array find the one that is used instead.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ MAX_SOLVED = 600
 """Arrays with more numbers than this are not solved for."""
 
 SMALL = 0.05
-"""How small tokens are where outputs nearly follow weights in a straight line."""
+"""The size of tokens for which outputs are nearly linear in weights."""
 
 STEPS = 8
 STEP = 1e-6
-"""How many steps are taken at most, and how far an entry is moved to see what follows it."""
+"""The most steps, and the change of an entry for slopes."""
 
 BATCH, SEEDS = 9, 2
 """How many examples an input has, and how many inputs there are. Slopes are taken on the first."""
 
 GIVE_UP = 0.5
-"""Steps that leave more of what was left before than this lead nowhere."""
+"""Steps that leave more than this part of the error do not converge."""
 
 ROUGH = 1e-4
-"""What may be left, relative to the outputs, of an array that is matched with the given ones."""
+"""The error, relative to the outputs, up to which an array is compared with the given ones."""
 
 SOLVED = 1e-6
-"""What may be left, relative to the outputs, of an array that was found."""
+"""The error, relative to the outputs, up to which an array counts as found."""
 
 
 Held = tuple[Arrays, tuple[Array, ...]]
@@ -48,7 +48,7 @@ Held = tuple[Arrays, tuple[Array, ...]]
 
 
 class Solved(Struct, frozen=True, eq=False):
-    """An array with which all numbers are right: what was given, what stands there, and how this follows from those."""
+    """An array with which all numbers are right: the given one, the one used, and how it follows from given arrays."""
 
     name: str
     axes: Axes
@@ -58,7 +58,7 @@ class Solved(Struct, frozen=True, eq=False):
 
 
 def solved(begun: Start, f: Run, near: float) -> Solved | None:
-    """The array of which another one alone makes all numbers right; rather one that follows from those given."""
+    """The one array whose replacement makes all numbers right; one that follows from given arrays is preferred."""
     task = begun.caller.task
     sizes = {**begun.sizes, "batch": BATCH}
     inputs = [draw(task, sizes, 200 + seed, batch=begun.form.batch).arrays for seed in range(SEEDS)]
@@ -95,7 +95,7 @@ class _Solving:
         self.near = near
 
     def solved(self) -> Solved | None:
-        """What stands in the place of the array; None if no array there makes all numbers right."""
+        """The array that is used in its place; None if no array there makes all numbers right."""
         given = self.task.fixed[self.name]
         found = self._closer(given, self.small, ROUGH)
         if found is None:
@@ -113,7 +113,7 @@ class _Solving:
         return off is not None and self._left(off, self.large) < self.near
 
     def _closer(self, array: Array, held: list[Held], near: float) -> Array | None:
-        """The array after steps on these inputs; None if they lead nowhere."""
+        """The array after steps on these inputs; None if they do not converge."""
         before = np.inf
         for _ in range(STEPS):
             off = self._off(array, held)

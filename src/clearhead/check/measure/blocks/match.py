@@ -1,4 +1,4 @@
-"""How an array that was found inside a function follows from those that were given, in words."""
+"""How an array found inside a function follows from the given ones, as a sentence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLOSE = 1e-3
 """How near, relative to its largest entry, an array must be to one that has a name."""
 
 MAX_NAMED = 16
-"""Longer orders are not written out."""
+"""Longer orders are not written in full."""
 
 
 class Pair(Struct, frozen=True, eq=False):
@@ -28,7 +28,7 @@ class Pair(Struct, frozen=True, eq=False):
 
 
 def related(found: Array, given: Array, axes: Axes, others: Arrays) -> Iterator[tuple[Array, str]]:
-    """The arrays near the one that was found which follow from those given, digit for digit, and how they do."""
+    """The arrays near the one found that follow exactly from given ones, and how."""
     for array, says in _tries(Pair(axes, given, found), others):
         if array.shape == found.shape and _same(array, found) and not np.array_equal(array, given):
             yield array, says
@@ -69,7 +69,7 @@ def _written(order: list[int]) -> str:
 
 
 def _stored(found: Pair) -> Iterator[tuple[Array, str]]:
-    """The given array as it comes out where the rows in which projections are stored are put in another order."""
+    """The given array with the stored rows of projections in another order."""
     if found.axes[-1:] != ("depth",) or found.axes[0] not in HEADS:
         return
     heads, depth = found.given.shape[0], found.given.shape[-1]
@@ -79,8 +79,25 @@ def _stored(found: Pair) -> Iterator[tuple[Array, str]]:
         yield np.moveaxis(again, 1, -1), says
 
 
+def stored_orders(heads: int, depth: int) -> dict[str, Array]:
+    """Orders of the stored rows (head*depth) of a projection, by what is said of them without counting heads."""
+    halves, pairs = _apart(heads * depth, heads) if depth % 2 == 0 else (None, None)
+    known = {
+        "has its rows (head*depth) put from pairs to halves in each head": halves,
+        "has its rows (head*depth) put from halves to pairs in each head": pairs,
+        SPLIT: np.arange(heads * depth).reshape(depth, heads).T.reshape(-1),
+        "is split into heads by rows, where heads vary fastest": np.arange(heads * depth)
+        .reshape(heads, depth)
+        .T.reshape(-1),
+    }
+    return {says: order for says, order in known.items() if order is not None}
+
+
+SPLIT = "is split into heads with the heads varying fastest"
+
+
 def _orders(heads: int, depth: int) -> Iterator[tuple[Array, str]]:
-    """Orders of the rows (head*depth) in which projections are stored, with what puts them so."""
+    """Orders of the stored rows (head*depth) of projections, with their cause."""
     rows = heads * depth
     known = {}
     for n in range(1, rows // 2 + 1):
@@ -100,7 +117,7 @@ def _orders(heads: int, depth: int) -> Iterator[tuple[Array, str]]:
                     stored_halves[pairs],
                     f"has its rows (head*depth) put to halves as of {_counted(m)} and back as of {_counted(n)}",
                 )
-    yield np.arange(rows).reshape(depth, heads).T.reshape(-1), "is cut into heads with the head running fastest"
+    yield np.arange(rows).reshape(depth, heads).T.reshape(-1), SPLIT
 
 
 def _counted(heads: int) -> str:
@@ -114,7 +131,7 @@ def _apart(rows: int, heads: int) -> tuple[Array, Array]:
 
 
 def _scaled(found: Pair) -> Iterator[tuple[Array, str]]:
-    """The given array times a number, rounded, or with some heads of another."""
+    """The given array times a number, rounded, or with some heads from another array."""
     weight = float((found.given * found.found).sum() / max((found.given**2).sum(), 1e-30))
     known = f" ({reading(weight)})" if reading(weight) else ""
     yield weight * found.given, f"is {written(weight)} times what was given{known}"

@@ -1,9 +1,10 @@
-"""Names for what norms, MLPs and blocks do else: deviations with which the working gives the numbers of all trials."""
+"""Names for other behaviour of norms, MLPs and blocks: deviations that give the numbers of all trials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
+from time import process_time
 
 import numpy as np
 from msgspec.structs import replace
@@ -16,26 +17,30 @@ from clearhead.check.measure.access import Refused
 from clearhead.check.measure.blocks.access import Computed
 from clearhead.check.measure.blocks.trials import Trial
 from clearhead.check.measure.naming import Named
+from clearhead.claim import MAX_DECIMALS
 from clearhead.deviations import Applied, candidates
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
 from clearhead.working import Working
 
+MAX_SECONDS = 1.0
+"""Pairs are tried for so long, by the clock of the processor."""
+
 MAX_JOINED = 8
-"""How many of the deviations that mend some trials are tried together, at most."""
+"""The most deviations that are combined, of those that explain some trials."""
 
 
 def names_of(task: Task, ran: Sequence[Trial]) -> tuple[Named, ...]:
-    """The smallest sets of deviations that give all that a function gave; none where it gave what is due."""
+    """The smallest sets of deviations that give all results of a function; none where these are right."""
     known = [each for each in ran if each.y is not None]
     if all(each.agrees for each in known):
         return ()
     telling = _telling(known)
-    counts = {each: _mended(task, (each,), telling) for each in candidates(task.working)}
+    counts = {each: _solved(task, (each,), telling) for each in candidates(task.working)}
     held = tuple(each for each in counts if counts[each] == len(telling) and _holds(task, (each,), known))
     if not held:
         fits = [each for each in _fitted(task, telling) if each not in counts]
-        counts |= {each: _mended(task, (each,), telling) for each in fits}
+        counts |= {each: _solved(task, (each,), telling) for each in fits}
         held = tuple(each for each in fits if counts[each] == len(telling) and _holds(task, (each,), known))
     if held:
         return tuple(_named(task, (each,)) for each in _once(held))
@@ -51,14 +56,24 @@ def _telling(known: Sequence[Trial]) -> list[Trial]:
 
 
 def _together(task: Task, counts: dict[Applied, int], known: Sequence[Trial]) -> tuple[Named, ...]:
-    """Sets of those that mend some trials each."""
-    useful = sorted((each for each, mended in counts.items() if mended), key=lambda each: -counts[each])
+    """Sets of deviations that each explain some trials."""
+    useful = sorted((each for each, solved in counts.items() if solved), key=lambda each: -counts[each])
     best = list(_once(useful))[:MAX_JOINED]
     for size in (2, 3):
         sets = [chosen for chosen in combinations(best, size) if _holds(task, chosen, known)]
         if sets:
             return tuple(_named(task, chosen) for chosen in sets)
-    return ()
+    return tuple(_named(task, chosen) for chosen in _any_two(task, counts, known)) if not useful else ()
+
+
+def _any_two(task: Task, tried: Iterable[Applied], known: Sequence[Trial]) -> Iterator[tuple[Applied, ...]]:
+    """Pairs of which neither explains a trial by itself, as where both change all numbers."""
+    end = process_time() + MAX_SECONDS
+    for chosen in combinations(_once(tried), 2):
+        if process_time() > end:
+            return
+        if _holds(task, chosen, known):
+            yield chosen
 
 
 def _once(found: Iterable[Applied]) -> Iterator[Applied]:
@@ -78,7 +93,7 @@ def _named(task: Task, chosen: tuple[Applied, ...]) -> Named:
 
 
 def in_one_half(task: Task, ran: Sequence[Trial]) -> tuple[Applied, str] | None:
-    """The deviation that gives all that a function gave where it stands in one half alone, and which half that is."""
+    """The deviation of one half alone that gives all results of a function, and that half."""
     known = [each for each in ran if each.y is not None]
     paths = dict.fromkeys(name.partition(".")[0] for name in task.working.names if "." in name)
     for applied in candidates(task.working) if len(paths) > 1 else ():
@@ -105,18 +120,18 @@ def _spliced(working: Working, other: Working, path: str) -> Working | None:
         return None
 
 
-def _mended(task: Task, chosen: tuple[Applied, ...], telling: Sequence[Trial]) -> int:
-    """How many trials that differ come out as the function has them."""
+def _solved(task: Task, chosen: tuple[Applied, ...], telling: Sequence[Trial]) -> int:
+    """How many of the trials that differ get the function's numbers."""
     return sum(_right(task, rewritten(task.working, chosen), telling))
 
 
 def _holds(task: Task, chosen: tuple[Applied, ...], known: Sequence[Trial]) -> bool:
-    """Whether all trials come out as the function has them, the smallest first."""
+    """Whether all trials get the function's numbers, the smallest first."""
     return all(_right(task, rewritten(task.working, chosen), _smallest(known)))
 
 
 def _smallest(known: Sequence[Trial]) -> list[Trial]:
-    return sorted(known, key=lambda each: each.due[-1].size)
+    return sorted(known, key=lambda each: each.expected[-1].size)
 
 
 def _right(task: Task, working: Working | None, trials: Sequence[Trial]) -> Iterator[bool]:
@@ -154,6 +169,6 @@ def _evaluation(task: Task, trial: Trial) -> Evaluation | None:
 
 
 def _decimals(y: np.ndarray, near: float) -> int:
-    """To how many decimals numbers hold."""
+    """To how many decimals numbers hold, of those that a claim may have."""
     largest = float(np.abs(y[np.isfinite(y)]).max(initial=1e-30))
-    return int(np.floor(-np.log10(near * max(largest, 1e-30)))) - 1
+    return int(np.clip(np.floor(-np.log10(near * max(largest, 1e-30))) - 1, 0, MAX_DECIMALS))

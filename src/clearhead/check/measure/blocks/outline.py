@@ -10,7 +10,7 @@ from clearhead.check.calls.task import ASKED, FEATURES, Task
 from clearhead.line import Line
 
 THROUGH = ("norm", "gain", "scale", "bias")
-"""Between a half's last product and the sum stand lines of these roles alone."""
+"""Only lines of these roles are between a half's last product and the sum."""
 
 
 class Half(Struct, frozen=True):
@@ -19,7 +19,7 @@ class Half(Struct, frozen=True):
     Attributes:
         name: what it is called.
         weight: the array of its last product.
-        off: the arrays that are 0 where the half gives nothing: this one, and all biases behind it.
+        off: the arrays that switch the half off when they are 0: this one, and all biases after it.
     """
 
     name: str
@@ -35,7 +35,7 @@ def halves(task: Task) -> tuple[Half, ...]:
 
 
 def _half(total: Line, lines: dict[str, Line], takes: tuple[str, ...]) -> Half | None:
-    """What is added in a residual: the last product in it, and the biases behind that."""
+    """The result of a half: its last product, and the biases after that."""
     off: list[str] = []
     at = lines.get(total.operands[1])
     while at and at.operation.role in THROUGH:
@@ -50,7 +50,7 @@ def _half(total: Line, lines: dict[str, Line], takes: tuple[str, ...]) -> Half |
 
 
 def _called(product: Line, total: Line) -> str:
-    """What people call a half: by its path, or attention where there is none."""
+    """The name of a half: its path, or attention where there is none."""
     path = total.name.rpartition(".")[0]
     return path or ("MLP" if "hidden" in product.operands[-1] else "attention")
 

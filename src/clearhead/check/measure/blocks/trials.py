@@ -1,10 +1,10 @@
-"""Trials: inputs of many sizes, small and large, with halves switched off; and what a function gives on each."""
+"""Trials: inputs of many sizes, small and large, with halves switched off, and a function's results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 from msgspec import Struct
@@ -26,16 +26,16 @@ SIZES: tuple[Sizes, ...] = (
 """The sizes that are tried, as far as the task leaves them open."""
 
 SLOW, FEW = 0.3, 2
-"""A function that takes more seconds than this at a new size is tried at FEW sizes."""
+"""A function that needs more seconds than this at a new size is tried at FEW sizes."""
 
 SMALL, HALF = (1e-3, 1e-6), (0.1,)
 """How small arrays are made, with arithmetic of single precision and more, and of less."""
 
 ROUGH = 2.0**-20
-"""Arithmetic with larger units than this is half precision, in which small numbers are none."""
+"""Arithmetic with larger units than this is half precision, in which small numbers vanish."""
 
 NOISE = 16
-"""How many times the effect of rounded inputs may outputs be off."""
+"""The tolerance of outputs, in multiples of the effect of rounded inputs."""
 
 FLOOR = 1e-9
 
@@ -48,17 +48,17 @@ class Trial(Struct, frozen=True, eq=False):
         of: the arrays that are small, or the halves that are off.
         sizes: the size of each axis.
         arrays: the inputs.
-        due: what the working gives.
+        expected: what the working gives.
         y: what the function gave; None if it was refused.
-        near: how much numbers of the function's precision may be off, relative to the largest.
-        refused: why there is nothing.
+        near: the tolerance for numbers of the function's precision, relative to the largest.
+        refused: why there is no result.
     """
 
     kind: str
     of: tuple[str, ...]
     sizes: Sizes
     arrays: Arrays
-    due: Outputs
+    expected: Outputs
     y: Outputs | None = None
     near: float = FLOOR
     refused: Symptom | None = None
@@ -66,43 +66,47 @@ class Trial(Struct, frozen=True, eq=False):
     @property
     def agrees(self) -> bool:
         """Whether the function gave what the working gives."""
-        return self.holds(self.due)
+        return self.holds(self.expected)
 
     @property
     def off(self) -> float:
-        """The largest difference, relative to the largest number that is due."""
-        return max((_off(mine, due) for mine, due in zip(self.y or (), self.due, strict=True)), default=0.0)
+        """The largest difference, relative to the largest number that is expected."""
+        return max(
+            (_off(mine, expected) for mine, expected in zip(self.y or (), self.expected, strict=True)), default=0.0
+        )
 
     def holds(self, given: Outputs) -> bool:
         """Whether the function gave these numbers."""
-        return self.y is not None and all(_off(y, due) <= self.near for y, due in zip(self.y, given, strict=True))
+        return self.y is not None and all(
+            _off(y, expected) <= self.near for y, expected in zip(self.y, given, strict=True)
+        )
 
 
-def _off(y: Array, due: Array) -> float:
-    """How far numbers are off, relative to the largest; infinity for other shapes, or numbers where others are none."""
-    if y.shape != due.shape or (np.isfinite(y) != np.isfinite(due)).any():
+def _off(y: Array, expected: Array) -> float:
+    """The largest difference, relative to the largest number; infinity for other shapes, or other places of NaN."""
+    if y.shape != expected.shape or (np.isfinite(y) != np.isfinite(expected)).any():
         return np.inf
-    known = np.isfinite(due)
+    known = np.isfinite(expected)
     if not known.any():
         return 0.0
-    return float(np.abs(y - due)[known].max() / max(np.abs(due[known]).max(), 1e-30))
+    return float(np.abs(y - expected)[known].max() / max(np.abs(expected[known]).max(), 1e-30))
 
 
-def trials(begun: Start, f: Run, due: Run, eps: float) -> tuple[Trial, ...]:
+def trials(begun: Start, f: Run, expected: Run, eps: float) -> tuple[Trial, ...]:
     """All trials that the working takes, with what the function gives."""
     found: list[Trial] = []
     slow = False
-    for each in _inputs(begun, due, eps):
+    for each in _inputs(begun, expected, eps):
         if slow and each.kind == "ordinary" and len(found) >= FEW:
             continue
-        clock = perf_counter()
-        found.append(_tried(each, f, due, eps))
-        slow = perf_counter() - clock > SLOW
+        clock = process_time()
+        found.append(_tried(each, f, expected, eps))
+        slow = process_time() - clock > SLOW
     return tuple(found)
 
 
-def _inputs(begun: Start, due: Run, eps: float) -> Iterator[Trial]:
-    sized = [_drawn(begun, due, chosen, seed) for seed, chosen in enumerate(SIZES)]
+def _inputs(begun: Start, expected: Run, eps: float) -> Iterator[Trial]:
+    sized = [_drawn(begun, expected, chosen, seed) for seed, chosen in enumerate(SIZES)]
     ordinary = [each for each in sized if each]
     yield from ordinary
     if not ordinary:
@@ -110,17 +114,18 @@ def _inputs(begun: Start, due: Run, eps: float) -> Iterator[Trial]:
     base = ordinary[0]
     for name in numbers_taken(begun.caller.task):
         for factor in HALF if eps > ROUGH else SMALL:
-            yield from _changed(base, due, "small", (name,), {name: factor * base.arrays[name]})
+            yield from _changed(base, expected, "small", (name,), {name: factor * base.arrays[name]})
     parts = halves(begun.caller.task)
     for count in range(1, len(parts) + 1):
         for chosen in combinations(parts, count):
             zero = {name: 0 * base.arrays[name] for half in chosen for name in half.off}
-            yield from _changed(base, due, "off", tuple(half.name for half in chosen), zero)
+            yield from _changed(base, expected, "off", tuple(half.name for half in chosen), zero)
 
 
-def _drawn(begun: Start, due: Run, chosen: Sizes, seed: int) -> Trial | None:
-    """Random inputs of sizes of one's own; None where the working takes none."""
+def _drawn(begun: Start, expected: Run, chosen: Sizes, seed: int) -> Trial | None:
+    """Random inputs of given sizes; None where the working does not take them."""
     task, batch = begun.caller.task, begun.form.batch
+    chosen = begun.near(chosen)
     if begun.tied and begun.tied[0] in {**begun.sizes, **chosen}:
         first = chosen.get(begun.tied[0], begun.sizes[begun.tied[0]])
         chosen = {**chosen, **dict.fromkeys(begun.tied, first)}
@@ -130,36 +135,36 @@ def _drawn(begun: Start, due: Run, chosen: Sizes, seed: int) -> Trial | None:
         return None
     used = {word: sizes[word] for name in (*task.takes, *task.returns) for word in task.axes(name) if word in sizes}
     try:
-        return Trial("ordinary", (), used, inputs.arrays, due(inputs.arrays))
+        return Trial("ordinary", (), used, inputs.arrays, expected(inputs.arrays))
     except Refused:
         return None
 
 
-def _changed(base: Trial, due: Run, kind: str, of: tuple[str, ...], arrays: Arrays) -> Iterator[Trial]:
+def _changed(base: Trial, expected: Run, kind: str, of: tuple[str, ...], arrays: Arrays) -> Iterator[Trial]:
     changed = {**base.arrays, **arrays}
     try:
-        yield Trial(kind, of, base.sizes, changed, due(changed))
+        yield Trial(kind, of, base.sizes, changed, expected(changed))
     except Refused:
         return
 
 
-def _tried(trial: Trial, f: Run, due: Run, eps: float) -> Trial:
+def _tried(trial: Trial, f: Run, expected: Run, eps: float) -> Trial:
     """What the function gives, and how much rounding may change it."""
-    trial = within(trial, due, eps)
+    trial = within(trial, expected, eps)
     try:
         return replace(trial, y=f(trial.arrays))
     except Refused as refused:
         return replace(trial, refused=refused.symptom or Symptom("shape", str(refused)))
 
 
-def within(trial: Trial, due: Run, eps: float) -> Trial:
+def within(trial: Trial, expected: Run, eps: float) -> Trial:
     """The trial in this relative precision: how far numbers may be off, from what rounding the inputs does."""
     rng = np.random.default_rng(0)
     rounded = {
         name: array if array.dtype.kind == "b" else array * (1 + eps * rng.choice([-1.0, 1.0], array.shape))
         for name, array in trial.arrays.items()
     }
-    moved = max(_off(a, b) for a, b in zip(due(rounded), trial.due, strict=True))
+    moved = max(_off(a, b) for a, b in zip(expected(rounded), trial.expected, strict=True))
     return replace(trial, near=max(FLOOR, NOISE * eps, NOISE * moved))
 
 
@@ -170,7 +175,7 @@ ALL = 52
 """The bits of double precision."""
 
 
-def precision_of(begun: Start, f: Run, due: Run) -> float:
+def precision_of(begun: Start, f: Run, expected: Run) -> float:
     """The relative precision of the numbers: the coarsest of outputs, of inputs, and of what is rounded in between.
 
     An input counts only if the working keeps it whole.
@@ -184,7 +189,7 @@ def precision_of(begun: Start, f: Run, due: Run) -> float:
         least = min(_bits(out) for out in f(inputs.arrays))
         for name in numbers_taken(task):
             kept = _kept(f, base, name, y, rng)
-            if kept < min(least, ALL) and _kept(due, base, name, due(base), rng) == ALL:
+            if kept < min(least, ALL) and _kept(expected, base, name, expected(base), rng) == ALL:
                 least = kept
         rounded = [bits for bits, (step, reach) in ROUNDED.items() if _bend(f, inputs.arrays, step) > reach]
     except Refused:
@@ -199,7 +204,7 @@ outputs are then from following in a straight line. What is smooth is far nearer
 
 
 def _bend(f: Run, arrays: Arrays, step: float) -> float:
-    """How far outputs are from following their inputs in a straight line, relative to the largest."""
+    """The deviation of outputs from a linear function of their inputs, relative to the largest."""
     rng = np.random.default_rng(0)
     moves = {name: step * x * rng.normal(size=x.shape) for name, x in arrays.items() if x.dtype.kind != "b"}
     moved = [f({**arrays, **{name: arrays[name] + times * move for name, move in moves.items()}}) for times in range(3)]
@@ -210,7 +215,7 @@ def _bend(f: Run, arrays: Arrays, step: float) -> float:
 
 
 def _kept(f: Run, base: Arrays, name: str, y: Outputs, rng: np.random.Generator) -> int:
-    """How many bits of an array are kept: after so many, a change of its numbers still changes an output."""
+    """How many bits of an array are kept: a change after this many bits still changes an output."""
     for bits in reversed(PRECISIONS):
         moved = base[name] * (1 + 2.0**-bits * rng.uniform(0.5, 0.9, base[name].shape))
         out = f({**base, name: moved})
@@ -220,7 +225,7 @@ def _kept(f: Run, base: Arrays, name: str, y: Outputs, rng: np.random.Generator)
 
 
 def _coarse(x: Array) -> Array:
-    """Numbers of so few bits that all types hold them."""
+    """Numbers with so few bits that all types hold them exactly."""
     fraction, exponent = np.frexp(x)
     return np.asarray(np.ldexp(np.round(fraction * 32) / 32, exponent))
 

@@ -1,9 +1,9 @@
-"""The report: one HTML file to look through what all heads of a model do on a text.
+"""The report: one HTML file with the statistics of all heads of a model on a text.
 
-`content` says what it shows, as plain data and packed numbers; `assemble` puts it into one file with the modules and
-styles of this folder and those that it shares with the page of a trace.
+`content` makes plain data and packed numbers; `assemble` puts these into one file with the modules and styles of this
+folder and those shared with the page of a trace.
 """
 
-from clearhead.inspection.report.page.assemble import report
+from clearhead.inspection.report.page.assemble import program, report, served_report, styles
 
-__all__ = ["report"]
+__all__ = ["program", "report", "served_report", "styles"]

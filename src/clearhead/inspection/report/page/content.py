@@ -1,4 +1,4 @@
-"""What a report shows: words as plain data, numbers packed."""
+"""The content of a report: words as plain data, numbers packed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.errors import visible
+from clearhead.inspection.maps import edges_of
 from clearhead.inspection.report.pairs import Pairs, strongest
 from clearhead.inspection.report.summary import named
 from clearhead.inspection.statistics import STATISTICS, SUMMARIES, Head, Statistic
@@ -20,7 +21,7 @@ MAX_PAIRS = 40
 """The most pairs of a head that are listed."""
 
 KEPT_BITS = 10
-"""Of the 23 bits behind the point of a number along the text: three digits, and half of the file."""
+"""The bits kept of a number's 23, along the text: three digits, and half of the file size."""
 
 
 def content_of(survey: Survey) -> tuple[Data, dict[str, Packed]]:
@@ -39,12 +40,14 @@ def content_of(survey: Survey) -> tuple[Data, dict[str, Packed]]:
         "statistics": [_shown(row, row.label) for row in SUMMARIES.values()],
         "along": [] if first is None else [_shown(row, row.title) for row in along(first)],
         "pairs": MAX_PAIRS,
+        "blocks": [int(edge) for edge in edges_of(len(survey.tokens))] if survey.maps else [],
+        "mapped": [layer in survey.maps for layer in survey.layers],
     }
     return content, _numbers(survey)
 
 
 def along(found: LayerStatistics) -> list[Statistic]:
-    """The statistics of a layer that are one number for each token; what tokens receive comes first."""
+    """The statistics of a layer that are one number for each token; received weights come first."""
     rows = [row for name, row in STATISTICS.items() if row.column and name in found.numbers]
     return sorted(rows, key=lambda row: "key" not in row.axes)
 
@@ -60,7 +63,7 @@ def _missing(survey: Survey) -> list[str]:
 
 
 def pieces(tokens: Sequence[str]) -> list[str]:
-    """Tokens such that one after the other they are a text: WordPiece's carry no spaces, and mark what goes on.
+    """Tokens that give the text when joined: WordPiece's have no spaces, and mark tokens that continue a word.
 
     >>> pieces(["[CLS]", "in", "##spect"]), pieces(["In", "spect", " it"])
     (['[CLS]', ' in', 'spect'], ['In', 'spect', ' it'])
@@ -77,6 +80,8 @@ def _numbers(survey: Survey) -> dict[str, Packed]:
     numbers = {f"summary.{name}": pack(each) for name, each in summary.numbers.items()}
     for layer, found in survey.layers.items():
         numbers |= {f"{layer}.{name}": packed for name, packed in _of_layer(found).items()}
+        if layer in survey.maps:
+            numbers[f"{layer}.map"] = pack(shortened(survey.maps[layer]))
     return numbers
 
 
@@ -93,7 +98,7 @@ def _of_pairs(name: str, pairs: Pairs) -> dict[str, Packed]:
 
 
 def shortened(numbers: Numbers) -> Numbers:
-    """The numbers rounded to the bits that a reader sees, the others zero, so that they take no room."""
+    """The numbers rounded to the bits that a reader sees; the other bits are zero, so that they take no space."""
     drop = 23 - KEPT_BITS
     bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32).astype(np.uint64)
     rounded = (bits + (1 << (drop - 1))) >> drop << drop

@@ -1,4 +1,4 @@
-// One head: its numbers, and how far it looks.
+// One head: its numbers, and its weights by distance.
 
 import { h } from "../../../show/page/dom.js";
 import { written } from "./survey.js";

@@ -10,10 +10,17 @@ import { written } from "./survey.js";
  */
 
 const LEFT = 44;
-const TOP = 8;
+
+/** The bars of means, of layers above and of heads on the right, and the gap before them. */
+const MEAN = 24;
+const GAP = 4;
+const TOP = MEAN + GAP + 2;
 const BOTTOM = 34;
 const MAX_SIDE = 34;
 const LEAST_SIDE = 9;
+
+/** What the chosen square of the map is in every head. */
+const SQUARE = { name: "square", title: "Chosen square", says: "The share of the square that is chosen in the map below, in every head.", log: false };
 
 /** @type {Record<string, [number, number]>} */
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -38,7 +45,7 @@ export class Overview {
     });
     this.kinds = h(
       "div", { class: "kinds", role: "group", "aria-label": "What the shades show" },
-      survey.content.statistics.map(({ name, title }) => h("button", { type: "button", "data-name": name, onclick: () => this.show(name) }, title)),
+      [...survey.content.statistics, ...(survey.content.blocks.length ? [SQUARE] : [])].map(({ name, title }) => h("button", { type: "button", "data-name": name, onclick: () => void this.show(name) }, title)),
     );
     this.says = h("p", { class: "says" });
     this.scale = h("div", { class: "scale", "aria-hidden": "true" });
@@ -52,10 +59,27 @@ export class Overview {
   }
 
   /** @param {string} statistic */
-  show(statistic) {
+  async show(statistic) {
+    const { square } = this;
+    if (statistic === SQUARE.name && square) {
+      const shares = await this.survey.everywhere(square.row, square.column);
+      if (square !== this.square) return;
+      this.survey.summary.set(statistic, shares);
+    }
     this.statistic = statistic;
     this.draw();
     this.describe(this.place);
+  }
+
+  /**
+   * Takes the square that is chosen in the map; null where its share in other heads is not known.
+   * @param {{row: number, column: number} | null} square
+   */
+  async mark(square) {
+    this.square = square;
+    const button = this.kinds.querySelector(`[data-name="${SQUARE.name}"]`);
+    if (button instanceof HTMLButtonElement) button.disabled = !square;
+    if (this.statistic === SQUARE.name) await this.show(square ? SQUARE.name : "entropy");
   }
 
   /** @param {Place} place */
@@ -66,9 +90,7 @@ export class Overview {
   }
 
   get kind() {
-    const found = this.survey.content.statistics.find(({ name }) => name === this.statistic);
-    if (!found) throw new Error(this.statistic);
-    return found;
+    return this.survey.content.statistics.find(({ name }) => name === this.statistic) ?? SQUARE;
   }
 
   /** @returns {[number, number]} */
@@ -81,11 +103,11 @@ export class Overview {
 
   draw() {
     const { layers, heads } = this.survey.content;
-    const room = (this.box.clientWidth || 700) - LEFT - 8;
+    const room = (this.box.clientWidth || 700) - LEFT - GAP - MEAN - 2;
     const wide = Math.min(Math.max(Math.floor(room / layers.length), LEAST_SIDE), MAX_SIDE * 2);
     const high = Math.min(MAX_SIDE, Math.max(Math.floor(420 / heads), LEAST_SIDE));
     this.cell = { wide, high };
-    const pen = fit(this.canvas, LEFT + wide * layers.length + 8, TOP + high * heads + BOTTOM);
+    const pen = fit(this.canvas, LEFT + wide * layers.length + GAP + MEAN + 2, TOP + high * heads + BOTTOM);
     const ink = inks(this.canvas);
     const [low, top] = this.span;
     for (let layer = 0; layer < layers.length; layer += 1) {
@@ -95,14 +117,47 @@ export class Overview {
         pen.fillRect(LEFT + layer * wide + 1, TOP + head * high + 1, wide - 2, high - 2);
       }
     }
+    this.means(pen, ink);
     this.label(pen, ink.soft, ink.font);
     pen.strokeStyle = ink.lit;
     pen.lineWidth = 2.5;
     pen.strokeRect(LEFT + this.place.layer * wide, TOP + this.place.head * high, wide, high);
     this.scale.replaceChildren(written(low), h("i", null), written(top));
-    this.says.textContent = this.kind.says;
+    this.says.textContent = `${this.kind.says} Bars: the means of each layer, and of each head number.`;
     this.canvas.setAttribute("aria-label", `${this.kind.title} by layer and head. Arrow keys choose a head.`);
     press(this.kinds, this.statistic);
+  }
+
+  /**
+   * The mean of each layer above, and of each head over all layers on the right.
+   * @param {CanvasRenderingContext2D} pen
+   * @param {import("./plotting.js").Inks} ink
+   */
+  means(pen, ink) {
+    const { layers, heads } = this.survey.content;
+    const { wide, high } = this.cell ?? { wide: 1, high: 1 };
+    const [low, top] = this.span;
+    const right = LEFT + wide * layers.length + GAP;
+    for (let layer = 0; layer < layers.length; layer += 1) {
+      const long = MEAN * position(this.mean({ layer }), low, top, this.kind.log);
+      pen.fillStyle = layer === this.place.layer ? ink.lit : ink.above;
+      pen.fillRect(LEFT + layer * wide + 1, TOP - GAP - long, wide - 2, long);
+    }
+    for (let head = 0; head < heads; head += 1) {
+      pen.fillStyle = head === this.place.head ? ink.lit : ink.above;
+      pen.fillRect(right, TOP + head * high + 1, MEAN * position(this.mean({ head }), low, top, this.kind.log), high - 2);
+    }
+  }
+
+  /**
+   * The mean over all heads of a layer, or over one head of all layers, of what is known.
+   * @param {{layer?: number, head?: number}} which
+   */
+  mean({ layer, head }) {
+    const { layers, heads } = this.survey.content;
+    const all = layers.flatMap((_, n) => (layer ?? n) !== n ? [] : Array.from({ length: heads }, (__, m) => (head ?? m) === m ? this.survey.value(this.statistic, { layer: n, head: m }) : NaN));
+    const numbers = all.filter((each) => Number.isFinite(each));
+    return numbers.reduce((a, b) => a + b, 0) / numbers.length;
   }
 
   /**
@@ -158,6 +213,7 @@ export class Overview {
 
   /** @param {Place} place */
   describe(place) {
-    this.said.textContent = `${this.survey.name(place)}: ${written(this.survey.value(this.statistic, place))}`;
+    const means = `mean of the layer ${written(this.mean({ layer: place.layer }))}, of head ${place.head} in all layers ${written(this.mean({ head: place.head }))}`;
+    this.said.textContent = `${this.survey.name(place)}: ${written(this.survey.value(this.statistic, place))} (${means})`;
   }
 }

@@ -1,8 +1,8 @@
-// The strongest pairs of a head: which token looks at which the most, each among its neighbours.
+// The strongest pairs of a head: the largest weights, each token among its neighbours.
 
 import { h } from "../../../show/page/dom.js";
 import { press } from "./plotting.js";
-import { written } from "./survey.js";
+import { fixed } from "../../../show/page/number.js";
 
 /**
  * @typedef {import("./survey.js").Survey} Survey
@@ -53,7 +53,7 @@ export class Pairs {
     const pairs = await this.survey.pairs(place, this.which);
     const rows = pairs.map((pair) => h("li", null, h(
       "button", { type: "button", onclick: () => this.choose(pair) },
-      h("span", { class: "weight" }, written(pair.weight)),
+      h("span", { class: "weight" }, fixed(pair.weight, 3)),
       h("span", { class: "track" }, h("i", { style: { "--part": `${100 * pair.weight}%` } })),
       this.context(pair.query), h("span", { class: "arrow", "aria-label": "looks at" }, "→"), this.context(pair.key),
       h("span", { class: "far" }, distance(pair)),

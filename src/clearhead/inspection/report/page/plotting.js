@@ -1,11 +1,11 @@
-// Canvases, as sharp as the screen and in the page's colours; scales, and what is written beside them.
+// Canvases in the screen's resolution and the page's colours, scales, and their labels.
 
 /**
  * @typedef {{paper: string, card: string, cell: string, ink: string, soft: string, line: string, above: string, below: string, lit: string, font: string}} Inks
  */
 
 /**
- * A canvas of this size in CSS pixels, cleared, and what draws on it.
+ * A cleared canvas of this size in CSS pixels, and its context.
  * @param {HTMLCanvasElement} canvas
  * @param {number} width
  * @param {number} height
@@ -39,7 +39,7 @@ export function inks(element) {
 }
 
 /**
- * A colour between two.
+ * A mixture of two colours.
  * @param {string} from
  * @param {string} to
  * @param {number} part
@@ -55,7 +55,7 @@ function channels(hex) {
 }
 
 /**
- * Where a number lies between two, from 0 to 1.
+ * The position of a number between two others, from 0 to 1.
  * @param {number} value
  * @param {number} low
  * @param {number} high
@@ -68,7 +68,7 @@ export function position(value, low, high, log) {
 }
 
 /**
- * Buttons of which one is pressed.
+ * Marks one button of a group as pressed.
  * @template {string} T
  * @param {HTMLElement} group
  * @param {T} chosen

@@ -2,6 +2,7 @@
 
 import { h } from "../../../show/page/dom.js";
 import { Head } from "./head.js";
+import { Weights } from "./map.js";
 import { Overview } from "./overview.js";
 import { Pairs } from "./pairs.js";
 import { Strip } from "./strip.js";
@@ -24,6 +25,7 @@ class Report {
     this.overview = new Overview(survey, (place) => void this.look(place));
     this.one = new Head(survey);
     this.strip = new Strip(survey);
+    this.map = new Weights(survey, (query, key) => this.strip.showPair(query, key), (square) => void this.overview.mark(square));
     this.pairs = new Pairs(survey, ({ query, key }) => this.strip.showPair(query, key));
     const { title, about, notes, layers, heads } = survey.content;
     this.themes = h("button", { type: "button", class: "theme", title: "Light, dark or as the system has it", onclick: () => this.turn() });
@@ -33,7 +35,7 @@ class Report {
         h("div", null, h("h1", null, h("bdi", null, title)), h("p", { class: "about" }, about)), this.themes,
         notes.length ? h("ul", { class: "deviations" }, notes.map((note) => h("li", { class: "remark warning" }, note))) : null),
       layers.length && heads
-        ? h("main", null, h("div", { class: "upper" }, this.overview.element, this.one.element), this.strip.element, this.pairs.element)
+        ? h("main", null, h("div", { class: "upper" }, this.overview.element, this.one.element), this.map.element, this.strip.element, this.pairs.element)
         : h("p", { class: "about" }, "No layer was finished."),
     ));
     this.theme("auto");
@@ -50,13 +52,14 @@ class Report {
   /** @param {Place} place */
   async look(place) {
     this.overview.look(place);
-    await Promise.all([this.one.look(place), this.strip.look(place), this.pairs.look(place)]);
+    await Promise.all([this.one.look(place), this.map.look(place), this.strip.look(place), this.pairs.look(place)]);
     document.documentElement.dataset["shown"] = `${place.layer},${place.head}`;
   }
 
   redraw() {
     this.overview.draw();
     this.strip.draw();
+    this.map.draw();
   }
 
   turn() {

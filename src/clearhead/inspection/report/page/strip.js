@@ -1,4 +1,4 @@
-// The text as a strip: one bar for each token, or for as many as share a pixel; it is zoomed and moved along.
+// The text as a strip: one bar for each token, or for all tokens that share a pixel. It can be zoomed and moved.
 
 import { h } from "../../../show/page/dom.js";
 import { between, fit, inks, position, powers, press, short, spread, ticks } from "./plotting.js";
@@ -15,7 +15,7 @@ const LEFT = 44;
 const HIGH = 150;
 const SMALL = 34;
 
-/** Below the bars, for numbers of tokens; and for tokens themselves, aslant. */
+/** Space below the bars: for numbers of tokens, and for slanted tokens. */
 const ROOM = 26;
 const ASLANT = 74;
 
@@ -25,13 +25,13 @@ const WRITTEN = 12;
 /** Bars at least this wide have it upright. */
 const UPRIGHT = 84;
 
-/** At most this many tokens in sight are also written as a text. */
+/** Up to this number of visible tokens are also written as a text. */
 const MAX_WRITTEN = 400;
 
-/** Fewer tokens than this are never in sight. */
+/** The smallest number of visible tokens. */
 const FEWEST = 8;
 
-/** A logarithmic scale begins here. */
+/** Where a logarithmic scale starts. */
 const FLOOR = 1e-3;
 
 export class Strip {
@@ -113,7 +113,7 @@ export class Strip {
   }
 
   /**
-   * What is in sight.
+   * Shows this range of tokens.
    * @param {number} begin
    * @param {number} end
    */
@@ -245,7 +245,7 @@ export class Strip {
   }
 
   /**
-   * Bars of what is in sight. Where several tokens share a pixel the pale bar is the largest, the deep one their mean.
+   * Bars of the visible tokens. Where several share a pixel, the pale bar is their maximum, the dark one their mean.
    * @param {CanvasRenderingContext2D} pen
    * @param {Inks} ink
    * @param {{from: number, to: number, low: number, high: number, tall: number}} sight
@@ -272,7 +272,7 @@ export class Strip {
   }
 
   /**
-   * Where in the text this is: tokens where there is room for them, else their numbers; marks of a pair.
+   * The axis: tokens where there is room for them, else their numbers; the marks of a pair.
    * @param {CanvasRenderingContext2D} pen
    * @param {Inks} ink
    */
@@ -314,7 +314,7 @@ export class Strip {
   }
 
   /**
-   * The whole text in small, and which part of it is in sight.
+   * The whole text in small, and which part of it is visible.
    * @param {Inks} ink
    * @param {number} low
    * @param {number} high
@@ -328,7 +328,7 @@ export class Strip {
     pen.strokeRect((left ?? 0) - 0.5, 7, Math.max((right ?? 0) - (left ?? 0), 3), SMALL);
   }
 
-  /** The tokens in sight as a text, if they are few. */
+  /** The visible tokens as a text, if they are few. */
   spell() {
     const [first, last] = [Math.floor(this.begin), Math.ceil(this.end)];
     if (last - first > MAX_WRITTEN) {

@@ -1,4 +1,4 @@
-// What a report is given, and how its numbers are unpacked: a layer's when it is looked at.
+// The content of a report, and how its numbers are unpacked: those of a layer when it is shown.
 
 import { unpack } from "../../../show/page/content.js";
 import { number } from "../../../show/page/number.js";
@@ -18,6 +18,9 @@ import { number } from "../../../show/page/number.js";
  * @property {Statistic[]} statistics one number for each head
  * @property {Statistic[]} along one number for each token of a head
  * @property {number} pairs
+ * @property {number[]} blocks where the blocks of tokens of a map begin, and where the last one ends; none without maps
+ * @property {boolean[]} mapped of each layer, whether it has a map
+ * @property {boolean} served whether any part of a map can be asked for
  * @property {Record<string, import("../../../show/page/content.js").ArrayKind>} arrays
  *
  * @typedef {{layer: number, head: number}} Place the layer by its place among those inspected
@@ -38,7 +41,7 @@ export class Survey {
     this.summary = new Map();
   }
 
-  /** Unpacks what is shown at once. */
+  /** Unpacks the numbers that are shown first. */
   async start() {
     for (const { name } of this.content.statistics) this.summary.set(name, await this.numbers(`summary.${name}`));
   }
@@ -79,6 +82,38 @@ export class Survey {
   }
 
   /**
+   * Asks the server for a part of a head's map.
+   * @param {Place} place
+   * @param {{rows: number[], columns: number[]}} part where blocks of queries and of keys begin and end
+   * @returns {Promise<number[][]>}
+   */
+  async ask({ layer, head }, part) {
+    const answer = await fetch("/map", {
+      method: "POST", headers: { "content-type": "application/json" },
+      body: JSON.stringify({ layer: this.content.layers[layer], head, ...part }),
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+    return answer.json();
+  }
+
+  /**
+   * The share of a square of the map in every head; NaN where there is no map.
+   * @param {number} row
+   * @param {number} column
+   */
+  async everywhere(row, column) {
+    const { layers, heads, mapped, blocks } = this.content;
+    const side = blocks.length - 1;
+    const found = new Float32Array(layers.length * heads).fill(NaN);
+    for (const [layer, isMapped] of mapped.entries()) {
+      if (!isMapped) continue;
+      const map = await this.numbers(`${layers[layer]}.map`);
+      for (let head = 0; head < heads; head += 1) found[layer * heads + head] = map[(head * side + row) * side + column] ?? NaN;
+    }
+    return found;
+  }
+
+  /**
    * @param {Place} place
    * @param {"all" | "beyond"} which
    * @returns {Promise<Pair[]>}
@@ -107,7 +142,7 @@ export class Survey {
 }
 
 /**
- * A number in three digits.
+ * A number with three digits.
  * @param {number} value
  */
 export function written(value) {

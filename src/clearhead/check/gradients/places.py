@@ -1,0 +1,116 @@
+"""Which of several gradients are wrong, where, and from which line on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from clearhead.brief import Brief
+from clearhead.check.calls.observing import Array, Seen
+from clearhead.claim import differing
+from clearhead.working import Working
+
+MATCHED = 1e-6
+"""The largest error, as a share of the whole, of a gradient that counts as a multiple of the right one."""
+
+
+class Place(Brief, frozen=True):
+    """A gradient that was returned, compared with that of the working on all inputs.
+
+    Attributes:
+        line: the gradient, such as ``query.grad``.
+        right: whether it agrees on all inputs.
+        wrong, cells: how many of its numbers differ on the first input on which any do, and how many it has.
+        factor: where it is a multiple of the right one on all inputs: of what; 0 where it is nothing but zeros.
+        factors: where it is another multiple at each size: the sizes in words, with the factor.
+        only: where only some of an axis are wrong: the axis, which of them, and how many there are.
+    """
+
+    line: str
+    right: bool
+    wrong: int = 0
+    cells: int = 0
+    factor: float | None = None
+    factors: tuple[tuple[str, float], ...] = ()
+    only: tuple[tuple[str, tuple[int, ...], int], ...] = ()
+
+
+def places(seen: Sequence[Seen], returns: Sequence[str]) -> tuple[Place, ...]:
+    """Each gradient compared with the working's."""
+    full = [each for each in seen if each.outputs]
+    return tuple(_place(number, name, full) for number, name in enumerate(returns))
+
+
+def _place(number: int, name: str, seen: Sequence[Seen]) -> Place:
+    pairs = [(each.outputs[number].astype(np.float64), each.trace.numpy(name), each) for each in seen]
+    off = [_off(name, each, number) for *_, each in pairs]
+    if not any(flags.any() for flags in off):
+        return Place(name, right=True, cells=pairs[0][0].size)
+    first = next(flags for flags in off if flags.any())
+    factor, factors = _multiples(name, pairs)
+    words = pairs[0][2].trace.axes(name)
+    lead = ("batch",) * (first.ndim - len(words))
+    alike = [flags for flags in off if flags.shape == off[0].shape]
+    only = _only((*lead, *words), np.logical_or.reduce(alike))
+    return Place(name, False, int(first.sum()), first.size, factor, factors, only)  # noqa: FBT003
+
+
+def _multiples(
+    name: str, pairs: Sequence[tuple[Array, Array, Seen]]
+) -> tuple[float | None, tuple[tuple[str, float], ...]]:
+    """The one factor between a gradient and the right one at all sizes; or else the factor at each size."""
+    by: dict[str, float] = {}
+    for out, right, seen in pairs:
+        factor = _factor(out, right)
+        sizes = zip(seen.trace.axes(name), right.shape, strict=True)
+        where = ", ".join(f"{word} {size}" for word, size in sizes if word != "batch")
+        if factor is None or abs(by.setdefault(where, factor) - factor) > MATCHED:
+            return None, ()
+    found = list(by.values())
+    if max(found) - min(found) < MATCHED:
+        return found[0], ()
+    return None, tuple(by.items())
+
+
+def _off(name: str, seen: Seen, number: int) -> Array:
+    """The wrong cells of a gradient."""
+    return np.asarray(differing(seen.claim(name, seen.outputs[number]), seen.trace.numpy(name)))
+
+
+def _factor(out: Array, right: Array) -> float | None:
+    """The factor between a gradient and the right one, where there is one."""
+    if not out.any():
+        return 0.0
+    square = float(np.sum(right * right))
+    factor = float(np.sum(out * right)) / square if square and np.isfinite(out).all() else 0.0
+    close = np.abs(out - factor * right).max() <= MATCHED * np.abs(out).max()
+    return factor if factor and close else None
+
+
+def _only(words: Sequence[str], off: Array) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+    """The axes along which only some places are wrong."""
+    found = []
+    for axis, word in enumerate(words):
+        others = tuple(each for each in range(off.ndim) if each != axis)
+        wrong = np.flatnonzero(off.any(axis=others))
+        if len(wrong) < off.shape[axis]:
+            found.append((word, tuple(map(int, wrong)), off.shape[axis]))
+    return tuple(found)
+
+
+def suspects(working: Working, wrong: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
+    """The lines of which one must be wrong, if one is: all that is wrong comes from it, and nothing that is right."""
+    sources = {name: _sources(working, name) for name in (*wrong, *right)}
+    common = set[str].intersection(*(sources[name] for name in wrong)) if sources else set()
+    cleared = set[str]().union(*(sources[name] for name in right))
+    return tuple(line.name for line in working.lines if line.name in common - cleared)
+
+
+def _sources(working: Working, name: str) -> set[str]:
+    """A line and all lines that it comes from."""
+    found = {name}
+    for line in reversed(working.lines):
+        if line.name in found:
+            found.update(line.operands)
+    return found & {line.name for line in working.lines}

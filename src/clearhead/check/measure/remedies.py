@@ -1,0 +1,96 @@
+"""What to change in code, by the part that differs: in NumPy, and in PyTorch where that is written in another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from clearhead.check.measure.parts import Part
+from clearhead.check.measure.wording_keys import is_inverted, rule_of
+from clearhead.check.measure.wording_sums import filled_block
+
+SMALL = 1e-3
+"""Sums as near to 1 as this have no sink."""
+
+
+def remedy(part: Part) -> str:
+    """What to change, in a sentence; "" where the part does not say it."""
+    says = REMEDIES.get(part.name, "")
+    return says(part) if callable(says) else says
+
+
+def _seen(part: Part) -> str:
+    if part.details.get("masks"):
+        return (
+            "Where the mask is False the score is -inf: scores = np.where(mask, scores, -np.inf), before the softmax."
+        )
+    if is_inverted(part):
+        return "Invert it: ~mask. True takes part in scaled_dot_product_attention, and is hidden in MultiheadAttention."
+    if rule := rule_of(part):
+        return (
+            f"seen = {rule}, with i = np.arange(n)[:, None] + m - n and j = np.arange(m)[None] for n queries, m keys; "
+            f"then scores = np.where(seen, scores, -np.inf)."
+        )
+    if part.details["more"] and not part.details["fewer"]:
+        return "Hide these keys: scores = np.where(seen, scores, -np.inf) before the softmax, seen as expected."
+    return "Build the mask of absolute positions: i = np.arange(n)[:, None] + m - n and j = np.arange(m)[None]."
+
+
+def _pairs(part: Part) -> str:
+    if not part.expected:
+        return "Leave the rotation out."
+    if set(part.measured) < set(part.expected):
+        return f"Rotate {2 * len(part.expected)} features of each head here, and not {2 * len(part.measured)}."
+    half = len(part.expected)
+    first = part.expected[0]
+    if first[1] - first[0] == 1 and half > 1:
+        return "Pairs are neighbours: x1, x2 = x[..., 0::2], x[..., 1::2], and the result is put back in this order."
+    return f"Of {2 * half} features d pairs with d + {half}: x1, x2 = np.split(x[..., :{2 * half}], 2, axis=-1)."
+
+
+def _mass(part: Part) -> str:
+    if np.max(part.expected) < 1 - SMALL:
+        return (
+            "e = np.exp(scores - top), and weights = e / (e.sum(-1, keepdims=True) + np.exp(sink - top)), with the "
+            "largest score of each row as top."
+        )
+    if filled_block(part):
+        return (
+            "Mask the keys that fill the block: scores = np.where(np.arange(scores.shape[-1]) < m, scores, -np.inf) "
+            "before the softmax, for m keys that are given."
+        )
+    return "weights = e / e.sum(-1, keepdims=True) for every query, with e and its sum in float32."
+
+
+def _curve(part: Part) -> str:
+    head = (part.where.get("head") or (0,))[0]
+    if part.expected[head] == "tanh":
+        return "scores = cap * np.tanh(scores / cap), after the scale and before masks."
+    return "Leave scores as they are between the scale and the masks." if part.expected[head] == "line" else ""
+
+
+def _scale(part: Part) -> str:
+    law = str(part.expected_law) if part.expected_law else ""
+    if law == "1/sqrt(depth)":
+        return "scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1]), once, with the features of one head."
+    return f"scores = q @ k.swapaxes(-1, -2) * scale, with the scale {law}." if law else ""
+
+
+REMEDIES: dict[str, str | Callable[[Part], str]] = {
+    "computed heads": "Look at how the loop or grid over heads numbers them: each has to come once.",
+    "keys seen": _seen,
+    "pairs": _pairs,
+    "scale": _scale,
+    "key heads": "k = np.repeat(k, heads // groups, axis=1); in PyTorch k.repeat_interleave(heads // groups, dim=1).",
+    "value heads": "v = np.repeat(v, heads // groups, axis=1); in PyTorch v.repeat_interleave(heads // groups, dim=1).",
+    "positions": "positions = past + np.arange(n), and any offset of the spec, for new queries and for new keys alike.",
+    "frequencies": "inv_freq = base ** (-np.arange(0, width, 2) / width), then the scaling of the config.",
+    "rotary tables": "Keep frequencies, angles, cosines and sines in float32; convert the rotated queries and keys.",
+    "score curve": _curve,
+    "rounding": "Round only what is shown; carry all digits on.",
+    "mass": _mass,
+    "one half": lambda part: part.details["remedy"],
+    "output heads": "Keep heads in the order of the queries' heads when they are split and joined.",
+}
+"""The remedies of parts. Parts without one are said by what is measured and expected."""

@@ -1,0 +1,227 @@
+"""Products of whole matrices: a panel of B, which a thread keeps in its cache, with all rows of A.
+
+A tile is ROWS x WIDTH sums in registers: numbers of A times rows of a panel, which has WIDTH columns of B. Where B is
+stored transposed, as most weights are, its panel is turned around on the way, LONG rows at a time, and serves all rows
+of A. So weights stay where they lie, in a mapped file for instance, and nobody holds them a second time.
+
+Tiles at an end begin earlier, over numbers that were computed before, so each is whole. A number of the result is the
+same sum in the same order wherever its tile begins and however the work is shared out: of LONG products each, added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from clearhead.compiled.simd import (
+    BITS,
+    INT64,
+    LANES,
+    ROWS,
+    VECTORS,
+    WIDTH,
+    Builder,
+    Value,
+    constant,
+    get_float,
+    multiply_add,
+    place,
+    put_float,
+    read,
+    spread,
+    within,
+    write,
+)  # fmt: skip
+
+LONG = 192
+"""Rows of a panel, which is 36 kB with vectors of 16: it stays in the first cache, or close to it."""
+
+ROOM = (LONG + ROWS) * WIDTH
+"""Numbers of a panel and a tile, which each thread has room for."""
+
+BYTES = 4
+
+
+def _whole(number: int) -> Value:
+    return ir.Constant(INT64, number)
+
+
+def fetch(builder: Builder, address: Value) -> None:
+    """Has the line at an address brought to the second cache; it need not be memory of ours."""
+    small, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [pointer, small, small, small])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(address, pointer), *(ir.Constant(small, each) for each in (0, 2, 1))])
+
+
+def _loop(builder: Builder, count: Value, sums: Sequence[Value], body: Any, step: int = 1) -> list[Value]:
+    """``body(k, sums)`` for each k below the count, which is not 0, in steps."""
+    before, loop, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("sums")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k, held = builder.phi(INT64), [builder.phi(each.type) for each in sums]
+    found = body(k, held)
+    following = builder.add(k, _whole(step))
+    for phi, first, next_ in zip((k, *held), (_whole(0), *sums), (following, *found), strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(next_, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
+    builder.position_at_end(after)
+    return list(found)
+
+
+def _tile(vectors: int) -> Any:
+    """``tile(a, a_row, b, b_row, c, c_row, count, onto)``: addresses, strides in numbers; ``onto``: added to C."""
+
+    @intrinsic
+    def tile(context: Any, a: Any, a_row: Any, b: Any, b_row: Any, c: Any, c_row: Any, count: Any, onto: Any) -> Any:
+        cells = [(row, vector) for row in range(ROWS) for vector in range(vectors)]
+
+        def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+            a, a_row, b, b_row, c, c_row, count, onto = values
+            begin, panel, out = (place(builder, each, _whole(0)) for each in (a, b, c))
+            rows = [builder.gep(begin, [builder.mul(a_row, _whole(row))]) for row in range(ROWS)]
+
+            def body(k: Value, sums: Sequence[Value]) -> list[Value]:
+                line = builder.gep(panel, [builder.mul(k, b_row)])
+                columns = [read(builder, line, vector * LANES) for vector in range(vectors)]
+                factors = [spread(builder, builder.load(builder.gep(each, [k]))) for each in rows]
+                return [
+                    multiply_add(builder, factors[row], columns[v], held)
+                    for (row, v), held in zip(cells, sums, strict=True)
+                ]
+
+            sums = _loop(builder, count, [constant(0.0)] * len(cells), body)
+            lines = [builder.gep(out, [builder.mul(c_row, _whole(row))]) for row in range(ROWS)]
+            with builder.if_else(builder.icmp_signed("!=", onto, _whole(0))) as (then, otherwise):
+                with then:
+                    for (row, v), each in zip(cells, sums, strict=True):
+                        write(builder, builder.fadd(read(builder, lines[row], v * LANES), each), lines[row], v * LANES)
+                with otherwise:
+                    for (row, v), each in zip(cells, sums, strict=True):
+                        write(builder, each, lines[row], v * LANES)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 8), generate
+
+    return tile
+
+
+def _turned(builder: Builder, rows: Sequence[Value]) -> list[Value]:
+    """As many vectors as they have lanes, as a matrix turned around: halves of pairs exchanged, then quarters ..."""
+    found = list(rows)
+    half = 1
+    while half < LANES:
+        low = [lane if not lane & half else LANES + lane - half for lane in range(LANES)]
+        high = [lane + half if not lane & half else LANES + lane for lane in range(LANES)]
+        for one in (each for each in range(LANES) if not each & half):
+            pair = found[one], found[one + half]
+            found[one] = builder.shuffle_vector(*pair, ir.Constant(BITS, low))
+            found[one + half] = builder.shuffle_vector(*pair, ir.Constant(BITS, high))
+        half *= 2
+    return found
+
+
+@intrinsic
+def _turn(context: Any, b: Any, b_row: Any, panel: Any, panel_row: Any, count: Any) -> Any:
+    """LANES rows as columns of a panel: ``count`` numbers of each, a whole number of vectors."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        b, b_row, panel, panel_row, count = values
+        begin, out = place(builder, b, _whole(0)), place(builder, panel, _whole(0))
+        rows = [builder.gep(begin, [builder.mul(b_row, _whole(row))]) for row in range(LANES)]
+
+        following = builder.mul(b_row, _whole(LANES))
+
+        def body(k: Value, _: Sequence[Value]) -> list[Value]:
+            for row in rows:
+                fetch(builder, builder.gep(row, [builder.add(k, following)]))
+            for line, each in enumerate(_turned(builder, [read(builder, builder.gep(row, [k])) for row in rows])):
+                write(builder, each, builder.gep(out, [builder.mul(builder.add(k, _whole(line)), panel_row)]))
+            return []
+
+        _loop(builder, count, [], body, LANES)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+_three, _two, _one = (_tile(vectors) for vectors in (VECTORS, 2, 1))
+
+
+@within
+def _lay(width: int, count: int, b: int, b_row: int, panel: int) -> None:
+    """A panel of a given number of columns from rows of B."""
+    whole = count // LANES * LANES
+    for left in range(0, width, LANES):
+        source, target = b + left * b_row * BYTES, panel + left * BYTES
+        if whole:
+            _turn(source, b_row, target, width, whole)
+        for k in range(whole, count):
+            for lane in range(LANES):
+                put_float(target, k * width + lane, get_float(source, lane * b_row + k))
+
+
+@within
+def _sum(
+    width: int, x: int, x_row: int, lines: int, lines_row: int, out: int, out_row: int, count: int, onto: int
+) -> None:
+    """A tile of any width."""
+    if width == WIDTH:
+        _three(x, x_row, lines, lines_row, out, out_row, count, onto)
+    elif width == 2 * LANES:
+        _two(x, x_row, lines, lines_row, out, out_row, count, onto)
+    else:
+        _one(x, x_row, lines, lines_row, out, out_row, count, onto)
+
+
+@within
+def _join(rows: range, columns: range, tile: int, width: int, out: int, out_row: int, onto: int) -> None:
+    """Puts what is new in a tile into the result, or adds it there."""
+    for row in rows:
+        for at in columns:
+            place = row * out_row + at
+            new = get_float(tile, row * width + at)
+            put_float(out, place, get_float(out, place) + new if onto else new)
+
+
+@njit(nogil=True, error_model="numpy")
+def by_panels(
+    rows: int,
+    columns: int,
+    inner: int,
+    a: int,
+    a_row: int,
+    b: int,
+    b_row: int,
+    turned: int,
+    c: int,
+    c_row: int,
+    room: int,
+) -> None:
+    """C = A B, of ROWS rows and LANES columns at least; B may be stored transposed. There is room for ROOM numbers."""
+    left, edge = 0, room + LONG * WIDTH * BYTES
+    while left < columns:
+        width = min(WIDTH, max(LANES, (columns - left) // LANES * LANES))
+        at = min(left, columns - width)
+        for begin in range(0, inner, LONG):
+            count = min(LONG, inner - begin)
+            lines, lines_row = b + (begin * b_row + at) * BYTES, b_row
+            if turned:
+                _lay(width, count, b + (at * b_row + begin) * BYTES, b_row, room)
+                lines, lines_row = room, width
+            for top in range(0, rows, ROWS):
+                r = min(top, rows - ROWS)
+                x, out = a + (r * a_row + begin) * BYTES, c + (r * c_row + at) * BYTES
+                if inner > LONG and (r < top or at < left):
+                    # What was computed before must not be added once more.
+                    _sum(width, x, a_row, lines, lines_row, edge, width, count, 0)
+                    _join(range(top - r, ROWS), range(left - at, width), edge, width, out, c_row, begin)
+                else:
+                    _sum(width, x, a_row, lines, lines_row, out, c_row, count, begin)
+        left = at + width

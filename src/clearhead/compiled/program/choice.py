@@ -1,0 +1,137 @@
+"""Which products are ours and which the BLAS's: measured when it is first asked, and kept on disk from then on.
+
+The two round differently, so a choice that changed from run to run would change numbers. What decides is therefore a
+file, written once for a processor, a BLAS and a version of this code; the first process that writes it decides for all.
+Where no file can be kept nothing is measured, and all products are ours. So they are, too, unless the BLAS is clearly
+faster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Set
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+
+import numba
+import numpy as np
+from numba.core.registry import cpu_target
+
+from clearhead.axes import Shape
+from clearhead.compiled import matrices
+from clearhead.compiled.matrices import ROOM
+from clearhead.compiled.program import blas
+from clearhead.compiled.program.interpreter import Kind
+from clearhead.compiled.program.program import Product, Writer, address, view
+from clearhead.compiled.simd import digest
+
+MARGIN = 1.15
+"""The BLAS is used where ours takes this many times as long."""
+
+ROUNDS = 7
+"""How often each way is timed, in turn; the shortest time counts."""
+
+TRIED: Mapping[Product, tuple[tuple[int, ...], tuple[int, ...], bool]] = {
+    Product.FEW: ((16, 512), (1024, 512), True),
+    Product.MANY: ((128, 512), (1024, 512), True),
+    Product.SCORES: ((8, 128, 64), (8, 256, 64), True),
+    Product.SUMS: ((8, 128, 256), (8, 256, 64), False),
+}
+"""What is measured: the shapes of A and B, and whether B is stored transposed."""
+
+_lock = Lock()
+
+
+def own() -> frozenset[Product]:
+    """The products that are ours on this machine, or in this process."""
+    return frozenset(Product) if blas.left_out.is_set() else measured()
+
+
+@cache
+def measured() -> frozenset[Product]:
+    """The products that are ours by what this machine has measured."""
+    with _lock:
+        path = _folder() / f"products-{_key()}.json"
+        found = _read(path)
+        if found is None and _can_keep(path.parent):
+            _keep(path, {each.name: _is_ours(each) for each in Product})
+            found = _read(path)
+    return frozenset(Product) if found is None else found
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clearhead"
+
+
+def _key() -> str:
+    """A hash of all that the choice depends on."""
+    parts = (*cpu_target.target_context.codegen().magic_tuple(), *blas.versions(), np.__version__, numba.__version__)
+    return sha256("\n".join((*map(str, parts), digest(matrices))).encode()).hexdigest()[:32]
+
+
+def _read(path: Path) -> frozenset[Product] | None:
+    """What a file says; None if there is none, or none that can be read."""
+    try:
+        kept = json.loads(path.read_bytes())
+        return frozenset(each for each in Product if kept[each.name] is True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _can_keep(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def _keep(path: Path, found: Mapping[str, bool]) -> None:
+    """Writes the file, whole or not at all; one that another process has written meanwhile stays as it is."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(json.dumps(found).encode())
+        new = Path(file.name)
+        try:
+            if _read(path) is None:
+                path.unlink(missing_ok=True)
+            path.hardlink_to(new)
+        except OSError:
+            if not path.exists():  # it may be that the file system has no links
+                new.replace(path)
+        new.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _is_ours(product: Product) -> bool:
+    a, b, turned = TRIED[product]
+    ways = [_timed(a, b, turned=turned, own=each) for each in (frozenset(Product), frozenset[Product]())]
+    with blas.single():
+        ours, theirs = (min(times) for times in zip(*([way() for way in ways] for _ in range(ROUNDS)), strict=True))
+    return bool(ours <= MARGIN * theirs)
+
+
+def _timed(a: Shape, b: Shape, *, turned: bool, own: Set[Product]) -> Callable[[], float]:
+    """A function that multiplies two matrices in this thread, and returns the seconds of work that it took."""
+    writer, product = Writer(own), blas.sgemm()
+    if product is None:
+        raise RuntimeError("Products are compared with a BLAS that is not there.")
+    out = view("out", (*a[:-1], b[-2] if turned else b[-1]))
+    writer.add(Kind.PRODUCT, out, view("a", a), view("b", b), inner=a[-1], turned=turned)
+    program, room = writer.program(), np.empty(ROOM, np.float32)
+    arrays = {name: np.ones(shape, np.float32) for name, shape in (("a", a), ("b", b), ("out", out.shape))}
+
+    def timed() -> float:
+        work = program.work(arrays, product)
+        start = time.thread_time()
+        work.run(address(room))
+        return time.thread_time() - start
+
+    timed()
+    return timed

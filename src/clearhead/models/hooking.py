@@ -1,0 +1,89 @@
+"""What Transformers' modules give: the results of projections, norms and routers, by clearhead's names of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from clearhead.models.model import Model
+from clearhead.models.tensors import Stacked
+from clearhead.working import Working
+
+Numbers = np.ndarray[Any, Any]
+
+WHOLE = frozenset({"linear", "heads", "groups", "plus-one"})
+"""The layout words of an array of which nothing is cut off: its module gives the line as a whole."""
+
+ENDS, EMBEDDINGS = (".weight", ".gain", ".bias"), ("embedding.", "encoder.embedding.")
+"""Of the names of given arrays: those of modules, and those of tables."""
+
+
+@contextmanager
+def results_of(model: Model, loaded: Any) -> Iterator[dict[str, Numbers]]:
+    """The results of Transformers' modules, by line: filled while ``loaded`` runs within the context.
+
+    A module is found by the name of its weight in the checkpoint, so none is found where a family's table cuts the
+    weight into parts, where Transformers has it under another name, or where a module runs more than once.
+    """
+    modules, found, ran = dict(loaded.named_modules()), dict[str, Numbers](), dict[str, int]()
+    with ExitStack() as hooks:
+        for line, path in lines_of(model).items():
+            base = getattr(loaded, "base_model_prefix", "")
+            names = (path, path.removeprefix(f"{base}."), f"{base}.{path}")
+            module = next((modules[name] for name in names if name in modules), None)
+            if module is not None:
+                hook = _hook(line, found, ran)
+                hooks.callback(module.register_forward_hook(hook).remove)
+        yield found
+    for line, times in ran.items():
+        if times > 1:
+            del found[line]
+
+
+def _hook(line: str, found: dict[str, Numbers], ran: dict[str, int]) -> Any:
+    def keep(_module: Any, _given: Any, result: Any) -> None:
+        first = result[0] if isinstance(result, tuple) else result
+        ran[line] = ran.get(line, 0) + 1
+        found[line] = np.array(first.detach().float().numpy())
+
+    return keep
+
+
+def lines_of(model: Model) -> dict[str, str]:
+    """For each line that a module of Transformers gives as a whole, the module's name by the checkpoint's."""
+    working, stored = model.working(), model.stored
+    found: dict[str, str] = {}
+    for each in working.lines:
+        for operand in each.operands:
+            tensor, words = stored.get(operand, (None, ()))
+            if tensor is None or isinstance(tensor, Stacked) or not WHOLE.issuperset(words):
+                continue
+            owner = tensor.name.rpartition(".")[0]
+            if operand.endswith(ENDS) and not operand.startswith(EMBEDDINGS):
+                found = {line: path for line, path in found.items() if path != owner}  # the last that reads of it
+                found[each.name] = owner
+    return found
+
+
+def fitted(working: Working, name: str, theirs: Numbers, ours: Numbers) -> Numbers | None:
+    """A module's result in the layout of a line; None where its layout is not certain.
+
+    Transformers has tokens as rows, with the heads of a token side by side or on an axis of their own.
+    """
+    axes = working.axes[name]
+    theirs = theirs[0] if theirs.ndim > 1 and theirs.shape[0] == 1 else theirs
+    if len(axes) == 2:
+        return theirs if theirs.shape == ours.shape else None
+    if len(axes) != 3 or axes[1] not in ("token", "key"):
+        return None
+    heads, tokens, depth = ours.shape
+    if theirs.shape == (tokens, heads * depth):
+        return theirs.reshape(tokens, heads, depth).swapaxes(0, 1)
+    if heads == tokens:
+        return None
+    if theirs.shape == (tokens, heads, depth):
+        return theirs.swapaxes(0, 1)
+    return theirs if theirs.shape == ours.shape else None

@@ -1,0 +1,35 @@
+"""The type whose arithmetic gave some numbers."""
+
+import numpy as np
+import torch
+
+from clearhead import Attention, Claim, diagnose
+
+WORKING = Attention(heads=1, output=False).working().starting_at("query", "key", "value")
+
+
+def test_numbers_of_bfloat16_printed_to_four_decimals_are_not_called_float16():
+    """PyTorch prints four decimals, which show that a number has eight bits, though float16 could hold it as well."""
+    torch.manual_seed(3)
+    arrays = {name: torch.randn(1, 5, 4).mul(10).round().div(4) for name in ("query", "key", "value")}
+    query, key, value = (each.to(torch.bfloat16) for each in arrays.values())
+    weights = torch.softmax(query @ key.transpose(1, 2) / 2, -1)
+    claims = [
+        Claim(line, tuple(tuple(f"{number:.4f}" for number in row) for row in numbers[0].float().tolist()))
+        for line, numbers in (("weights@1", weights), ("head@1", weights @ value))
+    ]
+    report = diagnose(claims, WORKING.run({name: each.numpy().astype(np.float64) for name, each in arrays.items()}))
+    assert (report.verdict, report.precision.kind) == ("agrees", "bfloat16")
+
+
+def test_masked_cells_do_not_disturb_the_largest_difference(recwarn):
+    """Minus infinity in a claim and in the working is no difference, and nothing to warn of."""
+    spec = Attention(heads=1, output=False, causal=True)
+    working = spec.working().starting_at("query", "key", "value")
+    rng = np.random.default_rng(0)
+    exact = {name: rng.normal(size=(1, 3, 2)) for name in ("query", "key", "value")}
+    masked = working.run(exact)["masked"][0]
+    claim = Claim("masked@1", tuple(tuple(f"{number:.4f}" for number in row) for row in masked))
+    report = diagnose([claim], working.run({name: array.round(3) for name, array in exact.items()}))
+    assert (report.verdict, report.precision.kind) == ("agrees", "givens")
+    assert not recwarn.list

@@ -1,0 +1,235 @@
+"""Backward passes as people write them by hand, in plain NumPy, with the faults that they make."""
+
+import math
+
+import numpy as np
+
+from .wild import softmax
+from .wild_positions import angles, turn
+
+EPS = 1e-5
+erf = np.vectorize(math.erf)
+
+
+def gelu_slope(x):
+    return (1 + erf(x / np.sqrt(2))) / 2 + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+
+
+def tanh_gelu_slope(x):
+    t = np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))
+    return (1 + t) / 2 + x / 2 * (1 - t * t) * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * x * x)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def silu_slope(x):
+    return sigmoid(x) * (1 + x * (1 - sigmoid(x)))
+
+
+ACTIVATIONS = {
+    "gelu": (lambda x: x * (1 + erf(x / np.sqrt(2))) / 2, gelu_slope),
+    "silu": (lambda x: x * sigmoid(x), silu_slope),
+}
+
+
+def layer_back(dy, y, std):
+    return (dy - dy.mean(-1, keepdims=True) - y * (dy * y).mean(-1, keepdims=True)) / std
+
+
+def rms_back(dy, y, std):
+    return (dy - y * (dy * y).mean(-1, keepdims=True)) / std
+
+
+def softmax_back(p, dp):
+    return p * (dp - (dp * p).sum(-1, keepdims=True))
+
+
+def scaled(ds, _, depth):
+    return ds / np.sqrt(depth)
+
+
+def added(straight, through):
+    return straight + through
+
+
+def loss_back(logits, target, count):
+    d = softmax(logits)
+    seen = target != -100
+    d[seen, target[seen]] -= 1
+    return np.where((target == -100)[:, None], 0, d) / count(target)
+
+
+def counted(target):
+    return (target != -100).sum()
+
+
+RIGHT = {
+    "norm": None, "softmax": softmax_back, "scale": scaled, "residual": added, "loss": loss_back, "count": counted,
+    "bias": lambda d: d.sum(-2), "group": lambda d, n: d.reshape(n, -1, *d.shape[1:]).sum(1),
+    "dv": lambda p, do: p.swapaxes(-1, -2) @ do, "dk": lambda ds, q: ds.swapaxes(-1, -2) @ q,
+    "dq": lambda ds, k: ds @ k,
+    "dw": lambda x, dy: x.T @ dy, "again": lambda p, s, allowed: p, "uncap": lambda d, c, cap: d * (1 - (c / cap) ** 2),
+    "turn_back": lambda d, angle: turn(d, -angle), "slope": None, "gain": lambda dy, y, x: (dy * y).sum(0),
+    "past_gain": lambda dy, gain: dy * gain, "eps": EPS, "sums": sum, "detached": None, "unmasked": False,
+}  # fmt: skip
+
+
+class Pass:
+    """A block with norms before its halves, forward and back, with what is done otherwise."""
+
+    def __init__(self, a, target, *, cap=3.0, kv=2, rms=False, activation="gelu", causal=True, **faults):
+        self.a, self.target, self.cap, self.kv, self.rms, self.causal = a, target, cap, kv, rms, causal
+        self.do = {**RIGHT, **faults}
+        self.act, slope = ACTIVATIONS[activation]
+        self.slope = self.do["slope"] or slope
+        self.back = self.do["norm"] or (rms_back if rms else layer_back)
+        self.grads = {}
+
+    def norm(self, x, part):
+        mean = 0 if self.rms else x.mean(-1, keepdims=True)
+        spread = ((x - mean) ** 2).mean(-1, keepdims=True)
+        y = (x - mean) / np.sqrt(spread + EPS)
+        bias = 0 if self.rms else self.a[f"{part}.norm.bias"]
+        return y, np.sqrt(spread + self.do["eps"]), y * self.a[f"{part}.norm.gain"] + bias
+
+    def norm_back(self, dy, x, y, std, part):
+        self.grads[f"{part}.norm.gain"] = self.do["gain"](dy, y, x)
+        if not self.rms:
+            self.grads[f"{part}.norm.bias"] = self.do["bias"](dy)
+        return self.back(self.do["past_gain"](dy, self.a[f"{part}.norm.gain"]), y, std)
+
+    def run(self):
+        a, do = self.a, self.do
+        x = a["input"]
+        y, std, normed = self.norm(x, "attention")
+        q, k, v = (
+            normed @ a[f"attention.{n}.weight"] + a[f"attention.{n}.bias"][:, None] for n in ("query", "key", "value")
+        )
+        angle = angles(len(x), q.shape[-1])
+        qr, kr = turn(q, angle), turn(k, angle)
+        times = len(q) // self.kv
+        kk, vv = np.repeat(kr, times, 0), np.repeat(v, times, 0)
+        s = qr @ kk.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+        capped = self.cap * np.tanh(s / self.cap) if self.cap else s
+        allowed = np.tri(len(x), dtype=bool) | (not self.causal)
+        masked = np.where(allowed, capped, -np.inf)
+        p = softmax(masked)
+        heads = p @ vv
+        concat = np.hstack(list(heads))
+        mid = x + concat @ a["attention.output.weight"] + a["attention.output.bias"]
+        y2, std2, normed2 = self.norm(mid, "mlp")
+        up = normed2 @ a["mlp.up.weight"] + a["mlp.up.bias"]
+        hidden = self.act(up)
+        out = mid + hidden @ a["mlp.output.weight"] + a["mlp.output.bias"]
+
+        dout = do["loss"](out, self.target, do["count"])
+        self.grads["mlp.output.weight"], self.grads["mlp.output.bias"] = do["dw"](hidden, dout), do["bias"](dout)
+        dup = dout @ a["mlp.output.weight"].T * self.slope(up)
+        self.grads["mlp.up.weight"], self.grads["mlp.up.bias"] = do["dw"](normed2, dup), do["bias"](dup)
+        dmid = do["residual"](dout, self.norm_back(dup @ a["mlp.up.weight"].T, mid, y2, std2, "mlp"))
+        self.grads["attention.output.weight"], self.grads["attention.output.bias"] = (
+            do["dw"](concat, dmid),
+            do["bias"](dmid),
+        )
+        dheads = np.stack(np.split(dmid @ a["attention.output.weight"].T, len(q), axis=1))
+        p = do["again"](p, capped, allowed)
+        dv = do["dv"](p, dheads)
+        dcapped = np.where(allowed | do["unmasked"], do["softmax"](p, dheads @ vv.swapaxes(-1, -2)), 0)
+        ds = do["uncap"](dcapped, capped, self.cap) if self.cap else dcapped
+        depth = q.shape[-1]
+        dq, dk = do["dq"](do["scale"](ds, "q", depth), kk), do["dk"](do["scale"](ds, "k", depth), qr)
+        dq, dk = (do["turn_back"](each, angle) for each in (dq, do["group"](dk, self.kv)))
+        parts = {"value": do["group"](dv, self.kv), "key": dk, "query": dq}
+        through = []
+        for name, d in parts.items():
+            d = 0 * d if name == do["detached"] else d
+            self.grads[f"attention.{name}.weight"] = do["dw"](normed, d)
+            self.grads[f"attention.{name}.bias"] = do["bias"](d)
+            through.append((d @ a[f"attention.{name}.weight"].swapaxes(-1, -2)).sum(0))
+        dx = self.norm_back(do["sums"](through), x, y, std, "attention")
+        self.grads["input"] = do["residual"](dmid, dx)
+        return self.grads
+
+
+def unmasked_again(_, s, allowed):
+    """From the logsumexp that was kept, of scores without the mask."""
+    kept = np.log(np.where(allowed, np.exp(s), 0).sum(-1, keepdims=True))
+    return np.exp(s - kept)
+
+
+def twice(side):
+    return lambda ds, which, depth: ds / depth if which == side else ds / np.sqrt(depth)
+
+
+def without(side):
+    return lambda ds, which, depth: ds if which in side else ds / np.sqrt(depth)
+
+
+FAULTS = {
+    "grad-softmax-sum-missing": {"softmax": lambda p, dp: p * dp},
+    "grad-softmax-sum-unweighted": {"softmax": lambda p, dp: p * (dp - dp.sum(-1, keepdims=True))},
+    "grad-softmax-over-queries": {"softmax": lambda p, dp: p * (dp - (dp * p).sum(-2, keepdims=True))},
+    "grad-softmax-diagonal": {"softmax": lambda p, dp: dp * p * (1 - p)},
+    "grad-softmax-missing": {"softmax": lambda p, dp: dp},
+    "grad-scale-missing": {"scale": without("qk")},
+    "grad-scale-missing-in-queries": {"scale": without("q")},
+    "grad-scale-missing-in-keys": {"scale": without("k")},
+    "grad-scale-twice": {"scale": lambda ds, side, depth: ds / depth},
+    "grad-scale-twice-in-queries": {"scale": twice("q")},
+    "grad-scale-twice-in-keys": {"scale": twice("k")},
+    "grad-values-averaged": {"dv": lambda p, do: p.swapaxes(-1, -2) @ do / p.shape[-2]},
+    "grad-keys-averaged": {"dk": lambda ds, q: ds.swapaxes(-1, -2) @ q / ds.shape[-2]},
+    "grad-weights-averaged": {"dw": lambda x, dy: x.T @ dy / len(x)},
+    "grad-values-not-transposed": {"dv": lambda p, do: p @ do},
+    "grad-keys-not-transposed": {"dk": lambda ds, q: ds @ q},
+    "grad-queries-transposed": {"dq": lambda ds, k: ds.swapaxes(-1, -2) @ k},
+    "grad-causal-missing": {"again": unmasked_again},
+    "grad-causal-forgotten": {"again": unmasked_again, "unmasked": True},
+    "grad-group-interleaved": {"group": lambda d, n: d.reshape(-1, n, *d.shape[1:]).sum(0)},
+    "grad-group-overwritten": {"group": lambda d, n: d.reshape(n, -1, *d.shape[1:])[:, -1]},
+    "grad-group-averaged": {"group": lambda d, n: d.reshape(n, -1, *d.shape[1:]).mean(1)},
+    "grad-bias-averaged": {"bias": lambda d: d.mean(-2)},
+    "grad-norm-mean-fixed": {"norm": lambda dy, y, std: (dy - y * (dy * y).mean(-1, keepdims=True)) / std},
+    "grad-norm-variance-fixed": {"norm": lambda dy, y, std: (dy - dy.mean(-1, keepdims=True)) / std},
+    "grad-norm-fixed": {"norm": lambda dy, y, std: dy / std},
+    "grad-norm-eps-missing": {"eps": 0.0},
+    "grad-gain-of-input": {"gain": lambda dy, y, x: (dy * x).sum(0)},
+    "grad-gain-missing": {"past_gain": lambda dy, gain: dy},
+    "grad-residual-missing": {"residual": lambda straight, through: through},
+    "grad-residual-twice": {"residual": lambda straight, through: 2 * straight + through},
+    "grad-overwritten": {"residual": lambda straight, through: through, "sums": lambda parts: parts[-1]},
+    "grad-detached:line=attention.key": {"detached": "key"},
+    "grad-detached:line=attention.value": {"detached": "value"},
+    "grad-softcap-missing": {"uncap": lambda d, c, cap: d},
+    "grad-rotary-forwards": {"turn_back": turn},
+    "grad-rotary-missing": {"turn_back": lambda d, angle: d},
+    "grad-gelu-other": {"slope": tanh_gelu_slope},
+    "grad-activation-missing": {"slope": lambda x: 1.0},
+    "grad-loss-averaged-over-padding": {"count": len},
+    "grad-target-missing": {"loss": lambda x, t, count: np.where((t == -100)[:, None], 0, softmax(x)) / count(t)},
+}
+"""What is done otherwise."""
+
+OTHERS = {
+    "grad-silu-gate-only": {"activation": "silu", "slope": sigmoid},
+    "grad-norm-fixed": {"rms": True, "norm": lambda dy, y, std: dy / std},
+    "grad-norm-eps-missing": {"rms": True, "eps": 0.0},
+    "grad-loss-not-averaged": {"count": lambda target: 1},
+    "grad-causal-added": {
+        "causal": False,
+        "again": lambda p, s, allowed: np.where(np.tri(len(p[0]), dtype=bool), p, 0),
+    },
+}
+"""The same with SiLU, with RMS norm, without a mask, and where all targets count."""
+
+
+def table_overwritten(table, tokens, weight, target):
+    """A table whose rows are set, not added to: the last of equal tokens stays."""
+    dlogits = softmax(table[tokens] @ weight)
+    dlogits[np.arange(len(target)), target] -= 1
+    grad = np.zeros_like(table)
+    for token, d in zip(tokens, dlogits / len(target) @ weight.T, strict=True):
+        grad[token] = d
+    return grad
