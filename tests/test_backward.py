@@ -12,10 +12,10 @@ from clearhead.deviations import deviate
 from clearhead.errors import SpecError, UnknownName
 from clearhead.line import Given
 from clearhead.problems import bundled, read_problem
-from clearhead.spec import Attention, Backward, Block, Loss, Mlp, Norm, Positions, Rotary
+from clearhead.spec import Attention, Backward, Block, Delta, Loss, Mlp, Norm, Positions, Rotary
 from clearhead.working import Working
 
-SIZES = {"token": 3, "query": 3, "key": 3, "model": 4, "depth": 2, "hidden": 5, "head*depth": 4, "past": 2}
+SIZES = {"token": 3, "query": 3, "key": 3, "model": 4, "depth": 2, "hidden": 5, "head*depth": 4, "past": 2, "tap": 2}
 
 
 def arrays_for(working: Working, seed: int = 0) -> dict[str, np.ndarray]:
@@ -75,6 +75,7 @@ ATTENTIONS = {
     "clipped": Attention(heads=2, clip=0.7, output=False),
     "cached": Attention(heads=2, cache=True, causal=True),
     "memory": Attention(heads=2, memory=True),
+    "delta": Attention(heads=2, causal=True, delta=Delta(heads=2, key_heads=1)),
 }
 
 

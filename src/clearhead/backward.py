@@ -2,8 +2,10 @@
 
 The gradient of ``weights`` is called ``weights.grad``. It reads the gradient of each line that uses ``weights``, and
 results of the forward pass. If several lines use one, the gradient through each is a separate line, such as
-``input.grad.through_query``, and their sum follows. Leading axes that the formulas do not have are separate examples,
-each with its own loss: an array that they share has a gradient for each of them.
+``input.grad.through_query``, and their sum follows. A line that is a recurrence uses itself: its ``.grad`` is what
+comes through other lines, and ``.grad.accumulated`` has what comes through its own later cells too. Leading axes that
+the formulas do not have are separate examples, each with its own loss: an array that they share has a gradient for
+each of them.
 """
 
 from __future__ import annotations
@@ -15,11 +17,10 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct
 
 from clearhead.axes import Axes, Shape
-from clearhead.expr.derivative import UPSTREAM
+from clearhead.expr.derivative import RESULT, UPSTREAM
 from clearhead.line import Given, Line, free_name
 from clearhead.ops import Array, as_parameters, namespace
-from clearhead.ops.gradients import gradient
-from clearhead.ops.gradients.gradient import RESULT
+from clearhead.ops.gradients import accumulated, gradient
 from clearhead.ops.gradients.sums import none, one, sum_of, sum_over_first
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 GRAD = ".grad"
 """What follows the name of a line in the name of its gradient."""
+
+ACCUMULATED = ".accumulated"
+"""What follows that in the name of the gradient with all that passes through later cells of the line itself."""
 
 
 class _Part(Struct, frozen=True):
@@ -67,7 +71,9 @@ def gradient_lines(lines: Sequence[Line], axes: Mapping[str, Axes], of: str, wrt
         if line.name in between:
             close(line.name)
             if line.name in reached:
-                for operand, part in _parts(line, axes, between):
+                found = _parts(line, axes, between)
+                made.extend(_through_itself(line) if found else [])
+                for operand, part in found:
                     parts[operand].append(part)
     for name in wrt:
         if name not in reached:
@@ -91,10 +97,21 @@ def _between(lines: Sequence[Line], of: str, wrt: set[str]) -> set[str]:
     return changed & needed
 
 
+def _through_itself(line: Line) -> list[Line]:
+    """The gradient of a recurrence with what passes through its own cells; none for other lines."""
+    own = accumulated(line.operation, line.parameters)
+    if own is None:
+        return []
+    names = {**dict(zip(line.formula.roles, line.operands, strict=True)), UPSTREAM: line.name + GRAD, RESULT: line.name}
+    operands = tuple(names[role] for role in own.formula(line.parameters).roles)
+    return [Line(line.name + GRAD + ACCUMULATED, own, operands, line.axes, line.parameters)]
+
+
 def _parts(line: Line, axes: Mapping[str, Axes], between: set[str]) -> list[tuple[str, _Part]]:
     """The gradients through a line to each of its operands that has an effect."""
     formula = line.formula
-    names = {**dict(zip(formula.roles, line.operands, strict=True)), UPSTREAM: line.name + GRAD, RESULT: line.name}
+    own_grad = line.name + GRAD + (ACCUMULATED if formula.recurs is not None else "")
+    names = {**dict(zip(formula.roles, line.operands, strict=True)), UPSTREAM: own_grad, RESULT: line.name}
     found: list[tuple[str, _Part]] = []
     for role, letters, operand in zip(formula.roles, formula.operands, line.operands, strict=True):
         own = gradient(line.operation, role, line.parameters) if operand in between else None

@@ -73,7 +73,7 @@ def _intervals(trace: Trace, names: Iterable[str]) -> dict[str, Array]:
     for line in working.lines:
         operands = [known[name] for name in line.operands]
         result = np.empty(shapes[line.name], dtype=object)
-        for cell in np.ndindex(result.shape):
+        for cell in line.formula.ordered(result.shape):
             result[cell] = enclosed_cell(line.formula, operands, result, cell)
         known[line.name] = result
     return known

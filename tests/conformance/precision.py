@@ -8,7 +8,6 @@ Stability of Numerical Algorithms", 2nd ed., section 3.3). The loss is the scale
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -170,8 +169,8 @@ def worked_out(operation: Operation, parameters: Mapping[str, Any], operands: Se
     shapes = [operand.shape for operand in operands]
     scope = Scope(dict(zip(formula.roles, operands, strict=True)), formula.bind(shapes), {})
     cells = np.empty(formula.shape(shapes), dtype=object)
-    scope.operands[OWN] = cells  # those before, of a recurrence
-    for cell in product(*map(range, cells.shape)):
+    scope.operands[OWN] = cells  # those that a recurrence reads
+    for cell in formula.ordered(cells.shape):
         cells[cell] = lift(evaluate(formula.body, scope.at(dict(zip(formula.result, cell, strict=True))), MPMATH))
     return cells
 

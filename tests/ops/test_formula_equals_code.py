@@ -5,7 +5,6 @@ hold. Everything else is drawn: every index has a size of its own, and operands 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -389,10 +388,10 @@ def evaluate_formula(operation: Operation, operands: Sequence[np.ndarray], param
         for role, operand, letters in zip(formula.roles, operands, formula.operands, strict=True)
         if role in formula.read
     }
-    for cell in product(*map(range, out.shape)):
+    for cell in formula.ordered(out.shape):
         place = dict(zip(formula.result, cell[len(lead) :], strict=True))
         here = {role: operand[cell[: len(lead)]] for role, operand in cores.items()}
-        here[OWN] = out[cell[: len(lead)]]  # the cells before, of a recurrence
+        here[OWN] = out[cell[: len(lead)]]  # the cells that a recurrence reads
         out[cell] = evaluate(formula.body, Scope(here, sizes, place))
     return out
 

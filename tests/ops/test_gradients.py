@@ -12,12 +12,13 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from tests.ops.test_formula_equals_code import CASES, drawn, evaluate_formula
 
-from clearhead.errors import SpecError, UnknownName
+from clearhead.errors import UnknownName
 from clearhead.expr import text
 from clearhead.expr.adjoint import adjoint
+from clearhead.expr.formula import OWN
 from clearhead.ops import Operation, as_parameters
 from clearhead.ops.by_formula import computed
-from clearhead.ops.gradients import STATED, gradient
+from clearhead.ops.gradients import STATED, accumulated, gradient
 from clearhead.ops.gradients.gradient import derived_gradient
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import quiet
@@ -27,7 +28,6 @@ WITHOUT = {
     "softmax_one_shifted": "its code takes the row's maximum as a constant, its formula does not",
     "dynamic_frequencies": "its code and its formula choose differently at a tie of two lengths",
     "add_zero_times_infinity": "all that it computes is NaN or minus infinity",
-    **dict.fromkeys(("corrected", "corrected_whole"), "its cells read each other, and no gradient is derived"),
 }
 """Operations whose code PyTorch differentiates to something else than their formula, and why."""
 
@@ -63,6 +63,9 @@ def gradients(
         "grad": upstream, "out": operation(*operands, **parameters),
     }  # fmt: skip
     found: list[np.ndarray | None] = []
+    if whole := accumulated(operation, as_parameters(parameters)):
+        taken = whole.formula(as_parameters(parameters)).roles
+        there["grad"] = whole(*(there[each] for each in taken), **parameters)
     for role, operand in zip(formula.roles, operands, strict=True):
         own = gradient(operation, role, as_parameters(parameters)) if operand.dtype.kind == "f" else None
         if own is None:
@@ -110,13 +113,11 @@ def test_a_derived_formula_is_what_its_code_computes(name, data):
     operation = OPERATIONS[name]
     operands, parameters = data.draw(drawn(operation, CASES[name]))
     forward = operation.formula(as_parameters(parameters))
-    if forward.recurs is not None:
-        with pytest.raises(SpecError, match="no gradient of a recurrence"):
-            gradient(operation, forward.roles[0])
-        return
     upstream = upstream_of(operation, operands, parameters)
-    there = dict(zip(forward.roles, operands, strict=True)) | {"grad": upstream}
-    for role in forward.roles:
+    there = dict(zip(forward.roles, operands, strict=True)) | {
+        "grad": upstream, "out": operation(*operands, **parameters),
+    }  # fmt: skip
+    for role in (*forward.roles, OWN):
         derived = gradient(operation, role, as_parameters(parameters))
         if derived is None or (name, role) in STATED:
             continue
@@ -190,6 +191,14 @@ def test_gradients_are_found_by_name(name):
         own = STATED.get((name, role)) or derived_gradient(OPERATIONS[name], role)
         assert operation_named(own.name) is own
         assert pickle.loads(pickle.dumps(own)) is own
+
+
+def test_the_gradient_of_a_recurrence_is_a_recurrence_backwards():
+    """What a token's write changes passes through the writes of all later tokens, from the last to the first."""
+    own = accumulated(OPERATIONS["corrected"])
+    assert own.formula().backwards
+    assert text(own.formula().body) == "grad[h,i,d] + sum_j (-result[h,j,d]*b[h,j]*a[h,j,i] if i < j else 0)"
+    assert accumulated(OPERATIONS["matmul"]) is None
 
 
 @pytest.mark.parametrize("name", ["matmul.c.grad", "matmul.grad", "addition.a.grad", "matmul.a"])

@@ -100,15 +100,55 @@ def test_the_first_token_reads_no_other(trace):
     assert [name for name, _ in trace.explain("written@1", 0, 0).reads if name == "written"] == []
 
 
+def printed_by_script(trace, line, framework, path):
+    """What a program that is made of a trace computes for a line."""
+    trace.save(path, framework=framework)
+    shown = f"\nimport json\nprint(json.dumps({line.replace('.', '_')}.tolist()))\n"
+    path.write_text(path.read_text("utf-8") + shown, "utf-8")
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.mark.parametrize("framework", ["numpy", "torch"])
 def test_a_script_computes_it_row_by_row(trace, framework, tmp_path):
     """The exported program gives the numbers of the trace."""
-    path = tmp_path / "delta.py"
-    trace.save(path, framework=framework)
-    shown = "\nimport json\nprint(json.dumps(output.tolist()))\n"
-    path.write_text(path.read_text("utf-8") + shown, "utf-8")
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
-    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), trace["output"], rtol=1e-6, atol=1e-9)
+    found = printed_by_script(trace, "output", framework, tmp_path / "delta.py")
+    np.testing.assert_allclose(found, trace["output"], rtol=1e-6, atol=1e-9)
+
+
+@pytest.fixture
+def backward(arrays):
+    given = {**arrays, "output.grad": np.random.default_rng(9).normal(size=(5, 6))}
+    return SPEC.working().backward().run(given)
+
+
+def test_gradients_pass_from_the_last_token_to_the_first(backward):
+    """The gradient of what a token wrote has a line with what later tokens passed to it, whose cells it reads."""
+    working = backward.working
+    left, right = equation(working.line("written.grad.accumulated"), working.axes, working.label_base)
+    assert text(left) == "written.grad.accumulated@h[i,d]"
+    assert text(right) == (
+        "written.grad@h[i,d] + sum_j (-written.grad.accumulated@h[j,d]*share@h[j]*overlap.decayed@h[j,i] "
+        "if i < j else 0)"
+    )
+    explained = backward.explain("written.grad.accumulated@3", 2, 1)
+    own = [cell for name, cell in explained.reads if name == "written.grad.accumulated"]
+    assert own == [(2, 3, 1), (2, 4, 1)]
+    assert explained.value == backward["written.grad.accumulated"][2, 2, 1]
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_a_script_computes_gradients_from_the_last_row(backward, framework, tmp_path):
+    """The exported program of a backward pass gives the numbers of the trace."""
+    found = printed_by_script(backward, "input.grad", framework, tmp_path / "delta.py")
+    np.testing.assert_allclose(found, backward["input.grad"], rtol=1e-6, atol=1e-9)
+
+
+def test_a_line_before_the_recurrence_is_not_asked_for():
+    """Where nothing behind the recurrence is asked for, what passes through it is not computed."""
+    lines = SPEC.working().backward(wrt="written").names
+    assert "written.grad" in lines
+    assert "written.grad.accumulated" not in lines
 
 
 def test_a_saved_trace_is_read_back(trace, tmp_path):

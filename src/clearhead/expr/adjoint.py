@@ -3,18 +3,20 @@
 A formula says what a result reads. A gradient needs the inverse, so the indices of each place that reads are
 solved for those of the cell: ``d - n == t`` becomes ``d = t + n``, ``c // n == h`` beside ``c % n == d`` becomes
 ``c = h*n + d``. Equations that are not solved stay as conditions: ``sum_i (grad[i] if token[i] == v else 0)``.
+
+The gradient of a recurrence is a recurrence backwards. A cell of its result changes the loss by itself, ``grad``, and
+through all cells that read it. The sum of both is the gradient of `OWN`, and those of its operands follow from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from string import ascii_lowercase
 
-from clearhead.errors import SpecError
-from clearhead.expr.derivative import UPSTREAM, Fresh, Term, letter_of, terms, with_named
-from clearhead.expr.formula import Formula
+from clearhead.expr.derivative import RESULT, UPSTREAM, Fresh, Term, letter_of, terms, with_named
+from clearhead.expr.formula import OWN, Formula
 from clearhead.expr.nodes import (
     Binary,
     Expr,
@@ -25,12 +27,12 @@ from clearhead.expr.nodes import (
     Size,
     Where,
     map_children,
+    replace_refs,
     same,
     walk,
 )  # fmt: skip
 from clearhead.expr.polynomial import Polynomial, always, constant, divided, polynomial, same_size, times
 from clearhead.expr.simplify import ZERO, added, choice, names, summed, with_indices
-from clearhead.expr.text import text
 
 
 @lru_cache(maxsize=4096)
@@ -41,25 +43,40 @@ def adjoint(forward: Formula, role: str) -> Formula | None:
     result. Axes in front of the operand's own are looped over, as in any formula: an operand that was broadcast has a
     gradient for each of them, still to be summed.
 
+    Of a recurrence ``out`` is the result, and ``grad`` is what the role `OWN` gives: the gradient of each cell with all
+    that passes through cells that read it. For `OWN` itself, ``grad`` is the gradient without that, and the formula is
+    a recurrence backwards.
+
     Raises:
-        SpecError: the formula holds something that has no derivative, or is a recurrence.
+        SpecError: the formula holds something that has no derivative.
     """
-    if forward.recurs is not None:
-        raise SpecError(f"There is no gradient of a recurrence: its cells read each other, {text(forward.body)}.")
     fresh = Fresh()
     found = [term for term in terms(forward, fresh) if term.ref.operand == role]
     if not found:
         return None
-    cell = forward.operands[forward.roles.index(role)]
+    cell = forward.result if role == OWN else forward.operands[forward.roles.index(role)]
     sizes = _Sizes(forward)
-    return _signed(forward, cell, _joined([_Solved(term, cell, sizes, fresh).parts() for term in found]), sizes)
+    body = _joined([_Solved(term, cell, sizes, fresh).parts() for term in found])
+    body = _renamed(body, {OWN: RESULT, UPSTREAM: OWN} if role == OWN else {OWN: RESULT})
+    if role == OWN:
+        body = added(Ref(UPSTREAM, tuple(map(Index, cell))), body)
+    return _signed(forward, cell, body, sizes, backwards=role == OWN and not forward.backwards)
+
+
+def _renamed(expr: Expr, roles: Mapping[str, str]) -> Expr:
+    """An expression with other roles of operands."""
+
+    def change(ref: Ref) -> Ref:
+        return Ref(roles.get(ref.operand, ref.operand), tuple(replace_refs(index, change) for index in ref.indices))
+
+    return replace_refs(expr, change)
 
 
 class _Sizes:
     """What is known of the size of each index, fresh indices included."""
 
     def __init__(self, forward: Formula) -> None:
-        self._stated = dict(forward.sizes)
+        self._stated = {**dict(forward.sizes), **dict(_equal(forward.sizes))}
         self._made: dict[str, Expr] = {}
 
     def make(self, name: str, size: Expr) -> None:
@@ -80,6 +97,16 @@ class _Sizes:
         return polynomial(self._stated[letter], self) or {(f"#{letter}",): constant(1)[()]}
 
 
+def _equal(stated: Sequence[tuple[str, Expr]]) -> Iterator[tuple[str, Expr]]:
+    """Sizes that are equal, since neither less the other may be negative."""
+    differences = [expr for _, expr in stated]
+    for expr in differences:
+        match expr:
+            case Binary("-", Size(first) as left, Size(second) as right) if first < second:
+                if Binary("-", right, left) in differences:
+                    yield second, left
+
+
 Parts = tuple[Expr, "tuple[tuple[str, Expr], ...]"]
 """What passes through one place to a cell, and the named values that it uses."""
 
@@ -93,7 +120,7 @@ class _Solved:
         self.by: dict[str, Expr] = {}
         self.conditions: list[Expr] = []
         self.left = [(index, Index(letter)) for index, letter in zip(term.ref.indices, cell, strict=True)]
-        for attempt in (self._plain, self._digits, self._mixed, self._shifted, self._block):
+        for attempt in (self._plain, self._digits, self._mixed, self._shifted, self._beside, self._block):
             self._try(attempt)
 
     def parts(self) -> Parts:
@@ -190,6 +217,14 @@ class _Solved:
                     for one, other in _summands(inner):
                         if isinstance(one, Index) and self._may(one.name, other):
                             return self._solve(one.name, _minus(moved, other))
+        return False
+
+    def _beside(self, index: Expr, target: Index) -> bool:
+        """``i + k - a == t``, where k is summed over: ``i = t + a - k``."""
+        match self._now(index):
+            case Binary("-", Binary("+", Index(name), Index(other)), rest) if name in self.open and other in self.open:
+                if name != other and not names(rest) & {*self.open} and _of_indices(rest):
+                    return self._solve(name, _minus(target + rest, Index(other)))
         return False
 
     def _block(self, index: Expr, target: Index) -> bool:
@@ -324,12 +359,13 @@ class _Letters:
         return polynomial(self.made[letter], self.sizes) if letter in self.made else self.sizes(letter)
 
 
-def _signed(forward: Formula, cell: tuple[str, ...], body: Expr, sizes: _Sizes) -> Formula:
+def _signed(forward: Formula, cell: tuple[str, ...], body: Expr, sizes: _Sizes, *, backwards: bool = False) -> Formula:
     """A formula of this body, with the operands that it reads and those that only give it sizes."""
     letters = _Letters(forward, sizes)
     body = letters.name(body, frozenset(cell))
-    read = {node.operand for node in walk(body) if isinstance(node, Ref)} | {UPSTREAM}
-    operands = {**dict(zip(forward.roles, forward.operands, strict=True)), UPSTREAM: forward.result}
+    read = {node.operand for node in walk(body) if isinstance(node, Ref)} - {OWN} | {UPSTREAM}
+    taken = dict(zip(forward.roles, forward.operands, strict=True))
+    operands = {**taken, RESULT: forward.result, UPSTREAM: forward.result}
     stated = {**dict(forward.sizes), **letters.made}
     needed = _sizes_in(body) | {*cell}
 
@@ -354,7 +390,7 @@ def _signed(forward: Formula, cell: tuple[str, ...], body: Expr, sizes: _Sizes) 
             wanted.extend(_sizes_in(stated[letter]))
     ordered = tuple((letter, expr) for letter, expr in stated.items() if letter in used)
     roles = tuple(role for role in operands if role in read)
-    return Formula(roles, tuple(operands[role] for role in roles), cell, body, ordered)
+    return Formula(roles, tuple(operands[role] for role in roles), cell, body, ordered, backwards)
 
 
 def _sizes_in(expr: Expr) -> set[str]:

@@ -48,6 +48,9 @@ from clearhead.expr.simplify import ONE, ZERO, added, choice, names, negative, p
 UPSTREAM = "grad"
 """The role of the gradient of the result, one number for each cell, which weights its changes."""
 
+RESULT = "out"
+"""The role of the forward result, in the formulas of gradients that read it."""
+
 
 class Term(Struct, frozen=True):
     """One place where a formula reads an operand, and the derivative of the result by it.

@@ -11,12 +11,15 @@ operand has gets its size from a keyword: ``formula("h i d -> i c", ..., c=Size(
 A body with a parameter ``result`` is a recurrence: its cells read other cells of the result, which come before them::
 
     formula("i d, i j -> i d", lambda v, a, result: v[i, d] - total(j, where(j < i, a[i, j] * result[j, d], 0)))
+
+Its gradient is a recurrence too, whose cells read those after them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 from msgspec import Struct
@@ -51,6 +54,7 @@ class Formula(Struct, frozen=True, dict=True):
         result: the letters of the result's.
         body: the arithmetic of one cell.
         sizes: sizes of letters that no operand has.
+        backwards: whether the cells of a recurrence read those after them, not those before.
     """
 
     roles: tuple[str, ...]
@@ -58,6 +62,7 @@ class Formula(Struct, frozen=True, dict=True):
     result: tuple[str, ...]
     body: Expr
     sizes: tuple[tuple[str, Expr], ...] = ()
+    backwards: bool = False
 
     @cached_property
     def read(self) -> frozenset[str]:
@@ -66,7 +71,7 @@ class Formula(Struct, frozen=True, dict=True):
 
     @cached_property
     def recurs(self) -> int | None:
-        """The axis of the result along which its cells read cells before them; None where they read none."""
+        """The axis of the result along which its cells read other cells of it; None where they read none."""
         own = (node.indices for node in walk(self.body) if isinstance(node, Ref) and node.operand == OWN)
         indices = next(own, ())
         pairs = enumerate(zip(indices, self.result, strict=False))
@@ -119,12 +124,17 @@ class Formula(Struct, frozen=True, dict=True):
         ]
         return broadcast(leads) + tuple(sizes[letter] for letter in self.result)
 
+    def ordered(self, shape: Shape) -> Iterator[Cell]:
+        """All cells of a result of this ``shape``, each behind those of the result that it reads."""
+        ranges = (range(size)[:: -1 if self.backwards else 1] for size in shape)
+        return product(*ranges)
+
     def cell(self, arrays: Sequence[Any], result: Any, cell: Cell, arithmetic: Arithmetic) -> Any:
         """One cell of the result in any arithmetic, as `evaluate`.
 
         Args:
             arrays: the operands, each a NumPy array with all of its axes; numbers of the arithmetic as objects.
-            result: the result as far as it is known: a recurrence reads the cells before this one.
+            result: the result as far as it is known: a recurrence reads cells that are `ordered` before this one.
             cell: an index for each axis of the result.
             arithmetic: what functions and symbols mean.
         """

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from clearhead.axes import Shape
 from clearhead.errors import SpecError
 from clearhead.expr import (
     FLOAT,
@@ -26,6 +27,8 @@ from clearhead.expr import (
     Size,
     Where,
 )  # fmt: skip
+from clearhead.expr.formula import OWN
+from clearhead.expr.simplify import with_indices
 from clearhead.ops.operation import Array, Namespace, counting, floats
 from clearhead.ops.textbook.erf import erfc
 
@@ -49,18 +52,32 @@ def computed(xp: Namespace, formula: Formula, operands: Sequence[Array], like: A
     # NumPy's own scalars, which sums give, are no arrays.
     operands = [operand if operand.shape else xp.broadcast_to(operand, ()) for operand in operands]
     like = like if like.shape else xp.broadcast_to(like, ())
-    cells = _Cells(xp, formula, dict(zip(formula.roles, operands, strict=True)), formula.bind(shapes), like)
-    return xp.broadcast_to(cells.array(cells.value(formula.body, formula.result, {})), formula.shape(shapes))
+    cells = _Cells(xp, dict(zip(formula.roles, operands, strict=True)), formula.bind(shapes), like)
+    shape, axis = formula.shape(shapes), formula.recurs
+    if axis is not None:
+        return _by_rows(xp, formula, cells, shape, axis - len(formula.result))
+    return xp.broadcast_to(cells.array(cells.value(formula.body, formula.result, {})), shape)
+
+
+def _by_rows(xp: Namespace, formula: Formula, cells: _Cells, shape: Shape, axis: int) -> Array:
+    """The result of a recurrence, row by row: each reads the rows that are known, where the others are 0 still."""
+    letter, count = formula.result[axis], shape[axis]
+    row_shape = tuple(1 if place == len(shape) + axis else size for place, size in enumerate(shape))
+    rows = [xp.broadcast_to(xp.reshape(floats(xp, 1, cells.like), ()), row_shape)] * count
+    scope = tuple(each for each in formula.result if each != letter)
+    for row in reversed(range(count)) if formula.backwards else range(count):
+        cells.arrays[OWN] = xp.concat(rows, axis=axis)
+        value = cells.array(cells.value(with_indices(formula.body, {letter: Number(row)}), scope, {}))
+        without = (*shape[: len(shape) + axis], *shape[len(shape) + axis + 1 :])
+        rows[row] = xp.reshape(xp.broadcast_to(value, without), row_shape)
+    return xp.concat(rows, axis=axis) if rows else xp.broadcast_to(cells.like, shape)
 
 
 class _Cells:
     """The values of expressions for all cells of a result."""
 
-    def __init__(
-        self, xp: Namespace, formula: Formula, arrays: Mapping[str, Array], sizes: Mapping[str, int], like: Array
-    ) -> None:
-        self.xp, self.arrays, self.sizes, self.like = xp, arrays, sizes, like
-        self.letters = dict(zip(formula.roles, formula.operands, strict=True))
+    def __init__(self, xp: Namespace, arrays: Mapping[str, Array], sizes: Mapping[str, int], like: Array) -> None:
+        self.xp, self.arrays, self.sizes, self.like = xp, {**arrays}, sizes, like
 
     def array(self, value: Value) -> Array:
         """A value as an array of the type of the result."""

@@ -6,6 +6,7 @@ from base64 import b64decode
 import numpy as np
 import pytest
 
+from clearhead import Attention, Delta
 from clearhead.deviations import candidates
 from clearhead.errors import ClearheadError
 from clearhead.expr import number
@@ -27,6 +28,12 @@ READ = """async ([content, arrays]) => {
   const trace = new $trace.Trace(content, (name) => arrays[name].data);
   await trace.ready(...trace.lines.keys());
   return Object.fromEntries([...trace.arrays].map(([name, numbers]) => [name, base64(numbers)]));
+}"""
+
+RUN = """async ([content, arrays, line]) => {
+  const trace = new $trace.Trace(content, (name) => arrays[name].data);
+  await trace.ready(...trace.lines.keys());
+  return [...trace.run(line)];
 }"""
 
 
@@ -133,6 +140,18 @@ def test_what_was_not_kept_is_computed_from_what_was(modules, big):
         expected = [float(big.numpy(left_out)[cell]) for cell in cells]
         np.testing.assert_allclose(np.array(told, dtype=float), expected, rtol=1e-12, atol=1e-12, err_msg=left_out)
     assert computed > 20
+
+
+@pytest.mark.parametrize("line", ["written", "written.grad.accumulated"])
+def test_a_recurrence_is_computed_from_its_first_cell_or_its_last(modules, line):
+    """The cells of a recurrence are told as Python tells them, and computed again in the order in which they read."""
+    working = Attention(heads=1, causal=True, delta=Delta(heads=1)).working().backward()
+    sizes = {"token": 4, "model": 3, "depth": 2, "tap": 2, "head": 1, "head*depth": 2}
+    rng = np.random.default_rng(6)
+    trace = working.run({each.name: rng.normal(size=[sizes[word] for word in each.axes]) for each in working.givens})
+    assert_same(modules, trace, every_cell(trace, [line]))
+    told = modules.evaluate(RUN, [*packed(trace), line])
+    np.testing.assert_allclose(told, trace[line].ravel(), rtol=1e-12)
 
 
 def numbers():

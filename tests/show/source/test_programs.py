@@ -67,6 +67,14 @@ WORKINGS = {
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_names_inside_a_formula_replace_no_line(framework, arrays_for, sizes):
+    """The gradient of a gated MLP has a gate inside its formula, and leaves the line of that name as it is."""
+    working = Block(Attention(heads=4), mlp=Mlp("silu", gated=True), norm=Norm()).working().backward()
+    trace = working.run(arrays_for(working, sizes | {"key": sizes["query"]}))
+    assert_gives(trace, script(trace, View(framework=framework)).decode())
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("name", WORKINGS)
 def test_batches_and_deviations_are_written_out(name, framework, arrays_for, sizes):
     """Also in a batch, of which some arrays have no part, and with lines rewritten."""

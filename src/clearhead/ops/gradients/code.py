@@ -55,6 +55,31 @@ def _near(xp: Namespace, grad: Array, *, width: int) -> Array:
     return xp.where(xp.abs(position - key) < width, grad, 0.0)
 
 
+def _accumulated(xp: Namespace, a: Array, b: Array, grad: Array) -> Array:
+    """From the last token to the first: each one's own gradient, less what later tokens corrected by it."""
+    tokens = grad.shape[-2]
+    shares = a * b[..., None]
+    out = grad[..., tokens - 1 :, :]
+    for row in range(tokens - 2, -1, -1):
+        later = _product(xp, _turned(xp, shares[..., row + 1 :, row : row + 1]), out)
+        out = xp.concat([grad[..., row : row + 1, :] - later, out], axis=-2)
+    return out
+
+
+def _before(xp: Namespace, a: Array) -> Array:
+    """A matrix of tokens with 0 from each token itself on."""
+    places = counting(xp, a.shape[-1], a)
+    return xp.where(places[None, :] < places[:, None], a, 0.0)
+
+
+def _of_overlap(xp: Namespace, a: Array, b: Array, out: Array, grad: Array) -> Array:
+    return -_before(xp, xp.matmul(grad * b[..., None], _turned(xp, out)))
+
+
+def _of_share(xp: Namespace, v: Array, a: Array, out: Array, grad: Array) -> Array:
+    return xp.sum(grad * (v - xp.matmul(_before(xp, a), out)), axis=-1)
+
+
 CODE: Mapping[tuple[str, str], Callable[..., Array]] = {
     ("matmul", "a"): lambda xp, b, grad: _product(xp, grad, _turned(xp, b)),
     ("matmul", "b"): lambda xp, a, grad: _product(xp, _turned(xp, a), grad),
@@ -86,5 +111,9 @@ CODE: Mapping[tuple[str, str], Callable[..., Array]] = {
     ("mask_boolean", "s"): lambda xp, mask, grad: xp.where(mask, grad, 0.0),
     ("multiply", "a"): lambda xp, b, grad: grad * b,
     ("multiply", "b"): lambda xp, a, grad: grad * a,
+    ("corrected", "result"): _accumulated,
+    ("corrected", "v"): lambda xp, b, grad: grad * b[..., None],
+    ("corrected", "a"): _of_overlap,
+    ("corrected", "b"): _of_share,
 }
 """By operation and operand: code that takes the operands of the derived formula, in its order."""

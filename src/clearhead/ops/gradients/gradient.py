@@ -10,15 +10,12 @@ from clearhead.errors import UnknownName
 from clearhead.expr import Formula
 from clearhead.expr.adjoint import adjoint
 from clearhead.expr.derivative import UPSTREAM
+from clearhead.expr.formula import OWN
 from clearhead.ops.by_formula import computed
 from clearhead.ops.gradients.code import CODE
 from clearhead.ops.gradients.stated import STATED
 from clearhead.ops.gradients.sums import SUMS
 from clearhead.ops.operation import Array, Namespace, Operation, Parameters
-
-RESULT = "out"
-"""The role of the forward result, in the formulas of gradients that read it."""
-
 
 GRAD = ".grad."
 """Stands behind the name of the line whose gradient a line is, or a part of it."""
@@ -28,6 +25,7 @@ class GradientOf(Operation):
     """The gradient of an operation for an operand, derived from the operation's formula.
 
     Its operands are those of the forward formula that the derivative takes, and ``grad``, the gradient of the result.
+    Of a recurrence see `accumulated`.
 
     Attributes:
         forward: the operation.
@@ -43,8 +41,7 @@ class GradientOf(Operation):
             return computed(xp, formula, operands, operands[formula.roles.index(UPSTREAM)])
 
         code.__name__ = f"{forward.name}.{operand}.grad"
-        said = forward.name.replace("_", " ")
-        code.__doc__ = f"The gradient of {said} for {operand}, derived from its formula."
+        code.__doc__ = _WHOLE if operand == OWN else _DERIVED.format(forward.name.replace("_", " "), operand)
         super().__init__(code, lambda **parameters: self._derived(tuple(sorted(parameters.items()))))
         self.forward = forward
         self.operand = operand
@@ -57,6 +54,8 @@ class GradientOf(Operation):
 
     def summary_of(self, line: str, operands: Sequence[str]) -> str:
         """What ``line`` is: the gradient for which line, and from which of ``operands`` it is carried back."""
+        if self.operand == OWN:
+            return self.summary
         later = next((name for name in reversed(operands) if GRAD in f"{name}."), None)
         if later is None or GRAD not in f"{line}.":
             return self.summary
@@ -75,6 +74,10 @@ class GradientOf(Operation):
 
     def __reduce__(self) -> Any:
         return derived_gradient, (self.forward, self.operand)
+
+
+_DERIVED = "The gradient of {} for {}, derived from its formula."
+_WHOLE = "The gradient of each cell by itself, and through all later cells of its line that read it."
 
 
 @cache  # one for each operand of each operation
@@ -96,6 +99,14 @@ def gradient(forward: Operation, operand: str, parameters: Parameters = ()) -> O
     return derived_gradient(forward, operand)
 
 
+def accumulated(forward: Operation, parameters: Parameters = ()) -> GradientOf | None:
+    """The gradient of the cells of a recurrence with what passes through cells that read them; None for others.
+
+    The gradients of the recurrence's operands take its result for ``grad``.
+    """
+    return derived_gradient(forward, OWN) if forward.formula(parameters).recurs is not None else None
+
+
 def gradient_named(name: str, operations: Mapping[str, Operation]) -> Operation | None:
     """The gradient of this name of one of these operations; None where there is none."""
     if name in SUMS:
@@ -107,4 +118,5 @@ def gradient_named(name: str, operations: Mapping[str, Operation]) -> Operation 
     if not name.endswith(".grad") or forward not in operations:
         return None
     code = operations[forward].code.__code__
-    return derived_gradient(operations[forward], operand) if operand in code.co_varnames[1 : code.co_argcount] else None
+    is_role = operand in code.co_varnames[1 : code.co_argcount]
+    return derived_gradient(operations[forward], operand) if is_role or operand == OWN else None

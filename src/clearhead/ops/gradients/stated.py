@@ -214,6 +214,59 @@ def logistic_grad(xp: Namespace, out: Array, grad: Array) -> Array:
     return grad * out * (1 - out)
 
 
+def _softplus_slope(x: Operand, b: Operand, grad: Operand) -> Expr:
+    return grad[h, i] / (1 + call("exp", -(x[h, i] + b[h])))
+
+
+def _softplus_code(xp: Namespace, x: Array, b: Array, grad: Array) -> Array:
+    y = x + b[..., None]
+    part = xp.exp(-xp.abs(y))
+    return grad * xp.where(y < 0, part, 1.0) / (1 + part)
+
+
+@operation(lambda: formula("h i, h, h i -> h i", _softplus_slope))
+def softplus_of_sum_grad(xp: Namespace, x: Array, b: Array, grad: Array) -> Array:
+    """The gradient of the softplus of a sum for its first term: the logistic function of the sum."""
+    return _softplus_code(xp, x, b, grad)
+
+
+@operation(lambda: formula("h i, h, h i -> h", lambda x, b, grad: total(i, _softplus_slope(x, b, grad))))
+def softplus_of_sum_bias_grad(xp: Namespace, x: Array, b: Array, grad: Array) -> Array:
+    """The gradient of the softplus of a sum for its bias: the logistic function of the sum, added up over tokens."""
+    return xp.sum(_softplus_code(xp, x, b, grad), axis=-1)
+
+
+def _unit_length(eps: float) -> Formula:
+    def body(x: Operand, out: Operand, grad: Operand) -> Expr:
+        along = out[i, d] * total(c, grad[i, c] * out[i, c])
+        return (grad[i, d] - along) / call("sqrt", total(c, x[i, c] ** 2) + eps)
+
+    return formula("i d, i d, i d -> i d", body, c=Size("d"))
+
+
+@operation(_unit_length)
+def unit_length_grad(xp: Namespace, x: Array, out: Array, grad: Array, *, eps: float) -> Array:
+    """The gradient of a row divided by its length: the gradient without its part along the row, over the length."""
+    length = xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True) + eps)
+    return (grad - out * xp.sum(grad * out, axis=-1, keepdims=True)) / length
+
+
+@operation(
+    lambda: formula(
+        "h i j, h i j -> h n",
+        lambda out, grad: total((i, j), where(n <= i, where(j < n, grad[h, i, j] * out[h, i, j], 0), 0)),
+        n=Size("i"),
+    )
+)
+def decay_since_grad(xp: Namespace, out: Array, grad: Array) -> Array:
+    """The gradient for a token's decay: of all that it makes smaller, written before it and read from it on."""
+    tokens = out.shape[-1]
+    places = counting(xp, tokens, out)
+    # Rows of the first axis: what is read at the token or later. Columns: what was written before it.
+    read = xp.matmul(xp.astype(places[:, None] <= places[None, :], out.dtype), grad * out)
+    return xp.sum(xp.where(places[None, :] < places[:, None], read, 0.0), axis=-1)
+
+
 def _half() -> Formula:
     size = Size("c")
     return formula(
@@ -306,6 +359,10 @@ STATED: Mapping[tuple[str, str], Operation] = {
     ("clip_above", "x"): clip_above_grad,
     ("logistic", "x"): logistic_grad,
     ("cross_entropy", "logits"): cross_entropy_grad,
+    ("softplus_of_sum", "x"): softplus_of_sum_grad,
+    ("softplus_of_sum", "b"): softplus_of_sum_bias_grad,
+    ("unit_length", "x"): unit_length_grad,
+    ("decay_since", "g"): decay_since_grad,
     ("rotate_half", "x"): rotate_half_grad,
     ("rotate_interleaved", "x"): rotate_interleaved_grad,
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 from clearhead.expr import Size, call, formula, indices, total, where
 from clearhead.expr.formula import broadcast
 from clearhead.ops.operation import Array, Namespace, counting, operation
+from clearhead.ops.textbook import tokens
 
 c, d, g, h, i, j, k, m, n = indices("c d g h i j k m n")
 
@@ -24,11 +25,11 @@ c, d, g, h, i, j, k, m, n = indices("c d g h i j k m n")
 )
 def convolve_before(xp: Namespace, x: Array, w: Array) -> Array:
     """Each feature of a token plus those of the tokens before it, each times its own weight (a causal convolution)."""
-    taps, tokens = w.shape[-1], x.shape[-2]
-    places = counting(xp, tokens, x)[:, None]
+    taps, length = w.shape[-1], x.shape[-2]
+    places = counting(xp, length, x)[:, None]
     out = x * w[..., None, :, taps - 1]
-    for back in range(1, min(taps, tokens)):
-        turned = xp.concat([x[..., tokens - back :, :], x[..., : tokens - back, :]], axis=-2)
+    for back in range(1, min(taps, length)):
+        turned = xp.concat([x[..., length - back :, :], x[..., : length - back, :]], axis=-2)
         out = out + xp.where(places >= back, turned * w[..., None, :, taps - 1 - back], 0.0)
     return out
 
@@ -48,17 +49,10 @@ def project_to_numbers(xp: Namespace, x: Array, w: Array) -> Array:
     return xp.matmul(w, xp.matrix_transpose(x))
 
 
-@operation(
-    lambda: formula(
-        "h i, h -> h i",
-        lambda x, b: call("max", x[h, i] + b[h], 0) + call("log", 1 + call("exp", -call("abs", x[h, i] + b[h]))),
-    ),
-    role="activation",
-)
+@operation(lambda: formula("h i, h -> h i", lambda x, b: tokens.softplus(x[h, i] + b[h])), role="activation")
 def softplus_of_sum(xp: Namespace, x: Array, b: Array) -> Array:
     """The softplus log(1 + exp(x + b)): how far a token lets the memory decay, before the head's own rate."""
-    y = x + b[..., None]
-    return xp.where(y > 0, y, 0.0) + xp.log(1 + xp.exp(-xp.abs(y)))
+    return tokens.softplus_code(xp, x + b[..., None])
 
 
 @operation(lambda: formula("h i, h -> h i", lambda step, a: -call("exp", a[h]) * step[h, i]), role="scale")

@@ -196,18 +196,19 @@ def relu_squared(xp: Namespace, x: Array) -> Array:
     return positive * positive
 
 
-def _softplus(x: Expr) -> Expr:
+def softplus(x: Expr) -> Expr:
+    """The formula log(1 + exp(x))."""
     return call("log", 1 + call("exp", x))
 
 
 def _xielu(x: Operand, positive: Operand, negative: Operand) -> Expr:
     v = x[i, m]
-    above = _softplus(positive[o]) * v**2 + v / 2
-    below = (call("exp", -call("max", -v, 1e-6)) - 1 - v) * (_softplus(negative[o]) + 0.5) + v / 2
+    above = softplus(positive[o]) * v**2 + v / 2
+    below = (call("exp", -call("max", -v, 1e-6)) - 1 - v) * (softplus(negative[o]) + 0.5) + v / 2
     return total(o, where(call("max", v, 0) <= 0, below, above))
 
 
-def _softplus_of(xp: Namespace, x: Array) -> Array:
+def softplus_code(xp: Namespace, x: Array) -> Array:
     """log(1 + exp(x)), which does not overflow."""
     # Without abs, whose gradient at 0 PyTorch takes for 0.
     return xp.where(x > 0, x, 0.0) + xp.log1p(xp.exp(xp.where(x > 0, -x, x)))
@@ -216,7 +217,7 @@ def _softplus_of(xp: Namespace, x: Array) -> Array:
 @operation(lambda: formula("i m, o, o -> i m", _xielu), role="activation")
 def xielu(xp: Namespace, x: Array, positive: Array, negative: Array) -> Array:
     """xIELU: a parabola above 0 and an exponential below, with a learned number for each (Huang and Schlag 2024)."""
-    up, down = (_softplus_of(xp, each)[..., None] for each in (positive, negative))
+    up, down = (softplus_code(xp, each)[..., None] for each in (positive, negative))
     below = (xp.expm1(xp.where(x < -1e-6, x, -1e-6)) - x) * (down + 0.5)
     return xp.where(x > 0, up * x * x, below) + x / 2
 

@@ -61,7 +61,7 @@ def _computed(trace: Trace, line: Line, known: Mapping[str, NumpyArray], numbers
     operands = [known[name] for name in line.operands]
     named: list[NumpyArray] = []
     result = np.empty(line.formula.shape([operand.shape for operand in operands]), dtype=object)
-    for cell in np.ndindex(result.shape):
+    for cell in line.formula.ordered(result.shape):
         number = _cell(line, operands, cell, numbers, result)
         if number.expr.count_ops() > MAX_SHOWN:
             named = named or [_named(trace, name, known[name], numbers, longer=0) for name in line.operands]
@@ -72,7 +72,7 @@ def _computed(trace: Trace, line: Line, known: Mapping[str, NumpyArray], numbers
 
 
 def _cell(line: Line, operands: list[NumpyArray], cell: tuple[int, ...], numbers: Numbers, result: NumpyArray) -> Exact:
-    """A cell of a line; ``result`` has those before it."""
+    """A cell of a line; ``result`` has those that it reads."""
     try:
         return numbers.tidy(numbers.of(line.formula.cell(operands, result, cell, arithmetic_of(numbers))))
     except KeyError as error:

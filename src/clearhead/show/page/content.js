@@ -20,6 +20,7 @@
  * @property {number[]} core how many axes the formula has, for each operand
  * @property {string[]} result
  * @property {Node_} body
+ * @property {boolean} backwards whether the last cells are computed first, as in the gradient of a recurrence
  * @property {Record<string, number> | null} sizes null where they are not known
  *
  * @typedef {object} LineData

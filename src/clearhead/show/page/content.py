@@ -151,6 +151,7 @@ def _made(working: Working, line: Line, view: View, shapes: Mapping[str, Shape])
         "core": [len(letters) for letters in formula.operands],
         "result": list(formula.result),
         "body": expr_data(formula.body),
+        "backwards": formula.backwards,
         "sizes": formula.bind([shapes[operand] for operand in line.operands]) if known else None,
     }
 

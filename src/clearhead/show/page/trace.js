@@ -17,7 +17,7 @@ import { compiled, evaluate, readsOf } from "./expr.js";
 /** A cell that takes more numbers than this is not computed here. */
 const MAX_READS = 300_000;
 
-/** The role of the result in a formula whose cells read cells of the result before them. */
+/** The role of the result in a formula whose cells read other cells of it. */
 export const OWN = "result";
 
 export class Trace {
@@ -270,7 +270,8 @@ export class Trace {
       const scope = { ...this.scope(name, made, unflat(start, shape)), slow: new Set(made.result.slice(0, -1)) };
       const own = /** @type {import("./expr.js").Operand} */ (scope.operands[OWN]);
       scope.operands = { ...scope.operands, [OWN]: { ...own, numbers: result } };
-      for (let at = 0; at < size; at += 1) {
+      for (let step = 0; step < size; step += 1) {
+        const at = made.backwards ? size - 1 - step : step;
         let rest = at;
         scope.row = Math.floor(at / (core.at(-1) ?? 1));
         for (let axis = core.length - 1; axis >= 0; axis -= 1) {

@@ -68,11 +68,11 @@ class Compiler:
         return self._full(value, ranges, order, shape[: len(shape) - len(order)]).code
 
     def _recurrence(self, axis: int, ranges: Ranges, shape: Shape) -> list[str]:
-        """Statements that fill the result row by row, since its cells read rows before them."""
-        order = self.formula.result
+        """Statements that fill the result row by row, since its cells read other rows."""
+        order, rows = self.formula.result, ranges[self.formula.result[axis]]
         self.operands = {**self.operands, OWN: Variable(OWN, shape, len(order))}
         statements = [f"{OWN} = {self.dialect.call('zeros', str(tuple(shape)))}"]
-        for row in ranges[order[axis]]:
+        for row in reversed(rows) if self.formula.backwards else rows:
             code = self._all({**ranges, order[axis]: range(row, row + 1)}, shape)
             place = ["...", f"{row}:{row + 1}", *":" * (len(order) - axis - 1)]
             statements.append(f"{OWN}[{', '.join(place)}] = {code}")

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clearhead.axes import describe
 from clearhead.errors import ShapeError, UnknownName, suggest
+from clearhead.expr.nodes import Expr, Let, Local, map_children
 from clearhead.line import Given, Line
 from clearhead.show.cells import one_line
 from clearhead.show.formula.patterns import masked_lines, masked_roles
@@ -161,7 +163,7 @@ def _code(
     trace: Trace, line: Line, names: Mapping[str, str], dialect: Dialect, masked: frozenset[str]
 ) -> tuple[str, str]:
     """The statements that come before a line's own, and its right side."""
-    formula = line.formula
+    formula = replace(line.formula, body=_apart(line.formula.body, {*names.values()}))
     operands = {
         role: Variable(names[name], tuple(trace[name].shape), len(letters))
         for role, name, letters in zip(formula.roles, line.operands, formula.operands, strict=True)
@@ -169,3 +171,11 @@ def _code(
     compiler = Compiler(formula, operands, dialect, masked_roles(line, masked))
     statements, whole = compiler.whole(tuple(trace[line.name].shape))
     return "".join(f"{statement}\n" for statement in statements), whole
+
+
+def _apart(expr: Expr, taken: Collection[str]) -> Expr:
+    """An expression whose named values have the name of no array."""
+    expr = map_children(expr, lambda child: _apart(child, taken))
+    while isinstance(expr, (Let, Local)) and expr.name in taken:
+        expr = replace(expr, name=f"{expr.name}_")
+    return expr
