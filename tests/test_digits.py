@@ -1,5 +1,6 @@
 """Shown digits are right: each is that of the number in 50 digits, rounded once."""
 
+import math
 import operator
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 from mpmath import MPContext
 
-from clearhead.digits import with_right_digits
-from clearhead.expr.text import NOISE
+from clearhead.digits import certified, with_right_digits
+from clearhead.expr.text import NOISE, fixed
 from clearhead.line import Line
 from clearhead.problems import bundled, library, parse_problem, read_problem
 from clearhead.show import View, render
@@ -42,6 +43,9 @@ def number(value):
     if not np.isfinite(float(value)):
         return mp.mpf(value)
     written = Fraction(repr(float(value)))
+    turn = Fraction(repr(float(value) / math.pi * 180)).limit_denominator(10)
+    if turn and len(repr(float(value))) > 16 and math.isclose(float(turn) * math.pi / 180, value, rel_tol=1e-15):
+        return mp.mpf(turn.numerator) / turn.denominator * mp.pi / 180
     near = written.limit_denominator(1000)
     found = near if float(near) == value else written
     return mp.mpf(found.numerator) / found.denominator
@@ -182,12 +186,89 @@ def test_what_is_worked_out_again_is_right_to_the_last_bit(name, monkeypatch):
     assert settled > 0.8 * sum(np.size(before[line.name]) for line in before.working.lines)
 
 
-def test_what_is_not_decided_stays():
-    """Given numbers with all digits of a float64 may be any that round to it: their difference keeps its own digits."""
-    a, b = 30.700000000000003, -30.685000000000002
-    arrays = {"query": [[[a, b]]], "key": [[[1, 1]]], "value": [[[1, 1]]]}
-    problem = parse_problem(PROBLEM.format(scale=1, **arrays))
-    assert problem.trace()["scores"][0, 0, 0] == a + b
+def test_given_numbers_are_the_decimals_that_they_are_written_as():
+    """30.700000000000003 less 30.685000000000002 is 0.015000000000001, though float64 has 0.01500000000000057."""
+    arrays = {"query": [[[30.700000000000003, -30.685000000000002]]], "key": [[[1, 1]]], "value": [[[1, 1]]]}
+    right, unsure = certified(parse_problem(PROBLEM.format(scale=1, **arrays)).trace())
+    assert right["scores"][0, 0, 0] == 0.015000000000001
+    assert unsure == ()
+
+
+TURNED = """
+format = 1
+title = "Turned by an angle in degrees"
+given = ["query", "rotary.angle"]
+until = ["query.rotated"]
+[attention]
+heads = 1
+output = false
+[attention.rotary]
+[arrays]
+query = [[[1, {size}, 0.35, {other}]]]
+rotary.angle = [["{first} deg", "{second} deg"]]
+"""
+
+POSITIONS = """
+format = 1
+title = "Sines and cosines"
+[positions]
+kind = "sinusoidal"
+width = 6
+[arrays]
+index = {index}
+"""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sines_are_shown_right_where_they_cancel(seed):
+    """Queries turned by angles in degrees are those of the angles, also where their parts cancel."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.choice([30, 45, 60, 90, 120, 77], 2)
+    size = float(np.round(rng.uniform(10, 1000), 2))
+    problem = parse_problem(TURNED.format(first=first, second=second, size=size, other=-size))
+    assert wrong_digits(problem.trace()) == []
+
+
+def last_digits_wrong(trace, places=(12, 13, 14, 15)):
+    """How many digits of a trace, rounded to so many in all, are not those of the 50-digit numbers; and of how many."""
+    right, wrong, seen = lines_in_50_digits(trace), 0, 0
+    for line in trace.working.lines:
+        for cell in np.ndindex(np.shape(trace[line.name])):
+            number = trace[line.name][cell]
+            if trace[line.name].dtype != np.float64 or not np.isfinite(number) or not number:
+                continue
+            first = math.floor(math.log10(abs(number)))
+            for decimals in (place - 1 - first for place in places if place > first):
+                unit = Decimal(1).scaleb(-decimals)
+                expected = Decimal(mp.nstr(right[line.name][cell] * (1 + mp.mpf(1e-30)), 48)).quantize(
+                    unit, ROUND_HALF_UP
+                )
+                wrong += Decimal(fixed(number, decimals)) != expected
+                seen += 1
+    return wrong, seen
+
+
+@pytest.mark.parametrize("name", [*bundled(), "saeed-positions", "raschka-causal"])
+def test_fifteen_digits_are_right_on_request(name):
+    """Each digit up to the fifteenth is that of the 50-digit number, gradients, sines and error functions included."""
+    trace, unsure = certified(read_problem(name).trace())
+    assert unsure == ()
+    wrong, seen = last_digits_wrong(trace)
+    assert wrong == 0
+    assert seen
+
+
+def test_some_last_digits_are_wrong_without_the_request():
+    """In double precision some of fifteen digits are wrong: what is certified was not so before."""
+    assert sum(last_digits_wrong(read_problem(name).trace())[0] for name in ("encoder-block", "rotary")) > 10
+
+
+def test_what_cannot_be_certified_is_named():
+    """Sines beyond 10^12 turns are not decided: the line is named, and keeps its numbers."""
+    trace = parse_problem(POSITIONS.format(index="[3, 20000000000000]")).trace()
+    right, unsure = certified(trace)
+    assert unsure == ("position",)
+    assert (right["position"] == trace["position"]).all()
 
 
 def test_a_trace_without_numbers_in_doubt_is_itself():

@@ -1,5 +1,6 @@
 """Intervals hold the number, to some 48 digits, by mpmath; what they do not know they say."""
 
+import random
 from decimal import Decimal
 from fractions import Fraction
 
@@ -8,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import MPContext
 
+from clearhead.expr.evaluate import FLOAT
 from clearhead.expr.intervals import INTERVALS, Interval, Undecided, interval_of
+from clearhead.written import value_of
 
 mp = MPContext()
 mp.dps = 80
 
-FUNCTIONS = {"exp": mp.exp, "log": mp.log, "sqrt": mp.sqrt, "tanh": mp.tanh, "abs": abs, "neg": lambda x: -x}
+FUNCTIONS = {"exp": mp.exp, "log": mp.log, "sqrt": mp.sqrt, "tanh": mp.tanh, "abs": abs, "neg": lambda x: -x,
+             "sin": mp.sin, "cos": mp.cos, "erf": mp.erf}  # fmt: skip
 SYMBOLS = {"+": mp.fadd, "-": mp.fsub, "*": mp.fmul, "/": mp.fdiv, "^": mp.power}
 decimals = st.decimals(-30, 30, places=3).map(float)
 positive = st.decimals("0.001", 30, places=3).map(float)
@@ -57,11 +61,63 @@ def test_whole_powers_of_any_base(base, exponent):
 
 
 def test_short_decimals_are_exact():
-    """0.35*0.35 is 0.1225, one number; a float64 with all its digits is any number that rounds to it."""
+    """0.35*0.35 is 0.1225, one number; so is a decimal of 17 digits that is nothing else."""
     assert INTERVALS["*"](0.35, 0.35) == Interval(Decimal("0.1225"), Decimal("0.1225"))
-    third = interval_of(1 / 3)
-    assert third.low < Decimal(1) / 3 < third.high
-    assert float(third.low) == float(third.high) == 1 / 3
+    assert interval_of(0.1 + 0.2) == Interval(Decimal("0.30000000000000004"), Decimal("0.30000000000000004"))
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("1/3", mp.mpf(1) / 3),
+        ("-5/7", -mp.mpf(5) / 7),
+        ("sqrt(2)/2", mp.sqrt(2) / 2),
+        ("-sqrt(3)", -mp.sqrt(3)),
+        ("30 deg", mp.pi / 6),
+        ("-47.5 deg", -mp.pi * 95 / 360),
+        ("2pi/3", 2 * mp.pi / 3),
+        ("e^-0.5", mp.exp(-0.5)),
+        ("ln(2)", mp.log(2)),
+    ],
+)
+def test_what_was_written_is_recognised(written, number):
+    """A given fraction, root, angle, power of e or logarithm is the number itself, not the float64 nearest to it."""
+    assert holds(interval_of(value_of(written)), number)
+
+
+def test_random_numbers_are_not_recognised():
+    """A float64 with 16 or 17 digits is the decimal that it is written as, unless it is a number of a known form."""
+    rng = random.Random(3)
+    for number in (rng.gauss(0, 3) for _ in range(500)):
+        assert interval_of(number).low == interval_of(number).high == Decimal(repr(number))
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "erf"])
+def test_functions_of_wide_intervals(name):
+    """The interval of a function of an interval holds the function of each number in it."""
+    rng = random.Random(4)
+    for _ in range(200):
+        low, high = sorted(rng.uniform(-40, 40) + rng.choice([0.0, 1e-9, 0.5]) * step for step in (0, 1))
+        found = INTERVALS[name](Interval(Decimal(low), Decimal(high)))
+        inner = FUNCTIONS[name](mp.mpf(rng.uniform(low, high)))
+        assert mp.mpf(str(found.low)) <= inner <= mp.mpf(str(found.high))
+        assert -1 <= found.low <= found.high <= 1
+
+
+def test_sines_of_huge_numbers_are_undecided():
+    """Beyond 10^12 no turns are counted: that is said."""
+    with pytest.raises(Undecided):
+        INTERVALS["sin"](1e13)
+    with pytest.raises(Undecided):
+        INTERVALS["cos"](float("inf"))
+
+
+def test_roundings_are_those_of_formulas():
+    """Halves go away from zero, to the even neighbour, or down, as the deviations round them."""
+    assert [INTERVALS[name](-0.125, 2) for name in ("round", "round_even", "truncate")] == [
+        interval_of(number) for number in (-0.13, -0.12, -0.12)
+    ]
+    assert set(FLOAT) == set(INTERVALS)
 
 
 def test_comparisons_are_certain_or_undecided():

@@ -6,23 +6,42 @@ and products of such. Python's decimal module computes: it is quick to load, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+    InvalidOperation,
+)  # fmt: skip
+from fractions import Fraction
 from itertools import product
-from math import inf, ulp
 from typing import Any
 
 from msgspec import Struct
 
 from clearhead.axes import Cell
-from clearhead.expr.evaluate import Arithmetic
+from clearhead.expr.evaluate import NEARLY, Arithmetic
 from clearhead.expr.formula import Formula
+from clearhead.expr.functions import LARGEST, OFF, PI, cosine, error_function, sine
 
 PRECISION = 50
 """The significant digits of the ends of intervals."""
 
 WRITTEN = 15
-"""A float64 that is a decimal of up to this many digits is taken for it: no two of these have the same float64."""
+"""A float64 that is a decimal of up to this many digits is that: no two of these have the same float64."""
+
+MAX_DENOMINATOR = 10_000
+"""Other float64 are looked for among fractions up to this denominator, their roots, logarithms and the like."""
+
+NEAR, ALMOST = 2, 1e-14
+"""How many units of its last bit a root or the like may be off, as it was computed, and how far the fraction in it."""
 
 MAX_POWER = 64
 """Whole exponents up to this are computed by products, others by logarithms."""
@@ -68,7 +87,10 @@ ZERO = Interval(Decimal(0), Decimal(0))
 
 
 def interval_of(value: Any) -> Interval:
-    """The interval of a given number: the decimal that it was written as, else all numbers that round to this float64.
+    """The interval of a given number: what it was written as.
+
+    That is a decimal of up to 15 digits; else the fraction, root, power of e, logarithm or angle, such as
+    ``"30 deg"``, whose float64 it is; else the shortest decimal that has this float64, as Python and files write it.
 
     >>> interval_of(0.1)
     Interval(low=Decimal('0.1'), high=Decimal('0.1'))
@@ -83,10 +105,10 @@ def interval_of(value: Any) -> Interval:
     if value != value:
         raise Undecided
     written = Decimal(repr(float(value)))
-    if len(written.as_tuple().digits) <= WRITTEN or abs(value) == inf:
+    if len(written.as_tuple().digits) <= WRITTEN or not math.isfinite(value):
         return Interval(written, written)
-    exact, half = Decimal(float(value)), Decimal(ulp(value)) / 2
-    return Interval(_DOWN.subtract(exact, half), _UP.add(exact, half))
+    known = recognised(float(value))
+    return Interval(written, written) if known is None else _number(*known)
 
 
 def enclosed_cell(formula: Formula, arrays: Sequence[Any], result: Any, cell: Cell) -> Interval | bool:
@@ -166,6 +188,39 @@ def _negative(x: Interval) -> Interval:
     return Interval(x.high.copy_negate(), x.low.copy_negate())
 
 
+def _bounded_wave(function: Callable[[Decimal], Decimal]) -> Callable[[Interval], Interval]:
+    """A sine or cosine of intervals: it changes by no more than its argument."""
+
+    def enclosed(x: Interval) -> Interval:
+        if not max(abs(x.low), abs(x.high)) <= LARGEST:
+            raise Undecided
+        far = OFF if x.low == x.high else _UP.add(_UP.subtract(x.high, x.low), OFF)
+        return _within_one(_DOWN.subtract(function(x.low), far), _UP.add(function(x.low), far))
+
+    return enclosed
+
+
+def _within_one(low: Decimal, high: Decimal) -> Interval:
+    return Interval(max(low, Decimal(-1)), min(high, Decimal(1)))
+
+
+_sine, _cosine = _bounded_wave(sine), _bounded_wave(cosine)
+
+
+def _sin(x: Interval) -> Interval:
+    return x if x == ZERO else _sine(x)
+
+
+def _cos(x: Interval) -> Interval:
+    return interval_of(1) if x == ZERO else _cosine(x)
+
+
+def _erf(x: Interval) -> Interval:
+    if x == ZERO:
+        return x
+    return _within_one(_DOWN.subtract(error_function(x.low), OFF), _UP.add(error_function(x.high), OFF))
+
+
 def _less(a: Interval, b: Interval) -> bool:
     if a.high < b.low:
         return True
@@ -182,10 +237,11 @@ def _equal(a: Interval, b: Interval) -> bool:
     raise Undecided
 
 
-def _rounded(x: Interval, decimals: Any) -> Interval:
-    """Rounded to decimals, halves away from zero, as by hand."""
+def _rounded(x: Interval, decimals: Any, way: str, nearly: float = 0.0) -> Interval:
+    """Rounded to decimals in a way of Python's decimal module; what is ``nearly`` the next number counts as it."""
     unit = Decimal(1).scaleb(-int(decimals))
-    low, high = (end.quantize(unit, ROUND_HALF_UP, _UP) for end in (x.low, x.high))
+    up = unit * Decimal(nearly)
+    low, high = (_UP.add(end, up.copy_sign(end)).quantize(unit, way, _UP) for end in (x.low, x.high))
     if low != high:
         raise Undecided
     return Interval(low, high)
@@ -229,8 +285,58 @@ INTERVALS: Arithmetic = {
     "log": _one(_log),
     "sqrt": _one(_sqrt),
     "tanh": _one(_tanh),
-    "round": lambda x, decimals: _rounded(interval_of(x), decimals),
+    "sin": _one(_sin),
+    "cos": _one(_cos),
+    "erf": _one(_erf),
+    "pi": lambda: Interval(_DOWN.plus(PI), _UP.plus(PI)),
+    "round": lambda x, decimals: _rounded(interval_of(x), decimals, ROUND_HALF_UP),
+    "round_even": lambda x, decimals: _rounded(interval_of(x), decimals, ROUND_HALF_EVEN),
+    "truncate": lambda x, decimals: _rounded(interval_of(x), decimals, ROUND_DOWN, NEARLY),
     "share": _two(_share),
     "number": interval_of,
 }
-"""The arithmetic of intervals. It has no sines, cosines and error functions: Python's decimal module has none."""
+"""The arithmetic of intervals: that of `clearhead.expr.evaluate.FLOAT`."""
+
+
+_NUMBERS: dict[str, Callable[[Interval], Interval]] = {
+    "fraction": lambda x: x,
+    "sqrt": lambda x: _sqrt(x) if x.low >= 0 else _negative(_sqrt(_negative(x))),
+    "pi": lambda x: _multiply(x, INTERVALS["pi"]()),
+    "exp": _exp,
+    "log": _log,
+}
+"""The number of each form of `recognised`, of a fraction."""
+
+_INSIDE: dict[str, Callable[[float], float]] = {
+    "fraction": lambda x: x,
+    "sqrt": lambda x: math.copysign(x * x, x),
+    "pi": lambda x: x / math.pi,
+    "exp": lambda x: math.log(x) if x > 0 else math.nan,
+    "log": lambda x: math.exp(x) if x < MAX_POWER else math.nan,
+}
+"""How the fraction is found in a number of each form."""
+
+
+def recognised(value: float) -> tuple[str, Fraction] | None:
+    """A small fraction in a float64 with all its digits, and its form; None if there is none.
+
+    Forms are ``"fraction"``, ``"sqrt"`` (negative for a negative root), ``"pi"`` times it, ``"exp"`` and ``"log"``.
+
+    >>> recognised(0.7071067811865476), recognised(0.7071067811865)
+    (('sqrt', Fraction(1, 2)), None)
+    """
+    for form, inside in _INSIDE.items():
+        inner = inside(value)
+        if math.isfinite(inner) and inner:
+            found = Fraction(inner).limit_denominator(MAX_DENOMINATOR)
+            if found and math.isclose(found, inner, rel_tol=ALMOST):
+                off = abs(float(_number(form, found).low) - value)
+                if off <= (0 if form == "fraction" else NEAR * math.ulp(value)):
+                    return form, found
+                if form == "fraction":
+                    return None  # such as 0.30000000000000004, which is not the root of 9/100 either
+    return None
+
+
+def _number(form: str, fraction: Fraction) -> Interval:
+    return _NUMBERS[form](_divide(interval_of(fraction.numerator), interval_of(fraction.denominator)))

@@ -36,6 +36,9 @@ SHARE = 1e-3
 
 TIGHT = {"*": "*", "/": "/", "^": "^", "//": "//", "%": " mod "}
 
+MOST_DIGITS = 15
+"""No number is rounded to more digits than this in all: a float64 has no more that are its own."""
+
 Piece = tuple[str, int]
 Format = Callable[[float], str]
 
@@ -68,7 +71,7 @@ def number(value: float, decimals: int | None = 3) -> str:
 
 
 def fixed(value: float, places: int) -> str:
-    """A finite number rounded to decimal places, from its exact value; ties away from zero, as by hand.
+    """A finite number rounded to decimal places, to 15 digits at most, from its exact value; ties away from zero.
 
     What the rounding errors of its computation may have moved off a tie is one: 0.35*0.35 is 0.12249999999999998 and
     written 0.123.
@@ -76,6 +79,8 @@ def fixed(value: float, places: int) -> str:
     >>> fixed(0.125, 2), fixed(0.35 * 0.35, 3), fixed(-2.5, 0), fixed(0.1249, 2)
     ('0.13', '0.123', '-3', '0.12')
     """
+    if abs(value) >= 1:
+        places = max(min(places, MOST_DIGITS - 1 - math.floor(math.log10(abs(value)))), 0)
     return f"{value * (1 + NOISE) if NOISE * abs(value) < SHARE * 10.0**-places else value:.{places}f}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from clearhead.show.certain import as_certain
 from clearhead.show.data.plain import as_json, to_data
 from clearhead.show.forms import lower
 from clearhead.show.media import FORMS, Form, FormOfTrace
@@ -37,7 +38,7 @@ def render(
         UnknownName: no such form, line, head or deviation.
         ShapeError: no such cell.
     """
-    view = view or View()
+    trace, view = as_certain(trace, view or View())
     if form in FORMS and FORMS[form].printer is None:
         return str(FORMS[form].content(trace, view), "utf-8")
     return lower(document_of(trace, view), cast("Form", form), width=width, colour=colour)

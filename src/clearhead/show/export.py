@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from clearhead.errors import UnknownName, suggest
 from clearhead.files import FilePath, replacing
+from clearhead.show.certain import as_certain
 from clearhead.show.media import KINDS
 from clearhead.show.view import View
 from clearhead.trace import Trace
@@ -30,7 +31,7 @@ class Export(Struct, frozen=True):
         ending = Path(path).suffix.lower()
         if ending not in KINDS:
             raise UnknownName(f"{path}: no export has the ending {ending!r}. {suggest(ending, KINDS)}")
-        return cls(path, KINDS[ending].content(trace, view))
+        return cls(path, KINDS[ending].content(*as_certain(trace, view)))
 
     def write(self) -> None:
         """Writes the file completely or not at all.

@@ -15,6 +15,7 @@ from clearhead.explanation import Explanation
 from clearhead.expr import Expr, Number
 from clearhead.files import FilePath, replacing
 from clearhead.line import Given, Line
+from clearhead.show.certain import as_certain
 from clearhead.show.paper.worksheet import telling
 from clearhead.show.trace_document import address_of, announcements, line_of, numbers
 from clearhead.show.view import View
@@ -184,6 +185,6 @@ def save_tour(trace: Trace, path: FilePath, view: View) -> None:
     ending = Path(path).suffix.lower()
     if ending not in KINDS:
         raise UnknownName(f"{path}: no tour has the ending {ending!r}. {suggest(ending, KINDS)}")
-    content = KINDS[ending](trace, view)
+    content = KINDS[ending](*as_certain(trace, view))
     with replacing(path) as file:
         file.write(content)

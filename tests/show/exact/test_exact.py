@@ -16,7 +16,7 @@ from clearhead.problems import parse_problem, read_problem
 from clearhead.show import View, lower
 from clearhead.show.exact import exact_document
 from clearhead.show.exact.lines import cell_name, exact_lines
-from clearhead.show.exact.numbers import Exact, Numbers, certified, fraction_of
+from clearhead.show.exact.numbers import Exact, Numbers, certified, form_of
 from clearhead.show.exact.text import exact_text
 from clearhead.written import MAX_CHARACTERS, value_of
 
@@ -97,16 +97,17 @@ def test_texts_are_claims(name):
 @pytest.mark.parametrize("value", [0.1, -2.5, 1 / 3, 2 / 7, 1e-5, 0.0, 1234.5678])
 def test_given_numbers_are_what_was_written(value):
     """A given number becomes the decimal or the fraction that somebody wrote, and is it to the last bit."""
-    found = fraction_of(value)
+    form, found = form_of(value)
+    assert form == "fraction"
     assert float(found) == value
     assert found.denominator <= 100_000
 
 
-@pytest.mark.parametrize("value", [2**0.5, 0.29611194133758545])
+@pytest.mark.parametrize("value", [0.29611194133758545, 1.4142135623730999])
 def test_what_nobody_wrote_is_refused(value):
-    """A number that is no short fraction has no exact value, and the error says so."""
+    """A number that is no short fraction, root, power or angle has no exact value, and the error says so."""
     with pytest.raises(ProblemError, match="no fraction"):
-        fraction_of(value)
+        form_of(value)
 
 
 @pytest.mark.parametrize(("number", "decimals", "text"), [
@@ -139,12 +140,12 @@ def test_a_row_without_spread_is_said_to_be_undefined():
 
 
 def test_the_command_says_what_has_no_exact_value(tmp_path):
-    """A root among the given numbers is refused by its place, without a traceback."""
+    """A given number that is no fraction, root or the like is refused by its place, without a traceback."""
     path = tmp_path / "root.toml"
-    path.write_text(SCORES.replace('"1/3"', '"sqrt(2)"'))
+    path.write_text(SCORES.replace('"1/3"', '"sqrt(2) + ln(3)"'))
     ran = CliRunner().invoke(main, ["show", str(path), "--exact"])
     assert ran.exit_code == 2
-    assert "scores: 1.4142135623730951 is no fraction" in ran.output
+    assert "scores: 2.512825851041205 is no fraction" in ran.output
 
 
 def test_one_cell_is_shown_in_full():
@@ -159,3 +160,23 @@ def test_other_media_set_roots_and_powers(form):
     """Exact numbers stand in matrices of other media."""
     ran = CliRunner().invoke(main, ["show", "single-head", "scaled", "--exact", "--as", form])
     assert (r"\sqrt{2}/2" if form == "latex" else "sqrt(2)/2") in ran.output
+
+
+def test_angles_in_degrees_are_exact():
+    """Rotary angles of 30 and 60 degrees turn by sqrt(3)/2 and 1/2, also where they are given as text."""
+    problem = parse_problem("""
+format = 1
+title = "Turned by degrees"
+given = ["query", "rotary.angle"]
+until = ["query.rotated"]
+[attention]
+heads = 1
+output = false
+[attention.rotary]
+[arrays]
+query = [[[1, 0, 0, 1]]]
+rotary.angle = [["30 deg", "60 deg"]]
+""")
+    shown = lower(exact_document(problem.trace(), View()), "text")
+    assert "sqrt(3)/2" in shown
+    assert "1/2" in shown

@@ -9,6 +9,7 @@ from playwright.sync_api import Error
 
 from clearhead.cli.show import view_of
 from clearhead.dust import without_dust
+from clearhead.expr.text import fixed
 from clearhead.problems import bundled, parse_problem, read_problem
 from clearhead.show import View
 from clearhead.show.export import save
@@ -275,3 +276,57 @@ def test_an_address_that_fits_nothing_is_said(page):
     assert page.get_by_role("alert").inner_text().startswith("3 of the changes")
     assert page.locator(".edits .which").inner_text() == "1 number typed"
     assert page.locator("img").count() == 0
+
+
+NOTES = """async ([content, arrays, changes]) => {
+  const trace = new $trace.Trace(content, (name) => arrays[name].data);
+  await trace.ready(...trace.lines.keys());
+  const edits = new $edits.Edits(trace);
+  for (const [line, cell, written] of changes) edits.type(line, [{ cell, written }]);
+  return trace.content.lines.map((line) => [line.name, line.notes, [...trace.arrays.get(line.name)].map(String)]);
+}"""
+
+SUMS = """
+format = 1
+title = "Sums that cancel"
+given = ["query", "key"]
+until = ["scores"]
+[attention]
+heads = 1
+output = false
+[arrays]
+query = [[[1.0, 1.0], [0.5, 0.25], [0.31, 0.77]]]
+key = [[[1, 1], [1, 0.5], [0.35, 0.35]]]
+"""
+
+
+def shown_in_the_page(modules, problem, changes, decimals):
+    """Of each line: its notes and its numbers after changes that are typed into the page."""
+    content, arrays = content_of(problem.trace(), View(decimals=decimals))
+    data = json.loads(json.dumps(content | {"arrays": arrays}))
+    found = modules.evaluate(NOTES, [data, arrays, [[name, list(cell), written] for name, cell, written in changes]])
+    return {name: (notes, numbers(texts)) for name, notes, texts in found}
+
+
+def test_a_digit_that_may_be_wrong_is_said(modules):
+    """2.3 - 2.285 is 0.015, and 0.01 or 0.02 to two decimals: the page says of that cell that it does not know."""
+    changes = [("query", (0, 0, 0), "2.3"), ("query", (0, 0, 1), "-2.285")]
+    (note,) = shown_in_the_page(modules, parse_problem(SUMS), changes, 2)["scores"][0]
+    assert note.startswith("The last digit shown of [1,1,1] may be wrong by one")
+    assert shown_in_the_page(modules, parse_problem(SUMS), changes, 3)["scores"][0] == []
+
+
+def test_every_digit_after_an_edit_is_right_or_said_not_to_be_certain(modules):
+    """After edits whose sums cancel, each number is shown as Python shows it certified, or its line has a note."""
+    rng, said = np.random.default_rng(3), 0
+    for _ in range(40):
+        a = round(float(rng.uniform(1, 3000)), 2)
+        b = round(int(rng.integers(1, 99)) / 100 + 0.005 - a, 3)
+        changes = [("query", (0, 0, 0), str(a)), ("query", (0, 0, 1), str(b))]
+        problem = parse_problem(SUMS.replace("[1.0, 1.0]", f"[{a}, {b}]"))
+        notes, page = shown_in_the_page(modules, parse_problem(SUMS), changes, 2)["scores"]
+        right = problem.trace()["scores"].ravel()
+        wrong = [fixed(float(x), 2) != fixed(float(y), 2) for x, y in zip(page, right, strict=True)]
+        assert notes or not any(wrong)
+        said += bool(notes)
+    assert said

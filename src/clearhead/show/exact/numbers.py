@@ -10,10 +10,8 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.errors import ProblemError
+from clearhead.expr.intervals import recognised
 from clearhead.extras import need
-
-MAX_DENOMINATOR = 10_000
-"""A given number that is no short decimal is taken for the fraction below this that it equals to the last bit."""
 
 MAX_DIGITS = 12
 """A decimal with more digits than this is no number that somebody wrote down."""
@@ -44,25 +42,25 @@ class Exact(Struct, frozen=True, eq=False):
         return hash(self.expr)
 
 
-def fraction_of(value: float) -> Fraction:
-    """The fraction that somebody wrote a given number as: a short decimal, else one with a small denominator.
+def form_of(value: float) -> tuple[str, Fraction]:
+    """What somebody wrote a given number as: a short decimal, or what `clearhead.expr.intervals.recognised` finds.
 
-    >>> [str(fraction_of(value)) for value in (0.1, 2.0, 1 / 3)]
-    ['1/10', '2', '1/3']
+    >>> [form_of(value) for value in (0.1, 1 / 3, 2**0.5)]
+    [('fraction', Fraction(1, 10)), ('fraction', Fraction(1, 3)), ('sqrt', Fraction(2, 1))]
 
     Raises:
         ProblemError: it is neither.
     """
     decimal = repr(float(value))
     if len(decimal.partition("e")[0].replace(".", "").strip("-0")) <= MAX_DIGITS:
-        return Fraction(decimal)
-    near = Fraction(value).limit_denominator(MAX_DENOMINATOR)
-    if float(near) != value:
+        return "fraction", Fraction(decimal)
+    found = recognised(value)
+    if found is None:
         raise ProblemError(
-            f"{decimal} is no fraction with a denominator up to {MAX_DENOMINATOR}, so nothing that follows from it is "
-            "shown exactly. Give fractions or short decimals, or show it without --exact."
+            f"{decimal} is no fraction, root, power of e or angle of small whole numbers, so nothing that follows from "
+            "it is shown exactly. Give such numbers or short decimals, or show it without --exact."
         )
-    return near
+    return found
 
 
 class Numbers:
@@ -82,9 +80,17 @@ class Numbers:
             if math.isnan(value):
                 raise ProblemError("A number is NaN, which has no exact value. Show it without --exact.")
             return Exact(self.sympy.oo if value > 0 else -self.sympy.oo, self.iv.mpf(value))
-        part = Fraction(value) if isinstance(value, (int, Fraction)) else fraction_of(value)
-        rational = self.sympy.Rational(part.numerator, part.denominator)
-        return Exact(rational, self.iv.mpf(part.numerator) / part.denominator)
+        form, part = ("fraction", Fraction(value)) if isinstance(value, (int, Fraction)) else form_of(value)
+        expr = self.sympy.Rational(part.numerator, part.denominator)
+        interval = self.iv.mpf(part.numerator) / part.denominator
+        if form == "sqrt":
+            root = Exact(self.sympy.sqrt(abs(expr)), self.iv.sqrt(abs(interval)))
+            return root if part > 0 else Exact(-root.expr, -root.interval)
+        if form == "pi":
+            return Exact(expr * self.sympy.pi, interval * self.iv.pi)
+        if form in ("exp", "log"):
+            return Exact(getattr(self.sympy, form)(expr), getattr(self.iv, form)(interval))
+        return Exact(expr, interval)
 
     def named(self, name: str, number: Exact) -> Exact:
         """A number by the name of the cell that holds it."""

@@ -1,5 +1,7 @@
-// Dust, as in `clearhead.dust`: numbers that are nothing but rounding errors, such as 0.1 + 0.2 - 0.3.
+// Rounding errors of what the page computes: dust, as in `clearhead.dust`, which is nothing else, such as
+// 0.1 + 0.2 - 0.3; and numbers of which a shown digit may be wrong.
 
+import { number } from "./number.js";
 import { Trace } from "./trace.js";
 
 /** @typedef {import("./content.js").Numbers} Numbers */
@@ -30,16 +32,52 @@ export function removeDust(trace, names) {
   const limit = SMALL * Math.max(largest(trace), 1);
   const dusty = made.filter((name) => trace.arrays.get(name)?.some((value) => value !== 0 && Math.abs(value) < limit));
   if (!dusty.length) return;
-  const needed = [...trace.lines.keys()].filter(above(trace, dusty));
-  const spread = new Map(dusty.map((name) => [name, new Float64Array(trace.arrays.get(name)?.length ?? 0)]));
+  for (const [name, far] of errorsOf(trace, dusty)) {
+    trace.put(name, Float64Array.from(/** @type {Numbers} */ (trace.arrays.get(name)), (value, n) =>
+      (Math.abs(value) < limit && Math.abs(value) <= (far[n] ?? 0) ? 0 : value)));
+  }
+}
+
+/** Errors of more than this part of a trace's largest number are not looked for. */
+const LOOSE = 2e-14;
+
+/**
+ * The cells of lines, by their places in the array, whose rounding error may change a digit that is shown: what the page
+ * computes is in double precision.
+ * @param {Trace} trace a trace that has all its numbers
+ * @param {Iterable<string>} names the lines that the page has computed
+ * @returns {Map<string, number[]>}
+ */
+export function unsureCells(trace, names) {
+  const { decimals } = trace.content;
+  const made = [...names].filter((name) => trace.line(name).made && trace.content.arrays[name]?.kind === "f8");
+  const count = made.reduce((sum, name) => sum + (trace.arrays.get(name)?.length ?? 0), 0);
+  if (decimals === null || count > MAX_CELLS) return new Map();
+  const isUnsure = (/** @type {number} */ value, /** @type {number} */ error) =>
+    value !== 0 && Number.isFinite(value) && number(value - error, decimals) !== number(value + error, decimals);
+  const loose = LOOSE * Math.max(largest(trace), 1);
+  const near = made.filter((name) => trace.arrays.get(name)?.some((value) => isUnsure(value, loose)));
+  if (!near.length) return new Map();
+  const found = [...errorsOf(trace, near)].map(([name, far]) => /** @type {[string, number[]]} */ (
+    [name, [...far.keys()].filter((n) => isUnsure(trace.arrays.get(name)?.[n] ?? NaN, far[n] ?? 0))]));
+  return new Map(found.filter(([, cells]) => cells.length));
+}
+
+/**
+ * How far the numbers of lines may be off, by moving what is given by its last bits.
+ * @param {Trace} trace
+ * @param {string[]} names
+ * @returns {Map<string, Float64Array>}
+ */
+function errorsOf(trace, names) {
+  const needed = [...trace.lines.keys()].filter(above(trace, names));
+  const spread = new Map(names.map((name) => [name, new Float64Array(trace.arrays.get(name)?.length ?? 0)]));
   for (let copy = 1; copy <= COPIES; copy += 1) {
     const again = moved(trace, needed, copy);
     for (const [name, far] of spread) widen(far, /** @type {Numbers} */ (trace.arrays.get(name)), /** @type {Numbers} */ (again.arrays.get(name)));
   }
-  for (const [name, far] of spread) {
-    trace.put(name, Float64Array.from(/** @type {Numbers} */ (trace.arrays.get(name)), (value, n) =>
-      (Math.abs(value) < limit && Math.abs(value) <= ERRORS * (far[n] ?? 0) ? 0 : value)));
-  }
+  for (const far of spread.values()) far.forEach((each, n) => { far[n] = ERRORS * each; });
+  return spread;
 }
 
 /**

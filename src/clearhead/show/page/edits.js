@@ -1,7 +1,7 @@
 // Edits of given numbers and of claims in the page: all lines are computed again by their formulas, offline.
 
-import { flat } from "./cells.js";
-import { removeDust } from "./dust.js";
+import { flat, unflat } from "./cells.js";
+import { removeDust, unsureCells } from "./dust.js";
 import { readsOf } from "./expr.js";
 import { History, asText, fromText, keyOf, withChanges } from "./history.js";
 import { Trace } from "./trace.js";
@@ -38,6 +38,9 @@ export function isComputable({ lines, arrays }) {
   }
   return work <= MAX_WORK;
 }
+
+/** So many cells of which a digit may be wrong are named. */
+const MAX_NAMED = 3;
 
 /** Where the name of the deviation that is tried is kept: a line that there is not. */
 const VARIANT = { line: "", cell: /** @type {number[]} */ ([]) };
@@ -179,7 +182,8 @@ export class Edits {
       this.compute(lines, rewritten, changed);
       removeDust(trace, rewritten);
     }
-    trace.take(lines.map((line) => this.held(line, changed.has(line.name))));
+    const unsure = unsureCells(trace, changed);
+    trace.take(lines.map((line) => this.held(line, changed.has(line.name), unsure.get(line.name))));
   }
 
   /** Puts the given numbers that were typed in place; says whose they are. */
@@ -222,13 +226,27 @@ export class Edits {
    * A line with the current claims, each compared with the current numbers.
    * @param {LineData} line
    * @param {boolean} isOther whether its numbers differ from those in the file
+   * @param {number[]} [unsure] its cells of which a shown digit may be wrong
    * @returns {LineData}
    */
-  held(line, isOther) {
+  held(line, isOther, unsure = []) {
     const typed = [...this.state.values()].filter((each) => line.made && each.line === line.name).map(({ cell, written }) => claimed(cell, written));
     if (!isOther && !typed.length) return line;
     const claims = [...line.claims, ...typed].map((each) => ({ ...each, agrees: agrees(each, this.trace.value(line.name, each.cell)) }));
-    return { ...line, claims, notes: isOther ? [] : line.notes };
+    return { ...line, claims, notes: isOther ? this.doubts(line, unsure) : line.notes };
+  }
+
+  /**
+   * A note on the cells of which a shown digit may be wrong; none where all are right.
+   * @param {LineData} line
+   * @param {number[]} unsure
+   */
+  doubts({ shape }, unsure) {
+    if (!unsure.length) return [];
+    const { first } = this.trace.content;
+    const named = unsure.slice(0, MAX_NAMED).map((n) => `[${unflat(n, shape).map((index) => index + first).join(",")}]`);
+    const rest = unsure.length > MAX_NAMED ? ` and ${unsure.length - MAX_NAMED} more` : "";
+    return [`The last digit shown of ${named.join(", ")}${rest} may be wrong by one: this page computes in double precision. The saved problem, shown by clearhead, has it right.`];
   }
 
   /**

@@ -4,6 +4,8 @@
 const LARGE = 1e7;
 const NOISE = 1e-14;
 const SHARE = 1e-3;
+/** No number is rounded to more digits than this in all: a float64 has no more that are its own. */
+const MOST_DIGITS = 15;
 
 /**
  * A number for reading: rounded, without trailing zeros where it is exact, and never 0 for a number that is not 0.
@@ -41,11 +43,13 @@ function repr(value) {
 }
 
 /**
- * Rounded to decimal places, as Python's `clearhead.expr.text.fixed`: ties, and what noise moved off one, away from zero.
+ * Rounded to decimal places, to 15 digits at most, as Python's `clearhead.expr.text.fixed`: ties, and what noise moved
+ * off one, away from zero.
  * @param {number} value
  * @param {number} decimals
  */
 export function fixed(value, decimals) {
+  if (Math.abs(value) >= 1) decimals = Math.max(Math.min(decimals, MOST_DIGITS - 1 - Math.floor(Math.log10(Math.abs(value)))), 0);
   const off = NOISE * Math.abs(value) < SHARE * Number(`1e-${decimals}`) ? value * (1 + NOISE) : value;
   return plain(off, decimals);
 }

@@ -30,6 +30,7 @@ from clearhead.show.sheet.places import (
     defined_names,
     quoted,
 )  # fmt: skip
+from clearhead.show.sheet.rounding import roundings
 from clearhead.show.sheet.syntax import LOWEST, MASKED
 from clearhead.show.trace_document import announcements
 from clearhead.show.view import View, is_shares
@@ -93,6 +94,7 @@ class _Writer:
         self.masked = masked_lines(trace)
         self.formats = _formats(book, view.decimals)
         self.waiting = _waiting(trace, view)
+        self.rounded = {} if view.decimals is None else roundings(trace, view.decimals)
 
     def write(self) -> None:
         self._front()
@@ -263,12 +265,14 @@ class _Writer:
         """Each cell of a line with its formula and the number to store with it."""
         printer = self._printer(block, line)
         waits = {role for role, name in zip(line.formula.roles, line.operands, strict=True) if name in self.waiting}
-        array = to_numpy(self.trace[line.name])
+        array, rounded = to_numpy(self.trace[line.name]), self.rounded.get(line.name, {})
         for cell in np.ndindex(block.shape):
             try:
                 formula, read = printer.cell(cell)
             except ShapeError as error:
                 raise ShapeError(f"{line.name}: {error}. Save as .npz or .html.") from None
+            if cell in rounded and line.name not in self.waiting:
+                formula = f"ROUND({formula},{rounded[cell]})"
             empty = [f"COUNTBLANK({area})" for role in sorted(waits) for area in read.get(role, ())]
             if empty:
                 formula = f'IF({"+".join(empty)}>0,"",{formula})'
