@@ -16,6 +16,7 @@ HEADINGS = {
     "Attention": "[attention], [block.attention], [block.cross], [model.layers.attention]",
     "Rotary": "[attention.rotary]",
     "Relative": "[attention.relative]",
+    "Disentangled": "[attention.disentangled]",
     "Block": "[block], [[model.layers]], [[model.encoder.layers]]",
     "Norm": "[block.norm], [model.norm], [attention.qk_norm]",
     "Mlp": "[block.mlp]",

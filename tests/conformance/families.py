@@ -60,6 +60,10 @@ MODERN = {
     **SIZES, "num_hidden_layers": 4, "local_attention": 8,
     **{f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")},
 }  # fmt: skip
+DEBERTA = {
+    **SIZES, "relative_attention": True, "pos_att_type": "p2c|c2p", "position_buckets": 6, "type_vocab_size": 0,
+    "max_position_embeddings": 90, "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm",
+}  # fmt: skip
 MPT = {"d_model": 24, "n_layers": 3, "n_heads": 6, "vocab_size": 37, "max_seq_len": 41}
 BLOOM = {"hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 37}
 DISTIL = {"dim": 24, "n_layers": 3, "n_heads": 6, "hidden_dim": 22, "vocab_size": 37, "max_position_embeddings": 41}
@@ -513,6 +517,25 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "ModernBertForMaskedLM", "ModernBertConfig",
         {**MODERN, "decoder_bias": False, "tie_word_embeddings": False, "classifier_activation": "relu",
          "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]},
+    ),
+    "deberta_v2": ("DebertaV2Model", "DebertaV2Config", DEBERTA),
+    "deberta_v2, own, biased positions": (
+        "DebertaV2ForSequenceClassification", "DebertaV2Config",
+        {**DEBERTA, "share_att_key": False, "position_biased_input": True, "type_vocab_size": 2, "num_labels": 5,
+         "max_relative_positions": 12, "layer_norm_eps": 1e-3, "pooler_hidden_act": "tanh"},
+    ),
+    "deberta_v2, each distance": (
+        "DebertaV2ForMaskedLM", "DebertaV2Config",
+        {**DEBERTA, "position_buckets": -1, "max_relative_positions": 7, "pos_att_type": ["c2p"],
+         "norm_rel_ebd": "none", "hidden_act": "relu"},
+    ),
+    "deberta_v2, of keys": (
+        "DebertaV2ForQuestionAnswering", "DebertaV2Config",
+        {**DEBERTA, "pos_att_type": ["p2c"], "share_att_key": False, "position_buckets": 9},
+    ),
+    "deberta_v2, no distances": (
+        "DebertaV2ForTokenClassification", "DebertaV2Config",
+        {**DEBERTA, "relative_attention": False, "position_biased_input": True, "norm_rel_ebd": "none"},
     ),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
     "vit, deit": ("DeiTModel", "DeiTConfig", IMAGE),

@@ -82,7 +82,7 @@ ARITHMETIC = (
     "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "dropout", "sum_of_row", "squared_error",
     "sum_of_tokens", "mean_of_counted",
     "shift", "clip_above", "best_of_groups", "shares", "project_chosen", "matmul_chosen", "sum_chosen", "dot",
-    "scale_rows", "convolve", "relative_bias", "convolve_before", "unit_length", "project_to_numbers", "corrected",
+    "scale_rows", "convolve", "relative_bias", "add_by_query", "add_by_key", "convolve_before", "unit_length", "project_to_numbers", "corrected",
     "add_decay", "shrink", "velocity", "look_ahead", "first_moment", "second_moment", "unbiased",
     "add_square", "step_along", "squared_length", "root_of_number", "shorten",
     "weigh_by_class", "mean_by_weight",

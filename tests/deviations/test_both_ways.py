@@ -8,7 +8,7 @@ import clearhead.spec
 from clearhead import Attention, Block, Claim, Mlp, Norm, Positions, Rotary, diagnose
 from clearhead.deviations import deviate
 from clearhead.errors import ClearheadError
-from clearhead.spec import Embedding, Experts, Head, Linear, Loss, Relative, Transformer
+from clearhead.spec import Disentangled, Embedding, Experts, Head, Linear, Loss, Relative, Transformer
 
 SIZES = {"token": 5, "query": 5, "key": 5, "past": 3, "model": 8, "depth": 4, "hidden": 7, "vocabulary": 6}
 RMS, BARE = Norm("rms"), Norm("rms", eps=1e-6, gain=False)
@@ -105,6 +105,18 @@ PAIRS = {
     "Experts.shared": (routed(shared=True), routed(), "shared-expert-missing", None),
     "Experts.shared_gate": (routed(shared=True, shared_gate=True), routed(shared=True), "shared-gate-missing", None),
     "Attention.relative": (Attention(2, relative=Relative()), PLAIN, "relative-missing", None),
+    "Attention.disentangled": (
+        Attention(2, disentangled=Disentangled(4, 9, ("content-position",))),
+        PLAIN,
+        "content-position-missing",
+        None,
+    ),
+    "Disentangled.terms": (
+        Attention(2, disentangled=Disentangled(4, 9)),
+        Attention(2, disentangled=Disentangled(4, 9, ("content-position",))),
+        "position-content-missing",
+        None,
+    ),
     "Positions.kind": (block(positions=Positions("sinusoidal")), NORMED, "positions-missing", "positions-undeclared"),
     "Positions.base": (
         block(positions=Positions("sinusoidal", base=300.0)),
@@ -162,6 +174,10 @@ REASONS = {
     "Attention.latent": OTHER_SHAPES,
     **{f"Experts.{each}": OF_A_MODEL for each in ("bias", "chosen_groups", "group_counts")},
     "Relative.buckets": OTHER_SHAPES,
+    "Disentangled.span": OTHER_SHAPES,
+    "Disentangled.reach": "other buckets have no row yet",
+    "Disentangled.shared": OTHER_SHAPES,
+    "Disentangled.norm": "a norm left out is norm-left-out, wherever it stands",
     "Relative.reach": "other buckets have no row yet",
     "Attention.projected": OTHER_SHAPES,
     "Attention.exponentials": MORE_LINES,

@@ -8,7 +8,7 @@ import pytest
 from clearhead import Attention, Block, Mlp, Norm, Positions, Rotary
 from clearhead.deviations import deviate
 from clearhead.deviations.table import DEVIATIONS
-from clearhead.spec import Delta, Embedding, Experts, Linear, Relative, Transformer
+from clearhead.spec import Delta, Disentangled, Embedding, Experts, Linear, Relative, Transformer
 
 from . import wild, wild_blocks, wild_both_ways, wild_delta, wild_experts, wild_losses, wild_positions
 
@@ -36,6 +36,11 @@ CASES = {
     "delta": (DELTA, SIZES | {"head": 4, "tap": 3}, wild_delta.DELTA),
     "gated heads": (Attention(2, gated=True), SIZES, wild_delta.GATED_HEADS),
     "distances": (Attention(2, relative=Relative()), SIZES, wild_experts.DISTANCES),
+    "content and distance": (
+        Attention(2, disentangled=Disentangled(4, 6, shared=False)),
+        SIZES | {"token": 5, "key": 5, "query": 5},
+        wild_experts.CONTENT_AND_DISTANCE,
+    ),
     "plain": (Attention(2), SIZES, wild.PLAIN | wild_both_ways.PLAIN | wild_both_ways.UNCLIPPED),
     "square": (Attention(2), SIZES | {"token": 3, "key": 3}, wild.SQUARE),
     "wide": (Attention(2), SIZES | {"depth": 6}, wild.WIDE | wild_both_ways.WIDE),

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from .wild import attend, qkv
+from .wild import attend, merge, qkv
 
 
 def softmax(x):
@@ -85,3 +85,31 @@ GROUPS = {
 }
 SHARED = {"shared-gate-missing": as_said(shared="plain")}
 DISTANCES = {"relative-missing": lambda g: attend(g, *qkv(g))}
+
+
+def by_content_and_distance(g, query_sign=1, key_sign=1):
+    """Scores of two tokens, one pair after the other; buckets to each side: 1, 2, 3 to 5 tokens away, and more."""
+
+    def bucket(back):
+        away = abs(back)
+        number = away if away <= 2 else 3 if away <= 5 else 4
+        return 4 + (min(number, 3) if back > 0 else -number)
+
+    arrays, (q, k, v) = vars(g), qkv(g)
+    keys, queries = (arrays["relative.weight"] @ arrays[f"relative.{part}.weight"] for part in ("key", "query"))
+    score = q @ k.transpose(0, 2, 1)
+    for i in range(len(g.x)):
+        for j in range(len(g.x)):
+            if query_sign:
+                score[:, i, j] += (q[:, i] * keys[:, bucket(query_sign * (i - j))]).sum(-1)
+            if key_sign:
+                score[:, i, j] += (k[:, j] * queries[:, bucket(key_sign * (i - j))]).sum(-1)
+    return merge(softmax(score / np.sqrt(q.shape[-1])) @ v) @ g.wo
+
+
+CONTENT_AND_DISTANCE = {
+    "content-position-missing": partial(by_content_and_distance, query_sign=0),
+    "position-content-missing": partial(by_content_and_distance, key_sign=0),
+    "content-position-mirrored": partial(by_content_and_distance, query_sign=-1),
+    "position-content-mirrored": partial(by_content_and_distance, key_sign=-1),
+}

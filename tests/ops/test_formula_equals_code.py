@@ -207,6 +207,14 @@ CASES = {
         {"buckets": st.integers(4, 12), "reach": st.integers(7, 20), "both": st.booleans()},
         lambda known: more_keys(known) | {"b": known["buckets"]},
     ),
+    **dict.fromkeys(
+        ("add_by_query", "add_by_key", "add_by_query_mirrored", "add_by_key_mirrored"),
+        Case(
+            (SCORES, NUMBERS),
+            {"span": st.integers(4, 7), "reach": st.sampled_from([None, 9, 10, 17])},
+            lambda known: more_keys(known) | {"b": 2 * known["span"]},
+        ),
+    ),
     "scale": Case(parameters={"factor": st.sampled_from([0.0, -1.5, 0.125])}),
     "scale_by_depth": Case(),
     "softcap": Case(parameters={"cap": st.sampled_from([0.5, 30.0])}),

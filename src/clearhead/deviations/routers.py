@@ -8,11 +8,13 @@ from clearhead.deviations.deviation import Deviation, Parameter
 from clearhead.deviations.rewrites import Nothing, change_lines, follow, is_called, swap
 from clearhead.line import Line
 from clearhead.ops import Parameters
-from clearhead.ops.textbook import experts, linear, relative, scores
+from clearhead.ops.textbook import disentangled, experts, linear, relative, scores
+from clearhead.ops.variants import positions as other_positions
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
 _FAMILY = "The family of routers that models share and papers do not write out; no thread is known."
+_SPECIAL = "The family of terms that one model has and others have not; no thread is known."
 _COUNTERPART = "The counterpart of the row before; no thread is known."
 
 
@@ -224,6 +226,46 @@ ROWS = (
         remedy="scores = q @ k.T + position_bias, in every layer with the table of the first (T5).",
         seen="The family of entries of a configuration that code does not read; no thread is known.",
         rewrite=swap({relative.relative_bias: unchanged}),
+        rare=True,
+    ),
+    Deviation(
+        id="content-position-missing",
+        kind="mistake",
+        does="What the content of queries says of distances is not added to the scores.",
+        invisible="Where all distances have the same row.",
+        remedy="Add query @ pos_key.T, gathered by the bucket of i - j (c2p in DeBERTa).",
+        seen=_SPECIAL,
+        rewrite=swap({disentangled.add_by_query: unchanged}),
+        rare=True,
+    ),
+    Deviation(
+        id="position-content-missing",
+        kind="mistake",
+        does="What the content of keys says of distances is not added to the scores.",
+        invisible="Where all distances have the same row.",
+        remedy="Add key @ pos_query.T, gathered by the bucket of i - j and transposed (p2c in DeBERTa).",
+        seen=_SPECIAL,
+        rewrite=swap({disentangled.add_by_key: unchanged}),
+        rare=True,
+    ),
+    Deviation(
+        id="content-position-mirrored",
+        kind="mistake",
+        does="What queries say of distances is looked up for keys as far away on the other side.",
+        invisible="Where rows of distances are the same to both sides.",
+        remedy="The distance is that of the query less that of the key, i - j, in c2p and in p2c alike.",
+        seen=_SPECIAL,
+        rewrite=swap({disentangled.add_by_query: other_positions.add_by_query_mirrored}),
+        rare=True,
+    ),
+    Deviation(
+        id="position-content-mirrored",
+        kind="mistake",
+        does="What keys say of distances is looked up for queries as far away on the other side.",
+        invisible="Where rows of distances are the same to both sides.",
+        remedy="With rows for keys the index is that of -(j - i): the distance of query less key, as in c2p.",
+        seen=_SPECIAL,
+        rewrite=swap({disentangled.add_by_key: other_positions.add_by_key_mirrored}),
         rare=True,
     ),
 )

@@ -13,7 +13,7 @@ from clearhead.expr.nodes import replace_refs
 from clearhead.inspection.core import Core
 from clearhead.line import Line
 from clearhead.ops import Array, Namespace, Operation
-from clearhead.ops.textbook import relative, scores
+from clearhead.ops.textbook import disentangled, relative, scores
 from clearhead.ops.textbook.tables import look_up
 
 
@@ -125,11 +125,21 @@ def _relative(xp: Namespace, s: Array, table: Array, *, position: Array, key: Ar
     return s + xp.reshape(bias, (*bias.shape[:-1], *place.shape))
 
 
+def _by_query(xp: Namespace, s: Array, table: Array, *, position: Array, key: Array, **stated: Any) -> Array:
+    return disentangled.by_query(xp, s, table, disentangled.place_of(xp, position - key, **stated))
+
+
+def _by_key(xp: Namespace, s: Array, table: Array, *, position: Array, key: Array, **stated: Any) -> Array:
+    return disentangled.by_key(xp, s, table, disentangled.place_of(xp, position - key, **stated))
+
+
 POSITIONED: Mapping[Operation, Positioned] = {
     scores.mask_causal: _causal,
     scores.mask_window: _window,
     scores.alibi: _alibi,
     relative.relative_bias: _relative,
+    disentangled.add_by_query: _by_query,
+    disentangled.add_by_key: _by_key,
 }
 """The operations that count positions, as code that is given the positions of queries and keys."""
 

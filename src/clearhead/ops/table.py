@@ -4,6 +4,7 @@ from clearhead.errors import UnknownName, suggest
 from clearhead.ops.gradients import gradient_named
 from clearhead.ops.operation import Operation
 from clearhead.ops.textbook import (
+    disentangled,
     experts,
     linear,
     losses,
@@ -32,7 +33,8 @@ TEXTBOOK: dict[str, Operation] = {
     for operation in (
         linear.matmul, linear.matmul_transposed, linear.project, linear.add, linear.multiply, linear.bias,
         linear.head_bias, linear.weighted_sum, linear.concat, linear.split, linear.repeat, linear.append,
-        linear.beside_shared, linear.convolve, relative.relative_bias,
+        linear.beside_shared, linear.convolve, relative.relative_bias, disentangled.add_by_query,
+        disentangled.add_by_key,
         scores.scale, scores.scale_by_depth, scores.softcap, scores.mask_boolean, scores.mask_additive,
         scores.mask_padding, scores.mask_causal, scores.mask_window, scores.alibi_slopes, scores.alibi,
         scores.softmax, scores.softmax_with_sink, scores.softmax_over_queries, scores.append_sink, scores.drop_sink,
@@ -86,6 +88,7 @@ VARIANTS: dict[str, Operation] = {
         variants_positions.angles_over_depth,
         variants_positions.rotate_half_other_table, variants_positions.rotate_interleaved_other_table,
         variants_positions.alibi_slopes_from_zero, variants_positions.alibi_slopes_plain,
+        variants_positions.add_by_query_mirrored, variants_positions.add_by_key_mirrored,
         variants_positions.alibi_added, variants_positions.alibi_by_key, variants_positions.rotary_angles_ntk,
         variants_scores.divide_by_depth, variants_scores.multiply_by_root_depth,
         variants_scores.divide_by_fourth_root, variants_scores.scale_by_all_heads,

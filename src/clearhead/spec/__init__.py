@@ -4,6 +4,7 @@ from clearhead.spec.attention import Attention
 from clearhead.spec.backward import Backward
 from clearhead.spec.block import Block, Positions
 from clearhead.spec.delta import Delta
+from clearhead.spec.disentangled import Disentangled
 from clearhead.spec.draft import Draft
 from clearhead.spec.experts import Experts
 from clearhead.spec.frames import Frames
@@ -31,6 +32,7 @@ __all__ = [
     "Backward",
     "Block",
     "Delta",
+    "Disentangled",
     "Draft",
     "Dynamic",
     "Embedding",

@@ -11,6 +11,7 @@ from clearhead.errors import SpecError
 from clearhead.ops import Operation
 from clearhead.ops.textbook import experts, linear, relative, scores, tokens
 from clearhead.spec.delta import Delta
+from clearhead.spec.disentangled import Disentangled
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec, check_rate
 from clearhead.spec.latent import Latent
@@ -67,6 +68,7 @@ class Attention(Spec, frozen=True):
             goes with ``causal`` alone.
         gated: each head's result is multiplied by the logistic function of its own ``gate``, the product of the tokens
             with ``gate.weight`` (head, model, depth), plus ``gate.bias`` where queries have one (Qwen3-Next).
+        disentangled: scores plus what the content of queries and keys says of distances (DeBERTa).
         relative: scores plus ``relative.weight`` (bucket, head), a learned number for the distance of query and key
             (T5).
     """
@@ -96,6 +98,7 @@ class Attention(Spec, frozen=True):
     exponentials: bool = False
     dropout: float | None = None
     relative: Relative | None = None
+    disentangled: Disentangled | None = None
     delta: Delta | None = None
     gated: bool = False
 
@@ -134,8 +137,12 @@ class Attention(Spec, frozen=True):
             raise SpecError("latent goes without biases of query, key and value. Drop them.")
         if self.memory and (self.rotary or self.cache):
             raise SpecError("memory goes without rotary and cache: its tokens have no order relative to the input's.")
-        if self.memory and self.relative:
-            raise SpecError("memory goes without relative: its tokens have no order relative to the input's.")
+        if self.memory and (self.relative or self.disentangled):
+            raise SpecError(
+                "memory goes without relative and disentangled: its tokens have no order relative to the input's."
+            )
+        if self.disentangled and (self.latent or self.relative or not self.projected or self.groups != self.heads):
+            raise SpecError("disentangled goes with projected queries and keys, without kv_heads, latent and relative.")
 
     @property
     def groups(self) -> int:
@@ -232,6 +239,8 @@ class Attention(Spec, frozen=True):
     def _attend(self, draft: Draft, source: str, three: tuple[str, str, str], padding: str | None) -> str:
         query, key, value = three
         score = draft.write("scores", linear.matmul_transposed, f"{query} {key}", "head query key")
+        if self.disentangled is not None:
+            score = self.disentangled.write(draft, score, query, key, self._sizes(), self.biased)
         if self.scale is None:
             score = draft.write("scaled", scores.scale_by_depth, f"{score} {query}", "head query key")
         else:

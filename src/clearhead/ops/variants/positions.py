@@ -7,6 +7,7 @@ from collections.abc import Callable
 from clearhead.expr import Expr, Formula, Size, call, formula, indices, lift, same, where
 from clearhead.expr.formula import Operand
 from clearhead.ops.operation import Array, Namespace, counting, floats, operation
+from clearhead.ops.textbook import disentangled
 from clearhead.ops.textbook.positions import and_rest
 from clearhead.ops.textbook.scores import POSITION, for_heads
 
@@ -254,3 +255,17 @@ def alibi_added(xp: Namespace, s: Array, slope: Array) -> Array:
 def alibi_by_key(xp: Namespace, s: Array, slope: Array) -> Array:
     """The scores plus the head's slope times the key's position (BLOOM)."""
     return s + slope[..., None, None] * floats(xp, s.shape[-1], s)
+
+
+@operation(lambda span, reach: disentangled.added("i", span, reach, -disentangled.BACK), role="distance")
+def add_by_query_mirrored(xp: Namespace, s: Array, by_distance: Array, *, span: int, reach: int | None) -> Array:
+    """The scores plus what each query's content says of the distance in the other direction."""
+    place = disentangled.places(xp, s, span=span, reach=reach, turn=-1)
+    return disentangled.by_query(xp, s, by_distance, place)
+
+
+@operation(lambda span, reach: disentangled.added("j", span, reach, -disentangled.BACK), role="distance")
+def add_by_key_mirrored(xp: Namespace, s: Array, by_distance: Array, *, span: int, reach: int | None) -> Array:
+    """The scores plus what each key's content says of the distance in the other direction."""
+    place = disentangled.places(xp, s, span=span, reach=reach, turn=-1)
+    return disentangled.by_key(xp, s, by_distance, place)
