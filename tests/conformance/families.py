@@ -537,6 +537,14 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "DebertaV2ForTokenClassification", "DebertaV2Config",
         {**DEBERTA, "relative_attention": False, "position_biased_input": True, "norm_rel_ebd": "none"},
     ),
+    "phimoe": ("PhimoeForCausalLM", "PhimoeConfig", {**ROUTED, "num_local_experts": 5, "lm_head_bias": True}),
+    "phimoe, long, near": (
+        "PhimoeModel", "PhimoeConfig",
+        {**ROUTED, "num_local_experts": 6, "router_jitter_noise": 0.4, "attention_bias": True, "sliding_window": 7,
+         "rope_parameters": {
+             "rope_type": "longrope", "rope_theta": 90.0, "short_factor": [1.0, 1.5], "long_factor": [2.0, 3.0],
+             "short_mscale": 1.2, "long_mscale": 1.2, "original_max_position_embeddings": 12}},
+    ),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
     "vit, deit": ("DeiTModel", "DeiTConfig", IMAGE),
     "vit, deit, classes": ("DeiTForImageClassification", "DeiTConfig", {**IMAGE, "num_labels": 5, "qkv_bias": False}),

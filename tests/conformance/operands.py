@@ -99,6 +99,7 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"buckets": 8, "reach": 6, "both": False},
     ),
     **dict.fromkeys(("add_by_query", "add_by_key"), ({"span": 4, "reach": None}, {"span": 4, "reach": 6})),
+    "near_largest": ({"tolerance": 0.02}, {"tolerance": 0.7}),
     "clip_above": ({"limit": 0.4},),
     "shift": ({"by": 1.0},),
     "among_largest": ({"count": 2},),

@@ -88,6 +88,12 @@ PAIRS = {
         None,
     ),
     "Experts.scores": (routed(scores="sigmoid"), routed(), *["router-scores-of-other-kind"] * 2),
+    "Experts.tolerance": (
+        routed(scores="one-by-one", renormalise=False, tolerance=0.3),
+        routed(scores="one-by-one", renormalise=False, tolerance=1e9),
+        "router-far-experts-kept",
+        None,
+    ),
     "Experts.renormalise": (
         routed(),
         routed(renormalise=False),

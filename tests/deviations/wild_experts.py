@@ -71,6 +71,21 @@ EXPERTS = {
     "router-other-count:count=3": as_said(count=3),
     "experts-unweighted": as_said(weighted=False),
 }
+
+
+def mixed_one_by_one(g):
+    """Two experts, each with its part of a softmax of all logits that are left."""
+    out = []
+    for h in g.x + attend(g, *qkv(g)):
+        logit = h @ vars(g)["mlp.router.weight"]
+        first, second = np.argsort(-logit)[:2]
+        others = np.delete(np.arange(len(logit)), first)
+        share = {first: softmax(logit)[first], second: softmax(logit[others])[others == second][0]}
+        out.append(h + sum(s * (silu(h @ g.up[e]) @ g.down[e]) for e, s in share.items()))
+    return np.array(out)
+
+
+ONE_BY_ONE = {"router-far-experts-kept": mixed_one_by_one}
 PLAIN_SHARES = {"router-renormalised": as_said()}
 
 DEEPSEEK = {

@@ -215,6 +215,8 @@ CASES = {
             lambda known: more_keys(known) | {"b": 2 * known["span"]},
         ),
     ),
+    "near_largest": Case(parameters={"tolerance": st.sampled_from([0.0, 0.02, 0.7])}),
+    "mask_chosen": Case((NUMBERS, CHOSEN)),
     "scale": Case(parameters={"factor": st.sampled_from([0.0, -1.5, 0.125])}),
     "scale_by_depth": Case(),
     "softcap": Case(parameters={"cap": st.sampled_from([0.5, 30.0])}),

@@ -22,9 +22,14 @@ def _of_experts(line: Line) -> bool:
     return "expert" in line.axes
 
 
+def _chooses(line: Line) -> bool:
+    """Whether a line chooses all experts of a token at once."""
+    return line.operation is experts.among_largest and is_called(line, "router.chosen")
+
+
 def _kept(working: Working) -> dict[str, Line]:
     """The lines that keep the scores of chosen experts, by name."""
-    chosen = {line.name for line in working.lines if line.operation is experts.among_largest and _of_experts(line)}
+    chosen = {line.name for line in working.lines if _chooses(line)}
     return {
         line.name: line
         for line in working.lines
@@ -64,12 +69,9 @@ def _correction_in_shares(working: Working) -> Working:
 
 
 def _other_count(working: Working, count: int) -> Working:
-    def matches(line: Line) -> bool:
-        return line.operation is experts.among_largest and _of_experts(line)
-
-    if any(matches(line) and dict(line.parameters)["count"] == count for line in working.lines):
+    if any(_chooses(line) and dict(line.parameters)["count"] == count for line in working.lines):
         raise Nothing(f"each token uses {count} experts already.")
-    return swap({experts.among_largest: experts.among_largest}, where=matches, count=count)(working)
+    return swap({experts.among_largest: experts.among_largest}, where=_chooses, count=count)(working)
 
 
 def _counts(working: Working) -> tuple[Parameters, ...]:
@@ -77,7 +79,7 @@ def _counts(working: Working) -> tuple[Parameters, ...]:
     found = {
         dict(line.parameters)["count"]
         for line in working.lines
-        if line.operation is experts.among_largest and _of_experts(line)
+        if _chooses(line)
     }
     near = sorted({count + step for count in found for step in (-1, 1) if count + step > 0} - found)
     return tuple((("count", count),) for count in near)
@@ -85,7 +87,7 @@ def _counts(working: Working) -> tuple[Parameters, ...]:
 
 def _unweighted(working: Working) -> Working:
     """Each chosen expert counts whole."""
-    chosen = {line.name for line in working.lines if line.operation is experts.among_largest and _of_experts(line)}
+    chosen = {line.name for line in working.lines if _chooses(line)}
 
     def change(line: Line) -> list[Line]:
         router = line.operands[1].rpartition(".")[0]
@@ -131,6 +133,16 @@ ROWS = (
             {experts.softmax_over_experts: experts.logistic, experts.logistic: experts.softmax_over_experts},
             where=_of_experts,
         ),
+        rare=True,
+    ),
+    Deviation(
+        id="router-far-experts-kept",
+        kind="mistake",
+        does="Shares are parts of a softmax over all experts that are left, not over those near the largest alone.",
+        invisible="Where all logits are near the largest, or all others far below.",
+        remedy="Mask logits that lie further from the largest than 2 * router_jitter_noise, relatively (PhiMoE).",
+        seen=_FAMILY,
+        rewrite=swap({experts.near_largest: unchanged}),
         rare=True,
     ),
     Deviation(

@@ -45,7 +45,7 @@ TEXTBOOK: dict[str, Operation] = {
         tokens.xielu, tokens.clip, tokens.clip_above, tokens.shift, tokens.rms_norm_of_heads, tokens.head_gain,
         tokens.dropout,
         experts.softmax_over_experts, experts.logistic, experts.among_largest, experts.best_of_groups,
-        experts.mask_groups, experts.shares, experts.project_chosen, experts.matmul_chosen, experts.sum_chosen,
+        experts.mask_groups, experts.near_largest, experts.mask_chosen, experts.shares, experts.project_chosen, experts.matmul_chosen, experts.sum_chosen,
         experts.dot, experts.scale_rows,
         recurrent.convolve_before, recurrent.unit_length, recurrent.project_to_numbers, recurrent.softplus_of_sum,
         recurrent.log_decay, recurrent.decay_since, recurrent.corrected,

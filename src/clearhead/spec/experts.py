@@ -22,7 +22,12 @@ class Experts(Spec, frozen=True):
     Attributes:
         count: how many MLPs there are.
         chosen: how many of them each token uses: those with the largest scores.
-        scores: how scores come from logits: ``"softmax"`` over all experts, or ``"sigmoid"`` of each by itself.
+        scores: how scores come from logits: ``"softmax"`` over all experts, or ``"sigmoid"`` of each by itself; or
+            ``"one-by-one"``: the first expert's share is its part of a softmax over the logits near the largest, and
+            each further expert's the same of those not chosen before (SparseMixer, PhiMoE). Then lines are
+            ``router.1.near``, ``router.1.scores``, ``router.1.chosen``, ``router.2.left``, ``router.2.near`` ...
+        tolerance: one by one, logits are near where they differ by at most this, in units of the larger of the largest
+            logit and their own size.
         renormalise: the scores of the chosen experts are divided by their sum.
         scale: shares are multiplied by this (DeepSeek); None for 1.
         bias: the router adds ``router.bias`` (expert) to the logits.
@@ -37,7 +42,8 @@ class Experts(Spec, frozen=True):
 
     count: int
     chosen: int
-    scores: Literal["softmax", "sigmoid"] = "softmax"
+    scores: Literal["softmax", "sigmoid", "one-by-one"] = "softmax"
+    tolerance: float = 0.02
     renormalise: bool = True
     scale: float | None = None
     bias: bool = False
@@ -58,6 +64,8 @@ class Experts(Spec, frozen=True):
             raise SpecError(f"chosen_groups expects 1 to {self.groups} groups, got {self.chosen_groups}.")
         if self.groups is not None and self.chosen > self.count // self.groups * self.chosen_groups:
             raise SpecError(f"chosen expects no more experts than {self.chosen_groups} groups have, got {self.chosen}.")
+        if self.scores == "one-by-one" and (self.correction or self.groups or self.renormalise or self.scale):
+            raise SpecError("scores one by one go without correction, groups, scale and renormalise. Set it to false.")
         if self.shared_gate and not self.shared:
             raise SpecError(
                 "shared_gate multiplies the result of a shared expert, and there is none. Set shared = true."
@@ -70,6 +78,8 @@ class Experts(Spec, frozen=True):
         logits = own.write("logits.product" if self.bias else "logits", linear.matmul, f"{source} {weight}", AXES)
         if self.bias:
             logits = own.write("logits", linear.bias, f"{logits} {own.give('bias', 'expert')}", AXES)
+        if self.scores == "one-by-one":
+            return self._one_by_one(own, logits)
         operation = experts.softmax_over_experts if self.scores == "softmax" else experts.logistic
         score = own.write("scores", operation, logits, AXES)
         chosen = own.write("chosen", experts.among_largest, self._compared(own, score), AXES, count=self.chosen)
@@ -82,6 +92,24 @@ class Experts(Spec, frozen=True):
         for number, (step, operation, operands, parameters) in enumerate(steps, start=1):
             name = "shares" if number == len(steps) else f"shares.{step}"
             out = own.write(name, operation, f"{out} {operands}", AXES, **parameters)
+        return out
+
+    def _one_by_one(self, draft: Draft, logits: str) -> str:
+        """Writes the choice of one expert after the other; returns the name of the shares."""
+        left, taken, out = logits, "", ""
+        for number in range(1, self.chosen + 1):
+            if taken:
+                left = draft.write(f"{number}.left", experts.mask_chosen, f"{left} {taken}", AXES)
+            near = draft.write(f"{number}.near", experts.near_largest, left, AXES, tolerance=self.tolerance)
+            score = draft.write(f"{number}.scores", experts.softmax_over_experts, near, AXES)
+            taken = draft.write(f"{number}.chosen", experts.among_largest, left, AXES, count=1)
+            name = "shares" if number == self.chosen == 1 else f"shares.{number}"
+            share = draft.write(name, linear.multiply, f"{score} {taken}", AXES)
+            if not out:
+                out = share
+                continue
+            name = "shares" if number == self.chosen else f"shares.sum.{number}"
+            out = draft.write(name, linear.add, f"{out} {share}", AXES)
         return out
 
     def _compared(self, draft: Draft, score: str) -> str:

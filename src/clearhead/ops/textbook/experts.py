@@ -8,6 +8,7 @@ import numpy as np
 
 from clearhead.expr import Expr, Index, Size, call, formula, indices, same, total, where
 from clearhead.expr.formula import Operand, broadcast
+from clearhead.expr.nodes import Reduce
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting, operation
 from clearhead.ops.textbook.scores import MASKED, softmax_along
@@ -125,6 +126,30 @@ def dot(xp: Namespace, x: Array, w: Array) -> Array:
 def scale_rows(xp: Namespace, x: Array, s: Array) -> Array:
     """Each token times its own number."""
     return x * s[..., None]
+
+
+def _near(x: Operand, tolerance: float) -> Expr:
+    top = Reduce("max", ("k",), x[i, k])
+    return where(top - x[i, e] <= tolerance * call("max", call("abs", x[i, e]), top), x[i, e], MASKED)
+
+
+@operation(lambda tolerance: formula("i e -> i e", lambda x: _near(x, tolerance), k=Size("e")), role="experts")
+def near_largest(xp: Namespace, x: Array, *, tolerance: float) -> Array:
+    """Logits that lie near the largest of their token, minus infinity for others (SparseMixer, Liu et al. 2024).
+
+    The distance is measured in units of the larger of the number's size and the largest number.
+    """
+    top = xp.max(x, axis=-1, keepdims=True)
+    return xp.where(top - x <= tolerance * xp.maximum(xp.abs(x), top), x, MASKED)
+
+
+@operation(
+    lambda: formula("i e, i e -> i e", lambda x, chosen: where(same(chosen[i, e], 0), x[i, e], MASKED)),
+    role="experts",
+)
+def mask_chosen(xp: Namespace, x: Array, chosen: Array) -> Array:
+    """The logits of experts that are not chosen yet, minus infinity for those that are."""
+    return xp.where(chosen == 0, x, MASKED)
 
 
 def _best(x: Operand, count: int) -> Expr:
