@@ -17,6 +17,7 @@ HEADINGS = {
     "Rotary": "[attention.rotary]",
     "Relative": "[attention.relative]",
     "Disentangled": "[attention.disentangled]",
+    "Growth": "[attention.growth]",
     "Block": "[block], [[model.layers]], [[model.encoder.layers]]",
     "Norm": "[block.norm], [model.norm], [attention.qk_norm]",
     "Mlp": "[block.mlp]",

@@ -18,7 +18,7 @@ from clearhead.deviations.table import DEVIATIONS
 from clearhead.errors import ClearheadError
 from clearhead.line import Given
 from clearhead.ops import as_parameters
-from clearhead.spec import Delta, Disentangled, Embedding, Experts, Linear, Relative, Transformer
+from clearhead.spec import Delta, Disentangled, Embedding, Experts, Growth, Linear, Relative, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -128,8 +128,13 @@ KINDS: dict[str, Kind] = {
         token=5, model=4, depth=2, head=2, hidden=3,
     ),
     "learned distances": _kind(Attention(2, relative=Relative(8, 16)), token=4, model=6, depth=3, head=2),
-    "content and distance": _kind(
-        Attention(2, disentangled=Disentangled(4, 9)), token=5, model=6, depth=3, head=2
+    "content and distance": _kind(Attention(2, disentangled=Disentangled(4, 9)), token=5, model=6, depth=3, head=2),
+    "experts one by one": _kind(
+        Block(Attention(2), mlp=Mlp("silu", experts=Experts(5, 2, "one-by-one", renormalise=False, tolerance=0.5))),
+        token=5, model=5, depth=3, head=2, hidden=3,
+    ),
+    "growing queries": _kind(
+        Block(Attention(2, growth=Growth(0.7, 2)), stream_scale=0.4), token=5, model=5, depth=3, head=2
     ),
     "delta": _kind(
         Attention(4, causal=True, delta=Delta(4, key_heads=2)), token=4, model=5, depth=3, head=4, tap=3

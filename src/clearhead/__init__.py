@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         Factors,
         Frames,
         Frequencies,
+        Growth,
         Head,
         Latent,
         Linear,
@@ -137,7 +138,7 @@ _HOMES = {
     "clearhead.show.data.reading": "read_trace",
     "clearhead.spec": (
         "Attention Backward Block Delta Disentangled Draft Dynamic Embedding Encoder Experts Factors Frames Frequencies "
-        "Head Latent Linear Llama3Scaling LongRope Loss Mlp Norm Optimizer Patches Positions Proportional Relative Rotary "
+        "Growth Head Latent Linear Llama3Scaling LongRope Loss Mlp Norm Optimizer Patches Positions Proportional Relative Rotary "
         "Transformer Yarn"
     ),
     "clearhead.explanation": "Explanation Intermediate Note",
@@ -152,7 +153,7 @@ __all__ = [
     "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Autograd", "Backward", "BackwardOf", "Block",
     "CheckpointError", "Claim", "ClearheadError", "Compared", "Comparison", "Corpus", "Dask", "Delta", "Deviation",
     "Disentangled", "Document", "Draft", "Dynamic", "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr", "Factors",
-    "Family", "FileError", "Finding", "Formula", "Frames", "Frequencies", "Given", "GradientProbe", "Guess",
+    "Family", "FileError", "Finding", "Formula", "Frames", "Frequencies", "Given", "GradientProbe", "Growth", "Guess",
     "Head", "Index", "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Latent", "Law",
     "Line", "Linear", "Llama3Scaling", "Local", "LongRope", "Loss", "Measurement", "MissingPackage", "Mlp",
     "Model", "NearMiss", "Norm", "Note", "Operation", "Optimizer", "Options", "Parameter", "Part", "Patches",

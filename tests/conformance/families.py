@@ -545,6 +545,35 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
              "rope_type": "longrope", "rope_theta": 90.0, "short_factor": [1.0, 1.5], "long_factor": [2.0, 3.0],
              "short_mscale": 1.2, "long_mscale": 1.2, "original_max_position_embeddings": 12}},
     ),
+    "minimax": (
+        "MiniMaxForCausalLM", "MiniMaxConfig",
+        {**ROUTED, "num_local_experts": 5, "layer_types": ["full_attention"] * 3, "full_attn_alpha_factor": 3.5,
+         "mlp_alpha_factor": 3.5},
+    ),
+    "minimax, window": (
+        "MiniMaxModel", "MiniMaxConfig",
+        {**ROUTED, "num_local_experts": 4, "num_experts_per_tok": 3, "head_dim": 8, "sliding_window": 5,
+         "layer_types": ["full_attention"] * 3, "full_attn_beta_factor": 0.4, "mlp_beta_factor": 0.4},
+    ),
+    "ministral3": (
+        "Ministral3ForCausalLM", "Ministral3Config",
+        {**GROUPED, "head_dim": 12, "rope_parameters": {
+            **YARN, "original_max_position_embeddings": 7, "llama_4_scaling_beta": 0.4, "mscale": 1.0,
+            "mscale_all_dim": 1.0, "beta_fast": 32, "beta_slow": 1}},
+    ),
+    "ministral3, defaults, window": (
+        "Ministral3Model", "Ministral3Config", {**WIDE_HEADS, "sliding_window": 5, "rms_norm_eps": 1e-3},
+    ),
+    "mistral3, ministral": (
+        "Mistral3ForConditionalGeneration", "Mistral3Config",
+        {"text_config": {**GROUPED, "head_dim": 12, "model_type": "ministral3", "rope_parameters": {
+             **YARN, "original_max_position_embeddings": 5, "llama_4_scaling_beta": 0.3}},
+         "tie_word_embeddings": False, "vision_config": {**SEEING, "model_type": "pixtral"}},
+    ),
+    "opt, projected": (
+        "OPTForCausalLM", "OPTConfig",
+        {**SIZES, "ffn_dim": 22, "word_embed_proj_dim": 10, "do_layer_norm_before": False, "max_position_embeddings": 90},
+    ),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
     "vit, deit": ("DeiTModel", "DeiTConfig", IMAGE),
     "vit, deit, classes": ("DeiTForImageClassification", "DeiTConfig", {**IMAGE, "num_labels": 5, "qkv_bias": False}),
@@ -605,7 +634,8 @@ def exposed(model: Any, out: Any) -> Iterator[tuple[str, torch.Tensor]]:
     last = getattr(out, "last_hidden_state", None)
     tied = not model.reads_images if last is None else torch.equal(last, out.hidden_states[-1])
     ends_with_norm = model.spec.norm is not None and tied
-    hidden = [*model.hidden[:-1], "norm" if ends_with_norm else model.hidden[-1]]
+    ends_narrow = model.spec.narrowed and tied
+    hidden = [*model.hidden[:-1], "narrowed" if ends_narrow else "norm" if ends_with_norm else model.hidden[-1]]
     yield from zip(hidden, (each[0] for each in out.hidden_states), strict=True)
     softmaxed = [layer for layer, block in enumerate(model.spec.layers) if block.attention.delta is None]
     for layer, weights in zip(softmaxed, out.attentions, strict=True):

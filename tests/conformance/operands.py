@@ -45,7 +45,7 @@ INTEGERS = {
 
 POSITIVE = {
     ("negative_log_likelihood", "probability"), ("step_scaled", "second"), ("root_of_number", "square"),
-    ("shorten", "norm"), ("mean_by_weight", "weight"),
+    ("shorten", "norm"), ("log_growth", "position"), ("mean_by_weight", "weight"),
 }  # fmt: skip
 
 PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
@@ -99,7 +99,8 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"buckets": 8, "reach": 6, "both": False},
     ),
     **dict.fromkeys(("add_by_query", "add_by_key"), ({"span": 4, "reach": None}, {"span": 4, "reach": 6})),
-    "near_largest": ({"tolerance": 0.02}, {"tolerance": 0.7}),
+    "log_growth": ({"rate": 0.1, "context": 2}, {"rate": 0.7, "context": 10**6}),
+    "near_largest": ({"tolerance": 0.02}, {"tolerance": 0.75}),
     "clip_above": ({"limit": 0.4},),
     "shift": ({"by": 1.0},),
     "among_largest": ({"count": 2},),

@@ -125,6 +125,7 @@ ROUGH: Mapping[str, Callable[..., Any]] = {
     "erf": smooth(mp.erf, lambda x: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x)),
     "max": lambda a, b: max(a, b, key=lambda each: each.value),
     "pi": lambda: rounded(+mp.pi),
+    "//": lambda a, b: exact(mp.floor(a.value / b.value)),
     "round": round_to,
     "round_even": round_even_to,
     "truncate": truncate_to,

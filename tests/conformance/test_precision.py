@@ -78,7 +78,7 @@ ARITHMETIC = (
     "scale_by_depth", "mask_additive", "alibi", "layer_norm", "rms_norm", "norm_over_matrix", "gain", "gain_and_bias",
     "drop_masked", "count", "count_on", "rotate_half", "rotate_interleaved", "round_decimals", "round_head",
     "divide_positions", "layer_scale",
-    "angles", "divide_by_ramp", "divide_frequencies", "divide_by_length", "turn_first",
+    "angles", "grow", "divide_by_ramp", "divide_frequencies", "divide_by_length", "turn_first",
     "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "dropout", "sum_of_row", "squared_error",
     "sum_of_tokens", "mean_of_counted",
     "shift", "clip_above", "best_of_groups", "shares", "project_chosen", "matmul_chosen", "sum_chosen", "dot",
@@ -92,7 +92,7 @@ FUNCTIONS = (
     "gelu_sigmoid", "sinusoidal", "sinusoidal_at", "exponential",
     "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
     "cos", "sin", "tanh", "cross_entropy", "negative_log_likelihood",
-    "softmax_over_experts", "logistic", "xielu", "step_scaled", "softplus_of_sum", "log_decay", "decay_since",
+    "softmax_over_experts", "logistic", "xielu", "step_scaled", "softplus_of_sum", "log_decay", "log_growth", "decay_since",
 )  # fmt: skip
 MEANS = ("mean_of_tokens", "mean_of_cells")
 

@@ -8,7 +8,7 @@ import clearhead.spec
 from clearhead import Attention, Block, Claim, Mlp, Norm, Positions, Rotary, diagnose
 from clearhead.deviations import deviate
 from clearhead.errors import ClearheadError
-from clearhead.spec import Disentangled, Embedding, Experts, Head, Linear, Loss, Relative, Transformer
+from clearhead.spec import Disentangled, Embedding, Experts, Growth, Head, Linear, Loss, Relative, Transformer
 
 SIZES = {"token": 5, "query": 5, "key": 5, "past": 3, "model": 8, "depth": 4, "hidden": 7, "vocabulary": 6}
 RMS, BARE = Norm("rms"), Norm("rms", eps=1e-6, gain=False)
@@ -80,6 +80,8 @@ PAIRS = {
     "Block.placement": (block(placement="pre"), NORMED, "norm-placement", "norm-placement"),
     "Block.positions": (block(positions=Positions()), NORMED, "positions-missing", None),
     "Block.residual_scale": (block(residual_scale=0.4), NORMED, "residual-scale-missing", "residual-scale-added"),
+    "Block.stream_scale": (block(stream_scale=0.4), NORMED, "stream-scale-missing", None),
+    "Attention.growth": (Attention(2, growth=Growth(0.7, 2)), PLAIN, "query-growth-missing", None),
     "Block.output_gain": (block(output_gain=True, mlp=Mlp()), block(mlp=Mlp()), "output-gain-missing", None),
     "Block.attention_norm": (
         block(placement="pre", mlp=Mlp()),
@@ -180,6 +182,8 @@ REASONS = {
     "Attention.latent": OTHER_SHAPES,
     **{f"Experts.{each}": OF_A_MODEL for each in ("bias", "chosen_groups", "group_counts")},
     "Relative.buckets": OTHER_SHAPES,
+    "Growth.rate": "another rate or context has no row yet",
+    "Growth.context": "another rate or context has no row yet",
     "Disentangled.span": OTHER_SHAPES,
     "Disentangled.reach": "other buckets have no row yet",
     "Disentangled.shared": OTHER_SHAPES,
@@ -201,8 +205,9 @@ REASONS = {
     "Latent.query": OTHER_SHAPES,
     **{f"Transformer.{each}": OTHER_SHAPES for each in ("embedding", "layers", "pooler", "head", "encoder", "loss")},
     "Transformer.first": "it names lines",
+    "Transformer.narrowed": OF_A_MODEL,
     **{f"Embedding.{each}": "it adds an array that the other spec does not have" for each in ("types", "positions")},
-    **{f"Embedding.{each}": OF_A_MODEL for each in ("pad", "narrow", "masked")},
+    **{f"Embedding.{each}": OF_A_MODEL for each in ("pad", "narrow", "masked", "projected")},
     **{f"Encoder.{each}": OTHER_SHAPES for each in ("embedding", "norm")},
     **{f"Head.{each}": OTHER_SHAPES for each in ("reads", "tied", "transform", "plain", "probabilities")},
     **{f"Head.{each}": OF_A_MODEL for each in ("eps", "scale", "pad", "narrow")},

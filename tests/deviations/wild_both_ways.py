@@ -273,4 +273,8 @@ UNSCALED = {"residual-scale-added:factor=0.3": added(0.3)}
 GAINED = {"output-gain-missing": added(1)}
 """With an output gain declared."""
 
+GROWN = {"query-growth-missing": lambda g: attend(g, *qkv(g))}
+STREAM = {"stream-scale-missing": added(1)}
+"""With a factor of the stream declared."""
+
 SINK = {"sink-missing": lambda g: attend(g, *qkv(g))}

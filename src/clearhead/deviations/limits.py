@@ -9,7 +9,7 @@ from clearhead.deviations.deviation import Deviation, Parameter, Span, values
 from clearhead.deviations.rewrites import ALL, Nothing, change_lines, follow, is_called, leave_out, swap
 from clearhead.errors import SpecError
 from clearhead.line import Line, free_name
-from clearhead.ops.textbook import scores, tokens
+from clearhead.ops.textbook import positions, scores, tokens
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
@@ -154,6 +154,26 @@ ROWS = (
         remedy="x = x + residual_multiplier * f(x), in both halves of a block (Granite, MiniCPM).",
         seen="The family of entries of a configuration that code does not read; no thread is known.",
         rewrite=_residual_scale_missing,
+        rare=True,
+    ),
+    Deviation(
+        id="query-growth-missing",
+        kind="mistake",
+        does="Queries are not multiplied by a factor that grows with their position, as the spec says that they are.",
+        invisible="In texts that are not longer than the context.",
+        remedy="q = q * (1 + beta * log(1 + floor(position / original_max_position_embeddings))) (Ministral 3).",
+        seen="The family of entries of a configuration that code does not read; no thread is known.",
+        rewrite=swap({positions.grow: unchanged}),
+        rare=True,
+    ),
+    Deviation(
+        id="stream-scale-missing",
+        kind="mistake",
+        does="What a half's result is added to is not multiplied by the factor that the spec has.",
+        invisible="Where the factor is 1.",
+        remedy="x = alpha * x + f(x), in both halves of a block (MiniMax).",
+        seen="The family of entries of a configuration that code does not read; no thread is known.",
+        rewrite=swap({scores.scale: unchanged}, where=lambda line: is_called(line, "stream.scaled")),
         rare=True,
     ),
     Deviation(

@@ -33,7 +33,7 @@ from clearhead.working import Working
 USUAL = ("hidden", "*.weights", "routers", "results")
 """The lines that a trace keeps by default."""
 
-RESULTS = ("encoder.norm", "norm", "pooled", "logits")
+RESULTS = ("encoder.norm", "norm", "narrowed", "pooled", "logits")
 """What the word ``results`` stands for."""
 
 SMALLER = (USUAL, ("hidden", "results"), ("results",))

@@ -121,6 +121,7 @@ def _spec(stack: _Stack, encoder: _Stack | None) -> Transformer:
         stack.tree.part(Head, "head"),
         None if encoder is None else Encoder(encoder.layers, encoder.embedding, encoder.tree.part(Norm, "final_norm")),
         first=0,
+        narrowed=stack.tree.values.get("narrowed", False),
     )
 
 

@@ -170,6 +170,7 @@ def _exposed(model: Model, theirs: Any) -> Iterator[tuple[str, Numbers]]:
         last = getattr(theirs, "last_hidden_state", None)
         normed = not model.reads_images if last is None else bool((last == theirs.hidden_states[-1]).all())
         ends = "norm" if model.spec.norm is not None and normed else model.hidden[-1]
+        ends = "narrowed" if model.spec.narrowed and normed else ends
         given = iter(theirs.attentions)
         weights = [None if block.attention.delta else next(given) for block in model.spec.layers]
         yield from _of_stack((*model.hidden[:-1], ends), theirs.hidden_states, weights)

@@ -51,7 +51,7 @@ TEXTBOOK: dict[str, Operation] = {
         recurrent.log_decay, recurrent.decay_since, recurrent.corrected,
         positions.sinusoidal, positions.sinusoidal_at, positions.count, positions.count_on, positions.divide_positions,
         positions.rotary_angles, positions.rotary_frequencies, positions.angles,
-        positions.cos, positions.sin, positions.rotate_half, positions.rotate_interleaved,
+        positions.log_growth, positions.grow, positions.cos, positions.sin, positions.rotate_half, positions.rotate_interleaved,
         rotary_scaling.stretch_slow, rotary_scaling.divide_by_ramp, rotary_scaling.divide_frequencies,
         rotary_scaling.turn_first,
         rotary_scaling.divide_by_length, rotary_scaling.dynamic_frequencies,

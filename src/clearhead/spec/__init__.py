@@ -8,6 +8,7 @@ from clearhead.spec.disentangled import Disentangled
 from clearhead.spec.draft import Draft
 from clearhead.spec.experts import Experts
 from clearhead.spec.frames import Frames
+from clearhead.spec.growth import Growth
 from clearhead.spec.latent import Latent
 from clearhead.spec.loss import Loss
 from clearhead.spec.mlp import Mlp
@@ -41,6 +42,7 @@ __all__ = [
     "Factors",
     "Frames",
     "Frequencies",
+    "Growth",
     "Head",
     "Latent",
     "Linear",

@@ -14,6 +14,7 @@ from clearhead.spec.delta import Delta
 from clearhead.spec.disentangled import Disentangled
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec, check_rate
+from clearhead.spec.growth import Growth
 from clearhead.spec.latent import Latent
 from clearhead.spec.norm import Norm
 from clearhead.spec.relative import Relative
@@ -68,6 +69,7 @@ class Attention(Spec, frozen=True):
             goes with ``causal`` alone.
         gated: each head's result is multiplied by the logistic function of its own ``gate``, the product of the tokens
             with ``gate.weight`` (head, model, depth), plus ``gate.bias`` where queries have one (Qwen3-Next).
+        growth: queries grow with their position, after rotary positions (Ministral 3).
         disentangled: scores plus what the content of queries and keys says of distances (DeBERTa).
         relative: scores plus ``relative.weight`` (bucket, head), a learned number for the distance of query and key
             (T5).
@@ -99,6 +101,7 @@ class Attention(Spec, frozen=True):
     dropout: float | None = None
     relative: Relative | None = None
     disentangled: Disentangled | None = None
+    growth: Growth | None = None
     delta: Delta | None = None
     gated: bool = False
 
@@ -181,6 +184,8 @@ class Attention(Spec, frozen=True):
             query, key = self.rotary.write(draft, query, key, self._keys("token"), past[0] if past else None)
         if self.qk_norm and self.qk_norm_last:
             query, key = self._both_normed(draft, self.qk_norm, query, key)
+        if self.growth is not None:
+            query = self.growth.write(draft, query, past[0] if past else None)
         if past:
             key = draft.write("key.joined", linear.append, f"{past[0]} {key}", self._keys("key"))
             value = draft.write("value.joined", linear.append, f"{past[1]} {value}", self._keys("key"))

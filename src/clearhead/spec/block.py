@@ -19,7 +19,7 @@ from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.working import Working
 
-Placement = Literal["pre", "post", "sandwich", "after", "parallel"]
+Placement = Literal["pre", "post", "sandwich", "after", "parallel", "normed"]
 
 PLACES: dict[Placement, tuple[bool, str | None]] = {
     "pre": (True, None),
@@ -27,6 +27,7 @@ PLACES: dict[Placement, tuple[bool, str | None]] = {
     "sandwich": (True, "outer.norm"),
     "after": (False, "norm"),
     "parallel": (True, None),
+    "normed": (True, None),
 }
 """Whether a norm comes before a half, and the name of a norm that comes after it, before the sum."""
 
@@ -120,10 +121,11 @@ class Block(Spec, frozen=True):
         placement: ``"post"``: norm(x + f(x)) (Vaswani et al. 2017); ``"pre"``: x + f(norm(x)) (Xiong et al. 2020);
             ``"sandwich"``: x + norm(f(norm(x))) (Gemma 2), the outer one called ``outer.norm``; ``"after"``:
             x + norm(f(x)) (OLMo 2); ``"parallel"``: both halves read the block's input,
-            x + attention(norm(x)) + mlp(norm(x)) (GPT-J, GPT-NeoX).
+            x + attention(norm(x)) + mlp(norm(x)) (GPT-J, GPT-NeoX); ``"normed"``: y + f(y) with y = norm(x) (MiniMax).
         mlp: the MLP; None for a block of attention alone.
         positions: what is added to the embeddings; None where ``input`` is given as it is.
         residual_scale: the result of each half is multiplied by this before it is added (Granite); None for 1.
+        stream_scale: what a half's result is added to is multiplied by this (MiniMax); None for 1.
         attention_norm: whether the attention has a norm before it too (not in ModernBERT's first block).
         output_gain: multiplies each column of each half's result by ``output.gain`` (model) (DINOv2).
         cross: attention to ``memory`` (key, model) between the attention and the MLP: a decoder's block.
@@ -143,6 +145,7 @@ class Block(Spec, frozen=True):
     cross: Attention | None = None
     dropout: float | None = None
     repeat: int = 1
+    stream_scale: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,7 +189,10 @@ class Block(Spec, frozen=True):
     def _half(self, draft: Draft, tokens: str, reads: str, part: Callable[[Draft, str], str], norm: Norm | None) -> str:
         """Writes a part that reads one line and is added to another."""
         before, outer = PLACES[self.placement]
-        output = part(draft, norm.write(draft, reads) if norm and before else reads)
+        normed = norm.write(draft, reads) if norm and before else reads
+        output = part(draft, normed)
+        if self.placement == "normed":
+            tokens = normed
         if norm and outer:
             output = norm.write(draft, output, name=outer)
         if self.residual_scale is not None:
@@ -198,5 +204,7 @@ class Block(Spec, frozen=True):
             keep = draft.give("output.keep", "token model", "booleans")
             operands = f"{output} {keep}"
             output = draft.write("output.dropped", tokens_ops.dropout, operands, "token model", rate=self.dropout)
+        if self.stream_scale is not None:
+            tokens = draft.write("stream.scaled", scores.scale, tokens, "token model", factor=self.stream_scale)
         residual = draft.write("residual", linear.add, f"{tokens} {output}", "token model")
         return norm.write(draft, residual) if norm and self.placement == "post" else residual

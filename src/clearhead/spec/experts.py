@@ -43,7 +43,6 @@ class Experts(Spec, frozen=True):
     count: int
     chosen: int
     scores: Literal["softmax", "sigmoid", "one-by-one"] = "softmax"
-    tolerance: float = 0.02
     renormalise: bool = True
     scale: float | None = None
     bias: bool = False
@@ -53,6 +52,7 @@ class Experts(Spec, frozen=True):
     group_counts: int = 2
     shared: bool = False
     shared_gate: bool = False
+    tolerance: float = 0.02
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,9 +100,10 @@ class Experts(Spec, frozen=True):
         for number in range(1, self.chosen + 1):
             if taken:
                 left = draft.write(f"{number}.left", experts.mask_chosen, f"{left} {taken}", AXES)
-            near = draft.write(f"{number}.near", experts.near_largest, left, AXES, tolerance=self.tolerance)
-            score = draft.write(f"{number}.scores", experts.softmax_over_experts, near, AXES)
             taken = draft.write(f"{number}.chosen", experts.among_largest, left, AXES, count=1)
+            both = f"{left} {taken}"
+            near = draft.write(f"{number}.near", experts.near_largest, both, AXES, tolerance=self.tolerance)
+            score = draft.write(f"{number}.scores", experts.softmax_over_experts, near, AXES)
             name = "shares" if number == self.chosen == 1 else f"shares.{number}"
             share = draft.write(name, linear.multiply, f"{score} {taken}", AXES)
             if not out:

@@ -38,6 +38,8 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
             thing.
         narrow: rows have fewer features than tokens, and a product with ``embedding.project.weight`` (embedding,
             model) and ``embedding.project.bias`` follow the norm (ALBERT, ELECTRA).
+        projected: rows have fewer features than tokens, and their product with ``embedding.project.weight``
+            (embedding, model) comes before all else (OPT 350M).
         pad: the number of the padding token, which has no position: the first position is row pad + 1 (RoBERTa). None
             for positions of all tokens from row 0.
     """
@@ -49,11 +51,14 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     pad: int | None = None
     narrow: bool = False
     masked: int | None = None
+    projected: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.narrow and self.norm is None:
             raise SpecError("narrow embeddings have a norm before their product. Give one.")
+        if self.narrow and self.projected:
+            raise SpecError("embeddings are projected before all else, or narrow until their norm. Drop one of both.")
 
     @property
     def row(self) -> str:
@@ -63,9 +68,13 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     def write(self, draft: Draft, past: str | None = None) -> str:
         """Writes the lines onto ``draft``; returns the name of the last. ``past`` is a cache, for its length."""
         names, axes = self._names(), f"token {self.row}"
-        table = draft.give("embedding.weight", f"vocabulary {self.row}")
+        row = "embedding" if self.projected else self.row
+        table = draft.give("embedding.weight", f"vocabulary {row}")
         rows = f"{table} {draft.give('token', 'token', 'integers')}"
-        out = draft.write(names["token"], tables.look_up, rows, axes)
+        out = draft.write("embedding.row" if self.projected else names["token"], tables.look_up, rows, f"token {row}")
+        if self.projected:
+            weight = draft.give("embedding.project.weight", "embedding model")
+            out = draft.write(names["token"], linear.matmul, f"{out} {weight}", axes)
         if self.scale is not None:
             out = draft.write(names["scaled"], scores.scale, out, axes, factor=self.scale)
         if self.masked is not None:
@@ -183,7 +192,8 @@ class Head(Spec, frozen=True):
         transform: the activation of a product that comes first, followed by a norm (BERT's masked language model).
         eps: the eps of the transform's norm.
         plain: neither the product nor the norm of the transform has a bias (ModernBERT).
-        narrow: the product of the transform has as many columns as embeddings have, fewer than a token has.
+        narrow: what the logits are made of has as many features as embeddings have, fewer than a token has: the product
+            of the transform, or of the last tokens, narrowed.
         probabilities: adds ``probabilities``, the softmax of the logits of each token.
     """
 
@@ -308,6 +318,8 @@ class Transformer(Spec, frozen=True):
         head: what gives ``logits``; None for a model without.
         encoder: the encoder whose result is the memory; None where there is none, or ``memory`` is given.
         loss: the loss of the logits, or of the last block where there is no head; None for none.
+        narrowed: adds ``narrowed`` (token, embedding), the product of the last tokens with ``narrowed.weight``
+            (model, embedding), which the head reads (OPT 350M).
         first: the number of the first layer, head and cell: 1 as on paper, 0 as in checkpoints.
     """
 
@@ -319,6 +331,7 @@ class Transformer(Spec, frozen=True):
     encoder: Encoder | None = None
     loss: Loss | None = None
     first: Literal[0, 1] = 1
+    narrowed: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -354,6 +367,9 @@ class Transformer(Spec, frozen=True):
         stream = _write_layers(draft, self.layers, self._embedded(draft), self.first, memory)
         if self.norm is not None:
             stream = self.norm.write(draft, stream)
+        if self.narrowed:
+            weight = draft.give("narrowed.weight", "model embedding")
+            stream = draft.write("narrowed", linear.matmul, f"{stream} {weight}", "token embedding")
         pooled = stream if self.pooler is None else self._pooled(draft, stream, self.pooler)
         if self.head is not None:
             stream = self.head.write(draft, pooled if self.head.reads == "pooled" else stream)

@@ -63,6 +63,14 @@ GPT_NEO = Family(
 _OPT = "decoder.layers.{n}."
 _BEFORE = key("do_layer_norm_before", default=True)
 
+
+
+def _differ(_layer: int, row: int | None, width: int) -> bool:
+    return row is not None and row != width
+
+
+_PROJECTED = Layers((), _differ, (key("word_embed_proj_dim"), key("hidden_size")))
+
 OPT = Family(
     name="opt",
     architectures=("OPTForCausalLM", "OPTModel"),
@@ -79,10 +87,15 @@ OPT = Family(
         "mlp.activation": activation("activation_function", default="relu"),
         "mlp.bias": key("enable_bias", default=True),
         "embedding.positions": True,
+        "embedding.projected": _PROJECTED,
         "head.tied": key("tie_word_embeddings", default=True),
+        "head.narrow": _PROJECTED,
+        "narrowed": _PROJECTED,
     },
     arrays={
         "embedding.weight": "decoder.embed_tokens.weight",
+        "embedding.project.weight": "decoder.project_in.weight: linear",
+        "narrowed.weight": "decoder.project_out.weight: linear",
         "embedding.position.weight": "decoder.embed_positions.weight: skip-two",
         **affine("layers.{n}.attention.query", _OPT + "self_attn.q_proj", "linear heads"),
         **affine("layers.{n}.attention.key", _OPT + "self_attn.k_proj", "linear heads"),
@@ -100,7 +113,6 @@ OPT = Family(
     fixed={"layer_norm_elementwise_affine": (True,)},
     without_effect={
         "ffn_dim": "is a size that the arrays have",
-        "word_embed_proj_dim": "is a size that the arrays have",
     },
 )
 """Learned positions from the third row on; norms before each half, or after each sum."""

@@ -109,7 +109,7 @@ BIOGPT = replace(
     name="biogpt",
     architectures=("BioGptForCausalLM", "BioGptModel"),
     spec={
-        **OPT.spec,
+        **without(OPT.spec, "embedding.projected", "head.narrow", "narrowed"),
         **norms("layer", 1e-5),
         "final_norm": {},
         "placement": "pre",

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from clearhead.models.families.delta import QWEN35, QWEN35_MOE
 from clearhead.models.families.gemma import GEMMA3
 from clearhead.models.families.llama import MISTRAL
+from clearhead.models.families.ministral3 import MINISTRAL3
 from clearhead.models.family import Family
-from clearhead.models.key import key
-from clearhead.models.rope import Rope
+from clearhead.models.key import choice, key
 
 _IMAGES = "matters where a model is given images"
 _OUTSIDE = {
@@ -67,16 +67,25 @@ GEMMA3_IMAGES = _text_of(
 )
 """The text model of Gemma 3 with images, whose config may leave out what is usual."""
 
+_EITHER = {
+    path: choice(
+        key("model_type", default="mistral"),
+        {"mistral": MISTRAL.spec.get(path), "ministral3": MINISTRAL3.spec[path]},
+    )
+    for path in MINISTRAL3.spec
+    if path not in MISTRAL.spec or MINISTRAL3.spec[path] is not MISTRAL.spec[path]
+}
+"""What depends on the kind of the text model."""
+
 MISTRAL3 = _text_of(
     MISTRAL,
     "Mistral3ForConditionalGeneration",
     "*vision_tower.* *multi_modal_projector.*",
     name="mistral3",
     tied=True,
-    spec={"attention.rotary": Rope(context=4096 * 32)},
-    fixed={"model_type": ("mistral",)},
+    spec=_EITHER,
 )
-"""The text model of Mistral Small 3.1; that of Ministral 3 scales queries by their position and is refused."""
+"""The text model of Mistral Small 3.1 or of Ministral 3, with images."""
 
 _VISUAL = "model.visual.* visual.* mtp.*"
 

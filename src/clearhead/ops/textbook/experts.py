@@ -8,7 +8,6 @@ import numpy as np
 
 from clearhead.expr import Expr, Index, Size, call, formula, indices, same, total, where
 from clearhead.expr.formula import Operand, broadcast
-from clearhead.expr.nodes import Reduce
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import Array, Namespace, counting, operation
 from clearhead.ops.textbook.scores import MASKED, softmax_along
@@ -128,18 +127,23 @@ def scale_rows(xp: Namespace, x: Array, s: Array) -> Array:
     return x * s[..., None]
 
 
-def _near(x: Operand, tolerance: float) -> Expr:
-    top = Reduce("max", ("k",), x[i, k])
+def _near(x: Operand, largest: Operand, tolerance: float) -> Expr:
+    top = total(k, where(same(largest[i, k], 0), 0, x[i, k]))
     return where(top - x[i, e] <= tolerance * call("max", call("abs", x[i, e]), top), x[i, e], MASKED)
 
 
-@operation(lambda tolerance: formula("i e -> i e", lambda x: _near(x, tolerance), k=Size("e")), role="experts")
-def near_largest(xp: Namespace, x: Array, *, tolerance: float) -> Array:
-    """Logits that lie near the largest of their token, minus infinity for others (SparseMixer, Liu et al. 2024).
+@operation(
+    lambda tolerance: formula(
+        "i e, i e -> i e", lambda x, largest: _near(x, largest, tolerance), k=Size("e")
+    ),
+    role="experts",
+)
+def near_largest(xp: Namespace, x: Array, largest: Array, *, tolerance: float) -> Array:
+    """Logits that lie near that of the chosen expert, minus infinity for others (SparseMixer, Liu et al. 2024).
 
-    The distance is measured in units of the larger of the number's size and the largest number.
+    The distance is measured in units of the larger of its logit and the other's size.
     """
-    top = xp.max(x, axis=-1, keepdims=True)
+    top = xp.sum(xp.where(largest == 0, 0.0, x), axis=-1, keepdims=True)
     return xp.where(top - x <= tolerance * xp.maximum(xp.abs(x), top), x, MASKED)
 
 

@@ -104,6 +104,23 @@ def divide_positions(xp: Namespace, position: Array, *, factor: float) -> Array:
     return position / factor
 
 
+@operation(
+    lambda rate, context: formula(
+        "i -> i", lambda position: 1 + rate * call("log", 1 + position[i] // context)
+    ),
+    role="position",
+)
+def log_growth(xp: Namespace, position: Array, *, rate: float, context: int) -> Array:
+    """A factor that grows with the logarithm of how many contexts lie before a position (Llama 4, Ministral 3)."""
+    return 1 + rate * xp.log(1 + xp.floor(position / context))
+
+
+@operation(lambda: formula("h i d, i -> h i d", lambda x, by: x[h, i, d] * by[i]), role="position")
+def grow(xp: Namespace, x: Array, by: Array) -> Array:
+    """Each token of every head times a factor of its position."""
+    return x * by[..., None, :, None]
+
+
 @operation(lambda: formula("i c -> i c", lambda angle: call("cos", angle[i, c])))
 def cos(xp: Namespace, angle: Array) -> Array:
     """The cosine of each angle."""
