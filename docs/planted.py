@@ -131,7 +131,7 @@ KINDS: dict[str, Kind] = {
     "content and distance": _kind(Attention(2, disentangled=Disentangled(4, 9)), token=5, model=6, depth=3, head=2),
     "experts one by one": _kind(
         Block(Attention(2), mlp=Mlp("silu", experts=Experts(5, 2, "one-by-one", renormalise=False, tolerance=0.5))),
-        token=5, model=5, depth=3, head=2, hidden=3,
+        token=5, model=6, depth=3, head=2, hidden=3,
     ),
     "growing queries": _kind(
         Block(Attention(2, growth=Growth(0.7, 2)), stream_scale=0.4), token=5, model=5, depth=3, head=2

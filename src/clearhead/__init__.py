@@ -137,9 +137,9 @@ _HOMES = {
     "clearhead.show": "View ViewOptions render",
     "clearhead.show.data.reading": "read_trace",
     "clearhead.spec": (
-        "Attention Backward Block Delta Disentangled Draft Dynamic Embedding Encoder Experts Factors Frames Frequencies "
-        "Growth Head Latent Linear Llama3Scaling LongRope Loss Mlp Norm Optimizer Patches Positions Proportional Relative Rotary "
-        "Transformer Yarn"
+        "Attention Backward Block Delta Disentangled Draft Dynamic Embedding Encoder Experts Factors Frames "
+        "Frequencies Growth Head Latent Linear Llama3Scaling LongRope Loss Mlp Norm Optimizer Patches Positions "
+        "Proportional Relative Rotary Transformer Yarn"
     ),
     "clearhead.explanation": "Explanation Intermediate Note",
     "clearhead.trace": "Trace",
@@ -152,7 +152,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 __all__ = [
     "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Autograd", "Backward", "BackwardOf", "Block",
     "CheckpointError", "Claim", "ClearheadError", "Compared", "Comparison", "Corpus", "Dask", "Delta", "Deviation",
-    "Disentangled", "Document", "Draft", "Dynamic", "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr", "Factors",
+    "Disentangled", "Document", "Draft", "Dynamic", "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr",
+    "Factors",
     "Family", "FileError", "Finding", "Formula", "Frames", "Frequencies", "Given", "GradientProbe", "Growth", "Guess",
     "Head", "Index", "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Latent", "Law",
     "Line", "Linear", "Llama3Scaling", "Local", "LongRope", "Loss", "Measurement", "MissingPackage", "Mlp",

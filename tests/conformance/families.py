@@ -572,7 +572,8 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "opt, projected": (
         "OPTForCausalLM", "OPTConfig",
-        {**SIZES, "ffn_dim": 22, "word_embed_proj_dim": 10, "do_layer_norm_before": False, "max_position_embeddings": 90},
+        {**SIZES, "ffn_dim": 22, "word_embed_proj_dim": 10, "do_layer_norm_before": False,
+         "max_position_embeddings": 90},
     ),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
     "vit, deit": ("DeiTModel", "DeiTConfig", IMAGE),

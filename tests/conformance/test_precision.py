@@ -82,7 +82,8 @@ ARITHMETIC = (
     "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "dropout", "sum_of_row", "squared_error",
     "sum_of_tokens", "mean_of_counted",
     "shift", "clip_above", "best_of_groups", "shares", "project_chosen", "matmul_chosen", "sum_chosen", "dot",
-    "scale_rows", "convolve", "relative_bias", "add_by_query", "add_by_key", "convolve_before", "unit_length", "project_to_numbers", "corrected",
+    "scale_rows", "convolve", "relative_bias", "add_by_query", "add_by_key",
+    "convolve_before", "unit_length", "project_to_numbers", "corrected",
     "add_decay", "shrink", "velocity", "look_ahead", "first_moment", "second_moment", "unbiased",
     "add_square", "step_along", "squared_length", "root_of_number", "shorten",
     "weigh_by_class", "mean_by_weight",
@@ -92,7 +93,8 @@ FUNCTIONS = (
     "gelu_sigmoid", "sinusoidal", "sinusoidal_at", "exponential",
     "rotary_angles", "rotary_frequencies", "stretch_slow", "dynamic_frequencies",
     "cos", "sin", "tanh", "cross_entropy", "negative_log_likelihood",
-    "softmax_over_experts", "logistic", "xielu", "step_scaled", "softplus_of_sum", "log_decay", "log_growth", "decay_since",
+    "softmax_over_experts", "logistic", "xielu", "step_scaled", "softplus_of_sum", "log_decay", "log_growth",
+    "decay_since",
 )  # fmt: skip
 MEANS = ("mean_of_tokens", "mean_of_cells")
 

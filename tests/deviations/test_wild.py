@@ -28,7 +28,9 @@ CASES = {
     "experts": (with_experts(5, 2), SIZES, wild_experts.EXPERTS),
     "experts, plain shares": (with_experts(5, 2, renormalise=False), SIZES, wild_experts.PLAIN_SHARES),
     "experts one by one": (
-        with_experts(5, 2, scores="one-by-one", renormalise=False, tolerance=0.5), SIZES, wild_experts.ONE_BY_ONE
+        with_experts(5, 2, scores="one-by-one", renormalise=False, tolerance=0.5),
+        SIZES,
+        wild_experts.ONE_BY_ONE,
     ),
     "experts in groups": (
         with_experts(6, 2, scores="sigmoid", correction=True, groups=3, chosen_groups=2, scale=1.7, shared=True),

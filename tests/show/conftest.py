@@ -37,7 +37,8 @@ PARAMETERS = {
     "factor": 0.5, "cap": 30.0, "width": 4, "heads": 6, "times": 3, "eps": 1e-5, "base": 10000.0, "offset": 2.0,
     "decimals": 2, "head": 1, "part": 1, "by": 1, "fill": -1e4, "ddof": 1, "fast": 4.0, "slow": 1.0, "context": 8192,
     "low": 1.0, "high": 2.5, "limit": 3.0, "pad": 1, "order": (1, 0), "smoothing": 0.1, "ignored": -100,
-    "rate": 0.1, "count": 2, "groups": 2, "stride": 2, "buckets": 8, "reach": 20, "tolerance": 0.02, "span": 4, "both": True,
+    "rate": 0.1, "count": 2, "groups": 2, "stride": 2, "buckets": 8, "reach": 20, "tolerance": 0.02, "span": 4,
+    "both": True,
     "rank": 2, "decay": 0.1, "momentum": 0.9, "dampening": 0.1, "beta": 0.9, "number": 3,
     "mask": 4, "keep": 0.88, "first": 1, "last": 0,
 }  # fmt: skip

@@ -76,11 +76,7 @@ def _other_count(working: Working, count: int) -> Working:
 
 def _counts(working: Working) -> tuple[Parameters, ...]:
     """One expert fewer or more for each token."""
-    found = {
-        dict(line.parameters)["count"]
-        for line in working.lines
-        if _chooses(line)
-    }
+    found = {dict(line.parameters)["count"] for line in working.lines if _chooses(line)}
     near = sorted({count + step for count in found for step in (-1, 1) if count + step > 0} - found)
     return tuple((("count", count),) for count in near)
 

@@ -138,6 +138,10 @@ class Attention(Spec, frozen=True):
                 )
         if self.latent and set(self.biased) - {"output"}:
             raise SpecError("latent goes without biases of query, key and value. Drop them.")
+        self._check_distances()
+
+    def _check_distances(self) -> None:
+        """Checks what counts on tokens having an order."""
         if self.memory and (self.rotary or self.cache):
             raise SpecError("memory goes without rotary and cache: its tokens have no order relative to the input's.")
         if self.memory and (self.relative or self.disentangled):

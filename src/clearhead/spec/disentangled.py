@@ -76,9 +76,7 @@ class Disentangled(Spec, frozen=True):
             operands = f"{content} {projected}"
             found = draft.write(name, linear.matmul_transposed, operands, f"head {axis} bucket")
             line = "relative" if number == len(self.terms) else f"relative.{name}"
-            score = draft.write(
-                line, operation, f"{score} {found}", "head query key", span=self.span, reach=self.reach
-            )
+            score = draft.write(line, operation, f"{score} {found}", "head query key", span=self.span, reach=self.reach)
         return score
 
     def _project(self, draft: Draft, made: str, rows: str, sizes: Mapping[str, int], *, biased: bool) -> str:

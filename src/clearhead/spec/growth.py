@@ -11,8 +11,8 @@ from clearhead.spec.fields import Spec
 class Growth(Spec, frozen=True):
     """Queries are multiplied by 1 + rate * log(1 + floor(position / context)) (Llama 4, Ministral 3).
 
-    So the weights of long texts stay as sharp as those of texts of ``context`` tokens. Lines: ``query.position`` (token),
-    ``query.growth`` (token) and ``query.grown``.
+    So the weights of long texts stay as sharp as those of texts of ``context`` tokens. Lines: ``query.position``
+    (token), ``query.growth`` (token) and ``query.grown``.
 
     Attributes:
         rate: how fast they grow.

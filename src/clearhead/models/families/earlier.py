@@ -64,7 +64,6 @@ _OPT = "decoder.layers.{n}."
 _BEFORE = key("do_layer_norm_before", default=True)
 
 
-
 def _differ(_layer: int, row: int | None, width: int) -> bool:
     return row is not None and row != width
 

@@ -133,9 +133,7 @@ def _near(x: Operand, largest: Operand, tolerance: float) -> Expr:
 
 
 @operation(
-    lambda tolerance: formula(
-        "i e, i e -> i e", lambda x, largest: _near(x, largest, tolerance), k=Size("e")
-    ),
+    lambda tolerance: formula("i e, i e -> i e", lambda x, largest: _near(x, largest, tolerance), k=Size("e")),
     role="experts",
 )
 def near_largest(xp: Namespace, x: Array, largest: Array, *, tolerance: float) -> Array:

@@ -105,9 +105,7 @@ def divide_positions(xp: Namespace, position: Array, *, factor: float) -> Array:
 
 
 @operation(
-    lambda rate, context: formula(
-        "i -> i", lambda position: 1 + rate * call("log", 1 + position[i] // context)
-    ),
+    lambda rate, context: formula("i -> i", lambda position: 1 + rate * call("log", 1 + position[i] // context)),
     role="position",
 )
 def log_growth(xp: Namespace, position: Array, *, rate: float, context: int) -> Array:
