@@ -59,9 +59,15 @@ class Disentangled(Spec, frozen=True):
     def write(
         self, draft: Draft, score: str, query: str, key: str, sizes: Mapping[str, int], biased: tuple[str, ...]
     ) -> str:
-        """Writes the lines onto ``draft``, for these scores, queries and keys; returns the name of the last.
+        """Writes the lines onto ``draft``; returns the name of the last.
 
-        ``sizes`` are those of heads, and ``biased`` the projections that add a bias.
+        Args:
+            draft: where the lines are written.
+            score: the name of the products of queries and keys.
+            query: the name of the queries.
+            key: the name of the keys.
+            sizes: those of heads.
+            biased: the projections that add a bias.
         """
         rows = draft.give("relative.weight", "bucket model", sizes={"bucket": 2 * self.span})
         if self.norm is not None:
