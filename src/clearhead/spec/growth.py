@@ -28,7 +28,7 @@ class Growth(Spec, frozen=True):
             raise SpecError(f"growth context expects 1 or more tokens, got {self.context}.")
 
     def write(self, draft: Draft, query: str, past: str | None) -> str:
-        """Writes the lines onto ``draft``, for ``query``, behind a cache if ``past`` names one; returns the last name."""
+        """Writes the lines onto ``draft``, for ``query``, behind the cache ``past`` if any; returns the last name."""
         count, operands = (positions.count, query) if past is None else (positions.count_on, f"{query} {past}")
         position = draft.write("query.position", count, operands, "token", offset=0.0)
         growth = draft.write(
