@@ -6,7 +6,8 @@ import pytest
 
 from clearhead.errors import UnknownName
 from clearhead.expr import text
-from clearhead.line import Given, Line, equation, find, line, split_head
+from clearhead.line import CODE, Given, Line, equation, find, line, split_head
+from clearhead.ops.table import OPERATIONS
 from clearhead.ops.textbook import linear, scores
 from clearhead.ops.variants import rounding
 from clearhead.spec import Attention
@@ -54,6 +55,20 @@ def test_what_is_no_head(bad):
     """Anything else behind @ is refused, with an example of what is meant."""
     with pytest.raises(UnknownName, match=r"after @ comes the number of a head, as in weights@2; got '"):
         split_head(bad)
+
+
+def test_a_sentence_has_the_numbers_of_its_line():
+    """What a line is says its parameters as numbers and its operands by name, without marks of code."""
+    window = line("masked", scores.mask_window, "scaled", "head query key", width=3)
+    assert window.summary == "The scores of keys less than 3 tokens away, minus infinity for others: a sliding window."
+    repeated = line("key.repeated", linear.repeat, "key", "head key depth", times=2)
+    assert "repeated for 2 neighbouring query heads" in repeated.summary
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda each: each.name)
+def test_no_sentence_of_a_line_has_marks_of_code(operation):
+    """Whatever in an operation's sentence is marked as code is a single word, which a line replaces."""
+    assert "`" not in CODE.sub("", operation.summary)
 
 
 def test_a_line_is_plain_data():

@@ -6,6 +6,7 @@ A name is a path (``layers.3.attention.weights``); any unambiguous ending of it,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain, count
@@ -23,6 +24,9 @@ from clearhead.expr.nodes import replace_refs
 from clearhead.ops import Operation, Parameters, as_parameters
 
 Holds = Literal["numbers", "booleans", "integers"]
+
+CODE = re.compile(r"``(\w+)``")
+"""A parameter or operand in the sentence of an operation."""
 
 MAX_LISTED = 40
 """The most lines, and the most given arrays, of a listing."""
@@ -69,8 +73,11 @@ class Line(Struct, frozen=True):
 
     @property
     def summary(self) -> str:
-        """What the line is, in a sentence."""
-        return self.operation.summary_of(self.name, self.operands)
+        """What the line is, in a sentence, with its parameters and operands."""
+        known = dict(zip(self.formula.roles, self.operands, strict=True))
+        known |= {name: f"{value:g}" for name, value in self.parameters if type(value) in (int, float)}
+        said = self.operation.summary_of(self.name, self.operands)
+        return CODE.sub(lambda found: known.get(found[1], found[1]), said)
 
 
 def line(name: str, operation: Operation, operands: str, axes: str, **parameters: object) -> Line:

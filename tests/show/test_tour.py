@@ -31,7 +31,7 @@ def test_sentences_are_those_of_operations_and_notes():
     trace = read_problem("soccer").trace()
     said = {(each.line, each.whole): each.says for each in steps_of(trace, View())}
     for line in trace.working.lines:
-        assert any(words.startswith(line.operation.summary) for (name, _), words in said.items() if name == line.name)
+        assert any(words.startswith(line.summary) for (name, _), words in said.items() if name == line.name)
     assert (
         "query.weight (head 2 \N{MULTIPLICATION SIGN} model 2 \N{MULTIPLICATION SIGN} depth 1)" in said["query", False]
     )

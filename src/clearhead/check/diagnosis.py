@@ -29,6 +29,11 @@ from clearhead.trace import Trace, to_numpy
 class Report(Outcome, frozen=True, eq=False):
     """The result of a diagnosis, as a document, as data for JSON, and as text."""
 
+    @property
+    def heading(self) -> str:
+        """What the report is called beside other text."""
+        return "Why they differ" if self.precision or self.verdict != "agrees" else "What is claimed"
+
     def summary(self, *, title: str = "Diagnosis") -> Document:
         """What matters first, on one screen, under ``title``: verdict, cause, numbers, what to change, how sure."""
         return summary_document(self, title=title)

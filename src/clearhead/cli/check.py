@@ -72,7 +72,7 @@ def check(
             # Where they differ; the evidence for a cause is shown with the cause, below.
             print_document(document_of(found, title=worked.title, max_lines=1), form)
             say()
-            print_document(report.document(title="Why they differ"), form)
+            print_document(report.document(title=report.heading), form)
     right = found.agrees or (report is not None and report.verdict == "agrees")
     raise click.exceptions.Exit(0 if right else DISAGREE)
 

@@ -191,7 +191,7 @@ def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, .
         applied,
         decimals=decimals,
         claims=problem.claims,
-        diagnosis=report.document(title="Why they differ") if report else None,
+        diagnosis=report.document(title=report.heading) if report else None,
         causes=first.finding.deviations if first else (),
         textbook=problem.textbook(),
         problem=format_problem(replace(problem, deviations=tuple(map(parse_deviation, applied)))),

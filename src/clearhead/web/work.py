@@ -231,7 +231,7 @@ def diagnosis(text: str, what: Literal["causes", "hints"] = "causes") -> str:
     if what == "hints" and report.verdict != "agrees":
         known = report.findings[0].deviations if report.findings else ()
         return to_html(hints(claims, trace, known))
-    return to_html(report.document(title="Why they differ"))
+    return to_html(report.document(title=report.heading))
 
 
 def exported(text: str, ending: str) -> bytes:

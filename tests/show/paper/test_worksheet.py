@@ -7,6 +7,7 @@ import pytest
 
 from clearhead.claim import Claim
 from clearhead.document import Arithmetic, Document, Heading, Panels, Prose, Remark
+from clearhead.problems import read_problem
 from clearhead.show import View, document_of, lower
 from clearhead.show.blank import blanks
 from clearhead.show.paper.worksheet import worksheet_of
@@ -83,6 +84,14 @@ def test_a_whole_line_can_be_claimed(trace):
     sheet = worksheet_of(trace, View(claims=(wrong,)))
     titles = [each.title for part in of(sheet, Panels) for each in part.matrices if each.written]
     assert titles == ["claimed head 1", "claimed head 2"]
+
+
+def test_a_single_number_can_be_claimed_wrong():
+    """A claim of a line that is one number stands beside it as a matrix of one cell."""
+    problem = read_problem("setosa-loss")
+    sheet = worksheet_of(problem.trace(), View(claims=problem.claims))
+    (claimed,) = [each for part in of(sheet, Panels) for each in part.matrices if each.title == "claimed"]
+    assert claimed.written == (("0.56",),)
 
 
 def test_the_diagnosis_is_the_last_section(trace):

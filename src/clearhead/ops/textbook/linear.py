@@ -104,7 +104,7 @@ def concat(xp: Namespace, x: Array) -> Array:
     role="split",
 )
 def split(xp: Namespace, x: Array, *, heads: int) -> Array:
-    """The columns of each token split into heads, the first columns to the first head: the inverse of `concat`."""
+    """The columns of each token split into heads, the first columns to the first head: the inverse of joining them."""
     *lead, tokens, columns = x.shape
     return _swap(xp, xp.reshape(x, (*lead, tokens, heads, columns // heads)))
 

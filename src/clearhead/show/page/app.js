@@ -135,6 +135,8 @@ export class App {
   /** Shows all numbers again, at the same place. */
   async followed() {
     const focus = focused(this.root);
+    // What has the focus while it is replaced lays out the page once more.
+    if (focus && document.activeElement instanceof HTMLElement) document.activeElement.blur();
     this.notify("");
     this.hints?.forget();
     this.refill();
@@ -382,7 +384,7 @@ function focused(root) {
  */
 function refocus(root, focus) {
   const cell = focus === "grid" ? root.querySelector(".numbers td.current") : null;
-  if (cell instanceof HTMLElement) cell.focus();
+  if (cell instanceof HTMLElement) cell.focus({ preventScroll: true });
 }
 
 /**

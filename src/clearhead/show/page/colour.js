@@ -2,7 +2,7 @@
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
- * @typedef {{base: number[], above: number[], below: number[], masked: number[], unknown: number[]}} Palette
+ * @typedef {{base: number[], above: number[], below: number[], masked: number[], unknown: number[], lit: string}} Palette
  */
 
 /** The opacity of the darkest shade: numbers stay readable on it. */
@@ -49,12 +49,27 @@ export function tone(value) {
   return value < 0 ? "below" : "above";
 }
 
+/** The colours, as long as the present task draws with them: to ask for them lays out the page. @type {Palette | null} */
+let known = null;
+
 /**
  * The page's colours as numbers, for canvases.
  * @param {Element} element
  * @returns {Palette}
  */
 export function palette(element) {
+  if (!known) {
+    known = paletteOf(element);
+    queueMicrotask(() => { known = null; });
+  }
+  return known;
+}
+
+/**
+ * @param {Element} element
+ * @returns {Palette}
+ */
+function paletteOf(element) {
   const style = getComputedStyle(element);
   /** @param {string} name */
   const colour = (name) => {
@@ -67,6 +82,7 @@ export function palette(element) {
     below: colour("--below"),
     masked: colour("--masked"),
     unknown: colour("--wrong"),
+    lit: style.getPropertyValue("--lit").trim() || "#000",
   };
 }
 

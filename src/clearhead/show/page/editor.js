@@ -25,16 +25,21 @@ export function edit(cell, below, { name, old, typed, take }) {
   /** @param {boolean} keep */
   const close = (keep) => {
     if (done) return;
+    const wasIn = document.activeElement === input;
+    done = true;
+    // The cell has the focus before anything is drawn again: a focus that moves later lays out the page once more.
+    cell.focus();
+    input.remove();
     const reason = keep && input.value.trim() !== old ? take(normal(input.value)) : null;
-    if (reason) {
-      why.textContent = reason;
-      set(input, { "aria-invalid": "true" });
+    if (!reason) {
+      why.remove();
       return;
     }
-    done = true;
-    why.remove();
-    input.remove();
-    if (cell.isConnected) cell.focus();
+    done = false;
+    why.textContent = reason;
+    set(input, { "aria-invalid": "true" });
+    cell.append(input);
+    if (wasIn) input.focus();
   };
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === "Escape") {

@@ -42,6 +42,9 @@ export function isComputable({ lines, arrays }) {
 /** So many cells of which a digit may be wrong are named. */
 const MAX_NAMED = 3;
 
+/** After so many milliseconds the address of the page says what was typed. */
+const SOON = 50;
+
 /** Where the name of the deviation that is tried is kept: a line that there is not. */
 const VARIANT = { line: "", cell: /** @type {number[]} */ ([]) };
 
@@ -53,6 +56,8 @@ export class Edits {
     /** The numbers of the file. */
     this.first = new Map(trace.arrays);
     this.history = new History();
+    this.kept = 0;
+    addEventListener("pagehide", () => this.kept && this.address());
     this.file = { name: "problem.toml", about: "The problem with your numbers, as a file", button: "Save" };
   }
 
@@ -76,9 +81,16 @@ export class Edits {
     return this.lines.some((each) => each.name === name);
   }
 
-  /** Puts what was typed into the address of the page. */
+  /** Puts what was typed into the address of the page, once all is drawn: it takes the browser some milliseconds. */
   keep() {
     if (location.protocol === "about:") return; // A frame of a notebook has no address of its own.
+    clearTimeout(this.kept);
+    this.kept = setTimeout(() => this.address(), SOON);
+  }
+
+  address() {
+    clearTimeout(this.kept);
+    this.kept = 0;
     const address = asText(this.state);
     history.replaceState(null, "", address ? `#${address}` : location.href.replace(/#.*/, ""));
   }

@@ -152,7 +152,7 @@ export class Grid {
       "td",
       {
         role: "gridcell", tabindex: -1, "aria-colindex": column + 2, "data-spot": `${row},${column}`,
-        class: blank ? "blank" : `${tone(value)}${moved ? " moved" : ""}`,
+        class: blank ? "blank" : [tone(value), moved ? "moved" : "", claimed?.agrees ? "ticked" : ""].join(" "),
         style: { "--depth": `${(100 * depth(value, spanOf(this.trace, this.line.name))).toFixed(1)}%` },
       },
       h("span", { class: "number" }, blank ? typeset(claimed?.written ?? "") : typeset(this.write(value))),

@@ -53,7 +53,7 @@ export function drawThumb(canvas, matrix, size, lit) {
     pen.strokeStyle = css(colours.masked);
     pen.strokeRect(0.5, 0.5, width - 1, height - 1);
   }
-  frame(pen, matrix, lit, { width, height, ratio }, getComputedStyle(canvas).getPropertyValue("--lit"));
+  frame(pen, matrix, lit, { width, height, ratio }, colours.lit);
 }
 
 /** @param {number[]} rgb */
@@ -147,7 +147,7 @@ function frame(pen, { rows, columns }, lit, { width, height, ratio }, ink) {
   const [left, right] = [Math.min(...lit.map((s) => s.column)), Math.max(...lit.map((s) => s.column)) + 1];
   const line = 2 * ratio;
   pen.lineWidth = line;
-  pen.strokeStyle = ink.trim() || "#000";
+  pen.strokeStyle = ink;
   const [x, y] = [(left * width) / columns, (top * height) / rows];
   const [w, h] = [((right - left) * width) / columns, ((bottom - top) * height) / rows];
   pen.strokeRect(x + line / 2, y + line / 2, Math.max(w - line, line), Math.max(h - line, line));

@@ -134,7 +134,18 @@ export class Tokens {
       key.classList.toggle("current", n === column);
     });
     const weight = typeset(number(this.weight(row, column), this.trace.content.decimals));
-    this.said.replaceChildren("“", label(this.label(-2, row)), "” gives “", label(this.label(-1, column)), `” the weight ${weight}.`);
+    this.said.replaceChildren(...this.called(-2, row, "Query"), " gives ", ...this.called(-1, column, "key"), ` the weight ${weight}.`);
+  }
+
+  /**
+   * A token by its name; one that has none by its number.
+   * @param {number} side -2 for queries, -1 for keys
+   * @param {number} index
+   * @param {string} what
+   */
+  called(side, index, what) {
+    const [before, after] = this.line.named.at(side) === null ? [`${what} `, ""] : ["“", "”"];
+    return [before, label(this.label(side, index)), after];
   }
 }
 

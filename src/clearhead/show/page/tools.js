@@ -83,8 +83,8 @@ export class Tools {
   changed() {
     this.edits.keep();
     if (this.edits.trace.content.embedded) this.tell();
-    this.mark();
     this.follow();
+    this.mark();
   }
 
   /** Tells the page around this one, such as a notebook, of the problem as it is now. */

@@ -128,7 +128,7 @@ def _claimed(trace: Trace, claim: Claim, wrong: Array) -> Iterator[Matrix]:
     values, written = claim.values, np.array(list(leaves(claim.written)), dtype=object).reshape(wrong.shape)
     if values.ndim < 2:
         values, written, wrong = (each.reshape(1, -1) for each in (values, written, wrong))
-        labels = (("",), *labels)
+        labels = (("",), *(labels or (("",),)))  # a single number is a vector of one
     for lead in list(np.ndindex(values.shape[:-2]))[:MAX_PANELS]:
         title = ", ".join(filter(None, [f"head {head}" if head else "", title_of(axes, labels, lead)]))
         marked = frozenset((int(row), int(column)) for row, column in np.argwhere(wrong[lead]))
