@@ -57,6 +57,13 @@ def test_the_two_faults_of_the_notebook_are_named(soccer):
     assert soccer.first_wrong_line == "head@1"
 
 
+def test_the_heading_asks_for_a_cause_where_numbers_differ(soccer):
+    """Numbers that agree digit for digit have no cause that the heading could ask for."""
+    assert soccer.heading == "Why they differ"
+    problem = read_problem("single-head")
+    assert diagnose(problem.claims, problem.trace()).heading == "What is claimed"
+
+
 def test_what_cannot_be_seen_is_said_to_be_indistinguishable(soccer):
     """With d_k = 1 the place of the scale cannot be seen, and the report says so instead of guessing."""
     (group,) = soccer.indistinguishable

@@ -436,3 +436,36 @@ def test_all_text_of_the_flow_can_be_read(opened, width):
         ".map((each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom)"
     )
     assert min(sizes) >= 9
+
+
+def test_a_verdict_that_is_all_there_is_to_say_stands_once(opened):
+    """Where all claims agree the verdict has no section of its own and no link to one; else it has both."""
+    page = opened("single-head")
+    assert (
+        page.locator(".verdict").inner_text()
+        == "Good: The numbers agree with the working, at the precision they were written in."
+    )
+    assert page.locator(".diagnosis").count() == 0
+    page = opened("soccer")
+    page.locator(".verdict").get_by_role("button", name="Why").click()
+    assert page.locator(".diagnosis").is_visible()
+
+
+def test_on_a_telephone_the_arithmetic_follows_the_matrix(opened):
+    """The numbers, then the arithmetic of the chosen cell, then who looks at whom."""
+    page = opened("causal-mask")
+    page.set_viewport_size({"width": 390, "height": 844})
+    tops = [page.locator(each).bounding_box()["y"] for each in (".numbers .grid", ".cell", ".tokens")]
+    assert tops == sorted(tops)
+    assert tops[1] < 844
+
+
+def test_tools_stay_on_one_line_beside_a_long_title(opened):
+    """A long title is broken, not the row of buttons behind it."""
+    page = opened("raschka-linear")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    middle = [
+        box["y"] + box["height"] / 2
+        for box in (page.locator(each).bounding_box() for each in (".tools.edits", ".theme"))
+    ]
+    assert abs(middle[0] - middle[1]) < 12

@@ -71,6 +71,14 @@ def test_narrow_lines_stand_two_and_two(tmp_path):
     assert re.search(r"^\s*weights \S+ \(head=2, query=3, key=3\)\s*$", text, re.MULTILINE)
 
 
+def test_arithmetic_is_broken_where_its_line_stands_beside_another(tmp_path):
+    """A sum of four products is wider than half of the width, and its line stands beside the next all the same."""
+    trace = read_problem("encoder-block").trace()
+    text = "\n".join(read(compiled(worksheet_of(trace, View("T")), "pdf"), tmp_path))
+    assert re.search(r"^\s*attention\.query\.product .* attention\.query ", text, re.MULTILINE)
+    assert re.search(r"^\s*attention\.key\.product .* attention\.key ", text, re.MULTILINE)
+
+
 def test_the_same_document_gives_the_same_bytes(block):
     """No date, no random name, no setting of the machine is in a file."""
     trace, pdf = block

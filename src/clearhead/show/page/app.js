@@ -209,9 +209,12 @@ export class App {
 
   /** @param {string | null} diagnosis */
   tell(diagnosis) {
-    const found = diagnosis ? markup(diagnosis).querySelector(".remark") : null;
-    this.verdict.replaceChildren(...(found ? [found.textContent ?? "", " ", h("button", { type: "button", class: "link", onclick: () => this.diagnosis.scrollIntoView() }, "Why")] : []));
-    this.diagnosis.replaceChildren(...(diagnosis !== null ? [h("aside", { class: "diagnosis", id: "why", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
+    const all = diagnosis ? markup(diagnosis) : null;
+    const found = all?.querySelector(".remark");
+    const isAll = all?.childElementCount === 2; // A heading and the verdict, which stands above already.
+    const why = h("button", { type: "button", class: "link", onclick: () => this.diagnosis.scrollIntoView() }, "Why");
+    this.verdict.replaceChildren(...(found ? [found.textContent ?? "", ...(isAll ? [] : [" ", why])] : []));
+    this.diagnosis.replaceChildren(...(diagnosis !== null && !isAll ? [h("aside", { class: "diagnosis", id: "why", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
   }
 
   /** Says that a diagnosis is being computed, in place of the one for the numbers of before. */
