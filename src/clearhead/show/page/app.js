@@ -4,6 +4,7 @@ import { h, markup, set } from "./dom.js";
 import { Edits, isEditable } from "./edits.js";
 import { Exercise, isExercise } from "./exercise.js";
 import { explained } from "./explain.js";
+import { focused, refocus } from "./focus.js";
 import { Hints } from "./hints.js";
 import { Inspector } from "./inspector.js";
 import { Layers } from "./layers.js";
@@ -134,9 +135,7 @@ export class App {
 
   /** Shows all numbers again, at the same place. */
   async followed() {
-    const focus = focused(this.root);
-    // What has the focus while it is replaced lays out the page once more.
-    if (focus && document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    const focus = focused(this.root, true);
     this.notify("");
     this.hints?.forget();
     this.refill();
@@ -369,25 +368,6 @@ function startRow(line) {
  */
 function planOf(trace) {
   return trace.content.lines.map(({ name }) => `${name}: ${trace.inputs(name)}`).join();
-}
-
-/**
- * The focused element, as a text by which it can be found again.
- * @param {HTMLElement} root
- */
-function focused(root) {
-  const active = document.activeElement;
-  if (!active || !root.contains(active)) return null;
-  return active.closest("[data-spot]") && active.closest(".numbers") ? "grid" : null;
-}
-
-/**
- * @param {HTMLElement} root
- * @param {string} focus
- */
-function refocus(root, focus) {
-  const cell = focus === "grid" ? root.querySelector(".numbers td.current") : null;
-  if (cell instanceof HTMLElement) cell.focus({ preventScroll: true });
 }
 
 /**

@@ -85,7 +85,7 @@ export class Edits {
   keep() {
     if (location.protocol === "about:") return; // A frame of a notebook has no address of its own.
     clearTimeout(this.kept);
-    this.kept = setTimeout(() => this.address(), SOON);
+    this.kept = window.setTimeout(() => this.address(), SOON);
   }
 
   address() {
