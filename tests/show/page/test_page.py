@@ -240,7 +240,7 @@ def test_it_prints_all_lines(opened):
 
 def test_lines_are_printed_two_and_two(opened):
     """Where two lines fit beside each other on paper they stand so; one that is wider has the row; none is cut."""
-    page = opened("two-heads")
+    page = opened("encoder-block")
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 680, "height": 900})
     places = page.evaluate(

@@ -243,8 +243,19 @@ def test_no_matrix_is_cut_by_the_end_of_a_printed_page(name):
     upright = [each for each in book.worksheets[1:] if each.page_setup.orientation != "landscape"]
     assert book["Inputs"] in upright
     for sheet in upright:
+        width = sheet.column_dimensions["A"].width
+        said = [cell.value for row in sheet.iter_rows(min_row=2, min_col=2, max_col=2) for cell in row]
+        assert all(width + len(each) <= 73 for each in said if isinstance(each, str)), sheet.title
         own = sorted((each.row, each.end) for each in blocks.values() if each.sheet == sheet.title)
         breaks = [0, *(each.id for each in sheet.row_breaks.brk), own[-1][1]]
         assert set(breaks[1:-1]) <= {row for row, _ in own}
         assert all(end - start <= 48 for start, end in pairwise(breaks))
         assert not sheet.sheet_properties.pageSetUpPr or not sheet.sheet_properties.pageSetUpPr.fitToPage
+
+
+def test_booleans_look_like_what_is_typed():
+    """Every cell of a mask is shown as TRUE or FALSE, also by an office that shows booleans as 1 and 0."""
+    book = opened(xlsx(read_problem("raschka-dropout").trace(), View("T")))
+    mask = [cell for row in book["Inputs"].iter_rows() for cell in row if isinstance(cell.value, bool)]
+    assert len(mask) == 36
+    assert {cell.number_format for cell in mask} == {'"TRUE";"TRUE";"FALSE"'}

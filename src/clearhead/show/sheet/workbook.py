@@ -40,7 +40,7 @@ LONGEST_TEXT = 30_000
 A4 = 9
 """The number of this paper in a workbook."""
 
-PAGE_CHARACTERS, PAGE_ROWS = 88, 48
+PAGE_CHARACTERS, PAGE_ROWS = 72, 48
 """What fits on an upright page: the widths of columns in all, and rows."""
 
 WIDEST_LABEL = 28
@@ -246,7 +246,7 @@ class _Writer:
     def _typed(self, sheet: Any, row: int, column: int, value: Any) -> None:
         form = self.formats["typed"]
         if isinstance(value, (bool, np.bool_)):
-            sheet.write_boolean(row, column, bool(value), form)
+            sheet.write_boolean(row, column, bool(value), self.formats["choice"])
         elif np.isnan(value) or value == np.inf:
             sheet.write_formula(row, column, "=NA()", form, "#N/A")
         else:
@@ -366,6 +366,8 @@ def _formats(book: Any, decimals: int | None) -> Mapping[str, Any]:
         "number": {**cell, "num_format": number},
         "whole": {**cell},
         "typed": {**cell, "bg_color": TYPED},
+        # LibreOffice shows some booleans as 1 and 0 if they have no format of their own.
+        "choice": {**cell, "bg_color": TYPED, "num_format": '"TRUE";"TRUE";"FALSE"'},
         "shaded": {**cell, "num_format": number, "bg_color": "#79B4EE"},
         "blank": {**cell, "num_format": number, "bg_color": TO_FILL, "border": 2, "border_color": "#C99700"},
         "masked": {**cell, **low},
