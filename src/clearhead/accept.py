@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from clearhead.errors import ShapeError
 from clearhead.line import Given
 from clearhead.ops import Array, Namespace, namespace
+from clearhead.ops.panels import Panels
+
+_KIND = attrgetter("__class__", "shape", "dtype.char")
 
 
 def as_array(given: Given, value: Any) -> Array:
@@ -18,11 +22,21 @@ def as_array(given: Given, value: Any) -> Array:
     Raises:
         ShapeError: rows differ in length, or it holds the wrong kind of numbers.
     """
+    if isinstance(value, Panels):
+        return value
     if type(value) is not np.ndarray and (hasattr(value, "__array_namespace__") or hasattr(value, "detach")):
         return _check_kind(given, value, _kind_of(str(value.dtype)))
     array = _from_lists(given, value)
     kind = _check_kind(given, array, array.dtype.kind).dtype.kind
     return array.astype(np.float64) if kind in "iu" and given.holds == "numbers" else array
+
+
+def kinds_of(arrays: Iterable[Any]) -> tuple[Any, ...] | None:
+    """The class, shape and type of each NumPy array; None if one is another kind of array."""
+    try:
+        return tuple(map(_KIND, arrays))
+    except AttributeError:
+        return None
 
 
 def _kind_of(dtype: str) -> str:

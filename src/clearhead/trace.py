@@ -19,6 +19,7 @@ from clearhead.expr.nodes import replace_refs
 from clearhead.files import FilePath
 from clearhead.line import Given, Line, equation, find, head_position, memory_words, split_head
 from clearhead.ops import Array, namespace
+from clearhead.ops.panels import plain
 
 if TYPE_CHECKING:
     from clearhead.working import Working
@@ -190,7 +191,7 @@ class Trace(Mapping[str, Array]):
         known = {**self._hidden_arrays, **self._arrays}
         if missing := [each.name for each in self.working.givens if each.name not in known]:
             raise UnknownName(f"The trace lacks the given array {missing[0]}. Run the working on all its given arrays.")
-        return {each.name: known[each.name] for each in self.working.givens}
+        return {each.name: plain(known[each.name]) for each in self.working.givens}
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
@@ -301,7 +302,8 @@ class Trace(Mapping[str, Array]):
             UnknownName: there is no such line, or lines that it needs were not kept.
             SpecError: an array holds no numbers, or an operation has no derivative.
         """
-        return gradients(self.working, {**self._hidden_arrays, **self._arrays}, of, wrt)
+        known = {**self._hidden_arrays, **self._arrays}
+        return gradients(self.working, {name: plain(array) for name, array in known.items()}, of, wrt)
 
     def _explain(self, address: str, cell: Cell, decimals: int | None, max_terms: int) -> Explanation:
         name, full = self.place(address, *cell)

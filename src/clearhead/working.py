@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, reduce
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 
 import clearhead.doors as doors
-from clearhead.accept import as_array, library
+from clearhead.accept import as_array, kinds_of, library
 from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.backward import gradient_lines, upstream
 from clearhead.compiled.program import Engine, check_engine, planned, run_planned
@@ -19,6 +18,7 @@ from clearhead.expr.formula import Misfit
 from clearhead.line import Given, Line, find, listing, select_names
 from clearhead.ops import Array, quiet
 from clearhead.ops.numpy import numpy_namespace
+from clearhead.ops.panels import Panels, plain
 from clearhead.plan import Step, steps_of
 from clearhead.trace import Trace
 
@@ -257,14 +257,15 @@ class Working(Struct, frozen=True, dict=True):
             SpecError: ``engine`` is ``"compiled"``, and compiled code cannot run on these arrays, or is not installed.
         """
         values = self._accept(arrays)
-        xp = library(values)
         names = None if keep is None else ((keep,) if isinstance(keep, str) else tuple(keep))
         flags: dict[str, Array] = {}
         if check_engine(engine) != "array" and (plan := self._compiled_plan(names, values, engine)):
             run_planned(plan, values, flags)
             in_order = {name: values[name] for name in self.names if name in values}
             return Trace(self, in_order, tokens=tokens, key_tokens=key_tokens, flags=flags)
-        read = values.__getitem__
+        if engine != "array":
+            values = {name: plain(array) for name, array in values.items()}
+        xp, read = library(values), values.__getitem__
         with quiet(xp):
             for name, code, operands, after, _ in self._plan(names, fuse=xp is numpy_namespace):
                 values[name] = code(xp, *map(read, operands))
@@ -293,17 +294,18 @@ class Working(Struct, frozen=True, dict=True):
             UnknownName: a given array that is needed is not among the known ones.
         """
         wanted, values = tuple(names), dict(arrays)
-        xp, lines = library(values), self._needed(wanted, arrays)
+        xp = library({name: array for name, array in values.items() if not isinstance(array, Panels)})
+        lines = self._needed(wanted, arrays)
         with quiet(xp):
             for name, code, read, after, _ in steps_of(lines, {*wanted}, {*arrays}, fuse=xp is numpy_namespace):
                 if missing := [each for each in read if each not in values]:
                     raise UnknownName(f"{missing[0]} was not kept, and {name} cannot be computed without it.")
-                values[name] = code(xp, *map(values.__getitem__, read))
+                values[name] = code(xp, *(plain(values[each]) for each in read))
                 for past in after.done if after is not None else ():
                     del values[past]
         if missing := [name for name in wanted if name not in values]:
             raise UnknownName(f"{missing[0]} was not kept. It is a given array, which cannot be computed.")
-        return {name: values[name] for name in wanted}
+        return {name: plain(values[name]) for name in wanted}
 
     @cached_property
     def _plans(self) -> dict[tuple[tuple[str, ...] | None, bool], list[Step]]:
@@ -319,7 +321,8 @@ class Working(Struct, frozen=True, dict=True):
 
     def _compiled_plan(self, keep: tuple[str, ...] | None, values: Mapping[str, Array], engine: Engine) -> Plan | None:
         """The plan of compiled code for arrays like these; None where array code is used."""
-        key = keep, engine, _kinds(values.values()), tuple(getattr(array, "strides", None) for array in values.values())
+        strides = tuple(getattr(array, "strides", None) for array in values.values())
+        key = keep, engine, kinds_of(values.values()), strides
         if key not in self._compiled_plans:
             if len(self._compiled_plans) >= MAX_PLANS:
                 self._compiled_plans.clear()
@@ -348,7 +351,7 @@ class Working(Struct, frozen=True, dict=True):
         """The given arrays in the working's order, under their full names, as arrays whose shapes fit."""
         full = self._by_full_name(arrays)
         values = {given.name: full[given.name] for given in self.givens}
-        kinds = _kinds(values.values())
+        kinds = kinds_of(values.values())
         if kinds in self._fitting:
             return values
         values = {given.name: as_array(given, values[given.name]) for given in self.givens}
@@ -379,21 +382,11 @@ class Working(Struct, frozen=True, dict=True):
         return frozenset(given.name for given in self.givens)
 
 
-_KIND = attrgetter("__class__", "shape", "dtype.char")
-
 MAX_FITTING = 256
 """How many kinds of arrays that fit are remembered."""
 
 MAX_PLANS = 16
 """How many plans, and shapes of all lines, are kept for further runs."""
-
-
-def _kinds(arrays: Iterable[Any]) -> tuple[Any, ...] | None:
-    """The class, shape and type of each NumPy array; None if one is another kind of array."""
-    try:
-        return tuple(map(_KIND, arrays))
-    except AttributeError:
-        return None
 
 
 def _tuple(shape: Shape) -> str:

@@ -1,11 +1,12 @@
 """Products of whole matrices: a panel of B, which a thread keeps in its cache, with all rows of A.
 
-A tile is ROWS x WIDTH sums in registers: numbers of A times rows of a panel, which has WIDTH columns of B. Where B is
-stored transposed, as most weights are, its panel is turned around on the way, LONG rows at a time, and serves all rows
-of A. So weights stay where they lie, in a mapped file for instance, and nobody holds them a second time.
+A tile is ROWS x WIDTH sums in registers: numbers of A times rows of a panel, which has WIDTH columns of B. B may lie in
+panels already, as weights that are used again and again do (`clearhead.ops.panels`). Where it is stored transposed,
+as most weights are, its panel is turned around on the way, LONG rows at a time, and serves all rows of A.
 
 Tiles at an end begin earlier, over numbers that were computed before, so each is whole. A number of the result is the
-same sum in the same order wherever its tile begins and however the work is shared out: of LONG products each, added up.
+same sum in the same order wherever its tile begins, however B lies and however the work is shared out: of LONG products
+each, added up.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from clearhead.compiled.simd import (
     Value,
     constant,
     get_float,
+    load_first,
     multiply_add,
     place,
     put_float,
     read,
     spread,
+    store_first,
     within,
     write,
 )  # fmt: skip
@@ -41,8 +44,11 @@ from clearhead.compiled.simd import (
 LONG = 192
 """Rows of a panel, which is 36 kB with vectors of 16: it stays in the first cache, or close to it."""
 
-ROOM = (LONG + ROWS) * WIDTH
-"""Numbers of a panel and a tile, which each thread has room for."""
+ROOM = (LONG + ROWS) * WIDTH + LONG * ROWS
+"""Numbers of a panel, a tile and the rows of one, which each thread has room for."""
+
+IN_ROWS, TURNED, IN_PANELS = range(3)
+"""How B lies: row by row, transposed, or in panels of WIDTH columns, the last of which may be padded."""
 
 BYTES = 4
 
@@ -181,6 +187,16 @@ def _sum(
 
 
 @within
+def _fill_up(rows: int, count: int, a: int, a_row: int, tile_rows: int) -> None:
+    """Rows of A that are fewer than a tile has, and the last of them again for each that is missing."""
+    for row in range(ROWS):
+        source, target = a + min(row, rows - 1) * a_row * BYTES, tile_rows + row * LONG * BYTES
+        for k in range(0, count, LANES):
+            many = min(LANES, count - k)
+            store_first(target, k, many, load_first(source, k, many))
+
+
+@within
 def _join(rows: range, columns: range, tile: int, width: int, out: int, out_row: int, onto: int) -> None:
     """Puts what is new in a tile into the result, or adds it there."""
     for row in rows:
@@ -199,29 +215,39 @@ def by_panels(
     a_row: int,
     b: int,
     b_row: int,
-    turned: int,
+    order: int,
     c: int,
     c_row: int,
     room: int,
 ) -> None:
-    """C = A B, of ROWS rows and LANES columns at least; B may be stored transposed. There is room for ROOM numbers."""
+    """C = A B, with room for ROOM numbers; of ROWS rows and LANES columns at least, unless B lies in panels."""
     left, edge = 0, room + LONG * WIDTH * BYTES
+    few, lines_of_tile = edge + ROWS * WIDTH * BYTES, min(rows, ROWS)
     while left < columns:
-        width = min(WIDTH, max(LANES, (columns - left) // LANES * LANES))
-        at = min(left, columns - width)
+        width, at = WIDTH, left
+        if order != IN_PANELS:
+            width = min(WIDTH, max(LANES, (columns - left) // LANES * LANES))
+            at = min(left, columns - width)
+        new = range(left - at, min(width, columns - at))
         for begin in range(0, inner, LONG):
             count = min(LONG, inner - begin)
             lines, lines_row = b + (begin * b_row + at) * BYTES, b_row
-            if turned:
+            if order == IN_PANELS:
+                lines = b + (at * inner + begin * WIDTH) * BYTES
+            elif order == TURNED:
                 _lay(width, count, b + (at * b_row + begin) * BYTES, b_row, room)
                 lines, lines_row = room, width
+            if rows < ROWS:
+                _fill_up(rows, count, a + begin * BYTES, a_row, few)
             for top in range(0, rows, ROWS):
-                r = min(top, rows - ROWS)
-                x, out = a + (r * a_row + begin) * BYTES, c + (r * c_row + at) * BYTES
-                if inner > LONG and (r < top or at < left):
-                    # What was computed before must not be added once more.
-                    _sum(width, x, a_row, lines, lines_row, edge, width, count, 0)
-                    _join(range(top - r, ROWS), range(left - at, width), edge, width, out, c_row, begin)
+                r = max(0, min(top, rows - ROWS))
+                x, x_row, out = a + (r * a_row + begin) * BYTES, a_row, c + (r * c_row + at) * BYTES
+                if rows < ROWS:
+                    x, x_row = few, LONG
+                if rows < ROWS or len(new) < width or (inner > LONG and r < top):
+                    # Beside what is new there may be no room, or numbers that must not be added to once more.
+                    _sum(width, x, x_row, lines, lines_row, edge, width, count, 0)
+                    _join(range(top - r, lines_of_tile), new, edge, width, out, c_row, begin)
                 else:
-                    _sum(width, x, a_row, lines, lines_row, out, c_row, count, begin)
+                    _sum(width, x, x_row, lines, lines_row, out, c_row, count, begin)
         left = at + width

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace as with_fields
 
 from clearhead.axes import Shape
-from clearhead.compiled.program import Engine, check_engine
+from clearhead.compiled.program import Engine, check_engine, is_compiled
 from clearhead.errors import CheckpointError, MissingPackage, ShapeError, UnknownName, suggest
 from clearhead.inspection.survey import Survey
 from clearhead.line import select_names
 from clearhead.models import budget as memory
 from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.family import Family
+from clearhead.models.held import HeldWeights, as_they_lie
 from clearhead.models.inputs import inputs_of
 from clearhead.models.lengths import check_lengths
 from clearhead.models.reading import Reading
 from clearhead.models.replacing import Arrays, Replacement, replaced
-from clearhead.models.tensors import Tensor
+from clearhead.models.tensors import Floats, Tensor
 from clearhead.models.texts import Source
 from clearhead.models.tokenizer import Tokenizer
 from clearhead.models.weights import Place
@@ -111,16 +113,17 @@ class Model:
         return self._workings[kind]
 
     @cached_property
-    def arrays(self) -> Arrays:
-        """The weights, in the working's layout.
+    def arrays(self) -> Mapping[str, Floats]:
+        """The weights by name, in the working's layout.
 
         Raises:
             CheckpointError: one does not have the layout of the family's table.
         """
         try:
-            return {name: place.array() for name, place in self._places.items()}
+            found = {name: place.array() for name, place in self._places.items()}
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
+        return HeldWeights(found, {name: tensor for name, (tensor, _) in self.stored.items()})
 
     @property
     def causal(self) -> bool:
@@ -254,14 +257,23 @@ class Model:
             raise ShapeError("decoder: with a cache give numbers of tokens, those that go on from it.")
         inputs = inputs_of(self, source, decoder)
         working = self.working(padding=inputs.padded, cache=past is not None)
-        arrays = {**self.arrays, **inputs.arrays, **({} if past is None else self._past(past, inputs.arrays))}
+        given = {**inputs.arrays, **({} if past is None else self._past(past, inputs.arrays))}
+        arrays = {**as_they_lie(self.arrays), **given}
         check_lengths(self.spec, arrays)
+        arrays = {**self._held(working, arrays), **given}
         if replace:
             working, arrays = replaced(working, arrays, replace, engine=self.engine)
         names = self.kept(keep, working)
         self._check_memory(working, arrays, names, budget)
         ran = working.run(arrays, keep=names, tokens=inputs.labels, engine=self.engine)
         return ran.only((*inputs.arrays, *names))
+
+    def _held(self, working: Working, arrays: Arrays) -> Mapping[str, Any]:
+        """The weights in the order in which the engine reads them, for arrays like these."""
+        shapes = working.shapes({each.name: arrays[each.name].shape for each in working.givens})
+        if isinstance(self.arrays, HeldWeights) and is_compiled(working.lines, shapes, arrays, self.engine):
+            self.arrays.pack(working.lines)
+        return as_they_lie(self.arrays)
 
     def _past(self, past: Trace, arrays: Arrays) -> Arrays:
         if not self.causal:

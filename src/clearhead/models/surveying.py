@@ -18,6 +18,7 @@ from clearhead.inspection.core import Core, core_of
 from clearhead.inspection.maps import Weights, map_of
 from clearhead.inspection.request import Wanted
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey, kept
+from clearhead.models.held import as_they_lie
 from clearhead.models.inputs import inputs_of
 from clearhead.models.lengths import check_lengths
 from clearhead.models.texts import Inputs, Source
@@ -217,7 +218,7 @@ class Run:
         whole = model.working()  # of which an encoder has heads of its own, perhaps of another number
         working = whole.ending_at(self.states[-1]) if self.path else whole
         self.cuts = _CUTS.setdefault(model, Cuts(working, self.path))
-        self.weights = model.arrays
+        self.weights = as_they_lie(model.arrays)
         self.kernel = ""
 
     def _enter(self, read: Mapping[str, Numbers]) -> None:
@@ -273,7 +274,7 @@ class Run:
         pairs = tokens * tokens * (0.5 if self.model.causal and not self.path else 1.0)
         attention = pairs * sizes.heads * sizes.depth * (3 if asked.received else 2)
         prefix = f"{self.path}layers.{number}."
-        rest = tokens * sum(array.size for name, array in self.weights.items() if name.startswith(prefix))
+        rest = tokens * sum(int(array.size) for name, array in self.weights.items() if name.startswith(prefix))
         return attention / (attention + rest)
 
     def _report(self, share: float) -> None:

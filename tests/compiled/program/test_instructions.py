@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhead.compiled.program import run_planned
-from clearhead.compiled.program.emit import EMIT, ENDINGS
+from clearhead.compiled.program.emit import BY_PANELS, EMIT, ENDINGS
 from clearhead.compiled.program.program import View, Writer, view
 from clearhead.compiled.program.schedule import Compiled, plan_of
+from clearhead.compiled.simd import WIDTH
 from clearhead.line import Given, line
+from clearhead.ops.panels import Panels
 from clearhead.ops.textbook import linear, positions, tokens
 from clearhead.plan import steps_of
 from clearhead.working import Working
@@ -85,6 +87,9 @@ def test_instructions_are_the_operations(operation, data):
         (line("out", operation, " ".join(names), made, **parameters),),
     )
     found = by_program(working, arrays)["out"]
+    if operation in BY_PANELS:
+        laid_out = by_program(working, {**arrays, "b": Panels(arrays["b"], WIDTH)})["out"]
+        np.testing.assert_allclose(laid_out, found, rtol=0, atol=1e-6 * size["model"] * np.abs(found).max() + 1e-30)
     exact = operation(*(array.astype(np.float64) for array in arrays.values()), **parameters)
     # Of what is subtracted somewhere, one of the two signs makes a sum.
     *others, last = (np.abs(array.astype(np.float64)) for array in arrays.values())

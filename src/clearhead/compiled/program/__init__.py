@@ -19,6 +19,7 @@ from clearhead.errors import SpecError, UnknownName, suggest
 from clearhead.line import Line
 from clearhead.ops import Array
 from clearhead.ops.numpy import numpy_namespace as xp
+from clearhead.ops.panels import Panels, plain
 from clearhead.plan import Step
 
 if TYPE_CHECKING:
@@ -65,6 +66,15 @@ def planned(
     return plan_of(steps, kept, shapes, arrays)
 
 
+def is_compiled(
+    lines: Sequence[Line], shapes: Mapping[str, Shape], arrays: Mapping[str, Array], engine: Engine
+) -> bool:
+    """Whether compiled code computes lines for arrays like these."""
+    if engine == "array" or (engine == "auto" and _is_small(lines, shapes)):
+        return False
+    return not _obstacle(lines, shapes, arrays)
+
+
 def _is_small(lines: Sequence[Line], shapes: Mapping[str, Shape]) -> bool:
     counts = (shapes[line.name][line.axes.index("token")] for line in lines if "token" in line.axes)
     return max(counts, default=0) < MIN_TOKENS or sum(prod(shapes[line.name]) for line in lines) < MIN_CELLS
@@ -72,8 +82,8 @@ def _is_small(lines: Sequence[Line], shapes: Mapping[str, Shape]) -> bool:
 
 def _obstacle(lines: Sequence[Line], shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> str:
     """Why compiled code cannot compute lines for arrays like these; empty if it can."""
-    if other := next((type(each).__module__ for each in arrays.values() if not isinstance(each, np.ndarray)), ""):
-        return f"it is for NumPy arrays, and there is one of {other.partition('.')[0]}"
+    if others := [each for each in arrays.values() if not isinstance(each, np.ndarray | Panels)]:
+        return f"it is for NumPy arrays, and there is one of {type(others[0]).__module__.partition('.')[0]}"
     if wrong := [f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype.kind == "f" and a.dtype != np.float32]:
         return f"it is for float32, and {wrong[0]}"
     if any(len(shapes[line.name]) != len(line.axes) for line in lines):
@@ -129,7 +139,9 @@ def _by_program(stage: Compiled, known: dict[str, Array], flags: dict[str, Array
 
 def _by_array_code(stage: ByArrayCode, known: dict[str, Array], flags: dict[str, Array]) -> None:
     step, lent = stage.step, stage.lent
-    operands = [np.broadcast_to(np.float32(0), lent[name]) if name in lent else known[name] for name in step.operands]
+    operands = [
+        np.broadcast_to(np.float32(0), lent[name]) if name in lent else plain(known[name]) for name in step.operands
+    ]
     result = np.ascontiguousarray(step.code(xp, *operands), np.float32)
     # It may share memory with an operand, which is used again.
     known[step.name] = result.copy() if any(np.may_share_memory(result, each) for each in operands) else result

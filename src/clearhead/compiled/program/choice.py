@@ -17,6 +17,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numba
 import numpy as np
@@ -27,8 +28,9 @@ from clearhead.compiled import matrices
 from clearhead.compiled.matrices import ROOM
 from clearhead.compiled.program import blas
 from clearhead.compiled.program.interpreter import Kind
-from clearhead.compiled.program.program import Product, Writer, address, view
-from clearhead.compiled.simd import digest
+from clearhead.compiled.program.program import Product, Writer, address, view, view_of
+from clearhead.compiled.simd import WIDTH, digest
+from clearhead.ops.panels import Panels
 
 MARGIN = 1.15
 """The BLAS is used where ours takes this many times as long."""
@@ -37,6 +39,7 @@ ROUNDS = 7
 """How often each way is timed, in turn; the shortest time counts."""
 
 TRIED: Mapping[Product, tuple[tuple[int, ...], tuple[int, ...], bool]] = {
+    Product.PACKED: ((128, 512), (1024, 512), True),
     Product.FEW: ((16, 512), (1024, 512), True),
     Product.MANY: ((128, 512), (1024, 512), True),
     Product.SCORES: ((8, 128, 64), (8, 256, 64), True),
@@ -111,21 +114,28 @@ def _keep(path: Path, found: Mapping[str, bool]) -> None:
 
 def _is_ours(product: Product) -> bool:
     a, b, turned = TRIED[product]
-    ways = [_timed(a, b, turned=turned, own=each) for each in (frozenset(Product), frozenset[Product]())]
+    ways = [
+        _timed(a, b, turned=turned, own=frozenset(Product), packed=product is Product.PACKED),
+        _timed(a, b, turned=turned, own=frozenset(), packed=False),
+    ]
     with blas.single():
         ours, theirs = (min(times) for times in zip(*([way() for way in ways] for _ in range(ROUNDS)), strict=True))
     return bool(ours <= MARGIN * theirs)
 
 
-def _timed(a: Shape, b: Shape, *, turned: bool, own: Set[Product]) -> Callable[[], float]:
+def _timed(a: Shape, b: Shape, *, turned: bool, own: Set[Product], packed: bool) -> Callable[[], float]:
     """A function that multiplies two matrices in this thread, and returns the seconds of work that it took."""
     writer, product = Writer(own), blas.sgemm()
     if product is None:
         raise RuntimeError("Products are compared with a BLAS that is not there.")
     out = view("out", (*a[:-1], b[-2] if turned else b[-1]))
-    writer.add(Kind.PRODUCT, out, view("a", a), view("b", b), inner=a[-1], turned=turned)
+    arrays: dict[str, Any] = {
+        name: np.ones(shape, np.float32) for name, shape in (("a", a), ("b", b), ("out", out.shape))
+    }
+    if packed:
+        arrays["b"] = Panels(arrays["b"].T, WIDTH)
+    writer.add(Kind.PRODUCT, out, view("a", a), view_of("b", arrays["b"]), inner=a[-1], turned=turned)
     program, room = writer.program(), np.empty(ROOM, np.float32)
-    arrays = {name: np.ones(shape, np.float32) for name, shape in (("a", a), ("b", b), ("out", out.shape))}
 
     def timed() -> float:
         work = program.work(arrays, product)

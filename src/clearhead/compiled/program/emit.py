@@ -26,6 +26,9 @@ def _norm(kind: Kind) -> Emit:
 
 
 def _matmul(writer: Writer, out: View, a: View, b: View) -> Instruction:
+    if b.in_panels:
+        _check_rows(a)
+        return writer.add(Kind.PRODUCT, out, a, b, inner=a.shape[-1])
     turned = b.strides[-1] != BYTES
     b = b.turned if turned else b
     _check_rows(a, b)
@@ -46,6 +49,11 @@ def _matmul_transposed(writer: Writer, out: View, a: View, b: View) -> Instructi
 def _project(writer: Writer, out: View, x: View, w: View) -> Instruction:
     """One product, if the columns of all heads lie side by side in memory, else one for each head."""
     heads, width, depth = w.shape
+    if w.in_panels and not is_side_by_side(out):
+        raise Unfit
+    if w.in_panels:
+        columns = w._replace(shape=(width, heads * depth))
+        return _matmul(writer, out._replace(shape=(out.shape[1], heads * depth), strides=out.strides[1:]), x, columns)
     if w.strides[0] != depth * w.strides[2] or not is_side_by_side(out):
         return _matmul(writer, out, x, w)
     columns = w._replace(shape=(width, heads * depth), strides=w.strides[1:])
@@ -103,6 +111,9 @@ EMIT: Mapping[Operation, Emit] = {
     positions.rotate_half: _rotate_half,
 }
 """The operations that have instructions."""
+
+BY_PANELS = frozenset({linear.matmul, linear.project})
+"""The operations whose second operand may lie in panels."""
 
 ENDINGS: Mapping[Operation, tuple[Part, ...] | Activation] = {
     linear.add: (Part.PLUS,),

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from clearhead.compiled import elementary, matrices
-from clearhead.compiled.matrices import by_panels
+from clearhead.compiled.matrices import IN_PANELS, IN_ROWS, by_panels
 from clearhead.compiled.program import calls, row_kernels
 from clearhead.compiled.program.blas import Sgemm
 from clearhead.compiled.program.calls import add, call, gemm, read
@@ -69,12 +69,13 @@ class Activation(IntEnum):
 
 
 (
-    KIND, OUTER, ROWS, COLUMNS, INNER, TURNED, FIRST, BEHIND, AHEAD, SHARED, OWN, ACTIVATION,
+    KIND, OUTER, ROWS, COLUMNS, INNER, ORDER, FIRST, BEHIND, AHEAD, SHARED, OWN, ACTIVATION,
     TASK_ROWS, TASK_COLUMNS, DOWN, ACROSS, TASKS,
     OUT, OUT_OUTER, OUT_ROW, A, A_OUTER, A_ROW, B, B_OUTER, B_ROW, C, C_OUTER, C_ROW,
     PLUS, PLUS_OUTER, PLUS_ROW, TIMES, TIMES_OUTER, TIMES_ROW, ALSO, ALSO_OUTER, ALSO_ROW,
 ) = range(38)  # fmt: skip
 """The fields of an instruction. ``SHARED``: how many matrices share one matrix of operand A.
+``ORDER``: how operand B of a product lies.
 ``OWN``: the product is ours, not the BLAS's. ``DOWN`` and ``ACROSS``: how many tasks divide the rows and columns of a
 matrix, the last of which takes what the others leave. The ending, each part of
 which may be missing: ``PLUS`` an operand, an activation, ``TIMES`` an operand, ``ALSO`` plus one."""
@@ -126,9 +127,9 @@ def _product(n: Any, rows: int, columns: int, a: int, b: int, out: int, blas: Sg
     """Some rows and columns of a product."""
     a_row, b_row, out_row = n[A_ROW] // BYTES, n[B_ROW] // BYTES, n[OUT_ROW] // BYTES
     if n[OWN]:
-        by_panels(rows, columns, n[INNER], a, a_row, b, b_row, n[TURNED], out, out_row, room)
+        by_panels(rows, columns, n[INNER], a, a_row, b, b_row, n[ORDER], out, out_row, room)
     else:
-        gemm(blas.address, blas.wide, n[TURNED], rows, columns, n[INNER], a, a_row, b, b_row, out, out_row)
+        gemm(blas.address, blas.wide, n[ORDER], rows, columns, n[INNER], a, a_row, b, b_row, out, out_row)
 
 
 @inlined
@@ -175,7 +176,8 @@ def _task(n: Any, reals: Any, task: int, blas: Sgemm, room: int) -> None:
     if kind == WEIGHTS:
         _weights(n, out, a, b, start, rows, reals, blas, room)
     elif kind == PRODUCT:
-        _product(n, rows, columns, a, b + left * (n[B_ROW] if n[TURNED] else BYTES), out, blas, room)
+        step = BYTES if n[ORDER] == IN_ROWS else n[INNER] * BYTES if n[ORDER] == IN_PANELS else n[B_ROW]
+        _product(n, rows, columns, a, b + left * step, out, blas, room)
     else:
         b, c = b + start * n[B_ROW], n[C] + outer * n[C_OUTER] + start * n[C_ROW]
         for i in range(rows):

@@ -16,12 +16,13 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Shape
-from clearhead.compiled.matrices import ROOM
+from clearhead.compiled.matrices import IN_PANELS, IN_ROWS, ROOM, TURNED
 from clearhead.compiled.program.blas import Sgemm
 from clearhead.compiled.program.interpreter import COUNTERS, OPERANDS, Activation, Kind, interpreter
 from clearhead.compiled.program.row_kernels import BYTES
 from clearhead.compiled.simd import LANES, ROWS, WIDTH
 from clearhead.ops import threads
+from clearhead.ops.panels import Panels
 
 Array = np.ndarray[Any, Any]
 Reals = tuple[float, float]
@@ -48,12 +49,13 @@ class Unfit(Exception):
 
 
 class View(NamedTuple):
-    """A view of float32 numbers in a buffer: an offset, a shape, and strides, in bytes."""
+    """A view of float32 numbers in a buffer: an offset, a shape, and strides, in bytes; or a matrix in panels."""
 
     buffer: str
     offset: int
     shape: Shape
     strides: tuple[int, ...]
+    in_panels: bool = False
 
     @property
     def turned(self) -> View:
@@ -68,10 +70,19 @@ class View(NamedTuple):
         Raises:
             Unfit: numbers of a row are not contiguous, or there are too many axes.
         """
+        if self.in_panels:
+            return self.offset, 0, WIDTH * BYTES
         if (self.strides[-1] != BYTES and self.shape[-1] > 1) or len(self.strides) > 3:
             raise Unfit
         outer, row = (0, 0, *self.strides[:-1])[-2:]
         return self.offset, outer, row
+
+
+def view_of(name: str, array: Array | Panels) -> View:
+    """An array of float32 numbers as a view; its name is that of its buffer."""
+    if isinstance(array, Panels):
+        return View(name, 0, array.shape, (), in_panels=True)
+    return View(name, 0, array.shape, array.strides)
 
 
 def view(buffer: str, shape: Shape, offset: int = 0) -> View:
@@ -93,6 +104,8 @@ ORDER = (Part.PLUS, Part.ACTIVATION, Part.TIMES, Part.PLUS)
 
 class Product(Enum):
     """Products that one way of computing them may be better at than another."""
+
+    PACKED = "weights that lie in panels"
 
     FEW = "weights with few rows"
     MANY = "weights with many rows"
@@ -266,8 +279,10 @@ class Writer:
         """
         outer, rows, columns = (1, 1, *out.shape)[-3:]
         whole = rows >= ROWS and columns >= LANES and inner > 0 and kind in (Kind.PRODUCT, Kind.WEIGHTS)
-        own = whole and _product(kind, outer, rows, turned=turned) in self._own
-        instruction = Instruction(kind, out, operands, (inner, int(turned), *seen, shared), reals, own=own)
+        in_panels = any(each.in_panels for each in operands)
+        own = in_panels or (whole and _product(kind, outer, rows, turned=turned) in self._own)
+        order = IN_PANELS if in_panels else TURNED if turned else IN_ROWS
+        instruction = Instruction(kind, out, operands, (inner, order, *seen, shared), reals, own=own)
         instruction.row()
         self._written.append(instruction)
         return instruction
@@ -293,9 +308,10 @@ def _whole_lines(shape: Shape) -> int:
     return -(-prod(shape) * BYTES // LINE) * LINE
 
 
-def address(array: Array) -> int:
+def address(array: Array | Panels) -> int:
     """The address of an array's numbers."""
-    begin: int = array.__array_interface__["data"][0]
+    numbers = array.numbers if isinstance(array, Panels) else array
+    begin: int = numbers.__array_interface__["data"][0]
     return begin
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from clearhead.axes import Shape
 from clearhead.compiled.program import choice
 from clearhead.compiled.program.emit import (
+    BY_PANELS,
     EITHER,
     EMIT,
     ENDINGS,
@@ -22,9 +23,10 @@ from clearhead.compiled.program.emit import (
     weights,
 )
 from clearhead.compiled.program.interpreter import Kind
-from clearhead.compiled.program.program import MEMORY, Instruction, Program, Unfit, View, Writer, view
+from clearhead.compiled.program.program import MEMORY, Instruction, Program, Unfit, View, Writer, view, view_of
 from clearhead.expr import Reduce, walk
 from clearhead.ops import Operation
+from clearhead.ops.panels import Panels
 from clearhead.plan import Step, between
 
 
@@ -65,7 +67,7 @@ def plan_of(
     steps: Sequence[Step],
     kept: Set[str],
     shapes: Mapping[str, Shape],
-    given: Mapping[str, np.ndarray[Any, Any]],
+    given: Mapping[str, np.ndarray[Any, Any] | Panels],
 ) -> Plan:
     """The stages of steps for arrays of these shapes."""
     planning = _Planning(kept, shapes, given)
@@ -78,17 +80,15 @@ def plan_of(
 class _Planning:
     """Stages in planning: a program is written as long as steps have instructions."""
 
-    def __init__(self, kept: Set[str], shapes: Mapping[str, Shape], given: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def __init__(
+        self, kept: Set[str], shapes: Mapping[str, Shape], given: Mapping[str, np.ndarray[Any, Any] | Panels]
+    ) -> None:
         self.stages: list[Compiled | ByArrayCode] = []
         self.steady = True
         self.writer = Writer(choice.own())
         self._kept = kept
         self._shapes = shapes
-        self._views = {
-            name: View(name, 0, array.shape, array.strides)
-            for name, array in given.items()
-            if array.dtype == np.float32
-        }
+        self._views = {name: view_of(name, array) for name, array in given.items() if array.dtype == np.float32}
         self._open()
 
     def _open(self) -> None:
@@ -133,6 +133,9 @@ class _Planning:
         operation = step.lines[-1].operation
         remarked = step.after is not None and step.after.flag is not None
         if not self._views.keys() >= set(step.operands) or (remarked and operation not in FLAGGED):
+            return False
+        in_panels = [place for place, name in enumerate(step.operands) if self._views[name].in_panels]
+        if in_panels and (in_panels != [1] or operation not in BY_PANELS):
             return False
         if self._end_last(step, operation):
             return True

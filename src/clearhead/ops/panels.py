@@ -1,0 +1,61 @@
+"""Weights in the order in which compiled products read them: in panels of columns, in the place of the matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearhead.axes import Shape
+
+Numbers = np.ndarray[Any, Any]
+
+
+class Panels:
+    """A matrix (inner, column), or those of heads side by side (head, inner, depth), whose numbers lie in panels.
+
+    ``numbers`` is (panel, inner, lane): a panel has so many columns as it has lanes, and its rows lie one after the
+    other; behind the last column are zeros. `plain` gives the matrix itself, the same numbers in new memory.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, matrix: Numbers, lanes: int) -> None:
+        """Lays a matrix out in panels of so many lanes, in new memory."""
+        self.shape: Shape = matrix.shape
+        side_by_side = matrix if matrix.ndim == 2 else _side_by_side(matrix)
+        inner, columns = side_by_side.shape
+        self.numbers = np.zeros((-(-columns // lanes), inner, lanes), np.float32)
+        for at, panel in enumerate(self.numbers):
+            part = side_by_side[:, at * lanes : (at + 1) * lanes]
+            panel[:, : part.shape[1]] = part
+
+    @property
+    def ndim(self) -> int:
+        """How many axes the matrix has."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many numbers the matrix has."""
+        return int(np.prod(self.shape))
+
+    def matrix(self) -> Numbers:
+        """The matrix, in new memory, which is read-only: what is written there would be lost."""
+        panels, inner, lanes = self.numbers.shape
+        wide = self.numbers.swapaxes(0, 1).reshape(inner, panels * lanes)
+        wide.flags.writeable = False
+        if len(self.shape) == 2:
+            return wide[:, : self.shape[1]]
+        heads, _, depth = self.shape
+        return wide[:, : heads * depth].reshape(inner, heads, depth).swapaxes(0, 1)
+
+
+def _side_by_side(heads: Numbers) -> Numbers:
+    count, inner, depth = heads.shape
+    return heads.swapaxes(0, 1).reshape(inner, count * depth)
+
+
+def plain(array: Any) -> Any:
+    """An array as it is; of one in panels, its matrix."""
+    return array.matrix() if isinstance(array, Panels) else array

@@ -1,0 +1,78 @@
+"""Weights in the order of compiled products: the same numbers, once in memory, for all who read them."""
+
+import numpy as np
+import pytest
+
+from clearhead import load
+from clearhead.compiled.program import choice
+from clearhead.compiled.program.program import Product
+from clearhead.models.held import as_they_lie
+from clearhead.ops.panels import Panels
+
+from ..rounding import assert_rounded, expected
+
+IDS = [3, 16, 8, 2, 11, 8, 5, 1, 9, 4, 12]
+
+
+@pytest.fixture
+def packed(small, monkeypatch):
+    """A small Llama whose weights lie in panels, and the same with matrices."""
+    monkeypatch.setattr(choice, "own", lambda: frozenset(Product))
+    model = load(small, engine="compiled")
+    model.trace(IDS)
+    return model, load(small, engine="array")
+
+
+def test_factors_of_products_are_held_once(packed):
+    """What only products read lies in panels, and nowhere else; what is looked up or added stays a matrix."""
+    model, _ = packed
+    kinds = {name.rpartition("layers.")[2]: type(array) for name, array in as_they_lie(model.arrays).items()}
+    assert kinds["0.mlp.up.weight"] is kinds["1.mlp.output.weight"] is Panels
+    assert kinds["embedding.weight"] is kinds["0.mlp.norm.gain"] is np.ndarray
+
+
+def test_weights_are_read_as_matrices(packed):
+    """A weight that is asked for by name is the matrix of the file, to the bit."""
+    model, plain = packed
+    assert model.arrays.keys() == plain.arrays.keys()
+    for name, array in plain.arrays.items():
+        np.testing.assert_array_equal(model.arrays[name], array, name)
+
+
+def test_all_ways_read_weights_in_panels(packed):
+    """Compiled code, array code for a batch, statistics and gradients: the numbers are those of matrices."""
+    model, plain = packed
+    exact = expected(plain.working(), {**plain.arrays, "token": np.array(IDS)})
+    for count in (1, 5, len(IDS)):
+        found, bounds = (each.trace(IDS[:count], keep="*") for each in packed)
+        for name in found:
+            np.testing.assert_allclose(found[name], bounds[name], rtol=1e-4, atol=1e-5)
+    for name in found:
+        if name in exact:
+            assert_rounded(found[name], exact[name], name)
+    model.engine = "auto"
+    batch = [IDS[:4], IDS]
+    np.testing.assert_array_equal(model.trace(batch)["logits"], plain.trace(batch)["logits"])
+    one, other = (each.inspect(IDS).output for each in packed)
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_cells_are_explained_from_weights_in_panels(packed):
+    """The arithmetic of a product shows the numbers of its weights, which are given back on request, too."""
+    _, plain = packed
+    found, other = (each.trace(IDS) for each in packed)
+    line = "layers.1.mlp.output"
+    assert str(found.explain(line, 2, 3)) == str(other.explain(line, 2, 3))
+    name = "layers.1.mlp.output.weight"
+    np.testing.assert_array_equal(found.given[name], plain.arrays[name])
+    for of in ("layers.0.mlp.up.weight", "embedding.weight"):
+        one, two = (each.gradients("logits", of)[of] for each in (found, other))
+        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4)
+
+
+def test_where_the_blas_is_faster_nothing_is_laid_out(small, monkeypatch):
+    """What this machine has measured decides: then weights stay where they lie."""
+    monkeypatch.setattr(choice, "own", lambda: frozenset(Product) - {Product.PACKED})
+    model = load(small, engine="compiled")
+    model.trace(IDS)
+    assert not any(isinstance(array, Panels) for array in as_they_lie(model.arrays).values())
