@@ -35,3 +35,11 @@ def test_what_cannot_be_drawn_is_told_in_words(tmp_path):
     """A line that is not there, and a kind of file that is none, end with 2 and what there is."""
     assert "weights" in run("plot", "soccer", "wieghts", "-o", tmp_path / "x.png", code=2)
     assert ".png" in run("plot", "soccer", "weights", "-o", tmp_path / "x.bmp", code=2)
+
+
+@pytest.mark.parametrize("what", [("tour", "single-head", "html", "pdf"), ("plot", "soccer", "weights", "png", "svg")])
+def test_every_file_that_is_asked_for_is_written(tmp_path, what):
+    """An output that is named twice gives two files, not the last alone."""
+    paths = [tmp_path / f"x.{ending}" for ending in what[-2:]]
+    said = run(*what[:-2], *(part for path in paths for part in ("-o", path)))
+    assert all(path.exists() and f"Wrote {path}" in said for path in paths)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from clearhead.cli import typed
+
+
+def outputs(what: str) -> Callable[[Any], Any]:
+    """The option of the files to write, each ``what``."""
+    words = f"{what}; may be repeated."
+    return click.option("-o", "--output", "outputs", type=click.Path(), multiple=True, required=True, help=words)
+
 
 problem = click.argument("problem", shell_complete=typed.complete_problem)
 

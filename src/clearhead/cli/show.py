@@ -67,9 +67,7 @@ def show(
 
 @command("clearhead export soccer -o soccer.md -o soccer.json")
 @options.problem
-@click.option(
-    "-o", "--output", "outputs", type=click.Path(), multiple=True, required=True, help="A file; may be repeated."
-)
+@options.outputs("A file")
 @options.decimals
 @options.deviate
 @options.backward
@@ -137,10 +135,10 @@ def _assignment(worked: Problem, trace: Trace, view: View, path: str, blank: tup
 
 @command("clearhead tour soccer -o tour.html")
 @options.problem
-@click.option("-o", "--output", type=click.Path(), required=True, help="A file that ends in .html or .pdf.")
+@options.outputs("A file that ends in .html or .pdf")
 @options.decimals
 @options.deviate
-def tour(problem: str, output: str, decimals: int, deviate: tuple[str, ...]) -> None:
+def tour(problem: str, outputs: tuple[str, ...], decimals: int, deviate: tuple[str, ...]) -> None:
     """Write a walk through a problem, step by step.
 
     Each step has a sentence, and the cells that matter are lit: one page to click through with a class, or slides as
@@ -153,17 +151,19 @@ def tour(problem: str, output: str, decimals: int, deviate: tuple[str, ...]) -> 
     worked = read_problem(problem)
     applied = (*map(str, worked.deviations), *deviate)
     view = View(worked.title, worked.about, applied, decimals=decimals, textbook=worked.textbook())
-    save_tour(worked.trace(*deviate), output, view)
-    wrote(output)
+    trace = worked.trace(*deviate)
+    for output in outputs:
+        save_tour(trace, output, view)
+        wrote(output)
 
 
 @command("clearhead plot soccer weights -o weights.png")
 @options.problem
 @click.argument("line", shell_complete=typed.complete_line)
-@click.option("-o", "--output", type=click.Path(), required=True, help="A file that ends in .png, .svg or .pdf.")
+@options.outputs("A file that ends in .png, .svg or .pdf")
 @click.option("--kind", type=click.Choice(["heatmap", "entropy"]), default="heatmap", show_default=True)
 @options.deviate
-def plot(problem: str, line: str, output: str, kind: PlotKind, deviate: tuple[str, ...]) -> None:
+def plot(problem: str, line: str, outputs: tuple[str, ...], kind: PlotKind, deviate: tuple[str, ...]) -> None:
     """Draw a line of a problem: heat maps of its heads, or the entropy of each head's weights.
 
     LINE is a line, such as weights, or one head of it, such as weights@2.
@@ -171,8 +171,10 @@ def plot(problem: str, line: str, output: str, kind: PlotKind, deviate: tuple[st
     from clearhead.problems import read_problem
     from clearhead.show.plot.picture import save_plot
 
-    save_plot(read_problem(problem).trace(*deviate), line, output, kind)
-    wrote(output)
+    trace = read_problem(problem).trace(*deviate)
+    for output in outputs:
+        save_plot(trace, line, output, kind)
+        wrote(output)
 
 
 def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, ...]) -> View:
