@@ -6,6 +6,7 @@ import pytest
 import clearhead
 from clearhead import Attention, Rotary, SpecError
 from clearhead.check.measure.measure import measure
+from clearhead.check.measure.parts import Part
 from clearhead.check.measure.remedies import remedy
 from clearhead.check.measure.wording import headline, lines
 
@@ -101,6 +102,18 @@ def test_the_remedy_of_a_mask_is_the_condition_that_is_due(window, width, says):
     working = Attention(heads=2, causal=True, window=window).working()
     report = clearhead.probe(lambda q, k, v: softmax(banded(scaled(q, k), width)) @ v, working)
     assert says in remedy(report.measured.parts[0])
+
+
+@pytest.mark.parametrize(("pairs", "says"), [
+    (((0, 4), (1, 5), (2, 6), (3, 7)), "Of 8 features d pairs with d + 4: x1, x2 = np.split(x[..., :8], 2, axis=-1)."),
+    (((0, 1), (2, 3)), "x1, x2 = x[..., 0:4:2], x[..., 1:4:2], and"),
+    (((0, 4),), "Rotate feature 0 with 4; the other features stay as they are."),
+    (((0, 8), (1, 9), (2, 10), (3, 11)), "Rotate feature 0 with 8, 1 with 9, 2 with 10 and so on; the other"),
+    (((4, 6), (5, 7)), "Rotate feature 4 with 6, 5 with 7; the other"),
+])  # fmt: skip
+def test_the_remedy_of_a_rotation_names_the_pairs_that_are_due(pairs, says):
+    """Only where the pairs fill the first features of a head are they said by a split of these."""
+    assert says in remedy(Part("pairs", ((0, 1),), pairs, differs=True))
 
 
 def test_calls_are_few():

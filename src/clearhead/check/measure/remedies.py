@@ -13,6 +13,9 @@ from clearhead.check.measure.wording_sums import filled_block
 SMALL = 1e-3
 """Sums as near to 1 as this have no sink."""
 
+MAX_PAIRS = 3
+"""The most pairs of features that are listed."""
+
 
 def remedy(part: Part) -> str:
     """What to change, in a sentence; "" where the part does not say it."""
@@ -40,13 +43,20 @@ def _seen(part: Part) -> str:
 def _pairs(part: Part) -> str:
     if not part.expected:
         return "Leave the rotation out."
-    if set(part.measured) < set(part.expected):
-        return f"Rotate {2 * len(part.expected)} features of each head here, and not {2 * len(part.measured)}."
     half = len(part.expected)
-    first = part.expected[0]
-    if first[1] - first[0] == 1 and half > 1:
-        return "Pairs are neighbours: x1, x2 = x[..., 0::2], x[..., 1::2], and the result is put back in this order."
-    return f"Of {2 * half} features d pairs with d + {half}: x1, x2 = np.split(x[..., :{2 * half}], 2, axis=-1)."
+    width = 2 * half
+    distances = {second - first for first, second in part.expected}
+    is_packed = {feature for pair in part.expected for feature in pair} == set(range(width))
+    if is_packed and distances == {1} and half > 1:
+        cut = f"x1, x2 = x[..., 0:{width}:2], x[..., 1:{width}:2]"
+        return f"Pairs are neighbours: {cut}, and the result is put back in this order."
+    if not is_packed or distances != {half}:
+        listed = ", ".join(f"{one} with {two}" for one, two in part.expected[:MAX_PAIRS])
+        more = " and so on" if half > MAX_PAIRS else ""
+        return f"Rotate feature {listed}{more}; the other features stay as they are."
+    if set(part.measured) < set(part.expected):
+        return f"Rotate {width} features of each head here, and not {2 * len(part.measured)}."
+    return f"Of {width} features d pairs with d + {half}: x1, x2 = np.split(x[..., :{width}], 2, axis=-1)."
 
 
 def _mass(part: Part) -> str:
