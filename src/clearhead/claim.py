@@ -142,6 +142,13 @@ class Claim(Brief, frozen=True, dict=True):
             )
         return tuple(label - first for label in self.cell or ())
 
+    def shaped(self, shape: Shape) -> Claim:
+        """The claim in the ``shape`` of its line, where its own differs by axes of size 1 alone; else as it is."""
+        own = shape_of(self.written)
+        if self.cell is not None or own == shape or [n for n in own if n != 1] != [n for n in shape if n != 1]:
+            return self
+        return replace(self, written=_as_tuples(np.array(self.written, dtype=object).reshape(shape).tolist()))
+
     @cached_property
     def values(self) -> np.ndarray[Any, Any]:
         """The claimed numbers as a read-only float64 array; NaN also where nothing is claimed."""
@@ -194,6 +201,10 @@ class Claim(Brief, frozen=True, dict=True):
     @cached_property
     def _exact(self) -> np.ndarray[Any, Any]:
         return _fixed(_nested(self.written, is_exact), np.bool_)
+
+
+def _as_tuples(lists: Any) -> Written:
+    return tuple(map(_as_tuples, lists)) if isinstance(lists, list) else lists
 
 
 def differing(claim: Claim, expected: np.ndarray[Any, Any], cell: tuple[int, ...] = ()) -> np.ndarray[Any, Any]:

@@ -152,6 +152,8 @@ VARIANTS = {
     "softmax_one_shifted": MASKED,
     "exp_over_sum": EXACT_SCORES,
     "share_of_sum": EXACT_SCORES,
+    "parts_of_sums": Case(),
+    "sum_of_column": Case(),
     "sigmoid": MASKED,
     "exponentials": Case((SCORES,)),
     "mask_padding_of_new": Case((SCORES, BOOLEANS), sizes=more_keys),

@@ -125,10 +125,10 @@ def test_of_several_assignments_the_last_counts(tmp_path, trace):
     """As when the script is run; digits are those of the source, whatever ends its lines and stands before them."""
     path = tmp_path / "a.py"
     path.write_bytes(
-        'é = "日本"; weights = [[0.50]]\r\nx = "\x0c"\rweights = [["é", 1]]\nweights = [[0.250, 1]]'.encode()
+        'é = "日本"; concat = [[0.50]]\r\nx = "\x0c"\rconcat = [["é"]]\nconcat = [[0.250, 1], [1, 1], [1, 1]]'.encode()
     )
     (claim,) = read_submission(path, trace)
-    np.testing.assert_array_equal(claim.values, [[0.25, 1]])
+    np.testing.assert_array_equal(claim.values, [[0.25, 1], [1, 1], [1, 1]])
     assert claim.precision == 3
 
 

@@ -5,9 +5,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from clearhead import Attention, ProblemError
-from clearhead.problems.submissions import read_submission, submissions
+from clearhead import Attention, Claim, ProblemError, read_problem
+from clearhead.problems.submissions import read_all_that_fits, read_submission, submissions
 
 WORKING = Attention(heads=2, output=False).working().starting_at("scaled", "value")
 
@@ -133,3 +134,38 @@ def test_what_is_no_folder_of_submissions_is_refused(tmp_path):
     for name, says in (("missing", "no such folder"), ("file", "is a file"), ("empty", "no submission in it")):
         with pytest.raises(ProblemError, match=says):
             submissions(tmp_path / name)
+
+
+PARTLY = {
+    "a.json": ('{"head@1": [[1, 2]], "head@2": [[1, "0..5"], [3, 4], [5, 6]], "haed": [[1]]}', 5,
+               ["values expects", "'head@2'[0][1]: A number such as", "There is no line 'haed'"]),
+    "a.toml": ('format = 1\n[[claims]]\nline = "head@1"\nvalues = [[1, 2], [3]]\n[[claims]]\nline = "head@2"\n'
+               'values = [[1, 2], [3, 4], [5, "6!"]]\n', 5,
+               ["claims[0].values[1] expects 2 entries", "claims[1].values[2][1]: A number"]),
+    "a.csv": ("line,row,column,value\nhead@2,1,1,2.0\nhead@2,9,1,2.0\nhead@2,x,1,3\nhaed,1,1,2\n", 1,
+              ["row 4: row expects a whole number", "'head@2': has 3 x 2 numbers, none at [9, 1]", "no line 'haed'"]),
+    "folder": ({"head@2.csv": "1,2\n3,4\n5,6\n", "head@1.csv": "1,2\n3\n"}, 6, ["head@1.csv: cell[1] expects 2"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "legible", "says"), [(n, *c) for n, c in PARTLY.items()], ids=PARTLY)
+def test_what_is_wrong_with_one_line_costs_that_line(tmp_path, trace, name, content, legible, says):
+    """Lines of another shape, unknown names and illegible numbers are told one by one; all others are read."""
+    found = read_all_that_fits(written(tmp_path / name)(content), trace)
+    assert [claim.line for claim in found.claims] == ["head@2"]
+    assert sum(int(claim.claimed.sum()) for claim in found.claims) == legible
+    assert len(found.faults) == len(says)
+    for words in says:
+        assert any(words in fault for fault in found.faults)
+
+
+def test_axes_of_one_may_be_left_out(tmp_path):
+    """With one head a claim may lack the axis of heads, in a problem as in what is handed in."""
+    problem = read_problem("single-head")
+    trace = problem.trace()
+    numbers = trace["weights"][0].round(2).tolist()
+    path = tmp_path / "a.toml"
+    path.write_text(f'format = 1\n[[claims]]\nline = "weights"\nvalues = {numbers}\n')
+    (claim,) = read_submission(path, trace)
+    assert claim.values.shape == trace["weights"].shape
+    assert replace(problem, claims=(Claim.of("weights", numbers),)).claims[0].values.shape == trace["weights"].shape

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clearhead.cli import options
 from clearhead.cli.group import command
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Read(Struct, frozen=True):
-    """A submission by its name: its claims and the right trace, or None and the error."""
+    """A submission by its name: its claims and the right trace, or None; and the error, or what could not be read."""
 
     name: str
     claims: tuple[Claim, ...] | None = None
@@ -135,6 +136,8 @@ def _write_feedback(folder: Path, read: Sequence[Read], book: Gradebook) -> None
             document = Document(each.name, (Prose(entry.error),))
         else:
             document = hints(each.claims, each.trace, entry.grade.deviations, title=each.name)
+            if entry.error:
+                document = replace(document, parts=(*document.parts, Prose(f"This could not be read: {entry.error}")))
         with replacing(folder / f"{_file_name(each.name)}.md") as file:
             file.write(lower(document, "markdown").encode("utf-8", "replace"))
 
@@ -147,14 +150,15 @@ def _file_name(name: str) -> str:
 def _read(
     paths: Sequence[Path], traces: Mapping[str, Trace], roster: Mapping[str, str], step: Callable[[], None]
 ) -> Iterator[Read]:
-    from clearhead.problems.submissions import read_submission
+    from clearhead.problems.submissions import read_all_that_fits
     from clearhead.problems.variants import variant_of
 
     for path in paths:
         name = visible(path.name)
         try:
             trace = traces[variant_of(path.name, traces, roster)]
-            yield Read(name, read_submission(path, trace), trace)
+            found = read_all_that_fits(path, trace)
+            yield Read(name, found.claims, trace, visible(" ".join(found.faults)))
         except ClearheadError as error:  # which begins with the name
             yield Read(name, error=str(error))
         except Exception as error:  # one submission must not stop the others
@@ -178,7 +182,7 @@ def _graded(read: Sequence[Read], most: int, step: Callable[[], None]) -> Gradeb
             if key not in graders:
                 everyone = [other.claims for other in read if other.claims is not None and other.trace is each.trace]
                 graders[key] = Grader(each.trace, everyone, max_deviations=most)
-            entries.append(Entry(each.name, graders[key].grade(each.claims)))
+            entries.append(Entry(each.name, graders[key].grade(each.claims), each.error))
         except ClearheadError as fault:
             entries.append(Entry(each.name, error=f"{each.name}: {fault}"))
         except Exception as fault:

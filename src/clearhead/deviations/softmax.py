@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from clearhead.deviations.deviation import TINY, Deviation, Parameter, Span, values
 from clearhead.deviations.rewrites import change_lines, follow, leave_out, swap
 from clearhead.line import Line
@@ -43,6 +45,18 @@ def _twice(working: Working) -> Working:
     return change_lines(working, is_softmax, change, "a softmax")
 
 
+def _over_queries(working: Working) -> Working:
+    """Softmax down the columns, and their sums where the sums are a line."""
+
+    def change(line: Line) -> list[Line]:
+        if line.operation is scores.sum_of_row:
+            axes = tuple("key" if word == "query" else word for word in line.axes)
+            return [replace(line, operation=variants_scores.sum_of_column, axes=axes)]
+        return [line]
+
+    return swap({scores.softmax: scores.softmax_over_queries})(working.rewrite(change))
+
+
 ROWS = (
     Deviation(
         id="softmax-over-queries",
@@ -53,7 +67,7 @@ ROWS = (
         seen="The notebook this project grew from (axis=0; with tokens as columns the same axis is right), "
         "labmlai#146, "
         "fastNLP#254, PyTorch-NLP#2, llms-from-scratch-rs PR#30, reading_comprehension_tf PR#30.",
-        rewrite=swap({scores.softmax: scores.softmax_over_queries}),
+        rewrite=_over_queries,
         catalogue=("F1",),
     ),
     Deviation(

@@ -102,6 +102,7 @@ VARIANTS: dict[str, Operation] = {
         variants_scores.softmax_of_one, variants_scores.softmax_base, variants_scores.softmax_unshifted,
         variants_scores.softmax_shifted_globally, variants_scores.softmax_one,
         variants_scores.softmax_one_shifted, variants_scores.exp_over_sum, variants_scores.share_of_sum,
+        variants_scores.parts_of_sums, variants_scores.sum_of_column,
         variants_scores.sigmoid, variants_scores.exponentials, variants_scores.scale_by_rounded_root,
         variants_scores.mask_padding_of_new, variants_scores.fill_all,
         variants_scores.infinite_masked,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from clearhead.claim import Written
 from clearhead.errors import ProblemError
 from clearhead.problems.fault import part, quote
 from clearhead.problems.toml import Digits, whole
-from clearhead.written import canonical, value_of
+from clearhead.written import UNCLAIMED, canonical, value_of
 
 Leaf = Callable[[Any, str], Any]
 
@@ -34,15 +35,28 @@ def read_array(value: Any, path: str) -> np.ndarray[Any, Any]:
     return np.array(_nested(value, shape, path, _number), dtype=np.float64)
 
 
-def read_written(value: Any, path: str) -> Written:
+def read_written(value: Any, path: str, faults: list[str] | None = None) -> Written:
     """Nested lists of numbers as they were written, for a `Claim`; a single number is one too.
+
+    Args:
+        value: the lists.
+        path: what they are called in errors.
+        faults: where given, takes the message of each number that cannot be read, which is then not claimed.
 
     Raises:
         ProblemError: as `read_array`, or a text is no number that a claim can hold.
     """
     shape, _ = _shape(value, path)
-    written: Written = _nested(value, shape, path, _digits)
+    written: Written = _nested(value, shape, path, _digits if faults is None else partial(_legible, faults))
     return written
+
+
+def _legible(faults: list[str], value: Any, path: str) -> str:
+    try:
+        return _digits(value, path)
+    except ProblemError as error:
+        faults.append(str(error))
+        return UNCLAIMED
 
 
 def _shape(value: Any, path: str) -> tuple[tuple[int, ...], Any]:

@@ -89,8 +89,9 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
             with part(f"deviations[{index}]"):
                 deviated = deviation.rewrite(deviated)
         lines |= _shapes("deviations", deviated, self.arrays)
-        for index, claim in enumerate(self.claims):
-            _check_claim(f"claims[{index}]", claim, lines, textbook.label_base)
+        first = textbook.label_base
+        checked = (_checked_claim(f"claims[{index}]", claim, lines, first) for index, claim in enumerate(self.claims))
+        force_setattr(self, "claims", tuple(checked))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Problem) and self._content() == other._content()
@@ -304,17 +305,19 @@ def _check_key_tokens(names: tuple[str, ...], textbook: Working, lines: Lines) -
         raise ProblemError(f"key_tokens expects {size} names, one for each token of {name}; got {len(names)}.")
 
 
-def _check_claim(path: str, claim: Claim, lines: Lines, first: int) -> None:
-    """Checks that a claim names a line, head and cell that exist, and has their shape."""
+def _checked_claim(path: str, claim: Claim, lines: Lines, first: int) -> Claim:
+    """The claim in the shape of its line, head or cell, which must exist; axes of size 1 may be left out."""
     with part(f"{path}.line"):
         name, label = split_head(claim.line)
         axes, shape = lines[find(name, lines)]
         if label is not None:
             axes, shape = _one_head(name, label, axes, shape, first)
+    claim = claim.shaped(shape)
     try:
         claim.place(axes, shape, first)
     except Misfit as error:
         raise ProblemError(f"{path}.{error.key}{error.says}") from None
+    return claim
 
 
 def _one_head(name: str, label: int, axes: Axes, shape: Shape, first: int) -> tuple[Axes, Shape]:

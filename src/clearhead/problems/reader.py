@@ -38,14 +38,21 @@ def parse_claims(text: str | bytes, *, source: str = "<text>") -> tuple[Claim, .
         ProblemError: the text cannot be used, or claims nothing.
     """
     with reading(source):
-        found = _checked(text)
-        if found.keys() & set(HEADINGS.values()):
-            claims = _problem(found).claims
-        else:
-            claims = tuple(_claims(convert(found, ClaimsFile).claims))
-        if not claims:
-            raise ProblemError("claims is empty. Write each claim below a heading [[claims]].")
-        return claims
+        return tuple(_claim(index, table) for index, table in enumerate(claim_tables(text)))
+
+
+def claim_tables(text: str | bytes) -> tuple[ClaimTable, ...]:
+    """The claims of such a text, their numbers not yet read.
+
+    Raises:
+        ProblemError: as `parse_claims`.
+    """
+    found = _checked(text)
+    whole = found.keys() & set(HEADINGS.values())
+    claims = (convert(found, ProblemFile) if whole else convert(found, ClaimsFile)).claims
+    if not claims:
+        raise ProblemError("claims is empty. Write each claim below a heading [[claims]].")
+    return claims
 
 
 def _checked(text: str | bytes) -> dict[str, Any]:
@@ -75,7 +82,7 @@ def _problem(found: dict[str, Any]) -> Problem:
         given=file.given,
         until=file.until,
         deviations=tuple(_deviations(file.deviations)),
-        claims=tuple(_claims(file.claims)),
+        claims=tuple(_claim(index, table) for index, table in enumerate(file.claims)),
         backward=file.backward,
     )
 
@@ -116,6 +123,5 @@ def _deviations(written: Iterable[str]) -> Iterator[Applied]:
         yield applied
 
 
-def _claims(written: Iterable[ClaimTable]) -> Iterator[Claim]:
-    for index, table in enumerate(written):
-        yield Claim(table.line, read_written(table.values, f"claims[{index}].values"), table.cell, table.decimals)
+def _claim(index: int, table: ClaimTable) -> Claim:
+    return Claim(table.line, read_written(table.values, f"claims[{index}].values"), table.cell, table.decimals)

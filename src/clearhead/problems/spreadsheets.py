@@ -39,10 +39,12 @@ def rows_of(content: bytes) -> Rows:
     return [[cell.replace(",", ".") for cell in row] for row in rows] if between == ";" else rows
 
 
-def matrix(rows: Rows) -> Any:
+def matrix(rows: Rows, faults: list[str] | None = None) -> Any:
     """The numbers of a table without headings, as they were written; empty cells are not claimed.
+
+    ``faults`` is as for `read_written`.
 
     Raises:
         ProblemError: rows are not equally long, or a cell holds no number.
     """
-    return read_written([[cell.strip() or UNCLAIMED for cell in row] for row in rows], "cell")
+    return read_written([[cell.strip() or UNCLAIMED for cell in row] for row in rows], "cell", faults)

@@ -17,21 +17,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from clearhead.axes import Shape
 from clearhead.budgets import MAX_CLAIMED_CELLS, MAX_CLAIMS, MAX_PROBLEM_BYTES, MAX_SUBMISSIONS, Budget
-from clearhead.claim import Claim, Written, shape_of
-from clearhead.errors import ProblemError
+from clearhead.claim import Claim, Misfit
+from clearhead.errors import ClearheadError, ProblemError
 from clearhead.files import read_bounded, what_is, why
 from clearhead.problems.fault import part, quote, reading
 from clearhead.problems.numbers import read_written
 from clearhead.problems.programs import of_notebook, of_script
-from clearhead.problems.reader import parse_claims
+from clearhead.problems.reader import claim_tables
+from clearhead.problems.schema import ClaimTable
 from clearhead.problems.spreadsheets import Rows, matrix, rows_of
 from clearhead.problems.toml import Digits
 from clearhead.problems.workbooks import tables_of
@@ -43,8 +46,8 @@ from clearhead.written import UNCLAIMED
 MAX_ARCHIVE_BYTES = 8 * MAX_CLAIMED_CELLS + 1000 * MAX_CLAIMS
 """The most bytes of all arrays of an archive with their headers, unpacked."""
 
-Shapes = Callable[[str], Shape]
-"""The shape of a line, or of one head of it, by its address; an unknown one raises `UnknownName`."""
+Make = Callable[[list[str]], Claim]
+"""Makes a claim of what was read, and adds what of it is illegible to a list; raises `ClearheadError` if it cannot."""
 
 
 def submissions(folder: str | Path) -> list[Path]:
@@ -73,32 +76,78 @@ def _may_be_one(path: Path) -> bool:
     return not path.name.startswith((".", "~", "__"))
 
 
+class Submission(Struct, frozen=True):
+    """What somebody handed in.
+
+    Attributes:
+        claims: what could be read, in the shapes of the lines.
+        faults: what could not be, in sentences: a line of another shape, a name that no line has, an illegible number.
+    """
+
+    claims: tuple[Claim, ...]
+    faults: tuple[str, ...] = ()
+
+
 def read_submission(path: Path, trace: Trace) -> tuple[Claim, ...]:
     """The claims of one submission about the lines of a trace.
 
     Raises:
         ProblemError: it cannot be read or used, or claims nothing; the message begins with its name.
     """
+    found = read_all_that_fits(path, trace)
+    with reading(path.name):
+        if found.faults:
+            raise ProblemError(found.faults[0])
+    return found.claims
+
+
+def read_all_that_fits(path: Path, trace: Trace) -> Submission:
+    """One submission about the lines of a trace: what is wrong with one line costs that line alone, and is said.
+
+    Raises:
+        ProblemError: nothing in it can be read or used; the message begins with its name.
+    """
+    claims: list[Claim] = []
+    faults: list[str] = []
+    count, cells = Budget(MAX_CLAIMS, "claims", ProblemError), Budget(MAX_CLAIMED_CELLS, "numbers", ProblemError)
     with reading(path.name):
         try:
-            claims = tuple(_within_budget(_of_folder(path, trace) if path.is_dir() else _of_file(path, trace)))
+            for make in _of_folder(path, trace) if path.is_dir() else _of_file(path, trace):
+                count.spend(1)
+                claim = _made(make, faults, trace, cells)
+                if claim is not None:
+                    claims.append(claim)
         except OSError as error:
             raise ProblemError(f"it cannot be read: {why(error)}.") from None
         if not claims:
-            raise ProblemError("nothing is claimed in it.")
-        return claims
+            raise ProblemError(faults[0] if faults else "nothing is claimed in it.")
+    return Submission(tuple(claims), tuple(faults))
 
 
-def _within_budget(claims: Iterable[Claim]) -> Iterator[Claim]:
-    """The claims, unless all together are too many."""
-    count, cells = Budget(MAX_CLAIMS, "claims", ProblemError), Budget(MAX_CLAIMED_CELLS, "numbers", ProblemError)
-    for claim in claims:
-        count.spend(1)
-        cells.spend(claim.values.size)
-        yield claim
+def _made(make: Make, faults: list[str], trace: Trace, cells: Budget) -> Claim | None:
+    """A claim in the shape of its line; None, and a fault, where it does not fit or nothing of it is legible."""
+    illegible = len(faults)
+    try:
+        claim = make(faults)
+    except ClearheadError as error:
+        faults.append(str(error))
+        return None
+    cells.spend(claim.values.size)
+    try:
+        with part(claim.line):
+            axes, shape = trace.left_axes(claim.line), tuple(trace[claim.line].shape)
+        claim = claim.shaped(shape)
+        claim.place(axes, shape, trace.working.label_base)
+    except Misfit as error:
+        faults.append(f"{error.key}{error.says}")
+        return None
+    except ClearheadError as error:
+        faults.append(str(error))
+        return None
+    return None if len(faults) > illegible and not claim.claimed.any() else claim
 
 
-def _of_file(path: Path, trace: Trace) -> Iterable[Claim]:
+def _of_file(path: Path, trace: Trace) -> Iterable[Make]:
     kind = _KINDS.get(path.suffix.lower())
     if kind is None and path.suffix.lower() in (".html", ".htm"):
         raise ProblemError("a page keeps its answers in the browser. Hand in the file that its button Hand in saves.")
@@ -107,31 +156,59 @@ def _of_file(path: Path, trace: Trace) -> Iterable[Claim]:
     return kind(_bytes(path), trace)
 
 
-def _shapes(trace: Trace) -> Shapes:
-    return lambda address: tuple(trace[address].shape)
-
-
-def _of_folder(folder: Path, trace: Trace) -> Iterator[Claim]:
+def _of_folder(folder: Path, trace: Trace) -> Iterator[Make]:
     """The claims in a folder: a matrix in each CSV file, named after its line; other kinds as they are alone."""
     for path in sorted(folder.iterdir()):
         if path.is_file() and _may_be_one(path) and path.suffix.lower() in _KINDS:
-            with part(path.name):
+            try:
                 content = _bytes(path)
                 if path.suffix.lower() != ".csv" or _is_long(rows_of(content)):
-                    yield from _KINDS[path.suffix.lower()](content, trace)
+                    makes = list(_KINDS[path.suffix.lower()](content, trace))
                 else:
-                    yield _claim(path.stem, matrix(rows_of(content)), _shapes(trace))
+                    makes = [partial(_of_matrix, path.stem, rows_of(content))]
+            except ClearheadError as error:
+                makes = [partial(_refused, error)]
+            yield from (partial(_in_part, path.name, make) for make in makes)
+
+
+def _in_part(name: str, make: Make, faults: list[str]) -> Claim:
+    """What a file or sheet of this name claims; it is named in its faults."""
+    own: list[str] = []
+    with part(name):
+        claim = make(own)
+    faults += [f"{name}: {each}" for each in own]
+    return claim
+
+
+def _refused(error: ClearheadError, _: list[str]) -> Claim:
+    raise error
+
+
+def _of_matrix(address: str, rows: Rows, faults: list[str]) -> Claim:
+    line, cell = _place(address)
+    return Claim(line, matrix(rows, faults), cell)
+
+
+def _of_lists(address: str, numbers: Any, faults: list[str]) -> Claim:
+    line, cell = _place(address)
+    return Claim(line, read_written(numbers, quote(address), faults), cell)
 
 
 def _bytes(path: Path) -> bytes:
     return read_bounded(path, MAX_PROBLEM_BYTES)
 
 
-def _of_toml(content: bytes, trace: Trace) -> Iterable[Claim]:  # noqa: ARG001 - claims in TOML say their own shape
-    return parse_claims(content, source="claims")
+def _of_toml(content: bytes, trace: Trace) -> Iterator[Make]:  # noqa: ARG001 - claims in TOML say their own shape
+    for index, table in enumerate(claim_tables(content)):
+        yield partial(_of_table, index, table)
 
 
-def _of_json(content: bytes, trace: Trace) -> Iterator[Claim]:
+def _of_table(index: int, table: ClaimTable, faults: list[str]) -> Claim:
+    values = read_written(table.values, f"claims[{index}].values", faults)
+    return Claim(table.line, values, table.cell, table.decimals)
+
+
+def _of_json(content: bytes, trace: Trace) -> Iterator[Make]:  # noqa: ARG001 - claims are fitted later
     """A claim for each key."""
     try:
         found = strict_json.loads(
@@ -144,24 +221,25 @@ def _of_json(content: bytes, trace: Trace) -> Iterator[Claim]:
     if not isinstance(found, dict):
         raise ProblemError(f"expects an object with lists of numbers by line, got {quote(found)}.")
     for address, value in found.items():
-        yield _claim(address, read_written(value, quote(address)), _shapes(trace))
+        yield partial(_of_lists, address, value)
 
 
 _CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 
 
-def _of_npz(content: bytes, trace: Trace) -> Iterator[Claim]:
+def _of_npz(content: bytes, trace: Trace) -> Iterator[Make]:  # noqa: ARG001 - claims are fitted later
     """A claim for each array, as precise as its type is."""
     try:
         archive = Archive(BytesIO(content), max_bytes=MAX_ARCHIVE_BYTES)
     except ValueError as error:
         raise ProblemError(f"this is not an .npz file of plain arrays: {error}. Write it with np.savez.") from None
     for name in archive.names:
-        array = _numbers(archive, name)
-        line, cell = _place(name.removesuffix(".npy"))
-        yield Claim.computed(
-            line, array if cell else array.reshape(_as_claimed(array.shape, tuple(trace[line].shape))), cell=cell
-        )
+        yield partial(_of_entry, archive, name)
+
+
+def _of_entry(archive: Archive, name: str, _: list[str]) -> Claim:
+    line, cell = _place(name.removesuffix(".npy"))
+    return Claim.computed(line, _numbers(archive, name), cell=cell)
 
 
 def _numbers(archive: Archive, name: str) -> np.ndarray[Any, Any]:
@@ -175,13 +253,7 @@ def _numbers(archive: Archive, name: str) -> np.ndarray[Any, Any]:
     return array
 
 
-def _as_claimed(got: Shape, wanted: Shape) -> Shape:
-    """The shape of the line, where the given shape differs from it only by axes of size 1; else the given shape."""
-    same = [size for size in got if size != 1] == [size for size in wanted if size != 1]
-    return wanted if same else got
-
-
-def _of_csv(content: bytes, trace: Trace) -> Iterator[Claim]:
+def _of_csv(content: bytes, trace: Trace) -> Iterator[Make]:
     """A claim for each line, and for each head where heads are given."""
     rows = rows_of(content)
     if not _is_long(rows):
@@ -189,30 +261,24 @@ def _of_csv(content: bytes, trace: Trace) -> Iterator[Claim]:
             "expects columns with the headings line, row, column, value, and head where a line has heads. "
             "For a matrix in each file put the files into a folder, each named after its line: weights@1.csv."
         )
-    yield from _long(rows, _shapes(trace))
+    yield from _long(rows, trace)
 
 
-def _of_workbook(content: bytes, trace: Trace) -> Iterator[Claim]:
+def _of_workbook(content: bytes, trace: Trace) -> Iterator[Make]:
     """A claim for each line, or head of one, that was filled in."""
     for name, rows in tables_of(content, trace):
         if _is_long(rows):
-            yield from _long(rows, _shapes(trace))
+            yield from _long(rows, trace)
         else:
-            with part(f"sheet {quote(name)}"):
-                yield _claim(name, matrix(rows), _shapes(trace))
+            yield partial(_in_part, f"sheet {quote(name)}", partial(_of_matrix, name, rows))
 
 
-def _of_notebook(content: bytes, trace: Trace) -> Iterator[Claim]:
-    yield from _of_found(of_notebook(content, trace), trace)
+def _of_notebook(content: bytes, trace: Trace) -> Iterator[Make]:
+    yield from (partial(_of_lists, *found) for found in of_notebook(content, trace))
 
 
-def _of_script(content: bytes, trace: Trace) -> Iterator[Claim]:
-    yield from _of_found(of_script(content, trace), trace)
-
-
-def _of_found(found: Iterable[tuple[str, Any]], trace: Trace) -> Iterator[Claim]:
-    for name, numbers in found:
-        yield _claim(name, read_written(numbers, quote(name)), _shapes(trace))
+def _of_script(content: bytes, trace: Trace) -> Iterator[Make]:
+    yield from (partial(_of_lists, *found) for found in of_script(content, trace))
 
 
 _COLUMNS = ("line", "head", "row", "column", "value")
@@ -228,24 +294,33 @@ def _is_long(rows: Rows) -> bool:
     return {"line", "value"} <= set(_headings(rows))
 
 
-def _long(rows: Rows, shape: Shapes) -> Iterator[Claim]:
+def _long(rows: Rows, trace: Trace) -> Iterator[Make]:
     """The claims of a table with a row for each number; what it leaves out of a line is not claimed."""
     headings = _headings(rows)
     cells: dict[str, dict[tuple[int, ...], str]] = {}
     for number, row in enumerate(rows[1:], start=2):
-        with part(f"row {number}"):
-            given = {name: text.strip() for name, text in zip(headings, row, strict=False) if name in _COLUMNS}
-            if not any(given.values()):
-                continue
-            address = given.get("line", "") + (f"@{given['head']}" if given.get("head") else "")
-            place = tuple(_whole(name, given[name]) for name in ("row", "column") if given.get(name))
-            mine = cells.setdefault(address, {})
-            if place in mine:
-                raise ProblemError(f"{address} {list(place)} is there twice. Keep one.")
-            mine[place] = given.get("value", "") or UNCLAIMED
-    for address, mine in cells.items():
-        with part(quote(address)):
-            yield Claim(address, _filled(mine, shape(address)))
+        given = {name: text.strip() for name, text in zip(headings, row, strict=False) if name in _COLUMNS}
+        if not any(given.values()):
+            continue
+        address = given.get("line", "") + (f"@{given['head']}" if given.get("head") else "")
+        try:
+            with part(f"row {number}"):
+                place = tuple(_whole(name, given[name]) for name in ("row", "column") if given.get(name))
+                if place in cells.setdefault(address, {}):
+                    raise ProblemError(f"{address} {list(place)} is there twice. Keep one.")
+        except ProblemError as error:
+            yield partial(_refused, error)
+        else:
+            cells[address][place] = given.get("value", "") or UNCLAIMED
+    yield from (partial(_of_cells, address, mine, trace) for address, mine in cells.items() if mine)
+
+
+def _of_cells(address: str, cells: Mapping[tuple[int, ...], str], trace: Trace, faults: list[str]) -> Claim:
+    own: list[str] = []
+    with part(quote(address)):
+        whole = _filled(cells, tuple(trace[address].shape), own)
+    faults += [f"{quote(address)}: {each}" for each in own]
+    return Claim(address, read_written(whole, quote(address), faults))
 
 
 def _whole(name: str, text: str) -> int:
@@ -254,27 +329,23 @@ def _whole(name: str, text: str) -> int:
     return int(text)
 
 
-def _filled(cells: Mapping[tuple[int, ...], str], shape: Shape) -> Written:
-    """Nested tuples of a shape with these cells, counted from 1, and the rest unclaimed."""
+def _filled(cells: Mapping[tuple[int, ...], str], shape: Shape, faults: list[str]) -> Any:
+    """Nested lists of a shape with these cells, counted from 1, and the rest unclaimed."""
     whole = np.full(shape, UNCLAIMED, dtype=object)
     for place, number in cells.items():
         at = (1,) * (len(shape) - len(place)) + place if shape[:1] == (1,) else place
         if len(at) != len(shape):
             raise ProblemError(f"has {_sizes(shape)} numbers; give head, row and column of each, not {list(place)}.")
-        if any(index > size for index, size in zip(at, shape, strict=True)):
-            raise ProblemError(f"has {_sizes(shape)} numbers, none at {list(place)}.")
-        whole[tuple(index - 1 for index in at)] = number
-    return _tuples(whole.tolist())
+        if all(index <= size for index, size in zip(at, shape, strict=True)):
+            whole[tuple(index - 1 for index in at)] = number
+        else:
+            faults.append(f"has {_sizes(shape)} numbers, none at {list(place)}.")
+    return whole.tolist()
 
 
 def _sizes(shape: Shape) -> str:
     """``3 x 2``."""
     return " x ".join(map(str, shape))
-
-
-def _tuples(lists: Any) -> Written:
-    """Nested lists as nested tuples."""
-    return tuple(map(_tuples, lists)) if isinstance(lists, list) else lists
 
 
 def _place(address: str) -> tuple[str, tuple[int, ...] | None]:
@@ -290,19 +361,7 @@ def _place(address: str) -> tuple[str, tuple[int, ...] | None]:
 _LABEL = re.compile(r"[0-9]{1,9}")
 
 
-def _claim(address: str, written: Written, shape: Shapes) -> Claim:
-    """A claim of a line, a head or a cell; axes of size 1 may be left out or added."""
-    line, cell = _place(address)
-    if cell is None:
-        with part(quote(address)):
-            got = shape_of(written)
-            wanted = _as_claimed(got, shape(line))
-        if wanted != got:
-            written = _tuples(np.array(written, dtype=object).reshape(wanted).tolist())
-    return Claim(line, written, cell)
-
-
-_KINDS: dict[str, Callable[[bytes, Trace], Iterable[Claim]]] = {
+_KINDS: dict[str, Callable[[bytes, Trace], Iterable[Make]]] = {
     ".toml": _of_toml,
     ".json": _of_json,
     ".csv": _of_csv,

@@ -138,15 +138,15 @@ def written(folder: Path, name: str, hand_in: HandIn, sheet: Sheet, number: int)
             (folder / name / f"{line}.csv").write_text("\n".join(",".join(row) for row in each))
 
 
-def following(sheet: Sheet, arrays, numbers, decimals=None):
-    """Each handed-in line as the textbook's steps give it from the handed-in numbers before it."""
+def following(sheet: Sheet, arrays, numbers, decimals=None, rng=None):
+    """Each handed-in line as the textbook's steps give it from the handed-in numbers before it; as `worked` rounds."""
     own = {}
 
     def after(step, result):
         own[step] = result
         return numbers.get(step, result)
 
-    worked(sheet, arrays, decimals=decimals, after=after)
+    worked(sheet, arrays, decimals=decimals, after=after, rng=rng)
     return {line: own[line] for line in sheet.asked}
 
 
@@ -155,7 +155,8 @@ def just(sheet: Sheet, arrays, hand_in: HandIn, rng) -> dict[str, tuple[float, f
 
     A cell is right for sure if it follows, or is the right number, within the half unit in which it was written; for
     whoever rounds by hand, if it follows with each step rounded. It may be right as far as the numbers before it may
-    have been rounded: how far that moves it is tried.
+    have been rounded: how far that moves it is tried. Steps that are not handed in may be rounded either way: four
+    standard deviations of what that does may be right too, since nobody knows how such a step was rounded.
     """
     half = 0.5 * 10.0**-hand_in.decimals
     base = following(sheet, arrays, hand_in.numbers)
@@ -167,10 +168,16 @@ def just(sheet: Sheet, arrays, hand_in: HandIn, rng) -> dict[str, tuple[float, f
         moved = {line: x + half * rng.choice([-1.0, 1.0], x.shape) for line, x in hand_in.numbers.items()}
         other = following(sheet, arrays, moved, hand_in.decimals if hand_in.by_hand else None)
         far = {line: np.maximum(far[line], np.abs(other[line] - base[line])) for line in far}
+    far = {line: 4 * each for line, each in far.items()}
+    if hand_in.by_hand:
+        careless = [following(sheet, arrays, hand_in.numbers, hand_in.decimals, rng) for _ in range(24)]
+        for line, each in base.items():
+            rms = np.sqrt(np.mean([(other[line] - each) ** 2 for other in careless], axis=0))
+            far[line] = np.maximum(far[line], 4 * rms)
     bounds = {}
     for line, x in hand_in.numbers.items():
         off = np.min([np.abs(x - each[line]) for each in bases], axis=0) - half * (1 + 1e-6)
-        bounds[line] = (off <= 0).mean(), (off <= 4 * far[line]).mean()
+        bounds[line] = (off <= 0).mean(), (off <= far[line]).mean()
     return bounds
 
 

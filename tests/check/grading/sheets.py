@@ -48,9 +48,12 @@ def short_of(path: str) -> str:
     return path.removeprefix("attention.").replace(".", "_")
 
 
-def worked(sheet, arrays, names=(), *, decimals=None, after=None):
-    """All numbers of a sheet by step: with mistakes, rounded as by hand, and each result changed by ``after``."""
-    n = Numbers(short=(lambda x: x) if decimals is None else (lambda x: np.round(x, decimals)))
+def worked(sheet, arrays, names=(), *, decimals=None, after=None, rng=None):
+    """All numbers of a sheet by step: with mistakes, rounded as by hand, and each result changed by ``after``.
+
+    With ``rng`` each number is rounded carelessly: off by up to half a unit either way, unless it is written in full.
+    """
+    n = Numbers(short=(lambda x: x) if decimals is None else rounding(decimals, rng))
     for name, array in arrays.items():
         setattr(n, short_of(name), array)
     instead = {step: way for name in names for step, way in sheet.mistakes[name].items()}
@@ -60,6 +63,18 @@ def worked(sheet, arrays, names=(), *, decimals=None, after=None):
         done[step] = after(step, result) if after else result
         setattr(n, short_of(step), done[step])
     return done
+
+
+def rounding(decimals, rng):
+    """To decimals: to the nearest number, or, with ``rng``, off by up to half a unit."""
+
+    def short(x):
+        near = np.round(x, decimals)
+        if rng is None:
+            return near
+        return np.where(np.isclose(near, x, atol=1e-9), x, x + rng.uniform(-0.5, 0.5, np.shape(x)) * 10.0**-decimals)
+
+    return short
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------

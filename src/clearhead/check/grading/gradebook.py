@@ -22,7 +22,10 @@ HEADINGS = ("submission", "verdict", "deviations", "slips", "others", "first_wro
 
 
 class Entry(Struct, frozen=True):
-    """One submission: its grade, or the error that kept it from being graded."""
+    """One submission: its grade, or the error that kept it from being graded.
+
+    Where it has both, ``error`` says what of it could not be read; the lines concerned have no credit.
+    """
 
     name: str
     grade: Grade | None = None
@@ -70,7 +73,7 @@ class Gradebook(Struct, frozen=True, dict=True):
             slips = str(grade.slips or "")
             yield [
                 entry.name, grade.verdict, causes, slips, others, grade.first_wrong_line or "",
-                f"{self.total(grade):.3f}", *credits, "",
+                f"{self.total(grade):.3f}", *credits, entry.error,
             ]  # fmt: skip
 
     def csv(self) -> str:
@@ -93,6 +96,10 @@ def summary(book: Gradebook, *, title: str) -> Document:
     said = ", ".join(f"{count} {_said(each, count)}" for each in _ORDER if (count := verdicts[each]))
     average = f" The mean credit is {mean(map(book.total, grades)):.2f}." if grades else ""
     parts: list[Part] = [Prose(f"Of {len(book.entries)} submissions: {said}.{average}")]
+    partly = sum(entry.grade is not None and bool(entry.error) for entry in book.entries)
+    if partly:
+        said = f"{partly} could be read only in part: a line that is not legible, or of another shape, has no credit."
+        parts.append(Prose(said))
     parts += _common(grades)
     return Document(title, parts)
 

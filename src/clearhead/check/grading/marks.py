@@ -67,11 +67,15 @@ def _mark(book: Gradebook, entry: Entry, points: float) -> str:
     return "" if entry.grade is None else f"{points * book.total(entry.grade):.2f}"
 
 
+RIGHT = "All that was handed in is right."
+
+
 def _word(entry: Entry) -> str:
     if entry.grade is None:
         return entry.error
     first = entry.grade.first_wrong_line
-    return f"Look at {first} first." if first else "All that was handed in is right."
+    read = f" Not read: {entry.error}" if entry.error else ""
+    return (f"Look at {first} first." if first else "All that was read is right." if read else RIGHT) + read
 
 
 def class_page(book: Gradebook, *, title: str) -> Document:
@@ -84,6 +88,8 @@ def class_page(book: Gradebook, *, title: str) -> Document:
             Heading("Mean credit of each line"),
             Panels((Matrix("", ("all",), tuple(book.asked), np.array(credit)),)),
         ]
-    unread = [entry for entry in book.entries if entry.grade is None]
-    parts += [Prose(f"{entry.name} could not be read: {entry.error}") for entry in unread]
+    for entry in book.entries:
+        if entry.error:
+            partly = "" if entry.grade is None else " in part"
+            parts.append(Prose(f"{entry.name} could not be read{partly}: {entry.error}"))
     return replace(said, parts=parts, decimals=2)

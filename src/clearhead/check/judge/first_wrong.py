@@ -18,6 +18,7 @@ from clearhead.check.compare.slips import Slip, are_slips, slips_of
 from clearhead.check.fit.candidate import Candidate, fitted_or_matched, in_order, without_repeats
 from clearhead.check.fit.evaluation import Evaluation
 from clearhead.check.judge.by_chance import chance_of
+from clearhead.check.judge.by_parts import by_parts
 from clearhead.check.precision.propagation import as_slack, hand_noise, part_of, reach, worked_by_hand
 from clearhead.check.search.chance import WEAK, digits_of
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
@@ -101,6 +102,8 @@ class _Step(Struct, frozen=True):
     arrays: Arrays
     slack: Arrays
     by_hand: bool = False
+    other: _Step | None = None
+    """Another way to the line, from parts of it that are claimed."""
 
 
 def judge(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, by_hand: bool = False) -> tuple[Judged, ...]:
@@ -183,9 +186,12 @@ def _steps(claims: Sequence[Claim], trace: Trace, arrays: Arrays) -> Iterator[_S
         mine = by_line[line.name]
         entered = _entered(working, tuple(complete), line.name)
         values = {**arrays, **complete}
-        step = _Step(
-            line.name, mine, entered, {given.name: values[given.name] for given in entered.givens}, dict(slack)
+        parts = by_parts(working, tuple(complete), line.name)
+        step, *others = (
+            _Step(line.name, mine, each, {given.name: values[given.name] for given in each.givens}, dict(slack))
+            for each in (entered, *(() if parts is None else (_entered(parts, tuple(complete), line.name),)))
         )
+        step = replace(step, other=others[0]) if others else step
         yield step
         written, claimed = _filled(trace, line.name, mine, "values")
         half_units, _ = _filled(trace, line.name, mine, "half_units")
@@ -233,6 +239,10 @@ def _judged(step: _Step, known: Trace) -> Judged:
     wrong = [one & differing(claim, each) for one, claim, (each, _) in zip(exact, loose, expected, strict=True)]
     if step.by_hand:
         wrong = [one & each for one, each in zip(wrong, _not_by_hand(step), strict=True)]
+    if step.other is not None:
+        wrong = [
+            one & each for one, each in zip(wrong, _missed(replace(step.other, by_hand=step.by_hand)), strict=True)
+        ]
     right = _right(step.claims, wrong)
     cells = sum(int(claim.claimed.sum()) for claim in step.claims)
     slips: tuple[Slip, ...] = ()
@@ -245,6 +255,13 @@ def _judged(step: _Step, known: Trace) -> Judged:
     carried = any((one & ~each).any() for one, each in zip(exact, wrong, strict=True))
     chance = _by_chance(step, loose, wrong, expected) if 0 < sum(right) < cells else 0.0
     return Judged(step.name, tuple(step.claims), right, slips=slips, carried=carried, by_chance=chance)
+
+
+def _missed(step: _Step) -> list[np.ndarray[Any, Any]]:
+    """Which cells of the claims of a step do not follow."""
+    loose, trace = _held(step)
+    missed = [_wrong(claim, trace) for claim in loose]
+    return [one & each for one, each in zip(missed, _not_by_hand(step), strict=True)] if step.by_hand else missed
 
 
 def _not_by_hand(step: _Step) -> list[np.ndarray[Any, Any]]:

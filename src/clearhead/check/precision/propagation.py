@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import Any
@@ -108,6 +109,7 @@ def _spread(working: Working, stacks: Arrays, moved: Arrays, name: str) -> Array
 def hand_noise(working: Working, arrays: Arrays, half_unit: float, name: str) -> Array:
     """How far a line may be off if every step before it is rounded by hand, to this much: four deviations.
 
+    A number that is written in full, such as 1, or the 0 of a masked cell, is not rounded: it brings no error in.
     Where that is much of the line's largest number, such as where exponentials are rounded to 0, it is 0: any number
     would do. What rounding really gives there is `worked_by_hand`.
     """
@@ -116,31 +118,68 @@ def hand_noise(working: Working, arrays: Arrays, half_unit: float, name: str) ->
     copies = copies_of(RANDOM, working, arrays)
 
     def rounded(line: Line, result: Array) -> Array:
+        if (root := _root(line, exact, half_unit)) is not None:
+            off = rng.uniform(-half_unit, half_unit, copies).reshape(-1, *[1] * (result.ndim - 1))
+            result = result * (root / (root + off))
         if line.name == name or result.dtype.kind != "f":
             return result
-        return result + rng.uniform(-half_unit, half_unit, (copies, *result.shape[1:]))
+        noise = rng.uniform(-half_unit, half_unit, (copies, *result.shape[1:]))
+        in_full = _in_full(exact[line.name], half_unit) & (_change(result, exact[line.name]) <= TIES * half_unit)
+        return np.where(in_full, result, result + noise)
 
     working = in_small_steps(working.ending_at(name))
-    base = stacked_lines(working, stacks)[name]
+    exact = stacked_lines(working, stacks)
+    base = exact[name]
     changed = _change(stacked_lines(working, stacks, rounded)[name], base)
     noise: Array = ERRORS * np.sqrt((changed**2).mean(axis=0))
     largest = np.max(np.abs(base), initial=0.0, where=np.isfinite(base))
     return np.where(noise <= MUCH * largest, noise, 0.0)
 
 
-def worked_by_hand(working: Working, arrays: Arrays, half_unit: float, name: str) -> Array:
-    """A line as it comes out if every step before it, and it, is rounded to the nearest multiple of two half units."""
+def _to_nearest(values: Array, half_unit: float) -> Array:
+    """Finite numbers rounded to multiples of two half units, ties away from zero."""
+    size = np.floor(np.abs(values) / (2 * half_unit) + 0.5 + TIES) * 2 * half_unit
+    return np.where(np.isfinite(values), size * np.sign(values), values)
 
-    def rounded(_: Line, result: Array) -> Array:
+
+def _in_full(values: Array, half_unit: float) -> Array:
+    """Which numbers are multiples of two half units, so that rounding leaves them as they are; 0 and infinity too."""
+    with np.errstate(invalid="ignore"):
+        off = np.abs(values / (2 * half_unit) - np.round(values / (2 * half_unit)))
+    return ~np.isfinite(values) | (off < TIES)
+
+
+def worked_by_hand(working: Working, arrays: Arrays, half_unit: float, name: str) -> Array:
+    """A line as it comes out if every step before it, and it, is rounded to the nearest multiple of two half units.
+
+    Where all exponentials of a row are rounded to 0, so are its weights.
+    """
+    stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}
+    working = in_small_steps(working.ending_at(name))
+
+    def rounded(line: Line, result: Array) -> Array:
         if result.dtype.kind != "f":
             return result
-        return np.where(np.isfinite(result), np.floor(np.abs(result) / (2 * half_unit) + 0.5 + TIES) * np.sign(result)
-                        * 2 * half_unit, result)  # fmt: skip
+        if (root := _root(line, exact, half_unit)) is not None:
+            result = result * (root / max(float(_to_nearest(np.asarray(root), half_unit)), half_unit))
+        return _to_nearest(result, half_unit)
 
-    stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}
     with np.errstate(all="ignore"):
-        line: Array = stacked_lines(in_small_steps(working.ending_at(name)), stacks, rounded)[name][0]
-    return line
+        exact = stacked_lines(working, stacks)
+        line: Array = stacked_lines(working, stacks, rounded)[name][0]
+    return np.where(np.isnan(line) & np.isfinite(exact[name][0]), 0.0, line)
+
+
+def _root(line: Line, exact: Arrays, half_unit: float) -> float | None:
+    """The root that scores are divided or multiplied by, where it is rounded by hand: None if it is written in full."""
+    if line.operation.role != "scale":
+        return None
+    scores, scaled = exact[line.operands[0]], exact[line.name]
+    largest = np.argmax(np.where(np.isfinite(scores), np.abs(scores), 0.0))
+    factor = float(scaled.flat[largest] / scores.flat[largest]) if scores.flat[largest] else 0.0
+    if factor <= 0 or not math.isfinite(factor) or _in_full(np.array([factor, 1 / factor]), half_unit).any():
+        return None
+    return max(factor, 1 / factor)
 
 
 def _change(changed: Array, base: Array) -> Array:

@@ -285,6 +285,18 @@ def share_of_sum(xp: Namespace, s: Array) -> Array:
     return s / xp.sum(s, axis=-1, keepdims=True)
 
 
+@operation(lambda: formula("i j -> j", lambda parts: total(i, parts[i, j])))
+def sum_of_column(xp: Namespace, parts: Array) -> Array:
+    """The sum of each column: what exponentials are divided by where a softmax runs over the queries."""
+    return xp.sum(parts, axis=-2)
+
+
+@operation(lambda: formula("i j, i -> i j", lambda parts, sums: parts[i, j] / sums[i]), role="softmax")
+def parts_of_sums(xp: Namespace, parts: Array, sums: Array) -> Array:
+    """Exponentials that were worked out before, each divided by the sum of its row."""
+    return parts / sums[..., None]
+
+
 @operation(lambda: formula("i j -> i j", lambda s: call("exp", s[i, j])), role="softmax")
 def exponentials(xp: Namespace, s: Array) -> Array:
     """The exponential of each score, not divided by their sum."""
