@@ -1,6 +1,6 @@
 """A corpus: what keeping exact sums costs beside ``Model.inspect`` alone, beside the usual way, and with two workers.
 
-The usual way, as people write it: Transformers with ``output_attentions``, statistics of the weights in NumPy. Times
+The usual way: Transformers with ``output_attentions``, and all of the same statistics in NumPy (`bench.usual`). Times
 are of the processor, in one thread, so that other work matters little; two workers are timed by the clock as well.
 """
 
@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -24,6 +23,9 @@ from bench.survey import LICENSE
 
 CORPORA = {"minilm": ("short", "256", "512"), "smollm": ("short", "256")}
 """The corpora that each model reads."""
+
+BATCHES = {"short": 4, "256": 1, "512": 1}
+"""The documents that Transformers reads at once: as many as are fastest, of 1, 2, 4 and 8."""
 
 LENGTHS = {"short": tuple(range(20, 100, 5)), "256": (256,) * 4, "512": (512,) * 2}
 """The tokens of the documents of a corpus."""
@@ -63,8 +65,13 @@ def _quartiles(ours: list[float], theirs: list[float]) -> str:
 
 def measured(name: str, corpora: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """Seconds of processor time for each corpus and way of reading it, one for each round, in turn."""
+    import torch
+    import transformers
+
+    from bench.usual import Usual
     from clearhead import load
     from clearhead.compiled.program import blas
+    from clearhead.corpora.exact import edges
     from clearhead.corpora.observer import Observer
     from clearhead.corpora.options import Options
     from clearhead.corpora.sequences import Sequence as Part
@@ -76,7 +83,8 @@ def measured(name: str, corpora: Sequence[str]) -> dict[str, dict[str, list[floa
     path = MINILM if name == "minilm" else SMOLLM
     model = load(path)
     ids = model.tokenizer.ids(LICENSE.read_text("utf-8"), special=False)
-    forward, usual = _usual(path)
+    torch.set_num_threads(1)
+    theirs = model_of(path, transformers, torch).base_model
 
     def corpus(texts: Sequence[tuple[int, ...]]) -> None:
         observer.add(Tally(), [Part(0, 0, "", text) for text in texts])
@@ -85,11 +93,19 @@ def measured(name: str, corpora: Sequence[str]) -> dict[str, dict[str, list[floa
         for text in texts:
             model.inspect(list(text))
 
-    ways: dict[str, Any] = {"corpus": corpus, "inspect": alone, "forward": forward, "usual": usual}
+    def forward(texts: Sequence[tuple[int, ...]]) -> None:
+        for start in range(0, len(texts), BATCHES[which]):
+            usual.forward(texts[start : start + BATCHES[which]], attentions=False)
+
+    def stored(texts: Sequence[tuple[int, ...]]) -> None:
+        usual.add(texts, batch=BATCHES[which])
+
+    ways: dict[str, Any] = {"corpus": corpus, "inspect": alone, "forward": forward, "usual": stored}
     found = {}
     for which in corpora:
         texts = [ids[n * 60 :][:length] for n, length in enumerate(LENGTHS[which])]
         observer = Observer(model, Options(length=max(LENGTHS[which])))
+        usual = Usual(theirs, max(LENGTHS[which]), observer.classes, edges())
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(ROUNDS):
             for way, work in ways.items():
@@ -98,44 +114,6 @@ def measured(name: str, corpora: Sequence[str]) -> dict[str, dict[str, list[floa
                 seconds[way].append(time.process_time() - start)
         found[which] = {way: spent[1:] for way, spent in seconds.items()}
     return found
-
-
-def _usual(path: Path) -> tuple[Any, Any]:
-    """Transformers alone, and Transformers with all weights, and most of the same statistics in NumPy."""
-    import numpy as np
-    import torch
-    import transformers
-
-    torch.set_num_threads(1)
-    model = model_of(path, transformers, torch)
-
-    def forward(texts: Sequence[tuple[int, ...]]) -> None:
-        with torch.inference_mode():
-            for text in texts:
-                model.base_model(torch.tensor([text]))
-
-    def work(texts: Sequence[tuple[int, ...]]) -> None:
-        for text in texts:
-            one(text)
-
-    def one(text: tuple[int, ...]) -> None:
-        with torch.inference_mode():
-            found = model.base_model(torch.tensor([text]), output_attentions=True).attentions
-        ids = np.asarray(text)
-        far = abs(np.subtract.outer(np.arange(len(ids)), np.arange(len(ids))))
-        same = np.tril(ids[:, None] == ids, -1).astype(np.float32)
-        patterns = [np.eye(len(ids), k=-1, dtype=np.float32), same, np.tril(np.roll(same, 1, 1))]
-        for layer in found:
-            weights = layer[0].numpy()
-            entropy = -(weights * np.log(np.where(weights > 0, weights, 1))).sum(-1)
-            sums = [entropy, weights[..., :4].sum(-1), np.diagonal(weights, axis1=-2, axis2=-1)]
-            sums += [weights.max(-1), weights.argmax(-1), weights.sum(-2)]
-            sums += [(weights * pattern).sum(-1) for pattern in patterns]
-            edges = [0, *(2**n for n in range(9)), 10**6]
-            sums += [(weights * ((low <= far) & (far < high))).sum(-1) for low, high in pairwise(edges)]
-            [each.astype(np.float64).mean(-1) for each in sums]
-
-    return forward, work
 
 
 def _seconds(workers: int) -> tuple[float, float]:

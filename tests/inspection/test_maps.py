@@ -32,6 +32,11 @@ def blocks_of(weights):
     return found
 
 
+def rounding_of(scaled):
+    """Rounding moves a score by some units of its last bit, and its weight by as much of itself."""
+    return 16 * float(np.finfo(np.float32).eps) * max(float(np.abs(scaled).max()), 1)
+
+
 @pytest.mark.parametrize("tokens", [5, 64, 150])
 def test_each_square_is_the_mean_of_its_weights(model, tokens):
     """The map is what all weights of a trace give, for fewer tokens than squares, as many, and more."""
@@ -46,9 +51,8 @@ def test_each_square_is_the_mean_of_its_weights(model, tokens):
             min(tokens, SIDE),
         )
         weights = trace.numpy(f"layers.{layer}.attention.weights")
-        # Rounding moves a score by some units of its last bit, and its weight by as much of itself.
-        largest = np.abs(trace.numpy(f"layers.{layer}.attention.scaled")).max()
-        np.testing.assert_allclose(found, blocks_of(weights), atol=16 * np.finfo(np.float32).eps * max(largest, 1))
+        bound = rounding_of(trace.numpy(f"layers.{layer}.attention.scaled"))
+        np.testing.assert_allclose(found, blocks_of(weights), atol=bound)
         np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
 
 
@@ -57,17 +61,18 @@ def test_any_part_can_be_worked_out_again(model):
     ids = [n * 7 % 17 for n in range(40)]
     kept = {}
     survey(model, ids, [0, 1], Asked(), None, kept.__setitem__)
-    trace = model.trace(ids, keep=("*.attention.weights",))
+    trace = model.trace(ids, keep=("*.attention.weights", "*.attention.scaled"))
     for layer, weights in kept.items():
         expected = trace.numpy(f"layers.{layer}.attention.weights").astype(np.float64)
+        bound = rounding_of(trace.numpy(f"layers.{layer}.attention.scaled"))
         for head in range(len(expected)):
             single = weights.shares_of(head, range(20, 31), range(3, 25))
-            np.testing.assert_allclose(single, expected[head, 20:30, 3:24], atol=1e-5)
+            np.testing.assert_allclose(single, expected[head, 20:30, 3:24], atol=bound)
             blocks = weights.shares_of(head, (0, 7, 40), (2, 9, 11, 38))
             for row, (a, b) in enumerate([(0, 7), (7, 40)]):
                 for column, (c, d) in enumerate([(2, 9), (9, 11), (11, 38)]):
                     mean = expected[head, a:b, c:d].sum() / (b - a)
-                    assert blocks[row, column] == pytest.approx(mean, abs=1e-5)
+                    assert blocks[row, column] == pytest.approx(mean, abs=bound)
 
 
 @pytest.mark.parametrize(

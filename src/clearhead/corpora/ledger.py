@@ -44,7 +44,7 @@ class Ledger:
         Raises:
             FileError: it cannot be written.
         """
-        content = as_parquet(table_of(tally))
+        content = as_parquet(table_of(tally), dictionaries=False)  # sums hardly repeat
         storage.write(storage.join(self.folder, f"{shard.name}-{_digest(content)}{END}"), content)
 
     def tallies(self, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Tally | None]]:
@@ -66,10 +66,13 @@ def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def as_parquet(table: Any) -> bytes:
-    """A table as the bytes of a Parquet file: the same for the same table."""
+def as_parquet(table: Any, *, dictionaries: bool = True) -> bytes:
+    """A table as the bytes of a Parquet file: the same for the same table.
+
+    With ``dictionaries`` each value is stored once, which takes memory while it is written.
+    """
     buffer = io.BytesIO()
-    need("pyarrow.parquet", "corpus").write_table(table, buffer, compression="zstd")
+    need("pyarrow.parquet", "corpus").write_table(table, buffer, compression="zstd", use_dictionary=dictionaries)
     return buffer.getvalue()
 
 

@@ -98,37 +98,63 @@ def _classes(options: Options) -> Iterator[Measure]:
         yield Measure(f"to_{name}", f"The weight on {words}.", source=source, by="key")
 
 
-def values(attended: Attended, ids: Numbers, classes: Numbers, begins: Numbers) -> Numbers:
+class Read(Struct, frozen=True, eq=False):
+    """What is known of the tokens of one or several texts, which is the same for all layers.
+
+    Attributes:
+        tokens: how many there are.
+        classes: which of them are of each class (class, token).
+        later: those that have one before them in their text.
+        same: pairs of them of the same number, as `same_tokens` gives them, both of one text.
+    """
+
+    tokens: int
+    classes: Numbers
+    later: Numbers
+    same: tuple[tuple[Numbers, Numbers], ...]
+
+
+def read(ids: Numbers, begins: Numbers, classes: Numbers) -> Read:
+    """What is known of tokens.
+
+    Args:
+        ids: the numbers of the tokens (token).
+        begins: where texts begin.
+        classes: which tokens of the vocabulary are of each class (class, token).
+    """
+    places = np.arange(len(ids))
+    text = np.searchsorted(begins, places, side="right")
+    same = same_tokens(text * (ids.max() + 1) + ids)
+    return Read(len(ids), classes[:, ids], np.delete(places, begins), tuple(same))
+
+
+def values(attended: Attended, known: Read) -> Numbers:
     """The measures of a layer, float32 (measure, head, token), in the order of `rows_of`.
 
     Args:
         attended: the layer, inspected with the edges of `edges_of` and what is received.
-        ids: the numbers of the tokens (token), of one or several texts.
-        classes: which tokens are of each class (class, token).
-        begins: where the texts begin.
+        known: the tokens.
     """
-    found = {name: array[:, : len(ids)] for name, array in attended.found.numbers.items()}
+    found = {name: array[:, : known.tokens] for name, array in attended.found.numbers.items()}
     received = found["received_total"]
     rows = (
         found["entropy"], found["sink"].sum(-1), found["top_weights"][..., 0], found["self_weight"],
-        *_of_pairs(attended, ids, begins), received,
+        *_of_pairs(attended, known), received,
     )  # fmt: skip
     bands = np.moveaxis(found["bands"], -1, 0)
-    return np.concatenate([np.stack(rows), bands, received * classes[:, None]]).astype(np.float32, copy=False)
+    return np.concatenate([np.stack(rows), bands, received * known.classes[:, None]]).astype(np.float32, copy=False)
 
 
-def _of_pairs(attended: Attended, ids: Numbers, begins: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+def _of_pairs(attended: Attended, known: Read) -> tuple[Numbers, Numbers, Numbers]:
     """The weight of the previous token, of duplicates, and of the tokens after these, each (head, query)."""
     lse = attended.found.numbers["logsumexp"]
 
     def weights(query: Numbers, key: Numbers) -> Numbers:
         return weights_at(attended.core, attended.arrays, lse, query, key)
 
-    later = np.delete(np.arange(len(ids)), begins)
-    previous, duplicate, induction = (np.zeros((len(lse), len(ids)), np.float32) for _ in range(3))
-    previous[:, later] = weights(later, later - 1)
-    text = np.searchsorted(begins, np.arange(len(ids)), side="right")
-    for query, key in same_tokens(text * (ids.max() + 1) + ids):
+    previous, duplicate, induction = (np.zeros((len(lse), known.tokens), np.float32) for _ in range(3))
+    previous[:, known.later] = weights(known.later, known.later - 1)
+    for query, key in known.same:
         found = weights(np.concatenate([query, query]), np.concatenate([key, key + 1]))
         starts = np.flatnonzero(np.concatenate([[True], query[1:] != query[:-1]]))
         for into, some in ((duplicate, found[:, : len(query)]), (induction, found[:, len(query) :])):

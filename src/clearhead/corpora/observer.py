@@ -18,10 +18,10 @@ from msgspec import Struct
 from clearhead.budgets import MAX_GROUPS
 from clearhead.corpora.exact import BINS, SQUARE_BITS, Integers, Numbers, bins_of, fixed, pair_of
 from clearhead.corpora.groups import as_label
-from clearhead.corpora.measures import Measure, edges_of, rows_of, values
+from clearhead.corpora.measures import Measure, edges_of, read, rows_of, values
 from clearhead.corpora.options import Options
 from clearhead.corpora.sequences import Failed, Sequence
-from clearhead.corpora.strongest import pairs_of
+from clearhead.corpora.strongest import PAIRS, pairs_of, strongest_pairs
 from clearhead.corpora.tally import NOWHERE, TYPICAL, Tally
 from clearhead.errors import ClearheadError, SpecError
 from clearhead.models import Encoded, Model
@@ -85,12 +85,16 @@ class Observer:
             if isinstance(pack, Failed):
                 tally.add("failed", pack.fault, [pack.number])
                 continue
+            done = []
             for each, observed in zip(pack, self._observed(pack), strict=True):
                 if isinstance(observed, ClearheadError):
                     tally.add("failed", str(observed), [each.number])
                     continue
                 self._into(tally, each, observed, documents=int(each.number != counted))
+                done.append((observed, [int(each.number != counted), 1, len(each.ids)]))
                 counted = each.number
+            if done:
+                _add_together(tally, done)
 
     def _observed(self, pack: list[Sequence]) -> Iterator[Observed | ClearheadError]:
         """The numbers of each sequence, or why there are none."""
@@ -115,10 +119,12 @@ class Observer:
         ends = np.cumsum([len(each) for each in texts])
         begins = ends - [len(each) for each in texts]
         starts = [begin + positions(len(each)) for begin, each in zip(begins, texts, strict=True)]
+        known = read(ids, begins, self.classes)
         sums, squares, counts, best = [], [], [], []
-        for layer in range(self.model.sizes.layers):
-            attended = run.layer(layer, count=self.model.sizes.layers)
-            found = values(attended, ids, self.classes[:, ids], begins)
+        layers = self.model.sizes.layers
+        for layer in range(layers):
+            attended = run.layer(layer, count=layers, further=self.options.loss or layer + 1 < layers)
+            found = values(attended, known)
             if not np.isfinite(found).all():
                 raise ClearheadError(f"layer {layer} gives numbers that are not finite")
             sums.append(np.add.reduceat(fixed(found), np.concatenate(starts), axis=-1))
@@ -169,7 +175,7 @@ class Observer:
         return np.array([total, len(ids) - 1])
 
     def _into(self, tally: Tally, sequence: Sequence, observed: Observed, documents: int) -> None:
-        """Adds what is known of a sequence under its fold, its group and its positions."""
+        """Adds what is known of a sequence under its fold and its group, and as an example."""
         whole, tokens = observed.sums.sum(0), len(sequence.ids)
         cuts = [f"fold:{sequence.fold:02}"]
         if self.options.group:
@@ -183,13 +189,6 @@ class Observer:
             tally.add("sums", cut, pair_of(whole))
             if observed.loss.size:
                 tally.add("loss", cut, pair_of(observed.loss))
-        ends = np.append(positions(tokens), tokens)
-        for place, sums in enumerate(observed.sums):
-            tally.add("counts", f"position:{place:02}", [documents, 1, int(ends[place + 1] - ends[place])])
-            tally.add("sums", f"position:{place:02}", pair_of(sums))
-        tally.add("squares", "", pair_of(observed.squares))
-        tally.add("histogram", "", observed.counts)
-        tally.add("pairs", "", observed.pairs)
         if tokens >= MIN_TYPICAL:
             tally.add("typical", "", _first(whole[:, self.typical] // tokens, sequence.number))
 
@@ -205,6 +204,25 @@ class Observer:
         added = self.model.tokenizer.inner.get_added_tokens_decoder()
         special = {id for id, token in added.items() if token.special}
         return [id in special for id in range(self.model.vocabulary)]
+
+
+def _add_together(tally: Tally, done: list[tuple[Observed, list[int]]]) -> None:
+    """Adds what is kept of all sequences, with the documents, sequences and tokens of each: once for many of them."""
+    longest = max(done, key=lambda each: len(each[0].sums))[0].sums
+    sums = np.zeros_like(longest)
+    counts = np.zeros((len(longest), 3), np.int64)
+    for observed, count in done:
+        places = len(observed.sums)
+        sums[:places] += observed.sums
+        counts[:places] += [*count[:2], 0]
+        counts[:places, 2] += np.diff(positions(count[2]), append=count[2])
+    for place, some in enumerate(sums):
+        tally.add("counts", f"position:{place:02}", counts[place])
+        tally.add("sums", f"position:{place:02}", pair_of(some))
+    each = [observed for observed, _ in done]
+    tally.add("squares", "", pair_of(np.sum([one.squares for one in each], axis=0)))
+    tally.add("histogram", "", np.sum([one.counts for one in each], axis=0))
+    tally.add("pairs", "", strongest_pairs(np.concatenate([one.pairs for one in each], axis=-2), PAIRS))
 
 
 def packs(sequences: Iterable[Sequence | Failed]) -> Iterator[list[Sequence] | Failed]:

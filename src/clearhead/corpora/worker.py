@@ -6,6 +6,7 @@ It is a separate program, neither forked nor spawned: it shares no threads or lo
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -114,12 +115,15 @@ def serve() -> None:
     work: Work | None = None
     for line in sys.stdin.buffer:
         task = msgspec.json.decode(line, type=Task)
-        if work is None or work.job != task.job:
+        fresh = work is None or work.job != task.job
+        if work is None or fresh:
             work = Work(task.job)
         try:
             out.write(msgspec.json.encode(_answer(work, task.shard)) + b"\n")
         except BrokenPipeError:  # the parent was killed meanwhile
             return
+        if fresh:
+            gc.freeze()  # the model stays: garbage is not looked for in it
 
 
 def _answer(work: Work, shard: Shard) -> Answer:

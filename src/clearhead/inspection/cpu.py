@@ -15,7 +15,19 @@ from numba import config, njit
 
 from clearhead.compiled import elementary, products
 from clearhead.compiled.attention import layout, lists, passes, tiles
-from clearhead.compiled.attention.layout import BETWEEN, Head, Plan, Results, Space
+from clearhead.compiled.attention.layout import (
+    ADDRESSES,
+    BETWEEN,
+    SIZES,
+    Head,
+    Heads,
+    Plan,
+    Results,
+    Space,
+    head_of,
+    plan_of,
+    results_of,
+)  # fmt: skip
 from clearhead.compiled.attention.lists import GROUPS, WORDS, room
 from clearhead.compiled.attention.passes import visible
 from clearhead.compiled.attention.tiles import ADDITIVE, BOOLEAN, MAX_PANELS, NO_MASK, TILE, rounded_up
@@ -29,53 +41,54 @@ from clearhead.ops.textbook.scores import alibi_slopes
 LINE, NUMBERS_IN_LINE, BYTES = 64, 16, 4
 """Bytes in a line of the cache, float32 numbers in it, and bytes of one."""
 
+TASKS, MAX_COST = 16, 1 << 22
+"""Of several threads each gets so many tasks or more; tasks of several blocks have about so many pairs or fewer."""
+
 Array = np.ndarray[Any, Any]
-Pass = Callable[[Plan, Head, Results, Space, int], None]
+Pass = Callable[[Heads, Array, Space], None]
 
 attend_block, receive_block = passes.attend, passes.receive
 
 
 def _entries(sources: str) -> tuple[Pass, Pass]:
     @njit(nogil=True, cache=True)
-    def attend(plan: Plan, head: Head, results: Results, space: Space, block: int) -> None:
-        if sources:
-            attend_block(plan, head, results, space, block)
+    def attend(heads: Heads, blocks: Array, space: Space) -> None:
+        for task in range(len(blocks) if sources else 0):
+            head, block = blocks[task]
+            attend_block(plan_of(heads, head), head_of(heads, head), results_of(heads, head), space, block)
 
     @njit(nogil=True, cache=True)
-    def receive(plan: Plan, head: Head, results: Results, space: Space, block: int) -> None:
-        if sources:
-            receive_block(plan, head, results, space, block)
+    def receive(heads: Heads, blocks: Array, space: Space) -> None:
+        for task in range(len(blocks) if sources else 0):
+            head, block = blocks[task]
+            receive_block(plan_of(heads, head), head_of(heads, head), results_of(heads, head), space, block)
 
     return attend, receive
 
 
 @cache
 def entries() -> tuple[Pass, Pass]:
-    """The two passes, compiled when they are first called, and kept on disk from then on."""
+    """The two passes over some blocks (block, [head, number]), compiled when first called, and kept on disk."""
     return _entries(digest(elementary, products, tiles, lists, passes, layout))
 
 
 def inspect(request: Request) -> Inspection:
     """Computes a request."""
     arrays = _arrays(request)
-    heads = arrays["query"].shape[0] * arrays["query"].shape[1]
     results = _results(request, arrays)
-    plans, where, there = _parts(_plan(request, arrays), [_head(request, arrays, index) for index in range(heads)],
-                                 results, request.ends)  # fmt: skip
-    largest = max(plans, key=lambda plan: plan.block)
-    attend, receive = entries()
-    threads = max(1, min(config.NUMBA_NUM_THREADS, sum(-(-plan.queries // plan.block) for plan in plans)))
+    texts = _texts(request, arrays)
+    heads = _heads(request, arrays, results, texts)
+    threads = max(1, min(config.NUMBA_NUM_THREADS, sum(-(-each.queries // each.block) for each in texts)))
     # The memory has a name so that it lives as long as its addresses are used.
-    memory, spaces = zip(*(_space(largest) for _ in range(threads)), strict=True)
-    steps = [(attend, _tasks(plans, -1), 2)]
+    memory, spaces = zip(*(_space(max(texts, key=_block_of)) for _ in range(threads)), strict=True)
+    attend, receive = entries()
+    steps = [(attend, *_tasks(texts, len(heads.sizes), -1, threads), 2)]
     if request.wanted.received:
-        steps.append((receive, _tasks(plans, 1), 1))
-    whole, before = sum(task.cost * weight for _, tasks, weight in steps for task in tasks), 0
-    for run, tasks, weight in steps:
+        steps.append((receive, *_tasks(texts, len(heads.sizes), 1, threads), 1))
+    whole, before = sum(task.cost * weight for _, _, tasks, weight in steps for task in tasks), 0
+    for run, blocks, tasks, weight in steps:
         workers = [
-            lambda task, run=run, space=space: run(
-                plans[task.head], where[task.head], there[task.head], space, task.block
-            )
+            lambda task, run=run, blocks=blocks, space=space: run(heads, blocks[task.first : task.last], space)
             for space in spaces
         ]
         report = None if request.wanted.progress is None else _onwards(request.wanted.progress, before, weight, whole)
@@ -85,32 +98,34 @@ def inspect(request: Request) -> Inspection:
     return _inspection(request, results)
 
 
-def _parts(
-    plan: Plan, heads: list[Head], results: dict[str, Array], ends: tuple[int, ...] | None
-) -> tuple[list[Plan], list[Head], list[Results]]:
-    """For each head of each text its plan, its arrays and its results. Without ``ends`` there is one text."""
-    there = np.array([_rows(results[name], len(heads)) for name in Results._fields]).T
-    if ends is None:
-        return [plan] * len(heads), heads, _named(there)
-    # Many short texts have many heads: their addresses are computed all at once.
-    starts = np.array([0, *ends[:-1]])[:, None, None]
+def _block_of(plan: Plan) -> int:
+    return plan.block
+
+
+def _texts(request: Request, arrays: dict[str, Array]) -> list[Plan]:
+    """The plan of each text; without ``ends`` there is one."""
+    plan = _plan(request, arrays)
+    if request.ends is None:
+        return [plan]
+    heads, lengths = arrays["query"].shape[1], np.diff(request.ends, prepend=0).tolist()
+    return [plan._replace(queries=count, keys=count, block=_block(heads, count)) for count in lengths]
+
+
+def _heads(request: Request, arrays: dict[str, Array], results: dict[str, Array], texts: list[Plan]) -> Heads:
+    """The heads of each text, one text after the other."""
+    plan, count = texts[0], arrays["query"].shape[0] * arrays["query"].shape[1]
+    one = [_head(request, arrays, index) for index in range(count)]
+    starts = np.array([0, *(request.ends or ())[:-1]])[:, None, None]
+    rows = BYTES * np.array([plan.query_row, plan.key_row, plan.value_row, 0, 0])
     apart = [results[name].strides[1] if results[name].size else 0 for name in Results._fields]
-    begin = np.array([(head.query, head.key, head.value) for head in heads])
-    places = begin + starts * BYTES * [plan.query_row, plan.key_row, plan.value_row]
-    slopes = [head.slope for head in heads] * len(ends)
-    rows = places.reshape(-1, 3).tolist()
-    where = [Head(query, key, value, 0, 0, slope) for (query, key, value), slope in zip(rows, slopes, strict=True)]
-    plans = []
-    for start, end in zip((0, *ends), ends, strict=False):
-        tokens = end - start
-        own = plan._replace(queries=tokens, keys=tokens, block=_block(len(heads), tokens))
-        plans += [own] * len(heads)
-    return plans, where, _named(there + starts * apart)
-
-
-def _named(addresses: Array) -> list[Results]:
-    """The addresses of results (..., result), by name."""
-    return list(map(Results._make, addresses.reshape(-1, len(Results._fields)).tolist()))
+    there = np.array([_rows(results[name], count) for name in Results._fields]).T
+    return Heads(
+        plan,
+        np.repeat([each[:SIZES] for each in texts], count, axis=0),
+        (np.array([each[:-1] for each in one]) + starts * rows).reshape(-1, len(rows)),
+        np.array([each.slope for each in one] * len(texts)),
+        (there + starts * apart).reshape(-1, ADDRESSES),
+    )
 
 
 def _onwards(progress: Any, before: int, weight: int, whole: int) -> Any:
@@ -149,13 +164,13 @@ def _plan(request: Request, arrays: dict[str, Array]) -> Plan:
     _, _, mask_query, mask_key = _strides(mask, 4)
     kind = NO_MASK if mask is None else BOOLEAN if mask.dtype == bool else ADDITIVE
     return Plan(
-        queries=query.shape[2], keys=key.shape[2], depth=query.shape[3], features=value.shape[3],
+        queries=query.shape[2], keys=key.shape[2], block=_block(query.shape[0] * query.shape[1], query.shape[2]),
+        depth=query.shape[3], features=value.shape[3],
         query_row=query.strides[2] // 4, key_row=key.strides[2] // 4, value_row=value.strides[2] // 4,
         mask_kind=kind, mask_bytes=0 if mask is None else mask.itemsize, mask_query=mask_query, mask_key=mask_key,
         padded=int(padding is not None), padding_key=_strides(padding, 2)[1],
         causal=int(form.causal), window=form.window or 0, cap=float(form.softcap or 0), scale=float(request.scale),
         top=request.wanted.top, bands=request.bands, edges=arrays["edges"].ctypes.data,
-        block=_block(query.shape[0] * query.shape[1], query.shape[2]),
     )  # fmt: skip
 
 
@@ -224,19 +239,26 @@ def _space(plan: Plan) -> tuple[Array, Space]:
     return memory, Space(*(begin + LINE * sum(lines[:part]) for part in range(len(lines))))
 
 
-def _tasks(plans: list[Plan], ahead: int) -> list[Task]:
-    """The blocks of all heads, of queries (``ahead`` -1) or of keys (1).
+def _tasks(texts: list[Plan], heads: int, ahead: int, threads: int) -> tuple[Array, list[Task]]:
+    """The blocks of all heads (block, [head, number]), of queries (``ahead`` -1) or of keys (1), and tasks of them.
 
     One head after the other, so that its keys and values stay in the cache; in each head the costly blocks first, so
-    that the last ones are short.
+    that the last ones are short. Short blocks are one task with their neighbours.
     """
-    found: dict[Plan, list[tuple[int, int]]] = {}
-    tasks = []
-    for head, plan in enumerate(plans):
-        if plan not in found:
-            found[plan] = sorted(_blocks(plan, ahead), reverse=True)
-        tasks += [Task(cost, head, -block) for cost, block in found[plan]]
-    return tasks
+    found = [sorted(_blocks(plan, ahead), reverse=True) for plan in texts]
+    counts = np.array([len(each) for each in found])
+    cost, number = np.array([row for each in found for row in each]).T
+    # Each head of a text has the blocks of the text: which text, and the how many-th block of that.
+    each, first = heads // len(texts), np.cumsum(counts) - counts
+    text = np.repeat(np.arange(len(texts)), each * counts)
+    head, block = np.divmod(np.arange(len(text)) - each * first[text], counts[text])
+    cost, number = cost[first[text] + block], -number[first[text] + block]
+    done = np.cumsum(cost)
+    most = MAX_COST if threads == 1 else max(1, min(MAX_COST, int(done[-1]) // (TASKS * threads)))
+    begin = np.flatnonzero(np.diff((done - cost) // most, prepend=-1))
+    ends = [*begin[1:].tolist(), len(cost)]
+    tasks = list(map(Task, np.add.reduceat(cost, begin).tolist(), begin.tolist(), ends))
+    return np.stack([text * each + head, number], axis=1), tasks
 
 
 def _blocks(plan: Plan, ahead: int) -> Iterator[tuple[int, int]]:

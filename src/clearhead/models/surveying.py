@@ -232,11 +232,16 @@ class Run:
         stream, arrays = self.at
         return arrays[stream]
 
-    def layer(self, number: int, *, count: int, measure: bool = True) -> Attended:
-        """Computes a layer, up to what the next one's attention reads, and its statistics if they are asked for."""
+    def layer(self, number: int, *, count: int, measure: bool = True, further: bool = True) -> Attended:
+        """Computes a layer, up to what the next one's attention reads, and its statistics if they are asked for.
+
+        Without ``further`` nothing is computed behind its attention, and `hidden` stays as it was.
+        """
         cut = self.cuts.core(number)
         asked = self.asked if measure else Asked(0, (), received=False)
         attended = self._attend(number, cut, asked, count)
+        if not further:
+            return attended
         after = self.states[number + 1]
         wanted: tuple[str, ...] = ()
         if number + 1 < count:

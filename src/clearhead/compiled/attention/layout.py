@@ -1,22 +1,29 @@
 """The arguments of compiled code: sizes, the addresses of each head's arrays and results, and working space.
 
 Named tuples of plain numbers, which Numba passes at no cost. Arrays come as addresses, with strides in numbers, not
-bytes, so that any layout with contiguous features is read in place.
+bytes, so that any layout with contiguous features is read in place. What differs from head to head comes as rows of
+tables, and is given its names in compiled code, so that Python has nothing to do between two heads.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numba import njit
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from clearhead.compiled.simd import INNER
 
 
 class Plan(NamedTuple):
-    """The arguments that all heads share. A count, width or cap of 0 means: none.
+    """The sizes of a text, and the arguments that all texts share. A count, width or cap of 0 means: none.
 
-    ``edges`` is the address of int32 numbers; ``block`` is how many queries, or keys, are processed at once.
+    ``block`` is how many queries, or keys, are processed at once; ``edges`` is the address of int32 numbers.
     """
 
     queries: int
     keys: int
+    block: int
     depth: int
     features: int
     query_row: int
@@ -35,7 +42,10 @@ class Plan(NamedTuple):
     top: int
     bands: int
     edges: int
-    block: int
+
+
+SIZES = 3
+"""The first fields of a plan, which differ from text to text: `queries`, `keys` and `block`."""
 
 
 class Head(NamedTuple):
@@ -69,6 +79,8 @@ class Results(NamedTuple):
     received_total: int
     received_max: int
 
+
+ADDRESSES = len(Results._fields)
 
 BETWEEN = ("shift", "inverse")
 """The results of the first pass for the second, which are no statistics."""
@@ -115,3 +127,41 @@ class Part(NamedTuple):
     lanes: int
     rows: int
     value: int
+
+
+class Heads(NamedTuple):
+    """The heads of all texts, a row for each, and what they share.
+
+    Attributes:
+        plan: what all share; its sizes are not read.
+        sizes: the first `SIZES` fields of each head's plan, int64 (head, SIZES).
+        arrays: the addresses in `Head`, int64 (head, address).
+        slopes: float64 (head).
+        results: the addresses in `Results`, int64 (head, ADDRESSES).
+    """
+
+    plan: Plan
+    sizes: Any
+    arrays: Any
+    slopes: Any
+    results: Any
+
+
+@njit(**INNER)
+def plan_of(heads: Heads, head: int) -> Plan:
+    """The plan of a head."""
+    queries, keys, block = to_fixed_tuple(heads.sizes[head], SIZES)
+    return Plan(queries, keys, block, *heads.plan[SIZES:])  # type: ignore[arg-type]  # each has its own type
+
+
+@njit(**INNER)
+def head_of(heads: Heads, head: int) -> Head:
+    """The arrays of a head."""
+    query, key, value, mask, padding = to_fixed_tuple(heads.arrays[head], 5)
+    return Head(query, key, value, mask, padding, heads.slopes[head])
+
+
+@njit(**INNER)
+def results_of(heads: Heads, head: int) -> Results:
+    """The results of a head."""
+    return Results(*to_fixed_tuple(heads.results[head], ADDRESSES))

@@ -15,11 +15,11 @@ EVERY = 0.1
 
 
 class Task(NamedTuple):
-    """A piece of work: how much it is, and which block of which head."""
+    """A piece of work: how much it is, and which rows of a table of blocks."""
 
     cost: int
-    head: int
-    block: int
+    first: int
+    last: int
 
 
 def share_out(tasks: Sequence[Task], workers: Sequence[Callable[[Task], None]], progress: Progress | None) -> None:

@@ -87,7 +87,8 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The environment with one thread for each library, and this package."""
+    """The environment with one thread for each library, no memory that Arrow keeps for itself, and this package."""
     package = Path(clearhead.__file__).resolve().parents[1]
     before = os.environ.get("PYTHONPATH")
-    return {**os.environ, **SINGLE, "PYTHONPATH": os.pathsep.join([str(package), *([before] if before else [])])}
+    path = os.pathsep.join([str(package), *([before] if before else [])])
+    return {"ARROW_DEFAULT_MEMORY_POOL": "system", **os.environ, **SINGLE, "PYTHONPATH": path}
