@@ -52,7 +52,6 @@ def assert_agree(model, source, trace, out, decoder=None):
 def test_family_agrees(saved, name, compiled, monkeypatch):
     """Hidden states, weights and logits of every layer are those of Transformers' eager float32, compiled as well."""
     if compiled:
-        monkeypatch.setattr(native, "MIN_TOKENS", 1)
         monkeypatch.setattr(native, "MIN_CELLS", 1)
     model, ours = saved(name)
     keep = ("hidden", "*.attention.weights", "results") if compiled else "*"
@@ -76,7 +75,6 @@ def test_images_agree(saved, name):
 def test_encoder_decoders_agree(saved, name, compiled, monkeypatch):
     """Both stacks, the decoder's attention to the encoder's tokens and the logits are those of Transformers."""
     if compiled:
-        monkeypatch.setattr(native, "MIN_TOKENS", 1)
         monkeypatch.setattr(native, "MIN_CELLS", 1)
     model, ours = saved(name)
     source, decoder, batch = reads(name, IDS * 4)

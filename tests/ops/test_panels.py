@@ -36,3 +36,15 @@ def test_a_matrix_comes_back_as_it_was(shape, lanes, layout):
 def test_what_is_not_in_panels_stays_as_it_is(other):
     """Any other array is passed on untouched."""
     assert plain(other) is other
+
+
+@given(rows=st.integers(1, 60), inner=st.integers(1, 9), data=st.data())
+def test_rows_of_a_turned_matrix_are_read_from_panels(rows, inner, data):
+    """A table whose rows lie across panels comes back to the bit, whole or by rows; a row that is not there is none."""
+    table = np.random.default_rng(1).normal(size=(rows, inner)).astype(np.float32)
+    panels = Panels(table, 24, turned=True)
+    np.testing.assert_array_equal(plain(panels), table)
+    wanted = np.array(data.draw(st.lists(st.integers(-rows, rows - 1), min_size=1)))
+    np.testing.assert_array_equal(panels[wanted], table[wanted])
+    with pytest.raises(IndexError):
+        panels[np.array([rows])]

@@ -88,7 +88,7 @@ def test_instructions_are_the_operations(operation, data):
     )
     found = by_program(working, arrays)["out"]
     if operation in BY_PANELS:
-        laid_out = by_program(working, {**arrays, "b": Panels(arrays["b"], WIDTH)})["out"]
+        laid_out = by_program(working, {**arrays, "b": Panels(arrays["b"], WIDTH, turned=BY_PANELS[operation])})["out"]
         np.testing.assert_allclose(laid_out, found, rtol=0, atol=1e-6 * size["model"] * np.abs(found).max() + 1e-30)
     exact = operation(*(array.astype(np.float64) for array in arrays.values()), **parameters)
     # Of what is subtracted somewhere, one of the two signs makes a sum.

@@ -25,7 +25,6 @@ SIZES = {"model": 24, "depth": 8, "head*depth": 48, "hidden": 40, "past": 5}
 @pytest.fixture(autouse=True)
 def _however_small(monkeypatch):
     """Small workings are compiled, too."""
-    monkeypatch.setattr(native, "MIN_TOKENS", 1)
     monkeypatch.setattr(native, "MIN_CELLS", 1)
 
 

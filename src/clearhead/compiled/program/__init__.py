@@ -20,6 +20,7 @@ from clearhead.line import Line
 from clearhead.ops import Array
 from clearhead.ops.numpy import numpy_namespace as xp
 from clearhead.ops.panels import Panels, plain
+from clearhead.ops.textbook.tables import look_up
 from clearhead.plan import Step
 
 if TYPE_CHECKING:
@@ -28,11 +29,8 @@ if TYPE_CHECKING:
 Engine = Literal["auto", "array", "compiled"]
 """How lines are computed: by array code, by compiled code, or by compiled code for large inputs only."""
 
-MIN_TOKENS = 64
-"""Inputs of fewer tokens take less time than loading compiled code."""
-
 MIN_CELLS = 1 << 20
-"""So do workings of fewer numbers than this."""
+"""Workings that read and make fewer numbers than this gain too little ever to repay the loading of compiled code."""
 
 
 def check_engine(engine: Engine) -> Engine:
@@ -55,7 +53,7 @@ def planned(
         SpecError: the engine is ``"compiled"``, and compiled code cannot do it.
     """
     lines = [line for step in steps for line in step.lines]
-    if engine == "auto" and _is_small(lines, shapes):
+    if engine == "auto" and _is_small(shapes):
         return None
     if obstacle := _obstacle(lines, shapes, arrays):
         if engine == "compiled":
@@ -70,14 +68,13 @@ def is_compiled(
     lines: Sequence[Line], shapes: Mapping[str, Shape], arrays: Mapping[str, Array], engine: Engine
 ) -> bool:
     """Whether compiled code computes lines for arrays like these."""
-    if engine == "array" or (engine == "auto" and _is_small(lines, shapes)):
+    if engine == "array" or (engine == "auto" and _is_small(shapes)):
         return False
     return not _obstacle(lines, shapes, arrays)
 
 
-def _is_small(lines: Sequence[Line], shapes: Mapping[str, Shape]) -> bool:
-    counts = (shapes[line.name][line.axes.index("token")] for line in lines if "token" in line.axes)
-    return max(counts, default=0) < MIN_TOKENS or sum(prod(shapes[line.name]) for line in lines) < MIN_CELLS
+def _is_small(shapes: Mapping[str, Shape]) -> bool:
+    return sum(map(prod, shapes.values())) < MIN_CELLS
 
 
 def _obstacle(lines: Sequence[Line], shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> str:
@@ -139,9 +136,9 @@ def _by_program(stage: Compiled, known: dict[str, Array], flags: dict[str, Array
 
 def _by_array_code(stage: ByArrayCode, known: dict[str, Array], flags: dict[str, Array]) -> None:
     step, lent = stage.step, stage.lent
-    operands = [
-        np.broadcast_to(np.float32(0), lent[name]) if name in lent else plain(known[name]) for name in step.operands
-    ]
+    by_rows = step.lines[-1].operation is look_up  # of a table that may lie in panels
+    found = {name: known[name] if by_rows else plain(known[name]) for name in step.operands if name not in lent}
+    operands = [found[name] if name in found else np.broadcast_to(np.float32(0), lent[name]) for name in step.operands]
     result = np.ascontiguousarray(step.code(xp, *operands), np.float32)
     # It may share memory with an operand, which is used again.
     known[step.name] = result.copy() if any(np.may_share_memory(result, each) for each in operands) else result

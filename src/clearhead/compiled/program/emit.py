@@ -43,7 +43,7 @@ def _check_rows(*matrices: View) -> None:
 
 
 def _matmul_transposed(writer: Writer, out: View, a: View, b: View) -> Instruction:
-    return _matmul(writer, out, a, b.turned)
+    return _matmul(writer, out, a, b if b.in_panels else b.turned)
 
 
 def _project(writer: Writer, out: View, x: View, w: View) -> Instruction:
@@ -112,8 +112,8 @@ EMIT: Mapping[Operation, Emit] = {
 }
 """The operations that have instructions."""
 
-BY_PANELS = frozenset({linear.matmul, linear.project})
-"""The operations whose second operand may lie in panels."""
+BY_PANELS = {linear.matmul: False, linear.project: False, linear.matmul_transposed: True}
+"""The operations whose second operand may lie in panels, and whether it is a turned matrix."""
 
 ENDINGS: Mapping[Operation, tuple[Part, ...] | Activation] = {
     linear.add: (Part.PLUS,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
@@ -12,26 +13,39 @@ from clearhead.compiled.program.emit import BY_PANELS
 from clearhead.compiled.program.program import Product
 from clearhead.compiled.simd import WIDTH
 from clearhead.line import Line
+from clearhead.ops import Operation
 from clearhead.ops.panels import Panels
+from clearhead.ops.textbook import tables
+
+LOOKED_UP = {(tables.look_up, 0)}
+
+READ = {
+    turned: {(operation, 1) for operation, way in BY_PANELS.items() if way is turned} | (LOOKED_UP if turned else set())
+    for turned in (False, True)
+}
+"""What may read a matrix in panels, and a turned one: operations, and which of their operands it is."""
 
 
 def pack(lines: Iterable[Line], weights: MutableMapping[str, Any]) -> list[str]:
     """Puts weights into panels, in the place of their matrices, and returns their names.
 
-    They are those that nothing reads but products, as the second operand. There are none where the BLAS of this machine
-    is faster.
+    They are those that nothing reads but products, as the second operand, and tables of embeddings that logits are
+    computed with, too. There are none where the BLAS of this machine is faster.
     """
     if Product.PACKED not in choice.own():
         return []
-    factors, others = set[str](), set[str]()
+    uses: dict[str, set[tuple[Operation, int]]] = defaultdict(set)
     for line in lines:
-        by_panels = line.operation in BY_PANELS
-        factors.update(line.operands[1:] if by_panels else ())
-        others.update(line.operands[:1] if by_panels else line.operands)
-    names = [name for name in weights if name in factors - others and _is_matrix(weights[name])]
-    for name in names:
-        weights[name] = Panels(weights[name], WIDTH)
-    return names
+        for place, name in enumerate(line.operands):
+            uses[name].add((line.operation, place))
+    packed = []
+    for name, weight in weights.items():
+        ways = {turned for turned, read in READ.items() if uses[name] and uses[name] <= read}
+        if ways and uses[name] != LOOKED_UP and _is_matrix(weight):
+            packed.append((name, True in ways))
+    for name, turned in packed:
+        weights[name] = Panels(weights[name], WIDTH, turned=turned)
+    return [name for name, _ in packed]
 
 
 def _is_matrix(weight: Any) -> bool:

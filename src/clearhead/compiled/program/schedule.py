@@ -89,6 +89,7 @@ class _Planning:
         self._kept = kept
         self._shapes = shapes
         self._views = {name: view_of(name, array) for name, array in given.items() if array.dtype == np.float32}
+        self._turned = {name for name, array in given.items() if isinstance(array, Panels) and array.turned}
         self._open()
 
     def _open(self) -> None:
@@ -135,7 +136,7 @@ class _Planning:
         if not self._views.keys() >= set(step.operands) or (remarked and operation not in FLAGGED):
             return False
         in_panels = [place for place, name in enumerate(step.operands) if self._views[name].in_panels]
-        if in_panels and (in_panels != [1] or operation not in BY_PANELS):
+        if in_panels and (in_panels != [1] or BY_PANELS.get(operation) is not (step.operands[1] in self._turned)):
             return False
         if self._end_last(step, operation):
             return True
