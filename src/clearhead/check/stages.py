@@ -21,6 +21,7 @@ from clearhead.check.fit.candidate import (
     without_restated,
 )
 from clearhead.check.fit.evaluation import Evaluation
+from clearhead.check.fit.factors import is_factor, one_factor
 from clearhead.check.fit.within import within_givens
 from clearhead.check.judge.first_wrong import Judged, judge, judge_with_causes
 from clearhead.check.precision.arithmetic import (
@@ -309,7 +310,8 @@ class Stages:
             if working is not None:
                 without[written(each)] = run(working, self.arrays)
         values = max(candidate.values, 1.0)
-        fit = fit_of(self.claims, without, int(tried * values), fitted=values > 1)
+        one = values > 1 and one_factor(self.claims, self.trace) and not is_factor(candidate.working, self.trace)
+        fit = fit_of(self.claims, without, int(tried * values), fitted=values > 1, one=one)
         return Finding(
             candidate.texts, candidate.working, fit, candidate.kinds, candidate.applied, dict(candidate.readings)
         )

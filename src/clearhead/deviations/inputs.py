@@ -232,7 +232,10 @@ ROWS = (
         kind="mistake",
         does="The wavelengths of the sinusoids grow from another base.",
         invisible="At position 0, or where a token has at most 2 features.",
-        remedy="Use 10000, unless your model says otherwise.",
+        remedy=(
+            "Use 10000, unless your model says otherwise. A base of 1e8, 10000 squared, is an exponent counted twice: "
+            "i counts columns in steps of 2 already."
+        ),
         seen="maxjcohen/transformer#62 (1000 for 10000).",
         rewrite=adjust(*_TEXTBOOK, *_SINUSOIDS),
         parameters=(Parameter("base", float, "the base in use", least=TINY, span=Span(2.0, 1e8)),),

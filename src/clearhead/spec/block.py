@@ -65,13 +65,17 @@ class Positions(Spec, frozen=True):
         Raises:
             SpecError: positions are given, so there is nothing to compute, or there is no width.
         """
-        if self.kind == "given" or self.width is None or self.width < 1 or self.layout != "alternating":
+        if self.kind == "given" or self.width is None or self.width < 1:
             raise SpecError(
                 'only computed positions have a working: set kind = "sinusoidal", and width to the features of each.'
             )
         draft = Draft()
         index = draft.give("index", "token")
-        draft.write("position", positions.sinusoidal_at, index, "token model", width=self.width, base=self.base)
+        if self.layout == "halves":
+            halves = {"width": self.width, "base": self.base, "offset": 0.0}
+            draft.write("position", variants.sinusoidal_at_concatenated, index, "token model", **halves)
+        else:
+            draft.write("position", positions.sinusoidal_at, index, "token model", width=self.width, base=self.base)
         return draft.working()
 
     def write(self, draft: Draft) -> str:

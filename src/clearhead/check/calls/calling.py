@@ -63,7 +63,7 @@ class Form(Struct, frozen=True):
         if not self.heads:
             array = np.squeeze(array, tuple(n - len(words) for n, word in enumerate(words) if word in HEADS))
             words = tuple(word for word in words if word not in HEADS)
-        return np.ascontiguousarray(_turned(array, _places(words, self.order)))
+        return _turned(array, _places(words, self.order)).copy(order="C")
 
     def back(self, words: Axes, array: Array) -> Array:
         """An array of the function as the working has it."""
@@ -135,7 +135,7 @@ class Caller(Struct, frozen=True):
 
     def _prepared(self, name: str, array: Array, dtype: str) -> Array:
         array = self.form.there(self.task.axes(name), array)
-        return array if array.dtype.kind == "b" else array.astype(dtype)
+        return array if array.dtype.kind != "f" else array.astype(dtype)
 
     def numbers(self, arrays: Arrays, shapes: Sequence[Shape]) -> tuple[Array, ...] | None:
         """The outputs in the working's layout; None if it raises or returns other shapes than these."""

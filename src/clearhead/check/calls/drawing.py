@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,12 @@ PREFERRED: dict[str, tuple[int, ...]] = {
     "pair": (3,),
 }
 """The sizes to choose from, so that no two axes have the same size."""
+
+MANY = 8
+"""The least size of an axis that is not listed, such as a vocabulary."""
+
+IGNORED = 0.3
+"""The share of targets that do not count, where some do not."""
 
 WIDEST = 12
 """Windows wider than this are not filled with tokens: they mask nothing in a probe."""
@@ -83,7 +90,10 @@ def sizes_of(task: Task, chosen: Mapping[str, int] | None = None) -> Sizes:
             continue
         free = [size for size in preferred if size not in sizes.values() and size >= least.get(word, 1)]
         sizes[word] = free[0] if free else max((*sizes.values(), least.get(word, 1))) + 1
-    return _completed(task, sizes)
+    sizes = _completed(task, sizes)
+    for word in sorted(words - sizes.keys()):  # axes that only some arrays have, such as a vocabulary
+        sizes[word] = next(size for size in count(MANY) if size not in sizes.values())
+    return sizes
 
 
 def _completed(task: Task, sizes: Sizes) -> Sizes:
@@ -137,6 +147,8 @@ def draw(task: Task, sizes: Sizes, seed: int, *, batch: bool, kind: Kind = "real
             shape = shape_of(task, name, sizes, batch=batch)
             if holds[name] == "booleans":
                 arrays[name] = _mask(rng, shape, open_share)
+            elif holds[name] == "integers":
+                arrays[name] = _rows(rng, task, name, shape, sizes)
             else:
                 arrays[name] = _numbers(rng, task, name, shape, kind)
             if name in additive:
@@ -153,6 +165,20 @@ def _mask(rng: np.random.Generator, shape: Shape, open_share: float) -> np.ndarr
     if len(shape) > 1:
         mask |= np.eye(shape[-2], shape[-1]) > 0
     return mask
+
+
+def _rows(rng: np.random.Generator, task: Task, name: str, shape: Shape, sizes: Sizes) -> np.ndarray[Any, Any]:
+    """Numbers of rows: tokens of a vocabulary, targets, of which some do not count where the working ignores some."""
+    line = next(line for line in task.working.lines if name in line.operands)
+    known = {*task.axes(name), *line.axes}
+    words = [word for each in line.operands if each != name for word in task.axes(each) if word not in known]
+    rows = rng.integers(0, sizes[words[0]] if words else MANY, shape)
+    ignored = dict(line.parameters).get("ignored")
+    if ignored is not None:
+        rows = np.where(rng.random(shape) < IGNORED, int(ignored), rows)
+        rows[..., -1] = ignored
+        rows[..., 0] = np.where(rows[..., 0] == ignored, 1 if ignored == 0 else 0, rows[..., 0])
+    return np.asarray(rows)
 
 
 def _numbers(rng: np.random.Generator, task: Task, name: str, shape: Shape, kind: Kind) -> np.ndarray[Any, Any]:

@@ -89,7 +89,7 @@ def look(caller: Caller, inputs: Inputs, dtype: str = "float64") -> Seen:
 def _as(inputs: Inputs, dtype: str) -> Inputs:
     """The inputs as numbers of a type, held in double precision."""
     arrays = {
-        name: array if array.dtype.kind == "b" else array.astype(dtype).astype(np.float64)
+        name: array if array.dtype.kind != "f" else array.astype(dtype).astype(np.float64)
         for name, array in inputs.arrays.items()
     }
     return Inputs(arrays, inputs.sizes)

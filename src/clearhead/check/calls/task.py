@@ -23,7 +23,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 ASKED = TOKENS | {"past"}
 """The axes that run over tokens in what a function takes."""
 
-FEATURES = frozenset({"model", "hidden", "depth", "pair", "head*depth"})
+FEATURES = frozenset({"model", "hidden", "depth", "pair", "head*depth", "vocabulary", "class"})
 """The axes along which a token has its numbers."""
 
 
@@ -171,7 +171,7 @@ def _fixed(whole: Working, given: Mapping[str, Any], working: Working, taken: Se
         if full in taken:
             raise SpecError(f"given has {name}, which the function takes. Leave it out of one of the two.")
         array = to_numpy(value)
-        fixed[full] = array if array.dtype.kind == "b" else array.astype(np.float64)
+        fixed[full] = array if array.dtype.kind == "b" or asked[full].holds == "integers" else array.astype(np.float64)
         if array.ndim < len(asked[full].axes):
             raise ShapeError(
                 f"{full} expects {describe(asked[full].axes, asked[full].known_sizes())}, got shape {array.shape}."

@@ -109,7 +109,14 @@ def edits(working: Working) -> Iterator[Edit]:
             twin = _twin(edit.line)
             same = (each for each in kind(edit.working) if each.line == twin) if twin in working.names else ()
             wanted = tuple(map(_twin, edit.measured))
-            yield from (replace(each, line=f"{edit.line} and {twin}") for each in same if each.measured == wanted)
+            yield from (_both(edit, each) for each in same if each.measured == wanted)
+
+
+def _both(one: Edit, other: Edit) -> Edit:
+    """An edit of a step of queries and that of keys as one."""
+    measured = tuple(dict.fromkeys((*one.measured, *other.measured)))
+    expected = tuple(dict.fromkeys((*one.expected, *other.expected)))
+    return replace(other, line=f"{one.line} and {other.line}", measured=measured, expected=expected)
 
 
 def _repeats(working: Working) -> Iterator[Edit]:

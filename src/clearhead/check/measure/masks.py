@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
-from clearhead.check.measure.access import Attend, Size
+from clearhead.check.measure.access import Attend, Refused, Size
 from clearhead.check.measure.compare import bias, keys_seen, mass
 from clearhead.check.measure.observe import FLOOR, Observed, drawn
 from clearhead.check.measure.parts import Array, Part
@@ -47,7 +48,51 @@ def masked(
             part = part_of(name, known)
             parts.append(part)
             part.details["masks"] = f.roles.masks
+            part.details["padded"] = name == "keys seen" and all(
+                _is_of_padding(f, row, each.where, masks) for (row, each), (*_, masks) in zip(known, under, strict=True)
+            )
     return tuple(parts), tuple(under)
+
+
+def _is_of_padding(f: Attend, row: Row, where: dict[str, tuple[int, ...]], masks: dict[str, Array]) -> bool:
+    """Whether the queries that see other keys are those that are padding themselves."""
+    name = next((each for each in masks if len(f.task.axes(each)) == 1), "")
+    size = row.a.size
+    if not name or len(masks) > 1 or masks[name].dtype.kind != "b" or size.past or size.keys != size.tokens:
+        return False
+    padding = np.atleast_2d(masks[name])[0]
+    return bool((~padding).any()) and where.get("query") == tuple(np.nonzero(~padding)[0].tolist())
+
+
+BLIND: dict[str, str] = {
+    "nan": "NaN",
+    "all": "the mean of all values, as from a finite fill",
+    "others": "the mean of the values that its other masks leave, as from a finite fill",
+    "other": "other numbers",
+}
+"""What a query gets that sees no key, where it is not 0."""
+
+
+def blind_query(f: Attend, expected: Attend, size: Size) -> Part | None:
+    """What a query gets whose keys are all hidden by a mask; None where that cannot be tried."""
+    if f.roles.weights or size.keys != size.tokens or size.past:
+        return None
+    made, row = drawn(size, seed=5), size.tokens // 2
+    masks = drawn_masks(f, size, made.rng, batch=1)
+    for name, mask in masks.items():
+        hidden = False if mask.dtype.kind == "b" else -np.inf
+        mask[(..., row, slice(None)) if "query" in f.task.axes(name) else ...] = hidden
+    try:
+        mine, due = (weights(each, made.q, made.k, size.past, masks)[:, :, row] for each in (f, expected))
+        open_ = weights(expected, 0 * made.q, 0 * made.k, size.past)[:, :, row]
+    except Refused:
+        return None
+    if np.abs(due).max() > 0:
+        return None
+    near: dict[str, Any] = {"zero": 0.0, "all": 1 / size.keys, "others": open_}
+    found = next((kind for kind, gets in near.items() if np.allclose(mine, gets, rtol=1e-3, atol=1e-6)), "other")
+    found = "nan" if np.isnan(mine).all() else found
+    return Part("query without keys", found, "zero", differs=False, sizes=(size.words,))
 
 
 def far_seen(f: Attend, expected: Attend, size: Size, row: tuple[Observed, Observed]) -> Part | None:

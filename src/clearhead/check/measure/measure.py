@@ -11,13 +11,15 @@ import numpy as np
 from msgspec.structs import replace
 
 from clearhead.check.calls.calling import Function, libraries
+from clearhead.check.calls.observing import varies
 from clearhead.check.calls.starting import Start, start
 from clearhead.check.calls.task import task_of
 from clearhead.check.measure.access import FILLED, Attend, Refused, Size, reference, roles_of
 from clearhead.check.measure.blocks.measure import BlockEvidence, measure_block
 from clearhead.check.measure.compare import compare_parts
+from clearhead.check.measure.dropout import dropped
 from clearhead.check.measure.fills import leaking
-from clearhead.check.measure.masks import Under, far_seen, masked, padded_queries
+from clearhead.check.measure.masks import Under, blind_query, far_seen, masked, padded_queries
 from clearhead.check.measure.naming import Evidence
 from clearhead.check.measure.observe import Observed, drawn, observe
 from clearhead.check.measure.parts import Array, Measurement, Part, Premise
@@ -103,7 +105,7 @@ def measure(
         raise WrongType(f"function expects a function, got {type(function).__name__}. Give it without calling it.")
     task = task_of(working, takes, returns, given or {})
     begun, _ = start(function, task, libraries(function, library, given or {}))
-    if kept := stateful(begun):
+    if kept := stateful(begun) or (dropped(begun) if varies(begun.caller, begun.seen) else None):
         return kept
     found = measure_from(begun)
     if found is None:
@@ -277,6 +279,8 @@ class _Measuring:
             far = [each.size for each in off or self.swept if each.size.keys > LARGE and not each.refused]
             part = far_seen(self.f, self.expected, far[-1], rows[0]) if far else None
             differing += [part] if part else []
+        if self.f.roles.masks and not self.f.inverts and (blind := blind_query(self.f, self.expected, rows[0][0].size)):
+            right += [blind]
         names = {each.name for each in differing}
         right = [each for each in right if each.name not in names]
         cases = (*((a, b, None) for a, b in rows), *under)

@@ -15,6 +15,22 @@ Sizes = dict[str, int]
 """How many entries each axis has, by its word: ``{"token": 5, "depth": 4}``."""
 
 
+WHOLE = (
+    "places",
+    "position frequencies",
+    "norm axes",
+    "step",
+    "residual",
+    "one half",
+    "weights inside",
+    "projections",
+    "sum factors",
+    "constants",
+    "rotary tables",
+)
+"""Parts with which all numbers are right: others that differ follow from them."""
+
+
 class Part(Struct, frozen=True, eq=False):
     """One part of a computation: what was measured, and what is expected.
 

@@ -120,13 +120,12 @@ Limit = tuple[float, float]
 
 
 def overflow(f: Attend, size: Size, rng: np.random.Generator) -> tuple[Limit | None, Limit | None]:
-    """Where outputs stop being finite as all scores grow, and as all fall; None where they do not.
+    """Where outputs stop being finite as all scores grow, and as all fall, or are 0 then; None where they do not.
 
-    Falling scores are tried only where growing ones overflow. Limits of products below 0 have their absolute values.
+    Limits of products below 0 have their absolute values.
     """
     v = rng.normal(size=(1, size.groups, size.keys, size.depth))
-    grown = _limit(f, size, v, 1)
-    return grown, _limit(f, size, v, -1) if grown else None
+    return _limit(f, size, v, 1), _limit(f, size, v, -1)
 
 
 def _limit(f: Attend, size: Size, v: Array, sign: int) -> Limit | None:
@@ -143,9 +142,10 @@ def _bracket(f: Attend, size: Size, v: Array, sign: int, products: Array) -> Lim
     shapes = ((size.heads, size.tokens), (size.groups, size.keys))
     q, k = (np.ones((1, *shape, size.depth)) * each for shape in shapes)
     try:
-        bad = ~np.isfinite(f(sign * q, k, np.broadcast_to(v, (len(k), *v.shape[1:])), size.past)).all((1, 2, 3))
+        y = f(sign * q, k, np.broadcast_to(v, (len(k), *v.shape[1:])), size.past)
     except Refused:
         return None
+    bad = ~np.isfinite(y).all((1, 2, 3)) | ((y == 0).all((1, 2, 3)) if sign < 0 else False)
     if not bad.any():
         return None
     first = int(np.argmax(bad))

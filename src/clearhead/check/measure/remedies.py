@@ -24,6 +24,8 @@ def remedy(part: Part) -> str:
 
 
 def _seen(part: Part) -> str:
+    if part.details.get("padded"):
+        return "Hide keys alone, by padding[:, None, :] of (batch, query, key); padding[:, :, None] hides no key."
     if part.details.get("masks"):
         return (
             "Where the mask is False the score is -inf: scores = np.where(mask, scores, -np.inf), before the softmax."
@@ -96,6 +98,8 @@ REMEDIES: dict[str, str | Callable[[Part], str]] = {
     "value heads": "v = np.repeat(v, heads // groups, axis=1); in PyTorch v.repeat_interleave(heads // groups, dim=1).",
     "positions": "positions = past + np.arange(n), and any offset of the spec, for new queries and for new keys alike.",
     "frequencies": "inv_freq = base ** (-np.arange(0, width, 2) / width), then the scaling of the config.",
+    "position frequencies": "angle = pos[:, None] / 10000 ** (2 * np.arange(d // 2) / d), with the base of the spec.",
+    "places": lambda part: part.details["fix"],
     "rotary tables": "Keep frequencies, angles, cosines and sines in float32; convert the rotated queries and keys.",
     "score curve": _curve,
     "rounding": "Round only what is shown; carry all digits on.",

@@ -8,27 +8,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from clearhead.check.measure.parts import Measurement, Part
+from clearhead.check.measure.parts import WHOLE, Measurement, Part
 from clearhead.check.measure.precision import FLOATS
 from clearhead.check.measure.wording_blocks import BLOCK_SENTENCES
 from clearhead.check.measure.wording_parts import SENTENCES, plain
 from clearhead.check.measure.wording_premises import named_sizes, premise
 
-WHOLE = (
-    "norm axes",
-    "step",
-    "residual",
-    "one half",
-    "weights inside",
-    "projections",
-    "sum factors",
-    "constants",
-    "rotary tables",
-)
-"""Parts with which all numbers are right: others that differ follow from them."""
-
 BESIDE = "hidden cell"
 """The part that may be said beside one of `WHOLE`, as another place of the same cause."""
+
+UNSAID = ("precision", "query without keys")
+"""Parts that have their own sentences where they are right."""
 
 MAX_GRID = 12
 """Grids of more rows or columns than this are not drawn in full."""
@@ -40,8 +30,11 @@ def sentences(part: Part) -> list[str]:
     return [each for each in says(part) if each]
 
 
-def headline(measurement: Measurement) -> str:
-    """The verdict in one sentence, with the cause where there is one."""
+def headline(measurement: Measurement, *, named: bool = False) -> str:
+    """The verdict in one sentence, with the cause where there is one.
+
+    ``named``: whether the cause has a name that gives all numbers, from which all parts follow.
+    """
     if measurement.premise and measurement.premise.stops:
         return premise(measurement.premise)
     if measurement.verdict == "agrees":
@@ -51,7 +44,7 @@ def headline(measurement: Measurement) -> str:
     if not first:
         return f"It differs at {len(measurement.differs)} of {tried(measurement)} sizes, and no part that was measured does."
     more = len(measurement.parts) - (0 if measurement.premise else 1)
-    if not measurement.premise and measurement.parts[0].name in WHOLE:
+    if named or (not measurement.premise and measurement.verdict == "explained"):
         return first[0]
     return first[0] + (f" {more} more {'parts differ' if more > 1 else 'part differs'}." if more else "")
 
@@ -90,7 +83,7 @@ def differences(measurement: Measurement) -> Iterator[str]:
 
 def found_right(measurement: Measurement) -> Iterator[str]:
     """What is right, and where the function cannot be tried or overflows."""
-    if names := dict.fromkeys(part.name for part in measurement.right if part.name != "precision"):
+    if names := dict.fromkeys(part.name for part in measurement.right if part.name not in UNSAID):
         yield f"Found right: {', '.join(names)}."
     yield from beyond(measurement)
     if measurement.refused:
@@ -102,6 +95,9 @@ def beyond(measurement: Measurement) -> Iterator[str]:
     large = measurement.part("overflow")
     if large and not large.differs and large.measured:
         yield from sentences(large)
+    blind = measurement.part("query without keys")
+    if blind and blind.measured != blind.expected:
+        yield from sentences(blind)
 
 
 def tried(measurement: Measurement) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from clearhead.check.measure.blocks.constants import Constant
 from clearhead.check.measure.laws import reading, written
 from clearhead.check.measure.parts import Part
+from clearhead.check.measure.wording_lists import listed, numbers
 
 CLOSE = 1e-3
 
@@ -161,7 +162,7 @@ def _hidden_bias(part: Part) -> Iterator[str]:
 
 def _arrays(part: Part) -> Iterator[str]:
     without = part.details["what"].partition(" without ")[2]
-    where = f"Where {without} is switched off, the" if without else "The"
+    where = f"Where {without} {'are' if ' and ' in without else 'is'} switched off, the" if without else "The"
     more = [name for name in part.measured if name not in part.expected]
     fewer = [name for name in part.expected if name not in part.measured]
     changes = [f"follows {', '.join(more)}, which it should not"] if more else []
@@ -265,6 +266,8 @@ def _step(part: Part) -> Iterator[str]:
 
 
 def _edit(kind: str, line: str, mine: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    if kind == "order":  # key.norm stands for key.norm.normalized before it
+        mine = tuple(name for name in mine if not any(name.startswith(f"{other}.") for other in mine))
     if kind == "reads" and " and " in line:
         return f"{line} read {' and '.join(mine)}, where {' and '.join(expected)} is expected."
     return EDITS[kind](line, " and ".join(mine), " and ".join(expected))
@@ -309,8 +312,25 @@ def _projections(part: Part) -> Iterator[str]:
     yield f"{' '.join(part.measured)} With this all numbers are right."
 
 
+def _waves(part: Part) -> Iterator[str]:
+    sines, due = part.details["sines"]
+    if says := part.details["reading"]:
+        yield f"The frequencies of the sinusoids are not the expected ones: {says}."
+    elif (sines != due).any():
+        yield f"Sines stand in columns {listed(np.nonzero(sines)[0].tolist())}, where they should stand in columns {listed(np.nonzero(due)[0].tolist())}."
+    else:
+        yield f"The frequencies of the sinusoids in columns {listed(part.where['model'])} are not the expected ones."
+    yield f"By column, measured {numbers(part.measured)}, expected {numbers(part.expected)}."
+
+
+def _places(part: Part) -> Iterator[str]:
+    yield f"All numbers are the expected ones, in other places: {part.details['rule']}."
+
+
 BLOCK_SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
+    "position frequencies": _waves,
     "norm axes": _axes,
+    "places": _places,
     "norm mean": _mean,
     "norm divisor": _divisor,
     "norm growth": _growth,

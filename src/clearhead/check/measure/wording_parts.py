@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.check.measure.laws import written
+from clearhead.check.measure.masks import BLIND
 from clearhead.check.measure.parts import Array, Part
 from clearhead.check.measure.precision import FLOATS
 from clearhead.check.measure.wording_bias import bias
@@ -248,6 +249,12 @@ def _form(part: Part) -> Iterator[str]:
 
 def _overflow(part: Part) -> Iterator[str]:
     low, high = part.measured
+    if part.details["cause"] == "vanish":
+        yield (
+            f"Outputs are 0 where all scores of a query are below about {low:.4g}: the maximum that is subtracted is bounded "
+            f"from below, as a running one that starts at a finite number is. Start it at -inf."
+        )
+        return
     kind, _, name = part.details["cause"].partition(":")
     at = f"once the product of a query and a key passes {high:.6g} (at depth {part.sizes[0]['depth']})"
     if kind == "product":
@@ -293,6 +300,14 @@ def _fill(part: Part) -> Iterator[str]:
     )
 
 
+def _blind(part: Part) -> Iterator[str]:
+    yield f"A query that sees no key, as where all are padding, gets {BLIND[part.measured]}; the working gives 0."
+    yield (
+        "PyTorch's scaled_dot_product_attention gives 0 there too. A softmax of -inf alone gives NaN, and so does "
+        "MultiheadAttention where it returns weights."
+    )
+
+
 def _padded(part: Part) -> Iterator[str]:
     yield (
         f"Only queries that are padding themselves differ: they get {part.measured}, and all others are right. Where rows of "
@@ -326,5 +341,6 @@ SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
     "selection": selection,
     "fill": _fill,
     "padded queries": _padded,
+    "query without keys": _blind,
 }
 """The sentences of each part. Other parts get their name with what was measured and expected."""

@@ -160,6 +160,19 @@ def _remembers(failed: Premise) -> str:
     )
 
 
+def _dropped(failed: Premise) -> str:
+    found = failed.found
+    others = (
+        f"and the others are 1/(1 - p) times what is expected, with p = {written(found['rate'])}"
+        if found["scaled"]
+        else "and the others are not scaled by 1/(1 - p)"
+    )
+    return (
+        f"Dropout of weights is on: at each call others of them are 0 by chance, {others}. Call model.eval(); a dropout_p that "
+        "is passed as a number counts in eval() too."
+    )
+
+
 PREMISES: dict[str, Callable[[Premise], str]] = {
     "finite": _finite,
     "repeatable": lambda each: (
@@ -181,6 +194,7 @@ PREMISES: dict[str, Callable[[Premise], str]] = {
         "of the batch that is rolled, reshaped, reduced or exchanged with another."
     ),
     "remembers": _remembers,
+    "dropped": _dropped,
     "keeps state": lambda _: (
         "What it gives depends on calls before: the first call with a number of new tokens is right, a later one with another "
         "length of the cache is not. Something is kept by the number of tokens alone, such as angles or a mask. Keep it by the "

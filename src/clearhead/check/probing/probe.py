@@ -17,6 +17,7 @@ from clearhead.check.calls.task import Task, retold, task_of
 from clearhead.check.compare.comparison import Comparison, compare
 from clearhead.check.diagnosis import Report
 from clearhead.check.measure.blocks.measure import BlockEvidence
+from clearhead.check.measure.dropout import dropped
 from clearhead.check.measure.measure import measure_from
 from clearhead.check.measure.naming import NEVER, Evidence
 from clearhead.check.measure.parts import Measurement
@@ -116,10 +117,13 @@ class _Probing:
                 or next(map(self._finished, layouts), None)
                 or self._without_numbers()
             )
-        if kept := stateful(begun):
+        kept = stateful(begun)
+        random = None if kept else varies(begun.caller, begun.seen)
+        kept = kept or (dropped(begun) if random else None)
+        if kept:
             trace = self.task.working.run(begun.seen.inputs.given(self.task))
             return self._bare(Report(kept.verdict, Comparison(()), trace, tried=0), (begun.seen,), measured=kept)
-        if random := varies(begun.caller, begun.seen):
+        if random:
             return self._without_numbers(random)
         return self._finished(self._measured() or self._compared())
 

@@ -56,7 +56,7 @@ def other_items(trial: Trial, inputs: Inputs) -> Iterator[Change]:
         changed = {
             name: shifted(trial, name, array, batch=item)
             for name, array in inputs.arrays.items()
-            if trial.task.takes_batch(name) and array.dtype.kind != "b"
+            if trial.task.takes_batch(name) and array.dtype.kind == "f"
         }
 
         def where(words: tuple[str, ...], before: Array, item: int = item) -> Array:
@@ -72,7 +72,7 @@ def other_heads(trial: Trial, inputs: Inputs) -> Iterator[Change]:
     for name in task.takes:
         word = next((each for each in task.axes(name) if each in ("head", "group")), None)
         array = inputs.arrays[name]
-        if word is None or array.dtype.kind == "b":
+        if word is None or array.dtype.kind != "f":
             continue
         for number in range(sizes[word]):
             times = heads // sizes[word]

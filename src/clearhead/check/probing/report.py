@@ -12,11 +12,12 @@ from clearhead.axes import Axes, describe, with_batch
 from clearhead.brief import Brief
 from clearhead.check.calls.calling import Form, Symptom
 from clearhead.check.diagnosis import Report
+from clearhead.check.measure.causes import causes_of
 from clearhead.check.measure.naming import VAGUE
-from clearhead.check.measure.parts import Measurement
+from clearhead.check.measure.parts import WHOLE, Measurement
 from clearhead.check.measure.premises import same
 from clearhead.check.measure.remedies import remedy
-from clearhead.check.measure.wording import WHOLE, beyond, differences, explains, found_right, headline, like, tried
+from clearhead.check.measure.wording import beyond, differences, explains, found_right, headline, like, tried
 from clearhead.check.measure.wording_premises import rule_of
 from clearhead.check.probing.metamorphic import Violation
 from clearhead.check.report.diagnosis import formulas
@@ -110,6 +111,16 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
         """The properties that fail."""
         return tuple(each for each in self.properties if not each.holds)
 
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Stable ids of the cause: the deviations of the first finding, or else of what was measured to differ.
+
+        An id of a measured step names its lines: ``"step-reads:attention.key,attention.value"``.
+        """
+        if self.findings:
+            return self.findings[0].ids
+        return causes_of(self.measured) if self.measured else ()
+
     def document(self, *, title: str = "Probe") -> Document:
         """The report as a document with this ``title``: render it with `clearhead.show.lower`."""
         return Document(title, list(self.parts()), SHOWN_DECIMALS)
@@ -137,6 +148,7 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
             "properties": [_tested_data(each) for each in self.properties],
             "smallest": _violation_data(self.smallest),
             "notes": list(self.notes),
+            "causes": list(self.causes),
             "drawn": {
                 "count": self.drawn.count,
                 "sizes": self.drawn.sizes,
@@ -166,7 +178,7 @@ def _measured(probe: Probe) -> Iterator[Part]:
     if probe.measured and (probe.measured.parts or probe.measured.premise):
         if probe.findings and VAGUE & {*probe.measured.names}:  # what another step leaves behind is no evidence
             return
-        first = [headline(probe.measured)] if probe.findings else []
+        first = [headline(probe.measured, named=True)] if probe.findings else []
         known = bool(probe.findings)  # long lists say nothing more where the cause is known
         says = [*first, *differences(probe.measured)]
         yield from (Prose(line) for line in says if not (known and "[[" in line))
@@ -189,7 +201,8 @@ def _sure(probe: Probe) -> Iterator[Part]:
     digits = int(-np.log10(same(found.eps)))
     sizes = f"{tried(found)} sizes" if tried(found) > 1 else "one size"
     if probe.findings or found.parts[0].name in WHOLE:
-        what = f"with this change the working gives the numbers of all {sizes}, to {digits} digits"
+        exact = f"{digits} digit{'s' if digits > 1 else ''}"
+        what = f"with this change the working gives the numbers of all {sizes}, to {exact}"
     else:
         what = explains(found)[:-1]
         what = f"{what[0].lower()}{what[1:]}"
@@ -197,7 +210,8 @@ def _sure(probe: Probe) -> Iterator[Part]:
     if found.agrees and (rule := rule_of(found.differs, (*found.agrees, *found.differs))) and rule != TRIVIAL:
         agreeing += f"; it differs {rule}"
     where = f" The working as it is gives those of {agreeing}." if found.differs else ""
-    yield Prose(f"How sure: {what}.{where} {found.calls} calls.")
+    known = "" if probe.findings else f" Cause: {', '.join(probe.causes)}."
+    yield Prose(f"How sure: {what}.{where} {found.calls} calls.{known}")
 
 
 def _rest(probe: Probe) -> Iterator[Part]:

@@ -77,7 +77,7 @@ def _simpler(prop: Property, trial: Trial, found: Violation, budget: Iterator[in
     """Zeros, or else ones, wherever the property still fails: in whole arrays, then rows, then single cells."""
     for axes in (None, -1, 0):
         for name, array in found.inputs.arrays.items():
-            places = [] if array.dtype.kind == "b" else list(_places(array, axes))
+            places = [] if array.dtype.kind != "f" else list(_places(array, axes))
             for place in places:
                 found = _with_simple(prop, trial, found, name, place, budget)
     return found

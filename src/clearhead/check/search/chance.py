@@ -44,7 +44,9 @@ class Fit(Struct, frozen=True):
         return self.by_chance <= WEAK
 
 
-def fit_of(claims: Iterable[Claim], without: Mapping[str, Trace], candidates: int, *, fitted: bool = False) -> Fit:
+def fit_of(
+    claims: Iterable[Claim], without: Mapping[str, Trace], candidates: int, *, fitted: bool = False, one: bool = False
+) -> Fit:
     """The fit of a set, from the traces that leave out one of its deviations each.
 
     Args:
@@ -53,24 +55,26 @@ def fit_of(claims: Iterable[Claim], without: Mapping[str, Trace], candidates: in
         candidates: how many sets were tried.
         fitted: whether a number was fitted. Cells that differ by the same amount then count once, as both weights of
             a query with two keys do: whatever fits one of them fits all.
+        one: whether a number was fitted that gives one factor on all of the data, so that one cell fits all others.
     """
     claims = tuple(claims)
-    evidence = tuple(_evidence(name, claims, trace, fitted=fitted) for name, trace in without.items())
+    evidence = tuple(_evidence(name, claims, trace, fitted=fitted, one=one) for name, trace in without.items())
     return Fit(evidence, float(sum(candidates * 10.0**-each.digits for each in evidence)))
 
 
-def _evidence(name: str, claims: tuple[Claim, ...], trace: Trace, *, fitted: bool) -> Evidence:
+def _evidence(name: str, claims: tuple[Claim, ...], trace: Trace, *, fitted: bool, one: bool) -> Evidence:
     differing = compare([claim for claim in claims if claim.line in trace], trace).differing
     if not differing:
         return Evidence(name, "", 0, 0.0)
-    return Evidence(
-        name, differing[0].claim.line, len(differing[0].wrong), max(_digits(each, fitted=fitted) for each in differing)
-    )
+    digits = max(_digits(each, fitted=fitted, one=one) for each in differing)
+    return Evidence(name, differing[0].claim.line, len(differing[0].wrong), digits)
 
 
-def _digits(each: Compared, *, fitted: bool) -> float:
+def _digits(each: Compared, *, fitted: bool, one: bool) -> float:
     where = each.where_wrong
     numbers = each.claimed[where], each.expected[where], each.claim.tolerances[where]
+    if one:
+        return max(digits_of(*(array[n : n + 1] for array in numbers)) for n in range(len(numbers[0])))
     return digits_of(*numbers, fitted=fitted)
 
 

@@ -31,7 +31,7 @@ def follows(f: Run, arrays: Arrays, near: float) -> Found:
             off = {name: 0 * arrays[name] for half in chosen for name in half.off}
             without = [name for half in chosen for name in half.off]
             found[_without(chosen)] = _arrays(f, {**arrays, **off}, near, without)
-    if f.caller.form.batch:
+    if any(arrays[name].ndim > len(task.axes(name)) for name in tokens_taken(task)):
         found["examples"] = _examples(f, arrays, near)
     words = task.axes(task.returns[-1])
     if words[-2:-1] == ("token",):

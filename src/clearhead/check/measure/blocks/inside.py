@@ -71,7 +71,7 @@ def solved(begun: Start, f: Run, near: float) -> Solved | None:
     found = []
     for name in sorted(task.fixed, key=lambda name: task.fixed[name].size):
         array = task.fixed[name]
-        if array.dtype.kind == "b" or array.size > MAX_SOLVED or name not in _used(task):
+        if array.dtype.kind != "f" or array.size > MAX_SOLVED or name not in _used(task):
             continue
         each = _Solving(task, name, held[: len(small)], held[len(small) :], max(SOLVED, near)).solved()
         if each and each.says:

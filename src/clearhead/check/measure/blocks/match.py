@@ -41,7 +41,7 @@ def _same(one: Array, other: Array) -> bool:
 def _tries(found: Pair, others: Arrays) -> Iterator[tuple[Array, str]]:
     given = found.given
     for name, other in others.items():
-        if other.dtype.kind != "b":
+        if other.dtype.kind == "f":
             yield other, f"is {name}"
     if given.ndim > 1 and given.shape[-1] == given.shape[-2]:
         yield np.swapaxes(given, -1, -2), "is transposed, x @ W.T where x @ W is meant"

@@ -34,9 +34,12 @@ from clearhead.check.measure.blocks.norms import (
     rebuilt,
 )
 from clearhead.check.measure.blocks.outline import Half, halves
+from clearhead.check.measure.blocks.places import places
 from clearhead.check.measure.blocks.projections import read_elsewhere
 from clearhead.check.measure.blocks.rebuild import remainder
 from clearhead.check.measure.blocks.residuals import Mixed, gives, mixed
+from clearhead.check.measure.blocks.sinusoids import reading as read_waves
+from clearhead.check.measure.blocks.sinusoids import waves
 from clearhead.check.measure.blocks.trials import Trial, precision_of, trials, within
 from clearhead.check.measure.edits import Edit, edited, edited_in_turn, part_of_edits
 from clearhead.check.measure.naming import Named
@@ -145,6 +148,8 @@ class _Measuring:
         """A part with which all numbers are right: of weights inside, one half, a residual, or one step."""
         if self.task.fixed and (inside := solved(self.begun, self.f, self.base.near)):
             return (_inside(inside),)
+        if found := places(self.task, self.ran):
+            return (Part("places", found.axes, (), differs=True, details={"rule": found.rule, "fix": found.fix}),)
         if axes := norm_axes(self.task, self.ran):
             return (Part("norm axes", axes, "each token over its features", differs=True),)
         if half := in_one_half(self.task, self.ran):
@@ -190,8 +195,27 @@ class _Measuring:
         """The parts of a task that is one norm or one MLP, and whether they give the numbers of all trials."""
         if norm := norm_arrays(self.task):
             return self._norm(norm)
+        if found := self._waves():
+            return [found], found.differs
         mlp = mlp_arrays(self.task)
         return self._hidden(mlp) if mlp else ([], False)
+
+    def _waves(self) -> Part | None:
+        """The columns of positions, where the task is their table."""
+        found = waves(self.f, self.task, self.base, self.ran)
+        right = waves(self.expected, self.task, self.base) if found else None
+        if found is None or right is None:
+            return None
+        mine, expected = found.frequencies, right.frequencies
+        moved = tuple(np.nonzero(found.sines != right.sines)[0].tolist())
+        off = np.abs(mine / expected - 1) > CLOSE
+        where = {"model": tuple(np.nonzero(off)[0].tolist()) or moved}
+        even, due = (each.frequencies[each.sines] for each in (found, right))
+        paired = len(even) == len(due) and np.allclose(even, mine[~found.sines][: len(even)], rtol=CLOSE)
+        details = {"sines": (found.sines, right.sines), "reading": read_waves(even, due) if paired else ""}
+        differs = bool(off.any() or moved)
+        return Part("position frequencies", mine, expected, differs, ("model",), where,
+                    sizes=(self.base.sizes,), details=details)  # fmt: skip
 
     def _norm(self, names: NormArrays) -> tuple[list[Part], bool]:
         mine, expected = (measure_norm(each, names, self.base.arrays, self.eps) for each in (self.f, self.expected))

@@ -161,7 +161,7 @@ def within(trial: Trial, expected: Run, eps: float) -> Trial:
     """The trial in this relative precision: how far numbers may be off, from what rounding the inputs does."""
     rng = np.random.default_rng(0)
     rounded = {
-        name: array if array.dtype.kind == "b" else array * (1 + eps * rng.choice([-1.0, 1.0], array.shape))
+        name: array if array.dtype.kind != "f" else array * (1 + eps * rng.choice([-1.0, 1.0], array.shape))
         for name, array in trial.arrays.items()
     }
     moved = max(_off(a, b) for a, b in zip(expected(rounded), trial.expected, strict=True))
@@ -183,7 +183,7 @@ def precision_of(begun: Start, f: Run, expected: Run) -> float:
     task = begun.caller.task
     inputs = draw(task, begun.sizes, 99, batch=begun.form.batch)
     rng = np.random.default_rng(0)
-    base = {name: x if x.dtype.kind == "b" else _coarse(x) for name, x in inputs.arrays.items()}
+    base = {name: x if x.dtype.kind != "f" else _coarse(x) for name, x in inputs.arrays.items()}
     try:
         y = f(base)
         least = min(_bits(out) for out in f(inputs.arrays))
@@ -191,7 +191,8 @@ def precision_of(begun: Start, f: Run, expected: Run) -> float:
             kept = _kept(f, base, name, y, rng)
             if kept < min(least, ALL) and _kept(expected, base, name, expected(base), rng) == ALL:
                 least = kept
-        rounded = [bits for bits, (step, reach) in ROUNDED.items() if _bend(f, inputs.arrays, step) > reach]
+        smooth = {name: x for name, x in inputs.arrays.items() if name in numbers_taken(task)}
+        rounded = [bits for bits, (step, reach) in ROUNDED.items() if _bend(f, inputs.arrays, smooth, step) > reach]
     except Refused:
         return 2.0**-50
     least = min([least, *rounded])
@@ -203,10 +204,10 @@ ROUNDED = {23: (1e-7, 2.0**-31), 10: (1e-4, 2.0**-14), 7: (1e-4, 2.0**-8)}
 outputs are then from following in a straight line. What is smooth is far nearer to one."""
 
 
-def _bend(f: Run, arrays: Arrays, step: float) -> float:
-    """The deviation of outputs from a linear function of their inputs, relative to the largest."""
+def _bend(f: Run, arrays: Arrays, smooth: Arrays, step: float) -> float:
+    """The deviation of outputs from a linear function of these inputs, relative to the largest."""
     rng = np.random.default_rng(0)
-    moves = {name: step * x * rng.normal(size=x.shape) for name, x in arrays.items() if x.dtype.kind != "b"}
+    moves = {name: step * x * rng.normal(size=x.shape) for name, x in smooth.items() if x.dtype.kind == "f"}
     moved = [f({**arrays, **{name: arrays[name] + times * move for name, move in moves.items()}}) for times in range(3)]
     return max(
         float(np.abs(np.nan_to_num(one - 2 * two + three)).max() / max(np.abs(np.nan_to_num(one)).max(), 1e-30))
