@@ -132,7 +132,7 @@ class Stages:
             declared = {claim.dtype for claim in self.claims} - {None}
             for kind in TYPES:
                 if kind.name in declared or (kind is FLOAT32 and suggested(kind, self.claims)):
-                    self.claims = loosened(self.claims, self.working, noise_of(kind, self.working, self.arrays))
+                    self.claims = loosened(self.claims, self.working, noise_of(kind, self.working, self.arrays), kind)
         return self._right(found)
 
     def _like_others(self, _: int) -> Outcome | None:

@@ -44,11 +44,15 @@ ParameterType = type[int] | type[float] | type[str]
 
 
 class Span(Struct, frozen=True):
-    """The range ``low`` to ``high`` in which a parameter is searched; with ``signed`` also the same range below 0."""
+    """The range ``low`` to ``high`` in which a parameter is searched; with ``signed`` also the same range below 0.
+
+    ``waves``: up to this value it is searched more closely, since angles that grow as it falls go round there.
+    """
 
     low: float
     high: float
     signed: bool = False
+    waves: float = 0.0
 
 
 class Parameter(Struct, frozen=True):

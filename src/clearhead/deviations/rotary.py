@@ -174,7 +174,12 @@ ROWS = (
         rewrite=_interpolated,
         parameters=(
             Parameter(
-                "factor", float, "what positions are divided by", least=TINY, span=Span(1e-2, 1e3), divides="positions"
+                "factor",
+                float,
+                "what positions are divided by",
+                least=TINY,
+                span=Span(0.05, 1e3, waves=1.0),
+                divides="positions",
             ),
         ),
         tries=values("factor", 2.0, 4.0, 8.0),

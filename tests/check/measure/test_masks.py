@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import clearhead
 from clearhead import Attention
@@ -157,3 +158,75 @@ def test_the_remedy_of_filled_blocks_masks_the_keys_that_fill_them():
         return softmax(scaled(q, np.concatenate([k, 0 * k], -2))) @ np.concatenate([v, 0 * v], -2)
 
     assert "fill the block" not in str(clearhead.probe(twice, working))
+
+
+def nan_softmax(s):
+    with np.errstate(all="ignore"):
+        e = np.exp(s - s.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
+
+
+BLIND = {
+    "NaN": lambda s, seen: nan_softmax(np.where(seen, s, -np.inf)),
+    "the mean of all values": lambda s, seen: softmax(np.where(seen, s, -1e30)),
+    "": lambda s, seen: softmax(np.where(seen, s, -np.inf)),
+}
+
+
+@pytest.mark.parametrize("gets", BLIND)
+@pytest.mark.parametrize("kind", ["boolean", "padding"])
+def test_what_a_query_without_keys_gets_is_said(gets, kind):
+    """Such rows are tried, and the report of right code says what they get where it is not 0."""
+
+    def function(q, k, v, mask):
+        return BLIND[gets](scaled(q, k), mask if kind == "boolean" else mask[:, None, None]) @ v
+
+    spec = Attention(3, padding=True) if kind == "padding" else Attention(3, mask="boolean")
+    report = clearhead.probe(function, spec.working(), (*PADDED[:3], "padding" if kind == "padding" else "mask"))
+    assert report.verdict == "agrees", str(report)
+    assert (f"gets {gets}" in str(report)) == bool(gets)
+    assert ("A query that sees no key" in str(report)) == bool(gets)
+
+
+def test_what_pytorch_does_with_a_query_without_keys_is_as_the_report_says():
+    """SDPA gives 0, and a softmax of minus infinity NaN; MultiheadAttention too where it returns weights."""
+    x, seen = torch.randn(1, 3, 4, generator=torch.manual_seed(0)), torch.ones(3, 3, dtype=torch.bool)
+    seen[1] = False
+    assert not torch.nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=seen)[0, 1].any()
+    assert torch.softmax(torch.full((3,), -torch.inf), 0).isnan().all()
+    module = torch.nn.MultiheadAttention(4, 1, batch_first=True)
+    assert module(x, x, x, attn_mask=~seen)[0][0, 1].isnan().all()
+
+
+@pytest.mark.parametrize("floor", [-1e3, -3e4])
+def test_rows_of_low_scores_that_vanish_are_said(floor):
+    """A running maximum that starts at a finite number gives 0 where all scores of a row are far below it."""
+
+    def function(q, k, v):
+        s = scaled(q, k)
+        e = np.exp(s - np.maximum(s.max(-1, keepdims=True), floor))
+        total = e.sum(-1, keepdims=True)
+        return e / np.where(total > 0, total, 1) @ v
+
+    report = clearhead.probe(function, Attention(2).working())
+    assert report.verdict == "explained", str(report)
+    assert "Outputs are 0 where all scores of a query are below about" in str(report)
+
+
+def test_a_fill_near_0_is_told_from_a_product_with_the_mask():
+    """1e-9, meant as -1e9, is measured in double precision; scores times the mask are 0."""
+    working, takes = Attention(2, mask="boolean").working(), (*PADDED[:3], "mask")
+    filled = clearhead.probe(lambda q, k, v, m: softmax(np.where(m, scaled(q, k), 1e-9)) @ v, working, takes)
+    times = clearhead.probe(lambda q, k, v, m: softmax(scaled(q, k) * m) @ v, working, takes)
+    assert filled.first.parameters == {"mask-filled": {"fill": 1e-9}}
+    assert times.first.ids == ("mask-multiplied",)
+
+
+def test_padding_on_queries_with_a_finite_fill_is_not_called_a_product():
+    """Where a fill hides all keys of a row any finite number does the same: the fill comes first."""
+
+    def function(q, k, v, padding):
+        return softmax(np.where(padding[:, None, :, None], scaled(q, k), -1e9)) @ v
+
+    report = clearhead.probe(function, Attention(2, padding=True).working(), PADDED)
+    assert set(report.first.ids) == {"padding-on-queries", "mask-filled"}

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from clearhead import Attention, Claim, diagnose
+from clearhead import Attention, Claim, Positions, diagnose
 
 WORKING = Attention(heads=1, output=False).working().starting_at("query", "key", "value")
 
@@ -33,3 +33,12 @@ def test_masked_cells_do_not_disturb_the_largest_difference(recwarn):
     report = diagnose([claim], working.run({name: array.round(3) for name, array in exact.items()}))
     assert (report.verdict, report.precision.kind) == ("agrees", "givens")
     assert not recwarn.list
+
+
+def test_numbers_of_float16_are_as_precise_as_their_type_behind_a_deviation_too():
+    """Another layout is found in numbers of float16, however small the working's numbers are in their place."""
+    trace = Positions("sinusoidal", width=10).working().run({"index": np.arange(4)})
+    angle = np.arange(4)[:, None] * 10000.0 ** (-np.arange(0, 10, 2) / 10)
+    claimed = np.concatenate([np.sin(angle), np.cos(angle)], -1).astype(np.float16)
+    report = diagnose([Claim.of("position", claimed)], trace)
+    assert report.first.ids == ("sinusoid-concatenated",)

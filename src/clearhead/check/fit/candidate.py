@@ -36,6 +36,9 @@ ODD = frozenset(
 )
 """Deviations that can give many different numbers, depending on their parameter: reported after others."""
 
+UNLIKELY = frozenset({"mask-multiplied"})
+"""Deviations that come after others which give the same numbers: any finite fill does where all keys are hidden."""
+
 USUAL = frozenset({("softmax-base", (("base", 2.0),)), ("softmax-base", (("base", 10.0),))})
 """Of these, those whose parameter people really use."""
 
@@ -88,7 +91,8 @@ class Candidate(Struct, frozen=True):
         rare = [each for each in self.applied if each.id in ODD and (each.id, each.parameters) not in USUAL]
         roundings = self.kinds.count("rounding") - by_hand
         sought = any(each.parameters for each in rare)
-        return (sought, roundings, len(rare), self.cost > READABLE, not by_hand, self.cost)
+        odd = any(each.id in UNLIKELY for each in self.applied)
+        return (sought, roundings, len(rare), self.cost > READABLE, not by_hand, odd, self.cost)
 
 
 def fitted_or_matched(evaluation: Evaluation) -> list[Candidate]:

@@ -22,6 +22,9 @@ from clearhead.ops import Parameters, as_parameters
 PER_DECADE = 5
 """The values of the grid per power of ten."""
 
+CLOSE = 50
+"""The values per power of ten where angles go round."""
+
 STARTS, STEPS = 3, 12
 """How many of the best values of the grid are followed by steps, and how many steps at most."""
 
@@ -33,6 +36,9 @@ STATED = 0.5
 
 EDGE = 1e-9
 """The relative error of a fitted value by rounding."""
+
+ROUNDED = 2.0**-48
+"""How far numbers may be from claims in double precision if computed in another order, relative to the largest."""
 
 MIN_SCANNED = 8
 """Whole numbers up to this are tried on small data too."""
@@ -176,6 +182,9 @@ class Trial:
         assert span is not None  # noqa: S101 - asked for by the caller
         decades = np.log10(span.high / span.low)
         sizes = np.logspace(np.log10(span.low), np.log10(span.high), int(PER_DECADE * decades) + 1)
+        if span.waves:
+            close = np.geomspace(span.low, span.waves, int(CLOSE * np.log10(span.waves / span.low)) + 1)
+            sizes = np.concatenate([close, sizes[sizes > span.waves]])
         return np.concatenate([-sizes[::-1], sizes]) if span.signed else sizes
 
     def fitted_from(self, value: float) -> Fitted | None:
@@ -224,7 +233,7 @@ class Trial:
         ends = sorted(value * np.exp(np.clip([low - EDGE, high + EDGE], -20, 20)))
         snapped = snap(ends[0], ends[1], self._sizes())
         for each in (*self._stated(ends[0], ends[1]), snapped, Snapped(value, f"{value:.6g}", 9.0)):
-            if self.evaluation.agrees(self.evaluation.of(self.applied(each.value))):
+            if self._agrees(each.value):
                 span = self.parameter.span
                 decades = 1.0 if span is None else float(np.log(span.high / span.low))
                 shown = int(np.count_nonzero(np.abs(slope) > self.tolerance))
@@ -234,6 +243,17 @@ class Trial:
                     self.applied(each.value), self.parameter.name, each.reading, values, shown // 2, each.cost
                 )
         return None
+
+    def _agrees(self, value: float) -> bool:
+        """Whether all claims agree with a value, up to the rounding of double precision in the steps before."""
+        parts = self.evaluation.of(self.applied(value))
+        if self.evaluation.agrees(parts):
+            return True
+        cells = self.evaluation.cells(parts)
+        if cells is None or not np.isfinite(self.claimed).all():
+            return False
+        near = np.maximum(self.tolerance, ROUNDED * np.abs(self.claimed).max(initial=0.0))
+        return bool((np.abs(cells - self.claimed) <= near).all())
 
     def _stated(self, low: float, high: float) -> Iterator[Snapped]:
         """The numbers of the working itself between two: what is done with one of them twice, or with the wrong one."""

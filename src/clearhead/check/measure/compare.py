@@ -24,6 +24,9 @@ NARROW = 1.01
 LEAST_FILL = 0.01
 """Scores this near to those of other keys are not the fill of a mask."""
 
+TINY_FILL = 1e-12
+"""Scores nearer than this to those of other keys are the same: rounding moves them as far."""
+
 # Which entry follows which
 
 
@@ -104,17 +107,19 @@ def keys_seen(row: Row) -> Seen:
     more = row.a.visible & ~row.b.visible
     details: dict[str, Any] = {"more": bool(more.any()), "fewer": bool((row.b.visible & ~row.a.visible).any())}
     details["fill"] = _fill(row, more)
+    details["tiny"] = _fill(row, more, TINY_FILL)
     details["floor"] = details["fill"] is not None and _is_floor(row, more, details["fill"])
     where = {word: tuple(np.nonzero(off.any(axis))[0].tolist()) for word, axis in (("head", (1, 2)), ("query", (0, 2)))}
     return Seen(row.a.visible, row.b.visible, bool(off.any()), ("head", "query", "key"), where, details)
 
 
-def _fill(row: Row, more: Array) -> float | None:
-    """The score of keys that should be masked, relative to visible ones; None if there is none."""
+def _fill(row: Row, more: Array, least: float = LEAST_FILL) -> float | None:
+    """The score of keys that should be masked, relative to visible ones; None if there is none, or less than that."""
     level = median(np.where(row.a.visible & row.b.visible, row.a.bias, np.nan))
     fills = (row.a.bias - level[..., None])[more]
     fills = fills[np.isfinite(fills)]
-    if not len(fills) or np.ptp(fills) > 1e-3 * max(1.0, np.abs(fills).max()) or abs(np.median(fills)) < LEAST_FILL:
+    near = max(1.0, np.abs(fills).max(initial=0.0)) if least == LEAST_FILL else np.abs(fills).max(initial=0.0)
+    if not len(fills) or np.ptp(fills) > 1e-3 * near or abs(np.median(fills)) < least:
         return None
     return float(np.median(fills))
 

@@ -154,8 +154,8 @@ def _edges(part: Part) -> Iterator[Applied]:
         by = int(reach.max() - wanted.max())
         if by:
             yield from _applied(id, by=by)
-    if part.details.get("fill"):
-        yield from _applied("mask-filled", fill=_rounded(part.details["fill"]))
+    if fill := part.details.get("fill") or part.details.get("tiny"):
+        yield from _applied("mask-filled", fill=_rounded(fill))
 
 
 THEMES: dict[str, tuple[str, ...]] = {
@@ -211,6 +211,8 @@ def names_of(evidence: Evidence) -> tuple[Named, ...]:
     if not evidence.measurement.differs:  # the numbers say nothing about a cause
         return ()
     found = [each for each in _tries(parts, evidence.task.working) if confirm.holds((each,))]
+    if any(part.details.get("tiny") for part in parts):  # which is not 0, as a product with the mask would be
+        found = [each for each in found if each.id != "mask-multiplied"] or found
     if not found and len(parts) > 1 and not premise:
         kept = [confirm.showing(part) for part in parts]
         sets = list(product(*(each for each in kept if each)))[:MAX_SETS]

@@ -195,6 +195,9 @@ def _positions(part: Part) -> Iterator[str]:
         if side in sides:
             at = ("query", "key").index(side)
             yield f"{name} stand at {_places(part.measured[at])}, where {_places(part.expected[at])} is expected (the first key at 0)."
+    past, first = part.sizes[0].get("past", 0), part.measured[0][:1]
+    if past > 1 and first.size and np.isclose(first[0], 2 * past) and np.isclose(part.expected[0][0], past):
+        yield f"New tokens count from {2 * past}, twice the {past} tokens of the cache: these are added once too often."
 
 
 def _places(places: Array) -> str:

@@ -159,13 +159,21 @@ def _allowed(kind: Type, values: Array, exact: Array) -> Array:
     return np.asarray(ERRORS * np.sqrt((off**2).mean(axis=0)) + 2 * kind.unit * size + kind.least)
 
 
-def loosened(claims: Sequence[Claim], working: Working, allowed: Arrays) -> tuple[Claim, ...]:
-    """The claims with the slack that is allowed in their lines."""
+def loosened(claims: Sequence[Claim], working: Working, allowed: Arrays, kind: Type | None = None) -> tuple[Claim, ...]:
+    """The claims with the slack that is allowed in their lines, and at least with that of their own type."""
     return tuple(
-        replace(claim, slack=as_slack(part_of(claim, working, name, allowed[name]))) if name in allowed else claim
+        replace(claim, slack=as_slack(np.maximum(part_of(claim, working, name, allowed[name]), _own(claim, kind))))
+        if name in allowed
+        else claim
         for claim in claims
         for name in (_full_name(claim, working),)
     )
+
+
+def _own(claim: Claim, kind: Type | None) -> Array:
+    """How far the nearest number of a type may be from each claimed number, whatever line it is of."""
+    size = np.where(np.isfinite(claim.values), np.abs(claim.values), 0.0)
+    return np.asarray(size * (kind.unit if kind else 0.0))
 
 
 def arithmetic(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, undeclared: bool) -> Precision | None:

@@ -126,6 +126,7 @@ def reported(report: Report, named: Sequence[Named]) -> Report:
             each.working,
             Fit(tuple(Evidence(str(applied), "", 0, 0.0) for applied in each.deviations), 0.0),
             tuple(deviation(applied.id).kind for applied in each.deviations),
+            each.deviations,
         )
         for each in named
     )

@@ -30,7 +30,7 @@ from clearhead.check.results import Finding, Outcome
 from clearhead.check.search.separation import Indistinguishable, Separation
 from clearhead.deviations import deviation, parse_deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose
-from clearhead.line import equation
+from clearhead.line import Line, equation
 from clearhead.working import Working
 
 MAX_SHOWN = 3
@@ -83,6 +83,21 @@ def formulas(working: Working, written: str) -> Iterator[Part]:
             yield Prose(f"{said}:")
             first = working.label_base
             yield from (Equation(*equation(line, source.axes, first), first) for line in lines[:MAX_SHOWN])
+    yield from map(Prose, _read_elsewhere(old, new))
+
+
+def _read_elsewhere(old: Sequence[Line], new: Sequence[Line]) -> Iterator[str]:
+    """What lines read in place of something else, where that leaves their formulas as they are, as a size does."""
+    after = {line.name: line for line in new}
+    for line in old:
+        other = after.get(line.name)
+        if other is None or (other.operation, other.parameters) != (line.operation, line.parameters):
+            continue
+        operands = zip(line.formula.roles, line.operands, other.operands, strict=True)
+        moved = [(role, mine, theirs) for role, mine, theirs in operands if mine != theirs]
+        if moved and not {role for role, *_ in moved} & set(line.formula.read):
+            _, mine, theirs = moved[0]
+            yield f"The size in {line.name} is of {theirs} there, and of {mine} in the working."
 
 
 def _evidence(report: Outcome, finding: Finding, line: str) -> list[Part]:
