@@ -20,6 +20,7 @@ from clearhead.check.measure.remedies import remedy
 from clearhead.check.measure.wording import beyond, differences, explains, found_right, headline, like, tried
 from clearhead.check.measure.wording_premises import rule_of
 from clearhead.check.probing.metamorphic import Violation
+from clearhead.check.probing.violation_data import violation_data
 from clearhead.check.report.diagnosis import formulas
 from clearhead.check.report.plain import lines_of
 from clearhead.check.report.sentences import KINDS, does, remedy_of
@@ -146,7 +147,7 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
             **Report.data(self),
             "symptoms": [{"kind": each.kind, "says": each.says, "remedy": each.remedy} for each in self.symptoms],
             "properties": [_tested_data(each) for each in self.properties],
-            "smallest": _violation_data(self.smallest),
+            "smallest": violation_data(self.smallest),
             "notes": list(self.notes),
             "causes": list(self.causes),
             "drawn": {
@@ -387,26 +388,5 @@ def _plain(part: Part) -> list[str]:
 def _tested_data(each: Tested) -> dict[str, Any]:
     return {
         "id": each.id, "says": each.says, "holds": each.holds, "follows": each.follows,
-        "violation": _violation_data(each.violation),
+        "violation": violation_data(each.violation),
     }  # fmt: skip
-
-
-def _violation_data(found: Violation | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "says": found.says,
-        "line": found.line,
-        "cell": list(found.cell),
-        "expected": _json(found.expected),
-        "got": _json(found.got),
-        "inputs": {name: _json(array.tolist()) for name, array in found.inputs.arrays.items()},
-        "changed": {name: _json(array.tolist()) for name, array in found.changed.items()},
-    }
-
-
-def _json(value: Any) -> Any:
-    """Numbers that JSON has; NaN and infinities as text."""
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    return value if isinstance(value, bool) or np.isfinite(value) else str(value)
