@@ -310,7 +310,11 @@ class Stages:
             if working is not None:
                 without[written(each)] = run(working, self.arrays)
         values = max(candidate.values, 1.0)
-        one = values > 1 and one_factor(self.claims, self.trace) and not is_factor(candidate.working, self.trace)
+        one = (
+            values > 1
+            and one_factor(self.claims, self.trace)
+            and not is_factor(self.claims, candidate.working, self.trace)
+        )
         fit = fit_of(self.claims, without, int(tried * values), fitted=values > 1, one=one)
         return Finding(
             candidate.texts, candidate.working, fit, candidate.kinds, candidate.applied, dict(candidate.readings)

@@ -33,9 +33,9 @@ def test_an_eps_that_several_tokens_show_is_still_fitted():
 def test_a_factor_of_scores_is_still_fitted():
     """A factor on the claimed line itself is one factor on any data."""
     rng = np.random.default_rng(2)
-    working = Attention(2).working().ending_at("scaled")
-    given = {"input": rng.normal(size=(1, 6)), "query.weight": rng.normal(size=(2, 6, 3)),
-             "key.weight": rng.normal(size=(2, 6, 3))}  # fmt: skip
+    working = Attention(2).working()
+    sizes = {"token": 1, "model": 6, "head": 2, "depth": 3, "head*depth": 6}
+    given = {each.name: rng.normal(size=[sizes[word] for word in each.axes]) for each in working.givens}
     trace = working.run(given)
     report = diagnose([Claim.of("scaled", trace["scores"] * 0.37)], trace)
     assert report.first.parameters == {"scale-factor": {"factor": 0.37}}

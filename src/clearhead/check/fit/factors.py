@@ -11,7 +11,7 @@ from clearhead.axes import TOKENS
 from clearhead.check.compare.comparison import expected_of
 from clearhead.claim import Claim
 from clearhead.errors import ClearheadError
-from clearhead.line import split_head
+from clearhead.line import find, split_head
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -29,8 +29,8 @@ def one_factor(claims: Sequence[Claim], trace: Trace) -> bool:
     return all(_is_constant(claim.values, expected_of(claim, trace)[1], claim.tolerances) for claim in claims)
 
 
-def is_factor(working: Working, trace: Trace) -> bool:
-    """Whether a rewritten working gives the lines of the trace times one number on other tokens too."""
+def is_factor(claims: Sequence[Claim], working: Working, trace: Trace) -> bool:
+    """Whether a rewritten working gives the claimed lines times one number on other tokens too."""
     rng = np.random.default_rng(0)
     given = {
         each.name: _drawn(trace.numpy(each.name), rng, tokens=bool(TOKENS & set(each.axes)))
@@ -40,8 +40,8 @@ def is_factor(working: Working, trace: Trace) -> bool:
         one, two = (each.run({one.name: given[one.name] for one in each.givens}) for each in (working, trace.working))
     except (ClearheadError, KeyError):
         return True
-    shared = [line.name for line in trace.working.lines if line.name in one]
-    pairs = [(one.numpy(name), two.numpy(name)) for name in shared if split_head(name)[0] == name]
+    names = {find(split_head(claim.line)[0], trace.working.names) for claim in claims}
+    pairs = [(one.numpy(name), two.numpy(name)) for name in names if name in one and name in two]
     return all(_is_constant(a, b, np.asarray(0.0)) for a, b in pairs if a.shape == b.shape)
 
 
