@@ -3,7 +3,8 @@
 The aims, at depth 64 in float32, with logsumexp, entropy, max and the 8 largest weights: at least as fast as
 `scaled_dot_product_attention`, which tells none of them, from 2,048 tokens up; 3 times as fast as PyTorch with the same
 statistics from the weights; 0.75 of the speed of the two products alone, at the best rate that PyTorch's BLAS reaches;
-`received` at most 1.8 times the pass without; 131,072 tokens in 300 MB beyond inputs and results.
+`received` at most 1.8 times the pass without; 131,072 tokens in 300 MB beyond inputs and results. The gradients of
+query, key and value from that of the output: at most the time of PyTorch's backward pass of the same function.
 
 ``CLEARHEAD_BENCH_TOKENS`` names other counts of tokens than 512 to 16,384. On a machine that others use,
 ``CLEARHEAD_BENCH_CLOCK=cpu`` gives each side one thread and counts its seconds of work instead of those on the wall.
@@ -27,8 +28,11 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from bench.timing import compare
 from clearhead import Inspection, inspect
+from clearhead.inspection.gradients import Attended, attend
+from clearhead.inspection.request import Wanted, request_of
 
 DEPTH, TOP = 64, 8
+NAMES = ("query", "key", "value")
 TOKENS = tuple(map(int, os.environ.get("CLEARHEAD_BENCH_TOKENS", "512,2048,4096,16384").split(",")))
 EAGER, LONG = 4096, 131_072
 REST = 0.05
@@ -80,6 +84,30 @@ def _against_peers(arrays: tuple[Tensor, Tensor, Tensor], *, causal: bool) -> No
     if tokens <= EAGER:
         row(lambda: _eager(query, key, value, causal=causal), "torch eager, the same statistics")
     row(ours(), "clearhead", ours(received=True))
+    mine, theirs = _gradients(arrays, causal=causal)
+    ratio = compare(
+        mine, theirs, pairs=pairs, repeat=1, rest=REST, clock=time.process_time if CPU else time.perf_counter
+    )
+    print("  " + ratio.row("clearhead, gradients", "torch sdpa, backward", 1e3, "ms"), flush=True)
+
+
+def _attended(arrays: tuple[Tensor, Tensor, Tensor], *, causal: bool) -> Attended:
+    options = {"causal": causal, "window": None, "softcap": None, "scale": None}
+    return attend(request_of(arrays, {}, None, options, Wanted(top=0)), NAMES)
+
+
+def _gradients(
+    arrays: tuple[Tensor, Tensor, Tensor], *, causal: bool
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """The backward pass of both, each after its own forward pass."""
+    attended, grad = _attended(arrays, causal=causal), torch.randn(arrays[0].shape)
+    leaves = [each.clone().requires_grad_() for each in arrays]
+    query, key, value = leaves
+    output = scaled_dot_product_attention(query, key, value, is_causal=causal, enable_gqa=True)
+    return (
+        lambda: attended.gradients(grad, NAMES),
+        lambda: torch.autograd.grad(output, leaves, grad, retain_graph=True),
+    )
 
 
 def _eager(query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> tuple[Tensor, ...]:
@@ -125,13 +153,14 @@ def _products(query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> Cal
 
 def _memory(tokens: int) -> None:
     """Prints peak and time of one head in processes of their own."""
-    ours, theirs = (_alone(kind, tokens) for kind in ("inspect", "sdpa"))
+    ours, theirs, back = (_alone(kind, tokens) for kind in ("inspect", "sdpa", "gradients"))
     predicted = (
         "" if tokens <= TOKENS[-1] else f"   {ours['seconds'] / ours['smaller']:.1f} times the time of {tokens // 8:,}"
     )
     print(
-        f"  {tokens:>9,} tokens, 1 head: clearhead {ours['beyond'] / 1e6:7.1f} MB   torch sdpa "
-        f"{theirs['beyond'] / 1e6:7.1f} MB   the weights would take {tokens**2 * 4 / 1e6:,.0f} MB{predicted}"
+        f"  {tokens:>9,} tokens, 1 head: clearhead {ours['beyond'] / 1e6:7.1f} MB   "
+        f"its gradients {back['beyond'] / 1e6:7.1f} MB   torch sdpa {theirs['beyond'] / 1e6:7.1f} MB   "
+        f"the weights would take {tokens**2 * 4 / 1e6:,.0f} MB{predicted}"
     )
 
 
@@ -149,6 +178,8 @@ def _measure(kind: str, tokens: int) -> dict[str, float]:
     def work(query: Tensor, key: Tensor, value: Tensor) -> Any:
         if kind == "sdpa":
             return scaled_dot_product_attention(query, key, value)
+        if kind == "gradients":
+            return _attended((query, key, value), causal=False).gradients(torch.ones(query.shape), NAMES)
         return inspect(query, key, value, top=TOP)
 
     work(*_arrays(1, 1, 512))
@@ -170,9 +201,10 @@ def _measure(kind: str, tokens: int) -> dict[str, float]:
     seconds = time.perf_counter() - start
     done.set()
     watcher.join()
-    results = found if isinstance(found, Inspection) else None
-    names = ("output", "logsumexp", "entropy", "max", "top_weights", "top_keys", "sink")
-    kept = found.nbytes if results is None else sum(getattr(results, name).nbytes for name in names)
+    if isinstance(found, Inspection):
+        names = ("output", "logsumexp", "entropy", "max", "top_weights", "top_keys", "sink")
+        found = {name: getattr(found, name) for name in names}
+    kept = sum(each.nbytes for each in (found.values() if isinstance(found, dict) else [found]))
     return {"beyond": max(seen) - before - kept, "seconds": seconds, "smaller": small}
 
 

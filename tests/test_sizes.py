@@ -30,6 +30,7 @@ REASONS = {
     "cli/models.py:trace": COMMAND,
     "cli/models.py:verify": COMMAND,
     "cli/show.py:export": COMMAND,
+    "compiled/attention/backward.py:add_rows": COMPILED,
     "compiled/attention/tiles.py:apply_masks": COMPILED,
     "compiled/attention/tiles.py:fetch_panel": COMPILED,
     "compiled/attention/tiles.py:fetch_rows": COMPILED,

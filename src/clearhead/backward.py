@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ from clearhead.ops.gradients import accumulated, gradient
 from clearhead.ops.gradients.sums import none, one, sum_of, sum_over_first
 
 if TYPE_CHECKING:
+    from clearhead.compiled.program import Engine
     from clearhead.working import BackwardOf, Working
 
 GRAD = ".grad"
@@ -31,6 +33,9 @@ GRAD = ".grad"
 
 ACCUMULATED = ".accumulated"
 """What follows that in the name of the gradient with all that passes through later cells of the line itself."""
+
+LONG = 1 << 22
+"""Weights of one attention from which on its gradients are computed without storing them, where that is possible."""
 
 
 class _Part(Struct, frozen=True):
@@ -174,17 +179,38 @@ def upstream(of: str, axes: Axes, sizes: Sequence[tuple[str, int]]) -> Given:
 
 
 def gradients(
-    working: Working, arrays: Mapping[str, Array], of: str | None, wrt: str | Sequence[str] | None
+    working: Working, arrays: Mapping[str, Array], of: str | None, wrt: str | Sequence[str] | None, engine: Engine
 ) -> dict[str, Array]:
-    """The gradients of `Trace.gradients`, from the numbers of a trace."""
+    """The gradients of `Trace.gradients`, from the numbers of a trace; ``engine`` computes those of long attention."""
     whole = working.backward(of, wrt)
     source = cast("BackwardOf", whole.backward_of)
     there = dict(arrays)
+    shapes = _shapes(source.forward, arrays)
+    long = engine if any(prod(shape) >= LONG for shape in _of_weights(source.forward, shapes)) else None
     if whole.axes[source.of]:
-        start = working.compute([source.of], arrays)[source.of]
-        there[source.of + GRAD] = namespace(start).broadcast_to(one.code(namespace(start), start), start.shape)
-    found = whole.compute([name + GRAD for name in source.wrt], there)
+        if source.of in arrays or long is None:
+            start = working.compute([source.of], arrays)[source.of]
+            shape = start.shape
+        else:
+            # Its numbers do not matter, only their type.
+            holds = next(given.name for given in source.forward.givens if given.holds == "numbers")
+            start, shape = arrays[holds], shapes[source.of]
+        there[source.of + GRAD] = namespace(start).broadcast_to(one.code(namespace(start), start), shape)
+    found = whole.compute([name + GRAD for name in source.wrt], there, long=long)
     return {name: _of_shape(found[name + GRAD], arrays[name].shape) for name in source.wrt}
+
+
+def _shapes(forward: Working, arrays: Mapping[str, Array]) -> Mapping[str, Shape]:
+    """The shapes of all lines; none, where a given array is missing."""
+    if any(given.name not in arrays for given in forward.givens):
+        return {}
+    return forward.shapes({given.name: tuple(arrays[given.name].shape) for given in forward.givens})
+
+
+def _of_weights(forward: Working, shapes: Mapping[str, Shape]) -> list[Shape]:
+    """The shapes of all weights by which values are summed."""
+    sums = (line.operands[0] for line in forward.lines if line.operation.role == "weighted-sum")
+    return [shapes[name] for name in sums if name in shapes]
 
 
 def _of_shape(grad: Array, shape: Shape) -> Array:

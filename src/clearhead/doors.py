@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clearhead.inspection.report.files import save as save_survey
     from clearhead.inspection.report.table import TableRows
+    from clearhead.inspection.steps import without_weights
     from clearhead.show.display import document_bundle, explanation_bundle, trace_bundle, working_bundle
     from clearhead.show.export import save as save_trace
     from clearhead.show.plot.picture import PlotKind, plot
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     __all__ = [
         "PlotKind", "TableRows", "View", "ViewOptions", "document_bundle", "explanation_bundle", "plot", "save_survey",
-        "save_trace", "trace_bundle", "widget_of", "working_bundle",
+        "save_trace", "trace_bundle", "widget_of", "without_weights", "working_bundle",
     ]  # fmt: skip
 
 DOORS = {
@@ -36,6 +37,7 @@ DOORS = {
     "save_trace": "clearhead.show.export:save",
     "trace_bundle": "clearhead.show.display:trace_bundle",
     "widget_of": "clearhead.show.widget:widget_of",
+    "without_weights": "clearhead.inspection.steps:without_weights",
     "working_bundle": "clearhead.show.display:working_bundle",
 }
 """Each door, with the module and the name that it leads to."""

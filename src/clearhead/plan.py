@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from clearhead.line import Line
-from clearhead.ops import Array, fused
+from clearhead.ops import Array, Namespace, fused, quiet
 
 
 class After(Struct, frozen=True):
@@ -21,7 +21,10 @@ class After(Struct, frozen=True):
 
 
 class Step(NamedTuple):
-    """Lines that are computed together, mostly one: the code, the names of operands, and what follows."""
+    """Lines that are computed together, mostly one: the code, the names of operands, and what follows.
+
+    Without lines it makes what no line says, such as several arrays at once.
+    """
 
     name: str
     code: Callable[..., Array]
@@ -37,21 +40,53 @@ def steps_of(lines: Sequence[Line], kept: Set[str], given: Set[str], *, fuse: bo
     chains of which only the end is kept are one step (see `clearhead.ops.fused`).
     """
     chains = _chains(lines, kept) if fuse else [(line,) for line in lines]
-    last = {name: index for index, chain in enumerate(chains) for name in (chain[-1].name, *chain[0].operands)}
-    made = {chain[-1].name for chain in chains}
+    calls = [Step(chain[-1].name, _code(chain), chain[0].operands, None, chain) for chain in chains]
+    return released(calls, kept, given)
+
+
+def released(calls: Sequence[Step], kept: Set[str], given: Set[str]) -> list[Step]:
+    """Steps in order, each with what follows it: flags, and the lines that are no longer needed."""
+    last = {name: index for index, call in enumerate(calls) for name in (call.name, *call.operands)}
+    made = {call.name for call in calls}
     leaving: dict[int, list[str]] = defaultdict(list)
     for name, index in last.items():
         if name in made and name not in kept:
             leaving[index].append(name)
     stays = {*kept, *given}
     steps: list[Step] = []
-    for index, chain in enumerate(chains):
-        line, operands = chain[-1], chain[0].operands
-        remark, done = line.operation.remark, tuple(leaving[index])
-        here = remark is None or stays.issuperset(remark.reads(line.name, line.operands))
+    for index, call in enumerate(calls):
+        line = call.lines[-1] if call.lines else None
+        remark, done = line.operation.remark if line else None, tuple(leaving[index])
+        here = line is None or remark is None or stays.issuperset(remark.reads(line.name, line.operands))
         flag = remark.find if remark and not here else None
-        steps.append(Step(line.name, _code(chain), operands, After(flag, done) if flag or done else None, chain))
+        steps.append(call._replace(after=After(flag, done) if flag or done else None))
     return steps
+
+
+def follow(
+    xp: Namespace,
+    steps: Iterable[Step],
+    values: dict[str, Array],
+    read: Callable[[str], Array],
+    flags: dict[str, Array] | None = None,
+) -> None:
+    """Computes steps, adds what they make, and releases what is done.
+
+    Args:
+        xp: the namespace of the arrays.
+        steps: the steps.
+        values: what is known, by name; what is made is added.
+        read: an array of these as code takes it.
+        flags: gets those of remarks; None for none.
+    """
+    with quiet(xp):
+        for name, code, operands, after, _ in steps:
+            values[name] = code(xp, *map(read, operands))
+            if after is not None:
+                if flags is not None and after.flag is not None:
+                    flags[name] = after.flag(xp, values[name], *map(read, operands))
+                for past in after.done:
+                    del values[past]
 
 
 def _code(chain: Sequence[Line]) -> Callable[..., Array]:

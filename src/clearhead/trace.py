@@ -11,6 +11,7 @@ import numpy as np
 import clearhead.doors as doors
 from clearhead.axes import TOKENS, Axes, Cell, Shape, head_axis, with_batch
 from clearhead.backward import gradients
+from clearhead.compiled.program import Engine
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.explanation import Explanation, Intermediate, Note
 from clearhead.expr import Number, Ref, Scope, evaluate, substitute, walk
@@ -35,7 +36,8 @@ class Trace(Mapping[str, Array]):
     """The arrays of a working by name.
 
     ``trace["weights"]`` is a whole line, ``trace["weights@2"]`` one head of it; any unambiguous ending of a path is a
-    valid name. Arrays are of the library that the working was run with. ``notes`` has notes on unusual rows.
+    valid name. Arrays are of the library that the working was run with. ``notes`` has notes on unusual rows. ``engine``
+    is the engine that computed them, and that computes the gradients of long attention.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Trace(Mapping[str, Array]):
         hidden_arrays: Mapping[str, Array] | None = None,
     ) -> None:
         self.working = working
+        self.engine: Engine = "array"
         self.tokens = tuple(tokens) if tokens is not None else None
         self.key_tokens = tuple(key_tokens) if key_tokens is not None else None
         self._arrays = arrays
@@ -273,7 +276,7 @@ class Trace(Mapping[str, Array]):
     def _of(self, arrays: Mapping[str, Array], hidden_arrays: Mapping[str, Array]) -> Trace:
         """The same trace with these arrays."""
         made = Trace(self.working, arrays, flags=self._flags, hidden_arrays=hidden_arrays)
-        made.tokens, made.key_tokens = self.tokens, self.key_tokens
+        made.tokens, made.key_tokens, made.engine = self.tokens, self.key_tokens, self.engine
         return made
 
     def replaced(self, arrays: Mapping[str, Array]) -> Trace:
@@ -303,7 +306,7 @@ class Trace(Mapping[str, Array]):
             SpecError: an array holds no numbers, or an operation has no derivative.
         """
         known = {**self._hidden_arrays, **self._arrays}
-        return gradients(self.working, {name: plain(array) for name, array in known.items()}, of, wrt)
+        return gradients(self.working, {name: plain(array) for name, array in known.items()}, of, wrt, self.engine)
 
     def _explain(self, address: str, cell: Cell, decimals: int | None, max_terms: int) -> Explanation:
         name, full = self.place(address, *cell)

@@ -16,10 +16,10 @@ from clearhead.compiled.program import Engine, check_engine, planned, run_planne
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
 from clearhead.line import Given, Line, find, listing, select_names
-from clearhead.ops import Array, quiet
+from clearhead.ops import Array
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.panels import Panels, plain
-from clearhead.plan import Step, steps_of
+from clearhead.plan import Step, follow, released, steps_of
 from clearhead.trace import Trace
 
 if TYPE_CHECKING:
@@ -261,20 +261,15 @@ class Working(Struct, frozen=True, dict=True):
         flags: dict[str, Array] = {}
         if check_engine(engine) != "array" and (plan := self._compiled_plan(names, values, engine)):
             run_planned(plan, values, flags)
-            in_order = {name: values[name] for name in self.names if name in values}
-            return Trace(self, in_order, tokens=tokens, key_tokens=key_tokens, flags=flags)
-        if engine != "array":
-            values = {name: plain(array) for name, array in values.items()}
-        xp, read = library(values), values.__getitem__
-        with quiet(xp):
-            for name, code, operands, after, _ in self._plan(names, fuse=xp is numpy_namespace):
-                values[name] = code(xp, *map(read, operands))
-                if after is not None:
-                    if after.flag is not None:
-                        flags[name] = after.flag(xp, values[name], *map(read, operands))
-                    for past in after.done:
-                        del values[past]
-        return Trace(self, values, tokens=tokens, key_tokens=key_tokens, flags=flags)
+            values = {name: values[name] for name in self.names if name in values}
+        else:
+            if engine != "array":
+                values = {name: plain(array) for name, array in values.items()}
+            xp = library(values)
+            follow(xp, self._plan(names, fuse=xp is numpy_namespace), values, values.__getitem__, flags)
+        made = Trace(self, values, tokens=tokens, key_tokens=key_tokens, flags=flags)
+        made.engine = engine
+        return made
 
     def __str__(self) -> str:
         return listing(self.givens, self.lines, self.axes, self.label_base)
@@ -287,22 +282,29 @@ class Working(Struct, frozen=True, dict=True):
         """What a notebook shows: the lines with their formulas."""
         return doors.working_bundle(self)
 
-    def compute(self, names: Iterable[str], arrays: Mapping[str, Array]) -> dict[str, Array]:
+    def compute(
+        self, names: Iterable[str], arrays: Mapping[str, Array], *, long: Engine | None = None
+    ) -> dict[str, Array]:
         """The lines ``names``, computed from known ``arrays``, by full names; only the lines needed are computed.
+
+        Args:
+            names: the lines.
+            arrays: what is known.
+            long: the engine for gradients of long attention, whose weights are then not stored; None to store them.
 
         Raises:
             UnknownName: a given array that is needed is not among the known ones.
         """
         wanted, values = tuple(names), dict(arrays)
         xp = library({name: array for name, array in values.items() if not isinstance(array, Panels)})
-        lines = self._needed(wanted, arrays)
-        with quiet(xp):
-            for name, code, read, after, _ in steps_of(lines, {*wanted}, {*arrays}, fuse=xp is numpy_namespace):
-                if missing := [each for each in read if each not in values]:
-                    raise UnknownName(f"{missing[0]} was not kept, and {name} cannot be computed without it.")
-                values[name] = code(xp, *(plain(values[each]) for each in read))
-                for past in after.done if after is not None else ():
-                    del values[past]
+        steps = steps_of(self._needed(wanted, arrays), {*wanted}, {*arrays}, fuse=xp is numpy_namespace)
+        if long is not None:
+            steps = released(doors.without_weights(self, steps, {*wanted}, arrays, long), {*wanted}, {*arrays})
+        there = {*values, *(step.name for step in steps)}
+        for step in steps:
+            if missing := [each for each in step.operands if each not in there]:
+                raise UnknownName(f"{missing[0]} was not kept, and {step.name} cannot be computed without it.")
+        follow(xp, steps, values, lambda name: plain(values[name]))
         if missing := [name for name in wanted if name not in values]:
             raise UnknownName(f"{missing[0]} was not kept. It is a given array, which cannot be computed.")
         return {name: plain(values[name]) for name in wanted}

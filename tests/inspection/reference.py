@@ -122,6 +122,54 @@ def statistics(case: Case, top: int) -> dict[str, Expected]:
     return found
 
 
+def gradients(case: Case, grad: Array) -> dict[str, Expected]:
+    """The gradients of query, key and value, from that of the output, by name.
+
+    With P the weights, dP those of the weights and D the sum of output times ``grad``: dS = P * (dP - D), times the
+    derivative of the soft cap, if there is one.
+    """
+    q, k, v = (each.astype(float) for each in (case.query, case.key, case.value))
+    groups, factor, g = k.shape[-3], case.options.get("scale") or 1 / np.sqrt(q.shape[-1]), grad.astype(float)
+    k, v = (np.repeat(each, q.shape[-3] // groups, axis=-3) for each in (k, v))
+    s, bound = scores(case)
+    (w, error), *_ = weights(s, bound)
+    summing = EPS * rounding(s.shape[-1])
+    products = EPS * (v.shape[-1] / 2 + 2)
+    change, own = g @ v.swapaxes(-1, -2), ((w @ v) * g).sum(-1, keepdims=True)
+    off = products * (abs(g) @ abs(v).swapaxes(-1, -2)) + FLUSHED
+    output_off = error @ abs(v) + summing * (w @ abs(v)) + FLUSHED
+    off = off + ((output_off + products * (w @ abs(v))) * abs(g)).sum(-1, keepdims=True)
+    d = w * (change - own)
+    d_off = error * abs(change - own) + (w + error) * off + 4 * EPS * abs(d)
+    if cap := case.options.get("softcap"):
+        plain = Case(case.query, case.key, case.value, {"scale": factor})
+        raw, raw_off = scores(plain)
+        bent = 1 / np.cosh(np.minimum(abs(raw) / cap, 300)) ** 2
+        # Array code has the derivative as 1 - (out/cap)^2, which is exact to eps of 1, not of itself.
+        wrong = bent * np.expm1(2 * (raw_off + EPS * abs(raw)) / cap + 8 * EPS) + 8 * EPS
+        d, d_off = d * bent, d_off * bent + (abs(d) + d_off) * wrong
+    d, d_off = d * factor, d_off * abs(factor)
+    return {
+        "query": _summed(d, d_off, k),
+        "key": _over_heads(_summed(d.swapaxes(-1, -2), d_off.swapaxes(-1, -2), q), groups),
+        "value": _over_heads(_summed(w.swapaxes(-1, -2), error.swapaxes(-1, -2), g), groups),
+    }
+
+
+def _summed(factors: Array, bound: Array, rows: Array) -> Expected:
+    """Sums of rows, each times a factor, and their bounds: sums of 12 or more, added up in turn."""
+    roundings = EPS * (TILE / 2 + factors.shape[-1] / 12 + 8)
+    return Expected(factors @ rows, bound @ abs(rows) + roundings * (abs(factors) @ abs(rows)) + FLUSHED)
+
+
+def _over_heads(each: Expected, groups: int) -> Expected:
+    """The sums over all heads of a group, and their bounds."""
+    *batch, heads, rows, columns = each.value.shape
+    shape = (*batch, groups, heads // groups, rows, columns)
+    value, bound = each.value.reshape(shape), each.bound.reshape(shape)
+    return Expected(value.sum(-3), bound.sum(-3) + EPS * heads * abs(value).sum(-3))
+
+
 def _best(w: Array, top: int) -> Array:
     best = -np.sort(-w, -1)[..., :top]
     return np.concatenate([best, np.zeros((*best.shape[:-1], top - best.shape[-1]))], -1)

@@ -82,21 +82,27 @@ def _loop(builder: Builder, count: Value, sums: Sequence[Value], body: Any, step
 
 
 def _tile(vectors: int) -> Any:
-    """``tile(a, a_row, b, b_row, c, c_row, count, onto)``: addresses, strides in numbers; ``onto``: added to C."""
+    """``tile(a, a_row, a_step, b, b_row, c, c_row, count, onto)``: addresses, strides in numbers.
+
+    A[row, k] lies at ``row*a_row + k*a_step``; ``onto``: added to C.
+    """
 
     @intrinsic
-    def tile(context: Any, a: Any, a_row: Any, b: Any, b_row: Any, c: Any, c_row: Any, count: Any, onto: Any) -> Any:
+    def tile(
+        context: Any, a: Any, a_row: Any, a_step: Any, b: Any, b_row: Any, c: Any, c_row: Any, count: Any, onto: Any
+    ) -> Any:
         cells = [(row, vector) for row in range(ROWS) for vector in range(vectors)]
 
         def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
-            a, a_row, b, b_row, c, c_row, count, onto = values
+            a, a_row, a_step, b, b_row, c, c_row, count, onto = values
             begin, panel, out = (place(builder, each, _whole(0)) for each in (a, b, c))
             rows = [builder.gep(begin, [builder.mul(a_row, _whole(row))]) for row in range(ROWS)]
 
             def body(k: Value, sums: Sequence[Value]) -> list[Value]:
                 line = builder.gep(panel, [builder.mul(k, b_row)])
                 columns = [read(builder, line, vector * LANES) for vector in range(vectors)]
-                factors = [spread(builder, builder.load(builder.gep(each, [k]))) for each in rows]
+                at = builder.mul(k, a_step)
+                factors = [spread(builder, builder.load(builder.gep(each, [at]))) for each in rows]
                 return [
                     multiply_add(builder, factors[row], columns[v], held)
                     for (row, v), held in zip(cells, sums, strict=True)
@@ -113,7 +119,7 @@ def _tile(vectors: int) -> Any:
                         write(builder, each, lines[row], v * LANES)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 8), generate
+        return types.void(*[types.int64] * 9), generate
 
     return tile
 
@@ -157,7 +163,8 @@ def _turn(context: Any, b: Any, b_row: Any, panel: Any, panel_row: Any, count: A
     return types.void(*[types.int64] * 5), generate
 
 
-_three, _two, _one = (_tile(vectors) for vectors in (VECTORS, 2, 1))
+three, two, one = (_tile(vectors) for vectors in (VECTORS, 2, 1))
+"""A tile of ROWS rows and this number of vectors: C = A B, or C = C + A B."""
 
 
 @within
@@ -179,11 +186,11 @@ def _sum(
 ) -> None:
     """A tile of any width."""
     if width == WIDTH:
-        _three(x, x_row, lines, lines_row, out, out_row, count, onto)
+        three(x, x_row, 1, lines, lines_row, out, out_row, count, onto)
     elif width == 2 * LANES:
-        _two(x, x_row, lines, lines_row, out, out_row, count, onto)
+        two(x, x_row, 1, lines, lines_row, out, out_row, count, onto)
     else:
-        _one(x, x_row, lines, lines_row, out, out_row, count, onto)
+        one(x, x_row, 1, lines, lines_row, out, out_row, count, onto)
 
 
 @within

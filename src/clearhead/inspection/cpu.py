@@ -6,7 +6,7 @@ no other threads interfere. docs/explanation/kernels.md says how it was found an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -74,7 +74,11 @@ def entries() -> tuple[Pass, Pass]:
 
 def inspect(request: Request) -> Inspection:
     """Computes a request."""
-    arrays = _arrays(request)
+    return _inspection(request, computed(request, arrays_of(request)))
+
+
+def computed(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
+    """All that both passes find, by name; the first axis counts the heads of all examples."""
     results = _results(request, arrays)
     texts = _texts(request, arrays)
     heads = _heads(request, arrays, results, texts)
@@ -95,7 +99,7 @@ def inspect(request: Request) -> Inspection:
         share_out(tasks, workers, report)
         before += sum(task.cost * weight for task in tasks)
     del memory
-    return _inspection(request, results)
+    return results
 
 
 def _block_of(plan: Plan) -> int:
@@ -104,7 +108,7 @@ def _block_of(plan: Plan) -> int:
 
 def _texts(request: Request, arrays: dict[str, Array]) -> list[Plan]:
     """The plan of each text; without ``ends`` there is one."""
-    plan = _plan(request, arrays)
+    plan = shared_plan(request, arrays)
     if request.ends is None:
         return [plan]
     heads, lengths = arrays["query"].shape[1], np.diff(request.ends, prepend=0).tolist()
@@ -114,7 +118,7 @@ def _texts(request: Request, arrays: dict[str, Array]) -> list[Plan]:
 def _heads(request: Request, arrays: dict[str, Array], results: dict[str, Array], texts: list[Plan]) -> Heads:
     """The heads of each text, one text after the other."""
     plan, count = texts[0], arrays["query"].shape[0] * arrays["query"].shape[1]
-    one = [_head(request, arrays, index) for index in range(count)]
+    one = [single_head(request, arrays, index) for index in range(count)]
     starts = np.array([0, *(request.ends or ())[:-1]])[:, None, None]
     rows = BYTES * np.array([plan.query_row, plan.key_row, plan.value_row, 0, 0])
     apart = [results[name].strides[1] if results[name].size else 0 for name in Results._fields]
@@ -132,12 +136,9 @@ def _onwards(progress: Any, before: int, weight: int, whole: int) -> Any:
     return lambda done, _: progress(before + done * weight, whole)
 
 
-def _arrays(request: Request) -> dict[str, Array]:
+def arrays_of(request: Request) -> dict[str, Array]:
     """The request's arrays as NumPy arrays, without a copy where features lie next to each other."""
-    found = {name: _numpy(getattr(request, name)) for name in ("query", "key", "value")}
-    for name, array in found.items():
-        if array.strides[-1] != array.itemsize and array.shape[-1] > 1:
-            found[name] = np.ascontiguousarray(array)
+    found = {name: in_rows(getattr(request, name)) for name in ("query", "key", "value")}
     found["edges"] = np.minimum(np.asarray(request.wanted.edges, dtype=np.int64), 2**31 - 1).astype(np.int32)
     if request.mask is not None:
         mask = _numpy(request.mask)
@@ -145,6 +146,12 @@ def _arrays(request: Request) -> dict[str, Array]:
     if request.padding is not None:
         found["padding"] = _numpy(request.padding)
     return found
+
+
+def in_rows(array: Any) -> Array:
+    """A NumPy array of which each row is contiguous: the same memory, if it is so there."""
+    found = _numpy(array)
+    return np.ascontiguousarray(found) if found.strides[-1] != found.itemsize and found.shape[-1] > 1 else found
 
 
 def _numpy(array: Any) -> Array:
@@ -158,7 +165,8 @@ def _strides(array: Array | None, axes: int) -> tuple[int, ...]:
     return tuple(0 if n == 1 else s // array.itemsize for n, s in zip(array.shape, array.strides, strict=True))
 
 
-def _plan(request: Request, arrays: dict[str, Array]) -> Plan:
+def shared_plan(request: Request, arrays: dict[str, Array]) -> Plan:
+    """What all heads share, for the first pass."""
     query, key, value = arrays["query"], arrays["key"], arrays["value"]
     mask, padding, form = arrays.get("mask"), arrays.get("padding"), request.form
     _, _, mask_query, mask_key = _strides(mask, 4)
@@ -182,7 +190,8 @@ def _block(heads: int, tokens: int) -> int:
     return panels * WIDTH
 
 
-def _head(request: Request, arrays: dict[str, Array], index: int) -> Head:
+def single_head(request: Request, arrays: dict[str, Array], index: int) -> Head:
+    """The arrays of one head; those of all examples are counted together."""
     batch, head = divmod(index, arrays["query"].shape[1])
     group = head // (arrays["query"].shape[1] // arrays["key"].shape[1])
     mask, padding = arrays.get("mask"), arrays.get("padding")
@@ -191,18 +200,19 @@ def _head(request: Request, arrays: dict[str, Array], index: int) -> Head:
         heads = arrays["query"].shape[1]
         slope = float(alibi_slopes(np.zeros((heads, 1, 1)), heads=heads)[head])
     return Head(
-        query=_address(arrays["query"], batch, head),
-        key=_address(arrays["key"], batch, group),
-        value=_address(arrays["value"], batch, group),
+        query=address(arrays["query"], batch, head),
+        key=address(arrays["key"], batch, group),
+        value=address(arrays["value"], batch, group),
         mask=0
         if mask is None
-        else _address(mask, *(min(i, n - 1) for i, n in zip((batch, head), mask.shape, strict=False))),
-        padding=0 if padding is None else _address(padding, batch),
+        else address(mask, *(min(i, n - 1) for i, n in zip((batch, head), mask.shape, strict=False))),
+        padding=0 if padding is None else address(padding, batch),
         slope=slope,
     )
 
 
-def _address(array: Array, *place: int) -> int:
+def address(array: Array, *place: int) -> int:
+    """The address of a place in an array, given by the first of its indices."""
     return int(array.ctypes.data + sum(i * stride for i, stride in zip(place, array.strides, strict=False)))
 
 
@@ -224,7 +234,7 @@ def _results(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def _space(plan: Plan) -> tuple[Array, Space]:
-    """A thread's working space, and where its parts lie; each begins where a line of the cache does."""
+    """A thread's working space, and where its parts lie."""
     filled, listed, block = rounded_up.py_func(plan.features), room.py_func(plan.top), plan.block
     sizes = Space(
         panels=block * plan.depth, rows=TILE * rounded_up.py_func(plan.depth), value=TILE * filled,
@@ -233,10 +243,16 @@ def _space(plan: Plan) -> tuple[Array, Space]:
         least=block, best=block * listed, best_key=block * listed, band=block * plan.bands, sink=block * SINKS,
         own=block, columns=WIDTH, ladder=LANES * plan.top, groups=GROUPS, words=2 * WORDS, word_at=WORDS,
     )  # fmt: skip
+    memory, places = laid_out(sizes)
+    return memory, Space(*places)
+
+
+def laid_out(sizes: Sequence[int]) -> tuple[Array, list[int]]:
+    """Memory for parts of these sizes, and the address of each, where a line of the cache begins."""
     lines = [-(-size // NUMBERS_IN_LINE) for size in sizes]
     memory = np.zeros((sum(lines) + 1) * NUMBERS_IN_LINE, dtype=np.float32)
     begin = -(-memory.ctypes.data // LINE) * LINE
-    return memory, Space(*(begin + LINE * sum(lines[:part]) for part in range(len(lines))))
+    return memory, [begin + LINE * sum(lines[:part]) for part in range(len(lines))]
 
 
 def _tasks(texts: list[Plan], heads: int, ahead: int, threads: int) -> tuple[Array, list[Task]]:

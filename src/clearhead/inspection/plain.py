@@ -41,8 +41,8 @@ def _inspect(request: Request) -> Inspection:
     found: list[dict[str, Array]] = []
     received: dict[str, Array] = {}
     core, shares, rows, given = _prepared(request)
-    for chunk in _chunks(request):
-        positions = _positions(request, chunk)
+    for chunk in chunks(request):
+        positions = positions_of(request, chunk)
         score, weights, output, logsumexp = _attend(request, core, shares, rows, given, chunk)
         found.append(
             {
@@ -65,11 +65,19 @@ def _inspect(request: Request) -> Inspection:
     return Inspection({**joined, **per_key}, edges=wanted.edges)
 
 
+def outputs(request: Request) -> Array:
+    """The output alone (batch, head, query, feature)."""
+    with np.errstate(all="ignore"):
+        core, shares, rows, given = _prepared(request)
+        parts = [_attend(request, core, shares, rows, given, chunk)[2] for chunk in chunks(request)]
+    return request.xp.concat(parts, axis=2)
+
+
 def weights_in_order(request: Request, queries: range | None = None) -> Iterator[Array]:
     """The weights of some queries, then of the next (batch, head, query, key), in the end of all that are wanted."""
     with np.errstate(all="ignore"):
         core, shares, rows, given = _prepared(request)
-        for chunk in _chunks(request, queries):
+        for chunk in chunks(request, queries):
             yield _attend(request, core, shares, rows, given, chunk)[1]
 
 
@@ -105,14 +113,15 @@ def _with_plain_softmax(core: Core) -> tuple[Core, str]:
     return apart(core, inner), found[0]
 
 
-def _chunks(request: Request, queries: range | None = None) -> Iterator[slice]:
+def chunks(request: Request, queries: range | None = None) -> Iterator[slice]:
+    """The queries in order, as many at a time as have `CELLS` scores; of some alone, if these are named."""
     batch, heads, count, _ = request.query.shape
     size = max(1, CELLS // (batch * heads * request.key.shape[2]))
     wanted = range(count) if queries is None else queries
     yield from (slice(start, min(start + size, wanted.stop)) for start in range(wanted.start, wanted.stop, size))
 
 
-def _positions(request: Request, chunk: slice) -> dict[str, Array]:
+def positions_of(request: Request, chunk: slice) -> dict[str, Array]:
     """The positions of some queries among the keys, as a column, and of all keys."""
     xp, queries, keys = request.xp, request.query.shape[2], request.key.shape[2]
     place = device(request.query)
@@ -125,12 +134,12 @@ def _attend(
 ) -> tuple[Array, Array, Array, Array]:
     """Scores, weights and outputs of some queries, and the logarithms of their softmax's denominators."""
     xp = request.xp
-    values = {name: _cut(array, rows.axis.get(name), chunk) for name, array in given.items()}
+    values = {name: cut(array, rows.axis.get(name), chunk) for name, array in given.items()}
     logsumexp: Array = None
     last = {name: line.name for line in rows.each for name in line.operands}
     keep = {core.softmax.operands[0], core.head.operands[0]}
     for line in rows.each:
-        values[line.name] = compute(xp, line, values, **_positions(request, chunk))
+        values[line.name] = compute(xp, line, values, **positions_of(request, chunk))
         if line.name == shares:
             logsumexp = _logsumexp(xp, values[line.operands[0]])
         for name in line.operands:
@@ -156,7 +165,7 @@ def _weighted_sum(xp: Namespace, score: Array, weights: Array, value: Array) -> 
     return xp.where(nowhere, math.nan, infinite)
 
 
-def _cut(array: Array, axis: int | None, chunk: slice) -> Array:
+def cut(array: Array, axis: int | None, chunk: slice) -> Array:
     """The rows of some queries, where an array has one for each."""
     if axis is None or array.shape[axis] == 1:
         return array

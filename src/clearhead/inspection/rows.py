@@ -13,6 +13,7 @@ from clearhead.expr.nodes import replace_refs
 from clearhead.inspection.core import Core
 from clearhead.line import Line
 from clearhead.ops import Array, Namespace, Operation
+from clearhead.ops.gradients.gradient import derived_gradient
 from clearhead.ops.textbook import disentangled, relative, scores
 from clearhead.ops.textbook.tables import look_up
 
@@ -115,6 +116,14 @@ def _window(xp: Namespace, s: Array, *, width: int, position: Array, key: Array)
     return scores.mask_boolean.code(xp, s, xp.abs(position - key) < width)
 
 
+def _not_later(xp: Namespace, grad: Array, *, position: Array, key: Array) -> Array:
+    return xp.where(key <= position, grad, 0.0)
+
+
+def _near(xp: Namespace, grad: Array, *, width: int, position: Array, key: Array) -> Array:
+    return xp.where(xp.abs(position - key) < width, grad, 0.0)
+
+
 def _alibi(xp: Namespace, s: Array, slope: Array, *, position: Array, key: Array) -> Array:
     return s - slope[..., None, None] * xp.astype(xp.abs(position - key), s.dtype)
 
@@ -140,6 +149,8 @@ POSITIONED: Mapping[Operation, Positioned] = {
     relative.relative_bias: _relative,
     disentangled.add_by_query: _by_query,
     disentangled.add_by_key: _by_key,
+    derived_gradient(scores.mask_causal, "s"): _not_later,
+    derived_gradient(scores.mask_window, "s"): _near,
 }
 """The operations that count positions, as code that is given the positions of queries and keys."""
 

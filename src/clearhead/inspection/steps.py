@@ -1,0 +1,149 @@
+"""Long attention in the steps of a backward pass, put in the place of the lines that would store its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import partial
+from math import prod
+
+from msgspec import Struct
+
+from clearhead.axes import Shape
+from clearhead.backward import GRAD, LONG
+from clearhead.compiled.program import Engine
+from clearhead.errors import SpecError
+from clearhead.inspection.core import Core, core_of
+from clearhead.inspection.gradients import Attended, attend
+from clearhead.inspection.plain_gradients import gradient_lines
+from clearhead.inspection.request import Wanted, request_of
+from clearhead.line import Line
+from clearhead.ops import Array, Namespace
+from clearhead.plan import Step
+from clearhead.working import Working
+
+
+class Passed(Struct, frozen=True):
+    """One attention in a backward pass.
+
+    Attributes:
+        core: its lines forward.
+        ends: for each array that they are given, the line that carries the gradient out to it.
+        engine: what computes them.
+    """
+
+    core: Core
+    ends: Mapping[str, str]
+    engine: Engine
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """The names of the arrays that the lines are given: query, key, value, others."""
+        return self.core.query, self.core.key, self.core.value, *(each.name for each in self.core.others)
+
+    def attend(self, _: Namespace, query: Array, key: Array, value: Array, *others: Array) -> Attended:
+        """The forward pass."""
+        given = dict(zip(self.operands[3:], others, strict=True))
+        request = request_of((query, key, value), given, self.core, {}, Wanted(top=0))
+        return attend(request, tuple(self.ends), self.engine)
+
+    def carry_back(self, _: Namespace, attended: Attended, grad: Array) -> Mapping[str, Array]:
+        """The gradients of all arrays at which the pass ends."""
+        return attended.gradients(grad, tuple(self.ends))
+
+
+def without_weights(
+    whole: Working, steps: Sequence[Step], wanted: Set[str], arrays: Mapping[str, Array], engine: Engine
+) -> list[Step]:
+    """The steps of a backward pass, of which those of long attention whose weights nobody reads are two steps.
+
+    Args:
+        whole: the lines, with those of gradients.
+        steps: how they would be computed one by one.
+        wanted: the lines that are asked for.
+        arrays: what is known already.
+        engine: what computes the steps that are put in.
+    """
+    found = list(steps)
+    if whole.backward_of is None:
+        return found
+    forward = whole.backward_of.forward
+    shapes = forward.shapes({given.name: tuple(arrays[given.name].shape) for given in forward.givens})
+    for core in _long(forward, shapes):
+        if arrays.keys().isdisjoint(line.name for line in core.working.lines if line != core.head):
+            passed = _passed(whole, core, {step.name for step in found}, engine)
+            shorter = _needed(_replaced(found, passed), wanted)
+            if not any(step.name == core.softmax.name for step in shorter):
+                found = shorter
+    return found
+
+
+def _long(forward: Working, shapes: Mapping[str, Shape]) -> Iterator[Core]:
+    """The attentions of many weights whose lines are known."""
+    for line in forward.lines:
+        if line.operation.role == "weighted-sum" and prod(shapes[line.operands[0]]) >= LONG:
+            try:
+                yield core_of(forward, line.name)
+            except SpecError:
+                continue
+
+
+def _passed(whole: Working, core: Core, there: Set[str], engine: Engine) -> Passed:
+    """Where the gradients leave an attention; nowhere, if its backward pass is not that of its lines alone."""
+    lines = {_said(line): line.name for line in whole.lines if line.name in there}
+    ends: dict[str, str] = {}
+    for given in core.working.givens:
+        if given.holds == "numbers":
+            last = core.working.backward(core.head.name, given.name).lines[-1]
+            if (end := lines.get(_said(last))) is not None:
+                ends[given.name] = end
+    try:
+        own = gradient_lines(core, ends) if ends else ()
+    except SpecError:
+        return Passed(core, {}, engine)
+    inner = [line for line in own if GRAD in line.name and line.name.removesuffix(GRAD) not in ends]
+    return Passed(core, ends if {*whole.lines}.issuperset(inner) else {}, engine)
+
+
+def _said(line: Line) -> tuple[object, ...]:
+    """What a line says but for its own name."""
+    return line.operation, line.operands, line.parameters
+
+
+def _replaced(steps: Sequence[Step], passed: Passed) -> list[Step]:
+    """The steps with those of an attention, forward and backward, put in the place of its last ones."""
+    core, ends = passed.core, passed.ends
+    if not ends:
+        return list(steps)
+    sums, back = f"{core.head.name} and sums", f"{core.head.name} and gradients"
+    forward = [Step(sums, passed.attend, passed.operands, None, ())]
+    backward = [Step(back, passed.carry_back, (sums, core.head.name + GRAD), None, ())]
+    made: list[Step] = []
+    for step in steps:
+        name = next((name for name, end in ends.items() if end == step.name), None)
+        if step.name == core.head.name:
+            made += [*forward, Step(step.name, _output, (sums,), None, ())]
+            forward = []
+        elif name is not None:
+            made += [*forward, *backward, Step(step.name, partial(_one, name=name), (back,), None, ())]
+            forward, backward = [], []
+        else:
+            made.append(step)
+    return made
+
+
+def _output(_: Namespace, attended: Attended) -> Array:
+    return attended.output
+
+
+def _one(_: Namespace, gradients: Mapping[str, Array], *, name: str) -> Array:
+    return gradients[name]
+
+
+def _needed(steps: Sequence[Step], wanted: Set[str]) -> list[Step]:
+    """The steps that are needed for what is wanted."""
+    needed, found = {*wanted}, []
+    for step in reversed(steps):
+        if step.name in needed:
+            needed.update(step.operands)
+            found.append(step)
+    return found[::-1]
