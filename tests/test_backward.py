@@ -113,6 +113,16 @@ def test_examples_of_a_batch_have_gradients_of_their_own():
     np.testing.assert_allclose(whole["input"], expected["input"], rtol=1e-9)
 
 
+def test_lines_that_were_not_kept_have_gradients():
+    """The gradient of a line that the trace did not keep is that of the same line kept."""
+    working = ATTENTIONS["grouped"].working()
+    arrays = arrays_for(working)
+    names = ("weights", "key", "query")
+    kept, short = (working.run(arrays, keep=keep) for keep in (None, "output"))
+    for name, grad in kept.gradients(wrt=names).items():
+        np.testing.assert_allclose(short.gradients(wrt=names)[name], grad, rtol=1e-12)
+
+
 @pytest.mark.parametrize("reads", ["logits", "probabilities"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("ignored", [None, -100])

@@ -197,7 +197,8 @@ def gradients(
             start, shape = arrays[holds], shapes[source.of]
         there[source.of + GRAD] = namespace(start).broadcast_to(one.code(namespace(start), start), shape)
     found = whole.compute([name + GRAD for name in source.wrt], there, long=long)
-    return {name: _of_shape(found[name + GRAD], arrays[name].shape) for name in source.wrt}
+    own = {**shapes, **{name: tuple(array.shape) for name, array in arrays.items()}}
+    return {name: _of_shape(grad, own.get(name, grad.shape)) for name in source.wrt for grad in [found[name + GRAD]]}
 
 
 def _shapes(forward: Working, arrays: Mapping[str, Array]) -> Mapping[str, Shape]:

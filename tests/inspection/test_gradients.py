@@ -13,7 +13,9 @@ import clearhead
 from clearhead import Attention
 from clearhead.inspection.gradients import attend
 from clearhead.inspection.request import Wanted, request_of
+from clearhead.plan import follow
 
+from ..test_backward import ATTENTIONS, arrays_for
 from .cases import cases
 from .reference import Case, gradients
 
@@ -210,3 +212,48 @@ def test_traces_of_long_texts_do_not_store_their_weights(monkeypatch):
         for name, array in expected.items():
             off = 1e-12 if dtype is np.float64 else 1e-5
             np.testing.assert_allclose(got[name], array, rtol=0, atol=off * np.abs(array).max())
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_every_option_of_attention_gives_what_its_lines_give(kind, batch, monkeypatch):
+    """Whatever stands between queries and heads, gradients without weights are those of the lines, in a batch too."""
+    working = ATTENTIONS[kind].working()
+    arrays = arrays_for(working)
+    if "input" in arrays:
+        arrays["input"] = np.random.default_rng(5).normal(size=(*batch, *arrays["input"].shape))
+    expected = working.run(arrays).gradients()
+    monkeypatch.setattr("clearhead.backward.LONG", 1)
+    monkeypatch.setattr("clearhead.inspection.steps.LONG", 1)
+    last = working.lines[-1].name
+    single = {name: each.astype(np.float32) if each.dtype == float else each for name, each in arrays.items()}
+    for given_arrays, engine, off in ((arrays, "array", 1e-12), (single, "auto", 1e-4)):
+        found = working.run(given_arrays, keep=last, engine=engine).gradients()
+        for name, array in expected.items():
+            most = np.abs(array).max()
+            np.testing.assert_allclose(found[name], array, rtol=0, atol=off * max(most, 1), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keep", "wrt", "stores"),
+    [
+        ("plain", "output", None, False),
+        ("sink", "output", None, False),
+        ("grouped", "output", ("value.weight",), False),
+        ("plain", ("output", "weights"), None, True),
+        ("plain", ("output", "weights"), "weights", True),
+        ("additive", "output", None, False),
+        ("alibi", ("output", "masked"), "masked", True),
+    ],
+)
+def test_lines_that_somebody_reads_are_computed_as_they_are(kind, keep, wrt, stores, monkeypatch):
+    """Weights are stored where the trace kept them, or where a gradient beside the attention needs them."""
+    working = ATTENTIONS[kind].working()
+    trace = working.run(arrays_for(working), keep=keep)
+    monkeypatch.setattr("clearhead.backward.LONG", 1)
+    monkeypatch.setattr("clearhead.inspection.steps.LONG", 1)
+    seen = []
+    monkeypatch.setattr("clearhead.working.follow", lambda *given: seen.append(given[1]) or follow(*given))
+    trace.gradients(wrt=wrt)
+    names = [step.name for step in seen[-1]]
+    assert ("weights.grad" in names) == stores
