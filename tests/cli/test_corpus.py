@@ -36,7 +36,7 @@ def test_corpus_writes_and_says(checkpoint, data, tmp_path, monkeypatch):  # noq
     found = run(checkpoint, data, "-o", tmp_path / "a", "--column", "body", "--class", "digit=[0-9]", "--loss")
     assert found.stdout.splitlines()[0].endswith("2 layers, 6 heads; 2 documents, 2 sequences, 9 tokens")
     assert found.stdout.splitlines()[1:] == [f"Wrote {tmp_path}/a/results.parquet", f"Wrote {tmp_path}/a/report.html"]
-    assert found.stderr == "1 documents could not be read: the line is not JSON (1). The report says which.\n"
+    assert found.stderr == "1 document could not be read: the line is not JSON (1). The report says which.\n"
     assert "to_digit" in (tmp_path / "a" / "report.html").read_text()
     run(checkpoint, data, "-o", tmp_path / "b", "--column", "body", "--length", 4, "--against", tmp_path / "a")
     assert "<h2>Against model" in (tmp_path / "b" / "report.html").read_text()
@@ -52,7 +52,7 @@ def test_what_cannot_be_compared_is_said_first(checkpoint, data, tmp_path, monke
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "corpus.json").write_text(json.dumps({**plan, "layers": 3, "shards": []}))
     monkeypatch.setattr(Local, "run", lambda *_: pytest.fail("it works"))
-    for other, said in (("none", "corpus.json"), ("b", "has 2 layers of 6 heads, model: llama")):
+    for other, said in (("none", "there is no corpus here"), ("b", "has 2 layers of 6 heads, model: llama")):
         found = run(checkpoint, data, "-o", tmp_path / "c", "--column", "body", "--against", tmp_path / other, code=2)
         assert said in found.output
     assert not (tmp_path / "c").exists()
@@ -63,7 +63,9 @@ def test_what_cannot_be_compared_is_said_first(checkpoint, data, tmp_path, monke
     [
         (("--shard", "3/2"), "expects i/n with i from 1 to n"),
         (("--class", "digit"), "expects NAME=REGEX"),
+        (("--class", "special=x"), "special is always measured"),
         (("--scheduler", "tcp://x"), "goes with --engine dask"),
+        (("--engine", "dask"), "goes with --scheduler"),
         (("--length", "1"), "not in the range"),
         (("--shard-size", "5000"), "1 to 1024 documents"),
     ],

@@ -74,6 +74,34 @@ def test_measures_are_those_of_stored_weights(which, checkpoint):
         assert np.all((below <= found.counts[layer, 1].cumsum(-1)) & (found.counts[layer, 1].cumsum(-1) <= above))
 
 
+LENS_IDS = (0, 6, 7, 9, 6, 7, 8, 3, 1, 3, 3, 8, 9, 1, 5, 8, 2, 8, 2, 5)
+LENS = {
+    "previous": [
+        [0.0772898, 0.0986575, 0.1011208, 0.2392959, 0.2904596, 0.0503082],
+        [0.318308, 0.4578963, 0.1869351, 0.1000904, 0.1505097, 0.052763],
+    ],
+    "duplicate": [
+        [0.0270754, 0.0109484, 0.1397077, 0.0808594, 0.0652706, 0.1133693],
+        [0.05, 0.0303682, 0.0535633, 0.0500584, 0.0002164, 0.0020384],
+    ],
+    "induction": [
+        [0.1421382, 0.0258782, 0.0958128, 0.0612699, 0.1421591, 0.0765633],
+        [0.05, 0.1195697, 0.0, 0.0447237, 0.1001448, 0.0487498],
+    ],
+}  # fmt: skip
+"""What `detect_head` of TransformerLens 2.18.0 itself returned, called with ``cache=`` the weights of the small model
+on these tokens in float64, and ``error_measure="mul"``: for each of its head names a row for each layer."""
+
+
+def test_scores_are_those_that_transformerlens_returned(checkpoint):
+    """Previous-token, duplicate-token and induction scores of every head, to seven decimals as it printed them."""
+    observer = Observer(load(checkpoint, engine="array"), Options(length=24))
+    sums = observer.observe([np.array(LENS_IDS)])[0].sums.sum(0) * 2.0**-BITS / len(LENS_IDS)
+    names = [row.name for row in observer.rows]
+    for name, scores in LENS.items():
+        np.testing.assert_allclose(sums[:, names.index(name)], scores, atol=3e-6)
+
+
 def counted(values):
     """How many values of each head lie in the first bins (head, bin)."""
     rows = [np.bincount(bins_of(np.maximum(head, 0)), minlength=BINS) for head in values.astype(np.float32)]

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from safetensors.numpy import load_file, save_file
 
-from clearhead.corpora import Options, differences, open_corpus, running
+from clearhead.corpora import Local, Options, differences, open_corpus, running
 from clearhead.corpora.clusters import clusters
 from clearhead.corpora.ledger import Ledger, as_parquet, table_of, tally_of
 from clearhead.corpora.report import report
@@ -121,7 +121,7 @@ def test_a_folder_belongs_to_one_corpus(checkpoint, whole, tmp_path):
     """Other options, and the folder of none: refused in words."""
     with pytest.raises(SpecError, match="Name another folder"):
         done(checkpoint, whole[2], whole[1], options=Options(length=9))
-    with pytest.raises(FileError, match=r"corpus\.json"):
+    with pytest.raises(FileError, match="there is no corpus here"):
         open_corpus(str(tmp_path))
     (tmp_path / "corpus.json").write_text("{}")
     with pytest.raises(FileError, match="cannot be read"):
@@ -182,6 +182,19 @@ def test_a_remote_folder_is_as_good(checkpoint, whole):
     storage.write("memory://in/docs.jsonl", whole[2].read_bytes())
     run(str(checkpoint), ["memory://in/*.jsonl"], "memory://out", OPTIONS, Here(), (1, 1), None, 7)
     assert storage.read("memory://out/results.parquet") == results(whole[1])[0]
+
+
+def test_shards_that_only_workers_see_are_an_error(checkpoint, lines):
+    """Written to the memory of another process, as by a cluster without a common folder: said after the first round."""
+    with pytest.raises(FileError, match=r"2 shards were computed, and are not there. All workers must see"):
+        run(str(checkpoint), [str(lines)], "memory://elsewhere", OPTIONS, Local(1), (1, 1), None, 20)
+
+
+def test_a_folder_of_another_corpus_says_in_what_it_differs(checkpoint, whole):
+    """Each option that is another, before and now."""
+    other = replace(OPTIONS, length=16, loss=False)
+    with pytest.raises(SpecError, match=r"has results of length=24, not 16; loss=True, not False. Name another"):
+        done(checkpoint, whole[2], whole[1], options=other)
 
 
 def test_tallies_add_up_in_any_order(whole, checkpoint, tmp_path):

@@ -72,6 +72,8 @@ def corpus(checkpoint: str, data: tuple[str, ...], output: str, **given: Any) ->
 
     if given["scheduler"] and given["engine"] != "dask":
         raise click.UsageError("--scheduler goes with --engine dask.")
+    if given["engine"] == "dask" and not given["scheduler"]:
+        raise click.UsageError("--engine dask goes with --scheduler, such as tcp://host:8786.")
     against = _opened(given["against"], checkpoint) if given["against"] else None
     options = Options(**{name: given[name] for name in ("length", "fit", "column", "group", "classes", "loss")})
     engine = Dask(given["scheduler"]) if given["engine"] == "dask" else Local(given["workers"])
@@ -107,6 +109,9 @@ def _say(found: Corpus, *, err: bool = False) -> None:
         count = sum(map(len, found.failed.values()))
         most = sorted(found.failed.items(), key=lambda each: -len(each[1]))[:REASONS]
         why = "; ".join(f"{fault} ({len(numbers):,})" for fault, numbers in most)
-        say(f"{count:,} documents could not be read: {why}. The report says which.", err=True)
+        rest = count - sum(len(numbers) for _, numbers in most)
+        why += f"; for other reasons ({rest:,})" if rest else ""
+        named = "1 document" if count == 1 else f"{count:,} documents"
+        say(f"{named} could not be read: {why}. The report says which.", err=True)
     if found.missing:
         say(f"Partial: {len(found.missing):,} of {len(found.plan.shards):,} shards are missing.", err=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead.corpora.options import Options
+from clearhead.corpora.options import CLASSES, Options
 from clearhead.inspection.weights import weights_at
 from clearhead.models.surveying import Attended, doubling
 
@@ -61,13 +61,6 @@ MEASURES = (
     Measure("received", "The sum of the weights that a token receives from all queries.", quantiles=True, by="key"),
 )  # fmt: skip
 """The measures of every corpus."""
-
-CLASSES = {
-    "special": "special tokens, such as [CLS] or <|endoftext|>",
-    "punctuation": "tokens of punctuation alone",
-    "part": "tokens that continue a word",
-}
-"""The classes of tokens that need no regular expression."""
 
 
 def rows_of(options: Options) -> tuple[Measure, ...]:

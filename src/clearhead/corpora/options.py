@@ -17,6 +17,13 @@ MAX_LENGTH = 1 << 16
 
 MAX_CLASSES = 16
 
+CLASSES = {
+    "special": "special tokens, such as [CLS] or <|endoftext|>",
+    "punctuation": "tokens of punctuation alone",
+    "part": "tokens that continue a word",
+}
+"""The classes of tokens that need no regular expression."""
+
 BLOCK = 16
 """The documents that are packed together: the first sixteen, the next sixteen ..., in all shards."""
 
@@ -59,6 +66,8 @@ def checked(options: Options) -> Options:
     for name, pattern in options.classes.items():
         if not re.fullmatch(r"\w{1,40}", name):
             raise SpecError(f"classes: a name expects letters, digits and _, got {name!r:.60}.")
+        if name in CLASSES:
+            raise SpecError(f"classes: {name} is always measured: the weight on {CLASSES[name]}. Use another name.")
         try:
             re.compile(pattern)
         except re.error as error:

@@ -86,18 +86,32 @@ def _do(ledger: Ledger, own: Sequence[Shard], job: Job, engine: Engine, progress
     if progress is not None:
         progress(0.0)
     engine.run(job, missing, done)
+    if lost := ledger.missing(missing):
+        raise FileError(
+            f"{job.output}: {len(lost):,} shards were computed, and are not there. All workers must see this folder "
+            f"under the same path or address; memory:// is a place in one process alone."
+        )
 
 
 def _remember(plan: Plan, output: str) -> None:
     """Writes the plan, unless the folder is that of another corpus."""
     if PLAN in storage.names(output) and (before := _plan(output)).fingerprint != plan.fingerprint:
-        raise SpecError(
-            f"{output}: has results of {before.model} with {before.options}, or of other versions. Name another folder."
-        )
+        raise SpecError(f"{output}: has results of {_difference(before, plan)}. Name another folder.")
     storage.write(storage.join(output, PLAN), msgspec.json.encode(plan))
 
 
+def _difference(before: Plan, plan: Plan) -> str:
+    """In what an earlier corpus differs from another, in words."""
+    one, two = msgspec.structs.asdict(before.options), msgspec.structs.asdict(plan.options)
+    other = [f"{name}={value!r:.60}, not {two[name]!r:.60}" for name, value in one.items() if value != two[name]]
+    if before.model != plan.model:
+        other.insert(0, f"{before.model}, not {plan.model}")
+    return "; ".join(other) or "a model with other files, or of other versions of clearhead, NumPy, Numba or tokenizers"
+
+
 def _plan(output: str) -> Plan:
+    if PLAN not in storage.names(output):
+        raise FileError(f"{output}: there is no corpus here. Name a folder that clearhead corpus wrote.")
     content = storage.read(storage.join(output, PLAN))
     try:
         return msgspec.json.decode(content, type=Plan)
