@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from torch.nn import functional
 
 import clearhead
-from clearhead import Head, Loss, Transformer
+from clearhead import Embedding, Head, Loss, Positions, Transformer
+
+ARRAYS = ("logits", "target")
 
 
 def log_softmax(x):
@@ -44,3 +47,63 @@ def test_logits_are_probed_from_tokens_and_their_weight():
     bare = clearhead.probe(lambda x, w: x @ w, working, ("input", "logits.weight"), "logits")
     assert capped.verdict == "agrees", str(capped)
     assert "softcap-missing" in bare.first.ids
+
+
+def loss(**fields):
+    return Transformer(head=Head(), loss=Loss(**fields)).working()
+
+
+def of_torch(logits, target, **options):
+    return functional.cross_entropy(logits, target, **options)
+
+
+def by_hand(logits, target, mean=np.mean):
+    shifted = logits - logits.max(-1, keepdims=True)
+    sums = np.log(np.exp(shifted).sum(-1))
+    return mean(sums - np.take_along_axis(shifted, target[..., None], -1)[..., 0], axis=-1)
+
+
+@pytest.mark.parametrize(("fields", "options"), [
+    ({}, {}), ({"ignored": -100}, {"ignore_index": -100}), ({"ignored": 0}, {"ignore_index": 0}),
+    ({"smoothing": 0.1}, {"label_smoothing": 0.1}), ({"reduction": "sum"}, {"reduction": "sum"}),
+])  # fmt: skip
+def test_the_loss_of_pytorch_agrees(fields, options):
+    """PyTorch's cross-entropy is right with the options that a loss states."""
+    report = clearhead.probe(
+        lambda *arrays: of_torch(*arrays, **options), loss(**fields), ARRAYS, "loss", library="torch"
+    )
+    assert report.verdict == "agrees", str(report)
+
+
+@pytest.mark.parametrize(("fields", "options", "name"), [
+    ({"ignored": 0}, {}, "loss-ignored-counted"), ({}, {"reduction": "sum"}, "loss-summed"),
+    ({"smoothing": 0.1}, {}, "loss-smoothing-missing"), ({}, {"label_smoothing": 0.1}, "loss-smoothing-added"),
+])  # fmt: skip
+def test_an_option_that_is_not_the_specs_is_named(fields, options, name):
+    """What PyTorch was not told, or was told besides, is the first finding."""
+    report = clearhead.probe(
+        lambda *arrays: of_torch(*arrays, **options), loss(**fields), ARRAYS, "loss", library="torch"
+    )
+    assert report.findings[0].deviations[0].partition(":")[0] == name, str(report)
+
+
+def test_a_batch_of_losses_agrees():
+    """A function that gives a loss for each item of a batch is compared item by item."""
+    assert clearhead.probe(by_hand, loss(), ARRAYS, "loss").verdict == "agrees"
+
+
+def test_one_number_that_is_near_by_chance_is_no_rounding():
+    """A loss that is off for an unknown reason is not said to be computed in half precision."""
+    report = clearhead.probe(lambda x, t: by_hand(x, t) * 1.003, loss(), ARRAYS, "loss")
+    assert report.verdict != "agrees"
+    assert "half precision" not in str(report)
+
+
+def test_rows_of_a_table_are_read_by_drawn_numbers():
+    """An embedding is probed with the numbers of rows that its table has."""
+    working = Transformer(embedding=Embedding(positions=Positions("sinusoidal"))).working()
+    takes = ("token", "embedding.weight")
+    right = clearhead.probe(lambda ids, table: table[ids], working, takes, "embedding.token")
+    wrong = clearhead.probe(lambda ids, table: table[ids - 1], working, takes, "embedding.token")
+    assert (right.verdict, wrong.verdict == "agrees") == ("agrees", False)
+    assert right.drawn.sizes["vocabulary"] > 1

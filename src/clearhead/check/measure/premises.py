@@ -273,7 +273,9 @@ def _linear(f: Attend, size: Size) -> tuple[int, int, int] | None:
 def mixes_items(f: Attend, size: Size) -> Premise | None:
     """Items of a batch are computed apart: alone, each gives what it gives beside others."""
     made = drawn(size, batch=2)
-    both = f(made.q, made.k, made.v, size.past)
+    both, again = (f(made.q, made.k, made.v, size.past) for _ in range(2))
+    if not np.array_equal(both, again, equal_nan=True):
+        return None  # it is noise that differs
     one, two = (slice(0, 1), slice(1, 2))
     alone = np.concatenate([f(made.q[at], made.k[at], made.v[at], size.past) for at in (one, two)])
     off = float(np.abs(both - alone).max() / max(np.abs(alone).max(), 1e-30))
@@ -288,11 +290,14 @@ def _values_as_keys(f: Attend, size: Size) -> tuple[int, int, int] | None:
     return (0, 2, 1) if np.allclose(y[1], 2 * y[0], rtol=2e-2, atol=2e-2 * np.abs(y[0]).max()) else None
 
 
-AXES = {"key": (-2, -1), "query": (1, 2), "head": (0, 2), "query and key": (1, 2, 3), "head and key": (0, 2, 3)}
+AXES = {
+    "key": (-2, -1), "query": (1, 2), "head": (0, 2), "query and key": (1, 2, 3), "head and key": (0, 2, 3),
+    "head, query and key": (0, 1, 2, 3),
+}  # fmt: skip
 
 
-def normalised_axis(seen: Observed, expected: Observed, size: Size) -> Premise | None:
-    """Weights sum to one over the keys, and not over another axis in their place.
+def normalised_axis(f: Attend, seen: Observed, expected: Observed, size: Size) -> Premise | None:
+    """Weights sum to one over the keys, and not over another axis in their place, or over several.
 
     That explains the numbers where the weights of a query are the expected ones, but for their sum.
     """
@@ -305,7 +310,7 @@ def normalised_axis(seen: Observed, expected: Observed, size: Size) -> Premise |
         return None  # right, or one and the same factor on all
     found = next((word for word, total in sums.items() if total.size and np.abs(total - 1).max() < near), None)
     if not found:
-        return None
+        return mixes_items(f, size)  # the sum may run over a batch, which is not in these weights
     shares = [
         each.random.sum(-2) / np.maximum(each.random.sum((-2, -1)), 1e-30)[..., None] for each in (seen, expected)
     ]
