@@ -1,5 +1,7 @@
 """Weights in the order of compiled products: the same numbers, once in memory, for all who read them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,18 @@ def test_cells_are_explained_from_weights_in_panels(packed):
     for of in ("layers.0.mlp.up.weight", "embedding.weight"):
         one, two = (each.gradients("logits", of)[of] for each in (found, other))
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4)
+
+
+def test_several_threads_may_trace_a_model_at_once(small, monkeypatch):
+    """Threads that meet at the first trace, while weights are laid out, get the numbers of one thread alone."""
+    monkeypatch.setattr(choice, "own", lambda: frozenset(Product))
+    texts = [IDS[:count] for count in range(2, len(IDS))]
+    alone = [load(small, engine="compiled").trace(each)["logits"] for each in texts]
+    model = load(small, engine="compiled")
+    with ThreadPoolExecutor(len(texts)) as pool:
+        together = list(pool.map(lambda ids: model.trace(ids)["logits"], texts))
+    for found, by_itself in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(found, by_itself)
 
 
 def test_where_the_blas_is_faster_nothing_is_laid_out(small, monkeypatch):

@@ -1,7 +1,8 @@
-"""Exponential and hyperbolic tangent of vectors of float32 numbers."""
+"""Exponential, hyperbolic tangent and polynomials of vectors of float32 numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -32,6 +33,22 @@ POWERS = (0.00015353350318036973, 0.0013398875016719103, 0.009618437848985195, 0
           0.24022647738456726, 0.6931471824645996, 1.0)  # fmt: skip
 VANISHES = -87.0
 """Below this exp is 0: the result would soon be below the normal float32 numbers (2^-126)."""
+
+
+def polynomial(coefficients: Sequence[float]) -> Any:
+    """A function of vectors: the polynomial with these coefficients, that of the highest power first."""
+
+    @intrinsic
+    def function(context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+            total = constant(coefficients[0])
+            for each in coefficients[1:]:
+                total = multiply_add(builder, total, values[0], constant(each))
+            return total
+
+        return lanes(lanes), generate
+
+    return function
 
 
 def _build_exp(builder: Builder, x: Value) -> Value:

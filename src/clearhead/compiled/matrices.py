@@ -30,7 +30,9 @@ from clearhead.compiled.simd import (
     Value,
     constant,
     get_float,
+    least,
     load_first,
+    most,
     multiply_add,
     place,
     put_float,
@@ -197,9 +199,9 @@ def _sum(
 def _fill_up(rows: int, count: int, a: int, a_row: int, tile_rows: int) -> None:
     """Rows of A that are fewer than a tile has, and the last of them again for each that is missing."""
     for row in range(ROWS):
-        source, target = a + min(row, rows - 1) * a_row * BYTES, tile_rows + row * LONG * BYTES
+        source, target = a + least(row, rows - 1) * a_row * BYTES, tile_rows + row * LONG * BYTES
         for k in range(0, count, LANES):
-            many = min(LANES, count - k)
+            many = least(LANES, count - k)
             store_first(target, k, many, load_first(source, k, many))
 
 
@@ -229,15 +231,15 @@ def by_panels(
 ) -> None:
     """C = A B, with room for ROOM numbers; of ROWS rows and LANES columns at least, unless B lies in panels."""
     left, edge = 0, room + LONG * WIDTH * BYTES
-    few, lines_of_tile = edge + ROWS * WIDTH * BYTES, min(rows, ROWS)
+    few, lines_of_tile = edge + ROWS * WIDTH * BYTES, least(rows, ROWS)
     while left < columns:
         width, at = WIDTH, left
         if order != IN_PANELS:
-            width = min(WIDTH, max(LANES, (columns - left) // LANES * LANES))
-            at = min(left, columns - width)
-        new = range(left - at, min(width, columns - at))
+            width = least(WIDTH, most(LANES, (columns - left) // LANES * LANES))
+            at = least(left, columns - width)
+        first, last = left - at, least(width, columns - at)
         for begin in range(0, inner, LONG):
-            count = min(LONG, inner - begin)
+            count = least(LONG, inner - begin)
             lines, lines_row = b + (begin * b_row + at) * BYTES, b_row
             if order == IN_PANELS:
                 lines = b + (at * inner + begin * WIDTH) * BYTES
@@ -247,14 +249,14 @@ def by_panels(
             if rows < ROWS:
                 _fill_up(rows, count, a + begin * BYTES, a_row, few)
             for top in range(0, rows, ROWS):
-                r = max(0, min(top, rows - ROWS))
+                r = most(0, least(top, rows - ROWS))
                 x, x_row, out = a + (r * a_row + begin) * BYTES, a_row, c + (r * c_row + at) * BYTES
                 if rows < ROWS:
                     x, x_row = few, LONG
-                if rows < ROWS or len(new) < width or (inner > LONG and r < top):
+                if rows < ROWS or last - first < width or (inner > LONG and r < top):
                     # Beside what is new there may be no room, or numbers that must not be added to once more.
                     _sum(width, x, x_row, lines, lines_row, edge, width, count, 0)
-                    _join(range(top - r, lines_of_tile), new, edge, width, out, c_row, begin)
+                    _join(range(top - r, lines_of_tile), range(first, last), edge, width, out, c_row, begin)
                 else:
                     _sum(width, x, x_row, lines, lines_row, out, c_row, count, begin)
         left = at + width

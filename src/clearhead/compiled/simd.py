@@ -21,7 +21,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 FEATURES = frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
 """The features of the processor that Numba compiles for, by LLVM's names."""
@@ -136,25 +137,38 @@ def _binary(build: Callable[[Builder, Value, Value], Value]) -> Any:
     return function
 
 
-add = _binary(lambda builder, a, b: builder.fadd(a, b))
-subtract = _binary(lambda builder, a, b: builder.fsub(a, b))
-multiply = _binary(lambda builder, a, b: builder.fmul(a, b))
-divide = _binary(lambda builder, a, b: builder.fdiv(a, b))
 maximum, minimum = _binary(larger), _binary(smaller)
 
 
-def _lets(symbol: Any, function: Any) -> None:
-    """Lets compiled code write an operator for a function of two vectors."""
+def _lets(symbol: Any, build: Callable[[Builder, Value, Value], Value]) -> None:
+    """Lets compiled code write an operator between vectors, which is an instruction and not a function to compile."""
 
-    @overload(symbol, strict=False)
-    def of_lanes(a: Any, b: Any) -> Any:
-        return (lambda a, b: function(a, b)) if isinstance(a, Lanes) and isinstance(b, Lanes) else None
+    @infer_global(symbol)
+    class OfLanes(ConcreteTemplate):
+        cases = (signature(lanes, lanes, lanes),)
+
+    lower_builtin(symbol, Lanes, Lanes)(lambda _context, builder, _signature, values: build(builder, *values))
 
 
-_lets(operator.add, add)
-_lets(operator.sub, subtract)
-_lets(operator.mul, multiply)
-_lets(operator.truediv, divide)
+_lets(operator.add, lambda builder, a, b: builder.fadd(a, b))
+_lets(operator.sub, lambda builder, a, b: builder.fsub(a, b))
+_lets(operator.mul, lambda builder, a, b: builder.fmul(a, b))
+_lets(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
+
+
+def _whole(relation: str) -> Any:
+    @intrinsic
+    def function(context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Value:
+            return builder.select(builder.icmp_signed(relation, *values), *values)
+
+        return types.int64(types.int64, types.int64), generate
+
+    return function
+
+
+least, most = _whole("<"), _whole(">")
+"""The smaller and the larger of two whole numbers; Python's ``min`` and ``max`` are functions that Numba compiles."""
 
 
 @intrinsic

@@ -258,9 +258,8 @@ class Model:
         inputs = inputs_of(self, source, decoder)
         working = self.working(padding=inputs.padded, cache=past is not None)
         given = {**inputs.arrays, **({} if past is None else self._past(past, inputs.arrays))}
-        arrays = {**as_they_lie(self.arrays), **given}
-        check_lengths(self.spec, arrays)
-        arrays = {**self._held(working, arrays), **given}
+        check_lengths(self.spec, {**as_they_lie(self.arrays), **given})
+        arrays = {**self._held(working, given), **given}
         if replace:
             working, arrays = replaced(working, arrays, replace, engine=self.engine)
         names = self.kept(keep, working)
@@ -268,10 +267,10 @@ class Model:
         ran = working.run(arrays, keep=names, tokens=inputs.labels, engine=self.engine)
         return ran.only((*inputs.arrays, *names))
 
-    def _held(self, working: Working, arrays: Arrays) -> Mapping[str, Any]:
-        """The weights in the order in which the engine reads them, for arrays like these."""
-        shapes = working.shapes({each.name: arrays[each.name].shape for each in working.givens})
-        if isinstance(self.arrays, HeldWeights) and is_compiled(working.lines, shapes, arrays, self.engine):
+    def _held(self, working: Working, given: Arrays) -> Mapping[str, Any]:
+        """The weights in the order in which the engine reads them, for inputs like these."""
+        shapes = working.shapes({n: each.shape for n, each in {**as_they_lie(self.arrays), **given}.items()})
+        if isinstance(self.arrays, HeldWeights) and is_compiled(working.lines, shapes, given, self.engine):
             self.arrays.pack(working.lines)
         return as_they_lie(self.arrays)
 

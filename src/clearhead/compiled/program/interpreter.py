@@ -38,7 +38,7 @@ from clearhead.compiled.program.row_kernels import (
     softmax,
     take,
 )  # fmt: skip
-from clearhead.compiled.simd import LANES, digest, fused, inlined, put_float, within
+from clearhead.compiled.simd import LANES, digest, fused, inlined, least, most, put_float, within
 from clearhead.ops import large
 from clearhead.ops.textbook import tokens
 
@@ -136,10 +136,10 @@ def _product(n: Any, rows: int, columns: int, a: int, b: int, out: int, blas: Sg
 def _weights(n: Any, out: int, query: int, key: int, start: int, rows: int, reals: Any, blas: Sgemm, room: int) -> None:
     """Softmax of the scores of some queries; masked scores are not computed."""
     columns, row, first = n[COLUMNS], n[OUT_ROW], n[FIRST] + start
-    _product(n, rows, min(columns, max(LANES, first + rows + n[AHEAD])), query, key, out, blas, room)
+    _product(n, rows, least(columns, most(LANES, first + rows + n[AHEAD])), query, key, out, blas, room)
     for r in range(rows):
-        low = min(columns, max(0, first + r - n[BEHIND]))
-        high = max(low, min(columns, first + r + n[AHEAD] + 1))
+        low = least(columns, most(0, first + r - n[BEHIND]))
+        high = most(low, least(columns, first + r + n[AHEAD] + 1))
         softmax(out + r * row, columns, low, high, reals[0], reals[1])
 
 
@@ -191,7 +191,7 @@ def _task(n: Any, reals: Any, task: int, blas: Sgemm, room: int) -> None:
             _end(n, row, plus + i * n[PLUS_ROW], times + i * n[TIMES_ROW], also + i * n[ALSO_ROW], columns)
 
 
-def _run(sources: str) -> Any:
+def _run(sources: int) -> Any:
     @njit(nogil=True, cache=True)
     def run(program: Any, reals: Any, counters: int, stop: int, blas: Sgemm, give_way: int, room: int) -> None:
         for step in range(len(program) if sources else 0):
@@ -221,4 +221,4 @@ def interpreter() -> Any:
     lies; the address of the function that lets others work, or 0; and that of ROOM numbers for this thread alone.
     It is compiled when it is first called, and kept on disk from then on.
     """
-    return _run(digest(elementary, matrices, calls, row_kernels, large, tokens))
+    return _run(int(digest(elementary, matrices, calls, row_kernels, large, tokens)[:15], 16))

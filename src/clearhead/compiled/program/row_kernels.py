@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.compiled.elementary import exp, tanh
+from clearhead.compiled.elementary import exp, polynomial, tanh
 from clearhead.compiled.simd import (
     LANES,
     counting,
@@ -55,19 +55,14 @@ def silu(x: Any) -> Any:
     return x / (splat(1.0) + exp(minimum(splat(0.0) - x, splat(88.0))))
 
 
-@within
-def _polynomial(x: Any, coefficients: Any) -> Any:
-    total = splat(coefficients[0])
-    for index in range(1, len(coefficients)):
-        total = fused(total, x, splat(coefficients[index]))
-    return total
+_over, _under = polynomial(ERF_OVER), polynomial(ERF_UNDER)
 
 
 @within
 def gelu(x: Any) -> Any:
     """X (1 + erf(x / root 2)) / 2, where erf is a ratio of polynomials (as in Eigen), exact to rounding."""
     z = maximum(minimum(x * splat(0.5**0.5), splat(ERF_ENDS)), splat(-ERF_ENDS))
-    ratio = z * _polynomial(z * z, ERF_OVER) / _polynomial(z * z, ERF_UNDER)
+    ratio = z * _over(z * z) / _under(z * z)
     erf = maximum(minimum(ratio, splat(1.0)), splat(-1.0))
     return x * ((splat(1.0) + erf) * splat(0.5))
 
@@ -188,7 +183,7 @@ def softmax(row: int, columns: int, low: int, high: int, factor: float, cap: flo
             put(row, at, columns, part)
         total = total + part
     # The largest exponential of a row is 1 if any key is visible, so 0.5 divides only rows of zeros.
-    share = splat(np.float32(1) / max(total_of(total), np.float32(0.5)))
+    share = splat(1.0) / maximum(splat(0.5), splat(total_of(total)))
     for at in range(start, high, LANES):
         put(row, at, columns, take(row, at, columns) * share)
     _fill(row, 0, start)
