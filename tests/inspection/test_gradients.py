@@ -214,11 +214,18 @@ def test_traces_of_long_texts_do_not_store_their_weights(monkeypatch):
             np.testing.assert_allclose(got[name], array, rtol=0, atol=off * np.abs(array).max())
 
 
-@pytest.mark.parametrize("kind", ATTENTIONS)
+OTHERS = {
+    name: clearhead.deviate(Attention(heads=2, causal="causal" in name).working(), name)
+    for name in ("softmax-sigmoid", "softmax-over-queries", "causal-top-left", "scale-by-keys")
+}
+"""Lines that no kernel knows; some mix queries, or count their positions in a way of their own."""
+
+
+@pytest.mark.parametrize("kind", [*ATTENTIONS, *OTHERS])
 @pytest.mark.parametrize("batch", [(), (3,)])
 def test_every_option_of_attention_gives_what_its_lines_give(kind, batch, monkeypatch):
     """Whatever stands between queries and heads, gradients without weights are those of the lines, in a batch too."""
-    working = ATTENTIONS[kind].working()
+    working = OTHERS[kind] if kind in OTHERS else ATTENTIONS[kind].working()
     arrays = arrays_for(working)
     if "input" in arrays:
         arrays["input"] = np.random.default_rng(5).normal(size=(*batch, *arrays["input"].shape))
@@ -257,3 +264,17 @@ def test_lines_that_somebody_reads_are_computed_as_they_are(kind, keep, wrt, sto
     trace.gradients(wrt=wrt)
     names = [step.name for step in seen[-1]]
     assert ("weights.grad" in names) == stores
+
+
+def test_attention_before_the_gradients_stores_no_weights(monkeypatch):
+    """A forward pass that nothing is carried back through does without its weights too."""
+    attention = Attention(heads=2, causal=True)
+    working = attention.working()
+    arrays = arrays_for(working)
+    expected = working.run(arrays).gradients(wrt="output.weight")["output.weight"]
+    monkeypatch.setattr("clearhead.backward.LONG", 1)
+    monkeypatch.setattr("clearhead.inspection.steps.LONG", 1)
+    trace, stored = working.run(arrays, keep="output"), []
+    monkeypatch.setattr("clearhead.ops.fused.weights", lambda *_, **__: stored.append(1))
+    np.testing.assert_allclose(trace.gradients(wrt="output.weight")["output.weight"], expected, rtol=1e-12)
+    assert not stored

@@ -40,7 +40,8 @@ def _inspect(request: Request) -> Inspection:
     xp, queries, wanted = request.xp, request.query.shape[2], request.wanted
     found: list[dict[str, Array]] = []
     received: dict[str, Array] = {}
-    core, shares, rows, given = _prepared(request)
+    core, shares = _with_plain_softmax(request.core)
+    rows, given = _prepared(request, core)
     for chunk in chunks(request):
         positions = positions_of(request, chunk)
         score, weights, output, logsumexp = _attend(request, core, shares, rows, given, chunk)
@@ -66,29 +67,29 @@ def _inspect(request: Request) -> Inspection:
 
 
 def outputs(request: Request) -> Array:
-    """The output alone (batch, head, query, feature)."""
+    """The output alone (batch, head, query, feature), whatever the softmax."""
     with np.errstate(all="ignore"):
-        core, shares, rows, given = _prepared(request)
-        parts = [_attend(request, core, shares, rows, given, chunk)[2] for chunk in chunks(request)]
+        rows, given = _prepared(request, request.core)
+        parts = [_attend(request, request.core, "", rows, given, chunk)[2] for chunk in chunks(request)]
     return request.xp.concat(parts, axis=2)
 
 
 def weights_in_order(request: Request, queries: range | None = None) -> Iterator[Array]:
     """The weights of some queries, then of the next (batch, head, query, key), in the end of all that are wanted."""
     with np.errstate(all="ignore"):
-        core, shares, rows, given = _prepared(request)
+        core, shares = _with_plain_softmax(request.core)
+        rows, given = _prepared(request, core)
         for chunk in chunks(request, queries):
             yield _attend(request, core, shares, rows, given, chunk)[1]
 
 
-def _prepared(request: Request) -> tuple[Core, str, Rows, dict[str, Array]]:
-    """The lines, the name of their softmax, which of them go by queries, and all that is the same for all queries."""
-    core, shares = _with_plain_softmax(request.core)
+def _prepared(request: Request, core: Core) -> tuple[Rows, dict[str, Array]]:
+    """Which lines go by queries, and all that is the same for all queries."""
     rows = rows_of(core)
     given = {core.query: request.query, core.key: request.key, core.value: request.value, **request.given}
     for line in rows.once:
         given[line.name] = compute(request.xp, line, given)
-    return core, shares, rows, given
+    return rows, given
 
 
 def _received(xp: Namespace, before: Mapping[str, Array], weights: Array) -> dict[str, Array]:
@@ -132,7 +133,7 @@ def positions_of(request: Request, chunk: slice) -> dict[str, Array]:
 def _attend(
     request: Request, core: Core, shares: str, rows: Rows, given: Mapping[str, Array], chunk: slice
 ) -> tuple[Array, Array, Array, Array]:
-    """Scores, weights and outputs of some queries, and the logarithms of their softmax's denominators."""
+    """Scores, weights and outputs of some queries, and the logarithms of the denominators of the softmax ``shares``."""
     xp = request.xp
     values = {name: cut(array, rows.axis.get(name), chunk) for name, array in given.items()}
     logsumexp: Array = None

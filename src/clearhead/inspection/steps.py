@@ -16,10 +16,14 @@ from clearhead.inspection.core import Core, core_of
 from clearhead.inspection.gradients import Attended, attend
 from clearhead.inspection.plain_gradients import gradient_lines
 from clearhead.inspection.request import Wanted, request_of
+from clearhead.inspection.rows import rows_of
 from clearhead.line import Line
 from clearhead.ops import Array, Namespace
 from clearhead.plan import Step
 from clearhead.working import Working
+
+HEADED = 3
+"""The axes of queries, keys and values that heads have of their own: head, token, feature."""
 
 
 class Passed(Struct, frozen=True):
@@ -78,13 +82,16 @@ def without_weights(
 
 
 def _long(forward: Working, shapes: Mapping[str, Shape]) -> Iterator[Core]:
-    """The attentions of many weights whose lines are known."""
+    """The attentions of many weights that can be computed for some queries at a time."""
     for line in forward.lines:
         if line.operation.role == "weighted-sum" and prod(shapes[line.operands[0]]) >= LONG:
             try:
-                yield core_of(forward, line.name)
+                core = core_of(forward, line.name)
+                rows_of(core)
             except SpecError:
                 continue
+            if all(len(forward.axes[name]) == HEADED for name in (core.query, core.key, core.value)):
+                yield core
 
 
 def _passed(whole: Working, core: Core, there: Set[str], engine: Engine) -> Passed:
@@ -112,8 +119,6 @@ def _said(line: Line) -> tuple[object, ...]:
 def _replaced(steps: Sequence[Step], passed: Passed) -> list[Step]:
     """The steps with those of an attention, forward and backward, put in the place of its last ones."""
     core, ends = passed.core, passed.ends
-    if not ends:
-        return list(steps)
     sums, back = f"{core.head.name} and sums", f"{core.head.name} and gradients"
     forward = [Step(sums, passed.attend, passed.operands, None, ())]
     backward = [Step(back, passed.carry_back, (sums, core.head.name + GRAD), None, ())]
