@@ -18,6 +18,8 @@ HEADINGS = {
     "Relative": "[attention.relative]",
     "Disentangled": "[attention.disentangled]",
     "Growth": "[attention.growth]",
+    "Extra": "[block.extra]",
+    "Extras": "[model.embedding.extras]",
     "Block": "[block], [[model.layers]], [[model.encoder.layers]]",
     "Norm": "[block.norm], [model.norm], [attention.qk_norm]",
     "Mlp": "[block.mlp]",

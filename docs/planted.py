@@ -18,7 +18,7 @@ from clearhead.deviations.table import DEVIATIONS
 from clearhead.errors import ClearheadError
 from clearhead.line import Given
 from clearhead.ops import as_parameters
-from clearhead.spec import Delta, Disentangled, Embedding, Experts, Growth, Linear, Relative, Transformer
+from clearhead.spec import Delta, Disentangled, Embedding, Experts, Extra, Growth, Linear, Relative, Transformer
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -132,6 +132,10 @@ KINDS: dict[str, Kind] = {
     "experts one by one": _kind(
         Block(Attention(2), mlp=Mlp("silu", experts=Experts(5, 2, "one-by-one", renormalise=False, tolerance=0.5))),
         token=5, model=6, depth=3, head=2, hidden=3,
+    ),
+    "block of three parts": _kind(
+        Block(Attention(2, value_norm=Norm("rms", gain=False)), mlp=Mlp(), extra=Extra(), gain=True),
+        token=5, model=4, depth=3, head=2, hidden=3, extra=3,
     ),
     "growing queries": _kind(
         Block(Attention(2, growth=Growth(0.7, 2)), stream_scale=0.4), token=5, model=5, depth=3, head=2

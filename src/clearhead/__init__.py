@@ -80,6 +80,8 @@ if TYPE_CHECKING:
         Embedding,
         Encoder,
         Experts,
+        Extra,
+        Extras,
         Factors,
         Frames,
         Frequencies,
@@ -137,8 +139,8 @@ _HOMES = {
     "clearhead.show": "View ViewOptions render",
     "clearhead.show.data.reading": "read_trace",
     "clearhead.spec": (
-        "Attention Backward Block Delta Disentangled Draft Dynamic Embedding Encoder Experts Factors Frames "
-        "Frequencies Growth Head Latent Linear Llama3Scaling LongRope Loss Mlp Norm Optimizer Patches Positions "
+        "Attention Backward Block Delta Disentangled Draft Dynamic Embedding Encoder Experts Extra Extras Factors "
+        "Frames Frequencies Growth Head Latent Linear Llama3Scaling LongRope Loss Mlp Norm Optimizer Patches Positions "
         "Proportional Relative Rotary Transformer Yarn"
     ),
     "clearhead.explanation": "Explanation Intermediate Note",
@@ -153,6 +155,7 @@ __all__ = [
     "DEVIATIONS", "OPERATIONS", "Adapted", "Applied", "Attention", "Autograd", "Backward", "BackwardOf", "Block",
     "CheckpointError", "Claim", "ClearheadError", "Compared", "Comparison", "Corpus", "Dask", "Delta", "Deviation",
     "Disentangled", "Document", "Draft", "Dynamic", "Embedding", "Encoded", "Encoder", "Experts", "Explanation", "Expr",
+    "Extra", "Extras",
     "Factors",
     "Family", "FileError", "Finding", "Formula", "Frames", "Frequencies", "Given", "GradientProbe", "Growth", "Guess",
     "Head", "Index", "Indistinguishable", "Inputs", "Inspection", "Intermediate", "Judged", "Key", "Latent", "Law",

@@ -21,6 +21,8 @@
 | position | rows of a table of positions                                          |
 | type     | rows of a table of token types                                        |
 | bucket   | rows of a table of distances: nearby ones each have one               |
+| layer    | layers of a stack, where each gets a part of one array                  |
+| extra    | features of what a layer gets of the tokens besides the stream          |
 | pixel    | numbers of an image's patch                                           |
 | class    | classes of a classifier                                               |
 | frame    | moments of a recording, in order                                      |
@@ -42,7 +44,8 @@ Cell = tuple[int, ...]
 
 WORDS: Axes = (
     "batch", "head", "group", "query", "key", "token", "past", "latent", "depth", "pair", "model", "hidden", "bend",
-    "expert", "embedding", "vocabulary", "position", "type", "bucket", "pixel", "class", "frame", "channel", "tap",
+    "expert", "embedding", "vocabulary", "position", "type", "bucket", "layer", "extra", "pixel", "class",
+    "frame", "channel", "tap",
 )  # fmt: skip
 
 TOKENS: frozenset[str] = frozenset({"token", "query", "key"})

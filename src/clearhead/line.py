@@ -49,6 +49,12 @@ class Given(Struct, frozen=True):
         return tuple(known.get(word) for word in self.axes)
 
 
+def common_sizes(givens: Iterable[Given]) -> dict[str, int]:
+    """The sizes of axes that are the same in all given arrays; layers may differ in heads and groups."""
+    stated = {size for given in givens for size in given.sizes}
+    return {word: size for word, size in stated if sum(word == other for other, _ in stated) == 1}
+
+
 class Line(Struct, frozen=True):
     """One step of a working.
 

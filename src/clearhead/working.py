@@ -15,7 +15,7 @@ from clearhead.backward import gradient_lines, upstream
 from clearhead.compiled.program import Engine, check_engine, planned, run_planned
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
-from clearhead.line import Given, Line, find, listing, select_names
+from clearhead.line import Given, Line, common_sizes, find, listing, select_names
 from clearhead.ops import Array
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.panels import Panels, plain
@@ -150,7 +150,8 @@ class Working(Struct, frozen=True, dict=True):
         return dict(size for given in self.givens for size in given.sizes)
 
     def _known(self, axes: Axes) -> tuple[tuple[str, int], ...]:
-        return tuple((word, self.sizes[word]) for word in axes if word in self.sizes)
+        known = common_sizes(self.givens)
+        return tuple((word, known[word]) for word in axes if word in known)
 
     @cached_property
     def _ends(self) -> set[str]:

@@ -64,6 +64,12 @@ DEBERTA = {
     **SIZES, "relative_attention": True, "pos_att_type": "p2c|c2p", "position_buckets": 6, "type_vocab_size": 0,
     "max_position_embeddings": 90, "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm",
 }  # fmt: skip
+GEMMA4 = {
+    **GROUPED, "num_hidden_layers": 4, "head_dim": 4, "global_head_dim": 8, "sliding_window": 4,
+    "hidden_size_per_layer_input": 5, "vocab_size_per_layer_input": 37, "num_kv_shared_layers": 2,
+    "use_double_wide_mlp": True, "layer_types": [*["sliding_attention", "full_attention"] * 2],
+}  # fmt: skip
+GEMMA4_PLAIN = {name: value for name, value in GEMMA4.items() if "per_layer" not in name}
 MPT = {"d_model": 24, "n_layers": 3, "n_heads": 6, "vocab_size": 37, "max_seq_len": 41}
 BLOOM = {"hidden_size": 24, "n_layer": 3, "n_head": 6, "vocab_size": 37}
 DISTIL = {"dim": 24, "n_layers": 3, "n_heads": 6, "hidden_dim": 22, "vocab_size": 37, "max_position_embeddings": 41}
@@ -574,6 +580,32 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "OPTForCausalLM", "OPTConfig",
         {**SIZES, "ffn_dim": 22, "word_embed_proj_dim": 10, "do_layer_norm_before": False,
          "max_position_embeddings": 90},
+    ),
+    "gemma4": ("Gemma4ForCausalLM", "Gemma4TextConfig", GEMMA4),
+    "gemma4, no extras, keys as values": (
+        "Gemma4TextModel", "Gemma4TextConfig",
+        {**GEMMA4, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "attention_k_eq_v": True,
+         "layer_types": None, "num_hidden_layers": 6,
+         "num_global_key_value_heads": 1, "attention_bias": True, "final_logit_softcapping": 3.0},
+    ),
+    "gemma4, both ways": (
+        "Gemma4ForCausalLM", "Gemma4TextConfig",
+        {**GEMMA4, "use_bidirectional_attention": "all", "hidden_activation": "silu", "final_logit_softcapping": 2.0,
+         "attention_k_eq_v": True, "rms_norm_eps": 1e-3,
+         "rope_parameters": {
+             "full_attention": {"rope_type": "proportional", "rope_theta": 50.0, "partial_rotary_factor": 0.5},
+             "sliding_attention": {"rope_type": "linear", "factor": 3.0, "rope_theta": 77.0}}},
+    ),
+    "gemma4_unified": (
+        "Gemma4UnifiedForCausalLM", "Gemma4UnifiedTextConfig", {**GEMMA4_PLAIN, "attention_k_eq_v": True},
+    ),
+    "gemma4_unified, of images": (
+        "Gemma4UnifiedForConditionalGeneration", "Gemma4UnifiedConfig",
+        {"text_config": GEMMA4_PLAIN, "vision_config": None, "audio_config": None},
+    ),
+    "gemma4, of images": (
+        "Gemma4ForConditionalGeneration", "Gemma4Config",
+        {"text_config": {**GEMMA4, "hidden_size_per_layer_input": 0}, "vision_config": None, "audio_config": None},
     ),
     "vit": ("ViTModel", "ViTConfig", IMAGE),
     "vit, deit": ("DeiTModel", "DeiTConfig", IMAGE),

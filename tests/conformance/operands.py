@@ -100,6 +100,7 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     ),
     **dict.fromkeys(("add_by_query", "add_by_key"), ({"span": 4, "reach": None}, {"span": 4, "reach": 6})),
     "log_growth": ({"rate": 0.1, "context": 2}, {"rate": 0.7, "context": 10**6}),
+    "pick": ({"number": 1},),
     "near_largest": ({"tolerance": 0.02}, {"tolerance": 0.75}),
     "clip_above": ({"limit": 0.4},),
     "shift": ({"by": 1.0},),

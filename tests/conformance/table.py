@@ -130,7 +130,7 @@ Of {len(SIDE_BY_SIDE)} architectures side by side (listed in `tests/conformance/
 
 Of the {whole:,} repositories with 500 downloads or more in TransformerLens 4.3.0's list of models {used:,}, or
 {used / whole:.1%}, name an architecture that is read. This counts names, not checkpoints that were tried. Of models
-that read images too (`ForConditionalGeneration` of Gemma 3, Mistral and Qwen 3.5) the text model is read.
+that read images too (`ForConditionalGeneration` of Gemma 3 and 4, Mistral and Qwen 3.5) the text model is read.
 """
 
 

@@ -71,7 +71,7 @@ EXACT = (
     "mask_window", "relu", "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "insert_second",
     "first_token", "last_token",
     "last_real_token", "instead",
-    "instead_of_head", "among_largest", "mask_groups", "near_largest", "mask_chosen", "zeros",
+    "instead_of_head", "among_largest", "mask_groups", "pick", "near_largest", "mask_chosen", "zeros",
 )  # fmt: skip
 ARITHMETIC = (
     "matmul", "matmul_transposed", "project", "weighted_sum", "add", "multiply", "bias", "head_bias", "scale",

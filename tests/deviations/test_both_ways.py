@@ -8,9 +8,9 @@ import clearhead.spec
 from clearhead import Attention, Block, Claim, Mlp, Norm, Positions, Rotary, diagnose
 from clearhead.deviations import deviate
 from clearhead.errors import ClearheadError
-from clearhead.spec import Disentangled, Embedding, Experts, Growth, Head, Linear, Loss, Relative, Transformer
+from clearhead.spec import Disentangled, Embedding, Experts, Extra, Growth, Head, Linear, Loss, Relative, Transformer
 
-SIZES = {"token": 5, "query": 5, "key": 5, "past": 3, "model": 8, "depth": 4, "hidden": 7, "vocabulary": 6}
+SIZES = {"token": 5, "query": 5, "key": 5, "past": 3, "model": 8, "extra": 3, "depth": 4, "hidden": 7, "vocabulary": 6}
 RMS, BARE = Norm("rms"), Norm("rms", eps=1e-6, gain=False)
 PLAIN, TURNED = Attention(2), Attention(2, rotary=Rotary())
 NORMED = Block(PLAIN, norm=Norm())
@@ -80,6 +80,9 @@ PAIRS = {
     "Block.placement": (block(placement="pre"), NORMED, "norm-placement", "norm-placement"),
     "Block.positions": (block(positions=Positions()), NORMED, "positions-missing", None),
     "Block.residual_scale": (block(residual_scale=0.4), NORMED, "residual-scale-missing", "residual-scale-added"),
+    "Block.extra": (block(extra=Extra()), NORMED, "extra-part-missing", None),
+    "Block.gain": (block(gain=True), NORMED, "output-gain-missing", None),
+    "Attention.value_norm": (Attention(2, value_norm=BARE), PLAIN, "norm-missing", None),
     "Block.stream_scale": (block(stream_scale=0.4), NORMED, "stream-scale-missing", None),
     "Attention.growth": (Attention(2, growth=Growth(0.7, 2)), PLAIN, "query-growth-missing", None),
     "Block.output_gain": (block(output_gain=True, mlp=Mlp()), block(mlp=Mlp()), "output-gain-missing", None),
@@ -184,6 +187,9 @@ REASONS = {
     "Relative.buckets": OTHER_SHAPES,
     "Growth.rate": "another rate or context has no row yet",
     "Growth.context": "another rate or context has no row yet",
+    "Attention.value_from_key": OTHER_SHAPES,
+    "Attention.keys_of": "the keys of another layer are not there in one",
+    "Embedding.extras": OF_A_MODEL,
     "Disentangled.span": OTHER_SHAPES,
     "Disentangled.reach": "other buckets have no row yet",
     "Disentangled.shared": OTHER_SHAPES,
@@ -220,7 +226,7 @@ REASONS = {
 
 WHOLE = {
     "Delta": "sizes change the shapes of arrays; its steps have rows of their own, held to code in test_wild.py",
-    **dict.fromkeys(("Patches", "Yarn", "LongRope", "Proportional", "Frequencies"), OF_A_MODEL),
+    **dict.fromkeys(("Extra", "Extras", "Patches", "Yarn", "LongRope", "Proportional", "Frequencies"), OF_A_MODEL),
     "Optimizer": "a step of training is a line whose numbers are compared; mistakes in it have no rows yet",
 }
 """Specs without rows for any of their fields, and why."""

@@ -8,7 +8,7 @@ import pytest
 from clearhead import Attention, Block, Mlp, Norm, Positions, Rotary
 from clearhead.deviations import deviate
 from clearhead.deviations.table import DEVIATIONS
-from clearhead.spec import Delta, Disentangled, Embedding, Experts, Growth, Linear, Relative, Transformer
+from clearhead.spec import Delta, Disentangled, Embedding, Experts, Extra, Growth, Linear, Relative, Transformer
 
 from . import wild, wild_blocks, wild_both_ways, wild_delta, wild_experts, wild_losses, wild_positions
 
@@ -107,6 +107,7 @@ CASES = {
     "residual of part": (Block(Attention(2), residual_scale=0.4), SIZES, wild_both_ways.SCALED),
     "output gain": (Block(Attention(2), output_gain=True), SIZES, wild_both_ways.GAINED),
     "residual": (Block(Attention(2)), SIZES, wild_both_ways.UNSCALED),
+    "third part": (Block(Attention(2), extra=Extra()), SIZES | {"extra": 3}, wild_both_ways.THREE_PARTS),
     "grown queries": (Attention(2, growth=Growth(0.7, 2)), SIZES, wild_both_ways.GROWN),
     "stream of part": (Block(Attention(2), stream_scale=0.4), SIZES, wild_both_ways.STREAM),
     "sink": (Attention(2, sink=True), SIZES, wild_both_ways.SINK),

@@ -273,6 +273,7 @@ UNSCALED = {"residual-scale-added:factor=0.3": added(0.3)}
 GAINED = {"output-gain-missing": added(1)}
 """With an output gain declared."""
 
+THREE_PARTS = {"extra-part-missing": lambda g: g.x + attend(g, *qkv(g))}
 GROWN = {"query-growth-missing": lambda g: attend(g, *qkv(g))}
 STREAM = {"stream-scale-missing": added(1)}
 """With a factor of the stream declared."""

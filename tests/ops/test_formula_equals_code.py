@@ -219,6 +219,9 @@ CASES = {
     ),
     "log_growth": Case((POSITIVE,), {"rate": st.sampled_from([0.1, 0.7]), "context": st.sampled_from([1, 3])}),
     "grow": Case(),
+    "pick": Case(
+        parameters={"number": st.integers(0, 2)}, sizes=lambda known: known | {"h": known["h"] + known["number"]}
+    ),
     "near_largest": Case((NUMBERS, CHOSEN), {"tolerance": st.sampled_from([0.0, 0.02, 0.7])}),
     "mask_chosen": Case((NUMBERS, CHOSEN)),
     "scale": Case(parameters={"factor": st.sampled_from([0.0, -1.5, 0.125])}),

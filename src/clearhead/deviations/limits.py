@@ -9,7 +9,7 @@ from clearhead.deviations.deviation import Deviation, Parameter, Span, values
 from clearhead.deviations.rewrites import ALL, Nothing, change_lines, follow, is_called, leave_out, swap
 from clearhead.errors import SpecError
 from clearhead.line import Line, free_name
-from clearhead.ops.textbook import positions, scores, tokens
+from clearhead.ops.textbook import linear, positions, scores, tokens
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
@@ -164,6 +164,16 @@ ROWS = (
         remedy="q = q * (1 + beta * log(1 + floor(position / original_max_position_embeddings))) (Ministral 3).",
         seen="The family of entries of a configuration that code does not read; no thread is known.",
         rewrite=swap({positions.grow: unchanged}),
+        rare=True,
+    ),
+    Deviation(
+        id="extra-part-missing",
+        kind="mistake",
+        does="The third part of a block, which reads what the layer gets of the tokens besides, is left out.",
+        invisible="Where it gives 0.",
+        remedy="x = x + norm(project(act(gate(x)) * per_layer_input)) behind the MLP (Gemma 3n, Gemma 4).",
+        seen="The family of parts that one model has and others have not; no thread is known.",
+        rewrite=swap({linear.add: unchanged}, where=lambda line: is_called(line, "extra.residual")),
         rare=True,
     ),
     Deviation(

@@ -25,6 +25,7 @@ head of a gated delta net (Qwen3-Next); apart-share, apart-step the same of two 
 | rows-last | (channel, 1, tap) of a convolution of each channel by itself: to (tap, channel) |
 | tap-last | (head, tap, depth) to (head, depth, tap) |
 | taps | (out, in, tap) of a convolution over frames: to (tap, in, out) |
+| spread | one number, the same for each column (Gemma 4) |
 | flat | leading axes of size 1 are dropped, until one axis (or, with ``flat-rows``, two) is left |
 
 No word copies an array unless it must: views are passed on.
@@ -178,6 +179,7 @@ WORDS: dict[str, Turn] = {
     "rows-last": lambda stored, _: stored[:, 0].T,
     "tap-last": lambda stored, _: stored.swapaxes(-1, -2),
     "flat": _flat(1),
+    "spread": lambda stored, model: np.broadcast_to(stored, (model.width,)),
     "flat-rows": _flat(2),
 }
 

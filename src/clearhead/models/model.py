@@ -352,8 +352,7 @@ class Model:
 
 def _between(layers: Iterable[Block], path: str = "") -> tuple[str, ...]:
     """The lines between the layers of a stack."""
-    blocks = ["norm" if block.placement == "post" else "residual" for block in layers]
-    return (f"{path}embedding", *(f"{path}layers.{n}.mlp.{end}" for n, end in enumerate(blocks)))
+    return (f"{path}embedding", *(f"{path}layers.{n}.{block.result}" for n, block in enumerate(layers)))
 
 
 def _extended(spec: Transformer, *, padding: bool, cache: bool) -> Transformer:

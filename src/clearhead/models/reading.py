@@ -55,22 +55,25 @@ class Sizes(Struct, frozen=True):
 class Reading(Struct, frozen=True):
     """The result of applying a family's table to a checkpoint; ``notes`` say what was ignored, and why.
 
-    ``encoder`` has the sizes of the encoder, where there is one.
+    ``encoder`` has the sizes of the encoder, where there is one; ``by_layer`` those of heads as they are in each layer.
     """
 
     spec: Transformer
     sizes: Sizes
     notes: tuple[str, ...] = ()
     encoder: Sizes | None = None
+    by_layer: tuple[Sizes, ...] = ()
 
     def sizes_of(self, name: str) -> Sizes:
         """The sizes of the stack that an array belongs to, or of its layer's gated delta net."""
         if self.encoder is not None and name.startswith(ENCODER):
             return self.encoder
         number, _ = layer_in(name)
-        delta = self.spec.layers[int(number)].attention.delta if number else None
-        if delta is None or ".attention." not in name:
+        if not number or ".attention." not in name:
             return self.sizes
+        delta = self.spec.layers[int(number)].attention.delta
+        if delta is None:
+            return self.by_layer[int(number)] if self.by_layer else self.sizes
         own = {"depth": self.sizes.delta_depth, "value_depth": self.sizes.delta_value_depth}
         return msgspec.structs.replace(self.sizes, heads=delta.heads, groups=delta.groups, **own)
 
@@ -107,7 +110,7 @@ def read_spec(family: Family, checkpoint: Checkpoint) -> Reading:
     except SpecError as error:
         raise CheckpointError(f"the config does not fit the family {family.name}: {error}") from None
     notes = ("Only the text model is read, no images.",) if family.inside else ()
-    found = Reading(spec, stack.sizes, notes, encoder=None if encoder is None else encoder.sizes)
+    found = Reading(spec, stack.sizes, notes, None if encoder is None else encoder.sizes, stack.by_layer)
     return _with_what_is_there(found, family, checkpoint)
 
 
@@ -132,18 +135,21 @@ class _Stack(Struct, frozen=True):
     layers: tuple[Block, ...]
     embedding: Any
     tree: _Tree
+    by_layer: tuple[Sizes, ...]
 
     @classmethod
     def read(cls, family: Family, paths: Mapping[str, Any], checkpoint: Checkpoint) -> _Stack:
         """The stack that these paths stand for."""
         sizes = _sizes(paths, checkpoint.config)
-        ats = [At(checkpoint.config, n, sizes.depth, checkpoint.tensors.keys()) for n in range(sizes.layers)]
-        if sizes.groups == sizes.heads:
-            paths = {**paths, "attention.kv_heads": None}
-        layers = tuple(_Tree(family, paths, at).part(Block, "") for at in ats)
+        config, arrays = checkpoint.config, checkpoint.tensors.keys()
+        own = tuple(_sizes(paths, config, layer) for layer in range(sizes.layers))
+        ats = [At(config, layer, each.depth, arrays) for layer, each in enumerate(own)]
+        layers = tuple(
+            _Tree(family, _grouped(paths, each), at).part(Block, "") for each, at in zip(own, ats, strict=True)
+        )
         tree, embedding = _Tree(family, paths, ats[0]), paths.get("embedding")
         whole = isinstance(embedding, (Patches, Frames))
-        return cls(sizes, layers, embedding if whole else tree.part(Embedding, "embedding"), tree)
+        return cls(sizes, layers, embedding if whole else tree.part(Embedding, "embedding"), tree, own)
 
 
 class _Tree:
@@ -188,8 +194,14 @@ class _Tree:
         return f"{says} ({entries or path})." if path else f"{says}."
 
 
-def _sizes(paths: Mapping[str, Any], config: Mapping[str, Any]) -> Sizes:
-    at = At(config)
+def _grouped(paths: Mapping[str, Any], sizes: Sizes) -> Mapping[str, Any]:
+    """The paths of a layer, without groups of heads where each head has its own keys."""
+    return {**paths, "attention.kv_heads": None} if sizes.groups == sizes.heads else paths
+
+
+def _sizes(paths: Mapping[str, Any], config: Mapping[str, Any], layer: int = 0) -> Sizes:
+    """The sizes of a model, those of heads as they are in a layer."""
+    at = At(config, layer)
     stated = {name: read(paths.get(name), at) for name in SIZES}
     stated["heads"] = read(paths["attention.heads"], at)
     groups = read(paths.get("attention.kv_heads"), at)

@@ -103,6 +103,7 @@ class Rope(Struct, frozen=True):
             newer = self.absent if config.get(OBJECTS[1]) is None else newer
             return _known(OBJECTS[0] if older else OBJECTS[1], older or newer, ENTRIES | self.ignored)
         _known(OBJECTS[1], newer, {"full_attention", "sliding_attention"})
+        newer = {self.kind: self.absent} if config.get(OBJECTS[1]) is None else newer
         own = _known(f"{OBJECTS[1]}.{self.kind}", _object(newer, self.kind)) or {"rope_type": "default"}
         return {**own, **_known(OBJECTS[0], older)} if self.old else own
 

@@ -6,6 +6,7 @@ from ``scores`` to ``head`` stands `clearhead.inspection`, which is given these 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -179,12 +180,19 @@ def stack_of(model: Model) -> tuple[str, tuple[str, ...]]:
     return ("", model.hidden) if model.spec.encoder is None else ("encoder.", model.encoder_hidden)
 
 
+def _layer(name: str, path: str) -> int:
+    """The number of the layer that a line belongs to; -1 for one outside of layers."""
+    number = name.removeprefix(f"{path}layers.").partition(".")[0]
+    return int(number) if number.isdigit() and name.startswith(f"{path}layers.") else -1
+
+
 class Cuts:
     """The parts that a model's lines are cut into, made when they are first needed, and kept for other texts."""
 
     def __init__(self, working: Working, path: str) -> None:
         self.working, self.path = working, path
         self._cores: dict[int, Core] = {}
+        self._across: dict[int, tuple[str, ...]] | None = None
         self._between: dict[tuple[frozenset[str], tuple[str, ...]], Working] = {}
 
     def core(self, layer: int) -> Core:
@@ -192,6 +200,20 @@ class Cuts:
         if layer not in self._cores:
             self._cores[layer] = core_of(self.working, f"{self.path}layers.{layer}.attention.")
         return self._cores[layer]
+
+    def across(self, states: Sequence[str], layer: int) -> tuple[str, ...]:
+        """The lines of a layer, or of what comes before the first (-1), that later layers read besides the states."""
+        if self._across is None:
+            found: dict[int, dict[str, None]] = defaultdict(dict)
+            lines = {line.name for line in self.working.lines}
+            for line in self.working.lines:
+                here = _layer(line.name, self.path)
+                for name in line.operands:
+                    made = _layer(name, self.path)
+                    if made < here and name in lines and name not in states:
+                        found[made][name] = None
+            self._across = {number: tuple(names) for number, names in found.items()}
+        return self._across.get(layer, ())
 
     def between(self, given: Iterable[str], wanted: tuple[str, ...]) -> Working:
         """The lines from some to others."""
@@ -220,11 +242,14 @@ class Run:
         self.cuts = _CUTS.setdefault(model, Cuts(working, self.path))
         self.weights = as_they_lie(model.arrays)
         self.kernel = ""
+        self.across: dict[str, Numbers] = {}
 
     def _enter(self, read: Mapping[str, Numbers]) -> None:
         """Computes what the first layer's attention reads, from the tokens."""
         cut = self.cuts.core(0)
-        self.at = self.states[0], self._between(read, self.states[0], cut.query, cut.key, cut.value)
+        ahead = self.cuts.across(self.states, -1)
+        self.at = self.states[0], self._between(read, self.states[0], *ahead, cut.query, cut.key, cut.value)
+        self.across = {name: self.at[1][name] for name in ahead}
 
     @property
     def hidden(self) -> Numbers:
@@ -247,8 +272,11 @@ class Run:
         if number + 1 < count:
             ahead = self.cuts.core(number + 1)
             wanted = ahead.query, ahead.key, ahead.value
-        before = {self.states[number]: self.hidden, cut.head.name: attended.found.output}
-        self.at = after, self._between(before, after, *wanted)
+        _, between = self.at
+        self.across |= {name: between[name] for name in self.cuts.across(self.states, number)}
+        before = {self.states[number]: self.hidden, cut.head.name: attended.found.output, **self.across}
+        there = {name: self.across[name] for name in wanted if name in self.across}
+        self.at = after, there | self._between(before, after, *(name for name in wanted if name not in there))
         self._report((number + 1) / count)
         return attended
 

@@ -7,6 +7,7 @@ from clearhead.spec.delta import Delta
 from clearhead.spec.disentangled import Disentangled
 from clearhead.spec.draft import Draft
 from clearhead.spec.experts import Experts
+from clearhead.spec.extra import Extra, Extras
 from clearhead.spec.frames import Frames
 from clearhead.spec.growth import Growth
 from clearhead.spec.latent import Latent
@@ -14,6 +15,7 @@ from clearhead.spec.loss import Loss
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
 from clearhead.spec.optimizer import Optimizer
+from clearhead.spec.patches import Patches
 from clearhead.spec.relative import Relative
 from clearhead.spec.rotary import (
     Dynamic,
@@ -26,7 +28,7 @@ from clearhead.spec.rotary import (
     Rotary,
     Yarn,
 )
-from clearhead.spec.transformer import Embedding, Encoder, Head, Patches, Transformer
+from clearhead.spec.transformer import Embedding, Encoder, Head, Transformer
 
 __all__ = [
     "Attention",
@@ -39,6 +41,8 @@ __all__ = [
     "Embedding",
     "Encoder",
     "Experts",
+    "Extra",
+    "Extras",
     "Factors",
     "Frames",
     "Frequencies",

@@ -69,6 +69,10 @@ class Attention(Spec, frozen=True):
             goes with ``causal`` alone.
         gated: each head's result is multiplied by the logistic function of its own ``gate``, the product of the tokens
             with ``gate.weight`` (head, model, depth), plus ``gate.bias`` where queries have one (Qwen3-Next).
+        value_from_key: values are the keys before their norm and rotation, without ``value.weight`` (Gemma 4).
+        value_norm: a norm of each head's values (Gemma 4).
+        keys_of: the number of an earlier layer of the same kind whose keys and values are read (Gemma 4); None for own
+            ones.
         growth: queries grow with their position, after rotary positions (Ministral 3).
         disentangled: scores plus what the content of queries and keys says of distances (DeBERTa).
         relative: scores plus ``relative.weight`` (bucket, head), a learned number for the distance of query and key
@@ -102,6 +106,9 @@ class Attention(Spec, frozen=True):
     relative: Relative | None = None
     disentangled: Disentangled | None = None
     growth: Growth | None = None
+    value_from_key: bool = False
+    value_norm: Norm | None = None
+    keys_of: int | None = None
     delta: Delta | None = None
     gated: bool = False
 
@@ -142,6 +149,8 @@ class Attention(Spec, frozen=True):
 
     def _check_distances(self) -> None:
         """Checks what counts on tokens having an order."""
+        if self.keys_of is not None and (self.memory or self.latent or self.clip or self.growth or self.qk_norm_last):
+            raise SpecError("keys_of goes without memory, latent, clip, growth and qk_norm_last.")
         if self.memory and (self.rotary or self.cache):
             raise SpecError("memory goes without rotary and cache: its tokens have no order relative to the input's.")
         if self.memory and (self.relative or self.disentangled):
@@ -177,6 +186,18 @@ class Attention(Spec, frozen=True):
         """
         if self.delta is not None:
             return self._output(draft, self.delta.write(draft, source))
+        if self.keys_of is not None:
+            query, key, value = self._with_keys_of(draft, source, self.keys_of)
+        else:
+            query, key, value = self._own(draft, source, memory)
+        if self.groups != self.heads:
+            times = self.heads // self.groups
+            key = draft.write("key.repeated", linear.repeat, key, "head key depth", times=times)
+            value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
+        return self._attend(draft, source, (query, key, value), padding)
+
+    def _own(self, draft: Draft, source: str, memory: str | None) -> tuple[str, str, str]:
+        """Writes queries, keys and values as they meet, behind a cache perhaps; returns their names."""
         query, key, value = self._three(draft, source, memory)
         if self.qk_norm and not self.qk_norm_last:
             query, key = self._both_normed(draft, self.qk_norm, query, key)
@@ -185,19 +206,32 @@ class Attention(Spec, frozen=True):
                 key = draft.write("key.clipped", tokens.clip, key, self._keys("token"), limit=self.clip)
         past = self._past(draft) if self.cache else []
         if self.rotary:
-            query, key = self.rotary.write(draft, query, key, self._keys("token"), past[0] if past else None)
+            position = self.rotary.write_position(draft, query, past[0] if past else None)
+            query, key = self.rotary.write(draft, position, query, key, self._keys("token"))
         if self.qk_norm and self.qk_norm_last:
             query, key = self._both_normed(draft, self.qk_norm, query, key)
         if self.growth is not None:
             query = self.growth.write(draft, query, past[0] if past else None)
+        if self.value_norm is not None:
+            value = self.value_norm.write(draft, value, self._keys("token"), "value.norm")
         if past:
             key = draft.write("key.joined", linear.append, f"{past[0]} {key}", self._keys("key"))
             value = draft.write("value.joined", linear.append, f"{past[1]} {value}", self._keys("key"))
-        if self.groups != self.heads:
-            times = self.heads // self.groups
-            key = draft.write("key.repeated", linear.repeat, key, "head key depth", times=times)
-            value = draft.write("value.repeated", linear.repeat, value, "head key depth", times=times)
-        return self._attend(draft, source, (query, key, value), padding)
+        return query, key, value
+
+    def _with_keys_of(self, draft: Draft, source: str, layer: int) -> tuple[str, str, str]:
+        """Writes queries; returns their name, and those of the keys and values of an earlier layer."""
+        query = self._project(draft, "query", source, "head token depth")
+        if self.qk_norm:
+            query = self._normed(draft, self.qk_norm, query, "query.norm", "head token depth")
+        if self.rotary:
+            past = draft.of_layer(layer, "past.key") if self.cache else None
+            position = self.rotary.write_position(draft, query, past)
+            query, _ = self.rotary.write(draft, position, query, None, "")
+        key = "key.joined" if self.cache else "key.rotated" if self.rotary else "key.norm" if self.qk_norm else "key"
+        plain = "key" if self.value_from_key else "value"
+        value = "value.joined" if self.cache else "value.norm" if self.value_norm else plain
+        return query, draft.of_layer(layer, key), draft.of_layer(layer, value)
 
     def _three(self, draft: Draft, source: str, memory: str | None) -> tuple[str, str, str]:
         """Writes queries, keys and values; returns their names."""
@@ -206,6 +240,8 @@ class Attention(Spec, frozen=True):
         memory = memory or (draft.give("memory", "key model") if self.memory else source)
         query = self._project(draft, "query", source, "head token depth")
         key = self._project(draft, "key", memory, self._keys("token"))
+        if self.value_from_key:
+            return query, key, key
         return query, key, self._project(draft, "value", memory, self._keys("token"))
 
     def _both_normed(self, draft: Draft, norm: Norm, query: str, key: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from clearhead.ops.textbook import tokens as tokens_ops
 from clearhead.ops.variants import positions as variants
 from clearhead.spec.attention import Attention
 from clearhead.spec.draft import Draft
+from clearhead.spec.extra import Extra
 from clearhead.spec.fields import Spec, check_rate
 from clearhead.spec.mlp import Mlp
 from clearhead.spec.norm import Norm
@@ -130,6 +131,8 @@ class Block(Spec, frozen=True):
         positions: what is added to the embeddings; None where ``input`` is given as it is.
         residual_scale: the result of each half is multiplied by this before it is added (Granite); None for 1.
         stream_scale: what a half's result is added to is multiplied by this (MiniMax); None for 1.
+        extra: a third part, which reads what the layer gets of the tokens besides (Gemma 4); None for none.
+        gain: the block's result is multiplied by ``gain`` (model) (Gemma 4).
         attention_norm: whether the attention has a norm before it too (not in ModernBERT's first block).
         output_gain: multiplies each column of each half's result by ``output.gain`` (model) (DINOv2).
         cross: attention to ``memory`` (key, model) between the attention and the MLP: a decoder's block.
@@ -150,6 +153,8 @@ class Block(Spec, frozen=True):
     dropout: float | None = None
     repeat: int = 1
     stream_scale: float | None = None
+    extra: Extra | None = None
+    gain: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,7 +193,19 @@ class Block(Spec, frozen=True):
             reads = tokens if self.placement == "parallel" else out
             norm = self.norm if self.attention_norm or name != "attention" else None
             out = self._half(draft.inside(name if len(parts) > 1 else ""), out, reads, part, norm)
+        if self.extra:
+            out = self.extra.write(draft.inside("extra"), out, self.norm)
+        if self.gain:
+            operands = f"{out} {draft.give('gain', 'model')}"
+            out = draft.write("gained", tokens_ops.layer_scale, operands, "token model")
         return out
+
+    @property
+    def result(self) -> str:
+        """The name of the last line of a block with an MLP."""
+        if self.gain:
+            return "gained"
+        return "extra.residual" if self.extra else "mlp.norm" if self.placement == "post" else "mlp.residual"
 
     def _half(self, draft: Draft, tokens: str, reads: str, part: Callable[[Draft, str], str], norm: Norm | None) -> str:
         """Writes a part that reads one line and is added to another."""

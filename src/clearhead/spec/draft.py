@@ -44,6 +44,16 @@ class Draft:
         self._givens.append(Given(full, words(axes), known, holds))
         return full
 
+    def of_layer(self, number: int, name: str) -> str:
+        """The full name of the line ``name`` at the same place in the layer ``number`` of the same stack."""
+        stack, _, own = self._path.rpartition("layers.")
+        return f"{stack}layers.{number}.{own.partition('.')[2]}{name}"
+
+    def outside(self, name: str) -> str | None:
+        """The full name of the line ``name`` of the same stack, outside of layers; None where there is no stack."""
+        stack, there, _ = self._path.rpartition("layers.")
+        return f"{stack}{name}" if there else None
+
     def write(self, name: str, operation: Operation, operands: str, axes: str, **parameters: object) -> str:
         """Adds a line.
 

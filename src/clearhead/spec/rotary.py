@@ -131,33 +131,37 @@ class Rotary(Spec, frozen=True):
         if self.width is not None and (self.width < 2 or self.width % 2):
             raise SpecError(f"rotary width expects an even number of features, got {self.width}.")
 
-    def write(self, draft: Draft, query: str, key: str, keys: str, past: str | None) -> tuple[str, str]:
+    def write_position(self, draft: Draft, query: str, past: str | None) -> str:
+        """Writes the positions of tokens onto ``draft``; returns their name.
+
+        Args:
+            draft: where the line is written.
+            query: the name of the queries, for their number.
+            past: the name of cached keys, for their number; None without a cache.
+        """
+        if past is None:
+            return draft.write("rotary.position", positions.count, query, "token", offset=self.offset)
+        return draft.write("rotary.position", positions.count_on, f"{query} {past}", "token", offset=self.offset)
+
+    def write(self, draft: Draft, position: str, query: str, key: str | None, keys: str) -> tuple[str, str]:
         """Writes the rotation of ``query`` and ``key`` onto ``draft``.
 
         Args:
             draft: where the lines are written.
+            position: the name of the tokens' positions.
             query: the name of the queries.
-            key: the name of the new keys.
-            keys: the axis word of the new keys' tokens.
-            past: the name of cached keys, for their number; None without a cache.
+            key: the name of the new keys; None for queries alone.
+            keys: the axis words of the new keys.
 
         Returns:
-            The names of the rotated queries and keys.
+            The names of the rotated queries and keys; "" for no keys.
         """
-        if past is None:
-            position = draft.write("rotary.position", positions.count, query, "token", offset=self.offset)
-        else:
-            position = draft.write(
-                "rotary.position", positions.count_on, f"{query} {past}", "token", offset=self.offset
-            )
         angle = self._angle(draft, position, query)
         cos = self._wave(draft, "rotary.cos", angle)
         sin = self._wave(draft, "rotary.sin", angle)
         turn = positions.rotate_half if self.layout == "half" else positions.rotate_interleaved
-        return (
-            draft.write("query.rotated", turn, f"{query} {cos} {sin}", "head token depth"),
-            draft.write("key.rotated", turn, f"{key} {cos} {sin}", keys),
-        )
+        turned = draft.write("query.rotated", turn, f"{query} {cos} {sin}", "head token depth")
+        return turned, "" if key is None else draft.write("key.rotated", turn, f"{key} {cos} {sin}", keys)
 
     def _wave(self, draft: Draft, name: str, angle: str) -> str:
         operation = positions.cos if name.endswith("cos") else positions.sin

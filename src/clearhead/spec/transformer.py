@@ -9,14 +9,14 @@ from clearhead.ops import Operation
 from clearhead.ops.textbook import linear, scores, tables
 from clearhead.spec.block import NO_MEMORY, Block, Memory, Positions
 from clearhead.spec.draft import Draft
+from clearhead.spec.extra import Extras
 from clearhead.spec.fields import Spec
 from clearhead.spec.frames import Frames
 from clearhead.spec.loss import Loss
 from clearhead.spec.mlp import ACTIVATIONS, Activation
 from clearhead.spec.norm import Norm
+from clearhead.spec.patches import TOKENS, Patches, learned_positions
 from clearhead.working import Working
-
-TOKENS = "token model"
 
 KEPT = 0.88
 """The share of tokens that are not masked in ESM's training: 1 - 0.15 * 0.8."""
@@ -38,6 +38,7 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
             thing.
         narrow: rows have fewer features than tokens, and a product with ``embedding.project.weight`` (embedding,
             model) and ``embedding.project.bias`` follow the norm (ALBERT, ELECTRA).
+        extras: adds ``embedding.extra`` (layer, token, extra), a row of each token for each layer (Gemma 4).
         projected: rows have fewer features than tokens, and their product with ``embedding.project.weight``
             (embedding, model) comes before all else (OPT 350M).
         pad: the number of the padding token, which has no position: the first position is row pad + 1 (RoBERTa). None
@@ -52,6 +53,7 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     narrow: bool = False
     masked: int | None = None
     projected: bool = False
+    extras: Extras | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,7 +68,13 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
         return "embedding" if self.narrow else "model"
 
     def write(self, draft: Draft, past: str | None = None) -> str:
-        """Writes the lines onto ``draft``; returns the name of the last. ``past`` is a cache, for its length."""
+        """Writes the lines onto ``draft``; returns the name of the rows. ``past`` is a cache, for its length."""
+        out = self._write_rows(draft, past)
+        if self.extras is not None:
+            self.extras.write(draft, out)
+        return out
+
+    def _write_rows(self, draft: Draft, past: str | None) -> str:
         names, axes = self._names(), f"token {self.row}"
         row = "embedding" if self.projected else self.row
         table = draft.give("embedding.weight", f"vocabulary {row}")
@@ -99,7 +107,7 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
     def _position(self, draft: Draft, source: str, past: str | None, axes: str) -> str:
         if isinstance(self.positions, Positions):
             return self.positions.write_row(draft, source, "embedding.position", past)
-        return _positions(draft, source, past, axes) if self.pad is None else self._real_positions(draft, axes)
+        return learned_positions(draft, source, past, axes) if self.pad is None else self._real_positions(draft, axes)
 
     def _real_positions(self, draft: Draft, axes: str) -> str:
         operands = f"{draft.give('embedding.position.weight', f'position {self.row}')} token"
@@ -113,66 +121,6 @@ class Embedding(Spec, frozen=True, tag_field="kind", tag="tokens"):
         }  # fmt: skip
         names = {part: f"embedding.{part}" for part, is_there in there.items() if is_there}
         return {**names, [*names][-1]: "embedding" if self.norm is None else "embedding.sum"}
-
-
-class Patches(Spec, frozen=True, tag_field="kind", tag="patches"):
-    """The patches of an image become tokens (Dosovitskiy et al. 2021).
-
-    Given arrays: ``patch`` (token, pixel), each patch's numbers in one row; ``embedding.patch.weight`` (pixel, model)
-    and ``embedding.patch.bias`` (model); ``embedding.class`` (model), a token in front;
-    ``embedding.position.weight`` (position, model).
-
-    Attributes:
-        bias: adds that bias.
-        distillation: adds ``embedding.distillation`` (model) after the token in front (DeiT).
-        norm: a norm of the sum with positions (CLIP); None for none.
-        first: whether ``embedding.class`` is there (not in SigLIP).
-        registers: adds ``embedding.register`` (register, model), rows without a position behind the first token
-            (DINOv2).
-    """
-
-    bias: bool = True
-    distillation: bool = False
-    norm: Norm | None = None
-    first: bool = True
-    registers: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if (self.distillation or self.registers) and not self.first:
-            raise SpecError("distillation and registers come with the first token. Set first = true.")
-
-    def write(self, draft: Draft) -> str:
-        """Writes the lines onto ``draft``; returns the name of the last."""
-        source = f"{draft.give('patch', 'token pixel')} {draft.give('embedding.patch.weight', 'pixel model')}"
-        name = "embedding.patch.product" if self.bias else "embedding.patch"
-        patch = draft.write(name, linear.matmul, source, TOKENS)
-        if self.bias:
-            bias = draft.give("embedding.patch.bias", "model")
-            patch = draft.write("embedding.patch", linear.bias, f"{patch} {bias}", TOKENS)
-        if self.distillation:
-            second = draft.give("embedding.distillation", "model")
-            patch = draft.write("embedding.distilled", tables.prepend, f"{second} {patch}", TOKENS)
-        joined = patch
-        if self.first:
-            first = draft.give("embedding.class", "model")
-            joined = draft.write("embedding.joined", tables.prepend, f"{first} {patch}", TOKENS)
-        name = "embedding" if self.norm is None else "embedding.sum"
-        placed = "embedding.placed" if self.registers else name
-        out = draft.write(placed, linear.add, f"{joined} {_positions(draft, joined, None)}", TOKENS)
-        if self.registers:
-            out = draft.write(
-                name, tables.insert_second, f"{out} {draft.give('embedding.register', 'register model')}", TOKENS
-            )
-        return out if self.norm is None else self.norm.write(draft, out, name="embedding")
-
-
-def _positions(draft: Draft, source: str, past: str | None, axes: str = TOKENS) -> str:
-    """The learned rows of the tokens' positions, after those of a cache."""
-    table = draft.give("embedding.position.weight", f"position {axes.split()[-1]}")
-    if past is None:
-        return draft.write("embedding.position", tables.first_rows, f"{table} {source}", axes, offset=0)
-    return draft.write("embedding.position", tables.next_rows, f"{table} {source} {past}", axes, offset=0)
 
 
 class Head(Spec, frozen=True):

@@ -1,4 +1,4 @@
-"""Models that read images too, of which the text model is read: Gemma 3, Mistral Small 3.1, Qwen 3.5."""
+"""Models that read images too, of which the text model is read: Gemma 3 and 4, Mistral Small 3.1, Qwen 3.5."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from clearhead.models.families.delta import QWEN35, QWEN35_MOE
 from clearhead.models.families.gemma import GEMMA3
+from clearhead.models.families.gemma4 import GEMMA4, GEMMA4_UNIFIED
 from clearhead.models.families.llama import MISTRAL
 from clearhead.models.families.ministral3 import MINISTRAL3
 from clearhead.models.family import Family
@@ -20,7 +21,8 @@ _OUTSIDE = {
         ("vision_config", "image_token_id", "image_token_index", "video_token_id", "vision_start_token_id",
          "vision_end_token_id", "boi_token_index", "eoi_token_index", "boi_token_id", "eoi_token_id",
          "mm_tokens_per_image", "multimodal_projector_bias", "projector_hidden_act", "spatial_merge_size",
-         "vision_feature_layer", "language_model_only"),
+         "vision_feature_layer", "language_model_only", "audio_config", "boa_token_id", "eoa_token_id",
+         "eoa_token_index", "audio_token_id"),
         _IMAGES,
     ),
 }  # fmt: skip
@@ -66,6 +68,24 @@ GEMMA3_IMAGES = _text_of(
     },
 )
 """The text model of Gemma 3 with images, whose config may leave out what is usual."""
+
+GEMMA4_IMAGES = _text_of(
+    GEMMA4,
+    "Gemma4ForConditionalGeneration",
+    "*vision_tower.* *embed_vision.* *audio_tower.* *embed_audio.*",
+    name="gemma4_multimodal",
+    tied=True,
+)
+"""The text model of Gemma 4 with images and recordings."""
+
+GEMMA4_UNIFIED_IMAGES = _text_of(
+    GEMMA4_UNIFIED,
+    "Gemma4UnifiedForConditionalGeneration",
+    "*embed_vision.* *embed_audio.*",
+    name="gemma4_unified_multimodal",
+    tied=True,
+)
+"""The same of the Gemma 4 that reads patches and frames without towers."""
 
 _EITHER = {
     path: choice(

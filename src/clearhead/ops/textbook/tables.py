@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearhead.expr import Expr, Size, call, formula, indices, same, total, where
+from clearhead.expr import Expr, Size, call, formula, indices, lift, same, total, where
 from clearhead.expr.formula import Operand, broadcast
 from clearhead.expr.nodes import Reduce
 from clearhead.ops.numpy import numpy_namespace
@@ -119,6 +119,12 @@ def last_real_token(xp: Namespace, x: Array, token: Array, *, pad: int) -> Array
     """The last token that is no padding, alone; the first where all are."""
     place = xp.max(xp.where(token == pad, 0, counting(xp, token.shape[-1], token)), axis=-1)
     return look_up.code(xp, x, place[..., None])
+
+
+@operation(lambda number: formula("h i m -> i m", lambda x: x[lift(number), i, m]), role="table")
+def pick(xp: Namespace, x: Array, *, number: int) -> Array:
+    """One of several matrices, by its number from 0."""
+    return x[..., number, :, :]
 
 
 @operation(lambda: formula("i m, i m -> i m", lambda x, new: new[i, m]))
