@@ -28,6 +28,12 @@ def _kind(at: At, layer: int) -> str:
     return FULL if layer == layers - 1 else str(listed[layer])
 
 
+def _by_number(stated: Mapping[Any, Any]) -> dict[int, Any] | None:
+    """What is stated of layers, by their numbers, which may have zeros in front; None where a key is no number."""
+    names = [str(name) for name in stated]
+    return {int(name): stated[name] for name in stated} if all(map(str.isdecimal, names)) else None
+
+
 class _Kind(Struct, frozen=True):
     """The kind of a layer."""
 
@@ -67,7 +73,8 @@ class _ByLayer(Struct, frozen=True):
         """
         stated = at.config.get("per_layer_config")
         if stated:
-            own = stated.get(str(at.layer), {}) if isinstance(stated, Mapping) else None
+            by_layer = _by_number(stated) if isinstance(stated, Mapping) else None
+            own = None if by_layer is None else by_layer.get(at.layer, {})
             if not isinstance(own, Mapping) or set(own) - {"head_dim", "num_key_value_heads"}:
                 raise CheckpointError(
                     f"the config has per_layer_config = {shown(stated)}; expects head_dim and num_key_value_heads "
