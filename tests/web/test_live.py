@@ -173,3 +173,25 @@ def test_a_verdict_on_other_numbers_does_not_stay(live):
     live.get_by_text("exactly 9").wait_for()
     live.locator(".verdict", has_text="Looking for the cause").wait_for()
     assert live.get_by_role("heading", name="norm-over-matrix").count() == 0
+
+
+def test_a_number_stays_while_the_server_works(live):
+    """What was typed stands in its cell at once, in italics, until the lines follow; refused, it is as before."""
+    held = []
+    live.route("**/work", lambda route: held.append(route))
+    choose(live, "input")
+    before = cell(live, 0, 0).locator(".number").inner_text()
+    cell(live, 0, 0).click()
+    live.keyboard.type("4,5")
+    live.keyboard.press("Enter")
+    live.wait_for_selector("td.waiting")
+    assert cell(live, 0, 0).locator(".number").inner_text() == "4.5"
+    held.pop().fulfill(status=422, body="No.")
+    live.wait_for_selector("td.waiting", state="detached")
+    assert cell(live, 0, 0).locator(".number").inner_text() == before
+    live.keyboard.type("4,5")
+    live.keyboard.press("Enter")
+    live.wait_for_selector("td.waiting")
+    held.pop().continue_()
+    live.get_by_text("exactly 4.5").wait_for()
+    assert live.locator("td.waiting").count() == 0

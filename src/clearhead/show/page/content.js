@@ -81,12 +81,23 @@ const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array, w8: Float64A
  * @param {string} data
  */
 async function bytesOf({ deflated }, data) {
-  const text = atob(data);
-  const bytes = new Uint8Array(text.length);
-  for (let n = 0; n < bytes.length; n += 1) bytes[n] = text.charCodeAt(n);
+  const bytes = decoded(data);
   if (!deflated) return bytes;
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/**
+ * @param {string} data
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+function decoded(data) {
+  const { fromBase64 } = /** @type {any} */ (Uint8Array); // Several times as fast, in browsers since 2025.
+  if (fromBase64) return fromBase64.call(Uint8Array, data);
+  const text = atob(data);
+  const bytes = new Uint8Array(text.length);
+  for (let n = 0; n < bytes.length; n += 1) bytes[n] = text.charCodeAt(n);
+  return bytes;
 }
 
 /**

@@ -162,6 +162,19 @@ export class Grid {
     );
   }
 
+  /**
+   * Shows numbers that were typed as such, until all lines follow them.
+   * @param {Entry[]} entries
+   */
+  wait(entries) {
+    for (const { cell, written } of entries) {
+      const { row, column } = inMatrix(this.line, cell);
+      const found = this.table.querySelector(`td[data-spot="${row},${column}"]`);
+      found?.querySelector(".number")?.replaceChildren(typeset(written));
+      found?.classList.add("waiting");
+    }
+  }
+
   mark() {
     for (const cell of this.table.querySelectorAll("td[data-spot]")) {
       const spot = cell.getAttribute("data-spot") ?? "";

@@ -90,7 +90,10 @@ export class Live {
     const kind = isGiven ? (content.arrays[line]?.kind ?? "f8") : null;
     const read = entries.map(({ cell, written }) => ({ cell, written: normal(written) }));
     const reason = read.map(({ written }) => fault(written, kind)).find((each) => each !== null) ?? null;
-    if (!reason) void this.change({ change: { line, entries: read } });
+    if (!reason) {
+      void this.change({ change: { line, entries: read } });
+      if (isGiven) this.app?.inspector?.grid?.wait(read);
+    }
     return reason;
   }
 
@@ -160,10 +163,20 @@ export class Live {
         this.diagnose(worked.content);
       } catch (error) {
         this.complain(error);
+        this.restore();
         if (this.app) this.tick(this.app.trace.content);
       }
     });
     return this.queue;
+  }
+
+  /** Shows the numbers as they are, in place of what the server refused. */
+  restore() {
+    const grid = this.app?.inspector?.grid;
+    const isIn = grid?.table.contains(document.activeElement);
+    grid?.draw();
+    grid?.mark();
+    if (isIn) grid?.focus();
   }
 
   /** @param {unknown} error */
