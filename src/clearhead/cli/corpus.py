@@ -108,7 +108,7 @@ def _say(found: Corpus, *, err: bool = False) -> None:
     if found.failed:
         count = sum(map(len, found.failed.values()))
         most = sorted(found.failed.items(), key=lambda each: -len(each[1]))[:REASONS]
-        why = "; ".join(f"{fault} ({len(numbers):,})" for fault, numbers in most)
+        why = "; ".join(f"{fault.rstrip('.')} ({len(numbers):,})" for fault, numbers in most)
         rest = count - sum(len(numbers) for _, numbers in most)
         why += f"; for other reasons ({rest:,})" if rest else ""
         named = "1 document" if count == 1 else f"{count:,} documents"

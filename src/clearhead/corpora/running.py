@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
 from clearhead.corpora import storage
 from clearhead.corpora.ledger import Ledger, as_parquet
@@ -15,10 +16,14 @@ from clearhead.corpora.report import report
 from clearhead.corpora.result import Corpus
 from clearhead.corpora.tally import Tally
 from clearhead.corpora.worker import Job
-from clearhead.errors import FileError, SpecError
-from clearhead.models import load
+from clearhead.errors import FileError, ShapeError, SpecError
+from clearhead.models import Model, load
+from clearhead.models.lengths import check_lengths
 
 PLAN, RESULTS, REPORT = "corpus.json", "results.parquet", "report.html"
+
+POSITIONS = "embedding.position.weight"
+"""The table of learned positions, of models that have one."""
 
 ROUNDS = 3
 """How often shards with damaged files are computed again."""
@@ -53,7 +58,9 @@ def run(
     number, of = share
     if not 1 <= number <= of:
         raise SpecError(f"shard expects i of n with i from 1 to n, got {number} of {of}.")
-    plan = plan_of(load(checkpoint, engine="array"), data, checked(options), size)
+    model = load(checkpoint, engine="array")
+    _check_positions(model, checked(options))
+    plan = plan_of(model, data, options, size)
     _remember(plan, output)
     ledger, own = Ledger(output), plan.shards[number - 1 :: of]
     try:
@@ -68,6 +75,16 @@ def run(
         raise Interrupted(partial) from None
     save(found, output)
     return found
+
+
+def _check_positions(model: Model, options: Options) -> None:
+    """Checks that a model can read its longest sequences: else only short documents would be read."""
+    if POSITIONS not in {each.name for each in model.working().givens}:
+        return
+    try:
+        check_lengths(model.spec, {"token": np.zeros(options.length, np.int64), POSITIONS: model.arrays[POSITIONS]})
+    except ShapeError as error:
+        raise SpecError(f"length={options.length}: {error}") from None
 
 
 def _do(ledger: Ledger, own: Sequence[Shard], job: Job, engine: Engine, progress: Progress | None) -> None:
