@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clearhead.deviations import deviate
-from clearhead.deviations.table import DEVIATIONS
+from clearhead.deviations.table import DEVIATIONS, GROUPS
 from clearhead.errors import SpecError
 from clearhead.spec import Attention, Backward, Block, Embedding, Head, Loss, Mlp, Norm, Rotary, Transformer
 
@@ -18,22 +18,27 @@ TARGET = np.array([2, 3, 5, 0])
 ROWS = {id for id, row in DEVIATIONS.items() if row.of == "backward"}
 
 
-def working_of(*, rms=False, activation="gelu", ignored=-100, kv=2, causal=True):
-    attention = Attention(4, kv_heads=kv, causal=causal, rotary=Rotary(), softcap=3.0, bias=True)
+def working_of(*, rms=False, activation="gelu", ignored=-100, kv=2, causal=True, window=False, dropout=False):
+    attention = Attention(
+        4, kv_heads=kv, causal=causal, rotary=Rotary(), softcap=3.0, bias=True, window=wild.WINDOW if window else None,
+        dropout=wild.RATE if dropout else None,
+    )  # fmt: skip
     block = Block(attention, Norm("rms" if rms else "layer", eps=wild.EPS), "pre", Mlp(activation, bias=True))
     forward = block.working()
-    wrt = tuple(given.name for given in forward.givens)
+    wrt = tuple(given.name for given in forward.givens if given.holds == "numbers")
     return Backward(wrt=wrt, loss=Loss(reads="logits", ignored=ignored)).working(forward)
 
 
 def drawn(working, seed=0):
     rng = np.random.default_rng(seed)
     sizes = SIZES | working.sizes
-    return {
+    sizes |= {"query": sizes["token"], "key": sizes["token"]}
+    made = {
         given.name: rng.normal(size=[sizes[word] for word in given.axes]) + given.name.endswith("gain")
         for given in working.givens
-        if given.holds == "numbers"
+        if given.holds != "integers"
     }
+    return {name: array > -1 if name.endswith("keep") else array for name, array in made.items()}
 
 
 def assert_gives(working, arrays, target, expected):
@@ -42,7 +47,7 @@ def assert_gives(working, arrays, target, expected):
         np.testing.assert_allclose(found[f"{name}.grad"], grad, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
-@pytest.mark.parametrize("options", [{}, {"activation": "silu"}, {"rms": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"activation": "silu"}, {"rms": True}, {"window": True}], ids=str)
 def test_the_plain_pass_is_right(options):
     """Without a fault the pass in plain NumPy gives the gradients of the lines."""
     working = working_of(**options)
@@ -65,10 +70,13 @@ def test_a_rewrite_gives_what_the_wild_code_gives(id):
 def test_other_specs(id):
     """The same with another activation, another norm, and where all targets count."""
     fault = wild.OTHERS[id]
-    options = {name: fault[name] for name in ("rms", "activation", "causal") if name in fault}
+    options = {name: fault[name] for name in ("rms", "activation", "causal", "window", "dropout") if name in fault}
     working = working_of(**options, ignored=None)
     arrays = drawn(working)
-    assert_gives(deviate(working, id), arrays, TARGET, wild.Pass(arrays, TARGET, **fault).run())
+    expected = wild.Pass(arrays, TARGET, **{name: value for name, value in fault.items() if name != "dropout"}).run()
+    assert_gives(deviate(working, id), arrays, TARGET, expected)
+    assert any(not np.allclose(working.run({**arrays, "target": TARGET})[f"{name}.grad"], expected[name])
+               for name in expected)  # fmt: skip
 
 
 def test_rows_of_a_table_are_overwritten():
@@ -85,7 +93,8 @@ def test_rows_of_a_table_are_overwritten():
 def test_every_row_has_wild_code():
     """No row of gradients stands on its own word."""
     named = {id.partition(":")[0] for id in (*wild.FAULTS, *wild.OTHERS)}
-    assert named | {"grad-embedding-overwritten"} == ROWS
+    steps = {row.id for row in GROUPS["Steps of training"]}  # see test_wild_steps
+    assert named | steps | {"grad-embedding-overwritten"} == ROWS
 
 
 def test_a_forward_row_beside_one_of_gradients():

@@ -7,7 +7,7 @@ import numpy as np
 from .wild import softmax
 from .wild_positions import angles, turn
 
-EPS = 1e-5
+EPS, RATE, WINDOW = 1e-5, 0.25, 2
 erf = np.vectorize(math.erf)
 
 
@@ -31,6 +31,7 @@ def silu_slope(x):
 ACTIVATIONS = {
     "gelu": (lambda x: x * (1 + erf(x / np.sqrt(2))) / 2, gelu_slope),
     "silu": (lambda x: x * sigmoid(x), silu_slope),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
 }
 
 
@@ -73,19 +74,27 @@ RIGHT = {
     "dw": lambda x, dy: x.T @ dy, "again": lambda p, s, allowed: p, "uncap": lambda d, c, cap: d * (1 - (c / cap) ** 2),
     "turn_back": lambda d, angle: turn(d, -angle), "slope": None, "gain": lambda dy, y, x: (dy * y).sum(0),
     "past_gain": lambda dy, gain: dy * gain, "eps": EPS, "sums": sum, "detached": None, "unmasked": False,
+    "up_bias": None, "up_dw": None, "far": False, "drop": lambda dp, keep: np.where(keep, dp, 0) / (1 - RATE),
+    "of": lambda p, dropped: p,
 }  # fmt: skip
 
 
 class Pass:
     """A block with norms before its halves, forward and back, with what is done otherwise."""
 
-    def __init__(self, a, target, *, cap=3.0, kv=2, rms=False, activation="gelu", causal=True, **faults):
+    def __init__(
+        self, a, target, *, cap=3.0, kv=2, rms=False, activation="gelu", causal=True, window=False, **faults
+    ):
         self.a, self.target, self.cap, self.kv, self.rms, self.causal = a, target, cap, kv, rms, causal
+        self.window, self.keep = window, a.get("attention.weights.keep")
         self.do = {**RIGHT, **faults}
         self.act, slope = ACTIVATIONS[activation]
         self.slope = self.do["slope"] or slope
         self.back = self.do["norm"] or (rms_back if rms else layer_back)
         self.grads = {}
+
+    def dropped(self, p):
+        return p if self.keep is None else np.where(self.keep, p, 0) / (1 - RATE)
 
     def norm(self, x, part):
         mean = 0 if self.rms else x.mean(-1, keepdims=True)
@@ -113,10 +122,12 @@ class Pass:
         kk, vv = np.repeat(kr, times, 0), np.repeat(v, times, 0)
         s = qr @ kk.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
         capped = self.cap * np.tanh(s / self.cap) if self.cap else s
-        allowed = np.tri(len(x), dtype=bool) | (not self.causal)
+        seen = np.tri(len(x), dtype=bool) | (not self.causal)
+        near = np.abs(np.arange(len(x))[:, None] - np.arange(len(x))) < WINDOW
+        allowed = seen & near if self.window else seen
         masked = np.where(allowed, capped, -np.inf)
         p = softmax(masked)
-        heads = p @ vv
+        heads = self.dropped(p) @ vv
         concat = np.hstack(list(heads))
         mid = x + concat @ a["attention.output.weight"] + a["attention.output.bias"]
         y2, std2, normed2 = self.norm(mid, "mlp")
@@ -127,16 +138,20 @@ class Pass:
         dout = do["loss"](out, self.target, do["count"])
         self.grads["mlp.output.weight"], self.grads["mlp.output.bias"] = do["dw"](hidden, dout), do["bias"](dout)
         dup = dout @ a["mlp.output.weight"].T * self.slope(up)
-        self.grads["mlp.up.weight"], self.grads["mlp.up.bias"] = do["dw"](normed2, dup), do["bias"](dup)
+        self.grads["mlp.up.weight"] = (do["up_dw"] or do["dw"])(normed2, dup)
+        self.grads["mlp.up.bias"] = (do["up_bias"] or do["bias"])(dup)
         dmid = do["residual"](dout, self.norm_back(dup @ a["mlp.up.weight"].T, mid, y2, std2, "mlp"))
         self.grads["attention.output.weight"], self.grads["attention.output.bias"] = (
             do["dw"](concat, dmid),
             do["bias"](dmid),
         )
         dheads = np.stack(np.split(dmid @ a["attention.output.weight"].T, len(q), axis=1))
-        p = do["again"](p, capped, allowed)
-        dv = do["dv"](p, dheads)
-        dcapped = np.where(allowed | do["unmasked"], do["softmax"](p, dheads @ vv.swapaxes(-1, -2)), 0)
+        p = do["again"](p, np.where(seen, capped, -np.inf) if do["far"] else capped, allowed)
+        dv = do["dv"](self.dropped(p), dheads)
+        dp = dheads @ vv.swapaxes(-1, -2)
+        dp = dp if self.keep is None else do["drop"](dp, self.keep)
+        passes = seen if do["far"] else allowed | do["unmasked"]
+        dcapped = np.where(passes, do["softmax"](do["of"](p, self.dropped(p)), dp), 0)
         ds = do["uncap"](dcapped, capped, self.cap) if self.cap else dcapped
         depth = q.shape[-1]
         dq, dk = do["dq"](do["scale"](ds, "q", depth), kk), do["dk"](do["scale"](ds, "k", depth), qr)
@@ -191,6 +206,13 @@ FAULTS = {
     "grad-group-overwritten": {"group": lambda d, n: d.reshape(n, -1, *d.shape[1:])[:, -1]},
     "grad-group-averaged": {"group": lambda d, n: d.reshape(n, -1, *d.shape[1:]).mean(1)},
     "grad-bias-averaged": {"bias": lambda d: d.mean(-2)},
+    "grad-bias-averaged-of-one:line=mlp.up.bias": {"up_bias": lambda d: d.mean(-2)},
+    "grad-weights-averaged-of-one:line=mlp.up.weight": {"up_dw": lambda x, dy: x.T @ dy / len(x)},
+    "grad-norm-over-tokens": {"norm": lambda dy, y, std: (dy - dy.mean() - y * (dy * y).mean()) / std},
+    "grad-norm-sums-over-tokens": {
+        "norm": lambda dy, y, std: (dy - (dy.sum() + y * (dy * y).sum()) / y.shape[-1]) / std
+    },
+    "grad-ignored-counted": {"loss": lambda x, t, count: (softmax(x) - (t[:, None] == range(x.shape[-1]))) / count(t)},
     "grad-norm-mean-fixed": {"norm": lambda dy, y, std: (dy - y * (dy * y).mean(-1, keepdims=True)) / std},
     "grad-norm-variance-fixed": {"norm": lambda dy, y, std: (dy - dy.mean(-1, keepdims=True)) / std},
     "grad-norm-fixed": {"norm": lambda dy, y, std: dy / std},
@@ -216,13 +238,25 @@ OTHERS = {
     "grad-silu-gate-only": {"activation": "silu", "slope": sigmoid},
     "grad-norm-fixed": {"rms": True, "norm": lambda dy, y, std: dy / std},
     "grad-norm-eps-missing": {"rms": True, "eps": 0.0},
+    "grad-norm-over-tokens": {"rms": True, "norm": lambda dy, y, std: (dy - y * (dy * y).mean()) / std},
+    "grad-norm-sums-over-tokens": {
+        "rms": True,
+        "norm": lambda dy, y, std: (dy - y * (dy * y).sum() / y.shape[-1]) / std,
+    },
+    "grad-activation-of-input": {"activation": "tanh", "slope": lambda x: 1 - x * x},
+    "grad-activation-missing": {"activation": "tanh", "slope": lambda x: 1.0},
+    "grad-window-forgotten": {"window": True, "again": unmasked_again, "far": True},
+    "grad-dropout-missing": {"dropout": True, "drop": lambda dp, keep: dp},
+    "grad-dropout-not-divided": {"dropout": True, "drop": lambda dp, keep: np.where(keep, dp, 0)},
+    "grad-dropout-by-rate": {"dropout": True, "drop": lambda dp, keep: np.where(keep, dp, 0) * RATE},
+    "grad-dropout-in-softmax": {"dropout": True, "of": lambda p, dropped: dropped},
     "grad-loss-not-averaged": {"count": lambda target: 1},
     "grad-causal-added": {
         "causal": False,
         "again": lambda p, s, allowed: np.where(np.tri(len(p[0]), dtype=bool), p, 0),
     },
 }
-"""The same with SiLU, with RMS norm, without a mask, and where all targets count."""
+"""The same with other activations, with RMS norm, other masks and dropout, and where all targets count."""
 
 
 def table_overwritten(table, tokens, weight, target):

@@ -27,6 +27,9 @@ _PLAIN: dict[str, Parameters] = {
     "repeat": (("times", 2),),
     "mean_of_counted": (("ignored", 0),),
     "scale": (("factor", 2.0),),
+    "dropout": (("rate", 0.5),),
+    "mask_window": (("width", 2),),
+    "negative_log_likelihood": (("ignored", None), ("smoothing", 0.0)),
 }
 """Parameters with which to ask whether an operation has a gradient."""
 
@@ -50,9 +53,12 @@ ACTIVATIONS = frozenset(
         stated.gelu_tanh_grad,
         stated.gelu_sigmoid_grad,
         stated.silu_grad,
-        *gradients_of("x", tokens.relu),
+        stated.tanh_grad,
+        stated.relu_squared_grad,
+        *gradients_of("x", tokens.relu, tokens.xielu),
     }
 )
+LOSSES = frozenset({stated.cross_entropy_grad, *gradients_of("probabilities", losses.negative_log_likelihood)})
 NORMS = frozenset({stated.layer_norm_grad, stated.rms_norm_grad})
 TURNS = {
     stated.rotate_half_grad: positions.rotate_half,
@@ -166,7 +172,7 @@ def masked_again(working: Working) -> Working:
             return [line]
         return [line, Line(free_name(f"{line.name}.masked", working.names), mask, (line.name,), line.axes)]
 
-    return _reading(working, change, "a softmax over keys")
+    return reading(working, change, "a softmax over keys")
 
 
 def _with_other_weights(working: Working, again: Callable[[Working, Line, Line], list[Line]]) -> Working:
@@ -178,10 +184,10 @@ def _with_other_weights(working: Working, again: Callable[[Working, Line, Line],
             return [line]
         return again(working, line, masked)
 
-    return _reading(working, change, "a causal mask right before a softmax")
+    return reading(working, change, "a causal mask right before a softmax")
 
 
-def _reading(working: Working, change: Callable[[Line], list[Line]], what: str) -> Working:
+def reading(working: Working, change: Callable[[Line], list[Line]], what: str) -> Working:
     """The working whose gradients read what ``change`` puts behind a line of the forward pass, in its place."""
     renamed: dict[str, str] = {}
 
@@ -197,6 +203,43 @@ def _reading(working: Working, change: Callable[[Line], list[Line]], what: str) 
     if not renamed:
         raise Nothing(f"no line of this working is {what}.")
     return rewritten
+
+
+def of_one(operations: Collection[Operation], change: Callable[[Working, Line], Iterable[Line]]) -> Rewrite:
+    """A rewrite of one gradient of several, given by the name of the array that it is for."""
+
+    def rewrite(working: Working, line: str) -> Working:
+        name = find(line, working.names) + GRAD
+        if name not in tried_one(working, operations):
+            raise Nothing(f"{line} has no such gradient here, or it is the only one.")
+        made = _line(working, name)
+        return change_lines(working, lambda each: each == made, lambda each: change(working, each), line)
+
+    return rewrite
+
+
+def tried_one(working: Working, operations: Collection[Operation]) -> tuple[str, ...]:
+    """The gradients of these operations, where there are several."""
+    found = tuple(line.name for line in working.lines if line.operation in operations)
+    return found if len(found) > 1 else ()
+
+
+def try_each(operations: Collection[Operation]) -> Callable[[Working], Iterable[Parameters]]:
+    """The arrays whose gradients `of_one` can rewrite."""
+    return lambda working: tuple(
+        (("line", name.removesuffix(GRAD)),) for name in tried_one(working, operations) if not name.startswith("step")
+    )
+
+
+def mean_of_rows(_: Working, line: Line) -> list[Line]:
+    """The gradient of a bias as a mean over the tokens."""
+    return [as_operation(line, BIASES[line.operation], line.operands[-1])]
+
+
+def of_what_is_read(working: Working, line: Line) -> list[Line]:
+    """A derivative in terms of the result, of what the activation reads."""
+    result = _line(working, line.operands[0])
+    return [replace(line, operands=(result.operands[0], *line.operands[1:]))]
 
 
 def averaged(working: Working, line: Line) -> list[Line]:
@@ -305,6 +348,26 @@ def fixed(working: Working, line: Line) -> list[Line]:
     if line.operation is stated.layer_norm_grad:
         return [as_operation(line, wrong.layer_norm_grad_fixed, *line.operands)]
     return [as_operation(line, wrong.rms_norm_grad_fixed, line.operands[0], line.operands[-1])]
+
+
+def over_tokens(*, counted: bool) -> Callable[[Working, Line], list[Line]]:
+    """The gradient of a norm with sums over all tokens; ``counted``: divided by how many tokens there are, too."""
+
+    def change(_: Working, line: Line) -> list[Line]:
+        layer = line.operation is stated.layer_norm_grad
+        operation = wrong.layer_norm_grad_over_tokens if layer else wrong.rms_norm_grad_over_tokens
+        parameters = as_parameters({**dict(line.parameters), "counted": counted})
+        return [replace(line, operation=operation, parameters=parameters)]
+
+    return change
+
+
+def counting_ignored(_: Working, line: Line) -> list[Line]:
+    """The gradient of a loss in which all targets count."""
+    parameters = dict(line.parameters)
+    if parameters["ignored"] is None:
+        raise Nothing("no target is ignored here.")
+    return [replace(line, parameters=as_parameters({**parameters, "ignored": None}))]
 
 
 def forwards(working: Working, line: Line) -> list[Line]:

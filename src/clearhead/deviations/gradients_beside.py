@@ -6,24 +6,10 @@ from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter
 from clearhead.deviations.gradient_rewrites import (
-    ACTIVATIONS,
-    BIASES,
-    GAINS,
-    NORMS,
-    PAST_GAIN,
-    as_operation,
-    detached,
-    each_of,
-    fixed,
-    gradients_of,
-    last_part,
-    of_all_tokens,
-    of_input,
-    passed,
-    residual,
-    try_detached,
-    undivided,
-)
+    ACTIVATIONS, BIASES, GAINS, LOSSES, NORMS, PAST_GAIN, TO_WEIGHTS, as_operation, counting_ignored, detached, divided,
+    each_of, fixed, gradients_of, last_part, mean_of_rows, of_all_tokens, of_input, of_one, of_what_is_read, over_tokens,
+    passed, residual, try_detached, try_each, undivided,
+)  # fmt: skip
 from clearhead.deviations.rewrites import swap
 from clearhead.ops import as_parameters
 from clearhead.ops.gradients import stated, sums
@@ -39,6 +25,52 @@ ROWS = (
         remedy="db = dy.sum(axis=0).",
         seen="The family of means in the place of sums.",
         rewrite=swap(BIASES),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-bias-averaged-of-one",
+        kind="mistake",
+        does="The gradient of one bias is a mean over the tokens; those of the others are sums.",
+        invisible="Where there is one token.",
+        remedy="db = dy.sum(axis=0).",
+        seen="kvfrans/notes#5.",
+        rewrite=of_one(BIASES, mean_of_rows),
+        parameters=(Parameter("line", str, "the bias, such as mlp.up.bias"),),
+        tries=try_each(BIASES),
+        of="backward",
+        rare=True,
+    ),
+    Deviation(
+        id="grad-weights-averaged-of-one",
+        kind="mistake",
+        does="The gradient of one weight matrix is averaged over the tokens; those of the others are sums.",
+        invisible="Where there is one token.",
+        remedy="dw = x.T @ dy.",
+        seen="The family of kvfrans/notes#5.",
+        rewrite=of_one(TO_WEIGHTS, divided),
+        parameters=(Parameter("line", str, "the weights, such as mlp.up.weight"),),
+        tries=try_each(TO_WEIGHTS),
+        of="backward",
+        rare=True,
+    ),
+    Deviation(
+        id="grad-norm-over-tokens",
+        kind="mistake",
+        does="The two means in the gradient of a norm are taken over all tokens, not for each.",
+        invisible="Where there is one token.",
+        remedy="dx = (dy - dy.mean(axis=-1, keepdims=True) - y * (dy * y).mean(axis=-1, keepdims=True)) / std.",
+        seen="FlagGems#5392.",
+        rewrite=each_of(NORMS, over_tokens(counted=True), "that of a norm"),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-norm-sums-over-tokens",
+        kind="mistake",
+        does="The two sums in the gradient of a norm run over all tokens, and are divided by the number of features.",
+        invisible="Where there is one token.",
+        remedy="dx = (dy - dy.mean(axis=-1, keepdims=True) - y * (dy * y).mean(axis=-1, keepdims=True)) / std.",
+        seen="FlagGems PR#59.",
+        rewrite=each_of(NORMS, over_tokens(counted=False), "that of a norm"),
         of="backward",
     ),
     Deviation(
@@ -176,6 +208,16 @@ ROWS = (
         of="backward",
     ),
     Deviation(
+        id="grad-activation-of-input",
+        kind="mistake",
+        does="The derivative of an activation that is stated by its result is given what the activation reads.",
+        invisible="Where the activation changes little.",
+        remedy="1 - y * y takes y = tanh(x), not x.",
+        seen="recurrent_neural_net_demo#2.",
+        rewrite=each_of({stated.tanh_grad}, of_what_is_read, "that of tanh"),
+        of="backward",
+    ),
+    Deviation(
         id="grad-embedding-overwritten",
         kind="mistake",
         does="Of a token that stands in several places only the last one's gradient reaches its row of the table.",
@@ -209,6 +251,16 @@ ROWS = (
         rewrite=each_of(
             gradients_of("loss", losses.mean_of_counted), of_all_tokens, "that of a mean of counted tokens"
         ),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-ignored-counted",
+        kind="mistake",
+        does="Tokens whose target is ignored have a gradient: that of any other token.",
+        invisible="Where no target is ignored.",
+        remedy="dlogits[target == ignored] = 0.",
+        seen="Paddle PR#28622.",
+        rewrite=each_of(LOSSES, counting_ignored, "that of a loss with ignored targets"),
         of="backward",
     ),
     Deviation(

@@ -7,6 +7,7 @@ from clearhead.deviations import (
     alibi,
     batch,
     delta,
+    gradient_masks,
     given_masks,
     gradients,
     gradients_beside,
@@ -25,6 +26,7 @@ from clearhead.deviations import (
     routers,
     scores,
     softmax,
+    steps,
     undeclared,
 )
 from clearhead.deviations.deviation import Deviation
@@ -45,7 +47,8 @@ GROUPS: dict[str, tuple[Deviation, ...]] = {
     "Activations": activations.ROWS,
     "Losses": losses.ROWS,
     "Batches": batch.ROWS,
-    "Gradients": (*gradients.ROWS, *gradients_beside.ROWS),
+    "Gradients": (*gradients.ROWS, *gradient_masks.ROWS, *gradients_beside.ROWS),
+    "Steps of training": steps.ROWS,
     "Rounding, and what is only shown": rounding.ROWS,
 }
 """Every deviation, by theme."""

@@ -27,6 +27,7 @@ from clearhead.ops.variants import positions as variants_positions
 from clearhead.ops.variants import recurrent as variants_recurrent
 from clearhead.ops.variants import rounding
 from clearhead.ops.variants import scores as variants_scores
+from clearhead.ops.variants import training as variants_training
 
 TEXTBOOK: dict[str, Operation] = {
     operation.name: operation
@@ -130,14 +131,18 @@ GRADIENTS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
         variants_gradients.softmax_grad_unweighted, variants_gradients.shares_by_other_sum,
-        variants_gradients.last_of_group, variants_gradients.mean_over_tokens,
+        variants_gradients.last_of_group, variants_gradients.sum_of_interleaved,
+        variants_gradients.divided_by_rows, variants_gradients.mean_over_tokens,
         variants_gradients.mean_over_tokens_of_head, variants_gradients.layer_norm_grad_fixed_mean,
         variants_gradients.layer_norm_grad_fixed_variance, variants_gradients.layer_norm_grad_fixed,
+        variants_gradients.layer_norm_grad_over_tokens, variants_gradients.rms_norm_grad_over_tokens,
+        variants_training.step_with_eps_inside, variants_training.step_with_eps_early,
+        variants_training.step_without_root, variants_training.shrink_by_constant,
         variants_gradients.rms_norm_grad_fixed, variants_gradients.silu_grad_of_gate,
         variants_gradients.look_up_grad_overwritten, variants_gradients.cross_entropy_grad_without_target,
     )
 }  # fmt: skip
-"""Gradients that only deviations use. Nobody differentiates them again."""
+"""Gradients and steps of training that only deviations use. Nobody differentiates them again."""
 
 OPERATIONS: dict[str, Operation] = TEXTBOOK | VARIANTS
 """Every operation by name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from clearhead.expr import Expr, Formula, Let, Local, Size, call, formula, indices, mean, same, total, where
+from collections.abc import Callable
+
+from clearhead.expr import Expr, Formula, Index, Let, Local, Size, call, formula, indices, mean, same, total, where
 from clearhead.expr.formula import Operand
 from clearhead.ops.operation import Array, Namespace, counting, operation
 from clearhead.ops.textbook.scores import softmax_along
@@ -127,6 +129,47 @@ def _rms(eps: float) -> Formula:
 def rms_norm_grad_fixed(xp: Namespace, x: Array, grad: Array, *, eps: float) -> Array:
     """The gradient of RMS norm as if its mean square were a constant."""
     return grad / xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True) / x.shape[-1] + eps)
+
+
+def _over_tokens(eps: float, *, centred: bool, counted: bool) -> Formula:
+    def body(x: Operand, out: Operand, grad: Operand) -> Expr:
+        def whole(cell: Callable[[Index, Index], Expr]) -> Expr:
+            found = total((t, k), cell(t, k)) / Size("m")
+            return found / Size("i") if counted else found
+
+        rest = grad[i, m] - whole(lambda i, m: grad[i, m]) if centred else grad[i, m]
+        rest = rest - out[i, m] * whole(lambda i, m: grad[i, m] * out[i, m])
+        middle = Local("mean") if centred else 0
+        spread = mean(k, (x[i, k] - middle) ** 2)
+        made = Let("variance", spread, rest / call("sqrt", Local("variance") + eps if eps else Local("variance")))
+        return Let("mean", mean(k, x[i, k]), made) if centred else made
+
+    return formula("i m, i m, i m -> i m", body, k=Size("m"), t=Size("i"))
+
+
+def _over_tokens_code(
+    xp: Namespace, operands: tuple[Array, Array, Array], eps: float, *, centred: bool, counted: bool
+) -> Array:
+    x, out, grad = operands
+    count = x.shape[-1] * (x.shape[-2] if counted else 1)
+    rest = grad - out * (xp.sum(grad * out, axis=(-2, -1), keepdims=True) / count)
+    if centred:
+        return (rest - xp.sum(grad, axis=(-2, -1), keepdims=True) / count) / _spread(xp, x, eps)
+    return rest / xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True) / x.shape[-1] + eps)
+
+
+@operation(lambda eps, counted: _over_tokens(eps, centred=True, counted=counted))
+def layer_norm_grad_over_tokens(
+    xp: Namespace, x: Array, out: Array, grad: Array, *, eps: float, counted: bool
+) -> Array:
+    """The gradient of layer norm with its two sums over all tokens."""
+    return _over_tokens_code(xp, (x, out, grad), eps, centred=True, counted=counted)
+
+
+@operation(lambda eps, counted: _over_tokens(eps, centred=False, counted=counted))
+def rms_norm_grad_over_tokens(xp: Namespace, x: Array, out: Array, grad: Array, *, eps: float, counted: bool) -> Array:
+    """The gradient of RMS norm with its sum over all tokens."""
+    return _over_tokens_code(xp, (x, out, grad), eps, centred=False, counted=counted)
 
 
 @operation(lambda: formula("i m, i m -> i m", lambda x, grad: grad[i, m] / (1 + call("exp", -x[i, m]))))

@@ -1,0 +1,123 @@
+"""Gradients of windows and of dropout that are wrong by themselves."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clearhead.deviations.deviation import Deviation
+from clearhead.deviations.gradient_rewrites import as_operation, each_of, gradients_of, passed, reading
+from clearhead.deviations.rewrites import Nothing, follow
+from clearhead.line import Line, free_name
+from clearhead.ops import as_parameters
+from clearhead.ops.gradients import stated
+from clearhead.ops.textbook import scores, tokens
+from clearhead.ops.variants import gradients as wrong
+from clearhead.working import Working
+
+DROPS = gradients_of("x", tokens.dropout)
+PAST_WINDOW = gradients_of("s", scores.mask_window)
+MASKS = frozenset({scores.mask_causal, scores.mask_window, scores.mask_padding, scores.mask_boolean})
+_WHAT = "that of dropout"
+
+
+def _without_window(working: Working) -> Working:
+    """The backward pass with weights that are computed again without the window, from the sums that were kept."""
+
+    def change(line: Line) -> list[Line]:
+        masks = _masks_before(working, line) if line.operation is scores.softmax else []
+        if not any(mask.operation is scores.mask_window for mask in masks):
+            return [line]
+        made, read = [line], masks[-1].operands[0]
+        for mask in reversed(masks):
+            if mask.operation is not scores.mask_window:
+                name = free_name(f"{mask.name}.again", working.names)
+                made.append(replace(mask, name=name, operands=(read, *mask.operands[1:])))
+                read = name
+        again = free_name(f"{line.name}.again", working.names)
+        return [*made, Line(again, wrong.shares_by_other_sum, (read, line.operands[0]), line.axes)]
+
+    made = reading(working, change, "a window before a softmax")
+    return passed(PAST_WINDOW, "that of a window")(made)
+
+
+def _masks_before(working: Working, softmax: Line) -> list[Line]:
+    """The masks of the scores that a softmax reads, the last first."""
+    found: list[Line] = []
+    line = working.line(softmax.operands[0])
+    while isinstance(line, Line) and line.operation in MASKS:
+        found.append(line)
+        line = working.line(line.operands[0])
+    return found
+
+
+def _not_divided(line: Line) -> Line:
+    """The gradient of dropout with its mask, which is not divided by the share that is kept."""
+    return replace(line, parameters=as_parameters({"rate": 0.0}))
+
+
+def _by_rate(working: Working, line: Line) -> list[Line]:
+    rate = dict(line.parameters)["rate"]
+    return follow(working, _not_divided(line), "masked", scores.scale, factor=rate)
+
+
+def _of_dropped(working: Working, line: Line) -> list[Line]:
+    """The gradient of softmax from the weights that dropout has changed."""
+    weights, grad = line.operands
+    drops = [each.name for each in working.lines if each.operation is tokens.dropout and each.operands[0] == weights]
+    if not drops:
+        raise Nothing("no dropout follows the softmax of this working.")
+    return [as_operation(line, stated.softmax_grad, drops[0], grad)]
+
+
+ROWS = (
+    Deviation(
+        id="grad-window-forgotten",
+        kind="mistake",
+        does="The backward pass computes the weights again, and has no window: keys further back count.",
+        invisible="Where the window is as wide as the text.",
+        remedy="Apply the same window where the backward pass computes p again.",
+        seen="FlagAttention#25.",
+        rewrite=_without_window,
+        of="backward",
+    ),
+    Deviation(
+        id="grad-dropout-missing",
+        kind="mistake",
+        does="The gradient passes dropout unchanged: what was dropped gets one too.",
+        invisible="Where nothing is dropped.",
+        remedy="Keep the mask of the forward pass: dp = np.where(keep, dp, 0) / (1 - rate).",
+        seen="nki-samples PR#81.",
+        rewrite=passed(DROPS, _WHAT),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-dropout-not-divided",
+        kind="mistake",
+        does="The gradient of dropout is masked, and not divided by the share that is kept.",
+        invisible="Where the rate is 0.",
+        remedy="dp = np.where(keep, dp, 0) / (1 - rate).",
+        seen="The family of apex PR#816.",
+        rewrite=each_of(DROPS, lambda _, line: [_not_divided(line)], _WHAT),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-dropout-by-rate",
+        kind="mistake",
+        does="The gradient of dropout is multiplied by the rate, in place of a division by what is kept.",
+        invisible="Where nothing of the gradient is left by the mask.",
+        remedy="dp = np.where(keep, dp, 0) / (1 - rate).",
+        seen="apex PR#816.",
+        rewrite=each_of(DROPS, _by_rate, _WHAT),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-dropout-in-softmax",
+        kind="mistake",
+        does="The gradient of softmax takes the weights after dropout, not those that softmax gave.",
+        invisible="Where nothing is dropped and the rate is 0.",
+        remedy="Keep both: ds = p * (dp - (dp * p).sum(axis=-1, keepdims=True)), with p before dropout.",
+        seen="AiDotNet PR#1701, nki-samples PR#81.",
+        rewrite=each_of({stated.softmax_grad}, _of_dropped, "that of a softmax"),
+        of="backward",
+    ),
+)
