@@ -18,7 +18,10 @@ from clearhead.deviations.table import DEVIATIONS
 from clearhead.errors import ClearheadError
 from clearhead.line import Given
 from clearhead.ops import as_parameters
-from clearhead.spec import Delta, Disentangled, Embedding, Experts, Extra, Growth, Linear, Relative, Transformer
+from clearhead.spec import (
+    Delta, Disentangled, Embedding, Experts, Extra, Growth, Linear, Optimizer, Relative, Transformer,
+)  # fmt: skip
+from clearhead.spec.optimizer import NEW
 from clearhead.trace import Trace
 from clearhead.working import Working
 
@@ -157,6 +160,15 @@ def _gradients(spec: Attention | Block | Transformer, ignored: int | None = None
     return Kind(working, sizes, claimed=claimed)
 
 
+def _steps(spec: Attention, **sizes: int) -> Kind:
+    """A kind in which the weights after each step of training are claimed."""
+    forward = spec.working()
+    optimizer = Optimizer("adamw", 0.1, steps=2, betas=(0.9, 0.99), eps=0.01, decay=0.3, clip=0.3)
+    working = Backward(loss=Loss(reads="logits"), optimizer=optimizer).working(forward)
+    claimed = tuple(line.name for line in working.lines if line.name.endswith(NEW))
+    return Kind(working, sizes, claimed=claimed)
+
+
 GRADIENTS: dict[str, Kind] = {
     "heads": _gradients(Attention(2), token=4, model=4, depth=4, head=2, vocabulary=4),
     "causal block": _gradients(
@@ -197,6 +209,11 @@ GRADIENTS: dict[str, Kind] = {
                     loss=Loss(reads="logits")),
         token=5, vocabulary=4, model=4, depth=2, head=2, hidden=5,
     ),
+    "dropout": _gradients(
+        Block(Attention(2, dropout=0.25), Norm(), "pre", Mlp("tanh", bias=True)),
+        token=4, query=4, key=4, model=5, depth=3, head=2, hidden=6, vocabulary=5,
+    ),
+    "two steps of AdamW": _steps(Attention(1), token=4, model=4, depth=3, head=1, vocabulary=4),
 }  # fmt: skip
 """The kinds in which rows of gradients are planted, by name."""
 

@@ -16,6 +16,7 @@ MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 400, 40, 6
 COMMAND = "a command of the command line: click passes each argument and option as a parameter"
 COMPILED = "compiled code takes numbers and addresses by position, since a structure costs time or registers"
 BLAS = "the parameters of BLAS (xGEMM), in its order"
+STEP = "the parameters of an operation: three arrays, rate, eps, and their axes"
 
 REASONS = {
     "cli/check.py:check": COMMAND,
@@ -50,7 +51,10 @@ REASONS = {
     "compiled/program/program.py:add": "the fields of an instruction, of which most have defaults",
     "inspection/__init__.py:inspect": "the public call: arrays, masks, options of the scores, and what to compute",
     "ops/textbook/rotary_scaling.py:dynamic_frequencies": "the parameters of an operation, as configs state them",
-    "ops/textbook/training.py:step_scaled": "the parameters of an operation: three arrays, rate, eps, and their axes",
+    "ops/textbook/training.py:step_scaled": STEP,
+    "ops/variants/training.py:step_with_eps_early": STEP,
+    "ops/variants/training.py:step_with_eps_inside": STEP,
+    "ops/variants/training.py:step_without_root": STEP,
 }
 """Why a file or a function may be larger than the rest: the file, and the function behind a colon."""
 

@@ -75,16 +75,14 @@ RIGHT = {
     "turn_back": lambda d, angle: turn(d, -angle), "slope": None, "gain": lambda dy, y, x: (dy * y).sum(0),
     "past_gain": lambda dy, gain: dy * gain, "eps": EPS, "sums": sum, "detached": None, "unmasked": False,
     "up_bias": None, "up_dw": None, "far": False, "drop": lambda dp, keep: np.where(keep, dp, 0) / (1 - RATE),
-    "of": lambda p, dropped: p,
+    "of": lambda p, dropped: p, "kept": False,
 }  # fmt: skip
 
 
 class Pass:
     """A block with norms before its halves, forward and back, with what is done otherwise."""
 
-    def __init__(
-        self, a, target, *, cap=3.0, kv=2, rms=False, activation="gelu", causal=True, window=False, **faults
-    ):
+    def __init__(self, a, target, *, cap=3.0, kv=2, rms=False, activation="gelu", causal=True, window=False, **faults):
         self.a, self.target, self.cap, self.kv, self.rms, self.causal = a, target, cap, kv, rms, causal
         self.window, self.keep = window, a.get("attention.weights.keep")
         self.do = {**RIGHT, **faults}
@@ -150,6 +148,8 @@ class Pass:
         dv = do["dv"](self.dropped(p), dheads)
         dp = dheads @ vv.swapaxes(-1, -2)
         dp = dp if self.keep is None else do["drop"](dp, self.keep)
+        if do["kept"]:
+            do = {**do, "softmax": lambda p, dp: p * (dp - (dheads * heads).sum(-1, keepdims=True))}
         passes = seen if do["far"] else allowed | do["unmasked"]
         dcapped = np.where(passes, do["softmax"](do["of"](p, self.dropped(p)), dp), 0)
         ds = do["uncap"](dcapped, capped, self.cap) if self.cap else dcapped
@@ -202,6 +202,8 @@ FAULTS = {
     "grad-queries-transposed": {"dq": lambda ds, k: ds.swapaxes(-1, -2) @ k},
     "grad-causal-missing": {"again": unmasked_again},
     "grad-causal-forgotten": {"again": unmasked_again, "unmasked": True},
+    "grad-causal-missing-sums-kept": {"again": unmasked_again, "kept": True},
+    "grad-causal-forgotten-sums-kept": {"again": unmasked_again, "unmasked": True, "kept": True},
     "grad-group-interleaved": {"group": lambda d, n: d.reshape(-1, n, *d.shape[1:]).sum(0)},
     "grad-group-overwritten": {"group": lambda d, n: d.reshape(n, -1, *d.shape[1:])[:, -1]},
     "grad-group-averaged": {"group": lambda d, n: d.reshape(n, -1, *d.shape[1:]).mean(1)},
@@ -246,6 +248,7 @@ OTHERS = {
     "grad-activation-of-input": {"activation": "tanh", "slope": lambda x: 1 - x * x},
     "grad-activation-missing": {"activation": "tanh", "slope": lambda x: 1.0},
     "grad-window-forgotten": {"window": True, "again": unmasked_again, "far": True},
+    "grad-window-forgotten-sums-kept": {"window": True, "again": unmasked_again, "far": True, "kept": True},
     "grad-dropout-missing": {"dropout": True, "drop": lambda dp, keep: dp},
     "grad-dropout-not-divided": {"dropout": True, "drop": lambda dp, keep: np.where(keep, dp, 0)},
     "grad-dropout-by-rate": {"dropout": True, "drop": lambda dp, keep: np.where(keep, dp, 0) * RATE},

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.deviations.deviation import Deviation
-from clearhead.deviations.gradient_rewrites import as_operation, each_of, gradients_of, passed, reading
+from clearhead.deviations.deviation import Deviation, Rewrite
+from clearhead.deviations.gradient_rewrites import (
+    as_operation,
+    each_of,
+    gradients_of,
+    passed,
+    reading,
+    recomputed,
+)  # fmt: skip
 from clearhead.deviations.rewrites import Nothing, follow
 from clearhead.line import Line, free_name
 from clearhead.ops import as_parameters
@@ -40,6 +47,23 @@ def _without_window(working: Working) -> Working:
     return passed(PAST_WINDOW, "that of a window")(made)
 
 
+def _keeping_sums(rewrite: Rewrite) -> Rewrite:
+    """A rewrite by which weights are computed again, with sums of the forward pass in the gradient of softmax."""
+
+    def kept(working: Working) -> Working:
+        before = {line.name: line for line in working.lines}
+
+        def change(line: Line) -> Line:
+            own = before.get(line.name, line)
+            if line.operation is not stated.softmax_grad or line == own:
+                return line
+            return as_operation(line, wrong.softmax_grad_with_kept_sums, line.operands[0], *own.operands)
+
+        return rewrite(working).rewrite(lambda line: [change(line)])
+
+    return kept
+
+
 def _masks_before(working: Working, softmax: Line) -> list[Line]:
     """The masks of the scores that a softmax reads, the last first."""
     found: list[Line] = []
@@ -71,12 +95,44 @@ def _of_dropped(working: Working, line: Line) -> list[Line]:
 
 ROWS = (
     Deviation(
+        id="grad-causal-missing-sums-kept",
+        kind="mistake",
+        does="The backward pass computes the weights again without the causal mask, masks their gradient, and takes "
+        "off the sums of dO * O.",
+        invisible="Where there is one query.",
+        remedy="Apply the same mask where the backward pass computes p again.",
+        seen="The family of triton#5660.",
+        rewrite=_keeping_sums(recomputed(masks_gradient=True)),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-causal-forgotten-sums-kept",
+        kind="mistake",
+        does="The backward pass computes the weights again, has no causal mask at all, and takes off the sums of "
+        "dO * O.",
+        invisible="Where there is one query.",
+        remedy="Apply the same mask where the backward pass computes p again.",
+        seen="The family of triton#5660.",
+        rewrite=_keeping_sums(recomputed(masks_gradient=False)),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-window-forgotten-sums-kept",
+        kind="mistake",
+        does="The backward pass computes the weights again, has no window, and takes off the sums of dO * O.",
+        invisible="Where the window is as wide as the text.",
+        remedy="Apply the same window where the backward pass computes p again.",
+        seen="FlagAttention#25.",
+        rewrite=_keeping_sums(_without_window),
+        of="backward",
+    ),
+    Deviation(
         id="grad-window-forgotten",
         kind="mistake",
         does="The backward pass computes the weights again, and has no window: keys further back count.",
         invisible="Where the window is as wide as the text.",
         remedy="Apply the same window where the backward pass computes p again.",
-        seen="FlagAttention#25.",
+        seen="The family of FlagAttention#25.",
         rewrite=_without_window,
         of="backward",
     ),

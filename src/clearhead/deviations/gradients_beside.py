@@ -6,9 +6,32 @@ from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter
 from clearhead.deviations.gradient_rewrites import (
-    ACTIVATIONS, BIASES, GAINS, LOSSES, NORMS, PAST_GAIN, TO_WEIGHTS, as_operation, counting_ignored, detached, divided,
-    each_of, fixed, gradients_of, last_part, mean_of_rows, of_all_tokens, of_input, of_one, of_what_is_read, over_tokens,
-    passed, residual, try_detached, try_each, undivided,
+    ACTIVATIONS,
+    BIASES,
+    GAINS,
+    LOSSES,
+    NORMS,
+    PAST_GAIN,
+    TO_WEIGHTS,
+    as_operation,
+    counting_ignored,
+    detached,
+    divided,
+    each_of,
+    fixed,
+    gradients_of,
+    last_part,
+    mean_of_rows,
+    of_all_tokens,
+    of_input,
+    of_one,
+    of_what_is_read,
+    over_tokens,
+    passed,
+    residual,
+    try_detached,
+    try_each,
+    undivided,
 )  # fmt: skip
 from clearhead.deviations.rewrites import swap
 from clearhead.ops import as_parameters

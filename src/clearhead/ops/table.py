@@ -131,6 +131,7 @@ GRADIENTS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
         variants_gradients.softmax_grad_unweighted, variants_gradients.shares_by_other_sum,
+        variants_gradients.softmax_grad_with_kept_sums,
         variants_gradients.last_of_group, variants_gradients.sum_of_interleaved,
         variants_gradients.divided_by_rows, variants_gradients.mean_over_tokens,
         variants_gradients.mean_over_tokens_of_head, variants_gradients.layer_norm_grad_fixed_mean,

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Axes, Shape
+from clearhead.backward import GRAD
 from clearhead.check.calls.task import Arrays, Task
 from clearhead.errors import ClearheadError, ShapeError
 from clearhead.ops.textbook import scores
@@ -182,7 +183,7 @@ def _rows(rng: np.random.Generator, task: Task, name: str, shape: Shape, sizes: 
 
 
 def _numbers(rng: np.random.Generator, task: Task, name: str, shape: Shape, kind: Kind) -> np.ndarray[Any, Any]:
-    if task.axes(name) == ("token",):
+    if task.axes(name) == ("token",) and not name.endswith(GRAD):
         return np.cumsum(rng.integers(1, 4, shape), axis=-1).astype(np.float64)
     if kind == "whole":
         return rng.integers(-2, 3, shape).astype(np.float64)

@@ -25,6 +25,7 @@ class Place(Brief, frozen=True):
         factor: where it is a multiple of the right one on all inputs: of what; 0 where it is nothing but zeros.
         factors: where it is another multiple at each size: the sizes in words, with the factor.
         only: where only some of an axis are wrong: the axis, which of them, and how many there are.
+        holds: another gradient whose right numbers it has on all inputs.
     """
 
     line: str
@@ -34,15 +35,17 @@ class Place(Brief, frozen=True):
     factor: float | None = None
     factors: tuple[tuple[str, float], ...] = ()
     only: tuple[tuple[str, tuple[int, ...], int], ...] = ()
+    holds: str | None = None
 
 
 def places(seen: Sequence[Seen], returns: Sequence[str]) -> tuple[Place, ...]:
     """Each gradient compared with the working's."""
     full = [each for each in seen if each.outputs]
-    return tuple(_place(number, name, full) for number, name in enumerate(returns))
+    return tuple(_place(number, returns, full) for number in range(len(returns)))
 
 
-def _place(number: int, name: str, seen: Sequence[Seen]) -> Place:
+def _place(number: int, returns: Sequence[str], seen: Sequence[Seen]) -> Place:
+    name = returns[number]
     pairs = [(each.outputs[number].astype(np.float64), each.trace.numpy(name), each) for each in seen]
     off = [_off(name, each, number) for *_, each in pairs]
     if not any(flags.any() for flags in off):
@@ -51,9 +54,18 @@ def _place(number: int, name: str, seen: Sequence[Seen]) -> Place:
     factor, factors = _multiples(name, pairs)
     words = pairs[0][2].trace.axes(name)
     lead = ("batch",) * (first.ndim - len(words))
-    alike = [flags for flags in off if flags.shape == off[0].shape]
+    alike = [flags for flags in off if flags.shape == first.shape]
     only = _only((*lead, *words), np.logical_or.reduce(alike))
-    return Place(name, False, int(first.sum()), first.size, factor, factors, only)  # noqa: FBT003
+    holds = next((other for other in returns if other != name and _holds(other, seen, number)), None)
+    return Place(name, False, int(first.sum()), first.size, factor, factors, only, holds)  # noqa: FBT003
+
+
+def _holds(other: str, seen: Sequence[Seen], number: int) -> bool:
+    """Whether the gradient has the numbers that another should have, on all inputs."""
+    return all(
+        each.trace.numpy(other).shape == each.outputs[number].shape and not _off(other, each, number).any()
+        for each in seen
+    )
 
 
 def _multiples(

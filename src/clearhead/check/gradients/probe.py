@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clearhead.check.calls.calling import Function, Symptom, libraries
 from clearhead.check.calls.drawing import draw, sizes_of
@@ -25,7 +26,8 @@ from clearhead.check.measure.naming import Named
 from clearhead.check.probing.explaining import agree, agrees_with, explain, reported, unconfirmed
 from clearhead.check.probing.property_run import try_all
 from clearhead.check.probing.report import Drawn
-from clearhead.deviations import candidates
+from clearhead.check.results import Finding
+from clearhead.deviations import candidates, deviation
 from clearhead.errors import SpecError
 from clearhead.working import Working
 
@@ -34,6 +36,10 @@ MAX_SEARCHED = 2
 
 OTHER_SIZES = {"token": 7, "depth": 6, "batch": 2}
 """Sizes on which an explanation must hold too."""
+
+EQUAL = 6
+EQUAL_SIZES = {"token": EQUAL, "model": EQUAL, "depth": EQUAL, "hidden": EQUAL, "batch": 2}
+"""Sizes at which rows and columns cannot be told apart by their number."""
 
 MORE_KEYS = 2
 """How many more keys than queries there are, where the two should differ."""
@@ -118,6 +124,11 @@ def _rough(way: Start) -> tuple[tuple[Seen, ...], tuple[float, ...]]:
     return tuple(as_rough(each, by_name) for each in seen if each.outputs), rough
 
 
+def _of_forward(finding: Finding) -> bool:
+    """Whether a cause has anything that the forward pass does otherwise."""
+    return any(deviation(each.partition(":")[0]).of == "forward" for each in finding.deviations)
+
+
 class _Looked(Struct, frozen=True):
     """The results of a function called in one way, and how rough they are."""
 
@@ -193,18 +204,42 @@ class _Probing:
         note = "" if report.verdict == "agrees" else f"With more keys than queries its gradients differ{cause}."
         return (report if note else None), note
 
+    def _equal_sizes(self, looked: _Looked) -> tuple[Report, Seen] | None:
+        """What is different where all axes have the same size; None where nothing is."""
+        task, begun = self.task, looked.start
+        sizes = sizes_of(task, EQUAL_SIZES)
+        inputs = draw(task, sizes, 4, batch=begun.form.batch)
+        if begun.tied or not sizes_fit(task, inputs):
+            return None
+        seen = look(begun.caller, inputs, begun.form.dtype)
+        if not seen.outputs:
+            return None
+        seen = as_rough(seen, dict(zip(task.returns, looked.rough, strict=True)))
+        report, _ = explain(task, [seen], max_deviations=1)
+        return None if report.verdict == "agrees" else (unconfirmed(report), seen)
+
     def _finished(self, looked: _Looked, report: Report, symptoms: Sequence[Symptom]) -> GradientProbe:
         task = self.task
         more, note = self._more_keys(looked) if report.verdict == "agrees" else (None, "")
         if more is not None and task.forward.follows_order:
             report = more
+        seen = looked.seen
+        if report.verdict == "agrees" and (equal := self._equal_sizes(looked)):
+            report, seen = equal[0], (*seen, equal[1])
+            note = (
+                f"Its gradients agree on the other inputs, and differ where axes have the same size, {EQUAL}: "
+                "a broadcast along the wrong axis does that."
+            )
+        if self.own and self.own.report and self.own.report.verdict == "agrees":
+            # Of causes with the same numbers, one of the backward pass: the forward pass is known to be right.
+            report = replace(report, findings=tuple(sorted(report.findings, key=_of_forward)))
         eps = max((size for size in looked.rough if size < float("inf")), default=0.0)
         tried = try_all(task, looked.start, report, eps if eps > SMOOTH else 0.0, GRADIENT_PROPERTIES)
         if report.findings and tried.contradicts:
             report, tried = unconfirmed(report), tried.without_cause()
         layout = form_symptom(self.start, looked.start)
-        odd = [symptom for each in looked.seen for symptom in (*each.symptoms, *odd_numbers(each))]
-        found = places(looked.seen, task.returns)
+        odd = [symptom for each in seen for symptom in (*each.symptoms, *odd_numbers(each))]
+        found = places(seen, task.returns)
         wrong, right = ([each.line for each in found if each.right is kind] for kind in (False, True))
         return GradientProbe(
             **{name: getattr(report, name) for name in Report.__struct_fields__},

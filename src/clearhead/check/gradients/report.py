@@ -181,6 +181,8 @@ def _places(probe: GradientProbe) -> Iterator[str]:
 def _how(place: Place) -> str:
     if place.factor == 0:
         return ": it is 0 everywhere"
+    if place.holds:
+        return f": it has the numbers that {place.holds} should have"
     if place.factor is not None:
         return f": it is {number(place.factor, 6)} times what it should be"
     if place.factors:

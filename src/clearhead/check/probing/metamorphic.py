@@ -126,11 +126,14 @@ def at(words: tuple[str, ...], word: str, index: Any) -> tuple[Any, ...]:
 
 
 def shifted(trial: Trial, name: str, array: Array, **at: Any) -> Array:
-    """The array with 1 added to all numbers at these entries of its axes; booleans inverted."""
+    """The array with 1 added to all numbers at these entries of its axes; booleans inverted, and whole numbers too."""
     words = trial.words(name, array)
     place = tuple(at.get(word, slice(None)) for word in words)
     changed = array.copy()
-    changed[place] = ~changed[place] if changed.dtype.kind == "b" else changed[place] + 1
+    if changed.dtype.kind == "f":
+        changed[place] += 1
+    else:  # numbers of tokens and classes stay in their range
+        changed[place] = ~changed[place] if changed.dtype.kind == "b" else changed.max() - changed[place]
     return changed
 
 

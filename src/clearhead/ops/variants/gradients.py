@@ -35,6 +35,18 @@ def shares_by_other_sum(xp: Namespace, s: Array, masked: Array) -> Array:
 
 
 @operation(
+    lambda: formula(
+        "i j, i j, i j -> i j",
+        lambda again, out, grad: again[i, j] * (grad[i, j] - total(k, grad[i, k] * out[i, k])),
+        k=Size("j"),
+    )
+)
+def softmax_grad_with_kept_sums(xp: Namespace, again: Array, out: Array, grad: Array) -> Array:
+    """The gradient of softmax from weights that are computed again, with the sums that the forward pass kept."""
+    return again * (grad - xp.sum(grad * out, axis=-1, keepdims=True))
+
+
+@operation(
     lambda times: formula("h i d -> g i d", lambda grad: grad[g * times + times - 1, i, d], g=Size("h") // times)
 )
 def last_of_group(xp: Namespace, grad: Array, *, times: int) -> Array:

@@ -30,7 +30,16 @@ def _early(rate: float, eps: float, beta: float, number: int, rank: int) -> Form
 
 @operation(_early)
 def step_with_eps_early(
-    xp: Namespace, x: Array, first: Array, second: Array, *, rate: float, eps: float, beta: float, number: int, rank: int
+    xp: Namespace,
+    x: Array,
+    first: Array,
+    second: Array,
+    *,
+    rate: float,
+    eps: float,
+    beta: float,
+    number: int,
+    rank: int,
 ) -> Array:
     """A step whose eps is added to the root of the average that is not yet divided by its share."""
     return x - rate * first * (1 - beta**number) ** 0.5 / (xp.sqrt(second) + eps)

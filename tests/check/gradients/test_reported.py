@@ -1,0 +1,31 @@
+"""Wrong gradients from public reports: what is said of each."""
+
+import os
+
+import pytest
+from tests.check.gradients.reported import REPORTS, RIGHT, Report
+
+from clearhead import probe_gradients
+
+EVERY = int(os.environ.get("EVERY", "3"))
+
+
+def probed(report: Report):
+    return probe_gradients(report.backward, report.working, report.takes, report.returns, forward=report.forward)
+
+
+@pytest.mark.parametrize("name", [*REPORTS][::EVERY])
+def test_what_was_reported(name):
+    """The wrong gradients are named, no other; the cause is that of the report, or none, and a measurement says it."""
+    report = REPORTS[name]
+    found = probed(report)
+    assert found.wrong == tuple(f"{each}.grad" for each in report.wrong)
+    assert (found.findings[0].deviations if found.findings else ()) == report.by
+    assert report.said in str(found)
+    assert report.by or report.said
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_was_reported_and_is_right(name):
+    """Right gradients that somebody took for wrong ones agree."""
+    assert probed(RIGHT[name]).verdict == "agrees"
