@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 
+from clearhead import Attention, Delta
 from clearhead.line import Given, Line
 from clearhead.ops import as_parameters
 from clearhead.ops.table import OPERATIONS
@@ -60,3 +61,13 @@ def test_every_operation_is_worked_out_by_the_sheet():
     traces = {f"{number}": working_of(each) for number, each in enumerate(rounds)}
     books = recalculated({name: bytes(xlsx(lying(trace), View())) for name, trace in traces.items()})
     assert [each for name, trace in traces.items() for each in differences(books[name], trace)] == []
+
+
+def test_a_recurrence_and_its_gradient_are_worked_out_by_the_sheet():
+    """Sums inside sums, and cells that read later cells of their own line, give what the code gives."""
+    working = Attention(heads=1, causal=True, delta=Delta(heads=1)).working().backward()
+    sizes = {"token": 3, "model": 3, "depth": 2, "tap": 2, "head": 1, "head*depth": 2}
+    rng = np.random.default_rng(6)
+    trace = working.run({each.name: rng.normal(size=[sizes[word] for word in each.axes]) for each in working.givens})
+    books = recalculated({"delta": bytes(xlsx(lying(trace), View()))})
+    assert differences(books["delta"], trace) == []

@@ -175,6 +175,8 @@ class Printer:
         if not all(map(is_known, ref.indices)):
             raise NotARange
         used = free_indices(ref)
+        if not used <= {*places, *over}:  # it moves with a sum inside this one
+            raise NotARange
         key = (ref, over, self._lead, tuple(places[name] for name in used if name not in over))
         if key not in self._areas:
             self._areas[key] = self._rectangle(ref, places, tuple(name for name in over if name in used))
