@@ -108,7 +108,8 @@ def _table(results: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
     """What came of planting rows of the forward pass, of losses and of gradients, each in kinds of their own."""
     backward = (
         "## Gradients planted and found again\n\nThe same for gradients that are wrong by themselves, in problems with "
-        "a backward pass, of which the gradients of all given numbers are claimed. The kinds:\n"
+        "a backward pass, of which the gradients of all given numbers are claimed, or the weights after each step. "
+        "The kinds:\n"
     )
     losses = (
         "## Losses planted and found again\n\nThe same for losses, of which those of each token or cell are claimed, "
