@@ -19,7 +19,16 @@ from clearhead.errors import ClearheadError
 from clearhead.line import Given
 from clearhead.ops import as_parameters
 from clearhead.spec import (
-    Delta, Disentangled, Embedding, Experts, Extra, Growth, Linear, Optimizer, Relative, Transformer,
+    Delta,
+    Disentangled,
+    Embedding,
+    Experts,
+    Extra,
+    Growth,
+    Linear,
+    Optimizer,
+    Relative,
+    Transformer,
 )  # fmt: skip
 from clearhead.spec.optimizer import NEW
 from clearhead.trace import Trace
