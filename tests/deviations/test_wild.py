@@ -182,7 +182,7 @@ def test_every_row_has_wild_code():
     assert forward - told == {*ROUNDED, *BY_HAND}
 
 
-BY_HAND = ("shown-transposed", "rounded-by-hand", "embedding-scale-missing")
+BY_HAND = ("shown-transposed", "rounded-by-hand", "embedding-scale-missing", "mask-before-scale")
 """What has a test of its own below."""
 
 
@@ -197,6 +197,18 @@ def test_every_step_is_rounded_by_hand():
     np.testing.assert_allclose(trace["weights"][0, 0], shares, atol=1e-12)
     # 0.39*1.23 + 0.26*0.77 + 0.35*2 = 1.3799, and 0.39*0.5 - 0.26 + 0.35*0.25 = 0.0225
     np.testing.assert_allclose(trace["concat"][0], [1.38, 0.02], atol=1e-12)
+
+
+def test_a_mask_is_written_into_the_scores():
+    """Masked before they are scaled, scores have minus infinity already, and the weights are the same."""
+    rng = np.random.default_rng(6)
+    query, key, value = rng.normal(size=(3, 2, 3, 4))
+    working = Attention(2, causal=True, output=False).working().starting_at("query", "key", "value")
+    trace = deviate(working, "mask-before-scale").run({"query": query, "key": key, "value": value})
+    scores = np.where(np.tri(3, dtype=bool), query @ key.transpose(0, 2, 1), -np.inf)
+    np.testing.assert_allclose(trace["scores"], scores, atol=1e-12)
+    np.testing.assert_allclose(trace["scaled"], scores / 2, atol=1e-12)
+    np.testing.assert_allclose(trace["weights"], wild.softmax(scores / 2), atol=1e-12)
 
 
 def test_a_scale_of_embeddings_is_left_out():

@@ -135,6 +135,28 @@ def _padding_of_new(working: Working) -> Working:
     return swap({scores.mask_padding: variants_scores.mask_padding_of_new})(working)
 
 
+def _before_scale(working: Working) -> Working:
+    """The masks on the scores that the scale reads; the scaled scores are masked again, which changes nothing."""
+    masks = [line for line in working.lines if line.operation in _HIDING]
+    scales = {line.operands[0] for line in working.lines
+              if line.operation.role == "scale" and line.axes[-2:] == ("query", "key")}  # fmt: skip
+
+    def change(line: Line) -> list[Line]:
+        lines = [line]
+        for number, mask in enumerate(masks, start=1):
+            inner = free_name(f"{line.name}.unmasked{number if number > 1 else ''}", working.names)
+            lines[-1] = replace(lines[-1], name=inner)
+            lines.append(replace(mask, name=line.name, operands=(inner, *mask.operands[1:])))
+        return lines
+
+    if not masks:
+        raise Nothing("no line of this working hides keys.")
+    return change_lines(working, lambda line: line.name in scales, change, "scores that are scaled")
+
+
+_HIDING = (scores.mask_causal, scores.mask_boolean, scores.mask_padding, scores.mask_window)
+"""The masks that put minus infinity in the place of scores, scaled or not."""
+
 _ALL_ALLOWED = "Where nothing is masked."
 
 ROWS = (
@@ -159,6 +181,17 @@ ROWS = (
         seen="LLMs-from-scratch#1061, torchTextClassifiers PR#92.",
         rewrite=swap({scores.mask_padding: variants_scores.padding_inverted}),
         catalogue=("E1",),
+    ),
+    Deviation(
+        id="mask-before-scale",
+        kind="convention",
+        does="The mask is written into the scores before they are scaled: hidden keys have minus infinity from there "
+        "on, and the weights are the same.",
+        invisible="Where no scores before the mask are claimed, or nothing is hidden.",
+        remedy="Claim the masked scores as the line masked; weights are right either way.",
+        seen="scores.masked_fill_(mask, -inf) before the division, as in Raschka's book.",
+        rewrite=_before_scale,
+        catalogue=("E13",),
     ),
     Deviation(
         id="mask-added",

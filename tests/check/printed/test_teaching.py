@@ -122,6 +122,23 @@ def test_a_mask_before_the_scale_is_a_convention(given):
     assert report.findings[0].kinds == ("convention",)
 
 
+def test_scores_that_are_masked_in_place_are_a_convention():
+    """Case 7: what a notebook prints as scores after writing the mask into them is named, the weights being right."""
+    case = problem(
+        ["query", "key", "value"],
+        {"query": [[[2, 1, 3], [0, 4, 1], [1, 2, 2]]], "key": [np.eye(3, dtype=int).tolist()],
+         "value": [[[1], [2], [3]]]},
+        ("scores@1", [[2, "-inf", "-inf"], [0, 4, "-inf"], [1, 2, 2]]),
+        ("scaled@1", [[1, "-inf", "-inf"], [0, 2, "-inf"], [0.5, 1, 1]]),
+        ("weights@1", [[1, 0, 0], [0.1192, 0.8808, 0], [0.2327, 0.3837, 0.3837]]),
+        fields="output = false\ncausal = true\nscale = 0.5",
+    )  # fmt: skip
+    report = report_of(case)
+    assert report.verdict == "explained"
+    assert report.first.ids == ("mask-before-scale",)
+    assert report.findings[0].kinds == ("convention",)
+
+
 INVENTED = {"scores": [[0.2, 0.1], [0.19, 0.27]], "weights": [["0.55", "0.45"], ["0.45", "0.55"]],
             "head": [["0.90", "0.88"], ["0.80", "1.03"]]}  # fmt: skip
 TWO_WORDS = {

@@ -145,13 +145,15 @@ def remedy_of(about: Deviation) -> str:
 
 
 def cells_beside(one: Compared, other: Compared) -> str:
-    """The first differing cell: claimed, in the working, and in the explanation."""
-    cell = one.wrong[0] if one.wrong else tuple(int(i) for i in np.argwhere(one.claim.claimed)[0])
+    """The first differing cell that is explained: claimed, in the working, and in the explanation, if it is one."""
+    explains = [cell for cell in one.wrong if cell not in set(other.wrong)]
+    cell = next(iter((*explains, *one.wrong)), tuple(int(i) for i in np.argwhere(one.claim.claimed)[0]))
     claimed, expected = until_they_differ(float(one.claimed[cell]), float(one.expected[cell]), one.claim.precision)
     explained = number(float(other.expected[cell]), None if one.claim.precision is None else one.claim.precision + 2)
     labels = one.claim.cell or tuple(index + one.first for index in cell)
     where = f"{one.claim.line}[{','.join(map(str, labels))}]" if labels else one.claim.line
-    return f"{where} is claimed to be {claimed}; the working gives {expected}, and with the deviation {explained}."
+    beside = f", and with the deviation {explained}" if cell not in other.wrong else ""
+    return f"{where} is claimed to be {claimed}; the working gives {expected}{beside}."
 
 
 def following(report: Outcome) -> Iterator[Part]:
