@@ -110,6 +110,21 @@ def test_a_notebook_is_read_from_its_first_blank_on(tmp_path, trace):
     assert claims["head"].precision == 4
 
 
+def test_a_blank_that_is_filled_in_with_code_is_shown(tmp_path, trace):
+    """Each blank cell ends with the name of its line, so that running it prints what was computed: that is claimed."""
+    book = nbformat.read(exported(trace, tmp_path / "blank.ipynb", ("*",)), 4)
+    for cell in book.cells:
+        name = cell.source.rpartition("\n")[2]
+        if cell.cell_type == "code" and name in ("weights", "head"):
+            assert f"{name} = ..." in cell.source
+            cell.source = cell.source.replace(f"{name} = ...", f"{name} = my_own(scaled)")
+            cell.outputs = [nbformat.v4.new_output("execute_result", data={"text/plain": repr(trace[name])})]
+    nbformat.write(book, tmp_path / "a.ipynb")
+    claims = {claim.line: claim for claim in read_submission(tmp_path / "a.ipynb", trace)}
+    assert set(claims) == {"weights", "head"}
+    np.testing.assert_allclose(claims["weights"].values, trace["weights"], atol=1e-7)
+
+
 def test_a_script_is_read_and_not_run(tmp_path, trace):
     """Numbers that are written out are claims; what would have to be computed is not, and nothing is executed."""
     path = tmp_path / "a.py"

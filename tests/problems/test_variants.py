@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from clearhead import ProblemError
+from clearhead.check.grading.grade import Grade
 from clearhead.check.grading.gradebook import Entry, Gradebook
 from clearhead.check.grading.marks import marks
 from clearhead.cli import main
@@ -68,5 +69,14 @@ def test_each_is_graded_by_their_own_numbers(tmp_path):
 ])  # fmt: skip
 def test_marks_are_for_people(name, variants, person):
     """The number of a variant, and what a page calls its file, are no part of a person's name."""
-    table = marks(Gradebook((Entry(name, error="?"),)), "moodle", title="t", points=1, variants=variants)
+    table = marks(Gradebook((Entry(name, Grade("agrees")),)), "moodle", title="t", points=1, variants=variants)
     assert table.splitlines()[1].split(",")[0] == person
+
+
+@pytest.mark.parametrize("platform", ["moodle", "canvas"])
+def test_what_could_not_be_read_has_no_row_of_marks(platform):
+    """An import takes an empty mark for one that is to be removed: what has no grade is left out."""
+    book = Gradebook((Entry("anna.json", Grade("agrees")), Entry("ben.pdf", error="not read")))
+    table = marks(book, platform, title="t", points=1)
+    assert "anna" in table
+    assert "ben" not in table

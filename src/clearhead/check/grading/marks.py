@@ -13,10 +13,14 @@ from typing import Literal
 import numpy as np
 from msgspec.structs import replace
 
+from clearhead.check.grading.grade import Grade
 from clearhead.check.grading.gradebook import Entry, Gradebook, harmless, summary
 from clearhead.document import Document, Heading, Matrix, Panels, Part, Prose
 
 Platform = Literal["moodle", "canvas"]
+
+Graded = tuple[str, Entry, Grade]
+"""Who handed in, the row in the gradebook, and its grade."""
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 """The columns that Canvas asks for, in this order; it finds people by the login."""
@@ -25,7 +29,7 @@ CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 def marks(book: Gradebook, platform: Platform, *, title: str, points: float, variants: bool = False) -> str:
     """A CSV file of marks: who handed in, by the name of the submission without its ending, and the points.
 
-    What could not be read has no mark, which changes none that is there.
+    What could not be read has no row, which changes no mark that is there: an empty one would.
 
     Args:
         book: the grades.
@@ -36,23 +40,23 @@ def marks(book: Gradebook, platform: Platform, *, title: str, points: float, var
             that a page writes, ``anna_3-answers.toml``; neither is part of a name.
     """
     text = StringIO()
-    people = [_person(entry, variants=variants) for entry in book.entries]
-    rows = (_canvas if platform == "canvas" else _moodle)(book, people, title, points)
+    graded = [(_person(entry, variants=variants), entry, entry.grade) for entry in book.entries if entry.grade]
+    rows = (_canvas if platform == "canvas" else _moodle)(book, graded, title, points)
     csv.writer(text, lineterminator="\r\n").writerows([harmless(cell) for cell in row] for row in rows)
     return text.getvalue()
 
 
-def _moodle(book: Gradebook, people: list[str], title: str, points: float) -> Iterator[list[str]]:
+def _moodle(book: Gradebook, graded: list[Graded], title: str, points: float) -> Iterator[list[str]]:
     yield ["username", title, "feedback"]
-    for entry, person in zip(book.entries, people, strict=True):
-        yield [person, _mark(book, entry, points), _word(entry)]
+    for person, entry, grade in graded:
+        yield [person, f"{points * book.total(grade):.2f}", _word(entry, grade)]
 
 
-def _canvas(book: Gradebook, people: list[str], title: str, points: float) -> Iterator[list[str]]:
+def _canvas(book: Gradebook, graded: list[Graded], title: str, points: float) -> Iterator[list[str]]:
     yield [*CANVAS, title]
     yield ["Points Possible", "", "", "", "", f"{points:g}"]
-    for entry, person in zip(book.entries, people, strict=True):
-        yield ["", "", "", person, "", _mark(book, entry, points)]
+    for person, _, grade in graded:
+        yield ["", "", "", person, "", f"{points * book.total(grade):.2f}"]
 
 
 def _person(entry: Entry, *, variants: bool) -> str:
@@ -63,17 +67,11 @@ def _person(entry: Entry, *, variants: bool) -> str:
     return re.sub(r"^\d+[-_. ]+(?=.)", "", re.sub(r"(?<=.)[-_. ]+\d+-answers$", "", stem))
 
 
-def _mark(book: Gradebook, entry: Entry, points: float) -> str:
-    return "" if entry.grade is None else f"{points * book.total(entry.grade):.2f}"
-
-
 RIGHT = "All that was handed in is right."
 
 
-def _word(entry: Entry) -> str:
-    if entry.grade is None:
-        return entry.error
-    first = entry.grade.first_wrong_line
+def _word(entry: Entry, grade: Grade) -> str:
+    first = grade.first_wrong_line
     read = f" Not read: {entry.error}" if entry.error else ""
     return (f"Look at {first} first." if first else "All that was read is right." if read else RIGHT) + read
 

@@ -56,7 +56,6 @@ def _cells(trace: Trace, view: View, make: Any) -> Iterator[Cell]:
         if ready and view.framework == "numpy":
             cell.outputs = [_output(trace, view, step, number, make)]
         else:
-            cell.source = step.code if view.leaves_blank(step.name) else cell.source
             cell.execution_count = None
         yield cell
 
