@@ -48,7 +48,9 @@ def claim_tables(text: str | bytes) -> tuple[ClaimTable, ...]:
         ProblemError: as `parse_claims`.
     """
     found = _checked(text)
-    whole = found.keys() & set(HEADINGS.values())
+    whole = bool(found.keys() & set(HEADINGS.values()))
+    if whole:
+        _problem({**found, "claims": []})
     claims = (convert(found, ProblemFile) if whole else convert(found, ClaimsFile)).claims
     if not claims:
         raise ProblemError("claims is empty. Write each claim below a heading [[claims]].")
