@@ -20,6 +20,10 @@ def drops(q, k, v):
     return softmax(scaled(q, k)) * keep / 0.9 @ v
 
 
+def shakes(q, k, v):
+    return softmax(scaled(q, k)) @ v + 0.1 * np.random.default_rng().normal(size=v.shape)
+
+
 calls = []
 
 
@@ -41,7 +45,8 @@ SYMPTOMS = {
     "nan_at_odd_depth": (at(lambda _, d: d % 2), "finite", "odd"),
     "zeros": (lambda q, *_: np.zeros_like(q), "follows inputs", "0"),
     "ones": (lambda q, *_: np.ones_like(q), "follows inputs", "1"),
-    "noise_of_dropout": (drops, "repeatable", "differ"),
+    "dropout": (drops, "dropped", "Dropout of weights is on"),
+    "noise": (shakes, "repeatable", "differ"),
     "state": (counts, "repeatable", "differ"),
     "keys_and_values_exchanged": (lambda q, k, v: softmax(scaled(q, v)) @ k, "argument roles", "value"),
     "queries_for_keys": (lambda q, k, v: softmax(scaled(k, q)) @ v, "argument roles", "key"),

@@ -110,14 +110,13 @@ def test_a_block_that_keeps_tokens_is_said_to():
 
 
 def test_chance_is_no_memory():
-    """Dropout, which differs from call to call, is not said to remember anything."""
+    """Noise, which differs from call to call, is not said to remember anything."""
     rng = np.random.default_rng(0)
 
-    def dropped(q, k, v):
-        w = softmax(scaled(q, k))
-        return w * (rng.random(w.shape) < 0.9) / 0.9 @ v
+    def shaken(q, k, v):
+        return softmax(scaled(q, k)) @ v + 0.1 * rng.normal(size=v.shape)
 
-    report = clearhead.probe(dropped, Attention(heads=2).working())
+    report = clearhead.probe(shaken, Attention(heads=2).working())
     assert report.verdict == "unexplained"
     assert "calls before" not in str(report)
     assert "Turn dropout off" in str(report)
