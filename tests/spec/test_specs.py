@@ -47,7 +47,7 @@ REFUSED = [
     (lambda: Positions("learned"), "Positions kind expects 'given' or 'sinusoidal', got 'learned'."),
     (
         lambda: Block(Attention(heads=1), placement="mid"),
-        "Block placement expects 'after', 'parallel', 'post', 'pre' or 'sandwich', got 'mid'.",
+        "Block placement expects 'after', 'normed', 'parallel', 'post', 'pre' or 'sandwich', got 'mid'.",
     ),
 ]
 
