@@ -204,6 +204,7 @@ def test_a_number_is_changed_undone_redone_and_sent_on(page):
     page.locator('.numbers td[data-spot="0,0"]').click()
     arithmetic = page.locator(".arithmetic")
     assert arithmetic.get_attribute("data-text") == expected
+    page.wait_for_function("location.hash")
     address = page.url
     page.keyboard.press("Control+z")
     page.wait_for_selector(".was", state="detached")
@@ -218,7 +219,7 @@ def test_a_number_is_changed_undone_redone_and_sent_on(page):
     page.locator('.numbers td[data-spot="0,0"]').click()
     assert arithmetic.get_attribute("data-text") == expected
     page.get_by_role("button", name="Reset").click()
-    assert "#" not in page.url
+    page.wait_for_function("!location.href.includes('#')")
 
 
 def test_what_cannot_be_read_stays_with_the_reason(page):

@@ -146,6 +146,7 @@ def test_lines_that_come_and_go_are_in_the_flow(page):
     page.get_by_label("Deviation to try").select_option("scale-after-softmax")
     page.wait_for_selector('.card[data-line="weights.unscaled"]')
     assert page.locator('.card[data-line="scaled"]').count() == 0
+    page.wait_for_function("location.hash")
     page.reload()
     page.wait_for_selector('.card[data-line="weights.unscaled"]')
     page.get_by_role("button", name="Reset").click()
