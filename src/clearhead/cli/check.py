@@ -55,8 +55,10 @@ def check(
     found = compare(claimed, trace)
     report = why(claimed, trace) if diagnose and not found.agrees else None
     if hints:
+        if form == "json":
+            raise click.UsageError("--hints are sentences: leave --as json out.")
         known = report.findings[0].deviations if report is not None and report.findings else ()
-        print_document(hints_of(claimed, trace, known, title=worked.title), "text" if form == "json" else form)
+        print_document(hints_of(claimed, trace, known, title=worked.title), form)
     elif form == "json":
         data = data_of(found, title=worked.title)
         print_json(data if report is None else {**data, "diagnosis": report.data()})

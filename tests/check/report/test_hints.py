@@ -76,6 +76,12 @@ def test_check_gives_hints(tmp_path):
     assert not re.search(r"\d\.\d", done.output)
 
 
+def test_hints_are_refused_as_json():
+    """Hints are sentences, so another form is an error and not silently text."""
+    done = CliRunner().invoke(main, ["check", "two-heads", "--hints", "--as", "json"])
+    assert (done.exit_code, "leave --as json out" in done.output) == (2, True)
+
+
 def test_feedback_is_a_page_for_each(tmp_path, trace):
     """``grade --feedback`` writes hints for each submission, and the error for what cannot be read."""
     wrong = read_problem("two-heads").trace("softmax-over-queries")

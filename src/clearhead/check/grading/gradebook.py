@@ -95,7 +95,8 @@ def summary(book: Gradebook, *, title: str) -> Document:
     verdicts["could not be read"] = len(book.entries) - len(grades)
     said = ", ".join(f"{count} {_said(each, count)}" for each in _ORDER if (count := verdicts[each]))
     average = f" The mean credit is {mean(map(book.total, grades)):.2f}." if grades else ""
-    parts: list[Part] = [Prose(f"Of {len(book.entries)} submissions: {said}.{average}")]
+    of = f"Of {len(book.entries)} submission{'' if len(book.entries) == 1 else 's'}"
+    parts: list[Part] = [Prose(f"{of}: {said}.{average}")]
     partly = sum(entry.grade is not None and bool(entry.error) for entry in book.entries)
     if partly:
         said = f"{partly} could be read only in part: a line that is not legible, or of another shape, has no credit."
