@@ -116,7 +116,13 @@ def _interpolated(working: Working, factor: float) -> Working:
     def change(line: Line) -> list[Line]:
         return follow(working, line, "original", positions.divide_positions, factor=factor)
 
-    return change_lines(working, lambda line: is_called(line, "rotary.position"), change, "a rotary.position")
+    return change_lines(working, _is_position, change, "a rotary.position")
+
+
+def _is_position(line: Line) -> bool:
+    """Whether a line has positions: those of queries and keys together, or of one side alone."""
+    both = replace(line, name=line.name.partition(".of-")[0])
+    return is_called(both, "rotary.position")
 
 
 def _offset(working: Working, by: int) -> Working:

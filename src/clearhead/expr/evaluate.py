@@ -169,6 +169,8 @@ def evaluate(expr: Expr, scope: Scope, arithmetic: Arithmetic = FLOAT) -> Any:
         case Binary(symbol, left, right):
             return arithmetic[symbol](evaluate(left, scope, arithmetic), evaluate(right, scope, arithmetic))
         case Where(condition, then, otherwise):
+            if choose := arithmetic.get("where"):  # many cells at once
+                return choose(*(evaluate(part, scope, arithmetic) for part in (condition, then, otherwise)))
             return evaluate(then if evaluate(condition, scope, arithmetic) else otherwise, scope, arithmetic)
         case Let(name, value, body):
             return evaluate(body, scope.knowing(name, evaluate(value, scope, arithmetic)), arithmetic)

@@ -36,5 +36,6 @@ MAX_NAMED = 5
 def _shows_more(trace: Trace, decimals: int) -> bool:
     """Whether a computed number has more digits than are right anyway; those with exponents have fewer than others."""
     lines = [trace[line.name] for line in trace.working.lines if hasattr(trace.get(line.name), "dtype")]
-    plain = {str(n): np.where(np.abs(x) < LARGE, x, 0.0) for n, x in enumerate(lines) if isinstance(x, np.ndarray)}
+    wide = [np.abs(x, dtype=np.float64) for x in lines if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    plain = {str(n): np.where(x < LARGE, x, 0.0) for n, x in enumerate(wide)}
     return decimals + 1 + math.floor(math.log10(largest_of(plain))) > DIGITS

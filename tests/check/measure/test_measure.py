@@ -160,7 +160,7 @@ def test_a_transposed_mask_is_said_to_be_one():
 
 
 @pytest.mark.parametrize(("masking", "causes"), [
-    (lambda s, keep: np.where(keep[:, None, :, None], s, -1e30), ("mask-multiplied", "padding-on-queries")),
+    (lambda s, keep: np.where(keep[:, None, :, None], s, -1e30), ("mask-filled", "padding-on-queries")),
     (lambda s, keep: np.where(keep[:, None, None, :], s, s / 2), ()),
 ])  # fmt: skip
 def test_masks_that_change_scores_are_more_than_keys_that_are_seen(masking, causes):
@@ -170,7 +170,7 @@ def test_masks_that_change_scores_are_more_than_keys_that_are_seen(masking, caus
         lambda q, k, v, keep: softmax(masking(scaled(q, k), keep)) @ v, working, ("query", "key", "value", "padding")
     )
     assert report.verdict == ("explained" if causes else "unexplained")
-    assert not causes or set(report.findings[0].deviations) == set(causes)
+    assert not causes or set(report.findings[0].ids) == set(causes)
     assert "explain everything measured" not in str(report)
 
 

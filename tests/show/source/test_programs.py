@@ -153,7 +153,7 @@ def test_blank_lines_are_left_to_the_reader():
     found = dict(zip(trace, cells(content)[1:], strict=True))
     first, *check = found["weights"].source.splitlines()
     assert first == "weights = ...  # your turn: (head=2, query=3, key=3)"
-    assert check == ["if weights is ...:", '    raise SystemExit("Left to do: weights.")']
+    assert check == ["if weights is ...:", '    raise SystemExit("Left to do: weights.")', "weights"]
     assert found["scaled"].outputs
     assert not any(found[name].outputs for name in ("weights", "head", "norm"))
     code = "\n".join(cell.source for cell in cells(content))

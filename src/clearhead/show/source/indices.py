@@ -13,7 +13,7 @@ from clearhead.expr import FLOAT, Arithmetic, Binary, Call, Expr, Index, Number,
 Ranges = Mapping[str, range]
 """The values of each index."""
 
-_GRID: Arithmetic = {**FLOAT, "and": np.logical_and, "/": np.true_divide, "^": np.power}
+_GRID: Arithmetic = {**FLOAT, "and": np.logical_and, "/": np.true_divide, "^": np.power, "where": np.where}
 
 
 def indices_in(expr: Expr) -> tuple[str, ...]:
