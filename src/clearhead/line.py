@@ -7,7 +7,7 @@ A name is a path (``layers.3.attention.weights``); any unambiguous ending of it,
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain, count
 from typing import Literal
@@ -20,7 +20,7 @@ from clearhead.errors import UnknownName, WrongType, suggest
 from clearhead.expr import Expr, Formula, Index, Ref, text
 from clearhead.expr.formula import OWN
 from clearhead.expr.labels import counted_from
-from clearhead.expr.nodes import replace_refs
+from clearhead.expr.nodes import replace_refs, walk
 from clearhead.ops import Operation, Parameters, as_parameters
 
 Holds = Literal["numbers", "booleans", "integers"]
@@ -108,6 +108,16 @@ def equation(line: Line, axes: Mapping[str, Axes], first: int = 0) -> tuple[Ref,
         return _head_apart(Ref(name, ref.indices), line.axes if name == line.name else axes[name])
 
     return _head_apart(left, line.axes), counted_from(replace_refs(formula.body, rename), first)
+
+
+def selections(line: Line) -> Iterator[tuple[str, str, int]]:
+    """Operands whose whole numbers select places of another one: the two, and the axis of it, counted from the end."""
+    operands = dict(zip(line.formula.roles, line.operands, strict=True))
+    for node in walk(line.formula.body):
+        if isinstance(node, Ref):
+            for axis, index in enumerate(node.indices):
+                if isinstance(index, Ref):
+                    yield operands[index.operand], operands[node.operand], axis - len(node.indices)
 
 
 def memory_words(givens: Sequence[Given], lines: Sequence[Line]) -> dict[str, str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from clearhead.axes import Shape
 from clearhead.errors import ProblemError
-from clearhead.expr import Ref, walk
-from clearhead.line import Line
+from clearhead.line import selections
 from clearhead.working import Working
 
 
@@ -22,21 +21,9 @@ def check_places(working: Working, arrays: Mapping[str, Any], shapes: Mapping[st
     """
     integers = {given.name for given in working.givens if given.holds == "integers"}
     for line in working.lines:
-        for name, table, size in _named(line, shapes):
+        for name, table, axis in selections(line):
             if name in integers:
-                _check(name, arrays[name], table, size, dict(line.parameters).get("ignored"))
-
-
-def _named(line: Line, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, str, int]]:
-    """The operands whose numbers are places of another, that other one, and how many places it has."""
-    formula = line.formula
-    operands = dict(zip(formula.roles, line.operands, strict=True))
-    for node in walk(formula.body):
-        if isinstance(node, Ref):
-            for axis, index in enumerate(node.indices):
-                if isinstance(index, Ref):
-                    table = operands[node.operand]
-                    yield operands[index.operand], table, shapes[table][axis - len(node.indices)]
+                _check(name, arrays[name], table, shapes[table][axis], dict(line.parameters).get("ignored"))
 
 
 def _check(name: str, array: Any, table: str, size: int, ignored: int | None) -> None:

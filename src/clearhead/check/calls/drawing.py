@@ -13,6 +13,7 @@ from clearhead.axes import Axes, Shape
 from clearhead.backward import GRAD
 from clearhead.check.calls.task import Arrays, Task
 from clearhead.errors import ClearheadError, ShapeError
+from clearhead.line import selections
 from clearhead.ops.textbook import scores
 
 PREFERRED: dict[str, tuple[int, ...]] = {
@@ -171,9 +172,8 @@ def _mask(rng: np.random.Generator, shape: Shape, open_share: float) -> np.ndarr
 def _rows(rng: np.random.Generator, task: Task, name: str, shape: Shape, sizes: Sizes) -> np.ndarray[Any, Any]:
     """Numbers of rows: tokens of a vocabulary, targets, of which some do not count where the working ignores some."""
     line = next(line for line in task.working.lines if name in line.operands)
-    known = {*task.axes(name), *line.axes}
-    words = [word for each in line.operands if each != name for word in task.axes(each) if word not in known]
-    rows = rng.integers(0, sizes[words[0]] if words else MANY, shape)
+    counts = [sizes[task.axes(table)[axis]] for each, table, axis in selections(line) if each == name]
+    rows = rng.integers(0, min(counts, default=MANY), shape)
     ignored = dict(line.parameters).get("ignored")
     if ignored is not None:
         rows = np.where(rng.random(shape) < IGNORED, int(ignored), rows)
