@@ -57,7 +57,6 @@ docs: $(VENV)/docs
 	$(BIN)/python docs/make.py
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs out/docs
 
-# The pictures of the gallery, by the programs that draw them.
 pictures: $(VENV)/test $(VENV)/debian $(CACHE)/checkpoints
 	$(BIN)/python docs/make.py --pictures
 
