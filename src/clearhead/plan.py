@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from clearhead.line import Line
-from clearhead.ops import Array, Namespace, fused, quiet
+from clearhead.ops import Array, Namespace, Operation, fused, quiet
 
 
 class After(Struct, frozen=True):
@@ -40,7 +40,7 @@ def steps_of(lines: Sequence[Line], kept: Set[str], given: Set[str], *, fuse: bo
     chains of which only the end is kept are one step (see `clearhead.ops.fused`).
     """
     chains = _chains(lines, kept) if fuse else [(line,) for line in lines]
-    calls = [Step(chain[-1].name, _code(chain), chain[0].operands, None, chain) for chain in chains]
+    calls = [Step(chain[-1].name, _code(chain), _operands(chain), None, chain) for chain in chains]
     return released(calls, kept, given)
 
 
@@ -97,6 +97,12 @@ def _code(chain: Sequence[Line]) -> Callable[..., Array]:
     return partial(line.operation.code, **dict(line.parameters)) if line.parameters else line.operation.code
 
 
+def _operands(chain: Sequence[Line]) -> tuple[str, ...]:
+    """What lines read that are computed together: the operands of the first, and a mask of padding."""
+    masks = (line.operands[1] for line in chain[1:-1] if line.operation is fused.PADDING)
+    return (*chain[0].operands, *masks)
+
+
 def between(chain: Sequence[Line]) -> fused.Between:
     """The operations between the first and the last of lines that are computed together."""
     return tuple((line.operation, line.parameters) for line in chain[1:-1])
@@ -112,15 +118,20 @@ def _chains(lines: Sequence[Line], kept: Set[str]) -> list[tuple[Line, ...]]:
     def follows(line: Line, before: Line, first: Line) -> bool:
         """Whether a line is the only reader of the one before, and reads nothing else except operands of the first."""
         alone = line.operands[:1] == (before.name,) and uses[before.name] == 1 and before.name not in kept
-        return alone and set(line.operands[1:]) <= set(first.operands)
+        return alone and (line.operation is fused.PADDING or set(line.operands[1:]) <= set(first.operands))
 
     found: list[tuple[Line, ...]] = []
     at = 0
     while at < len(lines):
         end = at + 1
         if lines[at].operation is fused.FIRST:
-            first, inside = lines[at], fused.BETWEEN
-            while end < len(lines) and lines[end].operation in inside and follows(lines[end], lines[end - 1], first):
+            first, inside = lines[at], list[Operation]()
+            while (
+                end < len(lines)
+                and fused.may_follow(lines[end].operation, inside)
+                and follows(lines[end], lines[end - 1], first)
+            ):
+                inside.append(lines[end].operation)
                 end += 1
             closed = (
                 end < len(lines) and lines[end].operation is fused.LAST and follows(lines[end], lines[end - 1], first)

@@ -13,6 +13,7 @@ from clearhead.accept import as_array, kinds_of, library
 from clearhead.axes import Axes, Shape, describe, with_batch
 from clearhead.backward import gradient_lines, upstream
 from clearhead.compiled.program import Engine, check_engine, planned, run_planned
+from clearhead.compiled.program.sizes import Sizes
 from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
 from clearhead.expr.formula import Misfit
 from clearhead.line import Given, Line, common_sizes, find, listing, select_names
@@ -249,8 +250,9 @@ class Working(Struct, frozen=True, dict=True):
             tokens: the names of the tokens, for notes and headings.
             key_tokens: the names of the tokens of a memory, to which cross-attention looks back.
             engine: ``"array"``: the functions of the arrays' own library. ``"compiled"``: compiled code, which takes
-                NumPy's float32 without batch axes and pays off from the second run (see docs/explanation/compiled.md).
-                The numbers are the same but for their rounding. ``"auto"``: compiled code for large such inputs.
+                NumPy's float32 and pays off from the second run (see docs/explanation/compiled.md), examples of a batch
+                one by one. The numbers are the same but for their rounding. ``"auto"``: compiled code for large such
+                inputs.
 
         Raises:
             UnknownName: an array is missing or not known, ``keep`` names nothing, or there is no such engine.
@@ -331,7 +333,7 @@ class Working(Struct, frozen=True, dict=True):
                 self._compiled_plans.clear()
             shapes = self.shapes({name: array.shape for name, array in values.items()})
             steps, kept = self._plan(keep, fuse=True), self._kept(keep)
-            self._compiled_plans[key] = planned(steps, kept, shapes, values, engine=engine)
+            self._compiled_plans[key] = planned(steps, kept, Sizes(self.axes, shapes), values, engine=engine)
         return self._compiled_plans[key]
 
     @cached_property

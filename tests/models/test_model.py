@@ -121,6 +121,17 @@ def test_a_batch_is_its_texts(tiny, minilm):
     np.testing.assert_allclose(pair[0], alone, rtol=0, atol=64 * 2.0**-23 * np.abs(alone).max())
 
 
+@pytest.mark.parametrize("name", ["minilm", "smollm"])
+def test_a_batch_by_programs_is_its_texts_to_the_bit(name, request):
+    """Texts of real checkpoints, padded, have the numbers that compiled code gives each alone, for all that is kept."""
+    model, rng = request.getfixturevalue(name), np.random.default_rng(0)
+    texts = [rng.integers(1000, 20000, count).tolist() for count in (19, 64, 33)]
+    batch = model.trace(texts)
+    for row, text in enumerate(texts):
+        for line, alone in model.trace(text).items():
+            np.testing.assert_array_equal(batch[line][(row, *map(slice, alone.shape))], alone)
+
+
 def test_a_cache_goes_on(tiny, smollm):
     """A text in two or three parts, each going on from a cache, gives the numbers of the whole."""
     whole = tiny.trace(IDS)

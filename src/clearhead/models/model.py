@@ -13,6 +13,7 @@ from msgspec.structs import replace as with_fields
 
 from clearhead.axes import Shape
 from clearhead.compiled.program import Engine, check_engine, is_compiled
+from clearhead.compiled.program.sizes import Sizes
 from clearhead.errors import CheckpointError, MissingPackage, ShapeError, UnknownName, suggest
 from clearhead.inspection.survey import Survey
 from clearhead.line import select_names
@@ -270,7 +271,9 @@ class Model:
     def _held(self, working: Working, given: Arrays) -> Mapping[str, Any]:
         """The weights in the order in which the engine reads them, for inputs like these."""
         shapes = working.shapes({n: each.shape for n, each in {**as_they_lie(self.arrays), **given}.items()})
-        if isinstance(self.arrays, HeldWeights) and is_compiled(working.lines, shapes, given, self.engine):
+        if isinstance(self.arrays, HeldWeights) and is_compiled(
+            working.lines, Sizes(working.axes, shapes), given, self.engine
+        ):
             self.arrays.pack(working.lines)
         return as_they_lie(self.arrays)
 

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from clearhead.compiled.program import planned, run_planned
+from clearhead.compiled.program.sizes import Sizes
 from clearhead.errors import SpecError
 from clearhead.expr import Size, walk
 from clearhead.inspection import inspect_texts
@@ -156,7 +157,7 @@ def _joined(arrays: Iterable[Numbers], rest: int) -> Numbers:
 def _plan(working: Working, values: Mapping[str, Numbers], wanted: tuple[str, ...]) -> Plan:
     steps = steps_of(working.lines, set(wanted), set(values), fuse=True)
     shapes = working.shapes({name: array.shape for name, array in values.items()})
-    plan = planned(steps, set(wanted), shapes, values, engine="compiled")
+    plan = planned(steps, set(wanted), Sizes(working.axes, shapes), values, engine="compiled")
     if plan is None or not plan.steady:
         raise NotTogether("compiled code does not compute each row of this model by itself.")
     return plan

@@ -24,19 +24,35 @@ Change = Callable[[Floats, Row], None]
 ROWS = 1 << 16
 """Numbers in a block of rows, at most; a row at least."""
 
+PADDING = scores.mask_padding
 FIRST, LAST = linear.matmul_transposed, scores.softmax
-BETWEEN = (scores.scale, scores.scale_by_depth, scores.softcap, scores.mask_causal, scores.mask_window)
-"""The operations that may stand between the first and the last of a chain; those that read other arrays end it."""
+BETWEEN = ((scores.scale, scores.scale_by_depth), (scores.softcap,), (scores.mask_causal, scores.mask_window, PADDING))
+"""The operations that may stand between the first and the last of a chain, in this order: one of each kind, and any of
+the masks. Of those that read an array of their own only the mask of padding does not end it."""
 
 Between = tuple[tuple[Operation, tuple[tuple[str, Any], ...]], ...]
 """Operations and their parameters, in order."""
 
 
-def weights(xp: Namespace, query: Array, key: Array, *, between: Between) -> Array:
-    """Softmax of the scores of queries and keys, after what stands between."""
+def may_follow(operation: Operation, before: Sequence[Operation]) -> bool:
+    """Whether an operation may stand in a chain behind those between its first and it."""
+    place = {each: at for at, kind in enumerate(BETWEEN) for each in kind}
+    if operation not in place or operation in before:
+        return False
+    last = max((place[each] for each in before), default=-1)
+    return place[operation] > last or place[operation] == last == len(BETWEEN) - 1
+
+
+def weights(xp: Namespace, query: Array, key: Array, *real: Array, between: Between) -> Array:
+    """Softmax of the scores of queries and keys, after what stands between; ``real``: the keys that are no padding."""
     out = np.matmul(query, key.mT)
     queries, keys = out.shape[-2:]
-    changes = [_change(operation, dict(parameters), query.shape[-1], out) for operation, parameters in between]
+    changes = [
+        _change(operation, dict(parameters), query.shape[-1], out)
+        for operation, parameters in between
+        if operation is not PADDING
+    ]
+    padding = [~np.broadcast_to(each[..., None, :], (*out.shape[:-2], keys)).reshape(-1, keys) for each in real]
     ends = _ends(between, queries, keys)
     flat = out.reshape(-1, queries, keys)
     step = max(1, ROWS // keys)
@@ -48,6 +64,8 @@ def weights(xp: Namespace, query: Array, key: Array, *, between: Between) -> Arr
         block = flat[one, rows, :end]
         for change in changes:
             change(block, rows)
+        for masked in padding:
+            np.copyto(block, scores.MASKED, where=masked[one, :end])
         large.softmax_rows(block)
         flat[one, rows, end:] = 0
 

@@ -9,6 +9,7 @@ from clearhead.compiled.program import run_planned
 from clearhead.compiled.program.emit import BY_PANELS, EMIT, ENDINGS
 from clearhead.compiled.program.program import View, Writer, view
 from clearhead.compiled.program.schedule import Compiled, plan_of
+from clearhead.compiled.program.sizes import Sizes
 from clearhead.compiled.simd import WIDTH
 from clearhead.line import Given, line
 from clearhead.ops.panels import Panels
@@ -104,11 +105,16 @@ def test_instructions_are_the_operations(operation, data):
     assert (np.abs(found - exact) <= allowed).all()
 
 
+def sizes_of(working, arrays):
+    """The sizes of a working for some arrays."""
+    return Sizes(working.axes, working.shapes({name: array.shape for name, array in arrays.items()}))
+
+
 def by_program(working, arrays, keep=None):
     """All lines as a program gives them, however small they are."""
     kept = set(working.names) if keep is None else set(keep)
     steps = steps_of(working.lines, kept, {each.name for each in working.givens}, fuse=True)
-    plan = plan_of(steps, kept | arrays.keys(), working.shapes({n: a.shape for n, a in arrays.items()}), arrays)
+    plan = plan_of(steps, kept | arrays.keys(), sizes_of(working, arrays), arrays)
     values, flags = dict(arrays), {}
     run_planned(plan, values, flags)
     return values
@@ -134,7 +140,7 @@ def test_endings_join_the_instruction_before():
     sizes = {"token": 70, "model": 20, "hidden": 33}
     arrays = {each.name: rng.normal(size=[sizes[w] for w in each.axes]).astype(np.float32) for each in givens}
     steps = steps_of(lines, {"out"}, arrays.keys(), fuse=True)
-    plan = plan_of(steps, {"out"}, working.shapes({n: a.shape for n, a in arrays.items()}), arrays)
+    plan = plan_of(steps, {"out"}, sizes_of(working, arrays), arrays)
     (stage,) = plan.stages
     assert isinstance(stage, Compiled)
     assert len(stage.program.numbers) == 1

@@ -5,11 +5,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from clearhead import Attention, Block, Mlp, Norm, Rotary, SpecError, UnknownName
+from clearhead import Attention, Block, Mlp, Norm, Rotary, SpecError, UnknownName, deviate
 from clearhead.compiled import program as native
 from clearhead.compiled.program import blas
 from clearhead.compiled.program.schedule import ByArrayCode, Compiled
@@ -113,15 +113,70 @@ def test_what_array_code_makes_of_a_program_is_its_own():
     assert compiled.base is None
 
 
-def test_batches_and_float64_are_left_to_array_code():
+def test_float64_and_other_batches_are_left_to_array_code():
     """What compiled code is not made for goes the usual way, to the bit."""
-    working = Block(Attention(heads=6), Norm()).working()
+    working = Block(Attention(heads=6, padding=True), Norm()).working()
     arrays = drawn(working, 40)
-    double = {name: array.astype(np.float64) for name, array in arrays.items()}
-    batch = {**arrays, "input": np.stack([arrays["input"]] * 2)}
-    for each in (double, batch):
+    double = {name: array.astype(np.float64) for name, array in arrays.items() if array.dtype == np.float32}
+    batch = {**arrays, "input": np.stack([[arrays["input"]] * 2] * 3), "padding": np.stack([arrays["padding"]] * 2)}
+    for each in ({**arrays, **double}, batch):
         assert working._compiled_plan(None, each, "auto") is None
         np.testing.assert_array_equal(working.run(each, engine="auto")["norm"], working.run(each)["norm"])
+
+
+@given(block=BLOCKS, tokens=st.sampled_from([1, 7, 33, 70]), keep=KEEPS, lead=st.sampled_from([(3,), (1,), (2, 2)]))
+@settings(max_examples=30)
+def test_examples_of_a_batch_have_the_numbers_they_have_alone(block, tokens, keep, lead):
+    """To the last bit, wherever padding stands; and within rounding those of array code, with its notes."""
+    working, rng = block.working(), np.random.default_rng(tokens)
+    shared = drawn(working, tokens)
+    own = [name for name in ("input", "padding", "past.key", "past.value") if name in shared]
+    alone = {at: {name: drawn(working, tokens, seed)[name] for name in own} for seed, at in enumerate(np.ndindex(lead))}
+    for each in alone.values():
+        if "padding" in own:
+            each["padding"] = rng.random(len(each["padding"])) < 0.6
+    arrays = shared | {
+        name: np.reshape([each[name] for each in alone.values()], (*lead, *shared[name].shape)) for name in own
+    }
+    plain, compiled = (working.run(arrays, keep=keep, engine=each) for each in ("array", "compiled"))
+    assert [str(note) for note in compiled.notes] == [str(note) for note in plain.notes]
+    exact = expected(working, arrays)
+    for name in compiled:
+        assert compiled[name].shape == plain[name].shape
+        if name not in arrays:
+            assert_rounded(compiled[name], exact[name])
+    for at, each in alone.items():
+        for name, array in working.run(shared | each, keep=keep, engine="compiled").items():
+            batched = compiled[name].ndim > array.ndim
+            np.testing.assert_array_equal(compiled[name][at] if batched else compiled[name], array)
+
+
+def test_a_usual_block_of_a_padded_batch_is_one_program():
+    """The mask of padding is part of the instruction for weights, and shares the program with what is around it."""
+    working = Block(Attention(heads=6, padding=True), Norm(), "post", Mlp("gelu")).working()
+    plan = working._compiled_plan(("weights", "mlp.norm"), drawn(working, 40), "auto")
+    assert [type(stage) for stage in plan.stages] == [Compiled]
+
+
+@pytest.mark.parametrize("id", ["attention-over-batch", "padding-tiled-over-heads", "padding-taken-by-head"])
+def test_lines_that_mix_the_examples_of_a_batch_are_left_to_array_code(id):
+    """Where an operation reads other examples, compiled code says so, and array code computes them together."""
+    working = deviate(Block(Attention(heads=6, padding=id.startswith("padding"))).working(), id)
+    arrays = drawn(working, 6)  # as many as examples
+    of_each = {"padding": np.random.default_rng(0).random((6, 6)) < 0.8, "input": np.stack([arrays["input"]] * 6)}
+    batch = arrays | {name: array for name, array in of_each.items() if name in arrays}
+    np.testing.assert_array_equal(working.run(batch, engine="auto")["weights"], working.run(batch)["weights"])
+    with pytest.raises(SpecError, match=r"it computes the examples of a batch one by one, and .* reads several"):
+        working.run(batch, engine="compiled")
+
+
+@pytest.mark.parametrize("id", ["softcap-after-mask", "softcap-before-scale", "scale-squared", "scale-after-mask"])
+def test_deviations_of_scores_are_computed_in_their_order(id):
+    """What stands between scores and weights in another order than usual is computed in that order."""
+    working = deviate(Block(Attention(heads=6, causal=True, softcap=1.0)).working(), id)
+    arrays = drawn(working, 33)
+    found = working.run(arrays, keep=["weights"], engine="compiled")["weights"]
+    assert_rounded(found, expected(working, arrays)["weights"])
 
 
 def test_rows_that_are_flat_and_queries_that_see_nothing_are_noted():
@@ -205,8 +260,9 @@ def test_an_engine_that_cannot_be_used_is_refused():
     double = {name: array.astype(np.float64) for name, array in arrays.items()}
     with pytest.raises(SpecError, match="it is for float32, and input is float64"):
         working.run(double, engine="compiled")
-    with pytest.raises(SpecError, match="without batch axes"):
-        working.run({**arrays, "input": arrays["input"][None]}, engine="compiled")
+    batches = {name: array[(None,) * (1 + (name == "input"))] for name, array in arrays.items()}
+    with pytest.raises(SpecError, match=r"one kind of batch, and there are \(1,\) and \(1, 1\)"):
+        working.run(batches, engine="compiled")
     with pytest.raises(SpecError, match="NumPy arrays, and there is one of torch"):
         working.run({name: torch.asarray(array) for name, array in arrays.items()}, engine="compiled")
     with pytest.raises(UnknownName, match=r"engine: nothing is called 'numba'\. There are: array, auto, compiled"):

@@ -79,8 +79,8 @@ def _rotate_half(writer: Writer, out: View, x: View, cos: View, sin: View) -> In
     return writer.add(Kind.ROTATE_HALF, out, x, cos, sin, inner=cos.shape[-1])
 
 
-def weights(writer: Writer, out: View, query: View, key: View, *, between: Between) -> Instruction:
-    """Softmax of the scores of queries and keys, after what stands between."""
+def weights(writer: Writer, out: View, query: View, key: View, *real: View, between: Between) -> Instruction:
+    """Softmax of the scores of queries and keys, after what stands between; ``real``: 1 for keys, 0 for padding."""
     factor, cap, behind, ahead = 1.0, 0.0, FAR, FAR
     for operation, parameters in between:
         given = dict(parameters)
@@ -92,11 +92,12 @@ def weights(writer: Writer, out: View, query: View, key: View, *, between: Betwe
             cap = given["cap"]
         elif operation is scores.mask_causal:
             ahead = 0
-        else:
+        elif operation is scores.mask_window:
             behind, ahead = given["width"] - 1, min(ahead, given["width"] - 1)
     seen = key.shape[-2] - query.shape[-2], behind, ahead
     _check_rows(query, key)
-    return writer.add(Kind.WEIGHTS, out, query, key, inner=query.shape[-1], turned=True, seen=seen, reals=(factor, cap))
+    operands, inner = (query, key, *real), query.shape[-1]
+    return writer.add(Kind.WEIGHTS, out, *operands, inner=inner, turned=True, seen=seen, reals=(factor, cap))
 
 
 EMIT: Mapping[Operation, Emit] = {

@@ -134,13 +134,13 @@ def _product(n: Any, rows: int, columns: int, a: int, b: int, out: int, blas: Sg
 
 @inlined
 def _weights(n: Any, out: int, query: int, key: int, start: int, rows: int, reals: Any, blas: Sgemm, room: int) -> None:
-    """Softmax of the scores of some queries; masked scores are not computed."""
+    """Softmax of the scores of some queries; scores behind what they see are not computed."""
     columns, row, first = n[COLUMNS], n[OUT_ROW], n[FIRST] + start
     _product(n, rows, least(columns, most(LANES, first + rows + n[AHEAD])), query, key, out, blas, room)
     for r in range(rows):
         low = least(columns, most(0, first + r - n[BEHIND]))
         high = most(low, least(columns, first + r + n[AHEAD] + 1))
-        softmax(out + r * row, columns, low, high, reals[0], reals[1])
+        softmax(out + r * row, columns, low, high, reals[0], reals[1], n[C])
 
 
 @inlined

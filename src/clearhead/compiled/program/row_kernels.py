@@ -156,21 +156,27 @@ def _seen(s: Any, at: int, low: int, high: int) -> Any:
 
 
 @within
-def _scaled(s: Any, factor: float, cap: float) -> Any:
+def _scaled(s: Any, at: int, columns: int, factor: float, cap: float, real: int) -> Any:
+    """Scores times a factor, capped, and minus infinity for padding."""
     s = s * splat(factor)
-    return splat(cap) * tanh(s * splat(1.0 / cap)) if cap else s
+    if cap:
+        s = splat(cap) * tanh(s * splat(1.0 / cap))
+    return where_greater(splat(0.5), take(real, at, columns), splat(-np.inf), s) if real else s
 
 
 @within
-def softmax(row: int, columns: int, low: int, high: int, factor: float, cap: float) -> None:
-    """Softmax of scores times a factor, capped, of the keys from one to another, in place."""
+def softmax(row: int, columns: int, low: int, high: int, factor: float, cap: float, real: int) -> None:
+    """Softmax of scores times a factor, capped, of the keys from one to another, in place.
+
+    ``real``: where numbers lie that are 0 for keys that are padding; 0 where none is.
+    """
     start, peak, total = low // LANES * LANES, splat(LOWEST), splat(0.0)
     for at in range(start, high, LANES):
         if low <= at and at + LANES <= high:
-            s = _scaled(load(row, at), factor, cap)
+            s = _scaled(load(row, at), at, columns, factor, cap, real)
             store(row, at, s)
         else:
-            s = _seen(_scaled(take(row, at, columns), factor, cap), at, low, high)
+            s = _seen(_scaled(take(row, at, columns), at, columns, factor, cap, real), at, low, high)
             put(row, at, columns, s)
         peak = maximum(s, peak)
     peak = splat(largest_of(peak))

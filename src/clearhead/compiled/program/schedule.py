@@ -24,6 +24,7 @@ from clearhead.compiled.program.emit import (
 )
 from clearhead.compiled.program.interpreter import Kind
 from clearhead.compiled.program.program import MEMORY, Instruction, Program, Unfit, View, Writer, view, view_of
+from clearhead.compiled.program.sizes import Sizes
 from clearhead.expr import Reduce, walk
 from clearhead.ops import Operation
 from clearhead.ops.panels import Panels
@@ -53,6 +54,8 @@ class ByArrayCode(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """Stages in order, the bytes of temporary memory that they need, and buffers released at the end.
 
+    ``lead``: the sizes of batch axes, for each example of which the stages are computed; ``batched``: the arrays that
+    have these axes. ``masks``: given arrays of booleans that are needed as numbers (`as_numbers`).
     ``steady``: each row gets the same numbers to the last bit, whatever rows stand beside it. So it is with products of
     ours and row by row, but not with those of a BLAS, and not sure for sums that array code computes.
     """
@@ -61,34 +64,52 @@ class Plan(Struct, frozen=True):
     size: int
     done: tuple[str, ...]
     steady: bool
+    lead: Shape
+    batched: frozenset[str]
+    masks: tuple[str, ...]
 
 
-def plan_of(
-    steps: Sequence[Step],
-    kept: Set[str],
-    shapes: Mapping[str, Shape],
-    given: Mapping[str, np.ndarray[Any, Any] | Panels],
-) -> Plan:
-    """The stages of steps for arrays of these shapes."""
-    planning = _Planning(kept, shapes, given)
+def as_numbers(name: str) -> str:
+    """The name of an array of booleans as float32 numbers."""
+    return f"{name} as numbers"
+
+
+Given = Mapping[str, np.ndarray[Any, Any] | Panels]
+
+
+def plan_of(steps: Sequence[Step], kept: Set[str], sizes: Sizes, given: Given) -> Plan:
+    """The stages of steps for arrays of these sizes, of which one kind of batch at most."""
+    (lead,) = sizes.batches or {()}
+    first = {
+        name: array[(0,) * len(lead)] if name in sizes.batched and isinstance(array, np.ndarray) else array
+        for name, array in given.items()
+    }
+    planning = _Planning(kept, {name: sizes.example(name) for name in sizes.shapes}, first)
     for step in steps:
         planning.add(step)
     planning.close()
-    return Plan(tuple(planning.stages), planning.writer.size, tuple(planning.done), planning.steady)
+    masks = tuple(planning.masks)
+    batched = sizes.batched.union(as_numbers(name) for name in masks if name in sizes.batched)
+    return Plan(
+        tuple(planning.stages), planning.writer.size, tuple(planning.done), planning.steady, lead, batched, masks
+    )
 
 
 class _Planning:
     """Stages in planning: a program is written as long as steps have instructions."""
 
-    def __init__(
-        self, kept: Set[str], shapes: Mapping[str, Shape], given: Mapping[str, np.ndarray[Any, Any] | Panels]
-    ) -> None:
+    def __init__(self, kept: Set[str], shapes: Mapping[str, Shape], given: Given) -> None:
         self.stages: list[Compiled | ByArrayCode] = []
         self.steady = True
         self.writer = Writer(choice.own())
         self._kept = kept
         self._shapes = shapes
         self._views = {name: view_of(name, array) for name, array in given.items() if array.dtype == np.float32}
+        self.masks = {
+            name: view(as_numbers(name), array.shape)
+            for name, array in given.items()
+            if array.dtype == np.bool and array.ndim == 1
+        }
         self._turned = {name for name, array in given.items() if isinstance(array, Panels) and array.turned}
         self._open()
 
@@ -119,9 +140,10 @@ class _Planning:
                 self.writer.free(room)
 
     def _leave_to_array_code(self, step: Step) -> None:
-        formula = step.lines[0].formula
+        formula, chained = step.lines[0].formula, len(step.lines) > 1
         self.steady &= not any(isinstance(part, Reduce) for line in step.lines for part in walk(line.formula.body))
-        reads = {name for name, role in zip(step.operands, formula.roles, strict=True) if role in formula.read}
+        roles = zip(step.operands, formula.roles, strict=not chained)
+        reads = set(step.operands) if chained else {name for name, role in roles if role in formula.read}
         if reads & self._made:
             self.close()
         # Else it does not depend on the program that is being written, and comes before it.
@@ -133,15 +155,18 @@ class _Planning:
         """Writes instructions for a step; returns whether there are any."""
         operation = step.lines[-1].operation
         remarked = step.after is not None and step.after.flag is not None
-        if not self._views.keys() >= set(step.operands) or (remarked and operation not in FLAGGED):
+        masks = self.masks.keys() if len(step.lines) > 1 else ()
+        known = [self.masks[name] if name in masks else self._views.get(name) for name in step.operands]
+        operands = [each for each in known if each is not None]
+        if len(operands) < len(known) or (remarked and operation not in FLAGGED):
             return False
-        in_panels = [place for place, name in enumerate(step.operands) if self._views[name].in_panels]
+        in_panels = [place for place, each in enumerate(operands) if each.in_panels]
         if in_panels and (in_panels != [1] or BY_PANELS.get(operation) is not (step.operands[1] in self._turned)):
             return False
         if self._end_last(step, operation):
             return True
         out = self._room(step, side_by_side=operation in SIDE_BY_SIDE)
-        instruction = self._instruction(step, operation, out)
+        instruction = self._instruction(step, out, operands)
         if instruction is None:
             self.writer.free(out)
             return False
@@ -168,9 +193,9 @@ class _Planning:
     def _lay(self, name: str, shape: Shape) -> View:
         return view(name, shape) if name in self._kept else self.writer.room(shape)
 
-    def _instruction(self, step: Step, operation: Operation, out: View) -> Instruction | None:
+    def _instruction(self, step: Step, out: View, operands: Sequence[View]) -> Instruction | None:
         """The instruction of a step; None if there is none, or none for this layout of arrays."""
-        operands = [self._views[name] for name in step.operands]
+        operation = step.lines[-1].operation
         try:
             if len(step.lines) > 1:
                 return weights(self.writer, out, *operands, between=between(step.lines))
