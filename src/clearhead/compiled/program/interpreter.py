@@ -140,7 +140,7 @@ def _weights(n: Any, out: int, query: int, key: int, start: int, rows: int, real
     for r in range(rows):
         low = least(columns, most(0, first + r - n[BEHIND]))
         high = most(low, least(columns, first + r + n[AHEAD] + 1))
-        softmax(out + r * row, columns, low, high, reals[0], reals[1], n[C])
+        softmax(out + r * row, columns, (low, high), reals[0], reals[1], n[C])
 
 
 @inlined

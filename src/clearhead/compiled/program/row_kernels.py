@@ -165,11 +165,12 @@ def _scaled(s: Any, at: int, columns: int, factor: float, cap: float, real: int)
 
 
 @within
-def softmax(row: int, columns: int, low: int, high: int, factor: float, cap: float, real: int) -> None:
+def softmax(row: int, columns: int, seen: tuple[int, int], factor: float, cap: float, real: int) -> None:
     """Softmax of scores times a factor, capped, of the keys from one to another, in place.
 
     ``real``: where numbers lie that are 0 for keys that are padding; 0 where none is.
     """
+    low, high = seen
     start, peak, total = low // LANES * LANES, splat(LOWEST), splat(0.0)
     for at in range(start, high, LANES):
         if low <= at and at + LANES <= high:
