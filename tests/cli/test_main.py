@@ -121,7 +121,12 @@ def test_check_exits_0_where_numbers_are_right_in_another_precision(tmp_path):
         "[arrays]\nscaled = [[[1, 1.5, 0.5, 0.5]]]\nvalue = [[[1], [0], [0], [0]]]\n"
         '[[claims]]\nline = "weights@1"\nvalues = [[0.2589478, 0.42693272, 0.15705977, 0.15705977]]\n'
     )
-    assert "as arithmetic in float32 gives" in " ".join(run("check", problem).output.split())
+    for said in (run("check", problem).output, run("check", problem, "--more").output):
+        assert "as arithmetic in float32 gives" in " ".join(said.split())
+        assert "differ from" not in said
+    data = json.loads(run("check", problem, "--as", "json").output)
+    assert (data["agree"], data["diagnosis"]["precision"]["kind"]) == (True, "float32")
+    assert "as arithmetic in float32 gives" in data["diagnosis"]["precision"]["said"]
     run("check", problem, "--no-diagnose", code=1)
 
 

@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from msgspec.structs import replace
 
 from clearhead.problems import format_problem, read_problem
 from clearhead.web import application
 from clearhead.web.guard import hosts_of
 
+from ..check.precision.single import in_single
+
 NODE = Path(__file__).parents[2] / ".cache" / "node" / "node_modules"
 
 
 @contextmanager
-def serving(name):
+def serving(problem):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        app = application(format_problem(read_problem(name)), hosts_of("127.0.0.1", port))
+        app = application(format_problem(problem), hosts_of("127.0.0.1", port))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -31,7 +34,7 @@ def serving(name):
 @pytest.fixture
 def live(sheet):
     """The live page of the two heads."""
-    with serving("two-heads") as address:
+    with serving(read_problem("two-heads")) as address:
         sheet.goto(address)
         sheet.wait_for_selector(".cell-name")
         yield sheet
@@ -195,3 +198,32 @@ def test_a_number_stays_while_the_server_works(live):
     held.pop().continue_()
     live.get_by_text("exactly 4.5").wait_for()
     assert live.locator("td.waiting").count() == 0
+
+
+def test_what_the_server_has_not_answered_is_not_lost(live):
+    """A number that was typed just before the page is loaded again is asked for once more, and is there."""
+    live.route("**/work", lambda _: None)  # it does not answer in time
+    choose(live, "input")
+    cell(live, 0, 0).click()
+    live.keyboard.type("7,25")
+    live.keyboard.press("Enter")
+    live.wait_for_selector("td.waiting")
+    live.unroute("**/work")
+    live.reload()
+    live.wait_for_selector(".cell-name")
+    choose(live, "input")
+    cell(live, 0, 0).get_by_text("7.25").wait_for()
+    assert live.get_by_role("button", name="Undo").is_enabled()
+
+
+def test_numbers_that_are_right_in_single_precision_are_marked_right(sheet):
+    """When the verdict is that numbers are right as float32 gives them, no cell keeps its cross."""
+    problem = read_problem("encoder-block")
+    with serving(replace(problem, claims=in_single(problem, "mlp.norm"))) as address:
+        sheet.goto(address)
+        sheet.locator(".verdict", has_text="right to 6 digits").wait_for(timeout=30_000)
+        choose(sheet, "mlp.norm")
+        sheet.wait_for_selector(".numbers td.ticked")
+        assert sheet.locator(".claim.agrees").count() == 12
+        assert sheet.locator(".differs").count() == 0
+        sheet.goto("about:blank")

@@ -106,13 +106,13 @@ def test_what_cannot_be_done_is_refused_in_words(asked, error, says):
 def test_the_diagnosis_is_that_of_the_textbook():
     """Claims are explained whatever deviation is being tried, and nothing claimed needs no explanation."""
     text = answer(Asked("soccer", deviations=("softmax-over-queries",)))["problem"]
-    assert "softmax-over-queries" in diagnosis(text)
-    assert diagnosis(format_problem(read_problem("rotary"))) == ""
+    assert "softmax-over-queries" in diagnosis(text)["diagnosis"]
+    assert diagnosis(format_problem(read_problem("rotary"))) == {"diagnosis": "", "claims": {}}
 
 
 def test_hints_have_no_number():
     """With hints alone the page is told where to look and what kind of mistake it is, and no number of the solution."""
-    said = diagnosis("soccer", "hints")
+    said = diagnosis("soccer", "hints")["diagnosis"]
     assert "Look first at head" in said
     assert "Softmax runs down the columns" in said
     assert not re.search(r"\d\.\d", said)

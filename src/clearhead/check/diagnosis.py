@@ -32,7 +32,7 @@ class Report(Outcome, frozen=True, eq=False):
     @property
     def heading(self) -> str:
         """What the report is called beside other text."""
-        return "Why they differ" if self.precision or self.verdict != "agrees" else "What is claimed"
+        return "What is claimed" if self.verdict == "agrees" else "Why they differ"
 
     def summary(self, *, title: str = "Diagnosis") -> Document:
         """What matters first, on one screen, under ``title``: verdict, cause, numbers, what to change, how sure."""

@@ -11,6 +11,7 @@ from clearhead.check.judge.first_wrong import Judged
 from clearhead.check.precision.arithmetic import Precision
 from clearhead.check.search.chance import Fit
 from clearhead.check.search.separation import Indistinguishable, Separation
+from clearhead.claim import Claim
 from clearhead.deviations import Applied
 from clearhead.trace import Trace
 from clearhead.working import Working
@@ -119,6 +120,14 @@ class Outcome(Brief, frozen=True, eq=False):
     fitting: int = 0
     precision: Precision | None = None
     symptom: str = ""
+
+    @property
+    def within(self) -> tuple[Claim, ...]:
+        """The claims with the slack of the precision in which all are right; none where they are equal, or not right.
+
+        Compared with this slack they agree, as the verdict says.
+        """
+        return self.precision.claims if self.precision is not None and self.verdict == "agrees" else ()
 
     @property
     def first(self) -> First | None:

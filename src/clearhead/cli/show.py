@@ -192,7 +192,7 @@ def view_of(problem: Problem, trace: Trace, decimals: int, deviate: tuple[str, .
         problem.about,
         applied,
         decimals=decimals,
-        claims=problem.claims,
+        claims=(report.within if report else ()) or problem.claims,
         diagnosis=report.document(title=report.heading) if report else None,
         causes=first.finding.deviations if first else (),
         textbook=problem.textbook(),

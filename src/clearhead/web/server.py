@@ -145,8 +145,8 @@ async def _diagnosis(asked: work.Asked, _: Request) -> Response:
     try:
         found = await DIAGNOSES.call(work.diagnosis, asked.problem, "hints" if asked.hints else "causes")
     except TimeoutError:
-        found = None  # the page shows it
-    return _json(as_json({"diagnosis": found}))
+        found = {"diagnosis": None, "claims": {}}  # the page says so
+    return _json(as_json(found))
 
 
 async def _export(asked: work.Asked, request: Request) -> Response:

@@ -21,7 +21,7 @@ from clearhead.line import Given
 from clearhead.problems import Problem, bundled, format_problem, parse_problem, read_problem
 from clearhead.show import View
 from clearhead.show.media import KINDS
-from clearhead.show.page import content_of
+from clearhead.show.page import claimed_cells, content_of
 from clearhead.show.text.html import to_html
 from clearhead.trace import Trace
 from clearhead.written import UNCLAIMED, value_of
@@ -217,21 +217,23 @@ def _choice(applied: Applied) -> dict[str, str]:
     return {"name": str(applied), "does": deviation(applied.id).does}
 
 
-def diagnosis(text: str, what: Literal["causes", "hints"] = "causes") -> str:
+def diagnosis(text: str, what: Literal["causes", "hints"] = "causes") -> dict[str, Any]:
     """Why the claims of a problem differ, or hints without a number, as HTML; "" where nothing is claimed.
 
-    The claims are compared with the textbook, not with the deviations that the user tries.
+    The claims are compared with the textbook, not with the deviations that the user tries. Where they are right in
+    some precision, the cells of the page are to be marked so: these claims come with the diagnosis.
     """
     problem = problem_of(text)
     if not problem.claims:
-        return ""
+        return {"diagnosis": "", "claims": {}}
     trace = problem.textbook().run(problem.arrays, tokens=problem.tokens or None, key_tokens=problem.key_tokens or None)
     claims = [claim for claim in problem.claims if claim.line in trace]
     report = diagnose(claims, trace)
     if what == "hints" and report.verdict != "agrees":
         known = report.findings[0].deviations if report.findings else ()
-        return to_html(hints(claims, trace, known))
-    return to_html(report.document(title=report.heading))
+        return {"diagnosis": to_html(hints(claims, trace, known)), "claims": {}}
+    right = {} if problem.deviations else claimed_cells(trace, report.within)
+    return {"diagnosis": to_html(report.document(title=report.heading)), "claims": right}
 
 
 def exported(text: str, ending: str) -> bytes:
@@ -245,4 +247,7 @@ def exported(text: str, ending: str) -> bytes:
         return format_problem(problem).encode()
     if ending not in KINDS:
         raise UnknownName(f"There is no export to {ending!r}.")
-    return bytes(KINDS[ending].content(_trace(problem), view_of(problem)))
+    trace = _trace(problem)
+    view = view_of(problem)
+    right = diagnose(view.claims, trace, max_deviations=0).within if view.claims else ()
+    return bytes(KINDS[ending].content(trace, replace(view, claims=right or view.claims)))

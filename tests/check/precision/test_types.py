@@ -2,8 +2,12 @@
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 
-from clearhead import Attention, Claim, Positions, diagnose
+from clearhead import Attention, Claim, Positions, compare, diagnose
+from clearhead.problems import read_problem
+
+from .single import in_single
 
 WORKING = Attention(heads=1, output=False).working().starting_at("query", "key", "value")
 
@@ -42,3 +46,16 @@ def test_numbers_of_float16_are_as_precise_as_their_type_behind_a_deviation_too(
     claimed = np.concatenate([np.sin(angle), np.cos(angle)], -1).astype(np.float16)
     report = diagnose([Claim.of("position", claimed)], trace)
     assert report.first.ids == ("sinusoid-concatenated",)
+
+
+def test_claims_agree_within_the_precision_in_which_they_are_right():
+    """Compared with the slack of their precision all cells agree; a number beyond it does not, and has none."""
+    problem = read_problem("encoder-block")
+    trace, claims = problem.trace(), in_single(problem, "attention.norm", "mlp.norm")
+    report = diagnose(claims, trace)
+    assert (report.verdict, report.precision.kind) == ("agrees", "float32")
+    assert not compare(claims, trace).agrees
+    assert compare(report.within, trace).agrees
+    (norm,) = in_single(problem, "mlp.norm")
+    far = replace(norm, written=((str(float(norm.written[0][0]) + 0.2), *norm.written[0][1:]), *norm.written[1:]))
+    assert diagnose([far], trace).within == ()

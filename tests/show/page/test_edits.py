@@ -284,6 +284,7 @@ NOTES = """async ([content, arrays, changes]) => {
   await trace.ready(...trace.lines.keys());
   const edits = new $edits.Edits(trace);
   for (const [line, cell, written] of changes) edits.type(line, [{ cell, written }]);
+  edits.doubt();
   return trace.content.lines.map((line) => [line.name, line.notes, [...trace.arrays.get(line.name)].map(String)]);
 }"""
 

@@ -1,5 +1,7 @@
 """Pages of real models, whatever was kept of them: every line can be opened, and says what it can."""
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -131,3 +133,27 @@ def test_a_long_trace_of_a_model_is_small_and_opens_soon(sheet, smollm, tmp_path
     sheet.wait_for_function(
         f"document.querySelector('.cell-name').textContent === 'layers.0.attention.weights@0[100,{row.argmax()}]'"
     )
+
+
+def test_weights_without_room_have_small_pictures(opened, smollm, monkeypatch):
+    """Heads for whose numbers the page has no room are drawn from the largest weights, and it says so of them."""
+    trace = smollm.trace(list(range(1000, 1100)))
+    monkeypatch.setattr("clearhead.show.page.arrays.MAX_PACKED", 2_000_000)
+    page = opened(trace)
+    without = page.locator(".layer-head.pictured")
+    assert 0 < without.count() < 30 * 9
+    assert without.last.get_attribute("aria-label").endswith("a small picture without numbers")
+    name = without.last.get_attribute("data-line")
+    without.last.click()
+    page.wait_for_selector("canvas.overview.small")
+    assert "This picture shows the largest weight" in page.locator(".numbers .remark").inner_text()
+    points = page.evaluate(
+        "name => JSON.parse(document.getElementById('content').textContent).lines.find(e => e.name === name).picture",
+        name,
+    )
+    heads, side = trace.numpy(name)[0] if trace.numpy(name).ndim == 4 else trace.numpy(name), points["rows"]
+    shown = np.frombuffer(base64.b64decode(points["data"]), np.uint8).reshape(-1, side, points["columns"]) / 255
+    assert np.allclose(shown.max(axis=(1, 2)), heads.max(axis=(1, 2)), atol=0.5 / 255 + 1e-6)
+    edges = [n * 100 // side for n in range(side + 1)]
+    some = heads[8][edges[3] : edges[4], edges[1] : edges[2]].max()
+    assert shown[8][3, 1] == pytest.approx(some, abs=0.5 / 255 + 1e-6)

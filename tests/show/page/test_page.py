@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import clearhead.show.page
 from clearhead.cli.show import view_of
 from clearhead.problems import bundled, read_problem
 from clearhead.show import View
 from clearhead.show.export import save
+from clearhead.spec import Attention
+
+from ...check.precision.single import in_single
 
 NODE = Path(__file__).parents[3] / ".cache" / "node" / "node_modules"
 MODULES = Path(clearhead.show.page.__file__).parent
@@ -479,3 +483,42 @@ def test_an_older_browser_reads_the_same_numbers(opened):
     page = opened("soccer")
     assert page.evaluate("Uint8Array.fromBase64") is None
     assert page.locator(".arithmetic").get_attribute("data-text") == with_it
+
+
+def test_numbers_that_are_right_in_single_precision_have_ticks(sheet, tmp_path):
+    """Where the verdict is that numbers are right as float32 gives them, cells, cards and print say so too."""
+    problem = read_problem("encoder-block")
+    problem = replace(problem, claims=in_single(problem, "mlp.norm"))
+    save(problem.trace(), tmp_path / "page.html", view_of(problem, problem.trace(), 3, ()))
+    sheet.goto((tmp_path / "page.html").as_uri())
+    sheet.wait_for_selector(".cell-name")
+    assert "right to 6 digits" in sheet.locator(".verdict").inner_text()
+    choose(sheet, "mlp.norm")
+    assert sheet.locator(".claim.agrees").count() == 12
+    assert sheet.locator(".differs, .claim.differs").count() == 0
+    printed = sheet.locator(".paper").inner_text()
+    assert "Claimed, and right: mlp.norm." in printed
+    assert "claimed numbers differ" not in printed
+
+
+def test_a_matrix_with_many_rows_ends_with_the_window(opened):
+    """On a screen of 1280 x 800 the chosen last row and its arithmetic are in view together; the head stays."""
+    rng = np.random.default_rng(0)
+    working = Attention(heads=2).working()
+    sizes = {"token": 30, "model": 4, "head": 2, "depth": 2, "head*depth": 4}
+    page = opened(
+        working.run({each.name: rng.normal(size=[sizes[word] for word in each.axes]) for each in working.givens})
+    )
+    page.set_viewport_size({"width": 1280, "height": 800})
+    choose(page, "weights")
+    for selector in (".numbers td.current", ".arithmetic", ".numbers thead th"):
+        box = page.locator(selector).first.bounding_box()
+        assert box["y"] >= 0, selector
+        assert box["y"] + box["height"] <= 800, selector
+    assert cell(page, 29, 0).get_attribute("aria-selected") == "true"
+    cell(page, 29, 0).click()
+    for _ in range(8):
+        page.keyboard.press("ArrowUp")
+    current, head = page.locator(".numbers td.current").bounding_box(), page.locator(".numbers thead").bounding_box()
+    assert current["y"] >= head["y"]
+    assert page.evaluate("scrollY") == 0

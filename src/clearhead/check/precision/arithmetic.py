@@ -85,6 +85,7 @@ class Precision(Struct, frozen=True):
         digits: to how many significant digits all lines are right, relative to their largest number.
         allowed: the difference that the kind allows there.
         overflowed: how many numbers are infinite or NaN because they are too large for the type.
+        claims: the numbers, with the slack that the kind allows each: compared with it, those that are right agree.
     """
 
     kind: Literal["float32", "float16", "bfloat16", "givens", "steps"]
@@ -93,6 +94,7 @@ class Precision(Struct, frozen=True):
     digits: int
     allowed: float
     overflowed: int = 0
+    claims: tuple[Claim, ...] = ()
 
     def __str__(self) -> str:
         right = f"right to {self.digits} digits (largest difference {self.largest:.1e}, in {self.line})"
@@ -123,7 +125,7 @@ def measured(claims: Sequence[Claim], trace: Trace, allowed: Arrays, kind: Any, 
             worst, line, largest = off / size, claim.line, off
             there = _largest(part_of(claim, trace.working, name, allowed[name])) if name in allowed else 0.0
     digits = 15 if not worst else max(0, math.floor(-math.log10(worst)))
-    return Precision(kind, line, largest, digits, there, overflowed)
+    return Precision(kind, line, largest, digits, there, overflowed, loosened(claims, trace.working, allowed))
 
 
 def _largest(array: Array) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
+from clearhead.check.precision.arithmetic import Precision
 from clearhead.check.results import Finding, Outcome
 from clearhead.deviations import deviation
 
@@ -15,6 +16,7 @@ def diagnosis_data(report: Outcome) -> dict[str, Any]:
     return {
         "verdict": report.verdict,
         "convincing": report.convincing if report.findings else None,
+        "precision": None if report.precision is None else _precision_data(report.precision),
         "findings": [_finding_data(each) for each in report.findings],
         "indistinguishable": [[list(each) for each in group.sets] for group in report.indistinguishable],
         "first_wrong_line": report.first_wrong_line,
@@ -44,6 +46,13 @@ def diagnosis_data(report: Outcome) -> dict[str, Any]:
         "largest": report.largest,
         "fitting": report.fitting,
     }
+
+
+def _precision_data(precision: Precision) -> dict[str, Any]:
+    """In what sense the numbers are right, with the sentence that says so."""
+    data = to_builtins(precision)
+    del data["claims"]
+    return {"said": str(precision), **data}
 
 
 def _finding_data(finding: Finding) -> dict[str, Any]:

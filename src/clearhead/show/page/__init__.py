@@ -5,6 +5,6 @@ the letters of formulas; `assemble` joins these and the modules and styles of th
 """
 
 from clearhead.show.page.assemble import page, page_of
-from clearhead.show.page.content import content_of
+from clearhead.show.page.content import claimed_cells, content_of
 
-__all__ = ["content_of", "page", "page_of"]
+__all__ = ["claimed_cells", "content_of", "page", "page_of"]

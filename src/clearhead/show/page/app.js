@@ -82,6 +82,7 @@ export class App {
     else if (!this.live && isEditable(this.trace)) this.edited();
     await this.look(this.beginning());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
+    addEventListener("resize", () => this.inspector?.fit());
     document.documentElement.addEventListener("keydown", (event) => {
       if (event.key === "Backspace" && this.trail.length && !(event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement)) {
         event.preventDefault();
@@ -159,6 +160,19 @@ export class App {
       const { said } = this.tools.edits;
       this.verdict.textContent = claims.length ? `${said ? "With your numbers" : "So"} ${wrong || "none"} of ${claims.length} claimed numbers ${wrong > 1 ? "differ" : "differs"}.${said ? why : ""}` : "";
     }
+  }
+
+  /**
+   * Takes claims as a diagnosis compares them, in the precision in which they are right, without disturbing who types.
+   * @param {Record<string, import("./content.js").Claimed[]>} claims
+   */
+  judge(claims) {
+    this.trace.take(this.trace.content.lines.map((line) => ({ ...line, claims: claims[line.name] ?? line.claims })));
+    this.flow?.refresh();
+    if (this.lineBox.querySelector(".numbers input.edit")) return;
+    this.inspector = undefined;
+    const focus = focused(this.root, true);
+    void this.look(this.place).then(() => { if (focus) refocus(this.root, focus); });
   }
 
   /** @param {string} text a message that stays */
@@ -243,7 +257,7 @@ export class App {
     return h(
       "button",
       { type: "button", class: "theme", title: "Light, dark or as the system has it", onclick: () => this.theme(next) },
-      h("span", { "aria-hidden": "true", class: `sun ${now}` }), `Colours: ${now}`,
+      h("span", { "aria-hidden": "true", class: `sun ${now}` }), h("span", { class: "theme-name" }, `Colours: ${now}`),
     );
   }
 
@@ -297,6 +311,7 @@ export class App {
     }
     this.place = place;
     this.show(place);
+    this.inspector.fit();
     this.walk();
     this.say(place);
   }

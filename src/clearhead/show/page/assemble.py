@@ -25,12 +25,13 @@ FOLDER = Path(__file__).parent
 
 MODULES = (
     "dom", "number", "functions", "products", "expr", "text", "content", "cells", "trace", "explain", "colour", "thumb",
-    "typed", "editor", "grid", "wires", "place", "fold", "flow", "layers", "stages", "tokens", "beside", "steps",
-    "inspector", "history", "dust", "edits", "tools", "exercise", "slips", "hints", "tour", "focus", "app",
+    "typed", "editor", "grid", "wires", "place", "fold", "flow", "layers", "stages", "tokens", "operand", "beside",
+    "steps", "room", "inspector", "history", "dust", "edits", "tools", "exercise", "slips", "hints", "tour", "focus",
+    "app",
 )  # fmt: skip
 """The page's modules, each after those it imports."""
 
-STYLES = ("page", "paper")
+STYLES = ("page", "narrow", "paper")
 
 MAX_REPORTED = 100_000
 """With more numbers than this the print has no arithmetic of cells: choosing the cells would take long."""

@@ -37,6 +37,7 @@
  * @property {string[]} operands
  * @property {boolean[]} reads for each operand, whether its numbers are read or only its sizes
  * @property {Made | null} made null for what is given
+ * @property {{rows: number, columns: number, data: string} | null} [picture] a small picture of weights that the page has no room for
  * @property {Claimed[]} claims
  * @property {string[]} notes
  *

@@ -23,6 +23,7 @@ from clearhead.show.formula.mathml import equation as in_mathml
 from clearhead.show.formula.mathml import mathml
 from clearhead.show.formula.symbols import has_symbol
 from clearhead.show.page.arrays import Packed, pack_lines
+from clearhead.show.page.pictures import pictures
 from clearhead.show.text.html import to_html
 from clearhead.show.view import View, is_shares
 from clearhead.spec import Optimizer
@@ -46,10 +47,11 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
         ClearheadError: a claim does not fit its line.
     """
     blank = blanks(trace, view)
-    claims = {} if view.blank else _claims(trace, view.claims)
+    claims = {} if view.blank else claimed_cells(trace, view.claims)
     notes = [note for note in trace.notes if note.line not in blank]
     shapes = trace.shapes
     arrays = pack_lines(trace, [name for name in trace if name not in blank])
+    small = pictures(trace, [name for name in trace if name not in blank and name not in arrays])
     content = {
         "title": one_line(view.title),
         "about": [one_line(paragraph) for paragraph in about_of(trace, view)],
@@ -62,6 +64,7 @@ def content_of(trace: Trace, view: View) -> tuple[Data, dict[str, Packed]]:
             {
                 **line_data(trace.working.line(name), trace.working, trace, view, shapes),
                 "absent": None if name in arrays else _absence(trace, name, blank),
+                "picture": small.get(name),
                 "claims": claims.get(name, []),
                 "notes": [visible(str(note)) for note in notes if note.line == name],
             }
@@ -174,7 +177,7 @@ def _field(value: Any) -> Any:
     return value
 
 
-def _claims(trace: Trace, claims: tuple[Claim, ...]) -> dict[str, list[Data]]:
+def claimed_cells(trace: Trace, claims: tuple[Claim, ...]) -> dict[str, list[Data]]:
     """The claimed cells by the name of their line: position, text, whether it agrees."""
     found: dict[str, list[Data]] = {}
     for claim in claims:

@@ -57,6 +57,8 @@ export class Edits {
     this.first = new Map(trace.arrays);
     this.history = new History();
     this.kept = 0;
+    /** The lines as they are computed now, and the names of those that differ from the file's. */
+    this.computed = { lines: this.lines, changed: /** @type {Set<string>} */ (new Set()) };
     addEventListener("pagehide", () => this.kept && this.address());
     this.file = { name: "problem.toml", about: "The problem with your numbers, as a file", button: "Save" };
   }
@@ -194,8 +196,19 @@ export class Edits {
       this.compute(lines, rewritten, changed);
       removeDust(trace, rewritten);
     }
-    const unsure = unsureCells(trace, changed);
-    trace.take(lines.map((line) => this.held(line, changed.has(line.name), unsure.get(line.name))));
+    this.computed = { lines, changed };
+    trace.take(lines.map((line) => this.held(line, changed.has(line.name))));
+  }
+
+  /**
+   * Notes of which computed numbers a shown digit may be wrong: it takes as long as all else, and can follow later.
+   * @returns {boolean} whether there are any
+   */
+  doubt() {
+    const { lines, changed } = this.computed;
+    const unsure = unsureCells(this.trace, changed);
+    if (unsure.size) this.trace.take(lines.map((line) => this.held(line, changed.has(line.name), unsure.get(line.name))));
+    return unsure.size > 0;
   }
 
   /** Puts the given numbers that were typed in place; says whose they are. */
@@ -269,7 +282,10 @@ export class Edits {
     const said = fromText(address).map((each) => ({ ...each, written: normal(each.written) }));
     const fit = said.filter((each) => (isPlace(this.trace, each) || keyOf(each) === keyOf(VARIANT)) && !this.fault(each));
     this.history.begin(withChanges(this.state, fit, (each) => this.isAsBefore(each)));
-    if (this.state.size) this.follow();
+    if (this.state.size) {
+      this.follow();
+      this.doubt();
+    }
     return said.length - fit.length;
   }
 

@@ -1,10 +1,9 @@
 // The flow of a block: a card for each line with small pictures of its matrices, and wires from operands to results.
 
-import { spanOf } from "./colour.js";
 import { h, set, svg } from "./dom.js";
 import { Fold, badges } from "./fold.js";
 import { borrowedBy, edgesOf, foldedOf, foldedResults, isShown, levels, place } from "./place.js";
-import { drawThumb } from "./thumb.js";
+import { drawThumb, matrixOf } from "./thumb.js";
 import { inMatrix, layout } from "./cells.js";
 import { lead } from "./wires.js";
 
@@ -19,6 +18,7 @@ import { lead } from "./wires.js";
 /** The side of a square in a small matrix, and the gap between small matrices. */
 const UNIT = 12;
 const GAP = 5;
+const LEAST = 3;
 const MAX_THUMBS = 12;
 
 /** What a card has besides its pictures: its edges, its name, the letters of weights. */
@@ -232,7 +232,7 @@ class Card {
     this.name.style.marginRight = beside ? `-${beside + 2}px` : "";
     const { rows, columns } = this.layout;
     const { across, side } = arranged(this.canvases.length, rows, columns, w - PADDING.across - beside, h - PADDING.down - lines * NAME.line);
-    this.size = { width: Math.max(columns * side, 3), height: Math.max(rows * side, 3), side };
+    this.size = { width: Math.max(columns * side, LEAST), height: Math.max(rows * side, LEAST), side };
     this.thumbs.style.setProperty("--across", String(across));
     for (const canvas of this.canvases) set(canvas, { style: { width: `${this.size.width}px`, height: `${this.size.height}px` } });
     this.draw();
@@ -264,12 +264,9 @@ class Card {
   }
 
   draw() {
-    const { rows, columns } = this.layout;
     const spots = this.lit.map((cell) => inMatrix(this.line, cell));
     this.canvases.forEach((canvas, matrix) => {
-      const numbers = this.trace.numbers(this.line.name);
-      const drawn = { rows, columns, offset: matrix * rows * columns, numbers, span: spanOf(this.trace, this.line.name) };
-      drawThumb(canvas, drawn, this.size, spots.filter((spot) => spot.matrix === matrix));
+      drawThumb(canvas, matrixOf(this.trace, this.line, matrix), this.size, spots.filter((spot) => spot.matrix === matrix));
     });
   }
 }
@@ -285,9 +282,12 @@ class Card {
 function arranged(count, rows, columns, width, height) {
   const ways = Array.from({ length: count }, (_, n) => {
     const down = Math.ceil(count / (n + 1));
-    return { across: n + 1, side: Math.min(UNIT, (width - n * GAP) / ((n + 1) * columns), (height - (down - 1) * GAP) / (down * rows)) };
+    const side = Math.min(UNIT, (width - n * GAP) / ((n + 1) * columns), (height - (down - 1) * GAP) / (down * rows));
+    const isTooHigh = down * Math.max(side * rows, LEAST) + (down - 1) * GAP > height + 0.5; // None is drawn lower than LEAST.
+    return { across: n + 1, side: isTooHigh ? -n - 1 : side };
   });
-  return ways.reduce((best, each) => (each.side >= best.side ? each : best));
+  const best = ways.reduce((most, each) => (each.side >= most.side ? each : most));
+  return { ...best, side: Math.max(best.side, 0) };
 }
 
 /**

@@ -1,17 +1,18 @@
 // One line: its formula, its numbers, the arithmetic of one cell, and the operands that it read.
 
 import { besideBefore, formulas } from "./beside.js";
-import { spanOf } from "./colour.js";
 import { h, label, markup } from "./dom.js";
 import { explain } from "./explain.js";
 import { pathParts } from "./flow.js";
-import { Grid, spotsIn } from "./grid.js";
+import { Grid } from "./grid.js";
 import { typeset } from "./number.js";
-import { drawThumb, thumbSize } from "./thumb.js";
+import { Operand, matrixName } from "./operand.js";
+import { fit, reveal } from "./room.js";
+import { drawThumb, matrixOf, thumbSize } from "./thumb.js";
 import { Steps, isStepwise } from "./steps.js";
 import { Tokens, isBetweenTokens } from "./tokens.js";
 import { plain } from "./text.js";
-import { fullCell, inMatrix, layout, unflat } from "./cells.js";
+import { fullCell, inMatrix, layout } from "./cells.js";
 
 /**
  * @typedef {import("./trace.js").Trace} Trace
@@ -74,7 +75,7 @@ export class Inspector {
     const { trace, line, matrix, doing } = this;
     this.fresh = true;
     if (!this.isSeen()) {
-      this.left.replaceChildren(...[this.absence()].flatMap((each) => each ?? []));
+      this.left.replaceChildren(...[this.absence(), this.line.picture ? this.picture() : null].flatMap((each) => each ?? []));
       return;
     }
     const title = `${line.name}${this.layout.count > 1 ? `, ${matrixName(trace, line, matrix)}` : ""}`;
@@ -113,6 +114,7 @@ export class Inspector {
     const count = shape.reduce((a, b) => a * b, 1).toLocaleString("en");
     const why = absent === "large" ? `This page has no room for the ${count} numbers of this line.` : "The numbers of this line were not kept.";
     const then = this.trace.knows(name) ? " Its cells are computed here, from lines that the page has."
+      : this.line.picture ? " This picture shows the largest weight at each of its points. Save the trace as .npz to have all."
       : absent === "large" ? " Save the trace as .npz to have them." : ` Trace with --keep ${name} to have them.`;
     return h("p", { class: "remark" }, why, then);
   }
@@ -124,6 +126,13 @@ export class Inspector {
 
   isLarge() {
     return Math.max(this.layout.rows, this.layout.columns) > LARGE;
+  }
+
+  /** Lets the matrix end with the window, and shows its chosen row. */
+  fit() {
+    if (!this.grid) return;
+    fit(this.grid.element, this.grid.window.rows);
+    reveal(this.grid.element);
   }
 
   /** Small pictures of the line's matrices, to choose from. */
@@ -142,8 +151,7 @@ export class Inspector {
     });
     this.thumbs = () => {
       for (const { canvas, matrix } of choices) {
-        const numbers = trace.numbers(line.name);
-        drawThumb(canvas, { rows, columns, offset: matrix * rows * columns, numbers, span: spanOf(trace, line.name) }, size, []);
+        drawThumb(canvas, matrixOf(trace, line, matrix), size, []);
       }
     };
     return h("fieldset", { class: "heads" }, h("legend", null, count > 1 && line.head !== null ? "Heads" : "Matrices"), h("div", { class: "head-list" }, choices.map(({ choice }) => choice)));
@@ -174,10 +182,21 @@ export class Inspector {
       },
     });
     this.drawMap = () => {
-      const numbers = this.trace.numbers(this.line.name);
-      const drawn = { rows, columns, offset: this.matrix * rows * columns, numbers, span: spanOf(this.trace, this.line.name) };
-      drawThumb(canvas, drawn, size, this.grid ? [this.grid.at] : []);
+      drawThumb(canvas, matrixOf(this.trace, this.line, this.matrix), size, this.grid ? [this.grid.at] : []);
     };
+    return canvas;
+  }
+
+  /** The small picture of a head, in place of its numbers. */
+  picture() {
+    const { trace, line, matrix } = this;
+    const drawn = matrixOf(trace, line, matrix);
+    const size = thumbSize(drawn.rows, drawn.columns, 8, OVERVIEW);
+    const canvas = h("canvas", {
+      class: "overview small", role: "img", style: { width: `${size.width}px`, height: `${size.height}px` },
+      "aria-label": `A small picture of ${line.name}, ${matrixName(trace, line, matrix)}`,
+    });
+    this.drawMap = () => drawThumb(canvas, drawn, size, []);
     return canvas;
   }
 
@@ -202,6 +221,7 @@ export class Inspector {
       this.build();
     }
     this.grid?.show({ row, column }, []);
+    if (this.grid) reveal(this.grid.element);
     if (this.fresh) this.redraw();
     this.fresh = false;
     this.drawMap?.();
@@ -311,79 +331,12 @@ export class Inspector {
   }
 }
 
-/** An operand, with the cells highlighted that a cell was computed from. */
-class Operand {
-  /**
-   * @param {Trace} trace
-   * @param {string} name
-   * @param {Doing} doing
-   */
-  constructor(trace, name, doing) {
-    this.trace = trace;
-    this.line = trace.line(name);
-    this.doing = doing;
-    this.body = h("div", { class: "operand-body" });
-    this.caption = h("span", { class: "which" });
-    this.element = h(
-      "figure", { class: "operand" },
-      h(
-        "figcaption", null,
-        h("button", { type: "button", class: "link", onclick: () => doing.open(name) }, ...pathParts(name)),
-        this.line.symbol ? h("span", { class: "symbol" }, markup(this.line.symbol)) : null,
-        this.caption,
-      ),
-      this.body,
-    );
-    this.matrix = -1;
-  }
-
-  /** @param {Place[]} reads */
-  show(reads) {
-    if (!this.trace.knows(this.line.name) && this.line.absent !== "blank") {
-      this.caption.textContent = this.line.absent === "large" ? "not in this page" : "not kept";
-      return;
-    }
-    const cells = reads.filter((each) => each.line === this.line.name).map((each) => each.cell);
-    const matrix = cells[0] ? inMatrix(this.line, cells[0]).matrix : Math.max(this.matrix, 0);
-    if (matrix !== this.matrix) {
-      this.matrix = matrix;
-      const several = layout(this.line).count > 1;
-      const which = several ? matrixName(this.trace, this.line, matrix) : "";
-      this.grid = new Grid(this.trace, this.line.name, matrix, `${this.line.name}, ${which}`, {
-        choose: (cell) => this.doing.follow({ line: this.line.name, cell }),
-      });
-      this.caption.textContent = which;
-      this.body.replaceChildren(this.grid.element);
-    }
-    this.grid?.show(null, spotsIn(this.trace, this.line.name, matrix, cells));
-  }
-
-  /** @param {Place | null} place */
-  glow(place) {
-    const spot = place?.line === this.line.name ? inMatrix(this.line, place.cell) : null;
-    for (const cell of this.body.querySelectorAll("td[data-spot]")) {
-      cell.classList.toggle("glow", spot !== null && cell.getAttribute("data-spot") === `${spot.row},${spot.column}`);
-    }
-  }
-}
-
 /**
  * Whether terms of a sum are left out.
  * @param {Explanation} explanation
  */
 function isShortened({ rows }) {
   return rows.some((row) => /\.\.\. \d+ more/.test(plain(row)));
-}
-
-/**
- * The name of a matrix of a line: "head 2".
- * @param {Trace} trace
- * @param {LineData} line
- * @param {number} matrix
- */
-export function matrixName(trace, line, matrix) {
-  const lead = unflat(matrix, line.shape.slice(0, -2));
-  return lead.map((index, axis) => `${line.axes[axis]} ${trace.label(line.name, axis, index)}`).join(", ");
 }
 
 /**

@@ -1,11 +1,10 @@
 // The lines of a model: layers in order, with small pictures of their heads; below, the flow of the selected layer.
 
-import { spanOf } from "./colour.js";
 import { h, set } from "./dom.js";
 import { Flow } from "./flow.js";
 import { fixed } from "./number.js";
 import { isShown } from "./place.js";
-import { drawThumb, thumbSize } from "./thumb.js";
+import { drawThumb, matrixOf, thumbSize } from "./thumb.js";
 import { inMatrix, layout } from "./cells.js";
 
 /**
@@ -113,9 +112,9 @@ export class Layers {
     const { rows, columns } = layout(line);
     const size = thumbSize(rows, columns, this.side, this.side);
     const canvas = h("canvas", { style: { width: `${size.width}px`, height: `${size.height}px` }, "aria-hidden": "true" });
-    const label = `layer ${number(layer)}, head ${matrix + this.trace.content.first}`;
+    const label = `layer ${number(layer)}, head ${matrix + this.trace.content.first}${line.picture ? ", a small picture without numbers" : ""}`;
     const element = h("button", {
-      type: "button", class: "layer-head", title: label, "aria-label": label, tabindex: -1, "data-line": line.name,
+      type: "button", class: `layer-head ${line.picture ? "pictured" : ""}`, title: label, "aria-label": label, tabindex: -1, "data-line": line.name,
       onclick: () => this.choose(line.name, matrix),
     }, canvas);
     return { line, matrix, element, canvas };
@@ -228,9 +227,7 @@ export class Layers {
   /** @param {Head} head */
   drawHead({ line, matrix, canvas }) {
     const { rows, columns } = layout(line);
-    const numbers = this.trace.numbers(line.name);
-    const drawn = { rows, columns, offset: matrix * rows * columns, numbers, span: spanOf(this.trace, line.name) };
-    drawThumb(canvas, drawn, thumbSize(rows, columns, this.side, this.side), []);
+    drawThumb(canvas, matrixOf(this.trace, line, matrix), thumbSize(rows, columns, this.side, this.side), []);
   }
 }
 

@@ -12,6 +12,7 @@ import { fault, normal } from "./typed.js";
  * @typedef {Content & {arrays: Record<string, import("./content.js").ArrayKind & {data: string}>}} Whole
  * @typedef {{problem: string, content: Whole}} Worked
  * @typedef {{theme: string, deviations: {name: string, does: string}[]}[]} Choices
+ * @typedef {{change?: {line: string, entries: Entry[]}, deviations?: string[], problem?: string}} What
  * @typedef {{problem: string, bundled: string[], endings: string[]}} Beginning
  */
 
@@ -27,7 +28,10 @@ export class Live {
     /** @type {App | undefined} */
     this.app = undefined;
     this.beginning = beginning.problem;
-    this.problem = kept(beginning.problem) ?? beginning.problem;
+    const { problem, pending } = kept(beginning.problem);
+    this.problem = problem;
+    /** Changes that the server has not answered yet. @type {What[]} */
+    this.pending = pending;
     /** The problem after each change, and which of these is shown. */
     this.past = [this.problem];
     this.at = 0;
@@ -59,10 +63,12 @@ export class Live {
     this.problem = worked.problem;
     this.past = [this.problem];
     document.documentElement.addEventListener("keydown", (event) => this.key(event));
+    const unanswered = this.pending.splice(0);
     this.mark();
     await app.start();
     await this.offer();
     this.diagnose(worked.content);
+    for (const what of unanswered) void this.change(what);
   }
 
   /**
@@ -117,7 +123,7 @@ export class Live {
     this.undo.disabled = this.at === 0;
     this.redo.disabled = this.at === this.past.length - 1;
     this.reset.disabled = this.problem === this.beginning;
-    keep(this.beginning, this.problem);
+    keep(this.beginning, this.problem, this.pending);
   }
 
   /** @param {KeyboardEvent} event */
@@ -144,15 +150,18 @@ export class Live {
 
   /**
    * Changes the problem; changes are made one after the other.
-   * @param {{change?: {line: string, entries: Entry[]}, deviations?: string[], problem?: string}} what
+   * @param {What} what
    * @param {number} [to] which of the past problems it is
    */
   change(what, to) {
+    this.pending.push(what);
+    this.mark();
     this.queue = this.queue.then(async () => {
       try {
         /** @type {Worked} */
         const worked = await this.ask("/work", { problem: this.problem, ...what });
         this.problem = worked.problem;
+        this.pending.shift();
         if (to === undefined) this.note();
         else this.at = to;
         this.mark();
@@ -162,6 +171,8 @@ export class Live {
         else this.tick(worked.content);
         this.diagnose(worked.content);
       } catch (error) {
+        this.pending = this.pending.filter((each) => each !== what);
+        this.mark();
         this.complain(error);
         this.restore();
         if (this.app) this.tick(this.app.trace.content);
@@ -199,8 +210,9 @@ export class Live {
     this.asking = asking;
     const waiting = setTimeout(() => this.app?.wait(), PATIENCE);
     this.ask("/diagnosis", { problem: this.problem, hints: this.hinting.checked }, asking.signal)
-      .then(({ diagnosis }) => {
+      .then(({ diagnosis, claims }) => {
         if (this.asking !== asking) return;
+        if (Object.keys(claims).length) this.app?.judge(claims);
         if (diagnosis === "") this.app?.tell(null);
         else this.app?.tell(diagnosis ?? "<p>No cause was found in the time there is.</p>");
       })
@@ -291,27 +303,31 @@ export class Live {
 }
 
 /**
- * The problem that the browser has kept since the server was started with this one; null where there is none.
+ * The problem that the browser has kept since the server was started with this one, else this one; and the changes that
+ * the server had not answered when the page was left.
  * @param {string} beginning
- * @returns {string | null}
+ * @returns {{problem: string, pending: What[]}}
  */
 function kept(beginning) {
+  const none = { problem: beginning, pending: [] };
   try {
     const found = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-    return found.beginning === beginning && typeof found.problem === "string" ? found.problem : null;
+    if (found.beginning !== beginning || typeof found.problem !== "string") return none;
+    return { problem: found.problem, pending: Array.isArray(found.pending) ? found.pending : [] };
   } catch {
-    return null; // The browser keeps nothing, or something else.
+    return none; // The browser keeps nothing, or something else.
   }
 }
 
 /**
  * @param {string} beginning
  * @param {string} problem
+ * @param {What[]} pending
  */
-function keep(beginning, problem) {
+function keep(beginning, problem, pending) {
   try {
-    if (problem === beginning) localStorage.removeItem(KEPT);
-    else localStorage.setItem(KEPT, JSON.stringify({ beginning, problem }));
+    if (problem === beginning && !pending.length) localStorage.removeItem(KEPT);
+    else localStorage.setItem(KEPT, JSON.stringify({ beginning, problem, pending }));
   } catch {
     // The browser keeps nothing: the page works without.
   }

@@ -4,6 +4,9 @@
 const LARGE = 1e7;
 const NOISE = 1e-14;
 const SHARE = 1e-3;
+/** A number this far from a tie, in units of the last decimal, is none, as long as it has fewer units than these. */
+const NEAR_TIE = 1e-3;
+const MOST_UNITS = 1e9;
 /** No number is rounded to more digits than this in all: a float64 has no more that are its own. */
 const MOST_DIGITS = 15;
 
@@ -62,6 +65,9 @@ export function fixed(value, decimals) {
 function plain(value, decimals) {
   if (Math.abs(value) >= 1e21) return repr(value);
   const written = Math.abs(value).toFixed(decimals);
+  const units = Math.abs(value) * 10 ** decimals;
+  const isNearTie = !(units < MOST_UNITS) || Math.abs((units % 1) - 0.5) < NEAR_TIE;
+  if (!isNearTie) return value < 0 ? `-${written}` : written;
   const all = Math.abs(value).toFixed(Math.min(100, decimals + 60));
   const even = isTie(all.slice(all.indexOf(".") + 1 + decimals)) ? evened(written, all, decimals) : written;
   return value < 0 ? `-${even}` : even;

@@ -1,12 +1,13 @@
 // A small shaded matrix on a canvas, with frames around highlighted cells.
 
-import { colour, palette } from "./colour.js";
+import { layout } from "./cells.js";
+import { colour, palette, spanOf } from "./colour.js";
 
 /**
  * @typedef {import("./content.js").Numbers} Numbers
  * @typedef {import("./colour.js").Palette} Palette
  * @typedef {{row: number, column: number}} Spot
- * @typedef {{rows: number, columns: number, offset: number, numbers: Numbers | undefined, span: number}} Matrix
+ * @typedef {{rows: number, columns: number, offset: number, numbers: Numbers | undefined, span: number, isSmall: boolean}} Matrix
  */
 
 /** Matrices with more rows or columns than this are drawn as points, not as squares. */
@@ -28,6 +29,21 @@ const DRAWN = new WeakMap();
 export function thumbSize(rows, columns, unit, most) {
   const side = Math.min(unit, most / Math.max(rows, columns));
   return { width: Math.max(columns * side, 3), height: Math.max(rows * side, 3), side };
+}
+
+/**
+ * A matrix of a line as it is drawn: its numbers, or the small picture that the page has in their place.
+ * @param {import("./trace.js").Trace} trace
+ * @param {import("./content.js").LineData} line
+ * @param {number} matrix
+ * @returns {Matrix}
+ */
+export function matrixOf(trace, line, matrix) {
+  const numbers = trace.numbers(line.name);
+  const picture = numbers ? null : trace.picture(line.name);
+  const { rows, columns } = picture ?? layout(line);
+  const span = picture ? 1 : spanOf(trace, line.name);
+  return { rows, columns, offset: matrix * rows * columns, numbers: picture?.numbers ?? numbers, span, isSmall: picture !== null };
 }
 
 /**
@@ -93,16 +109,50 @@ function points(canvas, { rows, columns, offset, span }, numbers, colours) {
   const drawn = DRAWN.get(canvas);
   if (drawn?.key === key && drawn.numbers === numbers) return drawn.sheet;
   const image = new ImageData(wide, high);
+  const pixels = new Uint32Array(image.data.buffer);
+  let inks = INKS.get(colours);
+  if (!inks) INKS.set(colours, (inks = shades(colours)));
+  const across = Array.from({ length: wide }, (_, x) => ends(x, columns, wide));
   for (let y = 0; y < high; y += 1) {
+    const down = ends(y, rows, high);
     for (let x = 0; x < wide; x += 1) {
-      const value = furthest(numbers, offset, columns, ends(y, rows, high), ends(x, columns, wide));
-      image.data.set([...colour(value, span, colours), 255], 4 * (y * wide + x));
+      pixels[y * wide + x] = inks(furthest(numbers, offset, columns, down, /** @type {[number, number]} */ (across[x])), span);
     }
   }
-  const sheet = new OffscreenCanvas(wide, high);
+  const isSame = drawn?.sheet.width === wide && drawn.sheet.height === high;
+  const sheet = isSame ? drawn.sheet : new OffscreenCanvas(wide, high);
   sheet.getContext("2d")?.putImageData(image, 0, 0);
   DRAWN.set(canvas, { numbers, key, sheet });
   return sheet;
+}
+
+/**
+ * The shades of colours, as long as these are in use.
+ * @type {WeakMap<Palette, (value: number, span: number) => number>}
+ */
+const INKS = new WeakMap();
+
+/** How many shades there are between no colour and the full one: more than the eye tells apart. */
+const SHADES = 256;
+
+/**
+ * The colours of numbers as the pixels of a picture, for many of them: each of the shades is made once.
+ * @param {Palette} colours
+ * @returns {(value: number, span: number) => number}
+ */
+function shades(colours) {
+  const made = Array.from({ length: 2 * SHADES + 1 }, (_, n) => pixel(colour(n - SHADES, SHADES, colours)));
+  const [masked, unknown] = [pixel(colours.masked), pixel(colours.unknown)];
+  return (value, span) => {
+    if (!Number.isFinite(value)) return Number.isNaN(value) ? unknown : masked;
+    const part = Math.max(Math.min(value / span, 1), -1);
+    return made[SHADES + Math.round(part * SHADES)] ?? unknown;
+  };
+}
+
+/** @param {number[]} rgb */
+function pixel([red = 0, green = 0, blue = 0]) {
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 /**
@@ -141,8 +191,8 @@ function furthest(numbers, offset, columns, [top, bottom], [left, right]) {
  * @param {{width: number, height: number, ratio: number}} size
  * @param {string} ink
  */
-function frame(pen, { rows, columns }, lit, { width, height, ratio }, ink) {
-  if (!lit.length) return;
+function frame(pen, { rows, columns, isSmall }, lit, { width, height, ratio }, ink) {
+  if (!lit.length || isSmall) return;
   const [top, bottom] = [Math.min(...lit.map((s) => s.row)), Math.max(...lit.map((s) => s.row)) + 1];
   const [left, right] = [Math.min(...lit.map((s) => s.column)), Math.max(...lit.map((s) => s.column)) + 1];
   const line = 2 * ratio;

@@ -6,6 +6,9 @@ import { h } from "./dom.js";
 
 const UNSAVED = "This cannot be saved: a changed array does not stand in the problem's file.";
 
+/** So many milliseconds after a change it is said which digits may be wrong: the numbers come first. */
+const SOON = 100;
+
 export class Tools {
   /**
    * @param {Edits} edits
@@ -16,6 +19,7 @@ export class Tools {
     this.edits = edits;
     this.follow = follow;
     this.say = say;
+    this.doubting = 0;
     this.undo = button("Undo", "Undo (Ctrl+Z)", () => this.go(-1));
     this.redo = button("Redo", "Redo (Ctrl+Shift+Z)", () => this.go(1));
     this.reset = button("Reset", "All as it is in the file", () => this.restart());
@@ -85,6 +89,14 @@ export class Tools {
     if (this.edits.trace.content.embedded) this.tell();
     this.follow();
     this.mark();
+    clearTimeout(this.doubting);
+    this.doubting = window.setTimeout(() => this.doubt(), SOON);
+  }
+
+  /** Shows which digits may be wrong, when nobody is typing. */
+  doubt() {
+    if (document.querySelector(".numbers input.edit")) this.doubting = window.setTimeout(() => this.doubt(), SOON);
+    else if ("doubt" in this.edits && this.edits.doubt()) this.follow();
   }
 
   /** Tells the page around this one, such as a notebook, of the problem as it is now. */

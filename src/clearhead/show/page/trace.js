@@ -12,6 +12,7 @@ import { compiled, evaluate, readsOf } from "./expr.js";
  * @typedef {import("./content.js").Source} Source
  * @typedef {import("./expr.js").Scope} Scope
  * @typedef {{line: string, cell: number[]}} Place
+ * @typedef {{rows: number, columns: number, numbers: Float64Array}} Picture
  */
 
 /** A cell that takes more numbers than this is not computed here. */
@@ -38,6 +39,8 @@ export class Trace {
     this.costs = new Map();
     /** @type {Map<string, number>} */
     this.computed = new Map();
+    /** @type {Map<string, Picture>} */
+    this.pictures = new Map();
     /** @type {Map<string, Numbers> | null} the numbers before something was typed */
     this.before = null;
     /** @type {Trace | null} the trace without the deviation that is tried, to stand beside this one */
@@ -166,6 +169,22 @@ export class Trace {
    */
   numbers(name) {
     return this.arrays.get(name);
+  }
+
+  /**
+   * The small picture of weights for which the page has no room; null for other lines.
+   * @param {string} name
+   * @returns {Picture | null}
+   */
+  picture(name) {
+    const { picture } = this.line(name);
+    if (!picture) return null;
+    let found = this.pictures.get(name);
+    if (!found) {
+      const { rows, columns, data } = picture;
+      this.pictures.set(name, (found = { rows, columns, numbers: Float64Array.from(atob(data), (each) => each.charCodeAt(0) / 255) }));
+    }
+    return found;
   }
 
   /**

@@ -50,7 +50,7 @@ def program() -> str:
 @cache
 def styles() -> str:
     """The style sheets: the page's, and the report's own."""
-    return (PAGE / "page.css").read_text("utf-8") + (FOLDER / "report.css").read_text("utf-8")
+    return "".join(each.read_text("utf-8") for each in (PAGE / "page.css", PAGE / "narrow.css", FOLDER / "report.css"))
 
 
 def _paper(survey: Survey) -> Iterator[str]:
