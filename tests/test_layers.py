@@ -29,6 +29,7 @@ CORE = (
     "explanation",
     "ops",
     "line",
+    "shapes",
     "accept",
     "backward",
     "plan",

@@ -11,7 +11,7 @@ each of them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, cast
 
@@ -35,7 +35,7 @@ ACCUMULATED = ".accumulated"
 """What follows that in the name of the gradient with all that passes through later cells of the line itself."""
 
 LONG = 1 << 22
-"""Weights of one attention from which on its gradients are computed without storing them, where that is possible."""
+"""Weights of one attention from which on nothing stores them that does not need them."""
 
 
 class _Part(Struct, frozen=True):
@@ -186,7 +186,7 @@ def gradients(
     source = cast("BackwardOf", whole.backward_of)
     there = dict(arrays)
     shapes = _shapes(source.forward, arrays)
-    long = engine if any(prod(shape) >= LONG for shape in _of_weights(source.forward, shapes)) else None
+    long = engine if shapes and is_long(source.forward.lines, shapes) else None
     if whole.axes[source.of]:
         if source.of in arrays or long is None:
             start = working.compute([source.of], arrays)[source.of]
@@ -208,10 +208,10 @@ def _shapes(forward: Working, arrays: Mapping[str, Array]) -> Mapping[str, Shape
     return forward.shapes({given.name: tuple(arrays[given.name].shape) for given in forward.givens})
 
 
-def _of_weights(forward: Working, shapes: Mapping[str, Shape]) -> list[Shape]:
-    """The shapes of all weights by which values are summed."""
-    sums = (line.operands[0] for line in forward.lines if line.operation.role == "weighted-sum")
-    return [shapes[name] for name in sums if name in shapes]
+def is_long(lines: Iterable[Line], shapes: Mapping[str, Shape]) -> bool:
+    """Whether some attention has so many weights that they are computed without storing them, where possible."""
+    sums = (line.operands[0] for line in lines if line.operation.role == "weighted-sum")
+    return any(prod(shapes[name]) >= LONG for name in sums)
 
 
 def _of_shape(grad: Array, shape: Shape) -> Array:

@@ -59,6 +59,8 @@ def released(calls: Sequence[Step], kept: Set[str], given: Set[str]) -> list[Ste
         remark, done = line.operation.remark if line else None, tuple(leaving[index])
         here = line is None or remark is None or stays.issuperset(remark.reads(line.name, line.operands))
         flag = remark.find if remark and not here else None
+        if line is None and call.after is not None:
+            flag = call.after.flag
         steps.append(call._replace(after=After(flag, done) if flag or done else None))
     return steps
 

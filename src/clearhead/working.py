@@ -10,17 +10,17 @@ from msgspec import Struct
 
 import clearhead.doors as doors
 from clearhead.accept import as_array, kinds_of, library
-from clearhead.axes import Axes, Shape, describe, with_batch
-from clearhead.backward import gradient_lines, upstream
+from clearhead.axes import Axes, Shape, describe
+from clearhead.backward import gradient_lines, is_long, upstream
 from clearhead.compiled.program import Engine, check_engine, planned, run_planned
 from clearhead.compiled.program.sizes import Sizes
-from clearhead.errors import ShapeError, SpecError, UnknownName, suggest
-from clearhead.expr.formula import Misfit
+from clearhead.errors import SpecError, UnknownName, suggest
 from clearhead.line import Given, Line, common_sizes, find, listing, select_names
 from clearhead.ops import Array
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.panels import Panels, plain
 from clearhead.plan import Step, follow, released, steps_of
+from clearhead.shapes import shapes_of
 from clearhead.trace import Trace
 
 if TYPE_CHECKING:
@@ -186,50 +186,13 @@ class Working(Struct, frozen=True, dict=True):
         if key not in self._shapes:
             if len(self._shapes) >= MAX_PLANS:
                 self._shapes.clear()
-            self._shapes[key] = self._worked_out(shapes)
+            self._shapes[key] = shapes_of(self.givens, self.lines, self.axes, shapes)
         return dict(self._shapes[key])
 
     @cached_property
     def _shapes(self) -> dict[tuple[Shape, ...], dict[str, Shape]]:
         """The shapes of all lines, for shapes of given arrays; those of earlier calls are remembered."""
         return {}
-
-    def _worked_out(self, shapes: dict[str, Shape]) -> dict[str, Shape]:
-        for each in self.givens:
-            self._check_given(each, shapes[each.name])
-        for line in self.lines:
-            shapes[line.name] = self._result_shape(line, [shapes[operand] for operand in line.operands])
-        return shapes
-
-    def _check_given(self, given: Given, shape: Shape) -> None:
-        sizes = given.known_sizes()
-        own = shape[len(shape) - len(sizes) :]
-        fits = len(shape) >= len(sizes) and all(n in (None, size) for n, size in zip(sizes, own, strict=True))
-        if not fits:
-            raise ShapeError(
-                f"{given.name} expects {describe(given.axes, sizes)}, got {_tuple(shape)}. "
-                f"Give one number per {' and '.join(given.axes)}, the first of these outermost."
-            )
-        if 0 in shape:
-            raise ShapeError(f"{given.name} has no numbers: its shape is {_tuple(shape)}. Give at least one per axis.")
-
-    def _result_shape(self, line: Line, shapes: list[Shape]) -> Shape:
-        formula = line.formula
-        try:
-            return formula.shape(shapes)
-        except Misfit as clash:
-            operand = formula.roles.index(clash.role)
-            name, shape = line.operands[operand], shapes[operand]
-            words = with_batch(self.axes[name], len(shape))
-            word = words[len(words) - len(formula.operands[operand]) + formula.operands[operand].index(clash.letter)]
-            owner = line.operands[formula.roles.index(clash.owner)]
-            raise ShapeError(
-                f"{line.name}: {name} expects {word}={clash.expected}, as {owner} has, got {describe(words, shape)}. "
-                f"Change one of the two."
-            ) from None
-        except ShapeError as error:
-            operands = " and ".join(f"{n} {_tuple(s)}" for n, s in zip(line.operands, shapes, strict=True))
-            raise ShapeError(f"{line.name}: {error}, for {operands}.") from None
 
     def run(
         self,
@@ -252,7 +215,7 @@ class Working(Struct, frozen=True, dict=True):
             engine: ``"array"``: the functions of the arrays' own library. ``"compiled"``: compiled code, which takes
                 NumPy's float32 and pays off from the second run (see docs/explanation/compiled.md), examples of a batch
                 one by one. The numbers are the same but for their rounding. ``"auto"``: compiled code for large such
-                inputs.
+                inputs. Both store no weights of long attention that ``keep`` does not select.
 
         Raises:
             UnknownName: an array is missing or not known, ``keep`` names nothing, or there is no such engine.
@@ -269,7 +232,10 @@ class Working(Struct, frozen=True, dict=True):
             if engine != "array":
                 values = {name: plain(array) for name, array in values.items()}
             xp = library(values)
-            follow(xp, self._plan(names, fuse=xp is numpy_namespace), values, values.__getitem__, flags)
+            steps = self._plan(names, fuse=xp is numpy_namespace)
+            if engine != "array" and xp is numpy_namespace:
+                steps = self._without_weights(steps, names, values, engine)
+            follow(xp, steps, values, values.__getitem__, flags)
         made = Trace(self, values, tokens=tokens, key_tokens=key_tokens, flags=flags)
         made.engine = engine
         return made
@@ -332,13 +298,22 @@ class Working(Struct, frozen=True, dict=True):
             if len(self._compiled_plans) >= MAX_PLANS:
                 self._compiled_plans.clear()
             shapes = self.shapes({name: array.shape for name, array in values.items()})
-            steps, kept = self._plan(keep, fuse=True), self._kept(keep)
+            steps, kept = self._without_weights(self._plan(keep, fuse=True), keep, values, engine), self._kept(keep)
             self._compiled_plans[key] = planned(steps, kept, Sizes(self.axes, shapes), values, engine=engine)
         return self._compiled_plans[key]
 
     @cached_property
     def _compiled_plans(self) -> dict[tuple[Any, ...], Plan | None]:
         return {}
+
+    def _without_weights(
+        self, steps: list[Step], keep: tuple[str, ...] | None, values: Mapping[str, Array], engine: Engine
+    ) -> list[Step]:
+        """The steps of a run, of which those of long attention whose weights nobody reads are fewer."""
+        if keep is None or not is_long(self.lines, self.shapes({name: each.shape for name, each in values.items()})):
+            return steps
+        kept = self._kept(keep)
+        return released(doors.without_weights(self, steps, kept, values, engine), kept, {*values})
 
     def _kept(self, keep: tuple[str, ...] | None) -> set[str]:
         """The names that patterns select; all, if None."""
@@ -392,7 +367,3 @@ MAX_FITTING = 256
 
 MAX_PLANS = 16
 """How many plans, and shapes of all lines, are kept for further runs."""
-
-
-def _tuple(shape: Shape) -> str:
-    return f"shape ({', '.join(map(str, shape))})"

@@ -177,6 +177,15 @@ def test_memory_is_told_before_it_is_spent(tiny):
     assert (in_words(5), in_words(1_500_000_000)) == ("5 bytes", "1.5 GB")
 
 
+def test_a_budget_counts_no_weights_that_are_not_stored(small):
+    """A long text that keeps its results alone is allowed within memory that the weights of a layer would exceed."""
+    ids = np.random.default_rng(0).integers(0, 17, 1500).tolist()
+    trace = load(small).trace(ids, keep=["results"], budget=20_000_000)
+    assert trace["logits"].shape == (1500, 17)
+    with pytest.raises(CheckpointError, match="Nothing smaller fits"):
+        load(small, engine="array").trace(ids, keep=["results"], budget=20_000_000)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

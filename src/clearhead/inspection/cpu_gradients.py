@@ -77,6 +77,11 @@ def output(request: Request, forward: Forward) -> Array:
     return forward.found["output"].reshape(*request.query.shape[:3], -1)
 
 
+def largest(request: Request, forward: Forward) -> Array:
+    """The largest weight of each query (batch, head, query): 1 over the sum of exponentials; 0 without a key."""
+    return forward.found["inverse"].reshape(request.query.shape[:3])
+
+
 def gradients(request: Request, forward: Forward, grad: Array) -> tuple[Array, Array, Array]:
     """The gradients of query, key and value, from that of the output (batch, head, query, feature)."""
     grad = in_rows(grad)

@@ -1,8 +1,9 @@
-"""Gradients of attention whose weights are too many to store: the weights are computed again, a tile at a time."""
+"""Attention whose weights are too many to store, and its gradients: weights are computed again, a tile at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Array = Any
 
 
-class Attended(Struct, frozen=True, eq=False):
+class Attended(Struct, frozen=True, eq=False, dict=True):
     """A forward pass: what was asked, and what the compiled kernel left of it; None where array code computes."""
 
     request: Request
@@ -28,10 +29,23 @@ class Attended(Struct, frozen=True, eq=False):
     def output(self) -> Array:
         """The weighted sums of the values (*batch, head, query, feature)."""
         if self.forward is None:
-            return self.request.unflatten(plain.outputs(self.request))
+            return self.request.unflatten(self._by_array_code[0])
         from clearhead.inspection.cpu_gradients import output
 
         return self.request.unflatten(self.request.xp.asarray(output(self.request, self.forward)))
+
+    @property
+    def remarked(self) -> Array:
+        """Whether the softmax has a remark on a row of its weights (*batch, head, query)."""
+        if self.forward is None:
+            return self.request.unflatten(self._by_array_code[1])
+        from clearhead.inspection.cpu_gradients import largest
+
+        return self.request.unflatten(plain.remarked(self.request, largest(self.request, self.forward)[..., None]))
+
+    @cached_property
+    def _by_array_code(self) -> tuple[Array, Array]:
+        return plain.outputs(self.request)
 
     def gradients(self, grad: Array, wrt: Sequence[str]) -> dict[str, Array]:
         """The gradients of arrays that the lines are given, by name, from that of the output, ``grad``.

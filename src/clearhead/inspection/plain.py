@@ -66,12 +66,24 @@ def _inspect(request: Request) -> Inspection:
     return Inspection({**joined, **per_key}, edges=wanted.edges)
 
 
-def outputs(request: Request) -> Array:
-    """The output alone (batch, head, query, feature), whatever the softmax."""
+def outputs(request: Request) -> tuple[Array, Array]:
+    """The output (batch, head, query, feature), whatever the softmax, and its remarks (batch, head, query)."""
+    outs, remarks = [], []
     with np.errstate(all="ignore"):
         rows, given = _prepared(request, request.core)
-        parts = [_attend(request, request.core, "", rows, given, chunk)[2] for chunk in chunks(request)]
-    return request.xp.concat(parts, axis=2)
+        for chunk in chunks(request):
+            _, weights, output, _ = _attend(request, request.core, "", rows, given, chunk)
+            outs.append(output)
+            remarks.append(remarked(request, weights))
+    return request.xp.concat(outs, axis=2), request.xp.concat(remarks, axis=2)
+
+
+def remarked(request: Request, weights: Array) -> Array:
+    """Whether the softmax has a remark on rows of weights, or on their largest."""
+    remark = request.core.softmax.operation.remark
+    if remark is None:
+        return request.xp.zeros(weights.shape[:-1], dtype=request.xp.bool, device=device(weights))
+    return remark.find(request.xp, weights)
 
 
 def weights_in_order(request: Request, queries: range | None = None) -> Iterator[Array]:

@@ -15,6 +15,7 @@ from clearhead.axes import Shape
 from clearhead.compiled.program import Engine, check_engine, is_compiled
 from clearhead.compiled.program.sizes import Sizes
 from clearhead.errors import CheckpointError, MissingPackage, ShapeError, UnknownName, suggest
+from clearhead.inspection.steps import inside_long
 from clearhead.inspection.survey import Survey
 from clearhead.line import select_names
 from clearhead.models import budget as memory
@@ -291,10 +292,12 @@ class Model:
         shapes = working.shapes({each.name: arrays[each.name].shape for each in working.givens})
         limit = memory.free_memory() // 2 if budget is None else budget
         made = {line.name for line in working.lines}
-        working_space = memory.size_of((n for n in made if n.startswith("layers.0.")), shapes)
+        layer = {name for name in made if name.startswith("layers.0.")}
 
         def needed(kept: Iterable[str]) -> int:
-            return memory.size_of(made.intersection(kept), shapes) + working_space
+            own = made.intersection(kept)
+            never = set() if self.engine == "array" else inside_long(working, shapes, own)
+            return memory.size_of(own, shapes) + memory.size_of(layer - never, shapes)
 
         total = needed(names)
         if total > limit:

@@ -101,11 +101,15 @@ def _by_program(stage: Compiled, known: Arrays, made: Made) -> Flags:
 
 def _by_array_code(stage: ByArrayCode, known: Arrays) -> Flags:
     step, lent = stage.step, stage.lent
-    by_rows = step.lines[-1].operation is look_up  # of a table that may lie in panels
+    by_rows = bool(step.lines) and step.lines[-1].operation is look_up  # of a table that may lie in panels
     found = {name: known[name] if by_rows else plain(known[name]) for name in step.operands if name not in lent}
     operands = [found[name] if name in found else np.broadcast_to(np.float32(0), lent[name]) for name in step.operands]
-    result = np.ascontiguousarray(step.code(xp, *operands), np.float32)
-    # It may share memory with an operand, which is used again.
-    known[step.name] = result.copy() if any(np.may_share_memory(result, each) for each in operands) else result
+    result = step.code(xp, *operands)
+    if isinstance(result, np.ndarray):
+        result = np.ascontiguousarray(result, np.float32)
+        # It may share memory with an operand, which is used again.
+        shares = any(np.may_share_memory(result, each) for each in operands if isinstance(each, np.ndarray))
+        result = result.copy() if shares else result
+    known[step.name] = result
     if step.after and step.after.flag:
         yield step.name, step.after.flag(xp, result, *operands)

@@ -140,10 +140,12 @@ class _Planning:
                 self.writer.free(room)
 
     def _leave_to_array_code(self, step: Step) -> None:
-        formula, chained = step.lines[0].formula, len(step.lines) > 1
-        self.steady &= not any(isinstance(part, Reduce) for line in step.lines for part in walk(line.formula.body))
-        roles = zip(step.operands, formula.roles, strict=not chained)
-        reads = set(step.operands) if chained else {name for name, role in roles if role in formula.read}
+        reads = set(step.operands)
+        if len(step.lines) == 1:
+            formula = step.lines[0].formula
+            reads = {name for name, role in zip(step.operands, formula.roles, strict=True) if role in formula.read}
+        reduces = (isinstance(part, Reduce) for line in step.lines for part in walk(line.formula.body))
+        self.steady &= bool(step.lines) and not any(reduces)
         if reads & self._made:
             self.close()
         # Else it does not depend on the program that is being written, and comes before it.
@@ -153,6 +155,8 @@ class _Planning:
 
     def _write(self, step: Step) -> bool:
         """Writes instructions for a step; returns whether there are any."""
+        if not step.lines:
+            return False
         operation = step.lines[-1].operation
         remarked = step.after is not None and step.after.flag is not None
         masks = self.masks.keys() if len(step.lines) > 1 else ()
