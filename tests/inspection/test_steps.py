@@ -24,9 +24,10 @@ def single(arrays):
     return {name: each.astype(np.float32) if each.dtype == float else each for name, each in arrays.items()}
 
 
-@pytest.mark.parametrize(("engine", "batch"), [("auto", ()), ("auto", (3,)), ("compiled", ())])
+@pytest.mark.usefixtures("all_long")
+@pytest.mark.parametrize(("engine", "batch"), [("auto", ()), ("auto", (3,)), ("compiled", ()), ("compiled", (3,))])
 @pytest.mark.parametrize("kind", ATTENTIONS)
-def test_every_option_gives_what_its_lines_give(kind, batch, engine, all_long):
+def test_every_option_gives_what_its_lines_give(kind, batch, engine):
     """A run that keeps no weights has the numbers and the notes of one in float64 that keeps every line."""
     working = ATTENTIONS[kind].working()
     arrays = arrays_for(working)
@@ -40,8 +41,9 @@ def test_every_option_gives_what_its_lines_give(kind, batch, engine, all_long):
     assert [str(note) for note in found.notes] == [str(note) for note in expected.notes]
 
 
+@pytest.mark.usefixtures("all_long")
 @pytest.mark.parametrize("spoilt", [False, True])
-def test_a_query_without_a_key_is_noted(spoilt, all_long):
+def test_a_query_without_a_key_is_noted(spoilt):
     """Where a mask hides all keys the note says so, by compiled code and, with a NaN, by array code."""
     working = Attention(2, mask="boolean").working()
     arrays = single(arrays_for(working))
@@ -54,11 +56,12 @@ def test_a_query_without_a_key_is_noted(spoilt, all_long):
     assert "all weights are 0" in str(notes[0])
 
 
+@pytest.mark.usefixtures("all_long")
 @pytest.mark.parametrize(
     ("keep", "stored"),
     [(("output",), False), (("head",), False), (("weights",), True), (("scaled",), True), (("key",), False)],
 )
-def test_weights_are_stored_where_a_line_between_is_kept(keep, stored, all_long, monkeypatch):
+def test_weights_are_stored_where_a_line_between_is_kept(keep, stored, monkeypatch):
     """Lines from scores to weights are computed as they are where the run keeps one of them."""
     working = Attention(2, causal=True).working()
     arrays = single(arrays_for(working))
