@@ -353,6 +353,7 @@ BY_MATCHING = {
     "window-width": ("width=1",),
     "clip-added": ("limit=0.7",),
     "mlp-limit-added": ("limit=0.4,up=plain", "limit=0.4,up=plus-one"),
+    "limit-of-other-size": ("limit=0.3",),
     "residual-scale-added": ("factor=0.37",),
 }
 """What no list has, but a fit or a match finds."""

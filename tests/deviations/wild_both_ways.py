@@ -253,6 +253,7 @@ LIMITED = {
     "mlp-limit-missing:left_out=clip": gated(np.inf, 1),
     "mlp-limit-missing:left_out=shift": gated(0.5, 0),
     "mlp-limit-missing:left_out=all": gated(np.inf, 0),
+    "limit-of-other-size:limit=0.3": gated(0.3, 1),
 }
 """With limit = 0.5 declared."""
 

@@ -75,6 +75,10 @@ def _mlp_limit_added(working: Working, limit: float, up: str) -> Working:
     return change_lines(working, lambda line: line.name in (gate, other), change, "a gated product")
 
 
+def _other_limit(working: Working, limit: float) -> Working:
+    return swap({each: each for each in (tokens.clip, tokens.clip_above)}, limit=limit)(working)
+
+
 def _is_factor(line: Line) -> bool:
     return line.operation is scores.scale and is_called(line, "output.scaled")
 
@@ -144,6 +148,18 @@ ROWS = (
         rewrite=_mlp_limit_added,
         parameters=(_LIMIT, Parameter("up", str, "plain, or plus-one: 1 is added to the other half (gpt-oss)")),
         tries=lambda working: tuple((("limit", 7.0), ("up", each)) for each in _UP),
+        rare=True,
+    ),
+    Deviation(
+        id="limit-of-other-size",
+        kind="mistake",
+        does="Numbers are clipped at another limit than the spec has.",
+        invisible="Where all of them are within both limits.",
+        remedy="Take the limit of the configuration: swiglu_limit, or clip_qkv.",
+        seen="The family of entries of a configuration that code does not read; no thread is known.",
+        rewrite=_other_limit,
+        parameters=(_LIMIT,),
+        tries=lambda working: (),
         rare=True,
     ),
     Deviation(

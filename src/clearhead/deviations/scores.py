@@ -66,7 +66,16 @@ def _scale_after_softmax(working: Working) -> Working:
     return rewritten
 
 
+_HIDE = (ops.mask_boolean, ops.mask_padding, ops.mask_causal, ops.mask_window)
+"""Masks that no scale changes."""
+
+
 def _scale_after_mask(working: Working) -> Working:
+    chains = [line for line in working.lines if line.axes[-2:] == ("query", "key") and not is_softmax(line)]
+    if any(map(_is_softcap, chains)):
+        behind = chains[next((at for at, line in enumerate(chains) if is_scale(line)), len(chains)) + 1 :]
+        if all(_is_softcap(line) or line.operation in _HIDE for line in behind):
+            raise Nothing("masks that hide keys are all that follows the soft-cap: softcap-before-scale is the same.")
     return move(working, is_scale, is_softmax, "a scale that is followed by masks or biases")
 
 

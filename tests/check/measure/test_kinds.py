@@ -4,7 +4,7 @@ import pytest
 
 import clearhead
 
-from . import kinds_of_code  # noqa: F401 - it adds to the kinds
+from . import kinds_of_arithmetic, kinds_of_code  # noqa: F401 - they add to the kinds
 from .kinds import KINDS
 
 

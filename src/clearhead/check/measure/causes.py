@@ -9,7 +9,7 @@ import numpy as np
 
 from clearhead.check.measure.parts import WHOLE, Measurement, Part, Premise
 from clearhead.check.measure.wording_keys import is_inverted
-from clearhead.check.measure.wording_sums import filled_block
+from clearhead.check.measure.wording_sums import beside_top, filled_block
 
 
 def causes_of(found: Measurement) -> tuple[str, ...]:
@@ -42,6 +42,7 @@ PREMISES = {
     "repeatable": "random",
     "follows inputs": "inputs-not-followed",
     "argument roles": "arguments-exchanged",
+    "finite at zero": "not-finite-at-zero",
     "linear in values": "not-linear-in-values",
     "items apart": "batch-mixed",
     "dropped": "dropout-on",
@@ -70,15 +71,15 @@ def _keys(part: Part) -> Iterator[str]:
 def _mass(part: Part) -> Iterator[str]:
     if filled_block(part):
         yield "block-filled-unmasked"
-    elif "beside top" in part.details and np.allclose(part.details["beside top"], 1, rtol=1e-4):
-        yield "sink-not-shifted"
+    elif added := beside_top(part):
+        yield "sink-not-shifted" if added == 1 else "denominator-raised"
     else:
         yield "weights-sum"
 
 
 def _mean(part: Part) -> Iterator[str]:
     yield {(True, True): "norm-mean-subtracted", (False, False): "norm-mean-not-subtracted",
-           (False, True): "rms-by-variance"}[tuple(part.measured)]  # fmt: skip
+           (True, False): "norm-by-mean-square", (False, True): "rms-by-variance"}[tuple(part.measured)]  # fmt: skip
 
 
 def _step(part: Part) -> Iterator[str]:
@@ -100,6 +101,7 @@ PARTS: dict[str, Callable[[Part], Iterator[str]]] = {
     "keys seen": _keys,
     "padded queries": lambda _: iter(("padding-over-queries",)),
     "mass": _mass,
+    "running maximum": lambda _: iter(("online-softmax-not-rescaled",)),
     "positions": _positions,
     "norm mean": _mean,
     "step": _step,

@@ -63,6 +63,11 @@ def written(value: float) -> str:
     return str(snapped) if snapped and isclose(value, snapped, rel_tol=1e-6) else f"{value:.6g}"
 
 
+def constant(value: float) -> float:
+    """The constant of `READINGS` that a number is, or the number with six digits."""
+    return next((each for each in READINGS.values() if isclose(value, each, rel_tol=1e-6)), float(f"{value:.6g}"))
+
+
 def law_of(values: Sequence[float], sizes: Sequence[Sizes], tolerance: float = 0.0) -> Law | None:
     """The simplest law that numbers at several sizes follow; None if none does, or the sizes cannot tell.
 

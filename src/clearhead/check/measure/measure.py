@@ -27,6 +27,7 @@ from clearhead.check.measure.premises import (
     SINGLE,
     Swept,
     finite,
+    finite_at_zero,
     follows_inputs,
     keeps_state,
     mask_sense,
@@ -38,6 +39,7 @@ from clearhead.check.measure.premises import (
     without_values,
 )
 from clearhead.check.measure.rebuild import rebuild
+from clearhead.check.measure.running import running
 from clearhead.check.measure.selection import selection
 from clearhead.check.measure.sizes import Plan
 from clearhead.check.measure.state import stateful
@@ -183,6 +185,8 @@ class _Measuring:
         if other := repeatable(self.f, size, SINGLE) or follows_inputs(self.f, size):
             return self._stopped(failed or other)
         found = self._measured(size)
+        if found.differs and not (found.parts or found.premise):
+            failed = failed or mixes_items(self.f, size)
         if failed is None:
             return found
         whole = found.parts and not found.premise  # what is measured where all is finite
@@ -222,7 +226,7 @@ class _Measuring:
             self.f.swaps = (query, key, value)
             exchanged = Premise("argument roles", order, (size.words,), (size.words,), stops=False, explains=True)
             self.swept = sweep(self.f, self.expected, self.plan.swept())
-        if failed := without_values(self.f, size):
+        if failed := finite_at_zero(self.f, self.expected, size) or without_values(self.f, size):
             return self._stopped(failed)
         first = self._observed(size)
         if first is None:
@@ -289,20 +293,20 @@ class _Measuring:
         if off and not exchanged and (part := padded_queries(self.f, self.expected, self.swept, self.eps)):
             differing, rest = [part], 0.0
         remains = rest is not None and (rest > near or not differing)
-        if remains and not exchanged and (chosen := self._selection(rows)):
+        if remains and not exchanged and (chosen := self._not_softmax(rows)):
             differing, rest = [chosen], 0.0
         return Measurement(tuple(differing), tuple(right), exchanged, rest, near, tuple(a.size.words for a, _ in rows),
                            eps=self.eps, **self._sizes())  # fmt: skip
 
-    def _selection(self, rows: list[tuple[Observed, Observed]]) -> Part | None:
-        """How keys are chosen by their scores; None where that does not give all weights."""
+    def _not_softmax(self, rows: list[tuple[Observed, Observed]]) -> Part | None:
+        """How keys are chosen by their scores, or what is not rescaled; None where that does not give all weights."""
         ran = [each for each in self.swept if not each.refused and min(each.size.tokens, each.size.keys) > FEW]
         off = [each.size for each in ran if each.finite and not each.agrees(self.eps)]
         wide = sorted(
             (each.size for each in ran if each.finite and each.size.keys <= LARGE), key=lambda size: -size.keys
         )
         sizes = list(dict.fromkeys((*(a.size for a, _ in rows[:FEW]), *wide[:FEW], *off[:1])))
-        return selection(self.f, self.expected, sizes, self.eps)
+        return selection(self.f, self.expected, sizes, self.eps) or running(self.f, self.expected, sizes, self.eps)
 
     def _partly(self) -> bool:
         """Whether some sizes agree and others do not."""

@@ -218,6 +218,22 @@ def follows_inputs(f: Attend, size: Size) -> Premise | None:
     return Premise("follows inputs", constant, (size.words,), (size.words,))
 
 
+def finite_at_zero(f: Attend, expected: Attend, size: Size) -> Premise | None:
+    """Outputs are finite where a row of an input is 0, as padding is: parts are measured with such inputs."""
+    made = drawn(size)
+    bad = []
+    for name in INPUTS:
+        inputs = {each: getattr(made, each).copy() for each in INPUTS}
+        inputs[name][:, :, -1] = 0
+        y, due = (each(inputs["q"], inputs["k"], inputs["v"], size.past) for each in (f, expected))
+        bad += [INPUTS[name]] if (~np.isfinite(y) & np.isfinite(due)).any() else []
+    return Premise("finite at zero", tuple(bad), (size.words,), (size.words,)) if bad else None
+
+
+INPUTS = {"q": "queries", "k": "keys", "v": "values"}
+"""The inputs of attention in words."""
+
+
 def without_values(f: Attend, size: Size) -> Premise | None:
     """Where all values are zero, outputs are."""
     if f.roles.weights:

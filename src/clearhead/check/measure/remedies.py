@@ -79,7 +79,11 @@ def _curve(part: Part) -> str:
     head = (part.where.get("head") or (0,))[0]
     if part.expected[head] == "tanh":
         return "scores = cap * np.tanh(scores / cap), after the scale and before masks."
-    return "Leave scores as they are between the scale and the masks." if part.expected[head] == "line" else ""
+    if part.expected[head] != "line":
+        return ""
+    if part.measured[head] == "direction" or part.details["keys"][0] != part.details["keys"][1]:
+        return "Take queries and keys as they are: the working has no norm of them."
+    return "Leave scores as they are between the scale and the masks."
 
 
 def _scale(part: Part) -> str:
@@ -102,6 +106,7 @@ REMEDIES: dict[str, str | Callable[[Part], str]] = {
     "places": lambda part: part.details["fix"],
     "rotary tables": "Keep frequencies, angles, cosines and sines in float32; convert the rotated queries and keys.",
     "score curve": _curve,
+    "running maximum": "f = np.exp(m_old - m_new); l = l * f + p.sum(-1); acc = acc * f[..., None] + p @ v.",
     "rounding": "Round only what is shown; carry all digits on.",
     "mass": _mass,
     "one half": lambda part: part.details["remedy"],

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from clearhead.check.measure.blocks.constants import Constant
+from clearhead.check.measure.blocks.norms import ODD
 from clearhead.check.measure.laws import reading, written
 from clearhead.check.measure.parts import Part
 from clearhead.check.measure.wording_lists import listed, numbers
@@ -28,6 +29,11 @@ GROWTHS = {
 MEANS = {
     (True, True): "subtracts the mean of each token, as a layer norm does",
     (False, False): "does not subtract the mean of each token, as an RMS norm",
+    (
+        True,
+        False,
+    ): "subtracts the mean of each token, but divides by the root of the mean square of the tokens as they came, "
+    "as if that were the variance",
     (False, True): "divides by the spread about the mean (var), but does not subtract the mean",
 }
 """The use of a token's mean: subtracted in the dividend, and in the divisor."""
@@ -46,7 +52,7 @@ def _axes(part: Part) -> Iterator[str]:
     factor = " * ".join(ROOTS[power].format(name) for name, power in powers.items() if power)
     times = f", times {factor}" if factor else ""
     yield (
-        f"It divides {seen.of}{', minus their mean,' if seen.centred else ''} by the root of their mean square{times}, where the norm "
+        f"It divides {seen.says}{', minus their mean,' if seen.centred else ''} by the root of their mean square{times}, where the norm "
         f"is of {part.expected}. With this all numbers are right."
     )
 
@@ -330,6 +336,7 @@ def _places(part: Part) -> Iterator[str]:
 BLOCK_SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
     "position frequencies": _waves,
     "norm axes": _axes,
+    "norm features": lambda part: iter((ODD[part.measured],)),
     "places": _places,
     "norm mean": _mean,
     "norm divisor": _divisor,

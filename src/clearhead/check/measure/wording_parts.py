@@ -14,6 +14,7 @@ from clearhead.check.measure.laws import written
 from clearhead.check.measure.masks import BLIND
 from clearhead.check.measure.parts import Array, Part
 from clearhead.check.measure.precision import FLOATS
+from clearhead.check.measure.running import Running
 from clearhead.check.measure.wording_bias import bias
 from clearhead.check.measure.wording_heads import heads_apart
 from clearhead.check.measure.wording_keys import keys_seen
@@ -109,7 +110,8 @@ def _curve(part: Part) -> Iterator[str]:
     head = (part.where.get("head") or (0,))[0]
     keys = [each[head] for each in part.details["keys"]]
     if keys[0] != keys[1]:
-        yield f"The length of keys {'counts' if keys[0] else 'does not count'}, where it should{' not' if keys[0] else ''}."
+        counts = "counts" if keys[0] else "does not count, as with a norm of keys"
+        yield f"The length of keys {counts}, where it should{' not' if keys[0] else ''}."
 
 
 def _curves(part: Part, head: int) -> str:
@@ -132,6 +134,16 @@ def _bent(shape: str, cap: float) -> str:
     }.get(shape, "follow no query")
 
 
+def _running(part: Part) -> Iterator[str]:
+    found: Running = part.measured
+    sums = {(True, False): "values", (False, True): "exponentials", (True, True): "values, and that of exponentials,"}
+    yield (
+        f"The online softmax does not rescale: when a later block of keys has a larger maximum, the sum of "
+        f"{sums[found.values, found.sums]} so far is not multiplied by exp(old maximum - new maximum). Blocks are of {found.block} "
+        f"key{'s' if found.block > 1 else ''}."
+    )
+
+
 def _pairs(part: Part) -> Iterator[str]:
     mine, expected = (_paired(each) for each in (part.measured, part.expected))
     if not part.measured:
@@ -141,8 +153,19 @@ def _pairs(part: Part) -> Iterator[str]:
         )
     elif not part.expected:
         yield f"Features {mine} of queries and keys are rotated in pairs, where nothing should be rotated."
+    elif all(map(turns_first, (part.measured, part.expected))) and len(part.measured) != len(part.expected):
+        only = "Only the" if len(part.measured) < len(part.expected) else "The"
+        yield (
+            f"{only} first {2 * len(part.measured)} features of each head are rotated, where {2 * len(part.expected)} should be, "
+            f"at depth {part.sizes[0]['depth']}: pairs {mine}, expected {expected}."
+        )
     else:
         yield f"Other features rotate together: measured {mine}, expected {expected} (depth {part.sizes[0]['depth']})."
+
+
+def turns_first(pairs: Sequence[tuple[int, int]]) -> bool:
+    """Whether pairs are of the first features of a head, without a gap."""
+    return {feature for pair in pairs for feature in pair} == set(range(2 * len(pairs)))
 
 
 def _paired(pairs: Sequence[tuple[int, int]]) -> str:
@@ -342,6 +365,7 @@ SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
     "overflow": _overflow,
     "rounding": _rounding,
     "selection": selection,
+    "running maximum": _running,
     "fill": _fill,
     "padded queries": _padded,
     "query without keys": _blind,

@@ -189,6 +189,10 @@ PREMISES: dict[str, Callable[[Premise], str]] = {
             "Attention is a weighted mean of values, so something else is done with them."
         )
     ),
+    "finite at zero": lambda each: (
+        f"Where a row of {' or '.join(each.found)} is all 0, outputs are NaN or infinite: the row is divided by its length, "
+        "as in a norm without eps, or the like. Nothing more could be measured."
+    ),
     "items apart": lambda _: (
         "Items of a batch change each other's outputs: an item alone gives other numbers than beside others. Look for an axis "
         "of the batch that is rolled, reshaped, reduced or exchanged with another."

@@ -38,6 +38,9 @@ def mass(part: Part) -> Iterator[str]:
     elif expected.max() < 1 - 1e-3:
         for heads, said in by_heads(part, lambda at: ", where ".join(_sums(part, at))):
             yield f"At scores of 0 the weights of a query{heads} sum to {said} is expected."
+    elif beside_top(part) not in (0, 1):
+        yield f"{written(beside_top(part))} is added to the denominator of the softmax, behind exp(score - largest score of the row)."
+        return
     else:
         yield f"Weights of a query{of_heads(part)} do not sum to 1: part of the weight goes to no key, as with a sink or an empty slot."
     if len(alike) == len(slots) and min(alike) > 0:
@@ -53,7 +56,7 @@ def _slots(part: Part, alike: list[float]) -> Iterator[str]:
             yield f"That is what keys of zeros do, added up to a multiple of {block} and not masked: fill their scores with -inf before the softmax."
         return
     ratio = np.median(part.details["slots"] / np.maximum(part.details["expected"], 1e-30), axis=-1)
-    if np.allclose(part.details["beside top"], 1, rtol=1e-4):
+    if beside_top(part) == 1:
         yield (
             "The denominator has 1 more than the exponentials, from which the largest score of the row was taken off before: "
             "so the empty slot has the largest score, and not 0. Add exp(-maximum) there, and not 1."
@@ -67,6 +70,15 @@ def _slots(part: Part, alike: list[float]) -> Iterator[str]:
     else:
         logits = ", ".join(written(float(np.log(each))) for each in alike)
         yield f"The denominator has more than the exponentials of the scores, as of sinks with scores {logits}, head by head."
+
+
+def beside_top(part: Part) -> float:
+    """What is added to the sum of exponentials of scores minus the largest of their row; 0 where it follows the scores."""
+    found = np.asarray(part.details.get("beside top", 0.0))
+    added = float(np.median(found))
+    if np.allclose(found, 1, rtol=SAME):
+        return 1.0
+    return added if added > 0 and np.ptp(found) < SAME * added else 0.0
 
 
 def _slots_by_keys(part: Part) -> dict[int, int]:

@@ -242,7 +242,8 @@ def _verdict(probe: Probe) -> str:
         about = [_does(each) for each in probe.findings[0].deviations]
         more = len(_different(probe)) - 1
         or_else = f" Or {more} other{'s' if more > 1 else ''}, below." if more else ""
-        return f"It differs. {' '.join(about)}{or_else}"
+        same = "".join(f" Or, with the same numbers: {each}" for each in _alike(probe))
+        return f"It differs. {' '.join(about)}{same}{or_else}"
     if {"raises", "returns-nothing", "shape", "dtype"} & kinds and not probe.comparison.lines:
         return "It could not be compared with the working."
     if "varies" in kinds:
@@ -250,6 +251,12 @@ def _verdict(probe: Probe) -> str:
     return (
         f"It differs from the working, and none of the {probe.tried:,} sets of deviations that were tried is the cause."
     )
+
+
+def _alike(probe: Probe) -> Iterator[str]:
+    """What gives the same numbers on all inputs as the findings, and is no larger: each as one text."""
+    for group in probe.indistinguishable:
+        yield from (" ".join(map(_does, each)) for each in group.sets[1 : group.smallest])
 
 
 def _does(written: str) -> str:
@@ -279,13 +286,10 @@ def causes(probe: Probe, *, briefly: bool = False) -> Iterator[Part]:
             about = deviation(written.partition(":")[0])
             yield Heading(written, aside=f"({KINDS[kind]})")
             yield from [] if briefly and not place else [Prose(does(written))]
-            yield from formulas(probe.trace.working, written)
+            yield from formulas(probe.trace.working, written, finding.deviations)
             yield from [] if briefly and not place else [Prose(remedy_of(about))]
     for group in probe.indistinguishable:
-        alike = [" and ".join(each) for each in group.sets[1 : group.smallest]]
         hidden = sorted({name for each in group.sets[group.smallest :] for name in each} - {*group.sets[0]})
-        if alike:
-            yield Prose(f"The same numbers on all inputs come from {'; '.join(alike)}, which may be the cause instead.")
         if hidden:
             yield Prose(f"Not to be seen on such inputs, and perhaps there besides: {', '.join(hidden)}.")
     if probe.findings and not probe.measured:

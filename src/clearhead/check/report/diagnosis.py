@@ -28,8 +28,9 @@ from clearhead.check.report.sentences import (
 )  # fmt: skip
 from clearhead.check.results import Finding, Outcome
 from clearhead.check.search.separation import Indistinguishable, Separation
-from clearhead.deviations import deviation, parse_deviation
+from clearhead.deviations import deviate, deviation
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose
+from clearhead.errors import SpecError
 from clearhead.line import Line, equation
 from clearhead.working import Working
 
@@ -65,7 +66,7 @@ def _finding(report: Outcome, finding: Finding) -> Iterator[Part]:
     shown: set[str] = set()
 
     def evidence(written: str, line: str) -> Iterator[Part]:
-        yield from formulas(report.trace.working, written)
+        yield from formulas(report.trace.working, written, finding.deviations)
         if line and line not in shown:
             shown.add(line)
             yield from _evidence(report, finding, line)
@@ -73,9 +74,16 @@ def _finding(report: Outcome, finding: Finding) -> Iterator[Part]:
     return causes_of(finding, evidence)
 
 
-def formulas(working: Working, written: str) -> Iterator[Part]:
-    """The formulas of the lines that a deviation changes, before and after."""
-    rewritten = parse_deviation(written).rewrite(working)
+def formulas(working: Working, written: str, among: Sequence[str] = ()) -> Iterator[Part]:
+    """The formulas of the lines that a deviation changes, before and after.
+
+    One that does not apply to the working alone is shown after those that stand before it in ``among``.
+    """
+    try:
+        rewritten = deviate(working, written)
+    except SpecError:
+        working = deviate(working, *among[: among.index(written)])
+        rewritten = deviate(working, written)
     old = [line for line in working.lines if line not in rewritten.lines]
     new = [line for line in rewritten.lines if line not in working.lines]
     for said, lines, source in (("The working has", old, working), ("The numbers follow", new, rewritten)):

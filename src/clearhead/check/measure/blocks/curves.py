@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clearhead.check.measure.laws import written
+from clearhead.check.measure.laws import constant, written
 from clearhead.check.measure.parts import Array
 from clearhead.spec.mlp import ACTIVATIONS
 
@@ -93,6 +93,8 @@ class Formula(Struct, frozen=True):
         outer = f" * {self._within(self.outer)}" if self.outer else ""
         if self.act == "silu" and self.factor != 1 and np.isclose(self.factor * self.times, 1):
             return f"{self._within(self.inner)} * sigmoid({inner}){outer}"
+        if self.act == "gelu" and np.isclose([self.factor, self.factor * self.times], [2**0.5, 1]).all():
+            return f"{self._within(self.inner)}/2 * (1 + erf({self.inner})){outer}"
         times = "" if self.times == 1 else f"{written(self.times)} * "
         if not self.act:
             return f"{times}{inner}{outer}" if self.outer else f"{times}{inner}, without an activation"
@@ -113,7 +115,8 @@ def formula_of(curve: Array, *, gated: bool, eps: float) -> Formula | None:
     bound = max(CLOSE, NOISE * eps) * max(float(np.abs(curve).max()), 1.0)
     known = list(_known(gated=gated))
     others = _doubled() if gated else ()
-    for formulas in (known, others, _leaking(curve, gated=gated), _fitted(curve, known), _bent(curve, gated=gated)):
+    bent = (_leaking(curve, gated=gated), _clipped(curve, known), _fitted(curve, known), _bent(curve, gated=gated))
+    for formulas in (known, others, *bent):
         for each in formulas:
             if _off(each, curve) < bound:
                 return each
@@ -152,6 +155,23 @@ def _leaking(curve: Array, *, gated: bool) -> Iterator[Formula]:
         below, above = (Formula("", side, inner, outer)(*cells()) for side in (_negative, _positive))
         slope = float((below * (curve - above)).sum() / max(float((below * below).sum()), 1e-30))
         yield Formula(f"leaky relu of slope {written(slope)}", _Leaky(slope), inner, outer)
+
+
+def _clipped(curve: Array, known: list[Formula]) -> Iterator[Formula]:
+    """Known activations whose results are clipped, to the smallest and the largest that the curve has."""
+    gate, up = cells()
+    for each in known:
+        times = OPERANDS[each.outer](gate, up) if each.outer else np.ones_like(up)
+        with np.errstate(over="ignore"):
+            whole = each.apply(OPERANDS[each.inner](gate, up))[times != 0]
+        found = curve[times != 0] / times[times != 0]
+        low, high = (float(f"{bound:.9g}") for bound in (found.min(), found.max()))
+        bounds = {"least": low} if low > whole.min() + ROUGH else {}
+        bounds |= {"most": high} if high < whole.max() - ROUGH else {}
+        if bounds and each.act:
+            note = f" with {each.act} at {' and '.join(f'{name} {written(bound)}' for name, bound in bounds.items())}"
+            clipped = _Clipped(each.apply, bounds.get("least", -np.inf), bounds.get("most", np.inf))
+            yield replace(each, apply=clipped, note=note)
 
 
 def _bent(curve: Array, *, gated: bool) -> Iterator[Formula]:
@@ -200,6 +220,15 @@ class _Tanh(Struct, frozen=True):
         return np.asarray(x * (1 + np.tanh(self.scale * (x + self.cubic * x**3))) / 2)
 
 
+class _Clipped(Struct, frozen=True):
+    apply: Callable[[Array], Any]
+    least: float
+    most: float
+
+    def __call__(self, x: Array) -> Array:
+        return np.asarray(np.clip(self.apply(x), self.least, self.most))
+
+
 class _Leaky(Struct, frozen=True):
     slope: float
 
@@ -240,4 +269,4 @@ def _narrowed(formula: Formula, curve: Array) -> Formula:
         left, right = (_times(formula, np.exp(at), curve)[0] for at in (low + step, high - step))
         low, high = (low, high - step) if left < right else (low + step, high)
     found = float(np.exp((low + high) / 2))
-    return _times(formula, float(f"{found:.6g}"), curve)[1]
+    return _times(formula, constant(found), curve)[1]

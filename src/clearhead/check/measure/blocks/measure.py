@@ -52,6 +52,9 @@ CLOSE = 1e-3
 """The relative tolerance within which measured numbers count as equal."""
 
 
+ODDITY = "norm features"
+"""The part of what is no norm of each token over its features, of which no more is measured."""
+
 SINGLE = 2.0**-23
 """The relative precision of single precision."""
 
@@ -125,7 +128,7 @@ class _Measuring:
                 found = []  # what is measured of single tokens says nothing where they follow others
             parts = [*found, *followed, *(() if explained else self._located(off))]
             whole = () if explained or named else self._explaining(parts)
-            parts = [*whole, *parts]
+            parts = [*whole, *(each for each in parts if not (whole and each.name == ODDITY))]
             explained = explained or bool(whole)
         differing = tuple(each for each in parts if each.differs)
         sizes = {True: [each.sizes for each in known if each.agrees and each.kind == "ordinary"],
@@ -221,6 +224,8 @@ class _Measuring:
         mine, expected = (measure_norm(each, names, self.base.arrays, self.eps) for each in (self.f, self.expected))
         if mine is None or expected is None:
             return [], False
+        if mine.odd:
+            return [Part(ODDITY, mine.odd, expected.odd, differs=mine.odd != expected.odd)], False
         seen, wanted = aspects(mine), aspects(expected)
         parts = [self._part(name, seen[name], wanted[name]) for name in seen if name in wanted]
         again = ((each, rebuilt(mine, names, each.arrays)) for each in self.ran)

@@ -1,4 +1,4 @@
-"""A norm along other axes than the features of each token: over tokens, or over all, with a factor of the sizes."""
+"""A norm along other axes than the features of each token: tokens, all, groups of features; with a factor of sizes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ AXES: dict[str, tuple[int, ...]] = {
 }
 """What one mean square is of, by the axes that it runs along."""
 
+GROUPS = "groups of features"
+"""What one mean square is of where a token's features are cut into groups."""
+
 POWERS = (0.0, -0.5, 0.5, -1.0, 1.0)
 """The powers of the numbers of tokens and of features that a factor may have, the likeliest first."""
 
@@ -32,11 +35,13 @@ class NormAxes(Struct, frozen=True):
     """How a norm is computed: ``tokens**a * features**b * (x - mean) / root of mean square``, along some axes.
 
     Attributes:
-        of: what one mean square is of, one of `AXES`.
+        of: what one mean square is of, one of `AXES` or `GROUPS`.
         centred: whether the mean along these axes is subtracted.
         tokens: the power of the number of tokens in the factor.
         features: the power of the number of features.
         eps: what is added to the mean square.
+        group: the neighbouring features of a group, where their number is the same at all sizes; 0 elsewhere.
+        groups: the number of groups, where that is the same at all sizes; 0 elsewhere.
     """
 
     of: str
@@ -44,15 +49,38 @@ class NormAxes(Struct, frozen=True):
     tokens: float
     features: float
     eps: float
+    group: int = 0
+    groups: int = 0
+
+    @property
+    def says(self) -> str:
+        """What one mean square is of, as text."""
+        if self.of != GROUPS:
+            return self.of
+        return (
+            f"each group of {self.group} neighbouring features"
+            if self.group
+            else f"each of {self.groups} groups of neighbouring features"
+        )
 
     def __call__(self, names: NormArrays, arrays: Arrays) -> Array:
-        """The norm of tokens, with its gain and bias."""
-        x, axes = arrays[names.tokens], AXES[self.of]
-        c = x - x.mean(axes, keepdims=True) if self.centred else x
-        y = c / np.sqrt((c * c).mean(axes, keepdims=True) + self.eps)
+        """The norm of tokens, with its gain and bias; NaN where their features are no whole number of groups."""
+        x = arrays[names.tokens]
+        c, mean_square = self.parts(x)
+        y = (c / np.sqrt(mean_square + self.eps)).reshape(x.shape)
         y = y * float(x.shape[-2]) ** self.tokens * float(x.shape[-1]) ** self.features
         y = y * arrays[names.gain] if names.gain else y
         return np.asarray(y + arrays[names.bias] if names.bias else y)
+
+    def parts(self, x: Array) -> tuple[Array, Array]:
+        """What is divided, and the mean squares that divide it; with an axis of groups where there are such."""
+        axes: tuple[int, ...] = AXES.get(self.of, (-1,))
+        if self.of == GROUPS:
+            if x.shape[-1] % (self.group or self.groups):
+                return np.full_like(x, np.nan), np.ones(())
+            x = x.reshape(*x.shape[:-1], self.groups or -1, self.group or x.shape[-1] // self.groups)
+        c = x - x.mean(axes, keepdims=True) if self.centred else x
+        return c, (c * c).mean(axes, keepdims=True)
 
 
 def norm_axes(task: Task, ran: Sequence[Trial]) -> NormAxes | None:
@@ -64,7 +92,7 @@ def norm_axes(task: Task, ran: Sequence[Trial]) -> NormAxes | None:
         return None
     eps = next(float(dict(line.parameters)["eps"]) for line in lines_of(task, "norm"))
     with np.errstate(all="ignore"):
-        for norm in _tries(known[0].arrays[names.tokens].ndim):
+        for norm in _tries(known[0].arrays[names.tokens].shape):
             fitted = [_eps(norm, names, small)] if small else []
             for each in dict.fromkeys((eps, NO_EPS, *fitted)):
                 made = replace(norm, eps=each)
@@ -79,9 +107,7 @@ def _eps(norm: NormAxes, names: NormArrays, small: Trial) -> float:
     bare = replace(norm, eps=0.0)
     bias = small.arrays[names.bias] if names.bias else 0.0
     ratio = np.median(((bare(names, small.arrays) - bias) / (small.y[-1] - bias)) ** 2)
-    x, axes = small.arrays[names.tokens], AXES[norm.of]
-    c = x - x.mean(axes, keepdims=True) if norm.centred else x
-    found = float(np.median((c * c).mean(axes)) * (ratio - 1))
+    found = float(np.median(norm.parts(small.arrays[names.tokens])[1]) * (ratio - 1))
     return found if np.isfinite(found) and found > 0 else NO_EPS
 
 
@@ -89,7 +115,11 @@ NO_EPS = 1e-30
 """So little that only 0/0 is kept from being NaN."""
 
 
-def _tries(axes: int) -> Iterator[NormAxes]:
+def _tries(shape: tuple[int, ...]) -> Iterator[NormAxes]:
     for of, (tokens, features), centred in product(AXES, product(POWERS, POWERS), (False, True)):
-        if 0 not in AXES[of] or axes > 2:
+        if 0 not in AXES[of] or len(shape) > 2:
             yield NormAxes(of, centred, tokens, features, NO_EPS)
+    width = shape[-1]
+    for group, centred in product((each for each in range(2, width) if not width % each), (False, True)):
+        yield NormAxes(GROUPS, centred, 0.0, 0.0, NO_EPS, group=group)
+        yield NormAxes(GROUPS, centred, 0.0, 0.0, NO_EPS, groups=width // group)

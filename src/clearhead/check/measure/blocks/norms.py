@@ -45,6 +45,34 @@ PLACES: dict[str, Callable[[Array, float], Array]] = {
 divisor."""
 
 
+GAINS: dict[str, Callable[[Array], Array]] = {
+    "y*g": lambda g: g,
+    "y*(1+g)": lambda g: 1 + g,
+    "y": np.ones_like,
+    "y*exp(g)": np.exp,
+    "y*|g|": np.abs,
+    "y*g**2": lambda g: g * g,
+    "y*sigmoid(g)": lambda g: 1 / (1 + np.exp(-g)),
+    "y*softplus(g)": lambda g: np.logaddexp(0, g),
+    "y*g[0]": lambda g: np.broadcast_to(g[..., :1], g.shape),
+    "y*g[::-1]": lambda g: g[..., ::-1],
+    "y*g in the first half of the features, y in the second": lambda g: _in_half(g, first=True),
+    "y in the first half of the features, y*g in the second": lambda g: _in_half(g, first=False),
+}
+"""What normed features are multiplied by, from the gain."""
+
+AHEAD = "norm(x*g)"
+"""The use of a gain that multiplies tokens before they are normed."""
+
+
+ODD = {
+    "subtracts": "Another number than the mean is subtracted from each token, or added to it.",
+    "alone": "Each feature of the output follows that feature of the token alone: nothing is normed over the features.",
+    "divides": "The features of a token are not all divided by the same number.",
+}
+"""What a function does that is no norm of each token over its features."""
+
+
 class NormArrays(Struct, frozen=True):
     """The arguments of a norm: its tokens, its gain and its bias, "" where it takes none."""
 
@@ -67,10 +95,11 @@ class NormSeen(Struct, frozen=True):
             for another curve, or an eps that follows the inputs in another way; ``"inside"`` where there is none.
         rounding: the type to which the mean square is rounded, ``"?"`` where it is off in another way; "" for neither.
         by: what tokens are divided by where they are large: the root of their mean square, or another measure.
-        gain: how the gain is used: ``"y*g"``, ``"y*(1+g)"``, ``"norm(x*g)"``, ``"y"``, or ``"?"``; "" where it takes
-            none.
+        gain: how the gain is used: one of `GAINS`, `AHEAD` or ``"?"``; "" where it takes none.
         bias: how the bias is used: ``"y+b"``, ``"(y+b)*g"``, ``"y"`` or ``"?"``; "" where it takes none.
         width: at how many features it was measured.
+        odd: "" for each token, perhaps minus its mean, divided by a number of its own; or one of `ODD`, of which
+            no more is known.
     """
 
     centred: bool
@@ -84,6 +113,7 @@ class NormSeen(Struct, frozen=True):
     gain: str
     bias: str
     width: int
+    odd: str = ""
 
     @property
     def is_sample(self) -> bool:
@@ -124,14 +154,14 @@ def measure_norm(f: Run, names: NormArrays, arrays: Arrays, eps: float) -> NormS
 
 
 class _Curve:
-    """The size of each token, and how its norm follows it: ``size * top * divisor ** power``."""
+    """The size of each token, and how its norm follows it: ``size * top * divisor ** power``, times a gain of ones."""
 
     def __init__(self, top: Array, root: Array, power: float) -> None:
         self.top = top
         self.root = root
         self.power = power
         self.size = 1.0
-        self.doubled = False
+        self.unit: Array = np.ones(())
 
     @property
     def is_sized(self) -> bool:
@@ -159,31 +189,45 @@ class _Measuring:
     def seen(self) -> NormSeen:
         """All of it."""
         y, shifted = self.at(self.x), self.at(self.x + SHIFT)
+        gain = self._gain()
         bound = SHIFTED * np.abs(shifted).max()
-        centred = bool(np.abs(shifted - y).max() < bound)
+        unmoved = bool(np.abs(shifted - y).max() < bound)
+        centred = unmoved or bool(np.abs(shifted.mean(-1)).max() < CLOSE * np.abs(shifted).max())
+        odd = self._odd(y / GAINS.get(gain, np.ones_like)(np.ones_like(self.x)), centred=centred)
         large, larger = (_root(self.at(factor * self.x)) for factor in (LARGE, 2 * LARGE))
         growth = float(np.round(np.median(np.log2(larger / large)), 3)) + 0.0
         follows = SHIFT * (_root(y) / _root(self.x))[..., None]  # where the shift changes no divisor
-        about_mean = centred or (
+        about_mean = unmoved or (
             abs(growth - 1) > CLOSE and bool(np.abs(shifted - y - follows * np.sign(y * self.x)).max() < bound)
         )
         off = self.x - self.x.mean(-1, keepdims=True)
         curve = _Curve(_root(off if centred else self.x), _root(off if about_mean else self.x), growth - 1)
-        gain = self._gain()
-        curve.doubled = gain == "y*(1+g)"
-        sizes = large / (LARGE * curve.top) / (LARGE * curve.root) ** curve.power / (2 if curve.doubled else 1)
+        curve.unit = GAINS[gain](np.ones_like(self.x)) if gain in GAINS else np.ones_like(self.x)
+        sizes = _root(self.at(LARGE * self.x) / curve.unit) / (LARGE * curve.top) / (LARGE * curve.root) ** curve.power
         off = self.x - self.x.mean(-1, keepdims=True) if about_mean else self.x
         if by := _measure(sizes ** (1 / curve.power) * curve.root if curve.power else sizes, sizes, off):
-            return NormSeen(centred, about_mean, growth, 1.0, None, "?", "", by, gain, self._bias(), self.x.shape[-1])
+            return NormSeen(
+                centred, about_mean, growth, 1.0, None, "?", "", by, gain, self._bias(), self.x.shape[-1], odd
+            )
         curve.size = _snapped(sizes, self.x.shape[-1])
         eps, place = self._eps(curve)
         rounding = self._rounding(curve, eps, place)
         return NormSeen(centred, about_mean, growth, curve.size, eps, place, rounding, ROOT, gain, self._bias(),
-                        self.x.shape[-1])  # fmt: skip
+                        self.x.shape[-1], odd)  # fmt: skip
+
+    def _odd(self, y: Array, *, centred: bool) -> str:
+        """What is done to tokens that are no multiples of what came, perhaps minus its mean; "" to those that are."""
+        off = self.x - self.x.mean(-1, keepdims=True)
+        if _is_multiple(y, off if centred else self.x):
+            return ""
+        if _is_multiple(y - y.mean(-1, keepdims=True), off):
+            return "subtracts"
+        moved = self.at(self.x + SHIFT * np.eye(self.x.shape[-1])[0]) - self.at(self.x)
+        return "alone" if np.abs(moved[..., 1:]).max() < CLOSE * np.abs(moved).max() else "divides"
 
     def _divisors(self, curve: _Curve, scale: Array | float) -> Array:
         """What each token is divided by where it is ``scale`` times as large."""
-        y = _root(self.at(self.x * np.reshape(scale, (*np.shape(scale), 1)))) / (2 if curve.doubled else 1)
+        y = _root(self.at(self.x * np.reshape(scale, (*np.shape(scale), 1))) / curve.unit)
         with np.errstate(all="ignore"):
             return np.asarray((y / (curve.size * scale * curve.top)) ** (1 / curve.power))
 
@@ -231,16 +275,12 @@ class _Measuring:
             return ""
         g = np.random.default_rng(4).normal(size=self.x.shape[-1])
         one, none, some = (self.at(self.x, gain=each) for each in (0 * g + 1, 0 * g, g))
-        bound = CLOSE * np.abs(one).max()
-        if np.allclose(none, one, atol=bound) and np.allclose(some, one, atol=bound):
-            return "y"
-        if np.abs(none).max() < bound and np.allclose(some, one * g, atol=bound):
-            return "y*g"
-        if np.allclose(some, self.at(self.x * g), atol=bound):
-            return "norm(x*g)"
-        if np.abs(none).max() < bound:
-            return "?"
-        return "y*(1+g)" if np.allclose(some, none * (1 + g), atol=bound) else "?"
+        bound = CLOSE * max(np.abs(each).max() for each in (one, none, some))
+        for name, used in GAINS.items():
+            unit = used(0 * g + 1)
+            if all(np.allclose(y * unit, one * used(each), atol=bound) for y, each in ((none, 0 * g), (some, g))):
+                return name
+        return AHEAD if np.allclose(some, self.at(self.x * g), atol=bound) else "?"
 
     def _bias(self) -> str:
         if not self.names.bias:
@@ -288,6 +328,17 @@ def _snapped(sizes: Array, width: int) -> float:
     return next((each for each in (1.0, *_sizes(width)) if np.isclose(size, each, rtol=near)), size)
 
 
+def _is_multiple(y: Array, x: Array) -> bool:
+    """Whether each token of ``y`` is a multiple of that of ``x``."""
+    times = (x * y).sum(-1, keepdims=True) / (x * x).sum(-1, keepdims=True)
+    return bool(np.abs(y - times * x).max() < SHIFTED * np.abs(y).max())
+
+
+def _in_half(g: Array, *, first: bool) -> Array:
+    """The gain in one half of the features, 1 in the other."""
+    return np.where((np.arange(g.shape[-1]) < g.shape[-1] // 2) == first, g, 1.0)
+
+
 def _root(x: Array) -> Array:
     """The root of the mean square of each token."""
     return np.asarray(np.sqrt((x * x).mean(-1)))
@@ -295,15 +346,15 @@ def _root(x: Array) -> Array:
 
 def rebuilt(seen: NormSeen, names: NormArrays, arrays: Arrays) -> Array | None:
     """The norm that was measured, on other tokens; None where a part of it is unknown."""
-    if "?" in (seen.gain, seen.bias, seen.place, seen.rounding):
+    if "?" in (seen.gain, seen.bias, seen.place, seen.rounding) or seen.odd:
         return None
     x = arrays[names.tokens]
-    gain, bias = (arrays[name] if name else np.float64(0) for name in (names.gain, names.bias))
-    x = x * gain if seen.gain == "norm(x*g)" else x
+    gain, bias = (arrays[name] if name else np.zeros(()) for name in (names.gain, names.bias))
+    x = x * gain if seen.gain == AHEAD else x
     c = x - x.mean(-1, keepdims=True) if seen.centred else x
     off = x - x.mean(-1, keepdims=True) if seen.about_mean else x
     y = seen.size_at(x.shape[-1]) * c * _divisor(seen, x, off) ** (seen.growth - 1)
-    y = y * {"y*g": gain, "y*(1+g)": 1 + gain}.get(seen.gain, 1.0)
+    y = y * GAINS[seen.gain](gain) if seen.gain in GAINS else y
     return np.asarray(y + {"y+b": bias, "(y+b)*g": bias * gain}.get(seen.bias, 0.0))
 
 
