@@ -498,6 +498,9 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "electra, questions": ("ElectraForQuestionAnswering", "ElectraConfig", {**BERT, "embedding_size": 10}),
     "albert": ("AlbertModel", "AlbertConfig", {**BERT, "embedding_size": 10}),
     "albert, masked": ("AlbertForMaskedLM", "AlbertConfig", {**BERT, "embedding_size": 24, "hidden_act": "relu"}),
+    "albert, untied": (
+        "AlbertForMaskedLM", "AlbertConfig", {**BERT, "embedding_size": 10, "tie_word_embeddings": False},
+    ),
     "bert, before training": ("BertForPreTraining", "BertConfig", BERT),
     "bert, next sentence": ("BertForNextSentencePrediction", "BertConfig", BERT),
     "roberta, decoder": ("RobertaForCausalLM", "RobertaConfig", {**BERT, "pad_token_id": 1, "is_decoder": True}),
@@ -595,6 +598,15 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
          "rope_parameters": {
              "full_attention": {"rope_type": "proportional", "rope_theta": 50.0, "partial_rotary_factor": 0.5},
              "sliding_attention": {"rope_type": "linear", "factor": 3.0, "rope_theta": 77.0}}},
+    ),
+    "gemma4, experts": (
+        "Gemma4ForCausalLM", "Gemma4TextConfig",
+        {**GEMMA4, "enable_moe_block": True, "num_experts": 5, "top_k_experts": 2, "moe_intermediate_size": 12},
+    ),
+    "gemma4, experts, no extras": (
+        "Gemma4TextModel", "Gemma4TextConfig",
+        {**GEMMA4, "enable_moe_block": True, "num_experts": 4, "top_k_experts": 3, "moe_intermediate_size": 8,
+         "hidden_size_per_layer_input": 0, "rms_norm_eps": 1e-3, "hidden_activation": "silu"},
     ),
     "gemma4_unified": (
         "Gemma4UnifiedForCausalLM", "Gemma4UnifiedTextConfig", {**GEMMA4_PLAIN, "attention_k_eq_v": True},

@@ -199,3 +199,23 @@ def test_a_spare_pooler_is_not_the_head(tmp_path):
     model = load(tmp_path)
     np.testing.assert_array_equal(model.arrays["pooler.weight"], arrays["classifier.dense.weight"].T)
     assert [note for note in model.notes if "roberta.pooler.dense.weight" in note]
+
+
+@pytest.mark.parametrize(
+    ("name", "entries", "message"),
+    [
+        ("stablelm", {"rope_parameters": {"rope_theta": 10.0, "partial_rotary_factor": 0.13}}, "1 rotated feature"),
+        ("gemma3, of images", {"text_config.use_bidirectional_attention": True}, "use_bidirectional_attention = True"),
+    ],
+)
+def test_what_transformers_computes_in_another_way_is_refused(tmp_path, name, entries, message):
+    """Of entries that Transformers reads otherwise in one family than in its kin, none is computed as in the others."""
+    made(name).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    for entry, value in entries.items():
+        inside, _, own = entry.rpartition(".")
+        (config[inside] if inside else config)[own] = value
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=message):
+        load(tmp_path)

@@ -53,6 +53,31 @@ def test_a_mixture_is_that_of_plain_loops(renormalise, scores):
     np.testing.assert_allclose(trace["mlp.output"], expected, rtol=1e-12, atol=1e-12)
 
 
+def rms(x, gain):
+    return x / np.sqrt(np.mean(x * x) + 1e-5) * gain
+
+
+def test_experts_apart_are_those_of_plain_loops():
+    """Experts beside a shared MLP read the tokens before the norm, by norms of their own, and are summed by gains."""
+    options = {"shared": True, "apart": Norm("rms"), "input_scale": 0.3, "gain": True}
+    working = block(**options)
+    arrays = given(working)
+    trace = working.run(arrays)
+    for row, normed, found in zip(trace["attention.residual"], trace["mlp.norm"], trace["mlp.output"], strict=True):
+        logits = 0.3 * rms(row, arrays["mlp.router.norm.gain"]) @ arrays["mlp.router.weight"]
+        best = sorted(range(6), key=lambda expert: -logits[expert])[:2]
+        share = np.exp(logits[best]) / np.exp(logits[best]).sum() * arrays["mlp.router.gain"][best]
+        x, chosen = rms(row, arrays["mlp.experts.norm.gain"]), np.zeros(6)
+        for each, part in zip(best, share, strict=True):
+            up, gate = (x @ arrays[f"mlp.{name}.weight"][each] for name in ("up", "gate"))
+            chosen += part * ((silu(gate) * up) @ arrays["mlp.output.weight"][each])
+        up, gate = (normed @ arrays[f"mlp.shared.{name}.weight"] for name in ("up", "gate"))
+        shared = (silu(gate) * up) @ arrays["mlp.shared.output.weight"]
+        outer = (arrays[f"mlp.{name}.outer.norm.gain"] for name in ("experts", "shared"))
+        expected = sum(rms(each, gain) for each, gain in zip((chosen, shared), outer, strict=True))
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_each_token_goes_to_its_best_experts():
     """The line of those chosen has as many ones in each row as the spec says, where the scores are largest."""
     working = block()
@@ -133,6 +158,8 @@ def test_deviations_of_other_lines_keep_the_router():
         ({"count": 4, "chosen": 2, "groups": 2, "chosen_groups": 3}, "chosen_groups expects 1 to 2"),
         ({"count": 4, "chosen": 3, "groups": 2}, "no more experts than 1 groups have"),
         ({"count": 4, "chosen": 2, "shared_gate": True}, "Set shared = true"),
+        ({"count": 4, "chosen": 2, "apart": Norm("rms")}, "Set shared = true"),
+        ({"count": 4, "chosen": 2, "scores": "one-by-one", "renormalise": False, "gain": True}, "without gain"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):

@@ -193,9 +193,10 @@ def _of_even_width(base: float, turned: int, depth: int, scaling: Scaling | None
     """Base and width of the frequencies of an odd width: Transformers turns one more feature by base^(-2c / odd).
 
     Raises:
-        CheckpointError: a head has no such feature, or frequencies that are not powers of the base.
+        CheckpointError: a head has no such feature, frequencies that are not powers of the base, or one feature, which
+            some families of Transformers widen to two.
     """
-    if turned == depth or isinstance(scaling, (Dynamic, Yarn)):
+    if turned in (1, depth) or isinstance(scaling, (Dynamic, Yarn)):
         raise CheckpointError(f"the config gives {turned} rotated features of {depth}; expects an even number.")
     return float(base ** ((turned + 1) / turned)), turned + 1
 

@@ -191,6 +191,7 @@ class Block(Spec, frozen=True):
         out = tokens
         for name, part in parts.items():
             reads = tokens if self.placement == "parallel" else out
+            part = partial(self.mlp.write, before=reads) if name == "mlp" and self.mlp else part
             norm = self.norm if self.attention_norm or name != "attention" else None
             out = self._half(draft.inside(name if len(parts) > 1 else ""), out, reads, part, norm)
         if self.extra:

@@ -6,9 +6,10 @@ from typing import Literal
 
 from clearhead.errors import SpecError
 from clearhead.ops import Operation
-from clearhead.ops.textbook import experts, linear, scores
+from clearhead.ops.textbook import experts, linear, scores, tokens
 from clearhead.spec.draft import Draft
 from clearhead.spec.fields import Spec
+from clearhead.spec.norm import Norm
 
 AXES = "token expert"
 
@@ -38,6 +39,12 @@ class Experts(Spec, frozen=True):
         shared: adds one more MLP that every token uses, with ``shared.up.weight`` ...
         shared_gate: its result is multiplied by the logistic function of the product with
             ``shared.share.weight`` (model) (Qwen2-MoE).
+        apart: the norm with which router and experts read the tokens as they are before the block's norm, each with a
+            gain of its own, ``router.norm.gain`` and ``experts.norm.gain``; the results of the experts and of the
+            shared MLP pass it too before they are summed, with ``experts.outer.norm.gain`` and
+            ``shared.outer.norm.gain`` (Gemma 4). None where all read the same line.
+        input_scale: what the router reads is multiplied by this; None for 1.
+        gain: the shares of each expert are multiplied by its number in ``router.gain`` (expert), after all else.
     """
 
     count: int
@@ -53,6 +60,9 @@ class Experts(Spec, frozen=True):
     shared: bool = False
     shared_gate: bool = False
     tolerance: float = 0.02
+    apart: Norm | None = None
+    input_scale: float | None = None
+    gain: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,6 +76,10 @@ class Experts(Spec, frozen=True):
             raise SpecError(f"chosen expects no more experts than {self.chosen_groups} groups have, got {self.chosen}.")
         if self.scores == "one-by-one" and (self.correction or self.groups or self.renormalise or self.scale):
             raise SpecError("scores one by one go without correction, groups, scale and renormalise. Set it to false.")
+        if self.scores == "one-by-one" and self.gain:
+            raise SpecError("scores one by one go without gain. Set it to false.")
+        if self.apart is not None and not self.shared:
+            raise SpecError("apart is a norm beside that of a shared MLP, and there is none. Set shared = true.")
         if self.shared_gate and not self.shared:
             raise SpecError(
                 "shared_gate multiplies the result of a shared expert, and there is none. Set shared = true."
@@ -74,6 +88,10 @@ class Experts(Spec, frozen=True):
     def write(self, draft: Draft, source: str) -> str:
         """Writes the router's lines onto ``draft``, for the tokens ``source``; returns the name of the shares."""
         own = draft.inside("router")
+        if self.apart is not None:
+            source = self.apart.write(own, source)
+        if self.input_scale is not None:
+            source = own.write("scaled", scores.scale, source, "token model", factor=self.input_scale)
         weight = own.give("weight", "model expert", sizes={"expert": self.count})
         logits = own.write("logits.product" if self.bias else "logits", linear.matmul, f"{source} {weight}", AXES)
         if self.bias:
@@ -88,6 +106,8 @@ class Experts(Spec, frozen=True):
         ]
         steps += [("normalized", experts.shares, "", {})] if self.renormalise else []
         steps += [("scaled", scores.scale, "", {"factor": self.scale})] if self.scale is not None else []
+        if self.gain:
+            steps += [("gained", tokens.layer_scale, own.give("gain", "expert"), {})]
         out = ""
         for number, (step, operation, operands, parameters) in enumerate(steps, start=1):
             name = "shares" if number == len(steps) else f"shares.{step}"
@@ -127,6 +147,9 @@ class Experts(Spec, frozen=True):
 
     def add_shared(self, draft: Draft, source: str, output: str, shared: str) -> str:
         """Writes the sum of ``output``, of chosen experts, and ``shared`` onto ``draft``, for the tokens ``source``."""
+        if self.apart is not None:
+            output = self.apart.write(draft, output, name="experts.outer.norm")
+            shared = self.apart.write(draft, shared, name="shared.outer.norm")
         if self.shared_gate:
             weight = draft.give("shared.share.weight", "model")
             logit = draft.write("shared.share.logit", experts.dot, f"{source} {weight}", "token")

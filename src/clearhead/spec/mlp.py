@@ -57,12 +57,17 @@ class Mlp(Spec, frozen=True):
         if self.limit is not None and not (self.gated and self.limit > 0):
             raise SpecError(f"limit expects a number above 0, of an MLP with a gate, got {self.limit}.")
 
-    def write(self, draft: Draft, source: str) -> str:
-        """Writes the lines onto ``draft``, for the tokens ``source``; returns the name of the last."""
+    def write(self, draft: Draft, source: str, before: str = "") -> str:
+        """Writes the lines onto ``draft``, for the tokens ``source``; returns the name of the last.
+
+        ``before`` are the tokens before the block's norm, which experts may read by norms of their own.
+        """
         if self.experts is None:
             return self._each(draft, source, "output", None)
-        share = self.experts.write(draft, source)
-        each = self._each(draft, source, "output.each", share)
+        apart = self.experts.apart
+        share = self.experts.write(draft, source if apart is None else before or source)
+        reads = source if apart is None else apart.write(draft, before or source, name="experts.norm")
+        each = self._each(draft, reads, "output.each", share)
         name = "output.chosen" if self.experts.shared else "output"
         output = draft.write(name, experts.sum_chosen, f"{each} {share}", "token model")
         if not self.experts.shared:

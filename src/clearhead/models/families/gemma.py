@@ -94,7 +94,7 @@ VAULT_GEMMA = replace(
 """As Gemma 2, with norms before each half only."""
 
 _BOTH_WAYS = key("use_bidirectional_attention", default=False, words={True: True, False: False, None: False})
-_LAYERS = Layers(("layer_types",), every, (key("sliding_window_pattern", default=6),))
+LAYERS = Layers(("layer_types",), every, (key("sliding_window_pattern", default=6),))
 
 GEMMA3 = replace(
     GEMMA2,
@@ -105,7 +105,7 @@ GEMMA3 = replace(
         "attention.qk_norm.kind": "rms",
         "attention.qk_norm.eps": key("rms_norm_eps", default=1e-6),
         "attention.rotary": choice(
-            _LAYERS,
+            LAYERS,
             {
                 FULL: Rope(theta=1e6, kind=FULL, context=131_072),
                 SLIDING: Rope(theta_names=("rope_local_base_freq",), kind=SLIDING, old=False, context=131_072),
@@ -117,7 +117,7 @@ GEMMA3 = replace(
                 _BOTH_WAYS,
                 {True: key("sliding_window", default=2049, by=lambda width: width // 2 + 1), False: _WINDOW},
             ),
-            _LAYERS,
+            LAYERS,
         ),
         "head.softcap": key("final_logit_softcapping"),
     },

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clearhead.errors import CheckpointError
+from clearhead.models.families.experts import experts
 from clearhead.models.families.gemma import GEMMA3
 from clearhead.models.families.llama import LAYER, LLAMA
 from clearhead.models.families.parts import BASE, FULL, SLIDING, activation, biased, every, without
@@ -134,6 +135,38 @@ def _window(width: int) -> Any:
     return choice(_Kind(), {FULL: None, SLIDING: choice(_BOTH_WAYS, {"all": both, "vision": own, None: own})})
 
 
+_EXPERTS = {
+    "mlp.experts": choice(key("enable_moe_block", default=False), {True: {}, False: None}),
+    **experts(
+        key("num_experts"), key("top_k_experts"), shared=True, apart={"kind": "rms"}, gain=True,
+        input_scale=key("hidden_size", default=2304**-0.5, by=lambda width: width**-0.5),
+    ),
+    "mlp.experts.apart.eps": _EPS,
+}  # fmt: skip
+"""The paths of experts beside the MLP of each block."""
+
+_ROUTER = {
+    "layers.{n}.mlp.router.weight": LAYER + "router.proj.weight: linear",
+    "layers.{n}.mlp.router.norm.gain": LAYER + "router.scale",
+    "layers.{n}.mlp.router.gain": LAYER + "router.per_expert_scale",
+    "layers.{n}.mlp.experts.norm.gain": LAYER + "pre_feedforward_layernorm_2.weight",
+    "layers.{n}.mlp.experts.outer.norm.gain": LAYER + "post_feedforward_layernorm_2.weight",
+    "layers.{n}.mlp.shared.outer.norm.gain": LAYER + "post_feedforward_layernorm_1.weight",
+}
+_MLP = {
+    f"layers.{{n}}.mlp.{path}{ours}.weight": f"{LAYER}mlp.{theirs}_proj.weight: linear"
+    for path in ("", "shared.")
+    for ours, theirs in (("gate", "gate"), ("up", "up"), ("output", "down"))
+}
+_FUSED = LAYER + "experts.gate_up_proj: linear "
+_IN_EXPERTS = {
+    "layers.{n}.mlp.gate.weight": _FUSED + "first-half",
+    "layers.{n}.mlp.up.weight": _FUSED + "second-half",
+    "layers.{n}.mlp.output.weight": LAYER + "experts.down_proj: linear",
+}
+_ARRAYS = {**_MLP, **{name: (place, _MLP[name]) for name, place in _IN_EXPERTS.items()}, **_ROUTER}
+"""The MLP of a block, which is the shared one where there are experts: then theirs are those of the same names."""
+
 GEMMA4 = replace(
     LLAMA,
     name="gemma4",
@@ -170,6 +203,7 @@ GEMMA4 = replace(
         "attention.causal": choice(_BOTH_WAYS, {"all": False, "vision": True, None: True}),
         "attention.window": _window(512),
         "mlp.activation": activation("hidden_activation", default="gelu-tanh"),
+        **_EXPERTS,
         "extra": choice(_THERE, {True: {}, False: None}),
         "extra.layer": _Number(),
         "extra.activation": activation("hidden_activation", default="gelu-tanh"),
@@ -185,6 +219,7 @@ GEMMA4 = replace(
     },
     arrays={
         **LLAMA.arrays,
+        **_ARRAYS,
         "layers.{n}.attention.outer.norm.gain": LAYER + "post_attention_layernorm.weight",
         "layers.{n}.mlp.norm.gain": LAYER + "pre_feedforward_layernorm.weight",
         "layers.{n}.mlp.outer.norm.gain": LAYER + "post_feedforward_layernorm.weight",
@@ -197,14 +232,11 @@ GEMMA4 = replace(
         "embedding.extra.norm.gain": "per_layer_projection_norm.weight",
     },
     by_architecture={"Gemma4TextModel": BASE},
-    fixed={"enable_moe_block": (False,)},
     without_effect={
         "is_causal": "follows from use_bidirectional_attention",
         "use_double_wide_mlp": "is a size that the arrays have",
         "vocab_size_per_layer_input": "is a size that the arrays have",
-        "num_experts": "belongs to experts, which are refused",
-        "top_k_experts": "belongs to experts, which are refused",
-        "moe_intermediate_size": "belongs to experts, which are refused",
+        "moe_intermediate_size": "is a size that the arrays have",
     },
     spare={
         **LLAMA.spare,
@@ -215,10 +247,10 @@ GEMMA4 = replace(
         ),
     },
 )  # fmt: skip
-"""As Gemma 3, with wider heads in full layers, values with a norm, keys that layers share or read as values, and a
-third part of each block, which reads a row of each token. Experts are refused."""
+"""As Gemma 3, with wider heads in full layers, values with a norm, keys that layers share or read as values, a third
+part of each block, which reads a row of each token, and optionally experts beside the MLP of each block."""
 
-_EXTRA = tuple(path for path in GEMMA4.spec if path.split(".")[0] == "extra" or path.startswith("embedding.extras"))
+_EXTRA = tuple(path for path in GEMMA4.spec if path.startswith(("extra", "embedding.extras", "mlp.experts")))
 
 GEMMA4_UNIFIED = replace(
     GEMMA4,

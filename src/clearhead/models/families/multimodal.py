@@ -8,10 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from clearhead.models.families.delta import QWEN35, QWEN35_MOE
-from clearhead.models.families.gemma import GEMMA3
+from clearhead.models.families.gemma import GEMMA3, LAYERS
 from clearhead.models.families.gemma4 import GEMMA4, GEMMA4_UNIFIED
 from clearhead.models.families.llama import MISTRAL
 from clearhead.models.families.ministral3 import MINISTRAL3
+from clearhead.models.families.parts import windows
 from clearhead.models.family import Family
 from clearhead.models.key import choice, key
 
@@ -65,7 +66,10 @@ GEMMA3_IMAGES = _text_of(
         "width": key("hidden_size", default=2304),
         "attention.heads": key("num_attention_heads", default=8),
         "embedding.scale": key("hidden_size", default=2304**0.5, by=lambda width: width**0.5),
+        "attention.causal": True,
+        "attention.window": windows(key("sliding_window", default=4096), LAYERS),
     },
+    fixed={"use_bidirectional_attention": (False, None)},
 )
 """The text model of Gemma 3 with images, whose config may leave out what is usual."""
 

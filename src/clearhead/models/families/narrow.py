@@ -112,7 +112,7 @@ ALBERT = replace(
         "transform.norm.gain": "predictions.LayerNorm.weight",
         "transform.norm.bias": "predictions.LayerNorm.bias",
         "logits.weight": "predictions.decoder.weight: linear",
-        "logits.bias": ("predictions.bias", "predictions.decoder.bias"),
+        "logits.bias": ("predictions.decoder.bias", "predictions.bias"),
     },
     prefixes=("", "albert."),
     by_architecture={
@@ -132,6 +132,6 @@ ALBERT = replace(
         "layers_to_keep": "Transformers does not read it",
     },
     spare={**BERT.spare, "sop_classifier.*": "the head that judges the order of sentences",
-           "predictions.decoder.bias": "predictions.bias once more"},
+           "predictions.bias": "stands for the bias of the product"},
 )  # fmt: skip
 """As BERT, with the weights of one layer in all, and narrow embeddings."""
