@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from tests.conformance.families import made
 
-from clearhead import Family, UnknownName, load
+from clearhead import Family, SpecError, UnknownName, load
 from clearhead.errors import CheckpointError, ShapeError
 from clearhead.models.budget import in_words
 from clearhead.models.inputs import patches
@@ -147,6 +148,14 @@ def test_a_cache_goes_on(tiny, smollm):
     ids = smollm.tokenizer.encode("The capital of France is").ids
     begun = smollm.trace(ids[:2], keep=["results", "cache"])
     assert smollm.next(smollm.trace(ids[2:], past=begun))[0].token == " Paris"
+
+
+def test_positions_that_skip_padding_go_without_a_cache(tmp_path):
+    """A RoBERTa that is a decoder counts real tokens, and those of a cache are not among them: it is refused."""
+    made("roberta, decoder").save_pretrained(tmp_path)
+    model = load(tmp_path)
+    with pytest.raises(SpecError, match="go without a cache"):
+        model.trace(IDS[:3], keep=["results", "cache"])
 
 
 def test_bert_has_no_cache(minilm):

@@ -293,16 +293,24 @@ class Transformer(Spec, frozen=True):
             raise SpecError("the head is tied to embeddings of tokens, and there are none. Set tied = false.")
         if self.encoder and not any(block.cross for block in self.layers):
             raise SpecError("nothing reads the encoder. Give the layers a cross-attention, below [model.layers.cross].")
-        stated = self.embedding.positions if isinstance(self.embedding, Embedding) else False
-        counted = isinstance(stated, Positions) and (stated.kind == "given" or stated.width is None)
-        if counted and any(block.attention.cache for block in self.layers):
+        if self._counts_positions() and any(block.attention.cache for block in self.layers):
             raise SpecError(
-                "positions of these kinds go without a cache. Use a table of positions, state a width, or no cache."
+                "positions of these kinds go without a cache. Use a table of positions for all tokens, state a width, "
+                "or no cache."
             )
         if self.loss and self.loss.kind == "cross-entropy" and not self.head:
             raise SpecError(
                 'a cross-entropy reads logits, and there is no head. Add one, or set kind = "squared-error".'
             )
+
+    def _counts_positions(self) -> bool:
+        """Whether positions are counted from the tokens alone, without those of a cache."""
+        if not isinstance(self.embedding, Embedding):
+            return False
+        stated = self.embedding.positions
+        if isinstance(stated, Positions):
+            return stated.kind == "given" or stated.width is None
+        return stated and self.embedding.pad is not None
 
     def working(self) -> Working:
         """The lines of this model."""
