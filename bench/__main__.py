@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from bench import block, corpus, corpus_cost, diagnosis, grade, kernels, models, page, probing, startup, survey
+from bench import block, cold, corpus, corpus_cost, diagnosis, grade, kernels, page, probing, startup, survey, targets
 
 BENCHMARKS = {
     "block": block.run,
+    "cold": cold.run,
     "corpus": corpus.run,
     "corpus-cost": corpus_cost.run,
     "diagnosis": diagnosis.run,
     "grade": grade.run,
     "kernels": kernels.run,
-    "models": models.run,
+    "models": targets.run,
     "page": page.run,
     "probing": probing.run,
     "startup": startup.run,

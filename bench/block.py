@@ -7,33 +7,58 @@ forward and backward: every line of both passes, against the gradients of the in
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import torch
 
 from bench.timing import compare
 from clearhead import Attention, Block, Norm
+from clearhead.working import Working
 
 TOKENS, WIDTH, HEADS = 3, 2, 2
+
+
+def ours() -> tuple[Working, dict[str, Any]]:
+    """The block, and arrays for it."""
+    rng = np.random.default_rng(0)
+    working = Block(Attention(HEADS), norm=Norm(gain=False)).working()
+    depth = WIDTH // HEADS
+    sizes = {"token": TOKENS, "model": WIDTH, "head": HEADS, "depth": depth, "head*depth": HEADS * depth}
+    return working, {given.name: rng.normal(size=[sizes[word] for word in given.axes]) for given in working.givens}
+
+
+def pytorch(x: torch.Tensor, attention: torch.nn.Module) -> torch.Tensor:
+    """PyTorch's attention with its weights, and its norm."""
+    out, _ = attention(x, x, x, need_weights=True, average_attn_weights=False)
+    return torch.nn.functional.layer_norm(x + out, (WIDTH,))
+
+
+def without_gradients() -> tuple[Callable[[], object], Callable[[], object]]:
+    """Ours, and PyTorch in its fastest way."""
+    working, arrays = ours()
+    x, attention = _theirs()
+
+    def theirs() -> object:
+        with torch.inference_mode():
+            return pytorch(x, attention)
+
+    return partial(working.run, arrays), theirs
+
+
+def _theirs() -> tuple[torch.Tensor, torch.nn.Module]:
+    attention = torch.nn.MultiheadAttention(WIDTH, HEADS, bias=False, batch_first=True).eval()
+    return torch.randn(1, TOKENS, WIDTH), attention
 
 
 def run() -> None:
     """Prints the ratio."""
     torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    working = Block(Attention(HEADS), norm=Norm(gain=False)).working()
-    depth = WIDTH // HEADS
-    sizes = {"token": TOKENS, "model": WIDTH, "head": HEADS, "depth": depth, "head*depth": HEADS * depth}
-    arrays = {given.name: rng.normal(size=[sizes[word] for word in given.axes]) for given in working.givens}
-
-    attention = torch.nn.MultiheadAttention(WIDTH, HEADS, bias=False, batch_first=True).eval()
-    norm = torch.nn.LayerNorm(WIDTH, elementwise_affine=False).eval()
-    x = torch.randn(1, TOKENS, WIDTH)
-
-    def theirs() -> torch.Tensor:
-        out, _ = attention(x, x, x, need_weights=True, average_attn_weights=False)
-        normed: torch.Tensor = norm(x + out)
-        return normed
-
+    working, arrays = ours()
+    x, attention = _theirs()
+    theirs = partial(pytorch, x, attention)
     for name, mode in (("no gradients", torch.inference_mode), ("with gradients", torch.enable_grad)):
         with mode():
             ratio = compare(lambda: working.run(arrays), theirs, pairs=60, repeat=100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -55,6 +56,12 @@ def compare(
     ratios = [a / b for a, b in zip(*seconds, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
     return Ratio(statistics.median(seconds[0]), statistics.median(seconds[1]), middle, low, high)
+
+
+def work() -> float:
+    """Seconds of the processor that this process has had, and those of its children that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def process(*arguments: str) -> Callable[[], object]:
