@@ -1,11 +1,13 @@
 """Products of whole matrices: the numbers of float64 within the bound for sums, whatever the sizes and strides."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearhead.compiled.matrices import IN_PANELS, IN_ROWS, LONG, ROOM, TURNED, by_panels
+from clearhead.compiled.matrices import IN_PANELS, IN_ROWS, LONG, ROOM, TURNED, routine
 from clearhead.compiled.program.program import address
 from clearhead.compiled.simd import LANES, ROWS, WIDTH
 from clearhead.ops.panels import Panels
@@ -21,7 +23,7 @@ def multiplied(a, b, order):
     own = out[1:-1, 1:-2]
     laid = Panels(b, WIDTH).numbers if order == IN_PANELS else b
     steps = [each.strides[-2] // 4 for each in (a, laid, own)]
-    by_panels(
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)(routine())(
         rows, columns, a.shape[1], address(a), steps[0], address(laid), steps[1], order,
         out.__array_interface__["data"][0] + own.strides[0] + 4, steps[2], address(room),
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Models at work: real checkpoints on real text, what is kept, replaced, padded and cached."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from tests.conformance.families import made
@@ -131,6 +133,25 @@ def test_a_batch_by_programs_is_its_texts_to_the_bit(name, request):
     for row, text in enumerate(texts):
         for line, alone in model.trace(text).items():
             np.testing.assert_array_equal(batch[line][(row, *map(slice, alone.shape))], alone)
+
+
+def test_threads_of_python_may_trace_at_once_with_replacements(minilm):
+    """Each gets the numbers to the bit that it gets alone, and array code agrees within rounding."""
+    head = "layers.2.attention.head@5"
+
+    def ablated(text):
+        return minilm.trace(text, keep=["layers.2.attention.head", "pooled"], replace={head: 0})
+
+    texts = [np.random.default_rng(count).integers(1000, 20000, count).tolist() for count in (40, 65, 33, 50)]
+    alone = [ablated(text) for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(ablated, texts * 2))
+    for one, other in zip(alone * 2, together, strict=True):
+        for line in ("layers.2.attention.head", "pooled"):
+            np.testing.assert_array_equal(other[line], one[line])
+        assert not other[head].any()
+    plain = load(minilm.path, engine="array").trace(texts[0], keep=["pooled"], replace={head: 0})["pooled"]
+    np.testing.assert_allclose(alone[0]["pooled"], plain, rtol=0, atol=64 * 2.0**-23 * np.abs(plain).max())
 
 
 def test_a_cache_goes_on(tiny, smollm):

@@ -11,11 +11,13 @@ each, added up.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import cfunc, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -29,7 +31,9 @@ from clearhead.compiled.simd import (
     Builder,
     Value,
     constant,
+    digest,
     get_float,
+    inlined,
     least,
     load_first,
     most,
@@ -215,7 +219,7 @@ def _join(rows: range, columns: range, tile: int, width: int, out: int, out_row:
             put_float(out, place, get_float(out, place) + new if onto else new)
 
 
-@njit(nogil=True, error_model="numpy")
+@inlined
 def by_panels(
     rows: int,
     columns: int,
@@ -253,10 +257,31 @@ def by_panels(
                 x, x_row, out = a + (r * a_row + begin) * BYTES, a_row, c + (r * c_row + at) * BYTES
                 if rows < ROWS:
                     x, x_row = few, LONG
-                if rows < ROWS or last - first < width or (inner > LONG and r < top):
-                    # Beside what is new there may be no room, or numbers that must not be added to once more.
-                    _sum(width, x, x_row, lines, lines_row, edge, width, count, 0)
+                # Beside what is new there may be no room, or numbers that must not be added to once more.
+                apart = rows < ROWS or last - first < width or (inner > LONG and r < top)
+                tile, tile_row, onto = (edge, width, 0) if apart else (out, c_row, begin)
+                _sum(width, x, x_row, lines, lines_row, tile, tile_row, count, onto)
+                if apart:
                     _join(range(top - r, lines_of_tile), range(first, last), edge, width, out, c_row, begin)
-                else:
-                    _sum(width, x, x_row, lines, lines_row, out, c_row, count, begin)
         left = at + width
+
+
+def _routine(sources: int) -> Any:
+    @cfunc(types.void(*[types.int64] * 11), cache=True, error_model="numpy")
+    def routine(
+        rows: int, columns: int, inner: int, a: int, a_row: int, b: int, b_row: int, order: int, c: int, c_row: int,
+        room: int,
+    ) -> None:  # fmt: skip
+        if sources:
+            by_panels(rows, columns, inner, a, a_row, b, b_row, order, c, c_row, room)
+
+    return routine
+
+
+@cache
+def routine() -> int:
+    """The address of `by_panels` as a function of 64-bit numbers, compiled when it is first asked for and kept on disk.
+
+    What is called by name Numba optimises and translates once more within each function that calls it.
+    """
+    return int(_routine(int(digest(sys.modules[__name__])[:15], 16)).address)

@@ -54,6 +54,21 @@ def gemm(
 
 
 @intrinsic
+def by_panels(
+    context: Any, address: Any, rows: Any, columns: Any, inner: Any, a: Any, a_row: Any, b: Any, b_row: Any, order: Any,
+    c: Any, c_row: Any, room: Any,
+) -> Any:  # fmt: skip
+    """C = A B by the product of ours that lies at an address (`clearhead.compiled.matrices.routine`)."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [INT64] * (len(values) - 1))
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 12), generate
+
+
+@intrinsic
 def read(context: Any, address: Any, offset: Any) -> Any:
     """A whole number that other threads write, ``offset`` numbers after an address."""
 

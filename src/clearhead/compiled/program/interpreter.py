@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from clearhead.compiled import elementary, matrices
-from clearhead.compiled.matrices import IN_PANELS, IN_ROWS, by_panels
+from clearhead.compiled import elementary
+from clearhead.compiled.matrices import IN_PANELS, IN_ROWS
 from clearhead.compiled.program import calls, row_kernels
 from clearhead.compiled.program.blas import Sgemm
-from clearhead.compiled.program.calls import add, call, gemm, read
+from clearhead.compiled.program.calls import add, by_panels, call, gemm, read
 from clearhead.compiled.program.row_kernels import (
     BYTES,
     copy,
@@ -44,6 +44,13 @@ from clearhead.ops.textbook import tokens
 
 PATIENCE = 1 << 12
 """How often a thread checks whether others are done before it yields the processor."""
+
+
+class Products(NamedTuple):
+    """Where the product of the BLAS lies, and the address of ours."""
+
+    blas: Sgemm
+    own: int
 
 
 class Kind(IntEnum):
@@ -123,20 +130,35 @@ def _end(n: Any, row: int, plus: int, times: int, also: int, columns: int) -> No
 
 
 @within
-def _product(n: Any, rows: int, columns: int, a: int, b: int, out: int, blas: Sgemm, room: int) -> None:
+def _product(n: Any, rows: int, columns: int, a: int, b: int, out: int, products: Products, room: int) -> None:
     """Some rows and columns of a product."""
     a_row, b_row, out_row = n[A_ROW] // BYTES, n[B_ROW] // BYTES, n[OUT_ROW] // BYTES
     if n[OWN]:
-        by_panels(rows, columns, n[INNER], a, a_row, b, b_row, n[ORDER], out, out_row, room)
+        by_panels(products.own, rows, columns, n[INNER], a, a_row, b, b_row, n[ORDER], out, out_row, room)
     else:
-        gemm(blas.address, blas.wide, n[ORDER], rows, columns, n[INNER], a, a_row, b, b_row, out, out_row)
+        gemm(
+            products.blas.address,
+            products.blas.wide,
+            n[ORDER],
+            rows,
+            columns,
+            n[INNER],
+            a,
+            a_row,
+            b,
+            b_row,
+            out,
+            out_row,
+        )
 
 
 @inlined
-def _weights(n: Any, out: int, query: int, key: int, start: int, rows: int, reals: Any, blas: Sgemm, room: int) -> None:
+def _weights(
+    n: Any, out: int, query: int, key: int, start: int, rows: int, reals: Any, products: Products, room: int
+) -> None:
     """Softmax of the scores of some queries; scores behind what they see are not computed."""
     columns, row, first = n[COLUMNS], n[OUT_ROW], n[FIRST] + start
-    _product(n, rows, least(columns, most(LANES, first + rows + n[AHEAD])), query, key, out, blas, room)
+    _product(n, rows, least(columns, most(LANES, first + rows + n[AHEAD])), query, key, out, products, room)
     for r in range(rows):
         low = least(columns, most(0, first + r - n[BEHIND]))
         high = most(low, least(columns, first + r + n[AHEAD] + 1))
@@ -162,7 +184,7 @@ def _row(n: Any, out: int, a: int, b: int, c: int, columns: int, reals: Any) -> 
 
 
 @inlined
-def _task(n: Any, reals: Any, task: int, blas: Sgemm, room: int) -> None:
+def _task(n: Any, reals: Any, task: int, products: Products, room: int) -> None:
     """Computes one task of an instruction: some rows and columns of one matrix."""
     kind, across, down = n[KIND], n[ACROSS], n[DOWN]
     outer, left = task // across // down, task % across * n[TASK_COLUMNS]
@@ -174,10 +196,10 @@ def _task(n: Any, reals: Any, task: int, blas: Sgemm, room: int) -> None:
     a = n[A] + outer // n[SHARED] * n[A_OUTER] + start * n[A_ROW]
     b = n[B] + outer * n[B_OUTER]
     if kind == WEIGHTS:
-        _weights(n, out, a, b, start, rows, reals, blas, room)
+        _weights(n, out, a, b, start, rows, reals, products, room)
     elif kind == PRODUCT:
         step = BYTES if n[ORDER] == IN_ROWS else n[INNER] * BYTES if n[ORDER] == IN_PANELS else n[B_ROW]
-        _product(n, rows, columns, a, b + left * step, out, blas, room)
+        _product(n, rows, columns, a, b + left * step, out, products, room)
     else:
         b, c = b + start * n[B_ROW], n[C] + outer * n[C_OUTER] + start * n[C_ROW]
         for i in range(rows):
@@ -193,14 +215,14 @@ def _task(n: Any, reals: Any, task: int, blas: Sgemm, room: int) -> None:
 
 def _run(sources: int) -> Any:
     @njit(nogil=True, cache=True)
-    def run(program: Any, reals: Any, counters: int, stop: int, blas: Sgemm, give_way: int, room: int) -> None:
+    def run(program: Any, reals: Any, counters: int, stop: int, products: Products, give_way: int, room: int) -> None:
         for step in range(len(program) if sources else 0):
             instruction, own = program[step], counters + step * COUNTERS * 8
             tasks = instruction[TASKS]
             task = add(own, TAKEN, 1)
             while task < tasks:
                 if not read(stop, 0):
-                    _task(instruction, reals[step], task, blas, room)
+                    _task(instruction, reals[step], task, products, room)
                 add(own, DONE, 1)
                 task = add(own, TAKEN, 1)
             spins = 0
@@ -214,11 +236,11 @@ def _run(sources: int) -> Any:
 
 @cache
 def interpreter() -> Any:
-    """``run(program, reals, counters, stop, blas, give_way, room)``: goes through a program, with all who run it.
+    """``run(program, reals, counters, stop, products, give_way, room)``: goes through a program, with all who run it.
 
     Its arguments are the instructions, a row each, and two reals for each; the address of COUNTERS whole numbers for
-    each, all 0; the address of one that is not 0 when all should leave what is not begun; where the product of the BLAS
-    lies; the address of the function that lets others work, or 0; and that of ROOM numbers for this thread alone.
+    each, all 0; the address of one that is not 0 when all should leave what is not begun; where products lie; the
+    address of the function that lets others work, or 0; and that of ROOM numbers for this thread alone.
     It is compiled when it is first called, and kept on disk from then on.
     """
-    return _run(int(digest(elementary, matrices, calls, row_kernels, large, tokens)[:15], 16))
+    return _run(int(digest(elementary, calls, row_kernels, large, tokens)[:15], 16))

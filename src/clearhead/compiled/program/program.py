@@ -16,9 +16,9 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Shape
-from clearhead.compiled.matrices import IN_PANELS, IN_ROWS, ROOM, TURNED
+from clearhead.compiled.matrices import IN_PANELS, IN_ROWS, ROOM, TURNED, routine
 from clearhead.compiled.program.blas import Sgemm
-from clearhead.compiled.program.interpreter import COUNTERS, OPERANDS, Activation, Kind, interpreter
+from clearhead.compiled.program.interpreter import COUNTERS, OPERANDS, Activation, Kind, Products, interpreter
 from clearhead.compiled.program.row_kernels import BYTES
 from clearhead.compiled.simd import LANES, ROWS, WIDTH
 from clearhead.ops import threads
@@ -220,7 +220,8 @@ class Program(Struct, frozen=True):
         numbers = self.numbers.copy()
         numbers[:, OPERANDS] += np.array([*(address(arrays[name]) for name in self.buffers), 0])[self.places]
         counters, stop = np.zeros((len(numbers), COUNTERS), np.int64), np.zeros(1, np.int64)
-        run = partial(interpreter(), numbers, self.reals, address(counters), address(stop), blas, _give_way())
+        products = Products(blas, routine())
+        run = partial(interpreter(), numbers, self.reals, address(counters), address(stop), products, _give_way())
         return Work(run, counters, stop)
 
     def run(self, arrays: Mapping[str, Array], blas: Sgemm) -> None:

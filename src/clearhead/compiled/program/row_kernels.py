@@ -142,9 +142,9 @@ def rotate_half(out: int, x: int, cos: int, sin: int, pairs: int, columns: int) 
 
 
 @within
-def _fill(row: int, start: int, end: int) -> None:
-    for at in range(start, end, LANES):
-        put(row, at, end, splat(0.0))
+def _clear(row: int, columns: int) -> None:
+    for at in range(0, columns, LANES):
+        put(row, at, columns, splat(0.0))
 
 
 @within
@@ -193,8 +193,9 @@ def softmax(row: int, columns: int, seen: tuple[int, int], factor: float, cap: f
     share = splat(1.0) / maximum(splat(0.5), splat(total_of(total)))
     for at in range(start, high, LANES):
         put(row, at, columns, take(row, at, columns) * share)
-    _fill(row, 0, start)
-    _fill(row, start + (high - start + LANES - 1) // LANES * LANES, columns)
+    behind = start + (high - start + LANES - 1) // LANES * LANES
+    _clear(row, start)
+    _clear(row + behind * BYTES, columns - behind)
 
 
 @within
