@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,10 +39,30 @@ def test_corpus_writes_and_says(checkpoint, data, tmp_path, monkeypatch):  # noq
     assert found.stdout.splitlines()[1:] == [f"Wrote {tmp_path}/a/results.parquet", f"Wrote {tmp_path}/a/report.html"]
     assert found.stderr == "1 document could not be read: the line is not JSON (1). The report says which.\n"
     assert "to_digit" in (tmp_path / "a" / "report.html").read_text()
-    run(checkpoint, data, "-o", tmp_path / "b", "--column", "body", "--length", 4, "--against", tmp_path / "a")
+    cut = run(checkpoint, data, "-o", tmp_path / "b", "--column", "body", "--length", 4, "--against", tmp_path / "a")
+    assert "1 document is longer than 4 tokens: 1 token was cut off." in cut.stderr
     assert "<h2>Against model" in (tmp_path / "b" / "report.html").read_text()
     part = run(checkpoint, data, "-o", tmp_path / "c", "--column", "body", "--shard-size", 1, "--shard", "2/2")
     assert "Partial: 2 of 3 shards are missing." in part.stderr
+
+
+def test_a_corpus_of_which_nothing_is_read_is_a_failure(checkpoint, data, tmp_path, monkeypatch):  # noqa: F811
+    """As with the name of a column that there is not: said, and in the exit status."""
+    monkeypatch.setattr(Local, "run", lambda _, *given: Here().run(*given))
+    found = run(checkpoint, data, "-o", tmp_path / "a", code=2)
+    assert "3 documents could not be read: it has no text under 'text' (2)" in found.stderr
+
+
+def test_sequences_longer_than_those_of_training_are_said(checkpoint, data, tmp_path, monkeypatch):  # noqa: F811
+    """Of a model without a table of positions: it reads them, and what it does there says little."""
+    monkeypatch.setattr(Local, "run", lambda _, *given: Here().run(*given))
+    model = Path(shutil.copytree(checkpoint, tmp_path / "model"))
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 8}))
+    given = (model, data, "--column", "body", "-o")
+    assert "was trained on" not in run(*given, tmp_path / "a", "--length", 8).stderr
+    found = run(*given, tmp_path / "b", "--length", 9)
+    assert "Sequences may have 9 tokens, and the model was trained on at most 8 at once" in found.stderr
 
 
 def test_what_cannot_be_compared_is_said_first(checkpoint, data, tmp_path, monkeypatch):  # noqa: F811

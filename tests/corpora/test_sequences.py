@@ -28,6 +28,7 @@ def test_a_document_is_cut_behind_its_special_tokens(checkpoint):
     found = made(checkpoint, DOCUMENTS, length=8)
     assert [each.ids for each in found] == [(0, *ids_of(text)[:7]) for text in TEXTS]
     assert made(checkpoint, DOCUMENTS[5:6], length=8) == found[5:6]
+    assert [each.unread for each in found] == [max(0, len(ids_of(text)) - 7) for text in TEXTS]
 
 
 def test_a_document_is_split_into_all_of_it(checkpoint):
@@ -37,6 +38,7 @@ def test_a_document_is_split_into_all_of_it(checkpoint):
         own = [each.ids for each in found if each.number == number]
         assert all(ids[0] == 0 and len(ids) <= 8 for ids in own)
         assert tuple(id for ids in own for id in ids[1:]) == ids_of(text)
+    assert not any(each.unread for each in found)
 
 
 def test_packed_documents_are_all_there(checkpoint):
@@ -52,6 +54,23 @@ def test_packed_documents_are_all_there(checkpoint):
     assert [each for each in found if 16 <= each.number < 32] == made(
         checkpoint, DOCUMENTS[16:32], length=8, fit="pack"
     )
+
+
+@pytest.mark.parametrize("fit", ["cut", "split", "pack"])
+def test_each_document_begins_in_one_sequence(checkpoint, fit):
+    """So documents are counted once, however many sequences have tokens of one, or one sequence of many."""
+    found = made(checkpoint, DOCUMENTS, length=8, fit=fit)
+    assert sorted(number for each in found for number in each.begun) == list(range(40))
+    assert all(each.begun == (each.number,) for each in found) == (fit == "cut")
+    special = [sum(id == 0 for id in each.ids) for each in found]
+    assert fit == "split" or special == [len(each.begun) for each in found]
+
+
+def test_a_packed_sequence_knows_all_documents_that_it_has_tokens_of(checkpoint):
+    """Also the one that began in the sequence before."""
+    texts = ["the cat sat", "on a mat so far", "dog"]  # <s> the cat sat | <s> on a mat | so far <s> dog
+    found = made(checkpoint, [Document(n, text) for n, text in enumerate(texts)], length=4, fit="pack")
+    assert [each.numbers for each in found] == [(0,), (1,), (1, 2)]
 
 
 @pytest.mark.parametrize("fit", ["cut", "split", "pack"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clearhead.cli.ending import INTERRUPTED
+from clearhead.cli.ending import BAD_INPUT, INTERRUPTED
 from clearhead.cli.group import command
 from clearhead.cli.output import say, wrote
 from clearhead.cli.progress import progress_bar
@@ -65,7 +65,7 @@ def corpus(checkpoint: str, data: tuple[str, ...], output: str, **given: Any) ->
     DATA are text files, .jsonl, .parquet or .arrow files (also .gz, .zst), patterns in quotes, folders of Hugging Face
     datasets; and addresses such as s3://bucket/*.jsonl. Finished shards are never done again: after Ctrl-C, a crash or
     new documents, the same command continues. The result is the same to the last bit for any number of workers.
-    DIR/report.html and DIR/results.parquet have the results so far.
+    DIR/report.html and DIR/results.parquet have the results so far. The exit status is 2 if no document could be read.
     """
     from clearhead.corpora import Dask, Local, Options, storage
     from clearhead.corpora.running import REPORT, RESULTS, Interrupted, run, save
@@ -88,6 +88,8 @@ def corpus(checkpoint: str, data: tuple[str, ...], output: str, **given: Any) ->
     _say(found)
     for name in (RESULTS, REPORT):
         wrote(storage.join(output, name))
+    if found.failed and not found.counts[0]:
+        raise click.exceptions.Exit(BAD_INPUT)
 
 
 def _opened(folder: str, checkpoint: str) -> Corpus:
@@ -105,6 +107,8 @@ def _say(found: Corpus, *, err: bool = False) -> None:
     """What was read, and what is missing."""
     documents, sequences, tokens = found.counts
     say(f"{found.plan.model}; {documents:,} documents, {sequences:,} sequences, {tokens:,} tokens", err=err)
+    for note in found.notes:
+        say(note, err=True)
     if found.failed:
         count = sum(map(len, found.failed.values()))
         most = sorted(found.failed.items(), key=lambda each: -len(each[1]))[:REASONS]

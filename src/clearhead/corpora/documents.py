@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
@@ -20,6 +19,7 @@ from clearhead.budgets import MAX_DOCUMENT_BYTES, MAX_HEADER_BYTES, MAX_JSON_VAL
 from clearhead.corpora import storage
 from clearhead.corpora.groups import group_name
 from clearhead.corpora.options import Options
+from clearhead.corpora.packed import PACKED, unpacked
 from clearhead.errors import FileError
 from clearhead.extras import need
 from clearhead.untrusted import strict_json
@@ -34,8 +34,6 @@ FORMS: Mapping[str, Form] = {
 
 UNREAD = (".csv", ".tsv")
 """Tables that are not read: as a text, one of them would be a single document of all its rows."""
-
-PACKED = (".gz", ".zst")
 
 STATE = "state.json"
 """The file that describes a dataset on disk."""
@@ -240,22 +238,6 @@ def pieces_of(file: File, first: int, last: int) -> Piece:
         file.path, file.form, file.digest, file.size, first, last,
         file.marks[mark] if known else 0, mark * MARK_EVERY if known else 0,
     )  # fmt: skip
-
-
-@contextmanager
-def unpacked(path: str, offset: int = 0) -> Iterator[BinaryIO]:
-    """A file from an offset on, decompressed if its name says that it is compressed."""
-    with storage.open_read(path) as file:
-        if path.lower().endswith(".gz"):
-            with gzip.open(file) as inner:
-                yield inner  # type: ignore[misc]  # it reads bytes
-        elif path.lower().endswith(".zst"):
-            zstandard = need("zstandard", "corpus")
-            with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as inner:
-                yield io.BufferedReader(inner, CHUNK)
-        else:
-            file.seek(offset)
-            yield file
 
 
 @contextmanager

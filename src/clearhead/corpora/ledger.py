@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,23 @@ def table_of(tally: Tally) -> Any:
     rows = [(part, label, each) for part in PARTS for label, each in sorted(tally[part].items())]
     return arrow.table(
         {
-            "part": arrow.array([part for part, _, _ in rows], arrow.string()),
-            "label": arrow.array([label for _, label, _ in rows], arrow.string()),
-            "shape": arrow.array([list(each.shape) for _, _, each in rows], arrow.list_(arrow.int64())),
-            "numbers": arrow.array([each.ravel() for _, _, each in rows], arrow.list_(arrow.int64())),
+            "part": _lists([np.frombuffer(part.encode(), np.uint8) for part, _, _ in rows], arrow.string()),
+            "label": _lists([np.frombuffer(label.encode(), np.uint8) for _, label, _ in rows], arrow.string()),
+            "shape": _lists([np.array(each.shape, np.int64) for _, _, each in rows], arrow.list_(arrow.int64())),
+            "numbers": _lists([each.ravel() for _, _, each in rows], arrow.list_(arrow.int64())),
         }
     )
+
+
+def _lists(arrays: Sequence[Any], kind: Any) -> Any:
+    """Arrays as a column of texts or lists, made of their bytes: ``arrow.array`` would import pandas, with 50 MB."""
+    arrow = need("pyarrow", "corpus")
+    ends = np.cumsum([0, *map(len, arrays)], dtype=np.int32)
+    values = arrow.py_buffer(np.concatenate(arrays))
+    if kind == arrow.string():
+        return arrow.Array.from_buffers(kind, len(arrays), [None, arrow.py_buffer(ends), values])
+    inner = arrow.Array.from_buffers(kind.value_type, int(ends[-1]), [None, values])
+    return arrow.Array.from_buffers(kind, len(arrays), [None, arrow.py_buffer(ends)], children=[inner])
 
 
 def tally_of(table: Any) -> Tally:

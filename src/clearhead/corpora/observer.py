@@ -80,7 +80,6 @@ class Observer:
 
     def add(self, tally: Tally, sequences: Iterable[Sequence | Failed]) -> None:
         """Adds sequences to a tally; one on which the model fails is listed with the reason."""
-        counted = -1
         for pack in packs(sequences):
             if isinstance(pack, Failed):
                 tally.add("failed", pack.fault, [pack.number])
@@ -88,11 +87,10 @@ class Observer:
             done = []
             for each, observed in zip(pack, self._observed(pack), strict=True):
                 if isinstance(observed, ClearheadError):
-                    tally.add("failed", str(observed), [each.number])
+                    tally.add("failed", str(observed), each.numbers)
                     continue
-                self._into(tally, each, observed, documents=int(each.number != counted))
-                done.append((observed, [int(each.number != counted), 1, len(each.ids)]))
-                counted = each.number
+                self._into(tally, each, observed)
+                done.append((observed, [len(each.begun), 1, len(each.ids)]))
             if done:
                 _add_together(tally, done)
 
@@ -174,7 +172,7 @@ class Observer:
             total += fixed(loss).sum()
         return np.array([total, len(ids) - 1])
 
-    def _into(self, tally: Tally, sequence: Sequence, observed: Observed, documents: int) -> None:
+    def _into(self, tally: Tally, sequence: Sequence, observed: Observed) -> None:
         """Adds what is known of a sequence under its fold and its group, and as an example."""
         whole, tokens = observed.sums.sum(0), len(sequence.ids)
         cuts = [f"fold:{sequence.fold:02}"]
@@ -185,10 +183,12 @@ class Observer:
                     f"group={self.options.group} has more than {MAX_GROUPS} values. Name a column of fewer."
                 )
         for cut in cuts:
-            tally.add("counts", cut, [documents, 1, tokens])
+            tally.add("counts", cut, [len(sequence.begun), 1, tokens])
             tally.add("sums", cut, pair_of(whole))
             if observed.loss.size:
                 tally.add("loss", cut, pair_of(observed.loss))
+        if sequence.unread:
+            tally.add("unread", "", [1, sequence.unread])
         if tokens >= MIN_TYPICAL:
             tally.add("typical", "", _first(whole[:, self.typical] // tokens, sequence.number))
 

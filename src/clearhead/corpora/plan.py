@@ -17,8 +17,9 @@ from clearhead.corpora.options import BLOCK, Options
 from clearhead.errors import FileError, SpecError
 from clearhead.files import open_regular
 from clearhead.models import Model
+from clearhead.models.surveying import trained_on
 
-FORMAT = 4
+FORMAT = 5
 """The version of shards: another number for every change of their content or computation."""
 
 LADDER = ((2_000, 16), (50_000, 64))
@@ -59,6 +60,7 @@ class Plan(Struct, frozen=True):
         files: the files of documents.
         tokens: the texts of the model's tokens, by their numbers.
         shards: the shards in order.
+        trained: how many tokens the training saw at once; None where the model's config does not say so.
     """
 
     fingerprint: str
@@ -69,6 +71,7 @@ class Plan(Struct, frozen=True):
     files: tuple[File, ...]
     tokens: tuple[str, ...]
     shards: tuple[Shard, ...]
+    trained: int | None = None
 
     @property
     def documents(self) -> int:
@@ -109,7 +112,8 @@ def plan_of(model: Model, data: Sequence[str], options: Options, size: int | Non
     shards = tuple(_shard(files, start, min(size, count - start), name) for start in range(0, count, size))
     words = repr(model).strip("<>").removeprefix("Model ")
     tokens = model.names(range(model.vocabulary))
-    return Plan(name, words, model.sizes.layers, model.sizes.heads, options, files, tokens, shards)
+    trained = trained_on(model)
+    return Plan(name, words, model.sizes.layers, model.sizes.heads, options, files, tokens, shards, trained)
 
 
 def _shard(files: Sequence[File], start: int, count: int, fingerprint: str) -> Shard:

@@ -81,6 +81,8 @@ def _notices(corpus: Corpus) -> Iterator[str]:
             f'<p class="notice">Partial: {len(corpus.missing):,} of {len(plan.shards):,} shards are missing, with '
             f"{left:,} of {plan.documents:,} documents. Run the same command to go on.</p>"
         )
+    for note in corpus.notes:
+        yield f'<p class="notice">{escape(note)}</p>'
     if len(corpus.tally["processor"]) > 1:
         kinds = escape(", ".join(map(_words, sorted(corpus.tally["processor"]))))
         yield f'<p class="notice">Computed on several kinds of processor ({kinds}), whose last bits may differ.</p>'

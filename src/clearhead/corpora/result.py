@@ -94,6 +94,29 @@ class Corpus(Struct, frozen=True, eq=False, dict=True):
         return documents, sequences, tokens
 
     @property
+    def unread(self) -> tuple[int, int]:
+        """How many documents were cut, and how many of their tokens were left out."""
+        documents, tokens = self.tally["unread"].get("", np.zeros(2, np.int64)).tolist()
+        return documents, tokens
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know: how much was cut off, and whether sequences are longer than those of training."""
+        length, trained = self.plan.options.length, self.plan.trained
+        documents, tokens = self.unread
+        found = []
+        if documents:
+            which = "1 document is" if documents == 1 else f"{documents:,} documents are"
+            more = "1 token was" if tokens == 1 else f"{tokens:,} tokens were"
+            found.append(f"{which} longer than {length:,} tokens: {more} cut off. fit=split reads all of them.")
+        if trained is not None and length > trained:
+            found.append(
+                f"Sequences may have {length:,} tokens, and the model was trained on at most {trained:,} at once: "
+                f"what it does behind these says little of how it works within them."
+            )
+        return tuple(found)
+
+    @property
     def failed(self) -> dict[str, list[int]]:
         """The numbers of the documents that could not be read, by reason."""
         return {fault: numbers.tolist() for fault, numbers in sorted(self.tally["failed"].items())}

@@ -21,12 +21,28 @@ Ids = tuple[int, ...]
 
 
 class Sequence(Struct, frozen=True):
-    """The input of one run: tokens, and what is known of the (first) document that they come from."""
+    """The input of one run: tokens, and what is known of the documents that they come from.
+
+    Attributes:
+        number: the number of the first of them.
+        fold: its fold.
+        group: the group of all of them.
+        ids: the tokens.
+        begun: the numbers of the documents that begin in it: only the first part of a document that is split has one.
+        unread: how many tokens of its document are left out, since it is cut.
+    """
 
     number: int
     fold: int
     group: str | None
     ids: Ids
+    begun: tuple[int, ...] = ()
+    unread: int = 0
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of all documents of which it has tokens."""
+        return self.begun if self.number in self.begun else (self.number, *self.begun)
 
 
 class Failed(Struct, frozen=True):
@@ -74,23 +90,27 @@ class Cutter:
             yield found
             return
         before, behind = self.around
-        last = self.room if self.options.fit == "cut" else len(found)
-        for start in range(0, min(last, len(found)), self.room):
-            yield _sequence(document, (*before, *found[start : start + self.room], *behind))
+        last = min(self.room, len(found)) if self.options.fit == "cut" else len(found)
+        for start in range(0, last, self.room):
+            begun = () if start else (document.number,)
+            ids = (*before, *found[start : start + self.room], *behind)
+            yield _sequence(document, ids, begun, unread=len(found) - last)
 
     def _packed(self, block: Iterable[Document]) -> Iterator[Sequence | Failed]:
         before, behind = self.around
-        stream: dict[str | None, list[tuple[Document, int]]] = {}
+        stream: dict[str | None, list[tuple[Document, int, bool]]] = {}
         for document in block:
             found = self._encoded(document)
             if isinstance(found, Failed):
                 yield found
                 continue
-            stream.setdefault(document.group, []).extend((document, id) for id in (*before, *found, *behind))
+            whole = (*before, *found, *behind)
+            stream.setdefault(document.group, []).extend((document, id, not n) for n, id in enumerate(whole))
         for tokens in stream.values():
             for start in range(0, len(tokens), self.options.length):
                 window = tokens[start : start + self.options.length]
-                yield _sequence(window[0][0], tuple(id for _, id in window))
+                begun = tuple(each.number for each, _, first in window if first)
+                yield _sequence(window[0][0], tuple(id for _, id, _ in window), begun)
 
     def _encoded(self, document: Document) -> Ids | Failed:
         if document.fault:
@@ -102,8 +122,8 @@ class Cutter:
         return found or Failed(document.number, "it has no tokens")
 
 
-def _sequence(document: Document, ids: Ids) -> Sequence:
-    return Sequence(document.number, fold_of(document.text), document.group, ids)
+def _sequence(document: Document, ids: Ids, begun: tuple[int, ...], unread: int = 0) -> Sequence:
+    return Sequence(document.number, fold_of(document.text), document.group, ids, begun, unread)
 
 
 def fold_of(text: str) -> int:

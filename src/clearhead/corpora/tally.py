@@ -44,7 +44,7 @@ def _pairs(one: Integers, two: Integers) -> Integers:
 
 
 def _listed(one: Integers, two: Integers) -> Integers:
-    return np.sort(np.concatenate([one, two]))
+    return np.union1d(one, two)
 
 
 PARTS: Mapping[str, Callable[[Integers, Integers], Integers]] = {
@@ -56,6 +56,7 @@ PARTS: Mapping[str, Callable[[Integers, Integers], Integers]] = {
     "typical": _best,
     "pairs": _pairs,
     "failed": _listed,
+    "unread": _added,
     "processor": _added,
 }
 """How each part of two tallies becomes one.
@@ -65,7 +66,8 @@ Labels are such as ``fold:07``, ``position:03`` and ``group:"books"``.
 counts: [documents, sequences, tokens] under each cut. sums: of each measure (half, layer, measure, head). squares: the
 same, over all. loss: [half, (loss, tokens)]. histogram: (layer, measure, head, bin). typical: (layer, measure, head,
 rank, [value, document]). pairs: (layer, head, rank, [weight, query token, key token]). failed: numbers of documents
-under what went wrong. processor: documents under the kind of processor.
+under what went wrong. unread: [documents that were cut, tokens of them that were left out]. processor: documents under
+the kind of processor.
 """
 
 NUMBERED: Mapping[str, Any] = {"typical": (..., 1), "failed": ...}

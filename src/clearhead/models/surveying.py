@@ -135,11 +135,16 @@ def doubling(tokens: int) -> tuple[int, ...]:
     return tuple(2**power for power in range(max(1, (tokens - 1).bit_length())))
 
 
+def trained_on(model: Model) -> int | None:
+    """How many tokens the training saw at once, if the config says so."""
+    config = model.checkpoint.config
+    return next((config[name] for name in TRAINED if isinstance(config.get(name), int)), None)
+
+
 def notes_of(model: Model, tokens: int) -> tuple[str, ...]:
     """What a reader should know: which stack this is, and whether the text is longer than those of the training."""
     stack = () if model.spec.encoder is None else (ENCODER_ALONE,)
-    config = model.checkpoint.config
-    trained = next((config[name] for name in TRAINED if isinstance(config.get(name), int)), None)
+    trained = trained_on(model)
     if trained is None or tokens <= trained:
         return stack
     return (
