@@ -184,6 +184,15 @@ def test_a_remote_folder_is_as_good(checkpoint, whole):
     assert storage.read("memory://out/results.parquet") == results(whole[1])[0]
 
 
+@pytest.mark.parametrize("scheme", ["file", "local"])
+def test_addresses_of_this_machine_are_paths(checkpoint, whole, tmp_path, scheme):
+    """Of documents and of results, whose folders are made; the second scheme goes through fsspec."""
+    output = f"{scheme}://{tmp_path}/new/out"
+    run(str(checkpoint), [f"{scheme}://{whole[2]}"], output, OPTIONS, Here(), (1, 1), None, 7)
+    assert (tmp_path / "new" / "out" / "results.parquet").read_bytes() == results(whole[1])[0]
+    assert not open_corpus(output).missing
+
+
 def test_shards_that_only_workers_see_are_an_error(checkpoint, lines):
     """Written to the memory of another process, as by a cluster without a common folder: said after the first round."""
     with pytest.raises(FileError, match=r"2 shards were computed, and are not there. All workers must see"):

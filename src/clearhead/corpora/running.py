@@ -56,6 +56,7 @@ def run(
         Interrupted: Ctrl-C was pressed.
     """
     number, of = share
+    data, output = [storage.plain(each) for each in data], storage.plain(output)
     if not 1 <= number <= of:
         raise SpecError(f"shard expects i of n with i from 1 to n, got {number} of {of}.")
     model = load(checkpoint, engine="array")
@@ -159,6 +160,7 @@ def open_corpus(output: str) -> Corpus:
     Raises:
         FileError: there is none.
     """
+    output = storage.plain(output)
     found = gathered(_plan(output), output)
     save(found, output)
     return found

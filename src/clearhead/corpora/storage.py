@@ -24,6 +24,11 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
+def plain(path: str) -> str:
+    """An address on this machine, file:///name, as a path; any other as it is."""
+    return path.removeprefix("file://") if path.startswith("file:///") else path
+
+
 def join(folder: str, name: str) -> str:
     """A path inside a folder."""
     return f"{folder.rstrip('/')}/{name}" if is_remote(folder) else os.fspath(Path(folder) / name)
@@ -59,12 +64,20 @@ def write(path: str, content: bytes) -> None:
         FileError: it cannot be written.
     """
     if is_remote(path):
-        # Object stores show an object once it is complete.
-        _tried(path, "written", lambda: _remote(path).pipe_file(path, content))
+        _tried(path, "written", lambda: _put(path, content))
         return
     make(os.fspath(Path(path).parent))
     with replacing(path) as file:
         file.write(content)
+
+
+def _put(path: str, content: bytes) -> None:
+    """Writes an object. Object stores show it once it is complete, and have no folders; others want theirs made."""
+    try:
+        _remote(path).pipe_file(path, content)
+    except FileNotFoundError:
+        _remote(path).makedirs(path.rpartition("/")[0], exist_ok=True)
+        _remote(path).pipe_file(path, content)
 
 
 def make(folder: str) -> None:
