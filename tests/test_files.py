@@ -187,7 +187,7 @@ OWN = {
     "cli/problems.py": "a function of problems/files.py",
     "compiled/program/choice.py": "a file of the package's own, in the user's cache",
     "compiled/simd.py": "the package's own code",
-    "corpora/documents.py": "an opened file inside, unpacked",
+    "corpora/packed.py": "an opened file inside, unpacked",
     "corpora/storage.py": "an address such as s3://, through fsspec",
     "corpora/worker.py": "standard output",
     "inspection/report/page/assemble.py": "the package's own files",
