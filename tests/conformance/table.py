@@ -32,7 +32,7 @@ What `load` reads, and what a model of it can. `make table` makes this page: Tra
 weights, several configurations of each family, and states, attention weights and results are compared, in float32.
 *Off by* is the largest difference of all, relative to the largest number of its row; rounding explains some 5e-5.
 *Batch*, *cache* and *inspect* are tried until a configuration can: their numbers are those of the text alone. *no*
-means refused, with a message that says why; of an encoder-decoder the encoder is inspected.
+means refused, with a message that says why; of an encoder-decoder the decoder is inspected.
 
 | family | architectures | configurations | off by | batch | cache | inspect |
 |---|---|---|---|---|---|---|
@@ -101,8 +101,8 @@ def _cache(ours: Model, trace: Any, source: Any, decoder: Any) -> float:
     return max(_off(rest[line], trace[line][2:]) for line in ours.hidden)
 
 
-def _inspect(ours: Model, trace: Any, source: Any, _decoder: Any) -> float:
-    return _off(ours.inspect(source).output, trace[(ours.encoder_hidden or ours.hidden)[-1]])
+def _inspect(ours: Model, trace: Any, source: Any, decoder: Any) -> float:
+    return _off(ours.inspect(source, decoder=decoder).output, trace[ours.hidden[-1]])
 
 
 CAN: dict[str, Callable[..., float]] = {"batch": _batch, "cache": _cache, "inspect": _inspect}

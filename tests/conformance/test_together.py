@@ -5,8 +5,8 @@ import pytest
 
 from clearhead.models import Encoded, load
 from clearhead.models.inputs import inputs_of
-from clearhead.models.surveying import Asked, Run
 from clearhead.models.together import NotTogether, Together
+from clearhead.models.walking import Asked, Run
 
 from .families import made
 

@@ -97,7 +97,7 @@ def test_inspected_families(saved, name):
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if name in WITH_DELTA])
 def test_delta_nets_in_batches(saved, name):
-    """A padded batch gives the numbers of each text; a cache and an inspection are refused, with what to do instead."""
+    """A padded batch gives the numbers of each text; a cache and their inspection are refused, with what to do."""
     _, ours = saved(name)
     together = ours.trace([IDS, IDS[:5]])
     for row, ids in enumerate((IDS, IDS[:5])):
@@ -105,8 +105,8 @@ def test_delta_nets_in_batches(saved, name):
         for line in ours.hidden:
             bound = {"rtol": 0, "atol": 5e-5 * abs(alone[line]).max()}
             np.testing.assert_allclose(together[line][row, : len(ids)], alone[line], **bound)
-    with pytest.raises(UnknownName, match=r"gated delta nets\. Trace it instead"):
-        ours.inspect(IDS)
+    with pytest.raises(UnknownName, match=r"layer 0 is a gated delta net, .*\. Trace it instead"):
+        ours.inspect(IDS, layers=[0])
     with pytest.raises(CheckpointError, match=r"gated delta nets read all tokens before\. Trace the whole"):
         ours.trace(IDS[5:], past=ours.trace(IDS[:5]))
 

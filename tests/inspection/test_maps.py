@@ -10,7 +10,8 @@ from clearhead.inspection import maps
 from clearhead.inspection.core import core_of_spec
 from clearhead.inspection.maps import SIDE, Weights, edges_of
 from clearhead.models import load
-from clearhead.models.surveying import Asked, survey
+from clearhead.models.surveying import survey
+from clearhead.models.walking import Asked
 from clearhead.spec import Attention
 
 from ..models.conftest import small  # noqa: F401 - a fixture

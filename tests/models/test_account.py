@@ -205,9 +205,15 @@ def test_a_spare_pooler_is_not_the_head(tmp_path):
     ("name", "entries", "message"),
     [
         ("stablelm", {"rope_parameters": {"rope_theta": 10.0, "partial_rotary_factor": 0.13}}, "1 rotated feature"),
+        (
+            "deepseek_v2",
+            {"rope_parameters": {
+                "rope_type": "linear", "rope_theta": 10.0, "factor": 2.0, "partial_rotary_factor": 0.5}},
+            "partial_rotary_factor = 0.5",
+        ),
         ("gemma3, of images", {"text_config.use_bidirectional_attention": True}, "use_bidirectional_attention = True"),
     ],
-)
+)  # fmt: skip
 def test_what_transformers_computes_in_another_way_is_refused(tmp_path, name, entries, message):
     """Of entries that Transformers reads otherwise in one family than in its kin, none is computed as in the others."""
     made(name).save_pretrained(tmp_path)

@@ -188,7 +188,7 @@ def test_the_encoder_is_inspected(name, tmp_path):
 def test_recordings_are_not_inspected(tmp_path):
     """What reads no text is refused, with what reads it."""
     made("pair, whisper").save_pretrained(tmp_path)
-    with pytest.raises(UnknownName, match=r"reads recordings\. Trace it instead"):
+    with pytest.raises(UnknownName, match=r"reads recordings\. Say what the decoder has written"):
         load(tmp_path).inspect(RECORDING)
 
 

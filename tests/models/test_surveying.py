@@ -1,13 +1,17 @@
 """Checkpoints inspected: the statistics of weights that are never stored, compared with weights that are."""
 
+import csv
 import json
 
 import numpy as np
 import pytest
+from tests.conformance.families import made
+from tests.conformance.pairs import reads
 
 from clearhead.errors import ShapeError, UnknownName
 from clearhead.inspection.statistics import half_distance
 from clearhead.models import load
+from clearhead.models.recurring import recurrence_of
 from clearhead.models.surveying import Interrupted
 
 from ..inspection.reference import Case, statistics
@@ -109,6 +113,81 @@ def test_a_text_beyond_the_training_is_remarked(small):
     (small / "config.json").write_text(json.dumps(config))
     (note,) = load(small).inspect(IDS, layers=[0]).notes
     assert note.startswith("The text has 9 tokens, and the model was trained on at most 8 at once")
+
+
+@pytest.fixture
+def model_of(tmp_path):
+    """A function that loads a small model of a configuration."""
+
+    def make(name):
+        made(name).save_pretrained(tmp_path)
+        return load(tmp_path, engine="array")
+
+    return make
+
+
+def near(found, stored):
+    """Two float32 runs of a small model of normal weights: 20 roundings of the largest number."""
+    np.testing.assert_allclose(found, stored, atol=20 * 2**-23 * max(1, abs(stored).max()))
+
+
+@pytest.mark.parametrize("name", ["pair, t5", "pair, marian", "pair, whisper"])
+def test_a_decoder_is_inspected(name, model_of):
+    """A decoder's weights on its own tokens and on the source: those that a trace stores, and their sums."""
+    model = model_of(name)
+    source, decoder, _ = reads(name, [7, 4, 9, 12, 30, 8, 8, 21])
+    survey, stored = model.inspect(source, decoder=decoder), model.trace(source, decoder=decoder)
+    near(survey.output, stored[model.hidden[-1]])
+    assert list(survey.layers) == list(survey.cross) == [0, 1, 2]
+    assert len(survey.tokens) == len(decoder)
+    for layer in survey.layers:
+        own, weights = stored[f"layers.{layer}.attention.weights"], stored[f"layers.{layer}.cross.weights"]
+        near(survey[layer].top_weights[..., 0], own.max(-1))
+        found = survey.cross[layer]
+        near(found.top_weights[..., 0], weights.max(-1))
+        near(np.take_along_axis(weights, found.top_keys[..., :1], -1)[..., 0], weights.max(-1))
+        near(found.received_total, weights.sum(-2))
+        assert found.self_weight is found.bands is None
+
+
+def test_a_table_has_the_weights_on_the_source(tmp_path, model_of):
+    """A row for each token of each head, with its largest weights on the source; of other models there is no such."""
+    model = model_of("pair, bart")
+    survey = model.inspect([7, 4, 9, 12, 30, 8], decoder=[2, 5, 6])
+    survey.save(tmp_path / "x.csv", by="source")
+    rows = list(csv.DictReader((tmp_path / "x.csv").read_text("utf-8").splitlines()))
+    assert len(rows) == 3 * 2 * 3
+    written = np.array([row["top1_weight"] for row in rows[:3]], np.float32)
+    np.testing.assert_array_equal(written, survey.cross[0].top_weights[0, :, 0])
+    assert "received_total" not in rows[0]
+    with pytest.raises(UnknownName, match="no weights on a source"):
+        model.inspect([7, 4, 9]).save(tmp_path / "y.csv", by="source")
+
+
+@pytest.mark.parametrize("name", ["qwen3_next", "qwen3_5"])
+def test_gated_delta_nets_are_passed_by(name, model_of):
+    """Layers of gated delta nets are computed, in chunks; the others are reported, and a note names those."""
+    model = model_of(name)
+    ids = np.random.default_rng(1).integers(2, 36, 150).tolist()
+    survey, stored = model.inspect(ids), model.trace(ids)
+    assert list(survey.layers) == [3]
+    assert survey.notes[0].startswith("The layers 0, 1, 2 are gated delta nets")
+    near(survey.output, stored[model.hidden[-1]])
+    near(survey[3].top_weights[..., 0], stored["layers.3.attention.weights"].max(-1))
+    with pytest.raises(UnknownName, match="layer 1 is a gated delta net"):
+        model.inspect(ids, layers=[1, 3])
+
+
+def test_what_a_delta_net_reads_in_chunks_is_that_of_the_formula(model_of):
+    """Heads read chunk by chunk are those of the lines, in float64: over three chunks, the last one not full."""
+    model = model_of("qwen3_5")
+    given = {"token": np.random.default_rng(2).integers(2, 36, 150), **model.arrays}
+    lines = model.working().ending_at("layers.0.mlp.residual")
+    stored = lines.run({name: np.asarray(each, np.float64) if each.dtype.kind == "f" else each
+                        for name, each in given.items() if name in {one.name for one in lines.givens}})  # fmt: skip
+    found = recurrence_of(lines, "layers.0.attention.")
+    read = found.read({name: stored[name] for name in found.entry})
+    np.testing.assert_allclose(read, stored["layers.0.attention.head"], rtol=1e-10, atol=1e-12)
 
 
 def test_what_cannot_be_inspected_is_refused(small, minilm):

@@ -9,7 +9,8 @@ import pytest
 import uvicorn
 
 from clearhead.models import load
-from clearhead.models.surveying import Asked, survey
+from clearhead.models.surveying import survey
+from clearhead.models.walking import Asked
 from clearhead.web import report
 from clearhead.web.guard import hosts_of
 from clearhead.web.report import Kept, report_application

@@ -53,7 +53,10 @@ def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     "--serve", "served", is_flag=True, help="Then serve the report, whose maps can be zoomed to single tokens."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Of --serve; 0 for any.")
-@click.option("--by", type=click.Choice(["head", "token"]), default="head", show_default=True, help="A row of a table.")
+@click.option(
+    "--by", type=click.Choice(["head", "token", "source"]), default="head", show_default=True, help="A row of a table."
+)
+@click.option("--decoder", metavar="TEXT", help="What the decoder has written: inspect its layers, not the encoder's.")
 def inspect(
     checkpoint: str,
     text_file: str,
@@ -61,6 +64,7 @@ def inspect(
     layers: tuple[int, ...] | None,
     first: int | None,
     by: TableRows,
+    decoder: str | None,
     *,
     served: bool,
     port: int,
@@ -74,6 +78,8 @@ def inspect(
 
     With --serve the report is served on this machine when all is computed. The map of a head can then be zoomed to
     single tokens: its weights are worked out again from queries and keys, which are kept in temporary files.
+
+    Of an encoder-decoder TEXT-FILE is the source. With --decoder, tables --by source have the decoder's weights on it.
     """
     from clearhead.extras import need
     from clearhead.inspection.report.files import check
@@ -88,14 +94,14 @@ def inspect(
     model = load(checkpoint)
     ids = model.tokenizer.encode(text).ids[:first]
     if not served:
-        _report(_inspected(model, ids, layers), outputs, by)
+        _report(_inspected(model, ids, layers, decoder), outputs, by)
         return
     from clearhead.cli.serve import listen
     from clearhead.web.report import Kept, report_application
 
     kept = Kept()
     try:
-        found = _inspected(model, ids, layers, kept)
+        found = _inspected(model, ids, layers, decoder, kept)
     except OSError as error:
         raise FileError(
             f"queries and keys cannot be kept in temporary files: {why(error)}. Give fewer --layers."
@@ -104,13 +110,16 @@ def inspect(
     listen(lambda hosts: report_application(found, kept.layers, hosts), "127.0.0.1", port)
 
 
-def _inspected(model: Model, ids: Sequence[int], layers: tuple[int, ...] | None, keep: Keep | None = None) -> Survey:
+def _inspected(
+    model: Model, ids: Sequence[int], layers: tuple[int, ...] | None, decoder: str | None, keep: Keep | None = None
+) -> Survey:
     """The inspection, or what was finished of it before Ctrl-C."""
-    from clearhead.models.surveying import Asked, Interrupted, survey
+    from clearhead.models.surveying import Interrupted, survey
+    from clearhead.models.walking import Asked
 
     try:
         with progress_bar(f"{len(ids):,} tokens", sys.stderr) as progress:
-            return survey(model, ids, layers, Asked(), progress, keep)
+            return survey(model, ids, layers, Asked(decoder=decoder), progress, keep)
     except Interrupted as stop:
         return stop.partial
 

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from clearhead.corpora.options import CLASSES, Options
 from clearhead.inspection.weights import weights_at
-from clearhead.models.surveying import Attended, doubling
+from clearhead.models.surveying import doubling
+from clearhead.models.walking import Attended
 
 Numbers = np.ndarray[Any, Any]
 

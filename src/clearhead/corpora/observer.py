@@ -26,8 +26,8 @@ from clearhead.corpora.tally import NOWHERE, TYPICAL, Tally
 from clearhead.errors import ClearheadError, SpecError
 from clearhead.models import Encoded, Model
 from clearhead.models.inputs import inputs_of
-from clearhead.models.surveying import Asked, Run
 from clearhead.models.together import NotTogether, Together
+from clearhead.models.walking import Asked, Run
 
 MIN_TYPICAL = 16
 """Sequences of fewer tokens are not used as examples for a head."""
@@ -75,6 +75,8 @@ class Observer:
         self.obstacle = NotTogether("array code is asked for.") if model.engine == "array" else None
         if model.reads_images:
             raise SpecError(f"{model.path}: a corpus has texts, and this model reads images.")
+        if any(block.attention.delta for block in model.spec.layers):
+            raise SpecError(f"{model.path}: a corpus is for weights of a softmax, and some layers have none.")
         if options.loss and not (model.causal and "logits" in model.working().names):
             raise SpecError(f"{model.path}: the model predicts no next token, so there is no loss. Leave loss out.")
 

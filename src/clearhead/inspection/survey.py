@@ -61,6 +61,9 @@ class Survey(Struct, frozen=True, eq=False):
         kernel: which implementation computed the attention, and why.
         maps: by the layer's number, the mean weights of blocks of tokens (head, query block, key block), of texts that
             are short enough.
+        cross: of a decoder, by the layer's number, statistics of its weights on the source: keys are the source's
+            tokens. Numbers that compare the places of query and key are None.
+        source: the source's tokens; none of a recording.
     """
 
     model: str
@@ -73,6 +76,8 @@ class Survey(Struct, frozen=True, eq=False):
     notes: tuple[str, ...]
     kernel: str
     maps: Mapping[int, Numbers] = {}
+    cross: Mapping[int, LayerStatistics] = {}
+    source: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Survey of {self.model}: {len(self.tokens)} tokens, {len(self.layers)} layers>"
@@ -101,10 +106,11 @@ class Survey(Struct, frozen=True, eq=False):
 
         Args:
             path: the file; it is written completely or not at all.
-            by: of a table: a row for each ``"head"``, or for each ``"token"`` of each head.
+            by: of a table: a row for each ``"head"``, or for each ``"token"`` of each head; ``"source"`` for each token
+                of each head of a decoder, with its weights on the source.
 
         Raises:
-            UnknownName: no kind of file has this ending, or no table these rows.
+            UnknownName: no kind of file has this ending, or no table these rows; or no decoder was inspected.
             FileError: the file cannot be written.
             MissingPackage: pyarrow, for parquet, is not installed.
         """

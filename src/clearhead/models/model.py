@@ -309,6 +309,7 @@ class Model:
         self,
         source: Source,
         *,
+        decoder: Source | None = None,
         layers: Iterable[int] | None = None,
         top: int = 4,
         bands: Sequence[int] | None = None,
@@ -320,9 +321,12 @@ class Model:
         Memory grows linearly with the number of tokens; see `clearhead.inspect`, which computes the weights.
 
         Args:
-            source: one text, encoded text, or the numbers of its tokens. Of an encoder-decoder the encoder's layers are
-                inspected, and this is what it reads.
-            layers: the layers to report, counted from 0; those after the last are not computed. None for all.
+            source: one text, encoded text, or the numbers of its tokens. Of an encoder-decoder this is what the encoder
+                reads, whose layers are inspected where ``decoder`` is None.
+            decoder: what the decoder has written so far, as for `trace`: its layers are inspected, and their weights on
+                the source are in `Survey.cross`.
+            layers: the layers to report, counted from 0; those after the last are not computed. None for all. Layers
+                that are gated delta nets have no weights of a softmax, and are not reported.
             top: how many of each query's largest weights to keep.
             bands: the edges of bands of distance, in tokens; None for edges that double.
             received: whether to sum the weights that each token receives; nearly doubles the time of the attention.
@@ -331,12 +335,13 @@ class Model:
         Raises:
             Interrupted: Ctrl-C was pressed; its ``partial`` has the layers that were finished.
             ShapeError: several texts, or more tokens than the model has positions for.
-            UnknownName: no such layer, or the model reads images or recordings.
+            UnknownName: no such layer with a softmax, or the model reads images, or recordings and ``decoder`` is None.
             CheckpointError: the weights do not fit the family's table.
         """
-        from clearhead.models.surveying import Asked, survey
+        from clearhead.models.surveying import survey
+        from clearhead.models.walking import Asked
 
-        return survey(self, source, layers, Asked(top, bands, received), progress)
+        return survey(self, source, layers, Asked(top, bands, received, decoder), progress)
 
     def next(self, trace: Trace, *, max_tokens: int = 5) -> tuple[Guess, ...]:
         """The ``max_tokens`` most probable tokens after the last one of ``trace``, the best first.

@@ -109,10 +109,10 @@ class Rope(Struct, frozen=True):
 
     def _turned(self, at: At, said: Mapping[str, Any], kind: Any) -> int:
         """How many features of a head are rotated."""
-        if self.width is not None:
-            return int(self.width.read(at))
         beside = _first(at.config, self.share_names, self.share)
         share = said.get("partial_rotary_factor", beside)
+        if self.width is not None and (kind in ("default", "proportional") or share in (None, 1)):
+            return int(self.width.read(at))
         if kind == "proportional" or (self.share is None and kind == "default"):
             return at.depth  # Transformers does not read the share in such a family, or as a share of pairs
         share = 1.0 if share is None else share
@@ -148,6 +148,8 @@ class Rope(Struct, frozen=True):
             return Proportional(int(share * turned // 2), float(1.0 if factor is None else factor)), None
         if kind == "yarn":
             factor = said["factor"]
+            if self.kind:  # Transformers reads it beside the objects of kinds, where there is none
+                said = {**said, "truncate": True}
         factor = float(whole / trained if factor is None else factor)
         if kind == "yarn":
             return _yarn(said, factor=factor, base=base, turned=turned, trained=trained), _mscale(said, factor)

@@ -24,8 +24,8 @@ from clearhead.inspection.rows import row_axis
 from clearhead.inspection.survey import Numbers
 from clearhead.line import Given, Line
 from clearhead.models.lengths import check_lengths
-from clearhead.models.surveying import Asked, Attended, Run
 from clearhead.models.texts import Inputs
+from clearhead.models.walking import Asked, Attended, Run
 from clearhead.ops.numpy import numpy_namespace as xp
 from clearhead.plan import steps_of
 from clearhead.working import Working

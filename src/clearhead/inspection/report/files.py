@@ -19,6 +19,8 @@ BY = tuple(ROWS)
 def save(survey: Survey, path: FilePath, *, by: TableRows = "head") -> None:
     """Writes a survey; see `clearhead.inspection.survey.Survey.save`."""
     check(path, by)
+    if by == "source" and not survey.cross:
+        raise UnknownName("by: the survey has no weights on a source. Inspect a decoder, or give head or token.")
     ending = Path(path).suffix.lower()
     with replacing(path) as file:
         if ending == ".html":

@@ -1,9 +1,12 @@
-"""The numbers of a survey as a table: a row for each head, or for each token of each head; written layer by layer."""
+"""The numbers of a survey as a table: a row for each head, or for each token of each head; written layer by layer.
+
+Rows for ``source`` are those of a decoder's tokens, with its weights on the source.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from itertools import pairwise
 from typing import Any, BinaryIO, Literal
@@ -15,7 +18,7 @@ from clearhead.extras import need
 from clearhead.inspection.statistics import STATISTICS
 from clearhead.inspection.survey import LayerStatistics, Numbers, Survey
 
-TableRows = Literal["head", "token"]
+TableRows = Literal["head", "token", "source"]
 
 Columns = dict[str, Any]
 """Columns by name: arrays or lists of one length."""
@@ -39,22 +42,31 @@ def by_head(survey: Survey) -> Iterator[Columns]:
 
 def by_token(survey: Survey) -> Iterator[Columns]:
     """A row for each token of each head: entropy and largest weights as a query, received weights as a key."""
-    names = [visible(token) for token in survey.tokens]
-    for layer, found in survey.layers.items():
+    yield from _rows(survey.tokens, survey.layers)
+
+
+def by_source(survey: Survey) -> Iterator[Columns]:
+    """A row for each token of each head of a decoder: entropy and largest weights on the tokens of the source."""
+    yield from _rows(survey.tokens, survey.cross, received=False)
+
+
+def _rows(tokens: Sequence[str], layers: Mapping[int, LayerStatistics], *, received: bool = True) -> Iterator[Columns]:
+    names = [visible(token) for token in tokens]
+    for layer, found in layers.items():
         for head in range(found.entropy.shape[0]):
             yield {
                 "layer": np.full(len(names), layer),
                 "head": np.full(len(names), head),
                 "token": np.arange(len(names)),
                 "text": names,
-                **_of_tokens(found, head),
+                **_of_tokens(found, head, received=received),
             }
 
 
-def _of_tokens(found: LayerStatistics, head: int) -> dict[str, Numbers]:
+def _of_tokens(found: LayerStatistics, head: int, *, received: bool) -> dict[str, Numbers]:
     columns: dict[str, Numbers] = {}
     for name, numbers in found.numbers.items():
-        if STATISTICS[name].column:
+        if STATISTICS[name].column and (received or "key" not in STATISTICS[name].axes):
             columns[name] = STATISTICS[name].by_token(numbers[head])
     for rank in range(found.top_keys.shape[-1]):
         columns[f"top{rank + 1}_token"] = found.top_keys[head, :, rank]
@@ -62,7 +74,11 @@ def _of_tokens(found: LayerStatistics, head: int) -> dict[str, Numbers]:
     return columns
 
 
-ROWS: Mapping[TableRows, Callable[[Survey], Iterator[Columns]]] = {"head": by_head, "token": by_token}
+ROWS: Mapping[TableRows, Callable[[Survey], Iterator[Columns]]] = {
+    "head": by_head,
+    "token": by_token,
+    "source": by_source,
+}
 
 
 def bands(edges: tuple[int, ...]) -> list[str]:
