@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any, Union
 
@@ -179,9 +180,9 @@ class Claim(Brief, frozen=True, dict=True):
 
     def with_slack(self, slack: Slack) -> Claim:
         """The claim with another ``slack``; what was read from its text is not read again."""
-        claim = replace(self, slack=slack)
-        known: dict[str, Any] = self.__dict__
-        claim.__dict__.update({name: each for name, each in known.items() if name != "tolerances"})
+        claim = copy(self)
+        force_setattr(claim, "slack", slack)
+        claim.__dict__.pop("tolerances", None)
         return claim
 
     @cached_property
@@ -274,23 +275,25 @@ def _units(numbers: Sequence[str]) -> Callable[[str], float]:
     That is the style which drops fewer trailing zeros. Where significant digits drop only one fewer, each number has
     the larger of both units, so that no right number is refused.
     """
-    most = max((d for d in map(decimals_of, numbers) if d is not None), default=0)
+    decimals = {number: decimals_of(number) for number in numbers}
+    digits = {number: significant_of(number) for number in numbers}
+    most = max((d for d in decimals.values() if d is not None), default=0)
     # A whole number looks the same in both styles: it shows nothing.
-    telling = [number for number in numbers if significant_of(number) and float(number) % 1]
-    significant = max(map(significant_of, telling), default=0)
-    saved = sum(most - (decimals_of(number) or 0) for number in telling)
-    saved -= sum(significant - significant_of(number) for number in telling)
+    telling = [number for number in numbers if digits[number] and float(number) % 1]
+    significant = max((digits[number] for number in telling), default=0)
+    saved = sum(most - (decimals[number] or 0) for number in telling)
+    saved -= sum(significant - digits[number] for number in telling)
     usual = any("e" in number.lower() for number in numbers) or _keeps_zeros(telling, most, significant)
     scientific = saved > 0 and (usual or significant >= _MIN_SIGNIFICANT)
 
     def unit(number: str) -> float:
-        if decimals_of(number) is None:
+        if decimals[number] is None:
             return 0.0
-        size = abs(float(number))
-        if not scientific or not significant_of(number) or size in (0.0, math.inf):  # beyond the range of float64
+        size = abs(float(number)) if scientific else 0.0
+        if not digits[number] or size in (0.0, math.inf):  # beyond the range of float64
             return _half_unit(most)
-        digits = _half_unit(significant - 1 - math.floor(math.log10(size)))
-        return digits if usual or saved > 1 else max(digits, _half_unit(most))
+        own = _half_unit(significant - 1 - math.floor(math.log10(size)))
+        return own if usual or saved > 1 else max(own, _half_unit(most))
 
     return unit
 

@@ -23,7 +23,7 @@ from clearhead.check.fit.candidate import (
 from clearhead.check.fit.evaluation import Evaluation
 from clearhead.check.fit.factors import is_factor, one_factor
 from clearhead.check.fit.within import within_givens
-from clearhead.check.judge.first_wrong import Judged, judge, judge_with_causes
+from clearhead.check.judge.first_wrong import Judged, judge, judgement
 from clearhead.check.precision.arithmetic import (
     FLOAT32,
     TYPES,
@@ -324,10 +324,10 @@ class Stages:
 
     def _line_by_line(self, _: int) -> Outcome | None:
         """A separate cause for each line that does not follow from those before it, with rounding by hand if needed."""
-        self.judged = judge_with_causes(self.claims, self.trace, self.arrays)
+        self.judged = judgement(self.claims, self.trace, self.arrays).with_causes()
         found = self._causes_of(self.judged)
         if found is None and self.rounded is None and not self.code:
-            judged = judge_with_causes(self.claims, self.trace, self.arrays, by_hand=True, every=True)
+            judged = judgement(self.claims, self.trace, self.arrays, by_hand=True).with_causes(every=True)
             found = self._causes_of(judged)
             return found and replace(found, precision=measured(self.claims, self.trace, {}, "steps"))
         return found

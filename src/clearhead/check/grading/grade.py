@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from clearhead.brief import Brief
 from clearhead.check.compare.comparison import expected_of
 from clearhead.check.compare.slips import are_slips
 from clearhead.check.fit.candidate import MAX_BY_HAND
-from clearhead.check.judge.first_wrong import LARGEST, Arrays, Judged, follows_by_hand, judge, judge_with_causes
+from clearhead.check.judge.first_wrong import LARGEST, Judged, Judgement, judgement
+from clearhead.check.judge.steps import Arrays
 from clearhead.check.precision.arithmetic import measured
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
 from clearhead.check.search.plans import plans_for, written
@@ -67,6 +70,20 @@ class Grade(Brief, frozen=True):
         return {each.line: each.worth for each in self.judged}
 
 
+class _Work:
+    """One person's claims, and what each line is judged to be: as it is, and with every step rounded by hand."""
+
+    def __init__(self, claims: Claims, trace: Trace, arrays: Arrays) -> None:
+        self.claims = claims
+        self.exact = judgement(claims, trace, arrays)
+        self.by_hand = self.exact.with_steps_rounded()
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        """Each line, as it is."""
+        return self.exact.lines
+
+
 def _off(judged: Judged) -> int:
     """How many cells of a line do not follow."""
     return sum(judged.cells) - sum(judged.right)
@@ -102,89 +119,75 @@ class Grader:
             ProblemError: a claim has another shape than its line, or a cell that its line does not have.
             UnknownName: a claim is for a line or head that does not exist.
         """
-        agrees = self._agrees(claims, self.trace)
-        judged = judge(claims, self.trace, self.arrays)
-        if agrees:
-            return Grade("agrees", judged=judged)
+        work = _Work(claims, self.trace, self.arrays)
+        if self._agrees(claims, self.trace):
+            return Grade("agrees", judged=work.judged)
         stages = (
             self._alone, self._rounded_steps, self._pairs, self._line_by_line, self._larger, self._with_roundings,
         )  # fmt: skip
         for explain in stages:
-            found = explain(claims, judged)
+            found = explain(work)
             if found is not None:
                 return found
         deviations, slips = self._but_for_slips(claims)
-        return Grade("unexplained", deviations, slips, judged=judged)
+        return Grade("unexplained", deviations, slips, judged=work.judged)
 
-    def _alone(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
-        return self._set(self._explaining(claims, 1), judged)
+    def _alone(self, work: _Work) -> Grade | None:
+        return self._set(work, 1)
 
-    def _rounded_steps(self, claims: Claims, _: tuple[Judged, ...]) -> Grade | None:
+    def _rounded_steps(self, work: _Work) -> Grade | None:
         """The grade of somebody who rounded every step: each line then follows from those before it."""
-        if not follows_by_hand(claims, self.trace, self.arrays):
+        if not work.by_hand.all_follow or not measured(work.claims, self.trace, {}, "steps").digits:
             return None
-        if not measured(claims, self.trace, {}, "steps").digits:
-            return None
-        judged = judge(claims, self.trace, self.arrays, by_hand=True)
-        return Grade("explained", (self._by_hand(claims),), judged=judged)
+        return Grade("explained", (self._by_hand(work.claims),), judged=work.by_hand.lines)
 
-    def _pairs(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+    def _pairs(self, work: _Work) -> Grade | None:
         """Two deviations, neither of which is a rounding."""
-        return self._set(self._explaining(claims, 2), judged, rounded=False)
+        return self._set(work, 2, rounded=False)
 
-    def _larger(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+    def _larger(self, work: _Work) -> Grade | None:
         """More deviations than two where one line is claimed, else two to a line; none of them is a rounding."""
-        if len(judged) > 1:
-            return self._causes_of(claims, judged, largest=min(self.max_deviations, LARGEST))
-        found = (self._set(self._explaining(claims, size), judged, rounded=False) for size in self._sizes(3))
+        if len(work.judged) > 1:
+            return self._causes_of(work.exact, largest=min(self.max_deviations, LARGEST))
+        found = (self._set(work, size, rounded=False) for size in self._sizes(3))
         return next((each for each in found if each is not None), None)
 
-    def _line_by_line(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
+    def _line_by_line(self, work: _Work) -> Grade | None:
         """A cause for each line that does not follow; with rounding of every step, if that leaves fewer slips."""
-        exact = self._causes_of(claims, judged)
-        if exact is not None and not exact.slips:
+        exact = self._causes_of(work.exact)
+        if exact is not None and (not exact.slips or _off_in(work.by_hand.lines) >= _off_in(work.judged)):
             return exact
-        held = judge(claims, self.trace, self.arrays, by_hand=True)
-        if exact is not None and _off_in(held) >= _off_in(judged):
+        by_hand = self._causes_of(work.by_hand)
+        if by_hand is None or (exact is not None and by_hand.slips >= exact.slips):
             return exact
-        by_hand = self._causes_of(claims, held, by_hand=True)
-        return exact if by_hand is None or (exact is not None and by_hand.slips >= exact.slips) else by_hand
+        return replace(by_hand, deviations=(*by_hand.deviations, self._by_hand(work.claims)))
 
-    def _causes_of(
-        self,
-        claims: Claims,
-        judged: tuple[Judged, ...],
-        *,
-        largest: int = 1,
-        by_hand: bool = False,
-    ) -> Grade | None:
+    @staticmethod
+    def _causes_of(judgement: Judgement, *, largest: int = 1) -> Grade | None:
         """The grade by a cause for each line that does not follow; slips have none. None if a line has none either."""
+        judged = judgement.lines
         if any(not each.follows and not each.slips for each in judged):
-            judged = judge_with_causes(claims, self.trace, self.arrays, largest=largest, by_hand=by_hand, every=True)
+            judged = judgement.with_causes(largest, every=True)
         wrong = [each for each in judged if not each.follows and not each.slips]
         if not all(each.causes for each in wrong):
             return None
         causes = dict.fromkeys(text for each in wrong for text in each.explained_by[0])
         slips = sum(_off(each) for each in judged if each.slips)
-        rounding = [self._by_hand(claims)] if by_hand else []
-        return Grade("unexplained" if slips else "explained", (*causes, *rounding), slips, judged=judged)
+        return Grade("unexplained" if slips else "explained", tuple(causes), slips, judged=judged)
 
-    def _with_roundings(self, claims: Claims, judged: tuple[Judged, ...]) -> Grade | None:
-        found = (
-            self._set(self._explaining(claims, size), judged)
-            for size in self._sizes(2)
-            if size == 2 or len(judged) == 1
-        )
+    def _with_roundings(self, work: _Work) -> Grade | None:
+        found = (self._set(work, size) for size in self._sizes(2) if size == 2 or len(work.judged) == 1)
         return next((each for each in found if each is not None), None)
 
     def _sizes(self, least: int) -> range:
         return range(least, self.max_deviations + 1)
 
-    def _set(self, sets: Sequence[Chosen], judged: tuple[Judged, ...], *, rounded: bool = True) -> Grade | None:
-        """The grade by the first of some sets, which has the fewest roundings: none, unless ``rounded``."""
+    def _set(self, work: _Work, size: int, *, rounded: bool = True) -> Grade | None:
+        """The grade by a set of a size, which has the fewest roundings: none, unless ``rounded``."""
+        sets = self._explaining(work.claims, size)
         if not sets or (self._roundings_in(sets[0]) and not rounded):
             return None
-        return Grade("explained", self._hypotheses.texts(sets[0]), others=len(sets) - 1, judged=judged)
+        return Grade("explained", self._hypotheses.texts(sets[0]), others=len(sets) - 1, judged=work.judged)
 
     def _rank(self, chosen: Chosen) -> tuple[int, int]:
         """The likelier sets first: with few roundings, and of mistakes that people make by hand."""

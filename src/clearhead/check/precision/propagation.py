@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -68,7 +69,7 @@ def reach(working: Working, arrays: Arrays, off: Arrays, name: str) -> Array:
         off: for some of them how far each cell may be off, in the shape of the array.
         name: the line.
     """
-    working = working.ending_at(name)
+    working = _up_to(working, name)
     stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}
     moved = {each: off[each] for each in stacks if each in off and off[each].any()}
     lines = stacked_lines(working, stacks)
@@ -127,13 +128,25 @@ def hand_noise(working: Working, arrays: Arrays, half_unit: float, name: str) ->
         in_full = _in_full(exact[line.name], half_unit) & (_change(result, exact[line.name]) <= TIES * half_unit)
         return np.where(in_full, result, result + noise)
 
-    working = in_small_steps(working.ending_at(name))
+    working = _steps_to(working, name)
     exact = stacked_lines(working, stacks)
     base = exact[name]
     changed = _change(stacked_lines(working, stacks, rounded)[name], base)
     noise: Array = ERRORS * np.sqrt((changed**2).mean(axis=0))
     largest = np.max(np.abs(base), initial=0.0, where=np.isfinite(base))
     return np.where(noise <= MUCH * largest, noise, 0.0)
+
+
+@lru_cache(maxsize=512)
+def _up_to(working: Working, name: str) -> Working:
+    """The lines that a line needs."""
+    return working.ending_at(name)
+
+
+@lru_cache(maxsize=512)
+def _steps_to(working: Working, name: str) -> Working:
+    """The steps of hand computation up to a line."""
+    return in_small_steps(working.ending_at(name))
 
 
 def _to_nearest(values: Array, half_unit: float) -> Array:
@@ -155,7 +168,7 @@ def worked_by_hand(working: Working, arrays: Arrays, half_unit: float, name: str
     Where all exponentials of a row are rounded to 0, so are its weights.
     """
     stacks = {given.name: np.asarray(arrays[given.name])[None] for given in working.givens}
-    working = in_small_steps(working.ending_at(name))
+    working = _steps_to(working, name)
 
     def rounded(line: Line, result: Array) -> Array:
         if result.dtype.kind != "f":

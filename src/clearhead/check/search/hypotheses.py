@@ -56,25 +56,6 @@ class Hypotheses:
         self._last = [_last(row) for row in plans.touches]
 
     @cached_property
-    def _uses_of_one(self) -> dict[str, int]:
-        return self._uses((), *((number,) for number in range(len(self.plans.deviations))))
-
-    @cached_property
-    def _uses_of_many(self) -> dict[str, int]:
-        pairs = self._uses(*self.plans.in_common)
-        return {name: max(slot, pairs.get(name, 0)) for name, slot in (pairs | self._uses_of_one).items()}
-
-    def _uses(self, *sets: Chosen) -> dict[str, int]:
-        """The last slot at which these sets read each line."""
-        uses: dict[str, int] = {}
-        for plan in map(self.plans.plan, sets):
-            for slot, lines in enumerate(plan or ()):
-                for line in lines:
-                    for name in line.operands:
-                        uses[name] = max(uses.get(name, 0), slot)
-        return uses
-
-    @cached_property
     def clash(self) -> Array:
         """Which candidates cannot be applied together; with an empty last row and column for `NONE`."""
         clash = self.plans.clash
@@ -146,7 +127,7 @@ class Hypotheses:
 
     def needed_after(self, name: str, slot: int, size: int) -> bool:
         """Whether sets of this size may read a line after this slot."""
-        uses = self._uses_of_one if size == 1 else self._uses_of_many
+        uses = self.plans.uses_of_one if size == 1 else self.plans.uses_of_many
         return uses.get(name, len(self.working.lines) + 1) > slot
 
     def rewritten(self, chosen: Chosen) -> Working | None:

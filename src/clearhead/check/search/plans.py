@@ -106,6 +106,27 @@ class Plans:
             self._plans[chosen] = None if working is None else self._plan(working)
         return self._plans[chosen]
 
+    @cached_property
+    def uses_of_one(self) -> dict[str, int]:
+        """The last slot at which sets of one deviation at most read each line."""
+        return self._uses((), *((number,) for number in range(len(self.deviations))))
+
+    @cached_property
+    def uses_of_many(self) -> dict[str, int]:
+        """The last slot at which sets of any size read each line."""
+        pairs = self._uses(*self.in_common)
+        return {name: max(slot, pairs.get(name, 0)) for name, slot in (pairs | self.uses_of_one).items()}
+
+    def _uses(self, *sets: tuple[int, ...]) -> dict[str, int]:
+        """The last slot at which these sets read each line."""
+        uses = {name: slot for slot, line in enumerate(self.base.lines) for name in line.operands}
+        for plan in map(self.plan, sets):
+            for slot, (own, lines) in enumerate(zip(self._own, plan or (), strict=False)):
+                for line in lines if own[:1] != lines else ():
+                    for name in line.operands:
+                        uses[name] = max(uses.get(name, 0), slot)
+        return uses
+
     def _touched(self, number: int) -> list[bool]:
         plan = self.plan((number,))
         if plan is None:

@@ -117,7 +117,16 @@ class Walk:
                 self._round(own[slot])
             for name in made:
                 self._check(name)
+            if self._decided(slot):
+                break
             self._tidy(slot)
+
+    def _decided(self, slot: int) -> bool:
+        """Whether no claim is left to compare with: what fits then has all the claimed lines, and needs no others."""
+        claimed = [name for name, claims in self.claims.items() if claims]
+        if self.keep or not claimed or any(self.hypotheses.plans.slots.get(name, -1) > slot for name in claimed):
+            return False
+        return all(name in self.columns and (self.columns[name].numbers != ABSENT).all() for name in claimed)
 
     def _room(self) -> Array:
         return np.asarray((self.devs[:, : self.size] == NONE).sum(axis=1))

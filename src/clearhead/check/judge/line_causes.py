@@ -1,0 +1,90 @@
+"""The deviations by which a claimed line that does not follow would."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clearhead.check.fit.candidate import Candidate, fitted_or_matched, in_order, without_repeats
+from clearhead.check.fit.evaluation import Evaluation
+from clearhead.check.judge.steps import Step, any_of, both, wrong
+from clearhead.check.search.chance import WEAK, digits_of
+from clearhead.check.search.hypotheses import Chosen, Hypotheses
+from clearhead.check.search.plans import plans_for
+from clearhead.check.search.roundings import roundings
+from clearhead.check.search.search import TooMany, search
+from clearhead.claim import differing
+from clearhead.deviations import Applied
+from clearhead.errors import ClearheadError
+
+LEFT_BY_NOISE = 0.5
+"""The largest part of the cells that rounding each step may leave off by a unit, if a deviation is the cause."""
+
+MAX_CAUSES, MAX_CONFIRMED = 5, 40
+"""How many sets are reported for a line, and how many of the search's results are examined."""
+
+
+def causes_of_step(step: Step, largest: int, *, fits: bool) -> tuple[tuple[Applied, ...], ...]:
+    """The smallest sets of deviations with which a step gives its claims, beyond what chance would."""
+    claims = step.loosened()
+    trace = step.working.run(step.arrays)
+    values = {name: trace.numpy(name) for name in trace}
+    evaluation = Evaluation(tuple(claims), step.working, values)
+    shapes = {name: array.shape for name, array in values.items()}
+    plans = plans_for(step.working, tuple((name, array.shape) for name, array in step.arrays.items()))
+    hypotheses = Hypotheses(plans, roundings(step.working, claims, shapes, brief=True))
+    for size in range(1, largest + 1):
+        try:
+            sets = search(hypotheses, step.arrays, claims, size).sets[:MAX_CONFIRMED]
+        except TooMany:
+            sets = ()
+        found = [each for chosen in sets if (each := _confirmed(hypotheses, chosen, evaluation)) is not None]
+        if fits and size == 1 and not any(each.plain for each in found):
+            found += fitted_or_matched(evaluation)
+        sure = [each for each in without_repeats(found) if _beyond_chance(each, evaluation, len(hypotheses.candidates))]
+        if sure:
+            return tuple(each.applied for each in sure[:MAX_CAUSES])
+    return tuple((each,) for each in plans.deviations if _given_by_hand(step, each)) if step.by_hand else ()
+
+
+def _shape(step: Step) -> tuple[int, ...] | None:
+    """The shape of the line of a step; None where a rewritten working lacks it."""
+    given = {each.name: step.arrays[each.name].shape for each in step.working.givens}
+    return step.working.shapes(given).get(step.name)
+
+
+def _given_by_hand(step: Step, cause: Applied) -> bool:
+    """Whether a step with a deviation in it, each number on the way rounded, gives the claims.
+
+    The noise of rounding is another than that of the step as it should be.
+    """
+    try:
+        deviating = replace(step, working=cause.rewrite(step.working))
+        if _shape(deviating) != _shape(step):
+            return False
+        missed = deviating.missed_by_hand()
+        if sum(each.sum() for each in missed) > LEFT_BY_NOISE * sum(int(claim.claimed.sum()) for claim in step.claims):
+            return False
+        trace = deviating.run()
+        return not (any_of(missed) and any_of(both(missed, [wrong(claim, trace) for claim in deviating.loosened()])))
+    except ClearheadError:
+        return False
+
+
+def _confirmed(hypotheses: Hypotheses, chosen: Chosen, evaluation: Evaluation) -> Candidate | None:
+    """A set as a candidate, if the step, rewritten for the whole set, gives the claims."""
+    working = hypotheses.rewritten(chosen)
+    values = None if working is None else evaluation.lines(working)
+    if working is None or values is None or not evaluation.agrees(evaluation.parts(working, values)):
+        return None
+    return Candidate(in_order(evaluation.working, working, [hypotheses.candidates[each] for each in chosen]), working)
+
+
+def _beyond_chance(candidate: Candidate, evaluation: Evaluation, tried: int) -> bool:
+    """Whether only few of the same number of unrelated sets would give the claims."""
+    base = evaluation.parts(evaluation.working, evaluation.values) or []
+    digits = 0.0
+    for claim, part in zip(evaluation.claims, base, strict=False):
+        wrong = differing(claim, part)
+        numbers = claim.values[wrong], part[wrong], claim.tolerances[wrong]
+        digits += digits_of(*numbers, fitted=candidate.values > 1)
+    return bool(tried ** len(candidate.applied) * candidate.values * 10.0**-digits <= WEAK)
