@@ -132,3 +132,28 @@ class Usual:
         """The pairs of a head (query token, key token, weight), the strongest first."""
         found = sorted(self.pairs[layer, head].items(), key=lambda each: -each[1])[:PAIRS]
         return [(*divmod(name, len(self.classes[0])), weight) for name, weight in found]
+
+
+class OneByOne(Usual):
+    """The same statistics as scripts mostly take them: document by document, each by a NumPy expression of its own.
+
+    Such are the notebook of Clark et al. (github.com/clarkkev/attention-analysis) and scripts after it: a loop over
+    documents, and for each statistic the maps of all heads times a mask, summed. Nothing in it is slow on purpose.
+    """
+
+    def add(self, texts: Sequence[Sequence[int]], *, first: int = 0, batch: int = 1) -> None:  # noqa: ARG002
+        """Adds texts, the ``first`` of which has this number, one by one."""
+        for number, text in enumerate(texts, first):
+            self._add_one([each[0] for each in self.forward([text])], np.asarray(text), number)
+
+    def _measures(self, layer: int, weights: Numbers, ids: Numbers, patterns: Numbers, classes: Numbers) -> Numbers:
+        equal, after, *bands = ((weights * each).sum(-1) for each in np.moveaxis(patterns, -1, 0))
+        key, largest, received = weights.argmax(-1), weights.max(-1), weights.sum(-2)
+        self._attract(layer, largest, key, ids)
+        before = np.pad(np.diagonal(weights, -1, axis1=-2, axis2=-1), ((0, 0), (1, 0)))
+        own = np.diagonal(weights, axis1=-2, axis2=-1)
+        entropy = -(weights * np.log(weights + np.float32(1e-12))).sum(-1)
+        return np.stack([
+            entropy, weights[..., :SINKS].sum(-1), largest, own, before, equal, after, received, *bands,
+            *(received * each for each in classes),
+        ])  # fmt: skip

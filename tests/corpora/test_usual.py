@@ -5,7 +5,7 @@ import pytest
 import torch
 import transformers
 from bench.models import MINILM, model_of
-from bench.usual import Usual
+from bench.usual import OneByOne, Usual
 
 from clearhead.corpora.exact import BITS, SQUARE_BITS, edges, value_of
 from clearhead.corpora.observer import Observer
@@ -17,14 +17,14 @@ from clearhead.models import load
 LENGTHS = (20, 47, 33, 64)
 
 
-@pytest.fixture(scope="module")
-def both():
-    """Both on four texts of few different tokens, so that some repeat: the usual way in batches of two."""
+@pytest.fixture(scope="module", params=[Usual, OneByOne])
+def both(request):
+    """Both on four texts of few different tokens, so that some repeat: the fast usual way in batches of two."""
     observer, tally = Observer(load(MINILM), Options(length=64)), Tally()
     rng = np.random.default_rng(4)
     texts = [tuple(rng.integers(1000, 1012, count).tolist()) for count in LENGTHS]
     observer.add(tally, [Sequence(n, n, "", text) for n, text in enumerate(texts)])
-    usual = Usual(model_of(MINILM, transformers, torch), 64, observer.classes, edges())
+    usual = request.param(model_of(MINILM, transformers, torch), 64, observer.classes, edges())
     usual.add(texts, batch=2)
     return tally, usual
 
