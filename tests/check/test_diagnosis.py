@@ -428,6 +428,14 @@ def test_triples_are_not_tried_where_pairs_took_long():
     assert (report.verdict, report.largest) == ("unexplained", 2)
 
 
+def test_gradients_that_nothing_explains_are_said_to_be_unexplained():
+    """Noise on a gradient of a whole block is unexplained, although some pairs of deviations leave no part of a sum."""
+    trace = read_problem("block-backward").trace()
+    numbers = trace.numpy("mlp.output.bias.grad") + np.array([0.03, -0.02, 0.05, -0.07])
+    report = diagnose([Claim.of("mlp.output.bias.grad", numbers.round(4), decimals=4)], trace)
+    assert report.verdict == "unexplained"
+
+
 @pytest.mark.parametrize("size", [1, 3, 6])
 def test_nan_alone_is_a_symptom_however_few_are_claimed(size):
     """A row of NaN shows no cause, and nothing is fitted to it."""

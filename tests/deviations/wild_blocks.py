@@ -188,6 +188,11 @@ def qk_normed(norm):
     return run
 
 
+def keys_not_normed(g):
+    q, k, v = qkv(g)
+    return attend(g, rms(q, g.q_gain, 0.0), k, v)
+
+
 def over_projection(x, gain):
     flat = merge(x)
     return split(flat / np.sqrt(np.mean(flat**2, axis=-1, keepdims=True) + EPS), len(x)) * gain
@@ -195,6 +200,7 @@ def over_projection(x, gain):
 
 QK_NORM = {
     "qk-norm-missing": qk_normed(lambda x, gain: x),
+    "qk-norm-missing-on-one-side:side=key": keys_not_normed,
     "qk-norm-over-projection": qk_normed(over_projection),
 }
 """With RMS norms of queries and keys."""

@@ -33,6 +33,11 @@ def both_normed(g):
     return attend(g, q, k, v)
 
 
+def keys_normed(g):
+    q, k, v = qkv(g)
+    return attend(g, q, k / np.sqrt((k**2).mean(-1, keepdims=True) + 1e-6), v)
+
+
 def with_distance(g):
     q, k, v = qkv(g)
     s = scores(q, k)
@@ -61,6 +66,7 @@ PLAIN = {
     "softcap-added:cap=2.0": by_scores(lambda s: 2 * np.tanh(s / 2)),
     "scores-negated": by_scores(np.negative),
     "qk-norm-added:kind=rms": both_normed,
+    "qk-norm-added-on-one-side:kind=rms,side=key": keys_normed,
     "alibi-undeclared": with_distance,
     "positions-undeclared": with_sinusoids,
     "embedding-factor:factor=2.5": lambda g: attend(g, *qkv(g, 2.5 * g.x)),

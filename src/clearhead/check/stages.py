@@ -226,7 +226,7 @@ class Stages:
             found = self._explained(self._searched(hypotheses, size), len(hypotheses.candidates))
             if found is None and self.exhausted and self.working.backward_of is not None:
                 found = self._with_backward()
-            if found is None and size == MAX_PAIRS:
+            if found is None and size == MAX_PAIRS and not self.exhausted:
                 found = self._convincing(fitted_or_matched_pairs(evaluation, self.plans.deviations))
             if found is not None:
                 return found

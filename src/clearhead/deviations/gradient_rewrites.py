@@ -296,6 +296,13 @@ def residual(change: Callable[[tuple[str, ...], list[str]], tuple[str, ...]]) ->
 
 
 def _sum(line: Line, parts: tuple[str, ...]) -> Line:
+    """The sum with these parts alone.
+
+    Raises:
+        Nothing: there are none, since another deviation left only what this one takes away.
+    """
+    if not parts:
+        raise Nothing(f"no other part of {line.name} is left.")
     rank = dict(line.parameters)["rank"]
     return replace(line, operands=parts, parameters=as_parameters({"count": len(parts), "rank": rank}))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from clearhead.deviations import projections
@@ -82,11 +84,13 @@ def around_attention(into: str, operation: Operation) -> Rewrite:
     return rewrite
 
 
-def _norm_missing(working: Working) -> Working:
+def norm_missing(working: Working, roles: Sequence[str] = ("query", "key")) -> Working:
+    """Leaves out the norms of queries and keys, or of one of them."""
+
     def change(line: Line) -> list[Line]:
         return [replace(line, operation=variants_heads.unchanged, operands=line.operands[:1], parameters=())]
 
-    return change_lines(working, is_of_heads, change, "a norm of queries or keys")
+    return change_lines(working, lambda line: is_of_heads(line, roles), change, f"a norm of {' or '.join(roles)}")
 
 
 def _norm_after_rotary(working: Working) -> Working:
@@ -350,7 +354,7 @@ ROWS = (
         invisible="Where queries and keys are already normed and the gain is 1.",
         remedy="q, k = norm(q) * q_gain, norm(k) * k_gain, over the depth of each head, before rotary positions.",
         seen="executorch PR#19901 (gains of q_norm and k_norm).",
-        rewrite=_norm_missing,
+        rewrite=norm_missing,
         catalogue=("B16",),
     ),
     Deviation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clearhead.deviations.deviation import Rewrite
 from clearhead.deviations.rewrites import Match, change_lines, is_called, swap
@@ -37,9 +37,9 @@ SPREADS = (variants_norms.root, variants_norms.root_then_eps, variants_norms.no_
 AFFINE = {tokens.gain: variants_norms.gain_plus_one, tokens.gain_and_bias: variants_norms.gain_plus_one_and_bias}
 
 
-def is_of_heads(line: Line) -> bool:
-    """Whether a line belongs to the norm of queries or keys."""
-    return any(is_called(line, f"{role}.norm") or f"{role}.norm." in line.name for role in ("query", "key"))
+def is_of_heads(line: Line, roles: Sequence[str] = ("query", "key")) -> bool:
+    """Whether a line belongs to the norm of queries or keys, or of one of them."""
+    return any(is_called(line, f"{role}.norm") or f"{role}.norm." in line.name for role in roles)
 
 
 def _is_step(line: Line) -> bool:

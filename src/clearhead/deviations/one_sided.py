@@ -1,11 +1,11 @@
-"""Rotary positions that are wrong for queries or keys only, scaled differently than declared, or partial."""
+"""Rotary positions and norms that are wrong for queries or keys only, scaled differently than declared, or partial."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from clearhead.deviations.deviation import Deviation, Parameter, Span, values
-from clearhead.deviations.heads import is_rotation
+from clearhead.deviations.heads import is_rotation, norm_missing
 from clearhead.deviations.rewrites import (
     Nothing,
     change_lines,
@@ -140,7 +140,26 @@ def _width(working: Working, width: int) -> Working:
     )
 
 
+def _norm_missing_on(working: Working, side: str) -> Working:
+    if side not in SIDES:
+        raise SpecError(f"side expects {' or '.join(SIDES)}, got {side!r}.")
+    return norm_missing(working, (side,))
+
+
 ROWS = (
+    Deviation(
+        id="qk-norm-missing-on-one-side",
+        kind="mistake",
+        does="The norm of queries, or that of keys, is left out; the other is computed.",
+        invisible="Where these queries, or keys, are already normed and the gain is 1.",
+        remedy="Norm both: q, k = norm(q) * q_gain, norm(k) * k_gain.",
+        seen="The family of executorch PR#19901; no thread is known.",
+        rewrite=_norm_missing_on,
+        parameters=(Parameter("side", str, "what is not normed, query or key"),),
+        tries=values("side", *SIDES),
+        catalogue=("B16",),
+        rare=True,
+    ),
     Deviation(
         id="rotary-past-forgotten-on-one-side",
         kind="mistake",

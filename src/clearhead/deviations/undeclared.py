@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from clearhead.deviations.deviation import Deviation, Parameter, Span, values
 from clearhead.deviations.rewrites import Nothing, change_lines, is_called, lines_called, reread
@@ -18,6 +18,7 @@ from clearhead.working import Working
 ALL = "all"
 _WIDE = "Where there are fewer tokens than the window is wide."
 _LAYOUTS = {"half": HALF, "interleaved": NEXT}
+_SIDES = ("query", "key")
 _NORMS: dict[str, Operation] = {"rms": tokens.rms_norm, "layer": tokens.layer_norm}
 _EPS = 1e-6
 
@@ -138,12 +139,14 @@ def _rotary_added(working: Working, layout: str) -> Working:
 _ANGLES = as_parameters({"base": 10000.0, "width": None})
 
 
-def _behind_query_and_key(working: Working, step: str, make: Callable[[Line, str, str], list[Line]]) -> Working:
-    """Adds lines after queries and keys, normed or not, which all readers of these then read."""
+def _behind_query_and_key(
+    working: Working, step: str, make: Callable[[Line, str, str], list[Line]], roles: Sequence[str] = _SIDES
+) -> Working:
+    """Adds lines after queries and keys, or one of them, normed or not, which all readers of these then read."""
     renamed: dict[str, str] = {}
     last = {
         role: f"{role}.norm" if any(is_called(each, f"{role}.norm") for each in working.lines) else role
-        for role in ("query", "key")
+        for role in roles
     }
 
     def change(line: Line) -> list[Line]:
@@ -161,15 +164,21 @@ def _behind_query_and_key(working: Working, step: str, make: Callable[[Line, str
     return changed
 
 
-def _qk_norm_added(working: Working, kind: str) -> Working:
+def _qk_norm_added(working: Working, kind: str, roles: Sequence[str] = _SIDES) -> Working:
     if kind not in _NORMS:
         raise SpecError(f"qk-norm-added expects kind as {' or '.join(_NORMS)}, got {kind!r}.")
     if lines_called(working, "query.norm") or lines_called(working, "query.normed"):
         raise Nothing("queries and keys are normed already.")
     parameters = as_parameters({"eps": _EPS})
     return _behind_query_and_key(
-        working, "normed", lambda line, _, name: [Line(name, _NORMS[kind], (line.name,), line.axes, parameters)]
+        working, "normed", lambda line, _, name: [Line(name, _NORMS[kind], (line.name,), line.axes, parameters)], roles
     )
+
+
+def _qk_norm_added_on(working: Working, kind: str, side: str) -> Working:
+    if side not in _SIDES:
+        raise SpecError(f"side expects {' or '.join(_SIDES)}, got {side!r}.")
+    return _qk_norm_added(working, kind, (side,))
 
 
 def _alibi_undeclared(working: Working) -> Working:
@@ -305,6 +314,22 @@ ROWS = (
         rewrite=_qk_norm_added,
         parameters=(Parameter("kind", str, "rms or layer, without gain, with eps 1e-6"),),
         tries=values("kind", *_NORMS),
+        catalogue=("B16",),
+        rare=True,
+    ),
+    Deviation(
+        id="qk-norm-added-on-one-side",
+        kind="mistake",
+        does="Queries, or keys, are normed, head by head, where they should not be; the others are right.",
+        invisible="Where all these queries, or keys, have the same length already.",
+        remedy="Leave out this norm, or norm both in models that do (Qwen 3, OLMo 2, Gemma 3).",
+        seen="The family of executorch PR#19901; no thread is known.",
+        rewrite=_qk_norm_added_on,
+        parameters=(
+            Parameter("kind", str, "rms or layer, without gain, with eps 1e-6"),
+            Parameter("side", str, "what is normed, query or key"),
+        ),
+        tries=lambda _: tuple((("kind", kind), ("side", side)) for kind in _NORMS for side in _SIDES),
         catalogue=("B16",),
         rare=True,
     ),

@@ -63,7 +63,7 @@ def test_plans_leave_alone_what_a_deviation_does_not_change():
     assert plans.plan((1,))[names.index("scaled")] == ()
     assert [each.name for each in plans.plan((1,))[names.index("weights")]] == ["#0", "weights"]
     assert not plans.clash[0, 1]
-    assert not plans.meet.any()
+    assert not plans.parted
 
 
 def test_a_line_that_was_moved_is_put_before_what_follows_it():

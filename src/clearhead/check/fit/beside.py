@@ -15,6 +15,9 @@ from clearhead.errors import ClearheadError
 MAX_FITTED = 16
 """How many of the best starts of all pairs are followed by steps."""
 
+FOR_STEPS = 6_000_000
+"""How many numbers these steps may compute, also where the grids took all that there was."""
+
 
 class Beside(Struct, frozen=True):
     """A deviation of the table, and the evaluation of the working with it."""
@@ -51,6 +54,8 @@ def fitted_beside(starts: Sequence[Beside]) -> Iterator[tuple[Beside, Fitted]]:
         if trial.row.id != each.applied.id and trial.parameter.type is float
         for start in trial.starts()[:1]
     ]
+    for each in starts[:1]:
+        each.evaluation.work.keep(FOR_STEPS)
     for _, value, each, trial in sorted(tried, key=lambda one: one[0])[:MAX_FITTED]:
         found = trial.fitted_from(value)
         if found is not None:

@@ -39,6 +39,9 @@ ODD = frozenset(
 UNLIKELY = frozenset({"mask-multiplied"})
 """Deviations that come after others which give the same numbers: any finite fill does where all keys are hidden."""
 
+ELSEWHERE = frozenset({"embedding-factor"})
+"""Deviations with a fitted number that a scale of scores explains as well, where an odd number is likelier."""
+
 USUAL = frozenset({("softmax-base", (("base", 2.0),)), ("softmax-base", (("base", 10.0),))})
 """Of these, those whose parameter people really use."""
 
@@ -92,7 +95,10 @@ class Candidate(Struct, frozen=True):
         roundings = self.kinds.count("rounding") - by_hand
         sought = any(each.parameters for each in rare)
         odd = any(each.id in UNLIKELY for each in self.applied)
-        return (sought, roundings, len(rare), self.cost > READABLE, not by_hand, odd, self.cost)
+        # How many digits an odd number has says nothing: then the usual place of an odd number comes first.
+        cost = min(self.cost, READABLE + 1)
+        elsewhere = any(each.id in ELSEWHERE for each in self.applied)
+        return (sought, roundings, len(rare), self.cost > READABLE, not by_hand, odd, cost, elsewhere)
 
 
 def fitted_or_matched(evaluation: Evaluation) -> list[Candidate]:
@@ -103,12 +109,12 @@ def fitted_or_matched(evaluation: Evaluation) -> list[Candidate]:
 
 def fitted_or_matched_pairs(evaluation: Evaluation, deviations: Sequence[Applied]) -> list[Candidate]:
     """The same, together with one of these deviations."""
-    starts = beside(evaluation, deviations)
-    fits = [_of_fit((each.applied,), fit, each.evaluation) for each, fit in fitted_beside(starts)]
+    starts = beside(evaluation, sorted(deviations, key=lambda each: deviation(each.id).rare))
     maps = [
         Candidate((each.applied, map_), map_.rewrite(each.evaluation.working), READABLE)
         for each, map_ in matched_beside(starts)
     ]
+    fits = [_of_fit((each.applied,), fit, each.evaluation) for each, fit in fitted_beside(starts)]
     return [*_readable(fits), *maps]
 
 
@@ -166,6 +172,8 @@ def rounded_by_hand(evaluation: Evaluation, beside: Sequence[Candidate] = ()) ->
     starts = beside or [Candidate((), evaluation.working)]
     found: list[Candidate] = []
     for start in starts:
+        if beside and not evaluation.nearly(start.working):
+            continue
         found += [
             Candidate((*start.applied, applied), applied.rewrite(start.working))
             for applied in by_hand(evaluation.claims, brief=bool(beside))

@@ -20,12 +20,19 @@ from clearhead.working import Working
 
 Numbers = np.ndarray[Any, Any]
 
-MAX_WORK = 20_000_000
-"""How many numbers may be computed for one diagnosis: far more than small problems need."""
+MAX_WORK = 24_000_000
+"""How many numbers may be computed in one stage of a diagnosis: about a second."""
+
+PER_LINE = 1_000
+"""A line takes as long as this many numbers more, however small it is."""
+
+
+NEARLY = 60.0
+"""How many times the tolerance rounding of every step before a line may move most of its cells."""
 
 
 class Work:
-    """How many numbers may still be computed for one diagnosis."""
+    """How many numbers may still be computed in one stage of a diagnosis."""
 
     def __init__(self, numbers: int = MAX_WORK) -> None:
         self.left = numbers
@@ -36,8 +43,12 @@ class Work:
         return self.left < 0
 
     def spend(self, numbers: int) -> None:
-        """Subtracts the count of computed numbers."""
-        self.left -= numbers
+        """Subtracts the count of a line's computed numbers, and what every line takes."""
+        self.left -= numbers + PER_LINE
+
+    def keep(self, numbers: int) -> None:
+        """Lets at least this many be computed from here on."""
+        self.left = max(self.left, numbers)
 
 
 class Evaluation(Struct, frozen=True, dict=True):
@@ -145,6 +156,16 @@ class Evaluation(Struct, frozen=True, dict=True):
                 return None
             found.append(part)
         return found
+
+    def nearly(self, working: Working) -> bool:
+        """Whether most claimed cells are near the numbers of a rewritten working: rounding would explain the rest."""
+        values = self.lines(working)
+        cells = None if values is None else self.cells(self.parts(working, values))
+        if cells is None:
+            return False
+        with np.errstate(invalid="ignore"):
+            off = np.abs(cells - self.claimed) / self.tolerance
+        return bool(np.median(np.where(np.isnan(off), np.inf, off)) <= NEARLY)
 
     def agrees(self, parts: Sequence[Numbers] | None) -> bool:
         """Whether all claims agree with these numbers."""

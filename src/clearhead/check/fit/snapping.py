@@ -46,6 +46,9 @@ MAX_WHOLE = 10**6
 DIGIT = 0.8
 """The cost of a digit of a whole number inside a form; a digit of a decimal costs 1."""
 
+INVERSE = 1.0
+"""The cost of dividing by a decimal, in addition to its digits."""
+
 AT_HAND = 1.0
 """How much cheaper a whole number is that is a size of the problem."""
 
@@ -70,6 +73,7 @@ def _candidates(low: float, high: float, sizes: Collection[int]) -> Iterator[Sna
             yield Snapped(-each.value, f"-{each.reading}", each.cost)
         return
     yield _decimal(low, high)
+    yield from _inverses(low, high, sizes)
     for form in _FORMS:
         ends = sorted((form.back(low), form.back(high)))
         whole = math.ceil(ends[0] - 1e-9)
@@ -77,6 +81,17 @@ def _candidates(low: float, high: float, sizes: Collection[int]) -> Iterator[Sna
             cheaper = AT_HAND if whole in sizes else 0.0
             cost = form.cost + DIGIT * len(str(whole)) - cheaper
             yield Snapped(form.make(whole), _with_equal(form, whole), cost)
+
+
+def _inverses(low: float, high: float, sizes: Collection[int]) -> Iterator[Snapped]:
+    """Divisors with a few decimals, such as temperatures: 1/3.4, or 1/(1.7*sqrt(8)) with a size of the problem."""
+    inverse = _decimal(1 / high, 1 / low)
+    yield Snapped(1 / inverse.value, f"1/{inverse.reading}", INVERSE + inverse.cost)
+    for size in sizes:
+        factor = _decimal(1 / (high * size**0.5), 1 / (low * size**0.5)) if size > 1 else inverse
+        cost = INVERSE + factor.cost + DIGIT
+        if 1 < factor.cost < inverse.cost:
+            yield Snapped(1 / (factor.value * size**0.5), f"1/({factor.reading}*sqrt({size}))", cost)
 
 
 def _with_equal(form: _Form, whole: int) -> str:

@@ -58,10 +58,11 @@ class Hypotheses:
     @cached_property
     def clash(self) -> Array:
         """Which candidates cannot be applied together; with an empty last row and column for `NONE`."""
-        clash = self.plans.clash
         if self.across:
             forward = self._forward
-            clash = clash | (forward[:, None] & forward)
+            clash = self.plans.clash_of(self.pairs) | (forward[:, None] & forward)
+        else:
+            clash = self.plans.clash
         return self._with_roundings(clash, nothing=False)
 
     @cached_property
@@ -70,9 +71,24 @@ class Hypotheses:
         return np.array([deviation(each.id).of == "forward" for each in self.plans.deviations], dtype=bool)
 
     @cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The pairs of rewrites that may be in one set and change a common slot: they are rewritten together."""
+        if not self.across:
+            return self.plans.in_common
+        forward = self._forward
+        return [(one, other) for one, other in self.plans.in_common if not (forward[one] and forward[other])]
+
+    @cached_property
+    def _parted(self) -> dict[tuple[int, int], int]:
+        return self.plans.parted_of(self.pairs) if self.across else self.plans.parted
+
+    @cached_property
     def meet(self) -> Array:
         """Which candidates change the effect of the other in one of its slots; with a row and column for `NONE`."""
-        return self._with_roundings(self.plans.meet, nothing=False)
+        meet = np.zeros((len(self.plans.deviations),) * 2, dtype=bool)
+        for one, other in self._parted:
+            meet[one, other] = meet[other, one] = True
+        return self._with_roundings(meet, nothing=False)
 
     @cached_property
     def early(self) -> Array:
@@ -81,7 +97,7 @@ class Hypotheses:
         There the first has another effect if the second is in the set. Most never have: `NEVER`.
         """
         early = np.full((len(self._first),) * 2, NEVER, dtype=np.int32)
-        for pair, slot in self.plans.parted.items():
+        for pair, slot in self._parted.items():
             for one, other in (pair, pair[::-1]):
                 first, late = self._first[one], self._first[other]
                 if first is not None and late is not None and first <= slot < late:

@@ -51,8 +51,12 @@ class Plans:
     @cached_property
     def clash(self) -> np.ndarray[Any, Any]:
         """``clash[a, b]`` says whether two deviations cannot be applied together; True for one with itself."""
+        return self.clash_of(self.in_common)
+
+    def clash_of(self, pairs: Sequence[tuple[int, int]]) -> np.ndarray[Any, Any]:
+        """The same for these of the pairs that change a common slot."""
         clash = np.eye(len(self.deviations), dtype=bool)
-        for one, other in self.in_common:
+        for one, other in pairs:
             clash[one, other] = clash[other, one] = self.plan((one, other)) is None
         return clash
 
@@ -62,16 +66,12 @@ class Plans:
 
         The effect of other pairs on a slot is that of those of the two that touch it.
         """
-        found = {pair: self._parted(*pair) for pair in self.in_common}
-        return {pair: slot for pair, slot in found.items() if slot is not None}
+        return self.parted_of(self.in_common)
 
-    @cached_property
-    def meet(self) -> np.ndarray[Any, Any]:
-        """``meet[a, b]`` says whether two deviations are such a pair."""
-        meet = np.zeros((len(self.deviations),) * 2, dtype=bool)
-        for one, other in self.parted:
-            meet[one, other] = meet[other, one] = True
-        return meet
+    def parted_of(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """The same for these of the pairs that change a common slot."""
+        found = {pair: self._parted(*pair) for pair in pairs}
+        return {pair: slot for pair, slot in found.items() if slot is not None}
 
     def _parted(self, one: int, other: int) -> int | None:
         both = self.plan((one, other))

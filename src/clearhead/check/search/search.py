@@ -41,6 +41,9 @@ MAX_NUMBERS = 8_000_000
 MAX_WORK = 24_000_000
 """How many numbers a search may compute in all: about two seconds."""
 
+MAX_PLANNED = 120_000
+"""How many lines may be planned for pairs that change a common line: each pair is rewritten once, line by line."""
+
 GROWTH = 4
 """How many times as many numbers sets of one more take, at least, where no claim ends them early."""
 
@@ -67,8 +70,10 @@ def search(hypotheses: Hypotheses, arrays: Mapping[str, AnyArray], claims: Itera
     """The sets of at most this size that fit all claims.
 
     Raises:
-        TooMany: it would take more memory than is reasonable.
+        TooMany: it would take more memory or time than is reasonable.
     """
+    if size > 1 and len(hypotheses.pairs) * len(hypotheses.working.lines) > MAX_PLANNED:
+        raise TooMany
     walk = Walk(hypotheses, arrays, claims_by_line(claims, hypotheses.working), size)
     walk.run()
     return Found(tuple(walk.sets()), hypotheses.up_to(size), GROWTH * walk.work <= MAX_WORK)
