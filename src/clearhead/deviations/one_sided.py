@@ -38,11 +38,12 @@ def _with_own_table(working: Working, side: str, change: Callable[[Line], Line])
         return f"{name}.of-{side}"
 
     def rewrite(line: Line) -> list[Line]:
+        # Each line of the own table stands before its model, so that what changes one is rewritten with the other.
         if line.operation in _COUNTS:
-            return [line, _renamed(change(line), own, ())]
+            return [_renamed(change(line), own, ()), line]
         if ".rotary." in f".{line.name}" and line.operation not in (positions.rotary_frequencies,):
             shared = _shared(working, line)
-            return [line, _renamed(line, own, shared)] if shared else [line]
+            return [_renamed(line, own, shared), line] if shared else [line]
         if line in turns:
             return [Line(line.name, line.operation, (line.operands[0], *map(own, line.operands[1:])), line.axes)]
         return [line]
