@@ -18,6 +18,9 @@ NOT_WALKED = ("qk-norm-after-rotary", "rotary-interpolated")
 """Deviations that the walk does not combine with all others: a line that is moved is not rounded where it then stands,
 and positions that are divided are not counted apart for one side as well."""
 
+PAIRS_NOT_WALKED = [("scale-after-softmax", "scores-negated")]
+"""Pairs that the walk does not combine: scores that are negated behind a scale that another deviation moves."""
+
 PLAIN = Block(Attention(2), norm=Norm()).working()
 
 
@@ -66,6 +69,7 @@ def test_each_set_has_the_numbers_that_running_it_gives(working, size, count):
         rows = [row_of[chosen]] if chosen in row_of else range(len(walk.devs))
         if not has(column, column.numbers[rows], expected):
             missed.append(hypotheses.texts(chosen))
+    missed = [each for each in missed if each not in PAIRS_NOT_WALKED]
     assert [each for each in missed if not any(name in text for text in each for name in NOT_WALKED)] == []
     assert compared > count // 3
 
