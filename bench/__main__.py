@@ -10,7 +10,21 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from bench import block, cold, corpus, corpus_cost, diagnosis, grade, kernels, page, probing, startup, survey, targets
+from bench import (
+    block,
+    cold,
+    corpus,
+    corpus_cost,
+    diagnosis,
+    grade,
+    kernels,
+    memory,
+    page,
+    probing,
+    startup,
+    survey,
+    targets,
+)
 
 BENCHMARKS = {
     "block": block.run,
@@ -19,7 +33,9 @@ BENCHMARKS = {
     "corpus-cost": corpus_cost.run,
     "diagnosis": diagnosis.run,
     "grade": grade.run,
+    "gradients": kernels.gradients,
     "kernels": kernels.run,
+    "memory": memory.run,
     "models": targets.run,
     "page": page.run,
     "probing": probing.run,

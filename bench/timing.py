@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+FEWEST = 3
+"""How many pairs are measured at least."""
+
 
 class Ratio(NamedTuple):
     """Seconds of two things, each the median, and the median and quartiles of the ratio of each pair."""
@@ -37,25 +40,29 @@ def compare(
     repeat: int,
     rest: float = 0.0,
     clock: Callable[[], float] = time.perf_counter,
+    seconds: float = float("inf"),
 ) -> Ratio:
     """Times two functions in turn, so that both see the same noise. ``repeat`` calls make one measurement.
 
     ``rest`` is how many seconds to wait before each: OpenMP's threads spin on for a while after their work, and would
-    take a core from whatever is measured next.
+    take a core from whatever is measured next. After ``seconds`` no further pair is begun, but for the first three.
     """
-    seconds: tuple[list[float], list[float]] = ([], [])
+    found: tuple[list[float], list[float]] = ([], [])
     for function in (ours, theirs):
         function()
-    for _ in range(pairs):
-        for function, taken in zip((ours, theirs), seconds, strict=True):
+    begun = time.perf_counter()
+    for pair in range(pairs):
+        if pair >= FEWEST and time.perf_counter() - begun > seconds:
+            break
+        for function, taken in zip((ours, theirs), found, strict=True):
             time.sleep(rest)
             start = clock()
             for _ in range(repeat):
                 function()
             taken.append((clock() - start) / repeat)
-    ratios = [a / b for a, b in zip(*seconds, strict=True)]
+    ratios = [a / b for a, b in zip(*found, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
-    return Ratio(statistics.median(seconds[0]), statistics.median(seconds[1]), middle, low, high)
+    return Ratio(statistics.median(found[0]), statistics.median(found[1]), middle, low, high)
 
 
 def work() -> float:

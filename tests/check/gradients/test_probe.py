@@ -274,3 +274,15 @@ def test_a_mask_that_is_right_for_square_scores():
     assert [each.deviations for each in report.findings] == [("causal-top-left",)]
     assert "agrees with the working, with as many keys as queries" in str(report)
     assert "computes something again in another way" not in str(report)
+
+
+def test_a_function_that_raises_is_reported():
+    """The report says that it could not be compared, and what it raised."""
+
+    def three(q, k, v):
+        return q, k, v
+
+    report = probe_gradients(three, Attention(heads=2).working())
+    assert report.verdict == "unexplained"
+    assert "It could not be compared with the working." in str(report)
+    assert "TypeError" in str(report)

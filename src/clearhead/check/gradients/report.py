@@ -85,11 +85,11 @@ def _finite(value: Any) -> Any:
 
 
 def _verdict(probe: GradientProbe) -> str:
-    names = _listed([each.line for each in probe.places])
     if not probe.places:
         kinds = {each.kind for each in probe.symptoms}
         varies = "It gives other numbers each time, so it cannot be compared with the working."
         return varies if "varies" in kinds else "It could not be compared with the working."
+    names = _listed([each.line for each in probe.places])
     if probe.verdict == "agrees":
         but = ", but see below" if probe.failing or probe.fits_forward is False or probe.notes else ""
         return f"The gradients are those of the working: {names} on {probe.drawn.count} inputs{but}."
