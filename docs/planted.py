@@ -156,6 +156,9 @@ KINDS: dict[str, Kind] = {
         Attention(4, causal=True, delta=Delta(4, key_heads=2)), token=4, model=5, depth=3, head=4, tap=3
     ),
     "gated heads": _kind(Attention(2, gated=True), token=3, model=4, depth=2, head=2),
+    "norm of all heads": _kind(
+        Attention(2, qk_norm=Norm("rms"), qk_norm_over="heads"), token=3, model=4, depth=3, head=2
+    ),
 }  # fmt: skip
 """The kinds by name."""
 
@@ -409,7 +412,8 @@ class Pair(Struct, frozen=True):
 def pairs() -> Iterator[Pair]:
     """Pairs of different deviations, from kinds in turn, with a fixed seed."""
     rng = np.random.default_rng(2026)
-    kinds = [name for name in KINDS if name not in ("encoder block", "decoder block", "cache", "delta", "gated heads")]
+    left_out = ("encoder block", "decoder block", "cache", "delta", "gated heads", "norm of all heads")
+    kinds = [name for name in KINDS if name not in left_out]
     for number in range(PAIRS):
         kind = kinds[number % len(kinds)]
         arrays = KINDS[kind].arrays(seed=number)

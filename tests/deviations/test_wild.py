@@ -26,6 +26,7 @@ def with_experts(*counts, **fields):
 
 CASES = {
     "experts": (with_experts(5, 2), SIZES, wild_experts.EXPERTS),
+    "one expert": (with_experts(4, 1), SIZES, wild_experts.ONE_EXPERT),
     "experts, plain shares": (with_experts(5, 2, renormalise=False), SIZES, wild_experts.PLAIN_SHARES),
     "experts one by one": (
         with_experts(5, 2, scores="one-by-one", renormalise=False, tolerance=0.5),
@@ -87,6 +88,7 @@ CASES = {
         wild_blocks.GATED | wild_both_ways.UNLIMITED,
     ),
     "qk-norm": (Attention(2, qk_norm=RMS), SIZES, wild_blocks.QK_NORM),
+    "qk-norm of all heads": (Attention(2, qk_norm=RMS, qk_norm_over="heads"), SIZES, wild_blocks.QK_NORM_OF_ALL),
     "qk-norm, rotary": (Attention(2, qk_norm=RMS, rotary=Rotary()), SIZES | {"depth": 4}, wild_blocks.QK_NORM_ROTARY),
     "biases": (Attention(2, bias=EVERY), SIZES, wild_blocks.BIASES),
     "batch": (Attention(2), SIZES | {"batch": 3}, wild_blocks.BATCH),

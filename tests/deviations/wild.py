@@ -330,6 +330,9 @@ SOFTCAP = {
     "softcap-before-scale": _softcapped(
         lambda s, scale, future: np.where(future, -np.inf, CAP * np.tanh(s / CAP) * scale)
     ),
+    "softcap-of-itself": _softcapped(
+        lambda s, scale, future: np.where(future, -np.inf, s * scale * np.tanh(s * scale / CAP))
+    ),
     "softcap-not-restored": _softcapped(lambda s, scale, future: np.where(future, -np.inf, np.tanh(s * scale / CAP))),
 }
 """With a soft-cap of 1.5 and a causal mask."""

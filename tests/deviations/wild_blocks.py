@@ -206,6 +206,14 @@ QK_NORM = {
 """With RMS norms of queries and keys."""
 
 
+def by_head(x, gain):
+    return x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + EPS) * gain[:, None]
+
+
+QK_NORM_OF_ALL = {"qk-norm-head-by-head": qk_normed(by_head)}
+"""With RMS norms of all heads together."""
+
+
 def turned_first(g):
     q, k, v = qkv(g)
     angle = angles(len(g.x), q.shape[-1])
@@ -249,8 +257,29 @@ def by_head_as_batch(g):
     return np.stack([merge(one) @ g.wo for one in o])
 
 
-BATCH = {"attention-over-batch": over_batch, "batch-taken-for-heads": by_head_as_batch}
+def merged_by_head(g):
+    """Heads of shape (head, batch, token, depth) merged by lines for (batch, head, token, depth)."""
+    b, n, _ = g.x.shape
+    projected = [qkv(g, x) for x in g.x]
+    o = np.stack([softmax(scores(q, k)) @ v for q, k, v in projected], axis=1)
+    return o.transpose(0, 2, 1, 3).reshape(b, n, -1) @ g.wo
+
+
+BATCH = {
+    "attention-over-batch": over_batch,
+    "batch-taken-for-heads": by_head_as_batch,
+    "heads-merged-over-batch": merged_by_head,
+}
 """With a batch, and no masks."""
+
+
+def heads_first(g):
+    """All heads and examples in one axis, head by head, with the rows of padding repeated as example by example."""
+    b, n, _ = g.x.shape
+    q, k, v = (np.concatenate(np.split(g.x @ w, g.h, axis=2), axis=0) for w in (g.wq, g.wk, g.wv))
+    real = np.repeat(g.mask, g.h, axis=0)[:, None, :]
+    o = softmax(np.where(real, scores(q, k), -np.inf)) @ v
+    return np.stack([merge(one) @ g.wo for one in o.reshape(g.h, b, n, -1).swapaxes(0, 1)])
 
 
 def padded_batch(rows_for):
@@ -268,6 +297,7 @@ def padded_batch(rows_for):
 
 PADDED_BATCH = {
     "padding-tiled-over-heads": padded_batch(lambda mask, h: np.tile(mask, (h, 1))),
+    "padding-repeated-for-heads": heads_first,
     "padding-taken-by-head": padded_batch(lambda mask, h: np.concatenate([mask[:h]] * len(mask))),
 }
 """With a batch of as many examples as heads, and padding."""

@@ -86,6 +86,20 @@ def mixed_one_by_one(g):
 
 
 ONE_BY_ONE = {"router-far-experts-kept": mixed_one_by_one}
+
+
+def shares_over_tokens(g):
+    """One expert for each token, whose scores (token,) are divided by their sum along the last axis."""
+    stream = g.x + attend(g, *qkv(g))
+    score = softmax(stream @ vars(g)["mlp.router.weight"])
+    best, share = score.argmax(-1), score.max(-1)
+    share = share / share.sum(-1, keepdims=True)
+    mixed = [s * (silu(h @ g.up[e]) @ g.down[e]) for h, e, s in zip(stream, best, share, strict=True)]
+    return stream + np.array(mixed)
+
+
+ONE_EXPERT = {"router-shares-over-tokens": shares_over_tokens}
+
 PLAIN_SHARES = {"router-renormalised": as_said()}
 
 DEEPSEEK = {

@@ -4,7 +4,7 @@ import numpy as np
 
 from clearhead.spec import Loss
 
-SMOOTHING, PADDING = 0.2, 0
+SMOOTHING, PADDING = 0.3, 0
 
 
 def log_softmax(x):
@@ -37,6 +37,7 @@ TOKENS = {
     "loss-negated": lambda x, t: np.mean(log_softmax(x)[np.arange(len(t)), t]),
     "loss-of-probabilities": lambda x, t: losses(np.exp(log_softmax(x)), t).mean(),
     "loss-perplexity": lambda x, t: np.prod(np.exp(losses(x, t))) ** (1 / len(t)),
+    "loss-shifted": lambda x, t: losses(x[:-1], t[1:]).mean(),
     "loss-smoothing-added:smoothing=0.1": lambda x, t: smoothed(x, t, 0.1).mean(),
 }
 """Of a mean cross-entropy."""
@@ -50,6 +51,19 @@ IGNORED = {
     "loss-ignored-in-mean": lambda x, t: losses(x, t)[counted(t)].sum() / len(t),
     "loss-ignored-counted": lambda x, t: losses(x, t).mean(),
     "loss-summed": lambda x, t: losses(x, t)[counted(t)].sum(),
+    "loss-of-ignored-alone": lambda x, t: losses(x, t)[~counted(t)].mean(),
+    "loss-shifted": lambda x, t: losses(x[:-1], t[1:])[counted(t[1:])].mean(),
+}
+SMOOTHED_AND_IGNORED = {
+    "loss-smoothing-of-ignored": lambda x, t: (
+        (1 - SMOOTHING) * losses(x, t)[counted(t)].mean() + SMOOTHING * np.mean(-log_softmax(x))
+    ),
+}
+SMOOTHED_SUMS = {
+    "loss-smoothing-of-ignored": lambda x, t: (
+        (1 - SMOOTHING) * losses(x, t)[counted(t)].sum() + SMOOTHING * np.sum(-log_softmax(x).mean(-1))
+    ),
+    "loss-shifted": lambda x, t: smoothed(x[:-1], t[1:], SMOOTHING)[counted(t[1:])].sum(),
 }
 WEIGHTED = {
     "class-weights-missing": lambda x, t, w: losses(x, t).mean(),
@@ -70,6 +84,8 @@ CASES = {
     "summed": ({"reduction": "sum"}, SUMMED),
     "smoothed": ({"smoothing": SMOOTHING}, SMOOTHED),
     "ignored": ({"ignored": PADDING}, IGNORED),
+    "ignored, smoothed": ({"ignored": PADDING, "smoothing": SMOOTHING}, SMOOTHED_AND_IGNORED),
+    "ignored, smoothed sums": ({"ignored": PADDING, "smoothing": SMOOTHING, "reduction": "sum"}, SMOOTHED_SUMS),
     "weighted": ({"weighted": True}, WEIGHTED),
     "squared": ({"kind": "squared-error"}, SQUARED),
 }

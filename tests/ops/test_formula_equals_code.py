@@ -27,11 +27,13 @@ ADDED_MASK = st.sampled_from([0.0, -np.inf, -2.5])
 BOOLEANS = st.booleans()
 CHOSEN = st.sampled_from([0.0, 0.0, 0.25, 1.0])
 """Shares of experts, most of them none."""
+NEVER = st.just(5)
+"""The number of targets that are all ignored."""
 ROWS = st.integers(0, 3)
 """Numbers of rows, in tables of four rows and more."""
 WORKED_BY_HAND = st.one_of(NUMBERS, st.sampled_from([0.5, -0.5, 1.5, -2.5, 0.125, -0.375, 0.0]))
 FEW = st.integers(1, 4)
-TYPES = {BOOLEANS: bool, ROWS: int}
+TYPES = {BOOLEANS: bool, ROWS: int, NEVER: int}
 
 
 def as_drawn(known):
@@ -176,6 +178,9 @@ VARIANTS = {
     "take_columns": Case(parameters={"order": st.sampled_from([(1, 0), (0, 1, 1)])}, sizes=lambda k: k | {"n": 2}),
     "mask_padding_tiled": Case((SCORES, BOOLEANS)),
     "mask_padding_by_head": Case((SCORES, BOOLEANS)),
+    "mask_padding_repeated": Case((SCORES, BOOLEANS)),
+    "concat_of_exchanged": Case(),
+    "softcap_times_itself": Case(parameters={"cap": st.sampled_from([1.5, 50.0])}),
     **{name: Case((SPREAD,)) for name in CENTRED},
     **{name.replace("centred", "mean_square"): Case((SPREAD,), DDOF) for name in CENTRED},
     **{name: Case((POSITIVE,), EPS) for name in ("root", "root_then_eps", "no_root", "squared")},
@@ -363,6 +368,15 @@ CASES = {
     "mean_of_rows": Case(),
     "times": Case(parameters={"factor": st.sampled_from([0.5, 2.0])}),
     "perplexity": Case(),
+    "kept_of_ignored": Case((NUMBERS, ROWS), {"ignored": st.integers(0, 2)}),
+    "mean_of_ignored": Case((NUMBERS, NEVER), {"ignored": st.just(5)}),
+    "next_target": Case((ROWS,), {"last": st.integers(-1, 2)}),
+    "spread_part": Case(parameters={"smoothing": st.sampled_from([0.0, 0.2])}),
+    "with_spread": Case(
+        (NUMBERS, ROWS, NUMBERS), {"smoothing": st.sampled_from([0.0, 0.1]), "ignored": st.just(1)}, sizes=four_classes
+    ),
+    "mean_of_parts": Case((NUMBERS, NUMBERS, ROWS), {"ignored": st.integers(4, 5)}),
+    "shares_of_all_tokens": Case((SPREAD,)),
     "mean_of_tokens": Case(),
     "sum_of_tokens": Case(),
     "mean_of_counted": Case((NUMBERS, ROWS), {"ignored": st.integers(4, 5)}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from clearhead.deviations.deviation import Deviation
 from clearhead.deviations.heads import around_attention, each_projection
 from clearhead.deviations.rewrites import swap
-from clearhead.ops.textbook import scores
+from clearhead.ops.textbook import linear, scores
 from clearhead.ops.variants import batch as variants_batch
 
 _NO_BATCH = "Where there is no batch, or one example in it."
@@ -43,6 +43,27 @@ ROWS = (
         seen="lighthouse PR#77, lsdefine#36 and #28, FuxiCTR#130.",
         rewrite=swap({scores.mask_padding: variants_batch.mask_padding_tiled}),
         catalogue=("E6",),
+    ),
+    Deviation(
+        id="padding-repeated-for-heads",
+        kind="mistake",
+        does="For head * batch matrices of scores the rows of padding are repeated as 1 1 2 2, where each "
+        "belongs to every second one, 1 2 1 2.",
+        invisible=f"{_NO_BATCH[:-1]}, or one head.",
+        remedy="Where heads stand before the batch: np.tile(mask, (heads, 1)) or mask.repeat(heads, 1).",
+        seen="attention-is-all-you-need-keras#36.",
+        rewrite=swap({scores.mask_padding: variants_batch.mask_padding_repeated}),
+        catalogue=("E6",),
+    ),
+    Deviation(
+        id="heads-merged-over-batch",
+        kind="mistake",
+        does="Heads stored as (head, batch, token, depth) are joined as if they were (batch, head, token, depth).",
+        invisible=f"{_NO_BATCH[:-1]}, or one head.",
+        remedy="heads.transpose(1, 2, 0, 3).reshape(batch, tokens, -1): token by token, all heads of an example.",
+        seen="Transformer-Various-PE#1.",
+        rewrite=swap({linear.concat: variants_batch.concat_of_exchanged}),
+        catalogue=("B4",),
     ),
     Deviation(
         id="padding-taken-by-head",

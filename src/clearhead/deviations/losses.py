@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, Span, values
+from clearhead.deviations.loss_rewrites import OF_TOKENS, is_of_tokens, only_ignored, shifted, smoothing_everywhere
 from clearhead.deviations.rewrites import Nothing, adjust, change_lines, follow, swap, with_operation
 from clearhead.line import Line
 from clearhead.ops import Operation
@@ -13,24 +14,20 @@ from clearhead.ops.textbook import scores, training
 from clearhead.ops.variants import losses as others
 from clearhead.working import Working
 
-_OF_TOKENS = (ops.cross_entropy, ops.negative_log_likelihood)
 _MEANS = (ops.mean_of_tokens, ops.mean_of_counted, ops.mean_by_weight)
+_OTHERS = (others.kept_of_ignored, others.mean_of_ignored, others.with_spread, others.mean_of_parts)
 _TO_TOKENS = dict.fromkeys(_MEANS, ops.sum_of_tokens)
-
-
-def _is_of_tokens(line: Line) -> bool:
-    return line.operation in _OF_TOKENS
 
 
 def _in_base(working: Working, base: float) -> Working:
     return change_lines(
-        working, _is_of_tokens, lambda line: follow(working, line, "nats", others.in_base, base=base), "a cross-entropy"
+        working, is_of_tokens, lambda line: follow(working, line, "nats", others.in_base, base=base), "a cross-entropy"
     )
 
 
 def _negated(working: Working) -> Working:
     return change_lines(
-        working, _is_of_tokens, lambda line: follow(working, line, "right", others.negated_loss), "a cross-entropy"
+        working, is_of_tokens, lambda line: follow(working, line, "right", others.negated_loss), "a cross-entropy"
     )
 
 
@@ -38,7 +35,7 @@ def _over_others(working: Working) -> Working:
     """Smoothing over the other classes, of the probabilities, which are also there where the loss reads logits."""
 
     def matches(line: Line) -> bool:
-        return _is_of_tokens(line) and bool(dict(line.parameters)["smoothing"])
+        return is_of_tokens(line) and bool(dict(line.parameters)["smoothing"])
 
     def change(line: Line) -> list[Line]:
         read = replace(line, operands=(_probabilities(working, line), *line.operands[1:]))
@@ -54,7 +51,7 @@ def _of_probabilities(working: Working) -> Working:
         read = replace(line, operands=(_probabilities(working, line), *line.operands[1:]))
         return [with_operation(read, ops.cross_entropy)]
 
-    return change_lines(working, _is_of_tokens, change, "a cross-entropy")
+    return change_lines(working, is_of_tokens, change, "a cross-entropy")
 
 
 def _probabilities(working: Working, line: Line) -> str:
@@ -75,7 +72,7 @@ def _ignored_counted(working: Working) -> Working:
 
     def ignores(line: Line) -> bool:
         ignored = dict(line.parameters).get("ignored")
-        return ignored is not None and ignored >= 0
+        return ignored is not None and ignored >= 0 and line.operation not in _OTHERS
 
     def change(line: Line) -> list[Line]:
         if line.operation is ops.mean_of_counted:
@@ -274,6 +271,33 @@ ROWS = (
         rewrite=_ignored_counted,
     ),
     Deviation(
+        id="loss-of-ignored-alone",
+        kind="mistake",
+        does="Only targets that should be ignored, such as padding, count: the condition is the other way round.",
+        invisible="Where the loss is 0.",
+        remedy="np.where(target == ignored, 0, loss), or loss * (target != ignored).",
+        seen="sockeye#200.",
+        rewrite=only_ignored,
+    ),
+    Deviation(
+        id="loss-smoothing-of-ignored",
+        kind="mistake",
+        does="The smoothing's part of the loss counts for targets that should be ignored too.",
+        invisible="Where no target is ignored, or the smoothing is 0.",
+        remedy="Set both parts of the loss to 0 where the target is ignored, and divide both by those that count.",
+        seen="PyTorch#73205, transformers PR#5919.",
+        rewrite=smoothing_everywhere,
+    ),
+    Deviation(
+        id="loss-shifted",
+        kind="mistake",
+        does="Each token is compared with the target of the next one: labels are shifted that are shifted already.",
+        invisible="Where all targets are equal.",
+        remedy="Shift labels once: in the data or in the loss. Hugging Face's models shift those that they are given.",
+        seen="transformers#37830.",
+        rewrite=shifted,
+    ),
+    Deviation(
         id="class-weights-missing",
         kind="mistake",
         does="The weights of classes are left out of the loss.",
@@ -295,7 +319,7 @@ ROWS = (
 
 
 def _smoothed(working: Working, smoothing: float) -> Working:
-    declared = any(_is_of_tokens(line) and dict(line.parameters)["smoothing"] for line in working.lines)
+    declared = any(is_of_tokens(line) and dict(line.parameters)["smoothing"] for line in working.lines)
     if declared == bool(smoothing):
         raise Nothing("this loss has smoothing already." if declared else "this loss has no smoothing.")
-    return adjust(*_OF_TOKENS)(working, smoothing=smoothing)
+    return adjust(*OF_TOKENS)(working, smoothing=smoothing)

@@ -28,6 +28,7 @@ _PADDING = (
     variants_scores.mask_padding_queries,
     variants_scores.mask_padding_of_new,
     variants_batch.mask_padding_tiled,
+    variants_batch.mask_padding_repeated,
     variants_batch.mask_padding_by_head,
 )
 _GIVEN = (scores.mask_boolean, scores.mask_additive, variants_scores.mask_inverted)

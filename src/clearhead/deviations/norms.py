@@ -338,4 +338,15 @@ ROWS = (
         rewrite=over("heads", is_of_heads),
         catalogue=("B16",),
     ),
+    Deviation(
+        id="qk-norm-head-by-head",
+        kind="convention",
+        does="Queries and keys are normed head by head, not over all heads together.",
+        invisible="Where there is one head, or all heads have the same spread.",
+        remedy="Norm over the whole projection (OLMo 2, OLMoE) or over the depth of each head (Qwen 3), as the model "
+        "does.",
+        seen="FlagScale PR#210.",
+        rewrite=swap({tokens.rms_norm_of_heads: tokens.rms_norm}, where=is_of_heads),
+        catalogue=("B16",),
+    ),
 )

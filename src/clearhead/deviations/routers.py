@@ -9,6 +9,7 @@ from clearhead.deviations.rewrites import Nothing, change_lines, follow, is_call
 from clearhead.line import Line
 from clearhead.ops import Parameters
 from clearhead.ops.textbook import disentangled, experts, linear, relative, scores
+from clearhead.ops.variants import experts as other_experts
 from clearhead.ops.variants import positions as other_positions
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
@@ -106,6 +107,16 @@ ROWS = (
         remedy="weights = topk_weights / topk_weights.sum(-1, keepdim=True), where the config has norm_topk_prob.",
         seen=_FAMILY,
         rewrite=swap({experts.shares: unchanged}, where=_of_experts),
+        rare=True,
+    ),
+    Deviation(
+        id="router-shares-over-tokens",
+        kind="mistake",
+        does="The scores of chosen experts are divided by the sum over all tokens, not by that of each token.",
+        invisible="Where there is one token.",
+        remedy="weights / weights.sum(-1, keepdim=True), with (token, 1) and not (token,) where one expert is chosen.",
+        seen="megablocks PR#87.",
+        rewrite=swap({experts.shares: other_experts.shares_of_all_tokens}, where=_of_experts),
         rare=True,
     ),
     Deviation(

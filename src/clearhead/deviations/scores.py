@@ -394,4 +394,13 @@ ROWS = (
         rewrite=_softcap_not_restored,
         catalogue=("D8",),
     ),
+    Deviation(
+        id="softcap-of-itself",
+        kind="mistake",
+        does="The soft-cap multiplies tanh(scores / cap) by the scores and not by the cap: large ones are not limited.",
+        invisible="Where scores are 0 or the cap.",
+        remedy="cap * np.tanh(s / cap).",
+        seen="unsloth-zoo PR#593.",
+        rewrite=swap({ops.softcap: variants_scores.softcap_times_itself}),
+    ),
 )

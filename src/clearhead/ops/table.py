@@ -18,6 +18,7 @@ from clearhead.ops.textbook import (
     training,
 )
 from clearhead.ops.variants import batch as variants_batch
+from clearhead.ops.variants import experts as variants_experts
 from clearhead.ops.variants import gradients as variants_gradients
 from clearhead.ops.variants import heads as variants_heads
 from clearhead.ops.variants import losses as variants_losses
@@ -106,9 +107,9 @@ VARIANTS: dict[str, Operation] = {
         variants_scores.parts_of_sums, variants_scores.sum_of_column,
         variants_scores.sigmoid, variants_scores.exponentials, variants_scores.scale_by_rounded_root,
         variants_scores.mask_padding_of_new, variants_scores.fill_all,
-        variants_scores.infinite_masked,
+        variants_scores.infinite_masked, variants_scores.softcap_times_itself,
         variants_batch.swap_batch, variants_batch.batch_as_heads, variants_batch.mask_padding_tiled,
-        variants_batch.mask_padding_by_head,
+        variants_batch.mask_padding_by_head, variants_batch.mask_padding_repeated, variants_batch.concat_of_exchanged,
         variants_maps.take_heads, variants_maps.take_tokens, variants_maps.take_columns,
         variants_norms.centred, variants_norms.centred_over_matrix, variants_norms.centred_over_tokens,
         variants_norms.centred_over_batch, variants_norms.centred_over_heads, variants_norms.mean_square,
@@ -120,6 +121,9 @@ VARIANTS: dict[str, Operation] = {
         variants_losses.in_base, variants_losses.negated_loss, variants_losses.unchanged_loss,
         variants_losses.likelihood_smoothed_over_others, variants_losses.absolute_error, variants_losses.sum_of_cells,
         variants_losses.mean_of_rows, variants_losses.times, variants_losses.perplexity,
+        variants_losses.kept_of_ignored, variants_losses.mean_of_ignored, variants_losses.next_target,
+        variants_losses.spread_part, variants_losses.with_spread, variants_losses.mean_of_parts,
+        variants_experts.shares_of_all_tokens,
         variants_recurrent.decay_between, variants_recurrent.corrected_whole, variants_recurrent.convolve_ahead,
         variants_recurrent.convolve_reversed,
         rounding.round_half_even, rounding.round_half_even_head, rounding.truncate, rounding.truncate_head,

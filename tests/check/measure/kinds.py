@@ -326,3 +326,37 @@ def padding_of_queries_too(q, k, v, real):
       never="are not rotated", deviation="padding-inverted")  # fmt: skip
 def padding_true_means_filled(q, k, v, real):
     return filled(scaled(*rotary(q, k)), ~real[:, None, None], -1e4) @ v
+
+
+# Batch and heads in one axis, norms of other cells, shares of other tokens
+
+
+@kind(Attention(heads=2, padding=True), takes=(*QKV, "padding"), deviation="padding-repeated-for-heads",
+      says="repeated as 1 1 2 2")  # fmt: skip
+def padding_of_heads_that_stand_first(q, k, v, real):
+    b, h = q.shape[:2]
+    q, k, v = (np.concatenate(list(np.swapaxes(each, 0, 1))) for each in (q, k, v))
+    s = np.where(np.repeat(real, h, axis=0)[:, None], scaled(q, k), -1e30)
+    return np.swapaxes((softmax(s) @ v).reshape(h, b, q.shape[1], v.shape[2]), 0, 1)
+
+
+@kind(Attention(heads=2, output=False), takes=("input", "query.weight", "key.weight", "value.weight"),
+      returns="concat", deviation="heads-merged-over-batch", says="joined as if they were (batch, head")  # fmt: skip
+def heads_in_a_list_joined_as_examples(x, wq, wk, wv):
+    heads = np.stack([softmax(scaled(x @ q, x @ k)) @ (x @ v) for q, k, v in zip(wq, wk, wv, strict=True)])
+    return np.swapaxes(heads, 1, 2).reshape(*x.shape[:2], -1)
+
+
+@kind(Attention(heads=3, qk_norm=Norm("rms", eps=1e-6), qk_norm_over="heads", output=False),
+      takes=("input", "query.weight", "key.weight", "value.weight", "query.norm.gain", "key.norm.gain"),
+      returns="concat", deviation="qk-norm-head-by-head", says="head by head")  # fmt: skip
+def queries_normed_in_each_head(x, wq, wk, wv, gq, gk):
+    q, k, v = (x[:, None] @ each for each in (wq, wk, wv))
+    y = softmax(scaled(rms(q, gq[:, None], 1e-6), rms(k, gk[:, None], 1e-6))) @ v
+    return np.swapaxes(y, 1, 2).reshape(*x.shape[:2], -1)
+
+
+@kind(Attention(heads=2, padding=True), takes=(*QKV, "padding"), deviation="padding-on-queries",
+      says="or another.")  # fmt: skip
+def padding_on_queries_with_a_fill_that_does_not_matter(q, k, v, real):
+    return softmax(np.where(real[:, None, :, None], scaled(q, k), -777.0)) @ v

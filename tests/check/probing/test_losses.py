@@ -107,3 +107,56 @@ def test_rows_of_a_table_are_read_by_drawn_numbers():
     wrong = clearhead.probe(lambda ids, table: table[ids - 1], working, takes, "embedding.token")
     assert (right.verdict, wrong.verdict == "agrees") == ("agrees", False)
     assert right.drawn.sizes["vocabulary"] > 1
+
+
+def log_losses(x, target):
+    """Minus the logarithm of each class's probability, and its entry at the target."""
+    logs = -log_softmax(x)
+    return logs, np.take_along_axis(logs, target[..., None], -1)[..., 0]
+
+
+def only_padding(x, target):
+    """The losses of padding alone, by a condition that is the other way round."""
+    return np.where(target == 3, losses(x, target), 0).sum(-1) / (target == 3).sum(-1)
+
+
+def shifted_again(x, target):
+    """Labels shifted by a model that are shifted by the data already."""
+    counts = target[..., 1:] != -100
+    return np.where(counts, losses(x[..., :-1, :], target[..., 1:]), 0).sum(-1) / counts.sum(-1)
+
+
+def spread_over_padding(x, target):
+    """Label smoothing that is averaged over padding too."""
+    logs, right = log_losses(x, target)
+    counts = target != 2
+    return 0.7 * (right * counts).sum(-1) / counts.sum(-1) + 0.3 * logs.mean((-1, -2))
+
+
+@pytest.mark.parametrize(("function", "fields", "named"), [
+    (only_padding, {"ignored": 3}, "loss-of-ignored-alone"),
+    (shifted_again, {"ignored": -100}, "loss-shifted"),
+    (spread_over_padding, {"ignored": 2, "smoothing": 0.3}, "loss-smoothing-of-ignored"),
+])  # fmt: skip
+def test_losses_in_which_other_targets_count_are_named(function, fields, named):
+    """Each is the only finding, for logits and targets that are drawn."""
+    report = clearhead.probe(function, loss(**fields), ARRAYS, "loss")
+    assert [each.ids for each in report.findings] == [(named,)], str(report)
+
+
+def test_a_loss_of_no_known_kind_is_no_error():
+    """No step is tried in which numbers stand for the numbers of classes."""
+    working = loss(ignored=0, smoothing=0.1, reduction="sum", reads="logits")
+    report = clearhead.probe(lambda x, t: np.sqrt(np.abs(x)).sum((-1, -2)) + 0 * t.sum(-1), working, ARRAYS, "loss")
+    assert report.verdict == "unexplained", str(report)
+
+
+def test_logits_times_their_own_tangent_are_named():
+    """A soft-cap whose factor is the logit itself."""
+
+    def function(x, w):
+        return x @ w * np.tanh(x @ w / 12.0)
+
+    working = Transformer(head=Head(softcap=12.0)).working()
+    report = clearhead.probe(function, working, ("input", "logits.weight"), "logits")
+    assert report.first.ids == ("softcap-of-itself",), str(report)

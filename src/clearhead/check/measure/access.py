@@ -225,3 +225,8 @@ class Size(Struct, frozen=True):
         cached = {"past": self.past} if self.past else {}
         return {"token": self.tokens, **cached, "key": self.keys, "head": self.heads, "group": self.groups,
                 "depth": self.depth}  # fmt: skip
+
+    @property
+    def batch(self) -> int:
+        """The examples of a batch: not as many as heads, so that one is not taken for the other."""
+        return 3 if self.heads == 2 else 2

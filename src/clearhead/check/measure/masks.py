@@ -131,8 +131,8 @@ def padded_queries(f: Attend, expected: Attend, swept: Sequence[Swept], eps: flo
         return None
     near, gives = same(eps), dict(GIVEN)
     for each in off:
-        made = drawn(each.size, batch=2)
-        masks = drawn_masks(f, each.size, made.rng, batch=2)
+        made = drawn(each.size, batch=each.size.batch)
+        masks = drawn_masks(f, each.size, made.rng, batch=each.size.batch)
         real, y = np.atleast_2d(masks[name])[:, None, :, None], np.asarray(each.y)
         bound = near * max(float(np.abs(y).max()), 1e-30)
         due = expected(made.q, made.k, made.v, 0, masks)

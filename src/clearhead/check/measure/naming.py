@@ -350,13 +350,13 @@ class _Confirming:
         return Attend(Caller(running(task, working), task, Form("numpy")), roles)
 
     def _drawn(self, size: Size) -> tuple[Array, Array, Array, int, dict[str, Array]]:
-        made = drawn(size, batch=2)
+        made = drawn(size, batch=size.batch)
         return (
             made.q,
             made.k,
             made.v,
             size.past,
-            drawn_masks(self._attend(self.evidence.task.working), size, made.rng, batch=2),
+            drawn_masks(self._attend(self.evidence.task.working), size, made.rng, batch=size.batch),
         )
 
     def showing(self, part: Part) -> list[Applied]:

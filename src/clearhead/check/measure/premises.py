@@ -66,8 +66,8 @@ def sweep(f: Attend, reference: Attend, sizes: Sequence[Size]) -> tuple[Swept, .
     for size in sizes:
         if pace * size.tokens * size.keys > MAX_SECONDS:
             continue
-        made = drawn(size, batch=2)
-        masks = drawn_masks(f, size, made.rng, batch=2)
+        made = drawn(size, batch=size.batch)
+        masks = drawn_masks(f, size, made.rng, batch=size.batch)
         try:
             expected = reference(made.q, made.k, made.v, size.past, masks)
         except Refused:
@@ -124,8 +124,8 @@ def _spoilt(f: Attend, expected: Attend, bad: Sequence[Swept]) -> str:
     """
     kinds, alone = set(), True
     for each, y in ((one, one.y) for one in bad if one.y is not None and one.size.keys <= SPOILT):
-        made = drawn(each.size, batch=2)
-        masks = drawn_masks(f, each.size, made.rng, batch=2)
+        made = drawn(each.size, batch=each.size.batch)
+        masks = drawn_masks(f, each.size, made.rng, batch=each.size.batch)
         seen = weights(expected, 0 * made.q, 0 * made.k, each.size.past, masks) > SEEN
         odd = ~np.isfinite(y).all(-1)
         wanted = expected(made.q, made.k, made.v, each.size.past, masks)

@@ -53,7 +53,7 @@ def _again(working: Working, own: Sequence[Line], at: int) -> list[Line]:
     """The lines with a section of them once more on its own result; none where it reads several lines of tokens."""
     names = {line.name for line in own}
     last = own[-1]
-    given = {each.name for each in working.givens if each.axes != last.axes}
+    given = {each.name for each in working.givens if each.axes != last.axes or each.holds != "numbers"}
     reads = {name for line in own for name in line.operands if name not in names and name not in given}
     if len(reads) != 1 or working.axes[source := reads.pop()] != last.axes:
         return []

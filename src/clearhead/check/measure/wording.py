@@ -74,11 +74,17 @@ def differences(measurement: Measurement) -> Iterator[str]:
     """The parts that differ, measured beside expected, without what the headline says."""
     whole = not measurement.premise and bool(measurement.parts) and measurement.parts[0].name in WHOLE
     for number, part in enumerate(measurement.parts):
-        if number and whole and part.name not in WHOLE and not (part.name == BESIDE and np.any(part.measured)):
+        if number and whole and part.name not in WHOLE and not _beside(part):
             continue  # it follows from the first
         first, *rest = sentences(part)
         yield from ([first] if number or measurement.premise else []) + rest
         yield from picture(part)
+
+
+def _beside(part: Part) -> bool:
+    """Whether a part is a hidden cell that computes something else, besides what it is given."""
+    mine, expected = part.details.get("names", ("", "")) if part.name == BESIDE else ("", "")
+    return part.name == BESIDE and bool(np.any(part.measured)) and (not mine or mine != expected)
 
 
 def found_right(measurement: Measurement) -> Iterator[str]:

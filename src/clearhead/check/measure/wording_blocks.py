@@ -129,6 +129,9 @@ def _affine(role: str) -> Callable[[Part], Iterator[str]]:
 
 def _hidden(part: Part) -> Iterator[str]:
     mine, expected = part.details["names"]
+    if mine and mine == expected:
+        yield f"A hidden cell gives {mine}, as it should: what it is given differs, or what comes after it."
+        return
     if mine:
         yield f"A hidden cell gives {mine}, where {expected or 'another curve'} is expected."
         return

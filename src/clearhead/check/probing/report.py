@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -239,7 +239,8 @@ def _verdict(probe: Probe) -> str:
     if probe.verdict == "explained" and not probe.findings:
         return next(says for kind, says in EXPLAINING.items() if kind in kinds)
     if probe.verdict == "explained":
-        about = [_does(each) for each in probe.findings[0].deviations]
+        first = probe.findings[0].deviations
+        about = [_does(each, free=_is_free(each, first, probe)) for each in first]
         more = len(_different(probe)) - 1
         or_else = f" Or {more} other{'s' if more > 1 else ''}, below." if more else ""
         same = "".join(f" Or, with the same numbers: {each}" for each in _alike(probe))
@@ -254,16 +255,25 @@ def _verdict(probe: Probe) -> str:
 
 
 def _alike(probe: Probe) -> Iterator[str]:
-    """What gives the same numbers on all inputs as the findings, and is no larger: each as one text."""
+    """What else gives the same numbers on all inputs, and is no larger: each as one text."""
+    first = {each.partition(":")[0] for each in probe.findings[0].deviations}
     for group in probe.indistinguishable:
-        yield from (" ".join(map(_does, each)) for each in group.sets[1 : group.smallest])
+        others = (each for each in group.sets[1 : group.smallest] if {id.partition(":")[0] for id in each} != first)
+        yield from (" ".join(map(_does, each)) for each in others)
 
 
-def _does(written: str) -> str:
-    """What a deviation does, and its parameters."""
+def _does(written: str, *, free: bool = False) -> str:
+    """What a deviation does, and its parameters; ``free``: others would do the same."""
     id, _, parameters = written.partition(":")
     values = parameters.replace("=", " = ").replace(",", ", ")
-    return f"{does(written)} Here {values}." if values else deviation(id).does
+    return f"{does(written)} Here {values}{', or another' if free else ''}." if values else deviation(id).does
+
+
+def _is_free(written: str, chosen: Sequence[str], probe: Probe) -> bool:
+    """Whether a set gives the same numbers with other parameters of this deviation too."""
+    id, rest = written.partition(":")[0], {each for each in chosen if each != written}
+    alike = [each for group in probe.indistinguishable for each in group.sets if rest < set(each)]
+    return any(other != written and other.partition(":")[0] == id for each in alike for other in {*each} - rest)
 
 
 def the_smallest(probe: Probe) -> Iterator[Part]:

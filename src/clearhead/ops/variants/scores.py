@@ -309,3 +309,9 @@ def sigmoid(xp: Namespace, s: Array) -> Array:
     # Not of -abs(s): that has no derivative at 0, where the logistic function has one.
     part = xp.exp(xp.where(s < 0, s, -s))
     return xp.where(s < 0, part, 1.0) / (1 + part)
+
+
+@operation(lambda cap: formula("i j -> i j", lambda s: s[i, j] * call("tanh", s[i, j] / cap)), role="cap")
+def softcap_times_itself(xp: Namespace, s: Array, *, cap: float) -> Array:
+    """Each score times tanh(score / cap), which leaves large scores as they are, without their sign."""
+    return s * xp.tanh(s / cap)
