@@ -19,6 +19,7 @@ from clearhead.check.measure.premises import same
 from clearhead.check.measure.remedies import remedy
 from clearhead.check.measure.wording import beyond, differences, explains, found_right, headline, like, tried
 from clearhead.check.measure.wording_premises import rule_of
+from clearhead.check.probing.arrays import SHOWN_DECIMALS, squeezed, written_out
 from clearhead.check.probing.metamorphic import Violation
 from clearhead.check.probing.violation_data import violation_data
 from clearhead.check.report.diagnosis import formulas
@@ -37,10 +38,6 @@ EXPLAINING = {
 }
 """The verdicts where a symptom, not a deviation, is the explanation."""
 
-SHOWN_DECIMALS = 4
-LARGEST_WHOLE = 1e9
-"""Numbers are shown without a point up to this size."""
-
 SCREEN, WIDE = 40, 240
 """A report as text has no more lines than this, and none is longer; the document has all."""
 
@@ -49,9 +46,6 @@ TRIVIAL = "from 2 tokens on"
 
 MAX_SHOWN = 3
 """Further explanations are only counted."""
-
-MAX_EQUAL = 6
-"""Arrays of more zeros than this are not written out."""
 
 MAX_CELLS = 120
 """For arrays with more numbers than this only the shape is shown."""
@@ -344,13 +338,6 @@ def _cell(found: Violation) -> str:
     return f"{found.line}[{', '.join(map(str, found.cell))}]"
 
 
-def _squeezed(array: np.ndarray[Any, Any], axes: Axes) -> tuple[np.ndarray[Any, Any], Axes]:
-    """An array without a batch of one."""
-    while axes[:1] == ("batch",) and array.shape[0] == 1:
-        array, axes = array[0], axes[1:]
-    return array, axes
-
-
 def _number(value: float) -> str:
     return number(value, SHOWN_DECIMALS)
 
@@ -358,25 +345,15 @@ def _number(value: float) -> str:
 def _inputs(probe: Probe, found: Violation) -> Iterator[str]:
     """The arrays of an input, one per line; for changed ones, both."""
     for name, array in found.inputs.arrays.items():
-        array, axes = _squeezed(array, with_batch(probe.drawn.takes.get(name, ()), array.ndim))
+        array, axes = squeezed(array, with_batch(probe.drawn.takes.get(name, ()), array.ndim))
         after = found.changed.get(name)
         after = None if after is None else after.reshape(array.shape)
         if array.size > MAX_CELLS:
             yield f"{name} {describe(axes, array.shape)}"
         elif after is None or np.array_equal(after, array):
-            yield f"{name} {describe(axes, array.shape)} = {_written(array)}"
+            yield f"{name} {describe(axes, array.shape)} = {written_out(array)}"
         else:
-            yield f"{name} {describe(axes, array.shape)} = {_written(array)}, changed to {_written(after)}"
-
-
-def _written(array: np.ndarray[Any, Any]) -> str:
-    """An array as nested lists, whole numbers without a point."""
-    if array.dtype.kind == "b":
-        return str(array.tolist())
-    if array.size > MAX_EQUAL and not array.any():
-        return "all 0"
-    whole = np.all(np.abs(array) < LARGEST_WHOLE) and np.all(array == np.round(array))
-    return str(array.astype(int).tolist() if whole else np.round(array, SHOWN_DECIMALS).tolist())
+            yield f"{name} {describe(axes, array.shape)} = {written_out(array)}, changed to {written_out(after)}"
 
 
 def drawn_as(drawn: Drawn) -> str:
