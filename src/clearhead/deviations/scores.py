@@ -1,4 +1,4 @@
-"""Deviations in the scores: their product, their scale, their soft-cap."""
+"""Deviations in the scores: their product and their scale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from clearhead.deviations.rewrites import (
     Nothing,
     belongs_to,
     change_lines,
-    leave_out,
     line_of,
     move,
     swap,
@@ -35,7 +34,8 @@ def is_scale(line: Line) -> bool:
     return scales and line.axes[-2:] == ("query", "key") and not belongs_to(line, "capped")
 
 
-def _is_softcap(line: Line) -> bool:
+def is_softcap(line: Line) -> bool:
+    """Whether a line caps scores."""
     return line.operation.role == "cap"
 
 
@@ -72,37 +72,11 @@ _HIDE = (ops.mask_boolean, ops.mask_padding, ops.mask_causal, ops.mask_window)
 
 def _scale_after_mask(working: Working) -> Working:
     chains = [line for line in working.lines if line.axes[-2:] == ("query", "key") and not is_softmax(line)]
-    if any(map(_is_softcap, chains)):
+    if any(map(is_softcap, chains)):
         behind = chains[next((at for at, line in enumerate(chains) if is_scale(line)), len(chains)) + 1 :]
-        if all(_is_softcap(line) or line.operation in _HIDE for line in behind):
+        if all(is_softcap(line) or line.operation in _HIDE for line in behind):
             raise Nothing("masks that hide keys are all that follows the soft-cap: softcap-before-scale is the same.")
     return move(working, is_scale, is_softmax, "a scale that is followed by masks or biases")
-
-
-def _softcap_after_mask(working: Working) -> Working:
-    return move(working, _is_softcap, is_softmax, "a softcap that is followed by masks")
-
-
-def _softcap_before_scale(working: Working) -> Working:
-    return move(working, is_scale, lambda line: _reads_cap(working, line), "a scale that is followed by a softcap")
-
-
-def _reads_cap(working: Working, line: Line) -> bool:
-    return any(_is_softcap(each) and each.name in line.operands for each in working.lines)
-
-
-def _softcap_not_restored(working: Working) -> Working:
-    """tanh(scores / cap), without the factor in front."""
-
-    def change(line: Line) -> list[Line]:
-        cap = dict(line.parameters)["cap"]
-        divided = replace(line, name=free_name(f"{line.name}.divided", working.names), operation=ops.scale)
-        return [
-            replace(divided, parameters=(("factor", 1 / cap),)),
-            replace(line, operands=(divided.name,), parameters=(("cap", 1.0),)),
-        ]
-
-    return change_lines(working, _is_softcap, change, "a softcap")
 
 
 def _scale_missing(working: Working) -> Working:
@@ -353,54 +327,5 @@ ROWS = (
         seen="The lecture behind the notebook this project grew from: softmax(Q K^T) / sqrt(d_k) V; ViT#2.",
         rewrite=_scale_after_softmax,
         catalogue=("D2",),
-    ),
-    Deviation(
-        id="softcap-missing",
-        kind="mistake",
-        does="The soft-cap of the scores is left out.",
-        invisible="Where they are small relative to the cap.",
-        remedy="scores = cap * np.tanh(scores / cap), after the scale and before masks.",
-        seen="onnx#7865, lmdeploy PR#2842, TransformerLens debugging guide.",
-        rewrite=leave_out(ops.softcap),
-        catalogue=("D8",),
-    ),
-    Deviation(
-        id="softcap-after-mask",
-        kind="mistake",
-        does="The soft-cap is applied after the masks: masked scores become -cap, and masked keys leak.",
-        invisible="Without masks, or with a large cap.",
-        remedy="Cap first, mask last.",
-        seen="onnx#7865 and PR#7867.",
-        rewrite=_softcap_after_mask,
-        catalogue=("D8",),
-    ),
-    Deviation(
-        id="softcap-before-scale",
-        kind="mistake",
-        does="The scores are capped first and scaled after.",
-        invisible="Where the depth is 1, or scores are small relative to the cap.",
-        remedy="Scale first: s = q @ k.T / sqrt(d); s = cap * np.tanh(s / cap).",
-        seen="The family of onnx#7865.",
-        rewrite=_softcap_before_scale,
-        catalogue=("D8",),
-    ),
-    Deviation(
-        id="softcap-not-restored",
-        kind="mistake",
-        does="The soft-cap is tanh(scores / cap), without the factor cap.",
-        invisible="Where the cap is 1.",
-        remedy="cap * np.tanh(s / cap): without the factor all scores lie between -1 and 1.",
-        seen="The family of onnx#7865; no thread is known.",
-        rewrite=_softcap_not_restored,
-        catalogue=("D8",),
-    ),
-    Deviation(
-        id="softcap-of-itself",
-        kind="mistake",
-        does="The soft-cap multiplies tanh(scores / cap) by the scores and not by the cap: large ones are not limited.",
-        invisible="Where scores are 0 or the cap.",
-        remedy="cap * np.tanh(s / cap).",
-        seen="unsloth-zoo PR#593.",
-        rewrite=swap({ops.softcap: variants_scores.softcap_times_itself}),
     ),
 )
