@@ -5,7 +5,7 @@ import sys
 
 # What is imported stays, so looking for garbage among it, as often as Python does, takes a tenth of the start.
 ALLOCATIONS = 100_000
-"""After so many new objects garbage is looked for."""
+"""The number of new objects after which garbage is collected."""
 
 
 def main() -> None:

@@ -209,7 +209,7 @@ def _shapes(forward: Working, arrays: Mapping[str, Array]) -> Mapping[str, Shape
 
 
 def is_long(lines: Iterable[Line], shapes: Mapping[str, Shape]) -> bool:
-    """Whether some attention has so many weights that they are computed without storing them, where possible."""
+    """Whether some attention has too many weights to store them where that can be avoided."""
     sums = (line.operands[0] for line in lines if line.operation.role == "weighted-sum")
     return any(prod(shapes[name]) >= LONG for name in sums)
 

@@ -16,7 +16,7 @@ from clearhead.trace import Trace
 Array = np.ndarray[Any, Any]
 
 DIGITS = 10
-"""Of every problem's numbers so many digits are right, wherever they are rounded."""
+"""The number of digits that are right in the numbers of every problem, wherever they are rounded."""
 
 LOOSE = 2e-14
 """Errors of more than this part of the trace's largest number are not looked for."""

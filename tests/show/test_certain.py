@@ -57,7 +57,7 @@ width = 2
 index = [20000000000000]
 """
     trace = parse_problem(text).trace()
-    said = "Of so many decimals the last may be wrong in position"
+    said = "With this number of decimals the last may be wrong in position"
     assert said in " ".join(render(trace, "text", View(decimals=13)).split())
     save(trace, tmp_path / "x.md", View(decimals=13))
     assert said in " ".join((tmp_path / "x.md").read_text().split())

@@ -77,7 +77,7 @@ def inspect(
     listed, and the exit code is 130.
 
     With --serve the report is served on this machine when all is computed. The map of a head can then be zoomed to
-    single tokens: its weights are worked out again from queries and keys, which are kept in temporary files.
+    single tokens: its weights are computed again from queries and keys, which are kept in temporary files.
 
     Of an encoder-decoder TEXT-FILE is the source. With --decoder, tables --by source have the decoder's weights on it.
     """

@@ -39,7 +39,7 @@ def cosine(x: Decimal) -> Decimal:
 
 
 def _turned(x: Decimal, quarters: int) -> Decimal:
-    """The sine of x and so many quarter turns, by the series of what is left of x beside whole quarter turns."""
+    """The sine of x and a number of quarter turns, by the series of what is left of x beside whole quarter turns."""
     quarter = _WORK.divide(PI, Decimal(2))
     whole = _WORK.divide(x, quarter).to_integral_value(ROUND_HALF_EVEN)
     rest = _WORK.subtract(x, _WORK.multiply(whole, quarter))

@@ -42,7 +42,7 @@ LINE, NUMBERS_IN_LINE, BYTES = 64, 16, 4
 """Bytes in a line of the cache, float32 numbers in it, and bytes of one."""
 
 TASKS, MAX_COST = 16, 1 << 22
-"""Of several threads each gets so many tasks or more; tasks of several blocks have about so many pairs or fewer."""
+"""The fewest tasks that each of several threads gets, and about the most pairs in a task of several blocks."""
 
 Array = np.ndarray[Any, Any]
 Pass = Callable[[Heads, Array, Space], None]

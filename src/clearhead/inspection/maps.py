@@ -34,7 +34,7 @@ def edges_of(tokens: int) -> Numbers:
 
 
 class Weights(Struct, frozen=True, eq=False):
-    """One layer's queries and keys, from which any of its weights can be worked out again.
+    """One layer's queries and keys, from which any of its weights can be computed again.
 
     Attributes:
         core: the lines from scores to heads.

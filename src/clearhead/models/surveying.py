@@ -30,7 +30,7 @@ TRAINED = ("max_position_embeddings", "context_length", "n_positions", "n_ctx", 
 """Where configs say how many tokens the training saw at once."""
 
 Keep = Callable[[int, Weights], object]
-"""Is called with a layer's number, and with what its weights can be worked out from again."""
+"""Is called with a layer's number, and with what its weights can be computed again."""
 
 
 class Interrupted(KeyboardInterrupt):

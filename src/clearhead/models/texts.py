@@ -31,7 +31,7 @@ class Inputs(Struct, frozen=True, eq=False):
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """What to write beside axes of tokens: nothing where two texts cannot be told apart by their lengths."""
+        """What to write beside axes of tokens: nothing where two texts have the same length."""
         sources = [each.shape[-1] for name, each in self.arrays.items() if name == "encoder.token"]
         sources += [each.shape[-2] // 2 for name, each in self.arrays.items() if name == "encoder.frame"]
         return None if self.tokens is not None and len(self.tokens) in sources else self.tokens

@@ -15,14 +15,14 @@ class Panels:
     """A matrix (inner, column), or those of heads side by side (head, inner, depth), whose numbers lie in panels.
 
     ``turned``: a matrix (column, inner), as a table of embeddings that logits are computed with; ``panels[rows]`` are
-    some of its rows. ``numbers`` is (panel, inner, lane): a panel has so many columns as it has lanes, and its rows lie
+    some of its rows. ``numbers`` is (panel, inner, lane): a panel has as many columns as it has lanes, and its rows lie
     one after the other; behind the last column are zeros. `plain` gives the matrix itself, in new memory.
     """
 
     dtype = np.dtype(np.float32)
 
     def __init__(self, matrix: Numbers, lanes: int, *, turned: bool = False) -> None:
-        """Lays a matrix out in panels of so many lanes, in new memory."""
+        """Lays a matrix out in panels of this many lanes, in new memory."""
         self.shape: Shape = matrix.shape
         self.turned = turned
         side_by_side = matrix.T if turned else matrix if matrix.ndim == 2 else _side_by_side(matrix)

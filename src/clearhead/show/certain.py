@@ -17,7 +17,7 @@ from clearhead.trace import Trace
 def as_certain(trace: Trace, view: View) -> tuple[Trace, View]:
     """A trace of which the digits that a view shows are right, and the view, which says where that is not certain.
 
-    Every problem's numbers have ten right digits; only where more are shown all numbers are worked out in intervals.
+    Every problem's numbers have ten right digits; only where more are shown all numbers are computed in intervals.
     """
     if view.decimals is None or not trace.working.lines or not _shows_more(trace, view.decimals):
         return trace, view
@@ -25,12 +25,12 @@ def as_certain(trace: Trace, view: View) -> tuple[Trace, View]:
     if not unsure:
         return trace, view
     lines = ", ".join(unsure[:MAX_NAMED]) + (f" and {len(unsure) - MAX_NAMED} more" if unsure[MAX_NAMED:] else "")
-    said = f"Of so many decimals the last may be wrong in {lines}: these are computed in double precision."
+    said = f"With this number of decimals the last may be wrong in {lines}: these are computed in double precision."
     return trace, replace(view, about=f"{view.about}\n\n{said}".strip())
 
 
 MAX_NAMED = 5
-"""So many lines are named."""
+"""The most lines that are named."""
 
 
 def _shows_more(trace: Trace, decimals: int) -> bool:

@@ -39,7 +39,7 @@ OTHER_SIZES = {"token": 7, "depth": 6, "batch": 2}
 
 EQUAL = 6
 EQUAL_SIZES = {"token": EQUAL, "model": EQUAL, "depth": EQUAL, "hidden": EQUAL, "batch": 2}
-"""Sizes at which rows and columns cannot be told apart by their number."""
+"""Sizes at which there are as many rows as columns."""
 
 MORE_KEYS = 2
 """How many more keys than queries there are, where the two should differ."""

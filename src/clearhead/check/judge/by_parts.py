@@ -1,4 +1,4 @@
-"""Softmax worked out from its exponentials and their sums, where somebody has written these down as lines."""
+"""Softmax computed from its exponentials and their sums, where somebody has written these down as lines."""
 
 from __future__ import annotations
 

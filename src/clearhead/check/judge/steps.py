@@ -63,7 +63,7 @@ class Step(Struct, frozen=True):
     def missed(self, trace: Trace, doubted: Cells) -> tuple[list[Claim], Cells]:
         """Which of the doubted cells do not follow, and the claims with the slack by which that was judged.
 
-        The slack is only worked out for what does not follow without it.
+        The slack is computed only for what does not follow without it.
         """
         claims, left = self.claims, both(doubted, [wrong(claim, trace) for claim in self.claims])
         if self.by_hand and any_of(left):

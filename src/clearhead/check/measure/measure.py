@@ -54,7 +54,7 @@ FEW = 2
 """At how many sizes parts are measured where all numbers agree."""
 
 DRAWN = 9
-"""A grid of about so many keys is shown best."""
+"""The number of keys whose grid is shown best."""
 
 LARGE = 48
 """With more keys than this only masks are measured."""

@@ -65,7 +65,7 @@ class Choice(Struct, frozen=True):
     """How a query chooses among its keys.
 
     Attributes:
-        by: ``"largest"`` for so many of the largest scores, ``"share"`` for a part of all keys, ``"weight"`` for
+        by: ``"largest"`` for this number of the largest scores, ``"share"`` for a part of all keys, ``"weight"`` for
             softmax weights above a number, ``"relative"`` for weights above this part of the largest, ``"sum"`` for the
             largest weights until their sum reaches a number; ``"map"`` where weights are another function of scores.
         value: this number.
@@ -230,7 +230,7 @@ MEASURES: dict[str, Callable[[Array], Array]] = {
     "relative": lambda scores: np.asarray(np.exp(scores - _top(scores))),
     "sum": _before,
 }
-"""By what keys are told apart that are kept from others."""
+"""What distinguishes keys that are kept from others."""
 
 
 # Other functions of scores

@@ -25,7 +25,7 @@ FRESH = {"token": 14, "depth": 12, "model": 12, "past": 4}
 """Sizes with which a function is called for the first time; it may keep arrays by their shape."""
 
 LARGE, FELT = 1e4, 100
-"""Arrays of a call in between are made so many times larger, and felt in outputs that are so many times larger."""
+"""How many times larger arrays of a call in between are made, and how many times larger outputs show it."""
 
 COUNTED = 400
 """Positions that count on from call to call are looked for up to this one."""

@@ -293,7 +293,7 @@ def sum_of_column(xp: Namespace, parts: Array) -> Array:
 
 @operation(lambda: formula("i j, i -> i j", lambda parts, sums: parts[i, j] / sums[i]), role="softmax")
 def parts_of_sums(xp: Namespace, parts: Array, sums: Array) -> Array:
-    """Exponentials that were worked out before, each divided by the sum of its row."""
+    """Exponentials that are given, each divided by the sum of its row."""
     return parts / sums[..., None]
 
 

@@ -39,10 +39,10 @@ export function isComputable({ lines, arrays }) {
   return work <= MAX_WORK;
 }
 
-/** So many cells of which a digit may be wrong are named. */
+/** The most cells that are named of those in which a digit may be wrong. */
 const MAX_NAMED = 3;
 
-/** After so many milliseconds the address of the page says what was typed. */
+/** The milliseconds after which the address of the page says what was typed. */
 const SOON = 50;
 
 /** Where the name of the deviation that is tried is kept: a line that there is not. */

@@ -132,7 +132,7 @@ function points(canvas, { rows, columns, offset, span }, numbers, colours) {
  */
 const INKS = new WeakMap();
 
-/** How many shades there are between no colour and the full one: more than the eye tells apart. */
+/** How many shades there are between no colour and the full one: more than the eye distinguishes. */
 const SHADES = 256;
 
 /**

@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 
 const UNSAVED = "This cannot be saved: a changed array does not stand in the problem's file.";
 
-/** So many milliseconds after a change it is said which digits may be wrong: the numbers come first. */
+/** The milliseconds after a change until it is said which digits may be wrong: the numbers come first. */
 const SOON = 100;
 
 export class Tools {

@@ -18,10 +18,10 @@ from clearhead.expr.text import fixed
 from clearhead.trace import Trace
 
 DIGITS = 15
-"""Spreadsheets round a number to so many digits before they show it with fewer."""
+"""The digits to which spreadsheets round a number before they show it with fewer."""
 
 SAFE = 8
-"""Decimals are sure of which half a unit is so many times as large as the error."""
+"""How many times as large as the error half a unit of a decimal is that is sure."""
 
 _WIDE = Context(prec=60)
 

@@ -32,7 +32,7 @@ TANH = (float(np.sqrt(2 / np.pi)), 0.044715)
 """The coefficients in the tanh form of GELU: that of the whole argument, and that of its cube in it."""
 
 STEEP, NEAR = 0.999, 1e-4
-"""Shares beyond this are too near to 1 to be told from it; and how near a coefficient must be to a known one."""
+"""Shares beyond this count as 1; and how near a coefficient must be to a known one."""
 
 OPERANDS: dict[str, Callable[[Array, Array], Array]] = {
     "x": lambda _, up: up,

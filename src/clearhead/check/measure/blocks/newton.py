@@ -17,7 +17,7 @@ STEPS, STEP = 10, 1e-6
 """The most steps of a fit, and the change of a constant for slopes."""
 
 GIVE_UP, HALVED = 0.98, 4
-"""Steps that leave more than this part of the error are tried with half their length, up to so many times in all."""
+"""Steps that leave more than this part of the error are tried with half their length, up to this number of times."""
 
 CLOSE, EXACT = 1e-6, 1e-13
 """The error of what is fitted, as the largest and as one that no step makes smaller."""
