@@ -1,5 +1,6 @@
 """Probing gradients: whether they fit their own forward pass, which are wrong, from which line on, and why."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from tests.check.gradients import zoo
@@ -200,6 +201,36 @@ def test_a_forward_pass_that_is_a_staircase():
     assert report.verdict == "agrees"
     assert report.fits_forward is None
     assert "too rough to tell" in str(report)
+
+
+def relu_mlp(factor, kept=np.asarray):
+    """A forward and a backward pass of an MLP whose activation has a corner, in numbers of a type."""
+
+    def backward(x, up, down, grad):
+        x, up, down, grad = map(kept, (x, up, down, grad))
+        hidden = x @ up
+        inner = (grad @ down.T) * (hidden > 0)
+        rows = (tuple(range(x.ndim - 1)),) * 2
+        grads = factor * inner @ up.T, np.tensordot(x, inner, rows), np.tensordot(np.maximum(hidden, 0), grad, rows)
+        return tuple(map(kept, grads))
+
+    def forward(x, up, down):
+        return kept(np.maximum(kept(x) @ kept(up), 0) @ kept(down))
+
+    working = Block(Attention(1), Norm("layer", eps=1e-5), "pre", Mlp("relu")).working()
+    return probe_gradients(backward, working, MLP, "mlp.output", forward=forward)
+
+
+def bfloat16(x):
+    return np.asarray(x).astype(ml_dtypes.bfloat16).astype(np.float64)
+
+
+@pytest.mark.parametrize("kept", [np.asarray, bfloat16])
+def test_corners_of_an_activation_hide_no_wrong_gradient(kept):
+    """Derivatives of a ReLU jump, in low precision or not: right gradients agree, and ones off by a tenth do not."""
+    assert relu_mlp(1.0, kept).verdict == "agrees"
+    for factor in (1.1, 2.0):
+        assert "mlp.norm.grad" in relu_mlp(factor, kept).wrong
 
 
 def test_what_cannot_be_compared():

@@ -1,12 +1,14 @@
 """How rough a function is: the part of its results that jumps when its inputs move a little.
 
 Numbers of low precision, and steps that are rounded, make results jump. Sixth differences along a line take out
-what is smooth and keep what jumps (as Hamming's difference tables do; Moré and Wild 2011).
+what is smooth and keep what jumps (as Hamming's difference tables do; Moré and Wild 2011). Derivatives of activations
+with corners jump too, as those of a ReLU, which is no rounding: so a line is taken on which the working does not jump.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from math import comb, sqrt
 
 import numpy as np
@@ -15,12 +17,16 @@ from msgspec.structs import replace
 from clearhead.check.calls.calling import Caller
 from clearhead.check.calls.drawing import Inputs
 from clearhead.check.calls.observing import Array, Seen
+from clearhead.check.calls.task import Arrays, Task
 from clearhead.check.precision.propagation import as_slack
 from clearhead.claim import Claim
 
 ORDER, POINTS = 6, 10
-STEPS = (1e-2, 1e-5)
-"""The distances of two points: a few units in the last place of bfloat16; of float32, where the first shows little."""
+WIDE, NARROW = (1e-2, 3e-3, 1e-3, 3e-4), 1e-5
+"""The distances of two points: about a unit in the last place of bfloat16; of float32, where these show little."""
+
+LINES = 12
+"""How many lines are tried for each distance."""
 
 LITTLE = 1e-4
 """Less than this at the wide distance may be what is not quite smooth."""
@@ -34,18 +40,39 @@ SPREAD = 10.0
 
 def roughness(caller: Caller, inputs: Inputs, shapes: Sequence[tuple[int, ...]]) -> tuple[float, ...]:
     """The standard deviation of what jumps, for each result; infinite where the function gives nothing."""
-    wide, narrow = STEPS
-    found = _jumping(caller, inputs, shapes, wide)
-    return _jumping(caller, inputs, shapes, narrow) if max(found) < LITTLE else found
+    found = _jumping(caller, shapes, _without_corners(caller.task, inputs))
+    return _jumping(caller, shapes, _points(inputs, NARROW)) if max(found) < LITTLE else found
 
 
-def _jumping(caller: Caller, inputs: Inputs, shapes: Sequence[tuple[int, ...]], step: float) -> tuple[float, ...]:
-    rng = np.random.default_rng(len(inputs.arrays))
+def is_lost(rough: float, out: Array) -> bool:
+    """Whether a result jumps so much that other numbers could not be distinguished from it."""
+    return SPREAD * rough > float(np.sqrt(np.mean(np.abs(out.astype(np.float64)) ** 2)))
+
+
+def _without_corners(task: Task, inputs: Inputs) -> list[Arrays]:
+    """Points on the widest line on which the results of the working do not jump; on the shortest one where all do."""
+    points: list[Arrays] = []
+    for step, line in product(WIDE, range(LINES)):
+        points = _points(inputs, step, line)
+        traces = (task.working.run(replace(inputs, arrays=each).given(task), keep=task.returns) for each in points)
+        results = [[np.asarray(trace.numpy(name), np.float64) for name in task.returns] for trace in traces]
+        if max(_jumps(list(row)) for row in zip(*results, strict=True)) < LITTLE:
+            break
+    return points
+
+
+def _points(inputs: Inputs, step: float, line: int = 0) -> list[Arrays]:
+    """Points along a random line, this far apart."""
+    rng = np.random.default_rng((len(inputs.arrays), line))
     along = {name: rng.normal(size=array.shape) for name, array in inputs.arrays.items() if array.dtype.kind == "f"}
+    moves = ({name: inputs.arrays[name] + step * point * to for name, to in along.items()} for point in range(POINTS))
+    return [{**inputs.arrays, **moved} for moved in moves]
+
+
+def _jumping(caller: Caller, shapes: Sequence[tuple[int, ...]], points: Sequence[Arrays]) -> tuple[float, ...]:
     rows: list[list[Array]] = [[] for _ in shapes]
-    for point in range(POINTS):
-        moved = {name: inputs.arrays[name] + step * point * toward for name, toward in along.items()}
-        outputs = caller.numbers({**inputs.arrays, **moved}, shapes)
+    for point in points:
+        outputs = caller.numbers(point, shapes)
         if outputs is None:
             return (float("inf"),) * len(shapes)
         for row, out in zip(rows, outputs, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, cast
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from clearhead.check.diagnosis import Report
 from clearhead.check.gradients.differences import Slope, slopes
 from clearhead.check.gradients.functions import Autograd, autograd, backward_of, by_item, is_differentiable
 from clearhead.check.gradients.laws import GRADIENT_PROPERTIES
-from clearhead.check.gradients.noise import SMOOTH, as_rough, roughness
+from clearhead.check.gradients.noise import SMOOTH, as_rough, is_lost, roughness
 from clearhead.check.gradients.places import places, suspects
 from clearhead.check.gradients.report import GradientProbe
 from clearhead.check.gradients.task import GradientTask, gradient_task
@@ -124,6 +125,15 @@ def _rough(way: Start) -> tuple[tuple[Seen, ...], tuple[float, ...]]:
     return tuple(as_rough(each, by_name) for each in seen if each.outputs), rough
 
 
+def _lost(way: Start, rough: Sequence[float]) -> Symptom | None:
+    """What is said of results that jump so much that wrong numbers could not be distinguished from right ones."""
+    jumping = [size for size, out in zip(rough, way.seen.outputs, strict=True) if isfinite(size) and is_lost(size, out)]
+    if not jumping:
+        return None
+    says = f"Its numbers jump by about {max(jumping):.2g} where inputs move a little, so nothing can be said of them."
+    return Symptom("precision", says, "Probe it in a wider type.")
+
+
 def _of_forward(finding: Finding) -> bool:
     """Whether a cause has anything that the forward pass does otherwise."""
     return any(deviation(each.partition(":")[0]).of == "forward" for each in finding.deviations)
@@ -154,6 +164,8 @@ class _Probing:
         if random := varies(ways[0].caller, ways[0].seen):
             return self._bare((random,))
         looked = [_Looked(each, *_rough(each)) for each in ways]
+        if lost := _lost(ways[0], looked[0].rough):
+            return self._bare((lost,))
         found = next((each for each in looked if agree(self.task, each.seen)), None)
         if found is None:
             return self._finished(*self._explained(looked))
