@@ -1,4 +1,6 @@
-"""Numbers as people write them: decimals, percent, fractions, roots, powers of e, angles, in various characters.
+r"""Numbers as people write them: decimals, percent, fractions, roots, powers of e, angles, in various characters.
+
+LaTeX that says the same (``\frac{1}{3}``, ``\sqrt{2}``, ``\times 10^{-3}``, ``0{,}5``, ``5\%``) is read as well.
 
 The grammar, in which ``*`` may be left out before a name, a root or a bracket::
 
@@ -51,6 +53,15 @@ _COMMA = re.compile(r"([+-]?)(\d*),(\d+)(\s*%)?")
 _PERCENT = re.compile(r"([+-]?)(\d*)\.?(\d*)\s*%", re.ASCII)
 _FRACTION = re.compile(r"^([+-]?)\((\d+/\d+)\)$", re.ASCII)
 _TWO = re.compile(r"[\u00bc-\u00be\u2150-\u215e]{2}")
+
+_LATEX = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
+_IN_LATEX = {
+    "\\times": "*", "\\cdot": "*", "\\div": "/", "\\pi": "pi", "\\infty": "inf", "\\exp": "exp",
+    "\\ln": "ln", "\\sin": "sin", "\\cos": "cos", "\\left": "", "\\right": "",
+    "\\(": "", "\\)": "", "\\%": "%", "\\,": "\u2009",
+}  # fmt: skip
+_FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac")
+"""Commands of LaTeX in plain characters, and those that take two arguments; others are refused."""
 
 _TIMES_TEN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\*10(?:\^|\*\*)\(?([+-]?\d{1,4})\)?", re.ASCII)
 _TOKEN = re.compile(r"\s*(\d+\.?\d*(?:e[+-]?\d{1,4}(?![\w.]))?|\.\d+|[a-z]+|\*\*|[-+*/^()%])", re.ASCII)
@@ -111,11 +122,58 @@ def _plain(text: str) -> str:
     """The text in ASCII, without surrounding spaces."""
     if len(text) > MAX_CHARACTERS or not text.strip():
         raise _refused(text)
-    found = _THOUSANDS.sub(lambda match: match[0].translate(dict.fromkeys(map(ord, "\u00a0\u2009\u202f"))), text)
+    found = _without_latex(text) if any(each in text for each in "\\{}$") else text
+    found = _THOUSANDS.sub(lambda match: match[0].translate(dict.fromkeys(map(ord, "\u00a0\u2009\u202f"))), found)
     found = _RAISED.sub(lambda match: f"^({unicodedata.normalize('NFKC', match[0])})", found)
     found = re.sub(r"(\d*)([\u00bc-\u00be\u2150-\u215e])", _vulgar, found).translate(_CHARACTERS)
     found = re.sub(r"[\u00a0\u2009\u202f]", " ", found).strip(" ")
     return found.lower() if found.isascii() else found
+
+
+def _without_latex(text: str) -> str:
+    """LaTeX in plain characters; a command that is not known stays, and is refused later."""
+    found = text.strip()
+    if found[:1] == found[-1:] == "$" and len(found) > 2:
+        found = found[1:-1]
+    found = re.sub(r"\^(\\circ|\{\\circ\})", "deg", found.replace("{,}", ","))
+    tokens = _LATEX.findall(found)[::-1]
+    plain = _sequence(tokens)
+    if tokens:  # a bracket that nothing opened
+        raise _refused(text)
+    return plain
+
+
+def _sequence(tokens: list[str]) -> str:
+    """Takes tokens up to a closing bracket, which stays."""
+    found = ""
+    while tokens and tokens[-1] != "}":
+        part = tokens.pop()
+        if part in _FRACTIONS:
+            found += f"({_argument(tokens)}/{_argument(tokens)})"
+        elif part == "\\sqrt":
+            inner = part if tokens[-1:] == ["["] else _argument(tokens)
+            found += f"sqrt{inner}" if inner.startswith("(") else f"sqrt({inner})"
+        elif part == "{":
+            tokens.append(part)
+            found += _argument(tokens)
+        else:
+            found += _IN_LATEX.get(part, part)
+    return found
+
+
+def _argument(tokens: list[str]) -> str:
+    """What is in the brackets that follow, or one character; itself in brackets, unless it is a whole number."""
+    while tokens and tokens[-1] == " ":
+        tokens.pop()
+    if tokens[-1:] != ["{"]:
+        inner = tokens.pop() if tokens else ""
+    else:
+        tokens.pop()
+        inner = _sequence(tokens)
+        if not tokens:
+            return "\\"  # nothing closes it
+        tokens.pop()
+    return inner if inner.isdigit() else f"({inner})"
 
 
 def _vulgar(match: re.Match[str]) -> str:
