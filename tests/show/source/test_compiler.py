@@ -26,6 +26,7 @@ CHOOSING = {
             "cross_entropy",
             "negative_log_likelihood",
             "likelihood_smoothed_over_others",
+            "with_spread",
         ],
         (0, 2),
     ),

@@ -221,17 +221,17 @@ def follows_inputs(f: Attend, size: Size) -> Premise | None:
 def finite_at_zero(f: Attend, expected: Attend, size: Size) -> Premise | None:
     """Outputs are finite where a row of an input is 0, as padding is: parts are measured with such inputs."""
     made = drawn(size)
-    bad = []
-    for name in INPUTS:
-        inputs = {each: getattr(made, each).copy() for each in INPUTS}
-        inputs[name][:, :, -1] = 0
-        y, due = (each(inputs["q"], inputs["k"], inputs["v"], size.past) for each in (f, expected))
-        bad += [INPUTS[name]] if (~np.isfinite(y) & np.isfinite(due)).any() else []
-    return Premise("finite at zero", tuple(bad), (size.words,), (size.words,)) if bad else None
+    q, k, v = (np.concatenate([x] * len(INPUTS)) for x in (made.q, made.k, made.v))
+    for item, x in enumerate((q, k, v)):
+        x[item, :, -1] = 0
+    y, due = (each(q, k, v, size.past) for each in (f, expected))
+    spoilt = ~np.isfinite(y) & np.isfinite(due)
+    bad = tuple(name for name, item in zip(INPUTS, spoilt, strict=True) if item.any())
+    return Premise("finite at zero", bad, (size.words,), (size.words,)) if bad else None
 
 
-INPUTS = {"q": "queries", "k": "keys", "v": "values"}
-"""The inputs of attention in words."""
+INPUTS = ("queries", "keys", "values")
+"""The inputs of attention, in their order."""
 
 
 def without_values(f: Attend, size: Size) -> Premise | None:

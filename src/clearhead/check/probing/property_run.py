@@ -22,7 +22,7 @@ from clearhead.working import Working
 SEEDS = 2
 """On how many inputs each property is tried."""
 
-FEW_TESTS = 13
+FEW_TESTS = 12
 """The most tests in the search for a smaller input where the failure follows from the cause."""
 
 
