@@ -182,6 +182,12 @@ def test_a_number_stays_while_the_server_works(live):
     """What was typed stands in its cell at once, in italics, until the lines follow; refused, it is as before."""
     held = []
     live.route("**/work", lambda route: held.append(route))
+
+    def asked():
+        while not held:
+            live.wait_for_timeout(10)
+        return held.pop()
+
     choose(live, "input")
     before = cell(live, 0, 0).locator(".number").inner_text()
     cell(live, 0, 0).click()
@@ -189,13 +195,13 @@ def test_a_number_stays_while_the_server_works(live):
     live.keyboard.press("Enter")
     live.wait_for_selector("td.waiting")
     assert cell(live, 0, 0).locator(".number").inner_text() == "4.5"
-    held.pop().fulfill(status=422, body="No.")
+    asked().fulfill(status=422, body="No.")
     live.wait_for_selector("td.waiting", state="detached")
     assert cell(live, 0, 0).locator(".number").inner_text() == before
     live.keyboard.type("4,5")
     live.keyboard.press("Enter")
     live.wait_for_selector("td.waiting")
-    held.pop().continue_()
+    asked().continue_()
     live.get_by_text("exactly 4.5").wait_for()
     assert live.locator("td.waiting").count() == 0
 
