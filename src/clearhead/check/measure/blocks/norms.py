@@ -156,12 +156,12 @@ def measure_norm(f: Run, names: NormArrays, arrays: Arrays, eps: float) -> NormS
 class _Curve:
     """The size of each token, and how its norm follows it: ``size * top * divisor ** power``, times a gain of ones."""
 
-    def __init__(self, top: Array, root: Array, power: float) -> None:
+    def __init__(self, top: Array, root: Array, power: float, unit: Array) -> None:
         self.top = top
         self.root = root
         self.power = power
         self.size = 1.0
-        self.unit: Array = np.ones(())
+        self.unit = unit
 
     @property
     def is_sized(self) -> bool:
@@ -190,10 +190,11 @@ class _Measuring:
         """All of it."""
         y, shifted = self.at(self.x), self.at(self.x + SHIFT)
         gain = self._gain()
+        unit = GAINS.get(gain, np.ones_like)(np.ones_like(self.x))
         bound = SHIFTED * np.abs(shifted).max()
         unmoved = bool(np.abs(shifted - y).max() < bound)
         centred = unmoved or bool(np.abs(shifted.mean(-1)).max() < CLOSE * np.abs(shifted).max())
-        odd = self._odd(y / GAINS.get(gain, np.ones_like)(np.ones_like(self.x)), centred=centred)
+        odd = self._odd(y / unit, centred=centred)
         large, larger = (_root(self.at(factor * self.x)) for factor in (LARGE, 2 * LARGE))
         growth = float(np.round(np.median(np.log2(larger / large)), 3)) + 0.0
         follows = SHIFT * (_root(y) / _root(self.x))[..., None]  # where the shift changes no divisor
@@ -201,9 +202,8 @@ class _Measuring:
             abs(growth - 1) > CLOSE and bool(np.abs(shifted - y - follows * np.sign(y * self.x)).max() < bound)
         )
         off = self.x - self.x.mean(-1, keepdims=True)
-        curve = _Curve(_root(off if centred else self.x), _root(off if about_mean else self.x), growth - 1)
-        curve.unit = GAINS[gain](np.ones_like(self.x)) if gain in GAINS else np.ones_like(self.x)
-        sizes = _root(self.at(LARGE * self.x) / curve.unit) / (LARGE * curve.top) / (LARGE * curve.root) ** curve.power
+        curve = _Curve(_root(off if centred else self.x), _root(off if about_mean else self.x), growth - 1, unit)
+        sizes = _root(self.at(LARGE * self.x) / unit) / (LARGE * curve.top) / (LARGE * curve.root) ** curve.power
         off = self.x - self.x.mean(-1, keepdims=True) if about_mean else self.x
         if by := _measure(sizes ** (1 / curve.power) * curve.root if curve.power else sizes, sizes, off):
             return NormSeen(
