@@ -8,9 +8,9 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, Literal
 
 from msgspec import Struct
@@ -20,8 +20,8 @@ from clearhead.corpora import storage
 from clearhead.corpora.groups import group_name
 from clearhead.corpora.options import Options
 from clearhead.corpora.packed import PACKED, unpacked
+from clearhead.corpora.tables import batches, is_text, label_names
 from clearhead.errors import FileError
-from clearhead.extras import need
 from clearhead.untrusted import strict_json
 from clearhead.untrusted.foreign import failing_as
 
@@ -29,6 +29,7 @@ Form = Literal["text", "lines", "parquet", "arrow"]
 
 FORMS: Mapping[str, Form] = {
     ".jsonl": "lines", ".ndjson": "lines", ".json": "lines", ".parquet": "parquet", ".arrow": "arrow",
+    ".feather": "arrow",
 }  # fmt: skip
 """The forms of files by the ending of their names; every other file is one text."""
 
@@ -175,7 +176,7 @@ def scan(path: str) -> File:
         digest, size = _digest(file)
     if form in ("parquet", "arrow"):
         with storage.open_read(path) as file, _failing(path):
-            return File(path, form, digest, sum(rows for rows, _ in _batches(form, file)), size)
+            return File(path, form, digest, sum(rows for rows, _ in batches(form, file)), size)
     if form == "text":
         return File(path, form, digest, 1, size)
     count, marks = _lines(path)
@@ -313,20 +314,24 @@ def _of_line(line: bytes, options: Options) -> Entry:
     return _entry(found if isinstance(found, dict) else {}, options)
 
 
-def _entry(row: Mapping[str, Any], options: Options) -> Entry:
+def _entry(row: Mapping[str, Any], options: Options, labels: Mapping[int, str] = MappingProxyType({})) -> Entry:
+    """The entry of a row; ``labels`` names the numbers of groups."""
     text = row.get(options.column)
     if not isinstance(text, str):
         return "", "", f"it has no text under {options.column!r:.60}"
     if options.group and options.group not in row:
         return "", "", f"it has no {options.group!r:.60}"
-    return text, group_name(row[options.group]) if options.group else "", ""
+    if not options.group:
+        return text, "", ""
+    group = row[options.group]
+    return text, group_name(labels.get(group, group) if isinstance(group, int) else group), ""
 
 
 def _rows(piece: Piece, options: Options) -> Iterator[Entry]:
     """The requested rows of a table; other batches of rows are not decoded."""
     start, wanted = 0, [options.column, *([options.group] if options.group else [])]
     with storage.open_read(piece.path) as file:
-        for rows, load in _batches(piece.form, file):
+        for rows, load in batches(piece.form, file):
             low, high = max(piece.first - start, 0), min(piece.last - start, rows)
             start += rows
             if low >= high:
@@ -335,34 +340,11 @@ def _rows(piece: Piece, options: Options) -> Iterator[Entry]:
             names = table.schema.names
             if missing := [name for name in wanted if name not in names]:
                 raise FileError(f"{piece.path}: has no column {missing[0]!r}. It has {', '.join(names)[:300]}.")
-            if not _is_text(kind := table.schema.field(options.column).type):
+            if not is_text(kind := table.schema.field(options.column).type):
                 raise FileError(f"{piece.path}: {options.column!r} expects texts, and has {kind!s:.60}.")
+            labels = label_names(table.schema, options.group) if options.group else {}
             for row in table.select(wanted).slice(low, high - low).to_pylist():
-                yield _entry(row, options)
-
-
-def _is_text(kind: Any) -> bool:
-    """Whether a column of an Arrow table has texts, which may be listed once (as a dictionary), or nothing at all."""
-    types = need("pyarrow", "corpus").types
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    tests = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
-    return any(test(kind) for test in tests)
-
-
-def _batches(form: Form, file: BinaryIO) -> Iterator[tuple[int, Callable[[], Any]]]:
-    """The batches of rows of a table: how many rows each has, and a function that loads it."""
-    if form == "parquet":
-        parquet = need("pyarrow.parquet", "corpus").ParquetFile(file)
-        for group in range(parquet.num_row_groups):
-            yield parquet.metadata.row_group(group).num_rows, partial(parquet.read_row_group, group)
-        return
-    ipc = need("pyarrow.ipc", "corpus")
-    for batch in ipc.open_stream(file):
-        yield batch.num_rows, partial(_same, batch)
-
-
-def _same(batch: Any) -> Any:
-    return batch
+                yield _entry(row, options, labels)
 
 
 READERS: Mapping[Form, Callable[[Piece, Options], Iterator[Entry]]] = {
