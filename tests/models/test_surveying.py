@@ -121,7 +121,7 @@ def model_of(tmp_path):
 
     def make(name):
         made(name).save_pretrained(tmp_path)
-        return load(tmp_path, engine="array")
+        return load(tmp_path)
 
     return make
 

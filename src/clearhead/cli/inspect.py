@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_LAYERS = 10_000
 """A bound above the layers of any model."""
 
+SHORT = 256
+"""Tokens up to which array code computes: it takes no longer than loading compiled code, and needs no compiling."""
+
 
 def _layers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """Numbers of layers from ``0,4-7``."""
@@ -93,6 +96,8 @@ def inspect(
     text = _read(text_file)
     model = load(checkpoint)
     ids = model.tokenizer.encode(text).ids[:first]
+    if len(ids) <= SHORT:
+        model.engine = "array"
     if not served:
         _report(_inspected(model, ids, layers, decoder), outputs, by)
         return
@@ -156,5 +161,10 @@ def _read(path: str) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         raise FileError(f"{path}: expects a text in UTF-8. Convert it: iconv -f latin1 -t utf-8") from None
+    except FileNotFoundError as error:
+        raise FileError(
+            f"{path}: the file cannot be read: {why(error)}. It expects the name of a file; a text itself goes through "
+            f"standard input, with - for the file."
+        ) from None
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: the file cannot be read: {why(error)}.") from None

@@ -85,13 +85,18 @@ def inspect_lines(
     lines: Attention | Working | Core | None,
     options: dict[str, Any],
     wanted: Wanted,
+    *,
+    compiled: bool = True,
 ) -> Inspection:
-    """Inspects lines from scores to heads; the arguments are those of `clearhead.inspection.request.request_of`."""
+    """Inspects lines from scores to heads; the arguments are those of `clearhead.inspection.request.request_of`.
+
+    Without ``compiled``, array code computes them.
+    """
     from clearhead.inspection.choice import choose
     from clearhead.inspection.request import request_of
 
     request = request_of(arrays, given, lines, options, wanted)
-    choice = choose(request)
+    choice = choose(request, compiled=compiled)
     return replace(choice.inspect(request), kernel=choice.kernel, reason=choice.reason)
 
 

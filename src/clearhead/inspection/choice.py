@@ -42,8 +42,13 @@ class Choice(Struct, frozen=True):
         return function
 
 
-def choose(request: Request) -> Choice:
-    """The kernel for a request: that for the device of its arrays, unless there is an obstacle."""
+def choose(request: Request, *, compiled: bool = True) -> Choice:
+    """The kernel for a request: that for the device of its arrays, unless there is an obstacle.
+
+    Without ``compiled``, array code.
+    """
+    if not compiled:
+        return Choice("plain", 'engine="array" was asked for, so plain array code computes it.')
     query = request.query
     on_gpu = is_torch_array(query) and _device(query) == "cuda"
     against = _against_float32(request) or (_against_triton(request) if on_gpu else _against_numba())

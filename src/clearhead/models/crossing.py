@@ -47,7 +47,8 @@ class DecoderRun(Run):
         arrays = self._between(before, core.query, core.key, core.value)
         given = {each.name: self.weights[each.name] for each in core.others}
         wanted = Wanted(asked.top, asked.received)
-        found = inspect_lines((arrays[core.query], arrays[core.key], arrays[core.value]), given, core, {}, wanted)
+        read = arrays[core.query], arrays[core.key], arrays[core.value]
+        found = inspect_lines(read, given, core, {}, wanted, compiled=self.model.engine != "array")
         return Attended(core, {**arrays, **given}, found)
 
 

@@ -205,7 +205,8 @@ class Run:
 
         given = {each.name: self.weights[each.name] for each in cut.others}
         wanted = Wanted(asked.top, asked.received, asked.bands or None, progress)
-        found = inspect_lines((query, key, value), given, cut, {}, wanted)
+        compiled = self.model.engine != "array"
+        found = inspect_lines((query, key, value), given, cut, {}, wanted, compiled=compiled)
         self.kernel = f"{found.kernel}: {found.reason}"
         return Attended(cut, {cut.query: query, cut.key: key, cut.value: value, **given}, found)
 
