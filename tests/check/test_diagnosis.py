@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 import clearhead
-from clearhead import Attention, Block, Claim, Norm, Rotary, diagnose, read_problem
+from clearhead import (
+    Attention,
+    Block,
+    Claim,
+    Embedding,
+    Head,
+    Loss,
+    Norm,
+    Rotary,
+    Transformer,
+    diagnose,
+    read_problem,
+)
 from clearhead.deviations import candidates, deviate
 from clearhead.document import Equation, Panels
 from clearhead.errors import ProblemError
@@ -449,6 +461,18 @@ def test_nan_alone_is_a_symptom_however_few_are_claimed(size):
     report = diagnose([Claim("weights@1", (("nan",) * size,))], trace)
     assert (report.verdict, report.findings) == ("unexplained", ())
     assert "NaN" in report.symptom
+
+
+def test_nan_is_a_symptom_beside_zeros_where_no_gradient_comes():
+    """Rows of a table that no token reads have the gradient 0; where all others are NaN, nothing is fitted to them."""
+    working = Transformer(Embedding(), head=Head(), loss=Loss(reads="logits")).working().backward("loss")
+    sizes = {"vocabulary": 4, "model": 3, "token": 2}
+    arrays = drawn(working, 1, sizes) | {"token": np.array([1, 3]), "target": np.array([0, 2])}
+    trace = working.run(arrays)
+    numbers = np.where(trace["embedding.weight.grad"] == 0, 0.0, np.nan)
+    report = diagnose([Claim.of("embedding.weight.grad", numbers)], trace)
+    assert (report.verdict, report.findings) == ("unexplained", ())
+    assert "but for zeros where no gradient comes, are NaN" in report.symptom
 
 
 @pytest.mark.parametrize(("times", "says"), [(2.0, "doubled"), (1.25, "multiplied by 1.25"), (0.25, "")])

@@ -54,8 +54,9 @@ ACROSS = (
     ("causal, biased", "softmax-over-queries", "grad-detached:line=value"),
     ("gated", "window-added:line=all,width=2", "grad-softmax-sum-missing"),
     ("causal, biased", "grad-queries-transposed", "grad-values-averaged"),
+    ("model of one layer", "embedding-factor:factor=2.5", "grad-scale-twice-in-keys"),
 )
-"""Pairs with one or two in the backward pass; `make gradients` plants more."""
+"""Pairs with one or two in the backward pass, one with a number that is fitted; `make gradients` plants more."""
 
 
 @pytest.mark.parametrize(("kind", "one", "other"), ACROSS)

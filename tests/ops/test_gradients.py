@@ -167,7 +167,7 @@ TEXTBOOK = {
     ("append", "new"): "grad[g,n + n_p,d]",
     ("mask_boolean", "s"): "grad[i,j] if mask[i,j] else 0",
     ("mask_causal", "s"): "grad[i,j] if j <= i + n_j - n_i else 0",
-    ("relu", "x"): "grad[i,m] if 0 < x[i,m] else 0",
+    ("relu", "x"): "0 if x[i,m] <= 0 else grad[i,m]",
     ("gain", "gain"): "sum_i grad[i,m]*x[i,m]",
     ("look_up", "table"): "sum_i (grad[i,m] if v == token[i] else 0)",
     ("prepend", "x"): "grad[j + 1,m]",
@@ -181,6 +181,20 @@ TEXTBOOK = {
 def test_gradients_read_as_a_textbook_writes_them(name, role):
     """Indices are solved for, and nothing is left that a textbook would not write."""
     assert text(gradient(OPERATIONS[name], role).formula().body) == TEXTBOOK[name, role]
+
+
+@pytest.mark.parametrize("name", ["relu", "relu_squared", "clip", "tanh", "silu", "gelu"])
+def test_nan_has_the_gradient_that_pytorch_gives_it(name):
+    """What is NaN in the forward pass stays to be seen in the backward pass: a ReLU does not make 0 of it."""
+    functions = {
+        "relu": torch.relu, "relu_squared": lambda x: torch.relu(x) ** 2, "clip": lambda x: x.clamp(-1.0, 1.0),
+        "tanh": torch.tanh, "silu": torch.nn.functional.silu, "gelu": torch.nn.functional.gelu,
+    }  # fmt: skip
+    x, grad = np.array([[np.nan, 0.5, -0.5, np.nan]]), np.array([[2.0, 3.0, 4.0, 5.0]])
+    numbers = torch.tensor(x, requires_grad=True)
+    functions[name](numbers).backward(torch.tensor(grad))
+    own = gradient(OPERATIONS[name], "x")(x, grad, **({"limit": 1.0} if name == "clip" else {}))
+    np.testing.assert_allclose(own, numbers.grad.numpy(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

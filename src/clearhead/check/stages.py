@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from clearhead.backward import GRAD
 from clearhead.check.alike import groups, near_misses, run
 from clearhead.check.compare.comparison import Comparison, compare, expected_of
 from clearhead.check.fit.candidate import (
@@ -44,7 +45,7 @@ from clearhead.check.search.roundings import roundings
 from clearhead.check.search.search import TooMany, search
 from clearhead.check.search.separation import Arrays
 from clearhead.claim import Claim
-from clearhead.deviations import Applied
+from clearhead.deviations import Applied, deviation
 from clearhead.errors import ClearheadError
 from clearhead.trace import Trace
 from clearhead.working import Working
@@ -116,14 +117,23 @@ class Stages:
     def _degenerate(self, _: int) -> Outcome | None:
         """Numbers that are all the same show nothing about a cause."""
         differing = [each.claim for each in self.comparison.differing]
-        numbers = np.concatenate([claim.values[claim.claimed].reshape(-1) for claim in differing])
+        numbers = np.concatenate([claim.values[self._reached(claim)].reshape(-1) for claim in differing])
         equal = len(numbers) >= MIN_DEGENERATE and (numbers == numbers[0]).all()
-        if not (equal or np.isnan(numbers).all()):
+        if not (equal or (numbers.size and np.isnan(numbers).all())):
             return None
         what = "NaN" if np.isnan(numbers[0]) else f"{numbers[0]:g}"
         lines = ", ".join(dict.fromkeys(claim.line for claim in differing))
-        symptom = f"All numbers claimed for {lines} are {what}, which is a symptom: many causes give it."
+        zeros = len(numbers) < sum(int(claim.claimed.sum()) for claim in differing)
+        beside = ", but for zeros where no gradient comes," if zeros else ""
+        symptom = f"All numbers claimed for {lines}{beside} are {what}, which is a symptom: many causes give it."
         return replace(self._outcome("unexplained"), symptom=symptom, first_wrong_line=differing[0].line)
+
+    def _reached(self, claim: Claim) -> np.ndarray[Any, Any]:
+        """The claimed cells, without those of a gradient that are 0, as they should be: nothing comes there."""
+        if GRAD not in claim.line:
+            return claim.claimed
+        expected = expected_of(claim, self.trace)[1]
+        return claim.claimed & ~((claim.values == 0) & (expected == 0))
 
     def _like_suggested(self, _: int) -> Outcome | None:
         found = arithmetic(self.claims, self.trace, self.arrays, undeclared=False)
@@ -238,6 +248,9 @@ class Stages:
         hypotheses = Hypotheses(self.plans, (), across=True)
         found = self._explained(self._searched(hypotheses, MAX_PAIRS), len(hypotheses.candidates))
         self.exhausted = True
+        if found is None:
+            backward = [each for each in self.plans.deviations if deviation(each.id).of == "backward"]
+            found = self._convincing(fitted_or_matched_pairs(self._evaluation(), backward))
         if found is None:
             self.tried, self.largest = tried, largest
         return found

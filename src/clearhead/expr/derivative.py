@@ -8,6 +8,7 @@ finds for one cell of an operand the places that read it.
 Where a function has no derivative, the choice is PyTorch's:
 
 - *A maximum of two* whose arguments are equal passes the gradient to the second: 0 at ``max(x, 0)``, as ``relu``.
+  NaN is not hidden: of a first argument that is NaN the gradient passes.
 - *The maximum of a row* that is there several times passes equal parts to each, as ``amax``.
 - *Rounding, whole parts and remainders* have the derivative 0, as ``round`` and ``floor``; ``abs`` has 0 at 0.
 - *A branch that was not taken* passes 0 to what it reads, whatever it would have computed: no infinity of a masked
@@ -214,7 +215,7 @@ _FLAT = frozenset({"round", "round_even", "truncate", "pi", "//", "%", "<", "<="
 
 def _maximum(expr: Call, change: Expr) -> tuple[Expr, Expr]:
     first, second = expr.arguments
-    return choice(second < first, change), choice(second < first, ZERO, change)
+    return choice(first <= second, ZERO, change), choice(first <= second, change)
 
 
 def _share(expr: Call, change: Expr) -> tuple[Expr, Expr]:

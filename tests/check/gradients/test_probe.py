@@ -67,7 +67,7 @@ def test_a_wrong_gradient_is_named(name):
 
 def test_a_wrong_gradient_without_a_name():
     """Where no deviation fits, it is still said which gradient is wrong, what is left to look at, and what breaks."""
-    spec, faults, _, _ = zoo.WRONG_HEADS["fewer features of values in dq (native-sparse-attention-triton#27)"]
+    spec, faults, _, _ = zoo.WRONG_HEADS["half of the values' features in dq"]
     working, own = attention(spec)
     heads = zoo.Heads(**own, **faults)
     report = probe_gradients(heads.backward, working, forward=heads.forward)
@@ -76,6 +76,43 @@ def test_a_wrong_gradient_without_a_name():
     assert [each.id for each in report.failing] == ["balance"]
     assert "query.grad does not fit the function's own forward pass" in str(report)
     assert "key.grad and value.grad are right." in str(report)
+
+
+def test_values_wider_than_queries():
+    """Gradients that are wrong only of values wider than queries are reported, if the forward pass takes such."""
+    spec, faults, _, _ = zoo.WRONG_HEADS["values as wide as keys in dq (native-sparse-attention-triton#27)"]
+    working, own = attention(spec)
+    heads = zoo.Heads(**own, **faults)
+    report = probe_gradients(heads.backward, working, forward=heads.forward)
+    assert (report.verdict, report.fits_forward) == ("unexplained", False)
+    assert report.wrong == report.suspects == ("query.grad",)
+    assert "Where values are wider than queries its gradients differ." in str(report)
+    alone = probe_gradients(heads.backward, working)
+    assert (alone.verdict, alone.wrong) == ("agrees", ())
+    assert alone.notes == ("Where values are wider than queries its gradients differ.",)
+
+
+@pytest.mark.parametrize("refused", ["forward", "backward"])
+def test_values_that_must_be_as_wide_as_queries(refused):
+    """If only the backward pass takes no wider values, this is said; of a forward pass that takes none, nothing is."""
+    heads = zoo.Heads()
+
+    def same(function):
+        def checked(q, k, v, *rest):
+            if q.shape[-1] != v.shape[-1]:
+                raise ValueError("values are as wide as queries")
+            return function(q, k, v, *rest)
+
+        return checked
+
+    passes = {"forward": heads.forward, "backward": heads.backward}
+    passes[refused] = same(passes[refused])
+    report = probe_gradients(passes["backward"], attention({})[0], forward=passes["forward"])
+    assert report.verdict == "agrees"
+    assert report.notes == (() if refused == "forward" else (NARROW,))
+
+
+NARROW = "It was only tried with values as wide as queries: with wider ones it gives nothing to compare."
 
 
 def test_gradients_that_fit_a_wrong_forward_pass():

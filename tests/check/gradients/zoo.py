@@ -96,6 +96,13 @@ def half_of_values(ds, kk, p, do, vv):
     return p * (dp - (dp * p).sum(-1, keepdims=True)) @ kk
 
 
+def as_wide_as_keys(ds, kk, p, do, vv):
+    """The gradient of queries with as many features of the values as keys have; right where they have no more."""
+    width = kk.shape[-1]
+    dp = do[..., :width] @ t(vv[..., :width])
+    return p * (dp - (dp * p).sum(-1, keepdims=True)) @ kk
+
+
 CAUSAL = {"causal": True}
 GROUPS = {"causal": True, "kv_heads": 2, "heads": 4}
 
@@ -127,8 +134,9 @@ WRONG_HEADS = {
         "grad-group-averaged", "key value"),
     "heads of groups interleaved (native-sparse-attention-triton#27)": (
         GROUPS, {"group": interleaved}, "grad-group-interleaved", "key value"),
-    "fewer features of values in dq (native-sparse-attention-triton#27)": (
-        CAUSAL, {"dq": half_of_values}, None, "query"),
+    "half of the values' features in dq": (CAUSAL, {"dq": half_of_values}, None, "query"),
+    "values as wide as keys in dq (native-sparse-attention-triton#27)": (
+        CAUSAL, {"dq": as_wide_as_keys}, None, "query"),
     "keys stored with other strides (pytorch#146377)": (
         {}, {"dk": lambda ds, q: t(t(ds) @ q).reshape(q.shape)}, None, "key"),
     "no gradient through softmax (candle#3724)": (

@@ -130,6 +130,8 @@ def shape_of(task: Task, name: str, sizes: Sizes, *, batch: bool) -> Shape:
     """The shape of what is taken, with a batch where the array has one."""
     apart = name in task.keys and name not in task.queries and "apart" in sizes
     words = [("apart" if apart and word == "token" else word) for word in task.axes(name)]
+    if "wide" in sizes and name in task.of_values:
+        sizes = {**sizes, "depth": sizes["wide"], "head*depth": sizes["head"] * sizes["wide"]}
     lead = (sizes["batch"],) if batch and task.takes_batch(name) else ()
     return (*lead, *(sizes[word] for word in words))
 

@@ -165,7 +165,9 @@ def _tuple(shape: Shape) -> str:
 
 def _named(shape: Shape, sizes: dict[str, int]) -> Axes | None:
     """The axis words of a shape, by its sizes; None if one is unknown."""
-    words = {size: word for word, size in reversed(sizes.items()) if word not in ("query", "key", "group", "apart")}
+    words = {
+        size: word for word, size in reversed(sizes.items()) if word not in ("query", "key", "group", "apart", "wide")
+    }
     return tuple(words[size] for size in shape) if shape and all(size in words for size in shape) else None
 
 

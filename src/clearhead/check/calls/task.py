@@ -27,6 +27,10 @@ FEATURES = frozenset({"model", "hidden", "depth", "pair", "head*depth", "vocabul
 """The axes along which a token has its numbers."""
 
 
+DEPTHS = frozenset({"depth", "head*depth"})
+"""The axes that hold the features of heads."""
+
+
 class Task(Struct, frozen=True, dict=True):
     """The task of a function.
 
@@ -54,6 +58,12 @@ class Task(Struct, frozen=True, dict=True):
         """The arguments that make keys or values."""
         sums = [line.operands[1] for line in self.working.lines if line.operation.role == "weighted-sum"]
         return self._above((*(self._product.operands[1:] if self._product else ()), *sums))
+
+    @cached_property
+    def of_values(self) -> frozenset[str]:
+        """The arguments whose depth is that of values: they may be wider than queries and keys, which meet."""
+        scored = self._above(self._product.operands) if self._product else frozenset(self.takes)
+        return frozenset(name for name in self.takes if name not in scored and DEPTHS & set(self.axes(name)))
 
     @cached_property
     def _product(self) -> Line | None:

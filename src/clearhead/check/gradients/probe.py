@@ -13,10 +13,11 @@ from clearhead.check.calls.calling import Function, Symptom, libraries
 from clearhead.check.calls.drawing import draw, sizes_of
 from clearhead.check.calls.drawing import fits as sizes_fit
 from clearhead.check.calls.observing import Seen, look, odd_numbers, varies
-from clearhead.check.calls.starting import Start, attempt, form_symptom, others, start
+from clearhead.check.calls.starting import Start, form_symptom, others, start
 from clearhead.check.compare.comparison import Comparison
 from clearhead.check.diagnosis import Report
 from clearhead.check.gradients.differences import Slope, slopes
+from clearhead.check.gradients.elsewhere import elsewhere
 from clearhead.check.gradients.functions import Autograd, autograd, backward_of, by_item, is_differentiable
 from clearhead.check.gradients.laws import GRADIENT_PROPERTIES
 from clearhead.check.gradients.noise import SMOOTH, as_rough, is_lost, roughness
@@ -37,13 +38,6 @@ MAX_SEARCHED = 2
 
 OTHER_SIZES = {"token": 7, "depth": 6, "batch": 2}
 """Sizes on which an explanation must hold too."""
-
-EQUAL = 6
-EQUAL_SIZES = {"token": EQUAL, "model": EQUAL, "depth": EQUAL, "hidden": EQUAL, "batch": 2}
-"""Sizes at which there are as many rows as columns."""
-
-MORE_KEYS = 2
-"""How many more keys than queries there are, where the two should differ."""
 
 
 def probe_gradients(
@@ -192,57 +186,19 @@ class _Probing:
                 named.append(Named((each,), rewritten))
         return reported(report, named) if named else report
 
-    def _slopes(self, looked: _Looked) -> tuple[Slope, ...]:
+    def _slopes(self, looked: _Looked, seen: Seen) -> tuple[Slope, ...]:
         """Each gradient against the function's own forward pass."""
         if self.own is None or self.own.report is None:
             return ()
-        seen = looked.start.seen
         return slopes(self.own.start.caller, self.task, seen.inputs, seen.outputs, looked.rough)
-
-    def _more_keys(self, looked: _Looked) -> tuple[Report | None, str]:
-        """What is different with more keys than queries, where these are taken apart."""
-        task, begun = self.task, looked.start
-        if not task.keys or task.keys & task.forward.queries or "token" not in begun.sizes:
-            return None, ""
-        sizes = {**begun.sizes, "apart": begun.sizes["token"] + MORE_KEYS, "key": begun.sizes["key"] + MORE_KEYS}
-        if not sizes_fit(task, draw(task, sizes, 0, batch=begun.form.batch)):
-            return None, ""
-        more = attempt(begun.caller.function, task, begun.form, sizes)
-        if more.rank:
-            return None, "It was only tried with as many keys as queries: with more keys it gives nothing to compare."
-        seen = [as_rough(more.seen, dict(zip(task.returns, looked.rough, strict=True)))]
-        report, _ = explain(task, seen, max_deviations=1)
-        cause = f": {' and '.join(report.findings[0].deviations)} gives its numbers" if report.findings else ""
-        note = "" if report.verdict == "agrees" else f"With more keys than queries its gradients differ{cause}."
-        return (report if note else None), note
-
-    def _equal_sizes(self, looked: _Looked) -> tuple[Report, Seen] | None:
-        """What is different where all axes have the same size; None where nothing is."""
-        task, begun = self.task, looked.start
-        sizes = sizes_of(task, EQUAL_SIZES)
-        inputs = draw(task, sizes, 4, batch=begun.form.batch)
-        if begun.tied or not sizes_fit(task, inputs):
-            return None
-        seen = look(begun.caller, inputs, begun.form.dtype)
-        if not seen.outputs:
-            return None
-        seen = as_rough(seen, dict(zip(task.returns, looked.rough, strict=True)))
-        report, _ = explain(task, [seen], max_deviations=1)
-        return None if report.verdict == "agrees" else (unconfirmed(report), seen)
 
     def _finished(self, looked: _Looked, report: Report, symptoms: Sequence[Symptom]) -> GradientProbe:
         task = self.task
-        more, note = self._more_keys(looked) if report.verdict == "agrees" else (None, "")
-        if more is not None and task.forward.follows_order:
-            report = more
-        seen = looked.seen
-        if report.verdict == "agrees" and (equal := self._equal_sizes(looked)):
-            report, seen = equal[0], (*seen, equal[1])
-            note = (
-                f"Its gradients agree on the other inputs, and differ where axes have the same size, {EQUAL}: "
-                "a broadcast along the wrong axis does that."
-            )
-        if self.own and self.own.report and self.own.report.verdict == "agrees":
+        own = self.own.start if self.own and self.own.report and self.own.report.verdict == "agrees" else None
+        other = elsewhere(task, looked.start, looked.rough, own) if report.verdict == "agrees" else ()
+        seen = (*looked.seen, *(each for one in other for each in one.seen))
+        report = next((one.report for one in other if one.report is not None), report)
+        if own:
             # Of causes with the same numbers, one of the backward pass: the forward pass is known to be right.
             report = replace(report, findings=tuple(sorted(report.findings, key=_of_forward)))
         eps = max((size for size in looked.rough if size < float("inf")), default=0.0)
@@ -259,8 +215,8 @@ class _Probing:
             symptoms=tuple(dict.fromkeys((*self.odd, *symptoms, *([layout] if layout else []), *odd))),
             properties=tried.properties,
             smallest=tried.smallest,
-            notes=(note,) if note else (),
-            slopes=self._slopes(looked),
+            notes=tuple(one.note for one in other),
+            slopes=self._slopes(looked, seen[-1] if len(seen) > len(looked.seen) else looked.start.seen),
             places=found,
             suspects=suspects(task.working, wrong, right) if wrong else (),
             forward=self.own.report if self.own else None,

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from clearhead.backward import GRAD
-from clearhead.check.calls.task import Task, task_of
+from clearhead.check.calls.task import DEPTHS, Task, task_of
 from clearhead.errors import SpecError
 from clearhead.line import find
 from clearhead.working import Working
@@ -33,6 +33,13 @@ class GradientTask(Task, frozen=True, dict=True):
     def keys(self) -> frozenset[str]:
         """The arguments that make keys or values."""
         return self.forward.keys
+
+    @cached_property
+    def of_values(self) -> frozenset[str]:
+        """The arguments whose depth is that of values: those of the forward pass, and the gradient of its result."""
+        given = frozenset(self.takes) - frozenset(self.forward.takes)
+        wide = self.forward.of_values
+        return wide | {name for name in given if wide and DEPTHS & set(self.axes(name))}
 
     @property
     def upstream(self) -> str | None:
