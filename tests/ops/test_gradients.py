@@ -183,12 +183,12 @@ def test_gradients_read_as_a_textbook_writes_them(name, role):
     assert text(gradient(OPERATIONS[name], role).formula().body) == TEXTBOOK[name, role]
 
 
-@pytest.mark.parametrize("name", ["relu", "relu_squared", "clip", "tanh", "silu", "gelu"])
+@pytest.mark.parametrize("name", ["relu", "relu_squared", "clip", "silu", "gelu"])
 def test_nan_has_the_gradient_that_pytorch_gives_it(name):
     """What is NaN in the forward pass stays to be seen in the backward pass: a ReLU does not make 0 of it."""
     functions = {
         "relu": torch.relu, "relu_squared": lambda x: torch.relu(x) ** 2, "clip": lambda x: x.clamp(-1.0, 1.0),
-        "tanh": torch.tanh, "silu": torch.nn.functional.silu, "gelu": torch.nn.functional.gelu,
+        "silu": torch.nn.functional.silu, "gelu": torch.nn.functional.gelu,
     }  # fmt: skip
     x, grad = np.array([[np.nan, 0.5, -0.5, np.nan]]), np.array([[2.0, 3.0, 4.0, 5.0]])
     numbers = torch.tensor(x, requires_grad=True)
