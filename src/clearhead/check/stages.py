@@ -133,7 +133,7 @@ class Stages:
         if GRAD not in claim.line:
             return claim.claimed
         expected = expected_of(claim, self.trace)[1]
-        return claim.claimed & ~((claim.values == 0) & (expected == 0))
+        return np.asarray(claim.claimed & ~((claim.values == 0) & (expected == 0)))
 
     def _like_suggested(self, _: int) -> Outcome | None:
         found = arithmetic(self.claims, self.trace, self.arrays, undeclared=False)
