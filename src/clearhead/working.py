@@ -18,7 +18,7 @@ from clearhead.errors import SpecError, UnknownName, suggest
 from clearhead.line import Given, Line, common_sizes, find, listing, select_names
 from clearhead.ops import Array
 from clearhead.ops.numpy import numpy_namespace
-from clearhead.ops.panels import Panels, plain
+from clearhead.ops.panels import Panels, layout_of, plain
 from clearhead.plan import Step, follow, released, steps_of
 from clearhead.shapes import shapes_of
 from clearhead.trace import Trace
@@ -292,8 +292,8 @@ class Working(Struct, frozen=True, dict=True):
 
     def _compiled_plan(self, keep: tuple[str, ...] | None, values: Mapping[str, Array], engine: Engine) -> Plan | None:
         """The plan of compiled code for arrays like these; None where array code is used."""
-        strides = tuple(getattr(array, "strides", None) for array in values.values())
-        key = keep, engine, kinds_of(values.values()), strides
+        layouts = tuple(map(layout_of, values.values()))
+        key = keep, engine, kinds_of(values.values()), layouts
         if key not in self._compiled_plans:
             if len(self._compiled_plans) >= MAX_PLANS:
                 self._compiled_plans.clear()

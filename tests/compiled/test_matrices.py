@@ -22,9 +22,9 @@ def multiplied(a, b, order):
     out = np.full((rows + 2, columns + 3), np.nan, np.float32)
     own = out[1:-1, 1:-2]
     laid = Panels(b, WIDTH).numbers if order == IN_PANELS else b
-    steps = [each.strides[-2] // 4 for each in (a, laid, own)]
-    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)(routine())(
-        rows, columns, a.shape[1], address(a), steps[0], address(laid), steps[1], order,
+    steps = [each.strides[0] // 4 for each in (a, laid, own)]
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 12)(routine())(
+        rows, columns, a.shape[1], address(a), steps[0], address(laid), steps[1], order, 0,
         out.__array_interface__["data"][0] + own.strides[0] + 4, steps[2], address(room),
     )  # fmt: skip
     found = own.copy()

@@ -1,17 +1,22 @@
 """Weights in the order of compiled products: the same numbers, once in memory, for all who read them."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from clearhead import load
 from clearhead.compiled.program import choice
 from clearhead.compiled.program.program import Product
 from clearhead.models.held import as_they_lie
+from clearhead.models.weights import Place
 from clearhead.ops.panels import Panels
 
 from ..rounding import assert_rounded, expected
+from .conftest import LLAMA, llama_weights
 
 IDS = [3, 16, 8, 2, 11, 8, 5, 1, 9, 4, 12]
 
@@ -82,6 +87,48 @@ def test_several_threads_may_trace_a_model_at_once(small, monkeypatch):
         together = list(pool.map(lambda ids: model.trace(ids)["logits"], texts))
     for found, by_itself in zip(together, alone, strict=True):
         np.testing.assert_array_equal(found, by_itself)
+
+
+def test_weights_stay_in_the_bits_of_the_checkpoint(smollm, monkeypatch):
+    """SmolLM2's factors take less than a quarter of float32, and a trace has the bits that float32 panels give."""
+    monkeypatch.setattr(choice, "own", lambda: frozenset(Product))
+    one, other = (load(smollm.path, engine="compiled") for _ in range(2))
+    found = one.trace(IDS)
+    monkeypatch.setattr(Place, "panels", lambda *_, **__: None)
+    by_floats = other.trace(IDS)
+    for name in found:
+        np.testing.assert_array_equal(found[name], by_floats[name], name)
+    held = [each for each in as_they_lie(one.arrays).values() if isinstance(each, Panels)]
+    assert len(held) == 1 + 30 * 7
+    assert sum(each.numbers.nbytes for each in held) < 0.25 * 4 * sum(each.size for each in held)
+    for name in ("layers.3.attention.query.weight", "layers.29.mlp.output.weight", "embedding.weight"):
+        np.testing.assert_array_equal(one.arrays[name], other.arrays[name], name)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_numbers_of_two_bytes_stay_so(kind, tmp_path, monkeypatch):
+    """A checkpoint in float16 or bfloat16 is held in two bytes a number, with the bits of float32 in a trace."""
+    monkeypatch.setattr(choice, "own", lambda: frozenset(Product))
+    folders = [tmp_path / "short", tmp_path / "wide"]
+    short = {name: torch.from_numpy(each).to(getattr(torch, kind)) for name, each in llama_weights().items()}
+    for folder, weights in zip(folders, (short, {n: each.float() for n, each in short.items()}), strict=True):
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(LLAMA))
+        save_file(weights, folder / "model.safetensors")
+    models = [load(folder, engine="compiled") for folder in folders]
+    one, other = (model.trace(IDS) for model in models)
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], name)
+    panels, floats = (as_they_lie(model.arrays)["layers.0.mlp.up.weight"].numbers for model in models)
+    assert panels.nbytes * 2 == floats.nbytes
+
+
+def test_no_weight_is_read_before_it_is_needed(small):
+    """A model that is loaded, asked for the names of its weights and for one of them has read that one alone."""
+    weights = load(small).arrays
+    assert len(weights) == len(list(weights)) > 1
+    _ = weights["norm.gain"]
+    assert list(weights._held) == ["norm.gain"]
 
 
 def test_where_the_blas_is_faster_nothing_is_laid_out(small, monkeypatch):

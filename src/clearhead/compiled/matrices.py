@@ -59,7 +59,8 @@ IN_ROWS, TURNED, IN_PANELS = range(3)
 BYTES = 4
 
 
-def _whole(number: int) -> Value:
+def whole(number: int) -> Value:
+    """A whole number, known while compiling."""
     return ir.Constant(INT64, number)
 
 
@@ -71,15 +72,15 @@ def fetch(builder: Builder, address: Value) -> None:
     builder.call(function, [builder.bitcast(address, pointer), *(ir.Constant(small, each) for each in (0, 2, 1))])
 
 
-def _loop(builder: Builder, count: Value, sums: Sequence[Value], body: Any, step: int = 1) -> list[Value]:
+def loop(builder: Builder, count: Value, sums: Sequence[Value], body: Any, step: int = 1) -> list[Value]:
     """``body(k, sums)`` for each k below the count, which is not 0, in steps."""
     before, loop, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("sums")
     builder.branch(loop)
     builder.position_at_end(loop)
     k, held = builder.phi(INT64), [builder.phi(each.type) for each in sums]
     found = body(k, held)
-    following = builder.add(k, _whole(step))
-    for phi, first, next_ in zip((k, *held), (_whole(0), *sums), (following, *found), strict=True):
+    following = builder.add(k, whole(step))
+    for phi, first, next_ in zip((k, *held), (whole(0), *sums), (following, *found), strict=True):
         phi.add_incoming(first, before)
         phi.add_incoming(next_, builder.block)
     builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
@@ -101,8 +102,8 @@ def _tile(vectors: int) -> Any:
 
         def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
             a, a_row, a_step, b, b_row, c, c_row, count, onto = values
-            begin, panel, out = (place(builder, each, _whole(0)) for each in (a, b, c))
-            rows = [builder.gep(begin, [builder.mul(a_row, _whole(row))]) for row in range(ROWS)]
+            begin, panel, out = (place(builder, each, whole(0)) for each in (a, b, c))
+            rows = [builder.gep(begin, [builder.mul(a_row, whole(row))]) for row in range(ROWS)]
 
             def body(k: Value, sums: Sequence[Value]) -> list[Value]:
                 line = builder.gep(panel, [builder.mul(k, b_row)])
@@ -114,9 +115,9 @@ def _tile(vectors: int) -> Any:
                     for (row, v), held in zip(cells, sums, strict=True)
                 ]
 
-            sums = _loop(builder, count, [constant(0.0)] * len(cells), body)
-            lines = [builder.gep(out, [builder.mul(c_row, _whole(row))]) for row in range(ROWS)]
-            with builder.if_else(builder.icmp_signed("!=", onto, _whole(0))) as (then, otherwise):
+            sums = loop(builder, count, [constant(0.0)] * len(cells), body)
+            lines = [builder.gep(out, [builder.mul(c_row, whole(row))]) for row in range(ROWS)]
+            with builder.if_else(builder.icmp_signed("!=", onto, whole(0))) as (then, otherwise):
                 with then:
                     for (row, v), each in zip(cells, sums, strict=True):
                         write(builder, builder.fadd(read(builder, lines[row], v * LANES), each), lines[row], v * LANES)
@@ -151,19 +152,31 @@ def _turn(context: Any, b: Any, b_row: Any, panel: Any, panel_row: Any, count: A
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
         b, b_row, panel, panel_row, count = values
-        begin, out = place(builder, b, _whole(0)), place(builder, panel, _whole(0))
-        rows = [builder.gep(begin, [builder.mul(b_row, _whole(row))]) for row in range(LANES)]
+        begin, out = place(builder, b, whole(0)), place(builder, panel, whole(0))
+        rows = [builder.gep(begin, [builder.mul(b_row, whole(row))]) for row in range(LANES)]
 
-        following = builder.mul(b_row, _whole(LANES))
+        following = builder.mul(b_row, whole(LANES))
 
         def body(k: Value, _: Sequence[Value]) -> list[Value]:
             for row in rows:
                 fetch(builder, builder.gep(row, [builder.add(k, following)]))
             for line, each in enumerate(_turned(builder, [read(builder, builder.gep(row, [k])) for row in rows])):
-                write(builder, each, builder.gep(out, [builder.mul(builder.add(k, _whole(line)), panel_row)]))
+                write(builder, each, builder.gep(out, [builder.mul(builder.add(k, whole(line)), panel_row)]))
             return []
 
-        _loop(builder, count, [], body, LANES)
+        loop(builder, count, [], body, LANES)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+@intrinsic
+def _decode(context: Any, address: Any, panel: Any, begin: Any, count: Any, room: Any) -> Any:
+    """Calls what decodes rows of a panel (`clearhead.compiled.decoding`)."""
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Value:
+        kind = ir.FunctionType(ir.VoidType(), [INT64] * (len(values) - 1))
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), generate
@@ -176,12 +189,12 @@ three, two, one = (_tile(vectors) for vectors in (VECTORS, 2, 1))
 @within
 def _lay(width: int, count: int, b: int, b_row: int, panel: int) -> None:
     """A panel of a given number of columns from rows of B."""
-    whole = count // LANES * LANES
+    even = count // LANES * LANES
     for left in range(0, width, LANES):
         source, target = b + left * b_row * BYTES, panel + left * BYTES
-        if whole:
-            _turn(source, b_row, target, width, whole)
-        for k in range(whole, count):
+        if even:
+            _turn(source, b_row, target, width, even)
+        for k in range(even, count):
             for lane in range(LANES):
                 put_float(target, k * width + lane, get_float(source, lane * b_row + k))
 
@@ -229,11 +242,15 @@ def by_panels(
     b: int,
     b_row: int,
     order: int,
+    decoder: int,
     c: int,
     c_row: int,
     room: int,
 ) -> None:
-    """C = A B, with room for ROOM numbers; of ROWS rows and LANES columns at least, unless B lies in panels."""
+    """C = A B, with room for ROOM numbers; of ROWS rows and LANES columns at least, unless B lies in panels.
+
+    In panels ``b_row`` is from one to the next, and ``decoder`` the address of what decodes one, or 0.
+    """
     left, edge = 0, room + LONG * WIDTH * BYTES
     few, lines_of_tile = edge + ROWS * WIDTH * BYTES, least(rows, ROWS)
     while left < columns:
@@ -246,7 +263,12 @@ def by_panels(
             count = least(LONG, inner - begin)
             lines, lines_row = b + (begin * b_row + at) * BYTES, b_row
             if order == IN_PANELS:
-                lines = b + (at * inner + begin * WIDTH) * BYTES
+                lines, lines_row = b + at // WIDTH * b_row * BYTES, WIDTH
+                if decoder:
+                    _decode(decoder, lines, begin, count, room)
+                    lines = room
+                else:
+                    lines += begin * WIDTH * BYTES
             elif order == TURNED:
                 _lay(width, count, b + (at * b_row + begin) * BYTES, b_row, room)
                 lines, lines_row = room, width
@@ -267,13 +289,13 @@ def by_panels(
 
 
 def _routine(sources: int) -> Any:
-    @cfunc(types.void(*[types.int64] * 11), cache=True, error_model="numpy")
+    @cfunc(types.void(*[types.int64] * 12), cache=True, error_model="numpy")
     def routine(
-        rows: int, columns: int, inner: int, a: int, a_row: int, b: int, b_row: int, order: int, c: int, c_row: int,
-        room: int,
+        rows: int, columns: int, inner: int, a: int, a_row: int, b: int, b_row: int, order: int, decoder: int, c: int,
+        c_row: int, room: int,
     ) -> None:  # fmt: skip
         if sources:
-            by_panels(rows, columns, inner, a, a_row, b, b_row, order, c, c_row, room)
+            by_panels(rows, columns, inner, a, a_row, b, b_row, order, decoder, c, c_row, room)
 
     return routine
 

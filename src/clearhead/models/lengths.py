@@ -13,12 +13,12 @@ from clearhead.spec import Dynamic, Embedding, LongRope, Patches, Transformer
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
-def check_lengths(spec: Transformer, arrays: Arrays) -> None:
+def check_lengths(spec: Transformer, arrays: Mapping[str, Any]) -> None:
     """Checks that a model has a position for each token, and the same frequencies for all texts of a batch.
 
     Args:
         spec: of the model.
-        arrays: its weights, the tokens or patches, and perhaps ``padding`` and a cache.
+        arrays: its weights, or what has their shapes, the tokens or patches, and perhaps ``padding`` and a cache.
 
     Raises:
         ShapeError: the text is too long, or texts of several lengths would change each other's numbers.

@@ -116,16 +116,8 @@ class Model:
 
     @cached_property
     def arrays(self) -> Mapping[str, Floats]:
-        """The weights by name, in the working's layout.
-
-        Raises:
-            CheckpointError: one does not have the layout of the family's table.
-        """
-        try:
-            found = {name: place.array() for name, place in self._places.items()}
-        except CheckpointError as error:
-            raise CheckpointError(f"{self.path}: {error}") from None
-        return HeldWeights(found, {name: tensor for name, (tensor, _) in self.stored.items()})
+        """The weights by name, in the working's layout, each read when it is first needed."""
+        return HeldWeights(self._places, self.path)
 
     @property
     def causal(self) -> bool:
@@ -260,7 +252,6 @@ class Model:
         inputs = inputs_of(self, source, decoder)
         working = self.working(padding=inputs.padded, cache=past is not None)
         given = {**inputs.arrays, **({} if past is None else self._past(past, inputs.arrays))}
-        check_lengths(self.spec, {**as_they_lie(self.arrays), **given})
         arrays = {**self._held(working, given), **given}
         if replace:
             working, arrays = replaced(working, arrays, replace, engine=self.engine)
@@ -271,12 +262,14 @@ class Model:
 
     def _held(self, working: Working, given: Arrays) -> Mapping[str, Any]:
         """The weights in the order in which the engine reads them, for inputs like these."""
-        shapes = working.shapes({n: each.shape for n, each in {**as_they_lie(self.arrays), **given}.items()})
-        if isinstance(self.arrays, HeldWeights) and is_compiled(
-            working.lines, Sizes(working.axes, shapes), given, self.engine
-        ):
-            self.arrays.pack(working.lines)
-        return as_they_lie(self.arrays)
+        weights = self.arrays
+        sized: dict[str, Any] = {**(weights.places if isinstance(weights, HeldWeights) else weights), **given}
+        check_lengths(self.spec, sized)
+        if isinstance(weights, HeldWeights):
+            shapes = working.shapes({name: each.shape for name, each in sized.items()})
+            if is_compiled(working.lines, Sizes(working.axes, shapes), given, self.engine):
+                weights.pack(working.lines)
+        return as_they_lie(weights)
 
     def _past(self, past: Trace, arrays: Arrays) -> Arrays:
         if not self.causal:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from clearhead.axes import Shape
 from clearhead.errors import CheckpointError
 from clearhead.files import open_regular, read_bounded, why
+from clearhead.ops.panels import Blocks
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, Any]
@@ -25,13 +26,15 @@ MAX_AXES = 8
 class Kind(Struct, frozen=True):
     """A stored type of number: ``values`` numbers in ``bytes`` bytes, and their conversion.
 
-    ``widen`` takes the bytes of whole blocks and returns their values in order, as one axis.
+    ``widen`` takes the bytes of whole blocks and returns their values in order, as one axis. Where values are small
+    whole numbers with scales, ``split`` gives these: (block, part, number), as many parts as have a scale of their own.
     """
 
     name: str
     values: int
     bytes: int
     widen: Callable[[Bytes], Floats]
+    split: Callable[[Bytes], Blocks] | None = None
 
     def size(self, shape: Shape) -> int | None:
         """The bytes that an array of this shape takes; None if its rows are no whole blocks."""

@@ -18,7 +18,9 @@ from clearhead.models.layout import turned
 from clearhead.models.packed import Packed
 from clearhead.models.reading import ENCODER, Reading, Sizes
 from clearhead.models.scaled import Scaled
+from clearhead.models.stored import panels_of
 from clearhead.models.tensors import Floats, Stacked, Tensor
+from clearhead.ops.panels import Panels
 from clearhead.working import Working
 
 INPUTS = ("token", "type", "patch", "padding", "encoder.token", "encoder.padding", "encoder.frame")
@@ -41,6 +43,12 @@ class Place(Struct, frozen=True, eq=False):
             assert self.numbers is not None  # noqa: S101 - one of the two is there
             return self.numbers
         return turned(self.tensor.name, self.tensor.array(), self.words, self.sizes)
+
+    def panels(self, lanes: int, *, of_turned: bool) -> Panels | None:
+        """The numbers in panels of this many lanes, in fewer bits than float32 has; None if they are not stored so."""
+        if self.tensor is None:
+            return None
+        return panels_of(self.tensor, self.words, self.sizes, lanes, of_turned=of_turned)
 
 
 def locate(family: Family, checkpoint: Checkpoint, reading: Reading, working: Working) -> dict[str, Place]:

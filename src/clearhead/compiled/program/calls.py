@@ -56,7 +56,7 @@ def gemm(
 @intrinsic
 def by_panels(
     context: Any, address: Any, rows: Any, columns: Any, inner: Any, a: Any, a_row: Any, b: Any, b_row: Any, order: Any,
-    c: Any, c_row: Any, room: Any,
+    decoder: Any, c: Any, c_row: Any, room: Any,
 ) -> Any:  # fmt: skip
     """C = A B by the product of ours that lies at an address (`clearhead.compiled.matrices.routine`)."""
 
@@ -65,7 +65,7 @@ def by_panels(
         builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 12), generate
+    return types.void(*[types.int64] * 13), generate
 
 
 @intrinsic

@@ -24,7 +24,7 @@ import numpy as np
 from numba.core.registry import cpu_target
 
 from clearhead.axes import Shape
-from clearhead.compiled import matrices
+from clearhead.compiled import decoding, matrices
 from clearhead.compiled.matrices import ROOM
 from clearhead.compiled.program import blas
 from clearhead.compiled.program.interpreter import Kind
@@ -74,7 +74,7 @@ def _folder() -> Path:
 def _key() -> str:
     """A hash of all that the choice depends on."""
     parts = (*cpu_target.target_context.codegen().magic_tuple(), *blas.versions(), np.__version__, numba.__version__)
-    return sha256("\n".join((*map(str, parts), digest(matrices))).encode()).hexdigest()[:32]
+    return sha256("\n".join((*map(str, parts), digest(decoding, matrices))).encode()).hexdigest()[:32]
 
 
 def _read(path: Path) -> frozenset[Product] | None:

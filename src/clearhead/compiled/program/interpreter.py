@@ -38,7 +38,7 @@ from clearhead.compiled.program.row_kernels import (
     softmax,
     take,
 )  # fmt: skip
-from clearhead.compiled.simd import LANES, digest, fused, inlined, least, most, put_float, within
+from clearhead.compiled.simd import LANES, WIDTH, digest, fused, inlined, least, most, put_float, within
 from clearhead.ops import large
 from clearhead.ops.textbook import tokens
 
@@ -76,13 +76,13 @@ class Activation(IntEnum):
 
 
 (
-    KIND, OUTER, ROWS, COLUMNS, INNER, ORDER, FIRST, BEHIND, AHEAD, SHARED, OWN, ACTIVATION,
+    KIND, OUTER, ROWS, COLUMNS, INNER, ORDER, DECODER, FIRST, BEHIND, AHEAD, SHARED, OWN, ACTIVATION,
     TASK_ROWS, TASK_COLUMNS, DOWN, ACROSS, TASKS,
     OUT, OUT_OUTER, OUT_ROW, A, A_OUTER, A_ROW, B, B_OUTER, B_ROW, C, C_OUTER, C_ROW,
     PLUS, PLUS_OUTER, PLUS_ROW, TIMES, TIMES_OUTER, TIMES_ROW, ALSO, ALSO_OUTER, ALSO_ROW,
-) = range(38)  # fmt: skip
+) = range(39)  # fmt: skip
 """The fields of an instruction. ``SHARED``: how many matrices share one matrix of operand A.
-``ORDER``: how operand B of a product lies.
+``ORDER``: how operand B of a product lies. ``DECODER``: the address of what decodes its panels, or 0.
 ``OWN``: the product is ours, not the BLAS's. ``DOWN`` and ``ACROSS``: how many tasks divide the rows and columns of a
 matrix, the last of which takes what the others leave. The ending, each part of
 which may be missing: ``PLUS`` an operand, an activation, ``TIMES`` an operand, ``ALSO`` plus one."""
@@ -134,7 +134,7 @@ def _product(n: Any, rows: int, columns: int, a: int, b: int, out: int, products
     """Some rows and columns of a product."""
     a_row, b_row, out_row = n[A_ROW] // BYTES, n[B_ROW] // BYTES, n[OUT_ROW] // BYTES
     if n[OWN]:
-        by_panels(products.own, rows, columns, n[INNER], a, a_row, b, b_row, n[ORDER], out, out_row, room)
+        by_panels(products.own, rows, columns, n[INNER], a, a_row, b, b_row, n[ORDER], n[DECODER], out, out_row, room)
     else:
         gemm(
             products.blas.address,
@@ -198,8 +198,8 @@ def _task(n: Any, reals: Any, task: int, products: Products, room: int) -> None:
     if kind == WEIGHTS:
         _weights(n, out, a, b, start, rows, reals, products, room)
     elif kind == PRODUCT:
-        step = BYTES if n[ORDER] == IN_ROWS else n[INNER] * BYTES if n[ORDER] == IN_PANELS else n[B_ROW]
-        _product(n, rows, columns, a, b + left * step, out, products, room)
+        b += left // WIDTH * n[B_ROW] if n[ORDER] == IN_PANELS else left * (BYTES if n[ORDER] == IN_ROWS else n[B_ROW])
+        _product(n, rows, columns, a, b, out, products, room)
     else:
         b, c = b + start * n[B_ROW], n[C] + outer * n[C_OUTER] + start * n[C_ROW]
         for i in range(rows):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
+from clearhead.axes import Shape
 from clearhead.compiled.program import choice
 from clearhead.compiled.program.emit import BY_PANELS
 from clearhead.compiled.program.program import Product
@@ -26,28 +27,41 @@ READ = {
 """What may read a matrix in panels, and a turned one: operations, and which of their operands it is."""
 
 
-def pack(lines: Iterable[Line], weights: MutableMapping[str, Any]) -> list[str]:
-    """Puts weights into panels, in the place of their matrices, and returns their names.
+class Stored(Protocol):
+    """A weight that may not have been read."""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the matrix, or of those of all heads."""
+        ...
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """The numbers."""
+        ...
+
+    def panels(self, lanes: int, *, of_turned: bool) -> Panels | None:
+        """The numbers in panels, in fewer bits than float32 has; None if they are not stored so."""
+        ...
+
+
+def packed(lines: Iterable[Line], weights: Mapping[str, Stored]) -> Iterator[tuple[str, Panels]]:
+    """Weights in panels, by name, one after the other, so that no more than one is in memory twice.
 
     They are those that nothing reads but products, as the second operand, and tables of embeddings that logits are
     computed with, too. There are none where the BLAS of this machine is faster.
     """
     if Product.PACKED not in choice.own():
-        return []
+        return
     uses: dict[str, set[tuple[Operation, int]]] = defaultdict(set)
     for line in lines:
         for place, name in enumerate(line.operands):
             uses[name].add((line.operation, place))
-    packed = []
     for name, weight in weights.items():
         ways = {turned for turned, read in READ.items() if uses[name] and uses[name] <= read}
-        if ways and uses[name] != LOOKED_UP and _is_matrix(weight):
-            packed.append((name, True in ways))
-    for name, turned in packed:
-        weights[name] = Panels(weights[name], WIDTH, turned=turned)
-    return [name for name, _ in packed]
-
-
-def _is_matrix(weight: Any) -> bool:
-    """Whether an array is a matrix, or one for each head, of float32 numbers."""
-    return isinstance(weight, np.ndarray) and weight.dtype == np.float32 and weight.ndim in (2, 3)
+        if not ways or uses[name] == LOOKED_UP or len(weight.shape) not in (2, 3):
+            continue
+        turned = True in ways
+        if (panels := weight.panels(WIDTH, of_turned=turned)) is not None:
+            yield name, panels
+        elif (array := weight.array()).dtype == np.float32:
+            yield name, Panels(array, WIDTH, turned=turned)

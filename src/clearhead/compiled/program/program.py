@@ -16,13 +16,14 @@ import numpy as np
 from msgspec import Struct
 
 from clearhead.axes import Shape
+from clearhead.compiled.decoding import decoder
 from clearhead.compiled.matrices import IN_PANELS, IN_ROWS, ROOM, TURNED, routine
 from clearhead.compiled.program.blas import Sgemm
 from clearhead.compiled.program.interpreter import COUNTERS, OPERANDS, Activation, Kind, Products, interpreter
 from clearhead.compiled.program.row_kernels import BYTES
 from clearhead.compiled.simd import LANES, ROWS, WIDTH
 from clearhead.ops import threads
-from clearhead.ops.panels import Panels
+from clearhead.ops.panels import FLOAT32, Coding, Panels
 
 Array = np.ndarray[Any, Any]
 Reals = tuple[float, float]
@@ -49,13 +50,21 @@ class Unfit(Exception):
 
 
 class View(NamedTuple):
-    """A view of float32 numbers in a buffer: an offset, a shape, and strides, in bytes; or a matrix in panels."""
+    """A view of float32 numbers in a buffer: an offset, a shape, and strides, in bytes; or a matrix in panels.
+
+    Of a matrix in panels ``coding`` says how numbers are stored, and the one stride is from panel to panel.
+    """
 
     buffer: str
     offset: int
     shape: Shape
     strides: tuple[int, ...]
-    in_panels: bool = False
+    coding: Coding | None = None
+
+    @property
+    def in_panels(self) -> bool:
+        """Whether it is a matrix in panels."""
+        return self.coding is not None
 
     @property
     def turned(self) -> View:
@@ -71,7 +80,7 @@ class View(NamedTuple):
             Unfit: numbers of a row are not contiguous, or there are too many axes.
         """
         if self.in_panels:
-            return self.offset, 0, WIDTH * BYTES
+            return self.offset, 0, self.strides[0]
         if (self.strides[-1] != BYTES and self.shape[-1] > 1) or len(self.strides) > 3:
             raise Unfit
         outer, row = (0, 0, *self.strides[:-1])[-2:]
@@ -81,7 +90,7 @@ class View(NamedTuple):
 def view_of(name: str, array: Array | Panels) -> View:
     """An array of float32 numbers as a view; its name is that of its buffer."""
     if isinstance(array, Panels):
-        return View(name, 0, array.shape, (), in_panels=True)
+        return View(name, 0, array.shape, array.numbers.strides[:1], array.coding)
     return View(name, 0, array.shape, array.strides)
 
 
@@ -280,10 +289,12 @@ class Writer:
         """
         outer, rows, columns = (1, 1, *out.shape)[-3:]
         whole = rows >= ROWS and columns >= LANES and inner > 0 and kind in (Kind.PRODUCT, Kind.WEIGHTS)
-        in_panels = any(each.in_panels for each in operands)
+        coding = next((each.coding for each in operands if each.coding is not None), None)
+        in_panels = coding is not None
         own = in_panels or (whole and _product(kind, outer, rows, turned=turned) in self._own)
         order = IN_PANELS if in_panels else TURNED if turned else IN_ROWS
-        instruction = Instruction(kind, out, operands, (inner, order, *seen, shared), reals, own=own)
+        numbers = inner, order, decoder(coding or FLOAT32), *seen, shared
+        instruction = Instruction(kind, out, operands, numbers, reals, own=own)
         instruction.row()
         self._written.append(instruction)
         return instruction
