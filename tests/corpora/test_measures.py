@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from clearhead.corpora import observer
 from clearhead.corpora.exact import BINS, BITS, bins_of, value_of
 from clearhead.corpora.measures import edges_of, rows_of, same_tokens
 from clearhead.corpora.observer import PACK, Observer, packs, positions
@@ -132,13 +133,15 @@ def test_positions_are_those_of_queries_and_keys(checkpoint):
     np.testing.assert_allclose(found.sums[:, 1, 3].T * 2.0**-BITS, own, atol=3e-5)
 
 
-def test_the_loss_is_the_cross_entropy_of_the_logits(checkpoint):
-    """The sum over next tokens, from the logits of a trace in float64."""
+@pytest.mark.parametrize("held", [1, 17 * 2, 1 << 20])
+def test_the_loss_is_the_cross_entropy_of_the_logits(held, checkpoint, monkeypatch):
+    """The sum over next tokens, from the logits of a trace in float64; one row at a time, two, or all of them."""
+    monkeypatch.setattr(observer, "LOGITS", held)
     model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3])
     logits = model.trace(ids.tolist())["logits"].astype(np.float64)[:-1]
     right = logits[np.arange(5), ids[1:]] - np.log(np.exp(logits).sum(-1))
     total, count = Observer(model, OPTIONS).observe([ids])[0].loss
-    assert (total * 2.0**-BITS, count) == (pytest.approx(-right.sum(), abs=1e-4), 5)
+    assert (total * 2.0**-BITS, count) == (pytest.approx(-right.sum(), abs=1e-5), 5)
 
 
 def test_the_strongest_pairs_are_the_largest_sums(checkpoint):

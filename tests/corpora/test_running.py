@@ -15,7 +15,7 @@ from clearhead.corpora import Local, Options, differences, open_corpus, running
 from clearhead.corpora.clusters import clusters
 from clearhead.corpora.ledger import Ledger, as_parquet, table_of, tally_of
 from clearhead.corpora.report import report
-from clearhead.corpora.running import RESULTS, run
+from clearhead.corpora.running import RESULTS, run, save
 from clearhead.corpora.tally import Tally, total
 from clearhead.errors import FileError, SpecError, UnknownName
 
@@ -317,6 +317,27 @@ def test_two_models_are_compared_on_the_same_documents(checkpoint, whole, tmp_pa
     assert not re.search(r"[ >]0\.\d: ", page)
 
 
+def test_opening_a_corpus_writes_only_what_is_out_of_date(checkpoint, whole, tmp_path):
+    """A report with a comparison stays as it is; one that is not there, or not of the finished shards, is written."""
+    folder = tmp_path / "out"
+    found = done(checkpoint, whole[2], folder, size=7)
+    plain = results(folder)
+    save(found, str(folder), whole[0])
+    compared = results(folder)
+    open_corpus(str(folder))
+    assert results(folder) == compared != plain
+    (folder / "report.html").unlink()
+    open_corpus(str(folder))
+    assert results(folder) == plain
+    save(found, str(folder), whole[0])
+    next((folder / "shards").glob("*.parquet")).unlink()
+    partial = open_corpus(str(folder))
+    page = results(folder)[1].decode()
+    assert "Partial: 1 of 3 shards are missing" in page
+    assert "<h2>Against" not in page
+    assert "That one is partial: 1 of 3 shards are missing" in report(found, partial)
+
+
 def test_examples_are_the_documents_with_the_largest_means(checkpoint, whole):
     """For a head, the three documents of sixteen tokens or more in which a measure is largest, of all twenty."""
     from clearhead.corpora.documents import documents, pieces_of
@@ -326,7 +347,7 @@ def test_examples_are_the_documents_with_the_largest_means(checkpoint, whole):
     from clearhead.models import load
 
     corpus, _, data = whole
-    model = load(checkpoint, engine="array")
+    model = load(checkpoint)  # as a worker does: other products are rounded otherwise
     observer = Observer(model, OPTIONS)
     texts = documents([pieces_of(corpus.plan.files[0], 0, 20)], OPTIONS)
     sequences = Cutter(model.tokenizer, OPTIONS).sequences(texts)

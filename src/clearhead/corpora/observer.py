@@ -32,8 +32,8 @@ from clearhead.models.walking import Asked, Run
 MIN_TYPICAL = 16
 """Sequences of fewer tokens are not used as examples for a head."""
 
-LOSS_ROWS = 64
-"""Tokens whose logits are held at once."""
+LOGITS = 1 << 23
+"""Logits that are held at once. They are of one text, so that its numbers do not depend on its neighbours."""
 
 PACK = 1024
 """Tokens that are read together: with fewer, a call takes longer than its work."""
@@ -161,14 +161,16 @@ class Observer:
         """The loss of each next token, in nats: summed in units, and how many there are."""
         last = self.model.hidden[-1]
         lines = self.model.working().starting_at(last).ending_at("logits")
-        total = np.int64(0)
-        for start in range(0, len(ids) - 1, LOSS_ROWS):
-            some = slice(start, min(start + LOSS_ROWS, len(ids) - 1))
+        rows, total = max(1, LOGITS // self.model.vocabulary), np.int64(0)
+        for start in range(0, len(ids) - 1, rows):
+            some = slice(start, min(start + rows, len(ids) - 1))
             given = {each.name: self.model.arrays.get(each.name, hidden[some]) for each in lines.givens}
-            logits = lines.run(given, keep=("logits",), engine="array")["logits"].astype(np.float64)
-            logits -= logits.max(-1, keepdims=True)
-            right = np.take_along_axis(logits, ids[some.start + 1 : some.stop + 1, None], -1)[:, 0]
-            loss = np.log(np.exp(logits).sum(-1)) - right
+            logits = lines.run(given, keep=("logits",), engine="array")["logits"]
+            right = np.take_along_axis(logits, ids[some.start + 1 : some.stop + 1, None], -1)
+            peak = logits.max(-1, keepdims=True)
+            # Exponentials in single precision take a third of the time; only their sum would lose digits in it.
+            whole = np.exp(logits - peak).sum(-1, dtype=np.float64)
+            loss = np.log(whole) - (right - peak)[:, 0]
             if not np.isfinite(loss).all():
                 raise ClearheadError("the logits are not finite")
             total += fixed(loss).sum()

@@ -19,7 +19,7 @@ from clearhead.files import open_regular
 from clearhead.models import Model
 from clearhead.models.surveying import trained_on
 
-FORMAT = 6
+FORMAT = 7
 """The version of shards: another number for every change of their content or computation."""
 
 LADDER = ((2_000, 16), (50_000, 64))

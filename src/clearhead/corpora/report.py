@@ -43,6 +43,10 @@ rect {{ width: {CELL - 1}px; height: {CELL - 1}px; fill: var(--cell) }} text {{ 
 """
 
 
+END = "</body></html>\n"
+"""The end of every report; with a comparison it has another section before that."""
+
+
 def report(corpus: Corpus, against: Corpus | None = None) -> str:
     """A page on a corpus, and on its differences from another."""
     parts = [*_head(corpus), *_notices(corpus)]
@@ -52,7 +56,7 @@ def report(corpus: Corpus, against: Corpus | None = None) -> str:
     title = escape(_words(corpus.plan.model))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<body>{''.join(parts)}</body></html>\n"
+        f"<body>{''.join(parts)}{END}"
     )
 
 
@@ -201,6 +205,9 @@ def _cuts(corpus: Corpus) -> Iterator[str]:
 
 def _compared(corpus: Corpus, other: Corpus) -> Iterator[str]:
     yield f"<h2>Against {escape(_words(other.plan.model))}</h2>"
+    if other.missing:
+        count = len(other.plan.shards)
+        yield f'<p class="notice">That one is partial: {len(other.missing):,} of {count:,} shards are missing.</p>'
     yield "<p>This less the other, with 95 % intervals. Listed are the heads whose "
     yield "interval does not hold 0, the largest differences first.</p>"
     yield "<table><tr><th>measure<th>heads that differ<th>largest</tr>"

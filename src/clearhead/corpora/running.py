@@ -12,7 +12,7 @@ from clearhead.corpora import storage
 from clearhead.corpora.ledger import Ledger, as_parquet
 from clearhead.corpora.options import Options, checked
 from clearhead.corpora.plan import Plan, Shard, plan_of
-from clearhead.corpora.report import report
+from clearhead.corpora.report import END, report
 from clearhead.corpora.result import Corpus
 from clearhead.corpora.tally import Tally
 from clearhead.corpora.worker import Job
@@ -151,16 +151,32 @@ def gathered(plan: Plan, output: str) -> Corpus:
 def save(corpus: Corpus, output: str, against: Corpus | None = None) -> None:
     """Writes the table of results and the report, optionally with the differences from another corpus."""
     storage.write(storage.join(output, RESULTS), as_parquet(corpus.table()))
-    storage.write(storage.join(output, REPORT), report(corpus, against).encode("utf-8", "backslashreplace"))
+    storage.write(storage.join(output, REPORT), _encoded(report(corpus, against)))
+
+
+def _encoded(page: str) -> bytes:
+    return page.encode("utf-8", "backslashreplace")
 
 
 def open_corpus(output: str) -> Corpus:
-    """The finished part of the corpus in a folder; only sums are computed, and report and table are written again.
+    """The finished part of the corpus in a folder; only sums are computed.
+
+    Report and table are written again where they are not those of what is finished.
 
     Raises:
         FileError: there is none.
     """
     output = storage.plain(output)
     found = gathered(_plan(output), output)
-    save(found, output)
+    if not _is_saved(found, output):
+        save(found, output)
     return found
+
+
+def _is_saved(corpus: Corpus, output: str) -> bool:
+    """Whether table and report are there. The report may go on with a comparison, which is not ours to remove."""
+    if not {RESULTS, REPORT} <= {*storage.names(output)}:
+        return False
+    if storage.read(storage.join(output, RESULTS)) != as_parquet(corpus.table()):
+        return False
+    return storage.read(storage.join(output, REPORT)).startswith(_encoded(report(corpus).removesuffix(END)))

@@ -94,10 +94,9 @@ class Together(Run):
 
     def __init__(self, model: Model, texts: Sequence[Inputs], asked: Asked) -> None:
         self._begin(model, asked)
-        for each in texts:
-            check_lengths(model.spec, {**self.weights, **each.arrays})
         read = [{name: array for name, array in each.arrays.items() if name.startswith(self.path)} for each in texts]
         lengths = [len(next(iter(each.values()))) for each in read]
+        check_lengths(model.spec, {**self.weights, **texts[int(np.argmax(lengths))].arrays})
         self.ends = np.cumsum(lengths)
         rest = -int(self.ends[-1]) % QUANTUM
         self.place = np.concatenate([*map(np.arange, lengths), np.zeros(rest, np.int64)])
