@@ -27,6 +27,9 @@ EXACT = 1e-12
 _ROUNDING = 1e-9
 """The slack of a claim at the edge of its tolerance, as a part of the tolerance."""
 
+_LAST_BITS = 4 * float(np.finfo(np.float64).eps)
+"""By how much of itself, or of 1, a number may always be off."""
+
 MAX_DECIMALS = 20
 """The most decimals that a claim may state: more than any number of a type has."""
 
@@ -134,7 +137,7 @@ class Claim(Brief, frozen=True, dict=True):
         for label, size, word in zip(self.cell or (), shape, axes, strict=False):
             if not first <= label < first + size:
                 raise Misfit("cell", f": {self.line} has {word} {first} to {first + size - 1}, not {label}.")
-        written = shape_of(self.written)
+        written = self.shape
         if written != (shape if self.cell is None else ()):
             expected = describe(axes, shape) if self.cell is None and shape else "one number"
             got = f"shape {written}" if written else "one number"
@@ -145,10 +148,19 @@ class Claim(Brief, frozen=True, dict=True):
 
     def shaped(self, shape: Shape) -> Claim:
         """The claim in the ``shape`` of its line, where its own differs by axes of size 1 alone; else as it is."""
-        own = shape_of(self.written)
+        own = self.shape
         if self.cell is not None or own == shape or [n for n in own if n != 1] != [n for n in shape if n != 1]:
             return self
         return replace(self, written=_as_tuples(np.array(self.written, dtype=object).reshape(shape).tolist()))
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The shape of what is written.
+
+        Raises:
+            ProblemError: rows differ in length or depth.
+        """
+        return shape_of(self.written)
 
     @cached_property
     def values(self) -> np.ndarray[Any, Any]:
@@ -182,13 +194,22 @@ class Claim(Brief, frozen=True, dict=True):
         """The claim with another ``slack``; what was read from its text is not read again."""
         claim = copy(self)
         force_setattr(claim, "slack", slack)
-        claim.__dict__.pop("tolerances", None)
+        for name in ("tolerances", "plain"):
+            claim.__dict__.pop(name, None)
         return claim
 
     @cached_property
     def tolerances(self) -> np.ndarray[Any, Any]:
         """The tolerance of each number: half a unit of its last digit, and its slack."""
         return self.half_units + np.asarray(self.slack, dtype=np.float64)
+
+    @cached_property
+    def plain(self) -> tuple[float, np.ndarray[Any, Any]] | None:
+        """The least and every distance up to which numbers agree, where these alone decide: each finite, none exact."""
+        if self.has_exact or not np.isfinite(self.values[self.claimed]).all():
+            return None
+        wide = self.tolerances * (1 + _ROUNDING)
+        return float(np.min(wide, initial=np.inf, where=self.claimed)), wide
 
     @property
     def tolerance(self) -> float:
@@ -198,6 +219,11 @@ class Claim(Brief, frozen=True, dict=True):
     def exact(self) -> np.ndarray[Any, Any]:
         """Which cells were written as a fraction or a root, and so are exact."""
         return self._exact
+
+    @cached_property
+    def has_exact(self) -> bool:
+        """Whether a cell was written so."""
+        return bool(self._exact.any())
 
     @cached_property
     def _exact(self) -> np.ndarray[Any, Any]:
@@ -216,10 +242,15 @@ def differing(claim: Claim, expected: np.ndarray[Any, Any], cell: tuple[int, ...
         expected: numbers in the claim's shape, with optional leading axes for several expectations at once.
         cell: the only cell of the claim to compare, to which the expected numbers then belong; () for all.
     """
-    claimed, tolerances = claim.values[cell], claim.tolerances[cell]
+    claimed = claim.values[cell]
+    if claim.plain is not None and _LAST_BITS * np.max(np.abs(expected), initial=1.0) <= claim.plain[0]:
+        outside: np.ndarray[Any, Any] = claim.claimed[cell] & ~(np.abs(claimed - expected) <= claim.plain[1][cell])
+        return outside
+    tolerances = claim.tolerances[cell]
     size = np.maximum(np.abs(np.where(np.isfinite(expected), expected, 0)), 1)
-    written = np.maximum(tolerances * (1 + _ROUNDING), 4 * np.finfo(np.float64).eps * size)
-    tolerance = np.where(claim.exact()[cell], np.maximum(tolerances, EXACT * size), written)
+    tolerance = np.maximum(tolerances * (1 + _ROUNDING), _LAST_BITS * size)
+    if claim.has_exact:
+        tolerance = np.where(claim.exact()[cell], np.maximum(tolerances, EXACT * size), tolerance)
     with np.errstate(invalid="ignore"):
         near = np.abs(claimed - expected) <= tolerance
     agree = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))

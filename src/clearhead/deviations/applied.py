@@ -161,7 +161,17 @@ def candidates(
     With the shapes of the given arrays, only those whose lines fit these; with ids only these. Rounding is left to the
     search.
     """
-    return tuple(applied for applied in _all_tries(working, among) if _applies(applied, working, shapes))
+    return tuple(applied for applied, _ in rewritten_by_each(working, shapes, among))
+
+
+def rewritten_by_each(
+    working: Working, shapes: Mapping[str, Shape] | None = None, among: Collection[str] | None = None
+) -> Iterator[tuple[Applied, Working]]:
+    """The `candidates`, each with the working that it makes."""
+    for applied in _all_tries(working, among):
+        rewritten = _rewritten(applied, working, shapes)
+        if rewritten is not None:
+            yield applied, rewritten
 
 
 def _all_tries(working: Working, among: Collection[str] | None) -> Iterator[Applied]:
@@ -172,11 +182,12 @@ def _all_tries(working: Working, among: Collection[str] | None) -> Iterator[Appl
                 yield Applied(each.id, as_parameters(dict(parameters)))
 
 
-def _applies(applied: Applied, working: Working, shapes: Mapping[str, Shape] | None) -> bool:
+def _rewritten(applied: Applied, working: Working, shapes: Mapping[str, Shape] | None) -> Working | None:
+    """The working with a deviation; None if it does not apply, or does not fit arrays of these shapes."""
     try:
         rewritten = applied.rewrite(working)
         if shapes is not None:
             rewritten.shapes(shapes)
     except (SpecError, UnknownName, ShapeError):
-        return False
-    return True
+        return None
+    return rewritten

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 from msgspec.structs import replace
 
 from clearhead.check.fit.candidate import Candidate, fitted_or_matched, in_order, without_repeats
 from clearhead.check.fit.evaluation import Evaluation
 from clearhead.check.judge.steps import Step, any_of, both, wrong
+from clearhead.check.search.alone import Ways, ways_to
 from clearhead.check.search.chance import WEAK, digits_of
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
-from clearhead.check.search.plans import plans_for
+from clearhead.check.search.plans import Plans, plans_for
 from clearhead.check.search.roundings import roundings
 from clearhead.check.search.search import TooMany, search
-from clearhead.claim import differing
+from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied
 from clearhead.errors import ClearheadError
+from clearhead.working import Working
 
 LEFT_BY_NOISE = 0.5
 """The largest part of the cells that rounding each step may leave off by a unit, if a deviation is the cause."""
@@ -31,19 +36,38 @@ def causes_of_step(step: Step, largest: int, *, fits: bool) -> tuple[tuple[Appli
     evaluation = Evaluation(tuple(claims), step.working, values)
     shapes = {name: array.shape for name, array in values.items()}
     plans = plans_for(step.working, tuple((name, array.shape) for name, array in step.arrays.items()))
-    hypotheses = Hypotheses(plans, roundings(step.working, claims, shapes, brief=True))
+    hypotheses = _hypotheses(plans, roundings(step.working, claims, shapes, brief=True))
+    ways = ways_to(hypotheses, step.name)
     for size in range(1, largest + 1):
-        try:
-            sets = search(hypotheses, step.arrays, claims, size).sets[:MAX_CONFIRMED]
-        except TooMany:
-            sets = ()
-        found = [each for chosen in sets if (each := _confirmed(hypotheses, chosen, evaluation)) is not None]
+        found = [
+            each
+            for chosen in _sets(hypotheses, ways, step, claims, size)
+            if (each := _confirmed(hypotheses, chosen, evaluation)) is not None
+        ]
         if fits and size == 1 and not any(each.plain for each in found):
             found += fitted_or_matched(evaluation)
         sure = [each for each in without_repeats(found) if _beyond_chance(each, evaluation, len(hypotheses.candidates))]
         if sure:
             return tuple(each.applied for each in sure[:MAX_CAUSES])
-    return tuple((each,) for each in plans.deviations if _given_by_hand(step, each)) if step.by_hand else ()
+    if not step.by_hand:
+        return ()
+    changing = [number for number in range(len(plans.deviations)) if number in ways.ends]
+    return tuple((plans.deviations[each],) for each in changing if _given_by_hand(step, plans.working((each,))))
+
+
+@lru_cache(maxsize=64)
+def _hypotheses(plans: Plans, tried: tuple[Applied, ...]) -> Hypotheses:
+    return Hypotheses(plans, tried)
+
+
+def _sets(hypotheses: Hypotheses, ways: Ways, step: Step, claims: Sequence[Claim], size: int) -> Sequence[Chosen]:
+    """The sets of a size that give the claims."""
+    if size == 1:
+        return [(each,) for each in ways.fitting(step.arrays, claims)[:MAX_CONFIRMED]]
+    try:
+        return search(hypotheses, step.arrays, claims, size).sets[:MAX_CONFIRMED]
+    except TooMany:
+        return ()
 
 
 def _shape(step: Step) -> tuple[int, ...] | None:
@@ -52,13 +76,15 @@ def _shape(step: Step) -> tuple[int, ...] | None:
     return step.working.shapes(given).get(step.name)
 
 
-def _given_by_hand(step: Step, cause: Applied) -> bool:
-    """Whether a step with a deviation in it, each number on the way rounded, gives the claims.
+def _given_by_hand(step: Step, working: Working | None) -> bool:
+    """Whether a step with a deviation in its working, each number on the way rounded, gives the claims.
 
     The noise of rounding is another than that of the step as it should be.
     """
+    if working is None:
+        return False
     try:
-        deviating = replace(step, working=cause.rewrite(step.working))
+        deviating = replace(step, working=working)
         if _shape(deviating) != _shape(step):
             return False
         missed = deviating.missed_by_hand()

@@ -111,6 +111,12 @@ class Hypotheses:
         return whole
 
     @cached_property
+    def kinds(self) -> Array:
+        """A number for each candidate that is the same for one deviation, whatever its parameters."""
+        numbers = {id: number for number, id in enumerate(dict.fromkeys(each.id for each in self.candidates))}
+        return np.array([numbers[each.id] for each in self.candidates], dtype=np.int32)
+
+    @cached_property
     def touches(self) -> Array:
         """Which slots each candidate rewrites; roundings rewrite none, nor does `NONE`."""
         touches = np.zeros((len(self.candidates) + 1, len(self.working.lines) + 1), dtype=bool)

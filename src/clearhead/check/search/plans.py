@@ -17,7 +17,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from clearhead.axes import Shape
-from clearhead.deviations import Applied, candidates, deviation
+from clearhead.deviations import Applied, deviation
+from clearhead.deviations.applied import rewritten_by_each
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
 from clearhead.working import Working
@@ -30,14 +31,18 @@ class Plans:
     """The plans of deviations for one working, and of sets of them that affect each other.
 
     Sets of deviations are ascending tuples of positions in ``deviations``. ``touches[d, slot]`` says whether
-    deviation ``d`` changes the slot; one that changes none, or cannot be applied, touches none.
+    deviation ``d`` changes the slot; one that changes none, or cannot be applied, touches none. ``rewritten`` are the
+    workings that the deviations make, where they are known.
     """
 
-    def __init__(self, working: Working, deviations: Sequence[Applied]) -> None:
+    def __init__(
+        self, working: Working, deviations: Sequence[Applied], rewritten: Sequence[Working] | None = None
+    ) -> None:
         self.base = working
         self.deviations = tuple(deviations)
         self.slots = {line.name: slot for slot, line in enumerate(working.lines)}
         self._workings: dict[tuple[int, ...], Working | None] = {(): working}
+        self._workings |= {(number,): made for number, made in enumerate(rewritten or ())}
         self._plans: dict[tuple[int, ...], Plan | None] = {}
         self.touches = np.array([self._touched(number) for number in range(len(self.deviations))], dtype=bool)
         self.touches = self.touches.reshape(-1, len(working.lines) + 1)
@@ -139,6 +144,8 @@ class Plans:
 
     def _plan(self, working: Working) -> Plan:
         """Lines in the base's order keep their slots; any other line joins the next of these."""
+        if [line.name for line in working.lines] == [*self.slots]:
+            return (*((line,) for line in working.lines), ())
         anchored = self._anchored(working)
         slots: list[list[Line]] = [[] for _ in range(len(self.base.lines) + 1)]
         waiting: list[Line] = []
@@ -186,7 +193,8 @@ def plans_for(working: Working, given: tuple[tuple[str, Shape], ...]) -> Plans:
 
     They are kept, with earlier results: one working is mostly compared with many numbers.
     """
-    return Plans(working, candidates(working, dict(given)))
+    found = [*rewritten_by_each(working, dict(given))]
+    return Plans(working, [applied for applied, _ in found], [rewritten for _, rewritten in found])
 
 
 def _renamed(lines: Sequence[Line], inside: set[str]) -> tuple[Line, ...]:

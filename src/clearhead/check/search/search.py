@@ -142,9 +142,8 @@ class Walk:
         room, taken = self._room(), []
         for more in range(1, min(self.size, len(starting)) + 1):
             able = np.flatnonzero(room >= more)
-            chosen = [each for each in combinations(starting, more) if self._goes_together(each)]
-            if len(able) and chosen:
-                sets = np.array(chosen, dtype=np.int32)
+            sets = self._together(starting, more)
+            if len(able) and len(sets):
                 taken.append((np.repeat(able, len(sets)), np.tile(sets, (len(able), 1))))
         self._join(taken, NEVER)
 
@@ -173,14 +172,20 @@ class Walk:
     def _clashing(self, devs: Array, before: Array, by: int) -> Array:
         """Which rows have, after the first ``before``, a deviation that cannot join these, or had to join earlier."""
         impossible = np.zeros(len(devs), dtype=bool)
+        if devs.shape[1] < 2:
+            return impossible
+        apart = self.hypotheses.clash | (self.hypotheses.early < by)
+        places = np.where(devs == NONE, len(apart) - 1, devs).astype(np.int64)
         for one, other in combinations(range(devs.shape[1]), 2):
-            apart = self.hypotheses.clash | (self.hypotheses.early < by)
-            impossible |= apart[devs[:, one], devs[:, other]] & (other >= before)
+            impossible |= apart.take(places[:, one] * len(apart) + places[:, other]) & (other >= before)
         return impossible
 
-    def _goes_together(self, chosen: tuple[int, ...]) -> bool:
-        """One deviation is not tried with two values of its parameters at once."""
-        return len({self.hypotheses.candidates[number].id for number in chosen}) == len(chosen)
+    def _together(self, starting: Sequence[int], more: int) -> Array:
+        """The sets of so many: one deviation is not tried with two values of its parameters at once."""
+        sets = np.array([*combinations(starting, more)], dtype=np.int32).reshape(-1, more)
+        kinds = self.hypotheses.kinds[sets]
+        apart = [kinds[:, one] != kinds[:, other] for one, other in combinations(range(more), 2)]
+        return sets[np.all(apart, axis=0)] if apart else sets
 
     def _become(self, rows: Array, devs: Array) -> None:
         self.columns = {name: column.pick(rows) for name, column in self.columns.items()}
@@ -332,9 +337,14 @@ class Walk:
     def alike(self, sets: Iterable[Chosen]) -> list[Chosen]:
         """These sets and all that were merged into them with the same values, the smallest first."""
         found = set(sets)
+        member = np.zeros(len(self.hypotheses.candidates) + 1, dtype=bool)
+        member[NONE] = True
         for kept, dropped in reversed(self.twins):
             for each in list(found):
-                inside = (np.isin(kept, each) | (kept == NONE)).all(axis=1)
+                chosen = np.array(each, dtype=np.int64)
+                member[chosen] = True
+                inside = member[kept].all(axis=1)
+                member[chosen] = False
                 for old, new in zip(kept[inside], dropped[inside], strict=True):
                     found.add(tuple(sorted({*each} - set(chosen_of(old)) | set(chosen_of(new)))))
         return sorted((each for each in found if len(each) <= self.size), key=_by_size)
