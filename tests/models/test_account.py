@@ -1,7 +1,6 @@
 """Nothing of a checkpoint is passed over: what is not read is refused by name, or known to change no number."""
 
 import json
-import os
 from fnmatch import fnmatch
 
 import numpy as np
@@ -13,8 +12,10 @@ from tests.models.test_gguf_others import CASES, written
 
 from clearhead.errors import CheckpointError
 from clearhead.models import FAMILIES, load
+from clearhead.models.account import check_arrays
 from clearhead.models.checkpoint import Checkpoint, open_checkpoint
 from clearhead.models.loading import account_for
+from clearhead.models.reading import text_of
 from clearhead.models.tensors import Tensor, plain
 
 THINGS = ("attention", "rope", "mlp", "residual", "logit", "embedding", "norm", "head", "score", "layer")
@@ -66,29 +67,28 @@ def gguf_checkpoint(family):
     return Checkpoint("a.gguf", family.architectures[0], {**sizes, "general.name": "a"}, tensors)
 
 
-EACH = 1 if "EVERY" in os.environ else 10
-"""Of the entries and arrays that are planted, each family has each tenth: others than its neighbours; or all."""
-
-
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_planted_entries_and_arrays_are_refused_by_name(family, checkpoint_of):
     """Of 200 entries and arrays that nobody has heard of, planted one at a time, each is refused by its name."""
     sound = checkpoint_of(family)
-    account_for(sound, family)
-    # What reads images is spare as a whole, whatever is in it.
-    beside = [name for name in sound.tensors if not any(fnmatch(name, each) for each in family.spare)]
-    first = FAMILIES.index(family) % EACH
-    for name, value in list(FIELDS.items())[first::EACH]:
+    reading, places = account_for(sound, family)
+    for name, value in FIELDS.items():
         planted = replace(sound, config={**sound.config, name: value})
         with pytest.raises(CheckpointError, match=name):
             account_for(planted, family)
     account_for(planted, family, ignore=[name])
-    for number, name in list(enumerate(ARRAYS))[first::EACH]:
+    # What reads images is spare as a whole, whatever is in it.
+    beside = [name for name in sound.tensors if not any(fnmatch(name, each) for each in family.spare)]
+    text, layers = text_of(family, sound), reading.sizes.layers
+    used = {name for place in places.values() if place.tensor is not None for name in place.tensor.names}
+    for number, name in enumerate(ARRAYS):
         full = f"{beside[number % len(beside)].rpartition('.')[0]}.{name}".lstrip(".")
-        tensor = Tensor(full, plain("F32", "<f4"), (2,), np.zeros(8, np.uint8))
-        planted = replace(sound, tensors={**sound.tensors, full: tensor})
+        tensors = {**sound.tensors, full: Tensor(full, plain("F32", "<f4"), (2,), np.zeros(8, np.uint8))}
         with pytest.raises(CheckpointError, match=name):
-            account_for(planted, family)
+            check_arrays(family, replace(text, tensors=tensors), used, layers, ())
+    planted = replace(sound, tensors=tensors)
+    with pytest.raises(CheckpointError, match=name):
+        account_for(planted, family)
     account_for(planted, family, ignore=[full])
     assert len(FIELDS) + len(ARRAYS) == 200
 
@@ -211,6 +211,7 @@ def test_a_spare_pooler_is_not_the_head(tmp_path):
                 "rope_type": "linear", "rope_theta": 10.0, "factor": 2.0, "partial_rotary_factor": 0.5}},
             "partial_rotary_factor = 0.5",
         ),
+        ("gemma3", {"rope_parameters": {"rope_theta": 10.0}}, "an object for each kind of layers"),
         ("gemma3, of images", {"text_config.use_bidirectional_attention": True}, "use_bidirectional_attention = True"),
     ],
 )  # fmt: skip

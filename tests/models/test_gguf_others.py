@@ -60,6 +60,10 @@ CASES = {
         "LLAMA", "MixtralForCausalLM", "MixtralConfig", {**ROUTED, "num_local_experts": 5},
         {**RMS, "expert_count": "num_local_experts", "expert_used_count": "num_experts_per_tok"},
     ),
+    "llama, dense": ("LLAMA", "LlamaForCausalLM", "LlamaConfig", GROUPED, RMS),
+    "llama, as Mistral": ("LLAMA", "MistralForCausalLM", "MistralConfig", {**GROUPED, "sliding_window": None}, RMS),
+    "qwen2": ("QWEN2", "Qwen2ForCausalLM", "Qwen2Config", GROUPED, RMS),
+    "qwen3": ("QWEN3", "Qwen3ForCausalLM", "Qwen3Config", WIDE_HEADS, {**RMS, "attention.key_length": "head_dim"}),
     "gpt-oss": (
         "GPT_OSS", "GptOssForCausalLM", "GptOssConfig",
         {**ROUTED, "num_local_experts": 5, "head_dim": 8, "sliding_window": 4, "num_experts_per_tok": 2},

@@ -124,3 +124,25 @@ def test_other_quantisation_is_refused(kind, stated, message, quantise):
     """What is stated of the quantisation and not known is refused by name."""
     with pytest.raises(CheckpointError, match=message):
         load(quantise(kind, **stated)[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_quantisation_that_no_array_shows_is_refused(kind, small):
+    """A config that says quantised beside plain weights is refused: Transformers may quantise them; you may insist."""
+    path = small / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"quantization_config": KINDS[kind][0]}))
+    with pytest.raises(CheckpointError, match=r"quantised \(quantization_config: .*has no array whose name ends with"):
+        load(small)
+    assert not load(small, ignore=["quantization_config"]).notes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_of_8_bits_need_their_scales(kind, quantise):
+    """Where one weight's scales are missing, its numbers are not taken for weights."""
+    folder, _ = quantise(kind)
+    arrays = load_file(folder / "model.safetensors")
+    lost = "model.layers.1.mlp.up_proj."
+    kept = {name: each for name, each in arrays.items() if name == f"{lost}weight" or not name.startswith(lost)}
+    save_file(kept, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=rf"{lost}weight holds \w+ numbers without scales"):
+        load(folder)

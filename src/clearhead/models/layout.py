@@ -33,7 +33,7 @@ No word copies an array unless it must: views are passed on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,13 +44,20 @@ from clearhead.models.tensors import Floats
 Turn = Callable[[Floats, Sizes], Floats]
 
 
+def _block(stored: Floats, number: int, columns: Sequence[int]) -> Floats:
+    """One of several blocks of columns, which have no others beside them."""
+    edges = np.cumsum([0, *columns])
+    if stored.shape[-1] != edges[-1]:
+        raise ValueError
+    return stored[..., edges[number] : edges[number + 1]]
+
+
 def _part(number: int) -> Turn:
     """The columns of query (0), key (1) or value (2) in a matrix with the three in blocks."""
 
     def cut(stored: Floats, model: Sizes) -> Floats:
         depth, keys = model.depth, model.groups * model.depth
-        edges = np.cumsum([0, model.heads * depth, keys, keys])
-        return stored[..., edges[number] : edges[number + 1]]
+        return _block(stored, number, [model.heads * depth, keys, keys])
 
     return cut
 
@@ -80,7 +87,7 @@ def _of_four(number: int) -> Turn:
 def _half(number: int) -> Turn:
     def cut(stored: Floats, _model: Sizes) -> Floats:
         half = stored.shape[-1] // 2
-        return stored[..., number * half : (number + 1) * half]
+        return _block(stored, number, [half, half])
 
     return cut
 
@@ -130,8 +137,7 @@ def _of_delta(number: int) -> Turn:
 
     def cut(stored: Floats, model: Sizes) -> Floats:
         keys = model.groups * model.depth
-        edges = np.cumsum([0, keys, keys, model.heads * model.value_depth])
-        return stored[..., edges[number] : edges[number + 1]]
+        return _block(stored, number, [keys, keys, model.heads * model.value_depth])
 
     return cut
 
@@ -176,7 +182,7 @@ WORDS: dict[str, Turn] = {
     **{f"apart-{part}": _apart(n) for n, part in enumerate(("query", "key", "value", "gate"))},
     **{f"apart-{part}": _apart(n, numbers=True) for n, part in enumerate(("share", "step"))},
     **{f"delta-{part}": _of_delta(n) for n, part in enumerate(("query", "key", "value"))},
-    "rows-last": lambda stored, _: stored[:, 0].T,
+    "rows-last": lambda stored, _: np.squeeze(stored, 1).T,
     "tap-last": lambda stored, _: stored.swapaxes(-1, -2),
     "flat": _flat(1),
     "spread": lambda stored, model: np.broadcast_to(stored, (model.width,)),

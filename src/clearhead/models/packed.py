@@ -76,10 +76,7 @@ def unpacked(tensors: Tensors, packing: Packing, stated: Stated) -> dict[str, Te
     found = dict(tensors)
     first = packing.parts[0]
     if not any(name.endswith(first) for name in tensors):
-        raise CheckpointError(
-            f"the checkpoint is quantised (quantization_config: {shown(stated.get('quant_method'))}), and has no array "
-            f"whose name ends with {first}."
-        )
+        raise nothing_packed(stated.get("quant_method"), first)
     for name in tensors:
         if not name.endswith(first):
             continue
@@ -90,6 +87,15 @@ def unpacked(tensors: Tensors, packing: Packing, stated: Stated) -> dict[str, Te
         weight = stem + packing.weight
         found[weight] = _weight(weight, parts, packing, stated)
     return found
+
+
+def nothing_packed(method: Any, ending: str) -> CheckpointError:
+    """The error for a checkpoint whose config states a quantisation, and that has no array which belongs to it."""
+    return CheckpointError(
+        f"the config says that the checkpoint is quantised (quantization_config: {shown(method)}), and it has no array "
+        f"whose name ends with {ending}. If its weights are plain numbers, load(..., ignore=['quantization_config']) "
+        f"reads them; Transformers may quantise them first."
+    )
 
 
 def _weight(name: str, parts: Parts, packing: Packing, stated: Stated) -> Packed:

@@ -26,6 +26,9 @@ from clearhead.spec.rotary import (
 OBJECTS = "rope_scaling", "rope_parameters"
 """The entries of configs: the older name counts, unless it is null or empty."""
 
+KINDS = ("full_attention", "sliding_attention")
+"""The kinds of layers that have rotary positions of their own in some families."""
+
 ENTRIES = {
     "rope_theta", "rope_type", "type", "partial_rotary_factor", "factor", "original_max_position_embeddings",
     "attention_factor", "beta_fast", "beta_slow", "short_factor", "long_factor", "low_freq_factor",
@@ -102,7 +105,7 @@ class Rope(Struct, frozen=True):
         if not self.kind:
             newer = self.absent if config.get(OBJECTS[1]) is None else newer
             return _known(OBJECTS[0] if older else OBJECTS[1], older or newer, ENTRIES | self.ignored)
-        _known(OBJECTS[1], newer, {"full_attention", "sliding_attention"})
+        _check_kinds(newer)
         newer = {self.kind: self.absent} if config.get(OBJECTS[1]) is None else newer
         own = _known(f"{OBJECTS[1]}.{self.kind}", _object(newer, self.kind)) or {"rope_type": "default"}
         return {**own, **_known(OBJECTS[0], older)} if self.old else own
@@ -222,6 +225,20 @@ def _known(name: str, said: Mapping[str, Any], entries: Collection[str] = ENTRIE
                 f"the config has {name}.{each[:60]} = {shown(value)}, which is not known for a rotary scaling."
             )
     return said
+
+
+def _check_kinds(said: Mapping[str, Any]) -> None:
+    """Whether an object has one object for each kind of layers, and nothing else.
+
+    Raises:
+        CheckpointError: it has another entry, such as one for all layers.
+    """
+    for each, value in said.items():
+        if each not in KINDS:
+            raise CheckpointError(
+                f"the config has {OBJECTS[1]}.{each[:60]} = {shown(value)}; in this family {OBJECTS[1]} has an object "
+                f"for each kind of layers, {' and '.join(KINDS)}, and nothing beside them."
+            )
 
 
 def _first(config: Mapping[str, Any], names: tuple[str, ...], default: Any) -> Any:

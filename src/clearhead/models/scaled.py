@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from clearhead.errors import CheckpointError
 from clearhead.models.checkpoint import Checkpoint
 from clearhead.models.key import shown
-from clearhead.models.packed import PACKINGS, Packing, check_entries, unpacked
+from clearhead.models.packed import PACKINGS, Packing, check_entries, nothing_packed, unpacked
 from clearhead.models.tensors import Floats, Tensor, Tensors
 
 EIGHT = ("F8_E4M3", "F8_E5M2", "I8")
@@ -114,9 +114,10 @@ def with_scales(checkpoint: Checkpoint, ignore: Collection[str] = ()) -> tuple[C
         return checkpoint, ()
     _check_stated(stated, scheme)
     tensors = dict(checkpoint.tensors)
-    for name in checkpoint.tensors:
-        if not name.endswith(f".{scheme.scale}"):
-            continue
+    names = [name for name in checkpoint.tensors if name.endswith(f".{scheme.scale}")]
+    if not names:
+        raise nothing_packed(method, f".{scheme.scale}")
+    for name in names:
         stem = name.removesuffix(scheme.scale)
         weight = tensors.get(f"{stem}weight")
         if weight is None or weight.kind.name not in EIGHT or len(weight.shape) != 2:
@@ -124,6 +125,7 @@ def with_scales(checkpoint: Checkpoint, ignore: Collection[str] = ()) -> tuple[C
         tensors[weight.name] = _scaled(weight, tensors.pop(name), stated.get("weight_block_size"), scheme)
         for idle in scheme.idle:
             _check_idle(tensors.pop(f"{stem}{idle}", None))
+    _check_all_scaled(tensors, scheme)
     return _read(checkpoint, tensors, method)
 
 
@@ -189,6 +191,16 @@ def _check_groups(stated: Mapping[str, Any], *, bits: int) -> None:
             raise CheckpointError(
                 f"the checkpoint is quantised, and of config_groups only symmetric weights of 8 bits are read, or "
                 f"pack-quantized ones of 4, not {shown(weights)}."
+            )
+
+
+def _check_all_scaled(tensors: Tensors, scheme: Scheme) -> None:
+    """Whether none of 8 bits is left without its scales, where a config says that they have some."""
+    for name, tensor in tensors.items():
+        if tensor.kind.name in EIGHT and not isinstance(tensor, Scaled):
+            raise CheckpointError(
+                f"the checkpoint is quantised, and {name[:120]} holds {tensor.kind.name} numbers without scales: "
+                f"expected {name.rpartition('.')[0][:120]}.{scheme.scale} beside it. Is a file missing?"
             )
 
 

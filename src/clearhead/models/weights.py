@@ -23,6 +23,9 @@ from clearhead.models.tensors import Floats, Stacked, Tensor
 from clearhead.ops.panels import Panels
 from clearhead.working import Working
 
+CLASSES = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "ImageClassification")
+"""How the names of architectures end whose logits are labels, as many as the config names."""
+
 INPUTS = ("token", "type", "patch", "padding", "encoder.token", "encoder.padding", "encoder.frame")
 """Given arrays that are no weights."""
 
@@ -59,6 +62,7 @@ def locate(family: Family, checkpoint: Checkpoint, reading: Reading, working: Wo
     """
     weights = [each for each in working.givens if each.name not in INPUTS]
     places = {each.name: _place(family, checkpoint, reading, each) for each in weights}
+    _check_norms(family, reading, places)
     shapes = {name: place.shape for name, place in places.items()}
     inputs: dict[str, Shape] = {each.name: (1,) * len(each.axes) for each in working.givens if each.name in INPUTS}
     if "patch" in inputs:
@@ -81,7 +85,7 @@ def _place(family: Family, checkpoint: Checkpoint, reading: Reading, given: Give
         if entry is None:
             raise family.missing(given.name, checkpoint.tensors)
         numbers = _numbers(entry.names[-1], entry.read(At(checkpoint.config)))
-        return Place(given, _checked(given, numbers.shape, reading), sizes, numbers=numbers)
+        return Place(given, _checked(given, numbers.shape, _sizes(given.name, reading)), sizes, numbers=numbers)
     tensor, words = found
     if (whole := _undefined(tensor)) is not None:
         raise CheckpointError(
@@ -91,7 +95,8 @@ def _place(family: Family, checkpoint: Checkpoint, reading: Reading, given: Give
     # In the layout that the numbers will have, without reading any.
     phantom = np.broadcast_to(np.float32(0), tensor.shape)
     shape = turned(tensor.name, phantom, words, sizes).shape
-    return Place(given, _checked(given, shape, reading), sizes, tensor, words)
+    known = {**_sizes(given.name, reading), **_stated(given.name, family, checkpoint)}
+    return Place(given, _checked(given, shape, known), sizes, tensor, words)
 
 
 def _undefined(tensor: Tensor) -> Tensor | None:
@@ -108,9 +113,8 @@ def _numbers(name: str, listed: object) -> Floats:
     return np.asarray(listed, np.float32)
 
 
-def _checked(given: Given, shape: Shape, reading: Reading) -> Shape:
+def _checked(given: Given, shape: Shape, known: Mapping[str, int]) -> Shape:
     """A shape with the sizes of the config."""
-    known = _sizes(given.name, reading)
     said = tuple(known.get(word) for word in given.axes)
     if len(shape) != len(said) or any(n not in (None, size) for n, size in zip(said, shape, strict=True)):
         raise CheckpointError(
@@ -118,6 +122,44 @@ def _checked(given: Given, shape: Shape, reading: Reading) -> Shape:
             f"Are config and weights of one model?"
         )
     return shape
+
+
+def _stated(name: str, family: Family, checkpoint: Checkpoint) -> Mapping[str, int]:
+    """The tokens or labels that a config states; Transformers refuses tables and heads that have others."""
+    config, part = checkpoint.config, name.removeprefix(ENCODER)
+    if not family.transformers or part not in ("embedding.weight", "logits.weight", "logits.bias"):
+        return {}
+    if part != "embedding.weight" and checkpoint.architecture.endswith(CLASSES):
+        named, counted = config.get("id2label"), config.get("num_labels", 2)
+        stated = len(named) if isinstance(named, Mapping) else counted
+    else:
+        own = None if name.startswith(ENCODER) else config.get("decoder_vocab_size")
+        stated = config.get("vocab_size") if own is None else own
+    return dict.fromkeys(("vocabulary", "class"), stated) if isinstance(stated, int) else {}
+
+
+def _check_norms(family: Family, reading: Reading, places: Mapping[str, Place]) -> None:
+    """Whether both halves of a block share a norm in all layers or in none, and only where both read one line.
+
+    Some tables take the one norm of a file for both; that must not stand in for one that is missing.
+    """
+    for end in ("gain", "bias"):
+        shared = []
+        for number, block in enumerate(reading.spec.layers):
+            one, other = (places.get(f"layers.{number}.{half}.norm.{end}") for half in ("attention", "mlp"))
+            same = one is not None and other is not None and one.tensor is not None and one.tensor is other.tensor
+            if same and block.placement != "parallel":
+                name = f"layers.{number}.mlp.norm.{end}"
+                raise CheckpointError(
+                    f"the checkpoint has nothing for {name}. Expected {next(family.stored(name))}, since the halves of "
+                    f"its layers follow each other."
+                )
+            shared.append(same)
+        if len(set(shared)) > 1:
+            raise CheckpointError(
+                f"the halves of layer {shared.index(True)} share the {end} of a norm, and those of layer "
+                f"{shared.index(False)} do not. Is an array missing?"
+            )
 
 
 def _sizes(name: str, reading: Reading) -> Mapping[str, int]:
