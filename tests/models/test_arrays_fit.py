@@ -100,3 +100,11 @@ def test_layers_share_a_norm_all_or_none(edited):
         CheckpointError, match="halves of layer 1 share the gain of a norm, and those of layer 0 do not"
     ):
         edited("falcon, new", one_norm)
+
+
+@pytest.mark.parametrize("name", ["beta", "eps"])
+def test_numbers_of_a_formula_are_those_of_the_file(name, edited):
+    """xIELU's beta and eps stand in the checkpoint and in the formula: other numbers than the formula's are refused."""
+    full = f"model.layers.1.mlp.act_fn.{name}"
+    with pytest.raises(CheckpointError, match=rf"has {full} = .*the table of apertus computes with"):
+        edited("apertus", lambda arrays: {**arrays, full: 2 * arrays[full]})

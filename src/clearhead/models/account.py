@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
+
+import numpy as np
 
 from clearhead.errors import CheckpointError
 from clearhead.models.checkpoint import Checkpoint
@@ -12,6 +15,10 @@ from clearhead.models.families.common import COMMON, FIXED, QUANTISED
 from clearhead.models.family import Family, layer_in
 from clearhead.models.key import shown
 from clearhead.models.reading import TIED
+from clearhead.models.tensors import Tensor
+
+MAX_CONSTANT = 64
+"""The most numbers of an array that has to hold one number."""
 
 REMEDY = "If it does not, load(..., ignore=[{name!r}]) ignores it; if it does, the family's table needs it."
 
@@ -138,6 +145,9 @@ def check_arrays(
     for name in checkpoint.tensors:
         if name in used or _matches(name, known):
             continue
+        if stated := [value for pattern, value in family.constant.items() if _matches(name, [pattern])]:
+            _check_constant(checkpoint.tensors[name], stated[0], family)
+            continue
         if name in spare:
             notes.append(f"{name} is left aside: {checkpoint.architecture} does not use it.")
             continue
@@ -146,6 +156,17 @@ def check_arrays(
             f"whether it changes numbers is not known. {REMEDY.format(name=name[:120])}"
         )
     return tuple(notes)
+
+
+def _check_constant(tensor: Tensor, value: float, family: Family) -> None:
+    """Whether an array holds the one number that the family's lines compute with, as the shortest type rounds it."""
+    count = math.prod(tensor.shape)
+    numbers = tensor.array() if count <= MAX_CONSTANT else np.empty(0)
+    if numbers.size == 0 or not np.allclose(numbers, value, rtol=2**-8, atol=0):
+        found = f"= {shown(numbers.tolist())}" if numbers.size else f"of shape {tensor.shape}"
+        raise CheckpointError(
+            f"the checkpoint has {tensor.name[:120]} {found}; the table of {family.name} computes with {value:g} only."
+        )
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -42,6 +42,7 @@ class Family(Struct, frozen=True):
         without_effect: entries of a config that change no number, each with the reason.
         spare: arrays of a checkpoint that change no number, each with the reason; ``*`` stands for anything,
             ``{layers}`` for the number of layers: what stands behind the last.
+        constant: arrays that have to hold one number, which the lines compute with; ``*`` stands for anything.
         inside: the entry of a config that holds the text model's own config, where the checkpoint reads images too; ""
             where there is none.
         outside: entries beside it that change no number of a text, each with the reason.
@@ -58,6 +59,7 @@ class Family(Struct, frozen=True):
     fixed: Mapping[str, tuple[Any, ...]] = {}
     without_effect: Mapping[str, str] = {}
     spare: Mapping[str, str] = {}
+    constant: Mapping[str, float] = {}
     inside: str = ""
     outside: Mapping[str, str] = {}
     transformers: bool = True

@@ -129,13 +129,14 @@ def _stated(name: str, family: Family, checkpoint: Checkpoint) -> Mapping[str, i
     config, part = checkpoint.config, name.removeprefix(ENCODER)
     if not family.transformers or part not in ("embedding.weight", "logits.weight", "logits.bias"):
         return {}
+    axes: tuple[str, ...] = ("vocabulary",)
     if part != "embedding.weight" and checkpoint.architecture.endswith(CLASSES):
-        named, counted = config.get("id2label"), config.get("num_labels", 2)
-        stated = len(named) if isinstance(named, Mapping) else counted
+        named, axes = config.get("id2label"), ("vocabulary", "class")
+        stated = len(named) if isinstance(named, Mapping) else config.get("num_labels", 2)
     else:
         own = None if name.startswith(ENCODER) else config.get("decoder_vocab_size")
         stated = config.get("vocab_size") if own is None else own
-    return dict.fromkeys(("vocabulary", "class"), stated) if isinstance(stated, int) else {}
+    return dict.fromkeys(axes, stated) if isinstance(stated, int) else {}
 
 
 def _check_norms(family: Family, reading: Reading, places: Mapping[str, Place]) -> None:

@@ -85,11 +85,7 @@ APERTUS = replace(
     },
     by_architecture={"ApertusModel": BASE},
     arrays_by_architecture={},
-    spare={
-        **LLAMA.spare,
-        "*mlp.act_fn.beta": "a half, in all published checkpoints",
-        "*mlp.act_fn.eps": "a millionth below 0, in all published checkpoints",
-    },
+    constant={"*mlp.act_fn.beta": 0.5, "*mlp.act_fn.eps": -1e-6},
 )
 """As Llama, with a plain MLP, an activation with learned bends, and norms of queries and keys."""
 
