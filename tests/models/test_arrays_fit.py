@@ -107,4 +107,17 @@ def test_numbers_of_a_formula_are_those_of_the_file(name, edited):
     """xIELU's beta and eps stand in the checkpoint and in the formula: other numbers than the formula's are refused."""
     full = f"model.layers.1.mlp.act_fn.{name}"
     with pytest.raises(CheckpointError, match=rf"has {full} = .*the table of apertus computes with"):
-        edited("apertus", lambda arrays: {**arrays, full: 2 * arrays[full]})
+        edited("apertus", lambda arrays: {**arrays, full: np.asarray(2 * arrays[full])})
+
+
+@pytest.mark.parametrize(("name", "inside"), [("pair, bart", "model."), ("pair, t5", ""), ("pair, marian", "model.")])
+def test_a_tied_head_reads_what_transformers_ties_it_to(name, inside, edited):
+    """Of a file with shared rows and others for the decoder, a tied head reads the shared ones, as in Transformers."""
+    shared, own = f"{inside}shared.weight", f"{inside}decoder.embed_tokens.weight"
+
+    def change(arrays):
+        rows = arrays.get(shared, arrays.get(own))
+        return {**arrays, shared: rows, own: 2 * rows[::-1].copy()}
+
+    model = edited(name, change)
+    np.testing.assert_array_equal(model.arrays["embedding.weight"], 2 * model.arrays["logits.weight"].T[::-1])

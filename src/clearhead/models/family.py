@@ -43,6 +43,8 @@ class Family(Struct, frozen=True):
         spare: arrays of a checkpoint that change no number, each with the reason; ``*`` stands for anything,
             ``{layers}`` for the number of layers: what stands behind the last.
         constant: arrays that have to hold one number, which the lines compute with; ``*`` stands for anything.
+        tied_to: the place of the array that a tied head reads, where a file has it beside other embeddings; "" where
+            the head is tied to the embeddings.
         inside: the entry of a config that holds the text model's own config, where the checkpoint reads images too; ""
             where there is none.
         outside: entries beside it that change no number of a text, each with the reason.
@@ -60,6 +62,7 @@ class Family(Struct, frozen=True):
     without_effect: Mapping[str, str] = {}
     spare: Mapping[str, str] = {}
     constant: Mapping[str, float] = {}
+    tied_to: str = ""
     inside: str = ""
     outside: Mapping[str, str] = {}
     transformers: bool = True
@@ -68,6 +71,12 @@ class Family(Struct, frozen=True):
         """The table with the rows of ``architecture``."""
         own = self.arrays_by_architecture.get(architecture)
         return self if own is None else replace(self, arrays={**self.arrays, **own})
+
+    def with_shared_head(self, tensors: Tensors) -> Family | None:
+        """The table whose head reads, of ``tensors``, what a tied head is tied to; None where those are the embeddings."""
+        shared = replace(self, arrays={**self.arrays, "logits.weight": self.tied_to})
+        head, table = shared.find("logits.weight", tensors), self.find("embedding.weight", tensors)
+        return None if head is None or table is None or head[0] is table[0] else shared
 
     def paths(self, architecture: str) -> Mapping[str, Any]:
         """The paths of the spec with their values, for ``architecture``."""

@@ -65,13 +65,23 @@ def account_for(
     checkpoint = text_of(family, checkpoint)
     others = elsewhere(family) if family in FAMILIES else frozenset()
     notes = check_config(family, checkpoint, others, ignore)
-    own = family.of(checkpoint.architecture)
-    reading = read_spec(own, checkpoint)
+    own, reading = _read(family.of(checkpoint.architecture), checkpoint)
     working = reading.spec.working()
     places = locate(own, checkpoint, reading, working)
     used = {name for place in places.values() if place.tensor is not None for name in place.tensor.names}
     notes += check_arrays(family, checkpoint, used, reading.sizes.layers, ignore)
     return replace(reading, notes=(*notes, *reading.notes)), places
+
+
+def _read(family: Family, checkpoint: Checkpoint) -> tuple[Family, Reading]:
+    """The table and its reading, with the head that a tied head stands for where the decoder has other embeddings."""
+    reading = read_spec(family, checkpoint)
+    head, shared = reading.spec.head, family.with_shared_head(checkpoint.tensors) if family.tied_to else None
+    return (
+        (family, reading)
+        if head is None or not head.tied or shared is None
+        else (shared, read_spec(shared, checkpoint))
+    )
 
 
 def elsewhere(family: Family) -> frozenset[str]:

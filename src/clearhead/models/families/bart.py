@@ -113,6 +113,7 @@ BART = Family(
         "model.shared.weight": "stands for embeddings that the file has for encoder and decoder apart",
         "model.*coder.version": "the number of a version",
     },
+    tied_to="model.shared.weight: linear",
 )  # fmt: skip
 """Norms after each half and of the embeddings, learned positions from the third row on (Lewis et al. 2020)."""
 

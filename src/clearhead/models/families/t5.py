@@ -121,6 +121,7 @@ T5 = Family(
         "shared.weight": "stands for embeddings that the file has for encoder and decoder apart",
         "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": "Transformers does not read it",
     },
+    tied_to="shared.weight: linear",
 )
 """Scores without a scale and with learned numbers for distances, RMS norms, and an encoder (Raffel et al. 2020)."""
 
