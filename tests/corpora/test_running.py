@@ -355,7 +355,7 @@ def test_examples_are_the_documents_with_the_largest_means(checkpoint, whole):
     for each in sequences:
         if len(each.ids) >= 16:
             means[each.number] = (
-                observer.observe([np.array(each.ids)])[0].sums.sum(0)[1, 6, 2] / len(each.ids) * 2.0**-BITS
+                observer.observe([np.array(each.ids)]).each[0].sums.sum(0)[1, 6, 2] / len(each.ids) * 2.0**-BITS
             )
     best = sorted(means, key=lambda number: (-means[number], number))[:3]
     found = corpus.examples("induction", 1, 2)

@@ -48,16 +48,26 @@ class Observed(Struct, frozen=True, eq=False):
     Attributes:
         sums: of each measure by position (position, layer, measure, head), in units.
         squares: of each measure (layer, measure, head), in units.
-        counts: of values in bins (layer, measure, head, bin).
         pairs: the strongest (layer, head, pair, 3).
         loss: [the sum over tokens in units, how many tokens]; empty if it was not requested.
     """
 
     sums: Integers
     squares: Integers
-    counts: Integers
     pairs: Integers
     loss: Integers
+
+
+class Found(Struct, frozen=True, eq=False):
+    """What is known of sequences that were read together.
+
+    Attributes:
+        each: what is known of each of them.
+        counts: of the values of all of them in bins (layer, measure, head, bin), which are too many to have for each.
+    """
+
+    each: list[Observed]
+    counts: Integers
 
 
 class Observer:
@@ -86,30 +96,28 @@ class Observer:
             if isinstance(pack, Failed):
                 tally.add("failed", pack.fault, [pack.number])
                 continue
-            done = []
-            for each, observed in zip(pack, self._observed(pack), strict=True):
-                if isinstance(observed, ClearheadError):
-                    tally.add("failed", str(observed), each.numbers)
+            for some, found in self._found(pack):
+                if isinstance(found, ClearheadError):
+                    tally.add("failed", str(found), some[0].numbers)
                     continue
-                self._into(tally, each, observed)
-                done.append((observed, [len(each.begun), 1, len(each.ids)]))
-            if done:
-                _add_together(tally, done)
+                for each, observed in zip(some, found.each, strict=True):
+                    self._into(tally, each, observed)
+                _add_together(tally, some, found)
 
-    def _observed(self, pack: list[Sequence]) -> Iterator[Observed | ClearheadError]:
-        """The numbers of each sequence, or why there are none."""
+    def _found(self, pack: list[Sequence]) -> Iterator[tuple[list[Sequence], Found | ClearheadError]]:
+        """The numbers of all; where the model fails on one of them, those of each by itself, or why there are none."""
         texts = [np.asarray(each.ids, np.int64) for each in pack]
         if len(texts) > 1:
             with suppress(ClearheadError):
-                yield from self.observe(texts)
+                yield pack, self.observe(texts)
                 return
-        for ids in texts:
+        for sequence, ids in zip(pack, texts, strict=True):
             try:
-                yield self.observe([ids])[0]
+                yield [sequence], self.observe([ids])
             except ClearheadError as error:
-                yield error
+                yield [sequence], error
 
-    def observe(self, texts: Sequence_[Integers]) -> list[Observed]:
+    def observe(self, texts: Sequence_[Integers]) -> Found:
         """The numbers of the model on sequences of tokens, which do not depend on one another.
 
         Raises:
@@ -129,20 +137,21 @@ class Observer:
                 raise ClearheadError(f"layer {layer} gives numbers that are not finite")
             sums.append(np.add.reduceat(fixed(found), np.concatenate(starts), axis=-1))
             squares.append(np.add.reduceat(fixed(found.astype(np.float64) ** 2, SQUARE_BITS), begins, axis=-1))
-            counts.append(_counted(found[self.binned], ends))
+            counts.append(_counted(found[self.binned]))
             top = attended.found.numbers
             best.append(np.stack([top[name][:, : len(ids), 0] for name in ("top_weights", "top_keys")], axis=-1))
         by_text = zip(
             texts, begins, ends,
             np.split(np.moveaxis(np.stack(sums), -1, 0), np.cumsum([len(each) for each in starts])[:-1]),
-            np.moveaxis(np.stack(squares), -1, 0), np.stack(counts, axis=1), strict=True,
+            np.moveaxis(np.stack(squares), -1, 0), strict=True,
         )  # fmt: skip
         strongest = np.stack(best)
-        return [
-            Observed(sum_, square, count, pairs_of(strongest[:, :, begin:end], each),
-                     self._loss(run.hidden[begin:end], each) if self.options.loss else np.empty(0, np.int64))
-            for each, begin, end, sum_, square, count in by_text
+        each = [
+            Observed(sum_, square, pairs_of(strongest[:, :, begin:end], ids),
+                     self._loss(run.hidden[begin:end], ids) if self.options.loss else np.empty(0, np.int64))
+            for ids, begin, end, sum_, square in by_text
         ]  # fmt: skip
+        return Found(each, np.stack(counts))
 
     def _run(self, texts: Sequence_[Integers]) -> Run:
         """The model on its way through its layers, with all texts at once where its lines allow it."""
@@ -210,23 +219,23 @@ class Observer:
         return [id in special for id in range(self.model.vocabulary)]
 
 
-def _add_together(tally: Tally, done: list[tuple[Observed, list[int]]]) -> None:
-    """Adds what is kept of all sequences, with the documents, sequences and tokens of each: once for many of them."""
-    longest = max(done, key=lambda each: len(each[0].sums))[0].sums
+def _add_together(tally: Tally, sequences: list[Sequence], found: Found) -> None:
+    """Adds what is kept of all sequences, once for those that were read together."""
+    longest = max(found.each, key=lambda each: len(each.sums)).sums
     sums = np.zeros_like(longest)
     counts = np.zeros((len(longest), 3), np.int64)
-    for observed, count in done:
-        places = len(observed.sums)
+    for sequence, observed in zip(sequences, found.each, strict=True):
+        places, tokens = len(observed.sums), len(sequence.ids)
         sums[:places] += observed.sums
-        counts[:places] += [*count[:2], 0]
-        counts[:places, 2] += np.diff(positions(count[2]), append=count[2])
+        counts[:places] += [len(sequence.begun), 1, 0]
+        counts[:places, 2] += np.diff(positions(tokens), append=tokens)
     for place, some in enumerate(sums):
         tally.add("counts", f"position:{place:02}", counts[place])
         tally.add("sums", f"position:{place:02}", pair_of(some))
-    each = [observed for observed, _ in done]
-    tally.add("squares", "", pair_of(np.sum([one.squares for one in each], axis=0)))
-    tally.add("histogram", "", np.sum([one.counts for one in each], axis=0))
-    tally.add("pairs", "", strongest_pairs(np.concatenate([one.pairs for one in each], axis=-2), PAIRS))
+    tally.add("squares", "", pair_of(np.sum([each.squares for each in found.each], axis=0)))
+    tally.add("histogram", "", found.counts)
+    pairs = np.concatenate([each.pairs for each in found.each], axis=-2)
+    tally.add("pairs", "", strongest_pairs(pairs, PAIRS))
 
 
 def packs(sequences: Iterable[Sequence | Failed]) -> Iterator[list[Sequence] | Failed]:
@@ -246,13 +255,12 @@ def packs(sequences: Iterable[Sequence | Failed]) -> Iterator[list[Sequence] | F
         yield pack
 
 
-def _counted(found: Numbers, ends: Integers) -> Integers:
-    """How many values of each text lie in each bin (text, measure, head, bin)."""
+def _counted(found: Numbers) -> Integers:
+    """How many values lie in each bin (measure, head, bin)."""
     *lead, tokens = found.shape
-    texts, rows = len(ends), int(np.prod(lead))
-    text = np.searchsorted(ends, np.arange(tokens), side="right")
-    bins = bins_of(found).reshape(rows, tokens) + (text * rows + np.arange(rows)[:, None]) * BINS
-    return np.bincount(bins.ravel(), minlength=texts * rows * BINS).reshape(texts, *lead, BINS)
+    rows = int(np.prod(lead))
+    bins = bins_of(found).reshape(rows, tokens) + np.arange(rows)[:, None] * BINS
+    return np.bincount(bins.ravel(), minlength=rows * BINS).reshape(*lead, BINS)
 
 
 def _patterns(names: Iterable[str]) -> Iterator[re.Pattern[str]]:
