@@ -111,12 +111,15 @@ def _sheet(trace: Trace, view: View) -> memoryview:
 
 
 MAX_WORKSHEET = 20_000
-"""A trace of more numbers than this is drawn on paper, not written as tables."""
+"""What has more numbers than this is drawn, not written as tables."""
+
+MAX_TALL = (48, 2_000)
+"""The most arrays and numbers that a picture has as tables: it has no pages, and gets too tall to be opened."""
 
 
 def _paper(kind: Literal["pdf", "svg", "png"]) -> Exporter:
     def export(trace: Trace, view: View) -> bytes:
-        if sum(prod(trace[name].shape) for name in trace) > MAX_WORKSHEET:
+        if _is_large(trace, view, has_pages=kind == "pdf"):
             from clearhead.show.plot.multiples import picture
 
             return picture(trace, view, kind)
@@ -126,6 +129,15 @@ def _paper(kind: Literal["pdf", "svg", "png"]) -> Exporter:
         return compiled(worksheet_of(trace, view), kind)
 
     return export
+
+
+def _is_large(trace: Trace, view: View, *, has_pages: bool) -> bool:
+    """Whether what a view selects is too much for tables. Blanks are to be filled in: they stay tables if they can."""
+    if view.address is not None:
+        shape = trace.numpy(view.address).shape
+        return bool(prod(shape if view.cell is None else shape[-2:]) > MAX_WORKSHEET)
+    arrays, numbers = (len(trace), MAX_WORKSHEET) if has_pages or view.blank else MAX_TALL
+    return len(trace) > arrays or sum(prod(trace[name].shape) for name in trace) > numbers
 
 
 MEDIA: tuple[Medium, ...] = (

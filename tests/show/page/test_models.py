@@ -1,6 +1,7 @@
 """Pages of real models, whatever was kept of them: every line can be opened, and says what it can."""
 
 import base64
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from clearhead.show.page import page
 
 from ...models.conftest import CHECKPOINTS
 
+NODE = Path(__file__).parents[3] / ".cache" / "node" / "node_modules"
 TEXT = "The capital of France is"
 BYTES, SECONDS = 25_000_000, 2.0
 
@@ -157,3 +159,24 @@ def test_weights_without_room_have_small_pictures(opened, smollm, monkeypatch):
     edges = [n * 100 // side for n in range(side + 1)]
     some = heads[8][edges[3] : edges[4], edges[1] : edges[2]].max()
     assert shown[8][3, 1] == pytest.approx(some, abs=0.5 / 255 + 1e-6)
+
+
+def test_a_long_text_follows_the_keyboard(opened, smollm):
+    """365 tokens scroll: each text is one Tab stop, arrows choose in it and keep that in view, axe finds nothing."""
+    trace = smollm.trace([1000 + n % 90 for n in range(365)], keep="layers.1.attention.weights")
+    page = opened(trace)
+    queries, keys = page.get_by_role("listbox").all()
+    assert queries.evaluate("each => each.scrollHeight > each.clientHeight")
+    page.add_script_tag(path=NODE / "axe-core" / "axe.min.js")
+    assert page.evaluate("async () => (await axe.run()).violations.map(each => each.id)") == []
+    queries.focus()
+    for key in ("End", "ArrowLeft"):
+        page.keyboard.press(key)
+    page.wait_for_function("document.querySelector('.cell-name').textContent.includes('@0[363,')")
+    box = "each => (({top, bottom}) => [top, bottom])(each.getBoundingClientRect())"
+    (top, bottom), (first, last) = queries.get_by_role("option", selected=True).evaluate(box), queries.evaluate(box)
+    assert first <= top < bottom <= last
+    keys.focus()
+    page.keyboard.press("Home")
+    page.wait_for_function("document.querySelector('.cell-name').textContent.endsWith('@0[363,0]')")
+    assert page.locator(".tokens [tabindex='0']").count() == 2

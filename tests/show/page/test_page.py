@@ -445,13 +445,11 @@ def test_all_text_of_the_flow_can_be_read(opened, width):
 def test_a_verdict_that_is_all_there_is_to_say_stands_once(opened):
     """Where all claims agree the verdict has no section of its own and no link to one; else it has both."""
     page = opened("single-head")
-    assert (
-        page.locator(".verdict").inner_text()
-        == "Good: The numbers agree with the working, at the precision they were written in."
-    )
+    told = "The numbers agree with the working, at the precision they were written in."
+    assert page.locator(".verdict.good").inner_text() == told
     assert page.locator(".diagnosis").count() == 0
     page = opened("soccer")
-    page.locator(".verdict").get_by_role("button", name="Why").click()
+    page.locator(".verdict.warning").get_by_role("button", name="Why").click()
     assert page.locator(".diagnosis").is_visible()
 
 

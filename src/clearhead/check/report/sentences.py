@@ -36,7 +36,8 @@ def verdict_of(report: Outcome) -> Iterator[Part]:
     elif report.verdict == "unexplained":
         yield Remark(_unexplained_verdict(report), "warning")
     else:
-        yield Remark(_explained_verdict(report), "good" if report.convincing else "note")
+        mistaken = all("mistake" in each.kinds for each in different(report))
+        yield Remark(_explained_verdict(report), "warning" if mistaken and report.convincing else "note")
         if not report.convincing:
             yield Remark(_doubt(report), "warning")
 

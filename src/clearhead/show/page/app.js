@@ -84,10 +84,9 @@ export class App {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
     addEventListener("resize", () => this.inspector?.fit());
     document.documentElement.addEventListener("keydown", (event) => {
-      if (event.key === "Backspace" && this.trail.length && !(event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement)) {
-        event.preventDefault();
-        void this.back(this.trail.length - 1);
-      }
+      if (event.key !== "Backspace" || !this.trail.length || event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement) return;
+      event.preventDefault();
+      void this.back(this.trail.length - 1);
     });
   }
 
@@ -224,9 +223,10 @@ export class App {
   tell(diagnosis) {
     const all = diagnosis ? markup(diagnosis) : null;
     const found = all?.querySelector(".remark");
+    this.verdict.className = `verdict ${found?.className ?? ""}`;
     const isAll = all?.childElementCount === 2; // A heading and the verdict, which stands above already.
     const why = h("button", { type: "button", class: "link", onclick: () => this.diagnosis.scrollIntoView() }, "Why");
-    this.verdict.replaceChildren(...(found ? [found.textContent ?? "", ...(isAll ? [] : [" ", why])] : []));
+    this.verdict.replaceChildren(...(found ? [found.lastChild?.textContent?.trim() ?? "", ...(isAll ? [] : [" ", why])] : []));
     this.diagnosis.replaceChildren(...(diagnosis !== null && !isAll ? [h("aside", { class: "diagnosis", id: "why", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
   }
 

@@ -92,25 +92,42 @@ export class Tokens {
   /** The text twice: once to choose the query, once shaded by its weight for each key. */
   asText() {
     const words = (/** @type {number} */ side, /** @type {number} */ count) =>
-      span(count).map((index) => h("span", { "data-index": index }, label(this.label(side, index)), " "));
+      span(count).map((index) => h("span", { role: "option", id: `token${side}-${index}`, "data-index": index }, label(this.label(side, index)), " "));
     this.asked = words(-2, this.rows);
     this.keys = words(-1, this.columns);
     return h(
       "div", null,
       h("h3", null, "Choose the query"),
-      h("p", { class: "text", onclick: (/** @type {Event} */ event) => this.chose(event, (row) => [row, this.strongest(row)]) }, this.asked),
+      this.text("Queries", this.asked, "", (row) => [row, this.strongest(row)]),
       h("h3", null, "What it gives to each key"),
-      h("p", { class: "text keys-text", onclick: (/** @type {Event} */ event) => this.chose(event, (column) => [this.row ?? 0, column]) }, this.keys),
+      this.text("Keys", this.keys, "keys-text", (column) => [this.row ?? 0, column]),
     );
   }
 
   /**
-   * @param {Event} event
+   * A text of which one token is chosen, by a click or by the arrow keys; it is one Tab stop.
+   * @param {string} name
+   * @param {HTMLElement[]} words
+   * @param {string} kind
    * @param {(index: number) => [number, number]} spot
    */
-  chose(event, spot) {
-    const found = event.target instanceof Element && event.target.closest("[data-index]");
-    if (found) this.choose(fullCell(this.line, this.matrix, ...spot(Number(found.getAttribute("data-index")))));
+  text(name, words, kind, spot) {
+    const choose = (/** @type {number} */ index) => this.choose(fullCell(this.line, this.matrix, ...spot(index)));
+    const onclick = (/** @type {Event} */ event) => {
+      const found = event.target instanceof Element && event.target.closest("[data-index]");
+      if (found) choose(Number(found.getAttribute("data-index")));
+    };
+    const onkeydown = (/** @type {KeyboardEvent} */ event) => {
+      const at = words.findIndex((each) => each.classList.contains("current"));
+      /** @type {Record<string, number>} */
+      const moves = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: words.length - 1 };
+      const index = moves[event.key];
+      if (index === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (words[index]) choose(index);
+    };
+    return h("div", { class: `text ${kind}`, role: "listbox", tabindex: 0, "aria-label": name, onclick, onkeydown }, words);
   }
 
   /** @param {number} row */
@@ -126,13 +143,14 @@ export class Tokens {
   show(row, column) {
     this.row = row;
     this.queries?.forEach((each, n) => set(each, { "aria-pressed": n === row ? "true" : "false" }));
-    this.asked?.forEach((each, n) => each.classList.toggle("current", n === row));
+    if (this.asked) current(this.asked, row);
     this.paths?.forEach((path) => path.classList.toggle("lit", path.getAttribute("data-row") === String(row)));
     this.keys?.forEach((key, n) => {
       const weight = this.weight(row, n);
       key.style.setProperty("--depth", `${(100 * depth(weight, spanOf(this.trace, this.line.name))).toFixed(1)}%`);
-      key.classList.toggle("current", n === column);
+      if (this.few) key.classList.toggle("current", n === column);
     });
+    if (!this.few) current(this.keys ?? [], column);
     const weight = typeset(number(this.weight(row, column), this.trace.content.decimals));
     this.said.replaceChildren(...this.called(-2, row, "Query"), " gives ", ...this.called(-1, column, "key"), ` the weight ${weight}.`);
   }
@@ -147,6 +165,24 @@ export class Tokens {
     const [before, after] = this.line.named.at(side) === null ? [`${what} `, ""] : ["“", "”"];
     return [before, label(this.label(side, index)), after];
   }
+}
+
+/**
+ * Marks one token of a text, and scrolls the text to it.
+ * @param {HTMLElement[]} words
+ * @param {number} at
+ */
+function current(words, at) {
+  words.forEach((each, n) => {
+    each.classList.toggle("current", n === at);
+    set(each, { "aria-selected": n === at ? "true" : "false" });
+  });
+  const [word, text] = [words[at], words[at]?.parentElement];
+  if (!word || !text) return;
+  set(text, { "aria-activedescendant": word.id });
+  const [{ top, bottom }, room] = [word.getBoundingClientRect(), text.getBoundingClientRect()];
+  if (top < room.top) text.scrollTop -= room.top - top + 4;
+  if (bottom > room.bottom) text.scrollTop += bottom - room.bottom + 4;
 }
 
 /** @param {number} count */
