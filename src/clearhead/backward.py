@@ -18,10 +18,8 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct
 
 from clearhead.axes import Axes, Shape
-from clearhead.expr.derivative import RESULT, UPSTREAM
 from clearhead.line import Given, Line, free_name
 from clearhead.ops import Array, as_parameters, namespace
-from clearhead.ops.gradients import accumulated, gradient
 from clearhead.ops.gradients.sums import none, one, sum_of, sum_over_first
 
 if TYPE_CHECKING:
@@ -104,6 +102,9 @@ def _between(lines: Sequence[Line], of: str, wrt: set[str]) -> set[str]:
 
 def _through_itself(line: Line) -> list[Line]:
     """The gradient of a recurrence with what passes through its own cells; none for other lines."""
+    from clearhead.expr.derivative import RESULT, UPSTREAM
+    from clearhead.ops.gradients.gradient import accumulated
+
     own = accumulated(line.operation, line.parameters)
     if own is None:
         return []
@@ -114,6 +115,9 @@ def _through_itself(line: Line) -> list[Line]:
 
 def _parts(line: Line, axes: Mapping[str, Axes], between: set[str]) -> list[tuple[str, _Part]]:
     """The gradients through a line to each of its operands that has an effect."""
+    from clearhead.expr.derivative import RESULT, UPSTREAM
+    from clearhead.ops.gradients.gradient import gradient
+
     formula = line.formula
     own_grad = line.name + GRAD + (ACCUMULATED if formula.recurs is not None else "")
     names = {**dict(zip(formula.roles, line.operands, strict=True)), UPSTREAM: own_grad, RESULT: line.name}

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from clearhead import DEVIATIONS, Problem, read_problem
 from clearhead.cli import main
+from clearhead.cli.main import COMMANDS
 from clearhead.problems import bundled, library
 
 MINE = """
@@ -227,7 +228,7 @@ def test_an_unexpected_error_is_told_without_a_traceback(monkeypatch):
 
 def test_every_command_has_help_with_an_example():
     """--help of each command ends with an example that runs."""
-    for name in main.commands:
+    for name in COMMANDS:
         example = run(name, "--help").output.strip().splitlines()[-1]
         assert example.strip().startswith("Example: "), name
 

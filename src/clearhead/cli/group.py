@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import click
@@ -19,9 +20,21 @@ PROGRAM, COMPLETION = "clearhead", "_CLEARHEAD_COMPLETE"
 class Commands(click.Group):
     """A group of commands in a fixed order, which prints errors as messages."""
 
+    def __init__(self, *args: Any, places: Mapping[str, str], **extra: Any) -> None:
+        """``places``: the commands, each with the module of this folder that has a function of its name."""
+        super().__init__(*args, **extra)
+        self.places = places
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The commands in the order in which a newcomer needs them."""
-        return list(self.commands)
+        return list(self.places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """The command of a name, whose module is imported now."""
+        if cmd_name not in self.places:
+            return None
+        found: click.Command = getattr(import_module(f"clearhead.cli.{self.places[cmd_name]}"), cmd_name)
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -30,7 +43,7 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(f"{error.message} {suggest(args[0], self.commands)}", ctx) from None
+            raise click.UsageError(f"{error.message} {suggest(args[0], self.places)}", ctx) from None
 
     def main(
         self,

@@ -11,7 +11,8 @@ from clearhead.deviations.deviation import Rewrite
 from clearhead.deviations.rewrites import Nothing, change_lines, follow
 from clearhead.line import Line, find, free_name
 from clearhead.ops import Operation, Parameters, as_parameters
-from clearhead.ops.gradients import gradient, stated, sums
+from clearhead.ops.gradients import stated, sums
+from clearhead.ops.gradients.gradient import gradient
 from clearhead.ops.textbook import linear, losses, positions, scores, tokens
 from clearhead.ops.variants import gradients as wrong
 from clearhead.ops.variants.heads import unchanged

@@ -1,7 +1,7 @@
 """All operations by name: the textbook's, and those that only deviations use."""
 
 from clearhead.errors import UnknownName, suggest
-from clearhead.ops.gradients import gradient_named
+from clearhead.ops.gradients.gradient import gradient_named
 from clearhead.ops.operation import Operation
 from clearhead.ops.textbook import (
     disentangled,
