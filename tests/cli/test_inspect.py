@@ -64,7 +64,10 @@ def test_an_interruption_is_told(tmp_path, monkeypatch):
     [
         (("-", "--layers", "one"), "expects layers such as 0,4-7"),
         (("-", "-o", "x.pdf"), ".html, .csv, .parquet"),
-        (("no-such.txt",), "no-such.txt: the file cannot be read: No such file or directory. It expects the name of a file"),
+        (
+            ("no-such.txt",),
+            "no-such.txt: the file cannot be read: No such file or directory. It expects the name of a file",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments, said):

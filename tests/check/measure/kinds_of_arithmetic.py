@@ -8,7 +8,7 @@ from clearhead import Attention, Block, Mlp, Norm, Rotary
 
 from .block_pieces import ERF, silu
 from .kinds import kind
-from .pieces import causal, frequencies, product, rotary, scaled, softmax
+from .pieces import causal, frequencies, product, repeated, rotary, scaled, softmax
 
 TWO = Attention(heads=2)
 LAYER = Block(TWO, norm=Norm(eps=1e-5))
@@ -146,7 +146,11 @@ def rotated_in_part(q, k, v):
     return softmax(scaled(*rotary(q, k, f))) @ v
 
 
-def online(q, k, v, block, *, values, sums):
+POWERS = {"multiplied": 1, "left": 0, "divided": -1}
+"""What is done with a sum when the maximum grows: the power of the factor that it should be multiplied by."""
+
+
+def online(q, k, v, block, *, values="multiplied", sums="multiplied"):
     """An online softmax over blocks of keys, that rescales its two sums or does not."""
     s = causal(scaled(q, k))
     top, total = np.full((*s.shape[:-1], 1), -np.inf), np.zeros((*s.shape[:-1], 1))
@@ -154,9 +158,9 @@ def online(q, k, v, block, *, values, sums):
     for at in range(0, s.shape[-1], block):
         part = s[..., at : at + block]
         larger = np.maximum(top, part.max(-1, keepdims=True))
-        e, factor = np.exp(part - larger), np.exp(top - larger)
-        total = total * (factor if sums or not at else 1) + e.sum(-1, keepdims=True)
-        out = out * (factor if values or not at else 1) + e @ v[..., at : at + block, :]
+        e, factor = np.exp(part - larger), np.exp(top - larger) if at else np.ones_like(top)
+        total = total * factor ** POWERS[sums] + e.sum(-1, keepdims=True)
+        out = out * factor ** POWERS[values] + e @ v[..., at : at + block, :]
         top = larger
     return out / total
 
@@ -166,19 +170,50 @@ CAUSAL = Attention(heads=2, causal=True)
 
 @kind(CAUSAL, verdict="agrees")
 def rescaled(q, k, v):
-    return online(q, k, v, 2, values=True, sums=True)
+    return online(q, k, v, 2)
 
 
 @kind(CAUSAL, says="the sum of values so far is not multiplied by exp(old maximum - new maximum). Blocks are of 3 keys")
 def values_not_rescaled(q, k, v):
-    return online(q, k, v, 3, values=False, sums=True)
+    return online(q, k, v, 3, values="left")
 
 
 @kind(CAUSAL, says="the sum of exponentials so far is not multiplied", never="have another sum")
 def exponentials_not_rescaled(q, k, v):
-    return online(q, k, v, 2, values=True, sums=False)
+    return online(q, k, v, 2, sums="left")
 
 
-@kind(CAUSAL, says="the sum of values, and that of exponentials, so far is not multiplied")
+@kind(CAUSAL, says="the sum of values and that of exponentials so far is not multiplied")
 def nothing_rescaled(q, k, v):
-    return online(q, k, v, 1, values=False, sums=False)
+    return online(q, k, v, 1, values="left", sums="left")
+
+
+@kind(CAUSAL, says="the sum of exponentials so far is divided by exp(old maximum - new maximum), where it must be mul")
+def exponentials_divided(q, k, v):
+    return online(q, k, v, 3, sums="divided")
+
+
+@kind(CAUSAL, says="the sum of values and that of exponentials so far is divided by exp(old maximum - new maximum)")
+def both_divided(q, k, v):
+    return online(q, k, v, 2, values="divided", sums="divided")
+
+
+@kind(CAUSAL, says="features 6, 7 count 0 times", never="is 0, whatever")
+def scores_of_six_features(q, k, v):
+    return softmax(causal(product(q[..., :6], k[..., :6]) / np.sqrt(q.shape[-1]))) @ v
+
+
+@kind(Attention(heads=3), says="the first 5 are computed: this number is fixed in the code", never="Head ")
+def five_columns(q, k, v):
+    out = softmax(scaled(q, k)) @ v
+    out[..., 5:] = 0
+    return out
+
+
+@kind(
+    Attention(heads=4, kv_heads=2, causal=True), says="Column 4 of each head's output is 0", never="fixed in the code"
+)
+def columns_in_fours(q, k, v):
+    out = softmax(causal(scaled(q, repeated(k, 4)))) @ repeated(v, 4)
+    out[..., out.shape[-1] // 4 * 4 :] = 0
+    return out

@@ -71,7 +71,7 @@ CASES = {
     padding_of_queries_opens: (Attention(3, causal=True, padding=True).working(), PADDED, "head",
                                "padding-over-queries", "they see all keys, and all others are right"),
     padding_of_queries_filled: (Attention(2, padding=True).working(), PADDED, "head", "padding-over-queries",
-                                "Only queries that are padding themselves differ"),
+                                "The padding of keys counts for queries too: a fault in cross-attention"),
     inverted: (Attention(2, mask="boolean").working(), (*QKV, "mask"), "head", "mask-inverted", "mask"),
     blocks_of_eight: (Attention(2).working(), QKV, "head", "block-filled-unmasked", "added up to a multiple of 8"),
     twice_the_cache: (Attention(2, causal=True, cache=True, rotary=Rotary()).working(),

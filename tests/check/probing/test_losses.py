@@ -160,3 +160,25 @@ def test_logits_times_their_own_tangent_are_named():
     working = Transformer(head=Head(softcap=12.0)).working()
     report = clearhead.probe(function, working, ("input", "logits.weight"), "logits")
     assert report.first.ids == ("softcap-of-itself",), str(report)
+
+
+@pytest.mark.parametrize(("scale", "used"), [(2048**0.5, 45.25), (640**0.5, 25.3)])
+def test_a_rounded_factor_of_embeddings_is_named_and_nothing_else_is_said(scale, used):
+    """A fitted number that nobody writes is kept exactly, so neither precision nor layout is blamed for the rest."""
+    working = Transformer(embedding=Embedding(scale=scale), layers=[]).working()
+    report = clearhead.probe(lambda t, w: w[t] * used, working, ("token", "embedding.weight"), "embedding")
+    assert report.first.ids == ("embedding-factor",), str(report)
+    ((_, factor),) = report.findings[0].applied[0].parameters
+    assert factor == pytest.approx(used / scale, rel=1e-12)
+    assert not report.symptoms
+
+
+def test_code_that_counts_axes_from_the_front_is_told_from_code_that_runs_without_a_batch():
+    """Only where a batch gives other numbers than its examples does the report say that an axis is counted."""
+
+    def counted(x):
+        e = np.exp(x - x.max(1, keepdims=True))
+        return e / e.sum(1, keepdims=True)
+
+    report = clearhead.probe(counted, Transformer(head=Head(probabilities=True)).working(), "logits", "probabilities")
+    assert "an axis is counted from the front" in str(report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -156,11 +157,25 @@ _COUNTED = Symptom(
 )
 
 
+def _is_stacked(begun: Start, found: Start) -> bool:
+    """Whether the results of a batch are those of its examples, one at a time."""
+    task, arrays = begun.caller.task, begun.seen.inputs.arrays
+    for at in range(begun.sizes["batch"]):
+        one = {name: array[at] if task.takes_batch(name) else array for name, array in arrays.items()}
+        outputs = found.caller(one).outputs
+        if not outputs or any(
+            mine.shape != whole.shape[1:] or not np.allclose(mine, whole[at], rtol=1e-9, atol=0, equal_nan=True)
+            for mine, whole in zip(outputs, begun.seen.outputs, strict=True)
+        ):
+            return False
+    return True
+
+
 def form_symptom(begun: Start, found: Start) -> Symptom | None:
     """The symptom of a form after the first in which the function ran; None for one with fewer axes."""
     if found.form.order == begun.form.order:
         counted = begun.rank == 0 and begun.form.batch and not found.form.batch
-        return _COUNTED if counted else None
+        return _COUNTED if counted and not _is_stacked(begun, found) else None
     task = begun.caller.task
     name = next(iter((*task.returns, *task.takes)))
     lead = ("batch",) if found.form.batch else ()

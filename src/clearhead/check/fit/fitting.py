@@ -34,6 +34,9 @@ SMALL = 1e-6
 STATED = 0.5
 """The cost of a number that the working states already."""
 
+MAX_DIGITS = 7.0
+"""Decimals with more digits than this are not what somebody wrote."""
+
 EDGE = 1e-9
 """The relative error of a fitted value by rounding."""
 
@@ -232,7 +235,11 @@ class Trial:
         width = max(high - low, EDGE)
         ends = sorted(value * np.exp(np.clip([low - EDGE, high + EDGE], -20, 20)))
         snapped = snap(ends[0], ends[1], self._sizes())
-        for each in (*self._stated(ends[0], ends[1]), snapped, Snapped(value, f"{value:.6g}", 9.0)):
+        exact = Snapped(value, f"{value:.6g}", 9.0)
+        # A number that nobody writes is kept as it was fitted: cut to the digits that these claims show, it would fail
+        # on other inputs.
+        order = (snapped, exact) if snapped.cost <= MAX_DIGITS else (exact, snapped)
+        for each in (*self._stated(ends[0], ends[1]), *order):
             if self._agrees(each.value):
                 span = self.parameter.span
                 decades = 1.0 if span is None else float(np.log(span.high / span.low))

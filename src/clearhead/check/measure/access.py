@@ -94,6 +94,7 @@ class Attend:
         wide: whether values may be wider than queries.
         filled: whether every call has the same number of examples, so that the function sees few shapes.
         columns: where each column of the values is in the output; None for its own place.
+        live: the columns of the values that are in the output; None for all.
         inverts: whether the function is given boolean masks the other way round, because it reads them so.
         written: the arguments that it has written into.
     """
@@ -107,6 +108,7 @@ class Attend:
         self.filled = False
         self.written: set[str] = set()
         self.columns: Array | None = None
+        self.live: Array | None = None
         self.inverts = False
 
     @property

@@ -35,6 +35,13 @@ def columns(row: Row) -> Seen:
     return _map(row.a.columns, row.b.columns, ("depth", "depth"))
 
 
+def computed_columns(row: Row) -> Seen:
+    """Which columns of the output are numbers that follow the values, and not 0 whatever is given."""
+    mine, expected = row.a.columns.any(-1), row.b.columns.any(-1)
+    off = expected & ~mine
+    return Seen(mine, expected, bool(off.any()), ("depth",), {"depth": tuple(np.nonzero(off)[0].tolist())})
+
+
 def output_heads(row: Row) -> Seen | None:
     """Whether heads come out in another order: their queries, keys and values then fit each other."""
     order = _order(row.a.query_heads)
@@ -288,6 +295,7 @@ def precision(row: Row) -> Seen | None:
 
 AT: dict[str, Callable[[Row], Seen | None]] = {
     "output columns": columns,
+    "computed columns": computed_columns,
     "computed heads": computed_heads,
     "output heads": output_heads,
     "query heads": query_heads,
@@ -332,6 +340,8 @@ def compare_parts(rows: Sequence[tuple[Observed, Observed]]) -> Compared:
     for part in parts:
         if part.name == "keys seen" and part.differs:
             part.details["rule"] = rule_of(rows)
+        if part.name == "computed columns" and part.differs:
+            part.details["counts"] = _prefixes(pairs)
         if part.name == "mass":
             part.details["at"] = tuple(
                 (row.a.size.keys, float(np.median(each.details["slots"])))
@@ -348,10 +358,18 @@ def compare_parts(rows: Sequence[tuple[Observed, Observed]]) -> Compared:
     return Compared(tuple(p for p in parts if p.differs), tuple(p for p in parts if not p.differs))
 
 
+def _prefixes(rows: Sequence[Row]) -> tuple[tuple[int, int], ...]:
+    """How many columns are computed at each depth at which some are not; () where these are not the first ones."""
+    lost = [np.asarray(row.a.columns.any(-1)) for row in rows if computed_columns(row).differs]
+    if any((np.diff(each.astype(int)) > 0).any() for each in lost):
+        return ()
+    return tuple(sorted({len(each): int(each.sum()) for each in lost}.items()))
+
+
 ORDER = (
-    "output columns", "computed heads", "output heads", "query heads", "query rows", "key heads", "key columns",
-    "value heads", "keys seen", "mass", "pairs", "frequencies", "positions", "turn", "features", "form", "scale",
-    "bias", "score curve", "rounding", "overflow", "precision",
+    "output columns", "computed columns", "computed heads", "output heads", "query heads", "query rows", "key heads",
+    "key columns", "value heads", "keys seen", "mass", "pairs", "frequencies", "positions", "turn", "features", "form",
+    "scale", "bias", "score curve", "rounding", "overflow", "precision",
 )  # fmt: skip
 
 

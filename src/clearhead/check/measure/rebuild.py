@@ -28,7 +28,7 @@ def rebuild(f: Attend, seen: Observed, masks: dict[str, Array] | None = None) ->
 def outputs(seen: Observed, shares: Array, v: Array) -> Array:
     """The outputs of these weights that follow from the measured parts."""
     out = np.einsum("xhigj,xgjd->xhid", shares, v)
-    return np.asarray(np.take(out, seen.columns.argmax(-1), axis=-1))
+    return np.asarray(np.take(out, seen.columns.argmax(-1), axis=-1) * seen.columns.any(-1))
 
 
 def weights(seen: Observed, q: Array, k: Array) -> Array:

@@ -95,6 +95,7 @@ def _scale(part: Part) -> str:
 
 REMEDIES: dict[str, str | Callable[[Part], str]] = {
     "computed heads": "Look at how the loop or grid over heads numbers them: each has to come once.",
+    "computed columns": "Take every feature of a head: blocks of features have to cover the depth.",
     "keys seen": _seen,
     "pairs": _pairs,
     "scale": _scale,

@@ -1,7 +1,7 @@
 """An online softmax (Milakov and Gimelshein 2018) that forgets to rescale: found from the weights at random scores.
 
 It goes through the keys block by block, and takes exponentials relative to the largest score so far. When that grows,
-the sums of earlier blocks must be multiplied by exp(old maximum - new maximum).
+the sums of earlier blocks must be multiplied by exp(old maximum - new maximum). Some leave them, some divide.
 """
 
 from __future__ import annotations
@@ -28,29 +28,31 @@ STEEP = 3.0
 
 
 class Running(Struct, frozen=True):
-    """What an online softmax does not rescale.
+    """What an online softmax does not rescale as it should.
 
     Attributes:
         block: the keys that are taken at once.
-        values: whether the sum of weighted values is left as it is.
-        sums: whether the sum of exponentials is.
+        values: what is done with the sum of weighted values: 0 for multiplied, as it should be, 1 for left as it is,
+            2 for divided.
+        sums: the same for the sum of exponentials.
     """
 
     block: int
-    values: bool
-    sums: bool
+    values: int
+    sums: int
 
     def weights(self, scores: Array) -> Array:
         """The weights (..., key) that come of it; scores are minus infinity where keys are hidden."""
         tops = [scores[..., : at + self.block].max(-1, keepdims=True) for at in range(0, scores.shape[-1], self.block)]
         so_far = np.repeat(np.concatenate(tops, -1), self.block, -1)[..., : scores.shape[-1]]
         seen = np.isfinite(scores)
-        with np.errstate(invalid="ignore"):
-            early, final = (
-                np.where(seen, np.exp(scores - top), 0.0) for top in (so_far, scores.max(-1, keepdims=True))
+        final = scores.max(-1, keepdims=True)
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums, values = (
+                np.where(seen, np.exp(scores - final + power * (final - so_far)), 0.0)
+                for power in (self.sums, self.values)
             )
-            total = (early if self.sums else final).sum(-1, keepdims=True)
-            return np.asarray((early if self.values else final) / total)
+            return np.asarray(values / sums.sum(-1, keepdims=True))
 
 
 def running(f: Attend, expected: Attend, sizes: Sequence[Size], eps: float) -> Part | None:
@@ -65,9 +67,9 @@ def running(f: Attend, expected: Attend, sizes: Sequence[Size], eps: float) -> P
     def holds(made: Running) -> bool:
         return all(np.abs(made.weights(scores) - w).max() <= near * max(np.abs(w).max(), 1.0) for scores, w in found)
 
-    if holds(Running(most, values=True, sums=True)):  # one block of all keys: the softmax as it should be
+    if holds(Running(most, values=1, sums=1)):  # one block of all keys: the softmax as it should be
         return None
-    kinds = ((True, False), (False, True), (True, True))
+    kinds = [each for each in product((1, 0, 2), (0, 1, 2)) if any(each)]
     made = (Running(block, values, sums) for block, (values, sums) in product(range(1, most), kinds))
     forgets = next(filter(holds, made), None)
     words = tuple(size.words for size in sizes)

@@ -29,21 +29,45 @@ def weights_by_group(f: Attend, q: Array, k: Array, past: int = 0) -> Array:
 
 def _through(f: Attend, q: Array, k: Array, hot: Array, past: int, masks: dict[str, Array] | None) -> Array:
     """The outputs for values of any width, in slices of the queries' width where the function needs that."""
+    if f.live is not None:
+        return _through_some(f, q, k, hot, past, masks)
     width, depth = hot.shape[-1], q.shape[-1]
     if f.wide and width != depth:
         try:
             return f(q, k, hot, past, masks)
         except Refused:
             f.wide = False
-    padded = np.concatenate([hot, np.zeros((*hot.shape[:-1], -width % depth))], -1)
-    slices = np.split(padded, padded.shape[-1] // depth, axis=-1)
+    return _sliced(f, q, k, _slices(hot, depth), past, masks)[..., :width]
+
+
+def _through_some(f: Attend, q: Array, k: Array, hot: Array, past: int, masks: dict[str, Array] | None) -> Array:
+    """The same where only some columns of the values are in the output."""
+    live = np.arange(q.shape[-1]) if f.live is None else f.live
+    slices = []
+    for part in _slices(hot, len(live)):
+        whole = np.zeros((*hot.shape[:-1], q.shape[-1]))
+        whole[..., live] = part
+        slices.append(whole)
+    out = _sliced(f, q, k, slices, past, masks)
+    kept = [each[..., live] for each in np.split(out, len(slices), axis=-1)]
+    return np.concatenate(kept, -1)[..., : hot.shape[-1]]
+
+
+def _slices(hot: Array, width: int) -> list[Array]:
+    """Values in pieces of this width, the last one filled with zeros."""
+    padded = np.concatenate([hot, np.zeros((*hot.shape[:-1], -hot.shape[-1] % width))], -1)
+    return np.split(padded, padded.shape[-1] // width, axis=-1)
+
+
+def _sliced(f: Attend, q: Array, k: Array, slices: list[Array], past: int, masks: dict[str, Array] | None) -> Array:
+    """The outputs for all slices of the values, in one batch, joined along the columns."""
     times = len(slices)
     many = dict(masks or {})
     for name in many:
         if f.task.takes_batch(name):
             many[name] = np.concatenate([many[name]] * times)
     out = f(np.concatenate([q] * times), np.concatenate([k] * times), np.concatenate(slices), past, many)
-    return np.concatenate(np.split(out, times), -1)[..., :width]
+    return np.concatenate(np.split(out, times), -1)
 
 
 def log(w: Array) -> Array:

@@ -56,9 +56,14 @@ def _of_padding(part: Part) -> Iterator[str]:
     rows = list(part.where["query"])
     mine = part.measured[head][rows]
     what = "all keys" if mine.all() else "no key" if not mine.any() else "other keys than they should"
-    yield (
-        f"Only queries that are padding themselves differ: they see {what}, and all others are right. Where rows of "
-        f"padding are not read this is no fault."
+    yield of_own_padding(f"see {what}")
+
+
+def of_own_padding(what: str) -> str:
+    """What is said where only queries at the places of hidden keys differ."""
+    return (
+        f"Only queries at the places of hidden keys differ: they {what}, and all others are right. The padding of keys "
+        f"counts for queries too: a fault in cross-attention; in self-attention none, where such rows are not read."
     )
 
 

@@ -17,7 +17,7 @@ from clearhead.check.measure.precision import FLOATS
 from clearhead.check.measure.running import Running
 from clearhead.check.measure.wording_bias import bias
 from clearhead.check.measure.wording_heads import heads_apart
-from clearhead.check.measure.wording_keys import keys_seen
+from clearhead.check.measure.wording_keys import keys_seen, of_own_padding
 from clearhead.check.measure.wording_lists import MAX_NAMED, by_heads, listed, numbers, of_heads
 from clearhead.check.measure.wording_scale import scale
 from clearhead.check.measure.wording_selection import selection
@@ -58,6 +58,20 @@ def _zeros(part: Part) -> Iterator[str]:
         f"Head{'s' if many else ''} {listed(heads)} of the output {'are' if many else 'is'} 0, whatever the inputs are: "
         f"{'they are' if many else 'it is'} not computed, or not written into the output."
     )
+
+
+def _lost_columns(part: Part) -> Iterator[str]:
+    lost, counts = part.where.get("depth", ()), dict(part.details.get("counts", ()))
+    many, same = len(lost) > 1, set(counts.values())
+    yield (
+        f"Column{'s' if many else ''} {listed(lost)} of each head's output {'are' if many else 'is'} 0, whatever the "
+        f"inputs are: {'they are' if many else 'it is'} not computed, or not written into the output (depth {len(part.measured)})."
+    )
+    if len(same) == 1 and len(counts) > 1:
+        yield (
+            f"At depths {listed(sorted(counts))} the first {same.pop()} are computed: this number is fixed in the code, where it "
+            f"should be the depth."
+        )
 
 
 def _map(role: str) -> Callable[[Part], Iterator[str]]:
@@ -136,11 +150,18 @@ def _bent(shape: str, cap: float) -> str:
 
 def _running(part: Part) -> Iterator[str]:
     found: Running = part.measured
-    sums = {(True, False): "values", (False, True): "exponentials", (True, True): "values, and that of exponentials,"}
+    sums = {"values": found.values, "exponentials": found.sums}
+    left, inverse = ([what for what, power in sums.items() if power == each] for each in (1, 2))
+    said = [
+        f"the sum of {' and that of '.join(left)} so far is not multiplied by exp(old maximum - new maximum)"
+    ] * bool(left)
+    if inverse:
+        said.append(
+            f"the sum of {' and that of '.join(inverse)} so far is divided by exp(old maximum - new maximum), where it must be multiplied"
+        )
     yield (
-        f"The online softmax does not rescale: when a later block of keys has a larger maximum, the sum of "
-        f"{sums[found.values, found.sums]} so far is not multiplied by exp(old maximum - new maximum). Blocks are of {found.block} "
-        f"key{'s' if found.block > 1 else ''}."
+        f"The online softmax does not rescale {'as it should' if inverse else 'its sums'}: when a later block of keys has a larger "
+        f"maximum, {', and '.join(said)}. Blocks are of {found.block} key{'s' if found.block > 1 else ''}."
     )
 
 
@@ -335,16 +356,14 @@ def _blind(part: Part) -> Iterator[str]:
 
 
 def _padded(part: Part) -> Iterator[str]:
-    yield (
-        f"Only queries that are padding themselves differ: they get {part.measured}, and all others are right. Where rows of "
-        f"padding are not read this is no fault."
-    )
+    yield of_own_padding(f"get {part.measured}")
 
 
 SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
     "scale": scale,
     "features": _features,
     "computed heads": _zeros,
+    "computed columns": _lost_columns,
     "keys seen": keys_seen,
     "key heads": _map("The key head whose keys each head reads"),
     "value heads": _map("The value head whose values each head reads"),

@@ -52,7 +52,8 @@ def explain(
         return report, ()
     if rough and any(out.dtype == np.float64 for out in seen[0].outputs):
         loose = _fitting(task, seen, 1, single=True)
-        if loose.verdict == "explained":
+        # A fitted number that nobody writes may be what is right to some digits only, not the arithmetic.
+        if loose.verdict == "explained" and any(_is_readable(finding) for finding in loose.findings):
             return loose, (_SINGLE,)
     largest = min(max_deviations, MAX_LONG) if len(task.working.lines) > LONG else max_deviations
     return (_fitting(task, seen, largest) if largest > 1 else report), ()

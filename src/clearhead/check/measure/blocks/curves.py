@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,12 @@ ROUNDS = 60
 
 TANH = (float(np.sqrt(2 / np.pi)), 0.044715)
 """The coefficients in the tanh form of GELU: that of the whole argument, and that of its cube in it."""
+
+SHARES: dict[str, Callable[[Array], Any]] = {
+    "gelu": lambda x: 2 * ACTIVATIONS["gelu"](np.where(x == 0, 1, x)) / np.where(x == 0, 1, x) * (x != 0) - (x != 0),
+    "gelu-tanh": lambda x: np.tanh(TANH[0] * (x + TANH[1] * x**3)),
+}
+"""What is added to 1 in GELU, x/2 * (1 + ...): an error function, or a hyperbolic tangent."""
 
 STEEP, NEAR = 0.999, 1e-4
 """Shares beyond this count as 1; and how near a coefficient must be to a known one."""
@@ -114,7 +121,7 @@ def formula_of(curve: Array, *, gated: bool, eps: float) -> Formula | None:
     """The formula of this curve, for numbers of this relative precision; None if it has none."""
     bound = max(CLOSE, NOISE * eps) * max(float(np.abs(curve).max()), 1.0)
     known = list(_known(gated=gated))
-    others = _doubled() if gated else ()
+    others = [*_cut(gated=gated), *(_doubled() if gated else ())]
     bent = (_leaking(curve, gated=gated), _clipped(curve, known), _fitted(curve, known), _bent(curve, gated=gated))
     for formulas in (known, others, *bent):
         for each in formulas:
@@ -147,6 +154,22 @@ def _activations() -> Iterator[tuple[str, Callable[[Array], Any]]]:
     yield "softplus", lambda x: np.logaddexp(0, x)
     yield "mish", lambda x: x * np.tanh(np.logaddexp(0, x))
     yield "", lambda x: x
+
+
+def _cut(*, gated: bool) -> Iterator[Formula]:
+    """The forms of GELU with a piece of their text left out."""
+    for act, share in SHARES.items():
+        for inner, outer in PLACES if gated else (("x", ""),):
+            yield Formula(act, partial(_half_of_sum, share), inner, outer, note=f" without the factor {inner} in front")
+            yield Formula(act, partial(_half_of_product, share), inner, outer, note=' without "1 +"')
+
+
+def _half_of_sum(share: Callable[[Array], Any], x: Array) -> Array:
+    return np.asarray((1 + share(x)) / 2)
+
+
+def _half_of_product(share: Callable[[Array], Any], x: Array) -> Array:
+    return np.asarray(x * share(x) / 2)
 
 
 def _leaking(curve: Array, *, gated: bool) -> Iterator[Formula]:
