@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import clearhead
-from clearhead import Positions
+from clearhead import Attention, Block, Positions
 
 
 def table(frequencies, *, halves=False):
@@ -63,3 +63,37 @@ def test_a_function_that_is_no_sinusoid_is_not_read_as_one():
     report = clearhead.probe(function, Positions("sinusoidal", width=6).working(), "index", "position")
     assert report.verdict == "unexplained"
     assert "frequencies" not in str(report)
+
+
+def sinusoids(tokens, width):
+    pair = np.arange(tokens)[:, None] * right(width)
+    return np.stack([np.sin(pair), np.cos(pair)], -1).reshape(tokens, -1)[:, :width]
+
+
+def behind_two_others(x):
+    """Two tokens in front have no position, and the others are counted without them."""
+    n, width = x.shape[-2:]
+    table = np.zeros((n, width))
+    table[2:] = sinusoids(max(n - 2, 0), width)
+    return x + table
+
+
+def started_anew(x):
+    """Positions start from 0 again after every third token."""
+    n, width = x.shape[-2:]
+    return x + sinusoids(3, width)[np.arange(n) % 3]
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (behind_two_others, "The first 2 tokens have no position, and positions are counted without them"),
+        (started_anew, "Tokens get the positions 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, where"),
+    ],
+)
+def test_which_position_each_token_gets_is_said(function, says):
+    """What is added to tokens is compared with the rows of the table, whatever the tokens are."""
+    working = Block(Attention(heads=2), positions=Positions("sinusoidal")).working()
+    report = clearhead.probe(function, working, "embedding", "input")
+    assert report.causes == ("added-positions",), str(report)
+    assert says in str(report)

@@ -18,6 +18,7 @@ Sizes = dict[str, int]
 WHOLE = (
     "places",
     "position frequencies",
+    "added positions",
     "norm axes",
     "step",
     "residual",

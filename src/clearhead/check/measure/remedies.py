@@ -104,6 +104,7 @@ REMEDIES: dict[str, str | Callable[[Part], str]] = {
     "positions": "positions = past + np.arange(n), and any offset of the spec, for new queries and for new keys alike.",
     "frequencies": "inv_freq = base ** (-np.arange(0, width, 2) / width), then the scaling of the config.",
     "position frequencies": "angle = pos[:, None] / 10000 ** (2 * np.arange(d // 2) / d), with the base of the spec.",
+    "added positions": "Join all tokens first, then x = x + position[: x.shape[-2]].",
     "places": lambda part: part.details["fix"],
     "rotary tables": "Keep frequencies, angles, cosines and sines in float32; convert the rotated queries and keys.",
     "score curve": _curve,

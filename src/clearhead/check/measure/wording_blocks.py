@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from clearhead.check.measure.blocks.added import NONE, OTHER
 from clearhead.check.measure.blocks.constants import Constant
 from clearhead.check.measure.blocks.norms import ODD
 from clearhead.check.measure.laws import reading, written
@@ -332,12 +333,24 @@ def _waves(part: Part) -> Iterator[str]:
     yield f"By column, measured {numbers(part.measured)}, expected {numbers(part.expected)}."
 
 
+def _positions(part: Part) -> Iterator[str]:
+    rows: tuple[int, ...] = part.measured
+    said = ", ".join({NONE: "none", OTHER: "no known one"}.get(row, str(row)) for row in rows)
+    yield f"Tokens get the positions {said}, where {', '.join(map(str, part.expected))} is expected. With these all numbers are right."
+    shifts = {row - at for at, row in enumerate(rows) if row >= 0}
+    bare = [at for at, row in enumerate(rows) if row == NONE]
+    if bare and len(shifts) == 1 and bare == list(range(len(bare))):
+        first = f"The first {len(bare)} tokens have" if len(bare) > 1 else "The first token has"
+        yield f"{first} no position, and positions are counted without {'them' if len(bare) > 1 else 'it'}, as where a class token is put in front later."
+
+
 def _places(part: Part) -> Iterator[str]:
     yield f"All numbers are the expected ones, in other places: {part.details['rule']}."
 
 
 BLOCK_SENTENCES: dict[str, Callable[[Part], Iterator[str]]] = {
     "position frequencies": _waves,
+    "added positions": _positions,
     "norm axes": _axes,
     "norm features": lambda part: iter((ODD[part.measured],)),
     "places": _places,

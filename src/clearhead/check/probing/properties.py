@@ -31,7 +31,7 @@ from clearhead.check.probing.property_changes import heads_apart, many_batches, 
 from clearhead.errors import ClearheadError
 from clearhead.line import Line
 from clearhead.ops import Role
-from clearhead.ops.textbook import scores
+from clearhead.ops.textbook import scores, tokens
 from clearhead.trace import Trace
 
 # What a query may not see
@@ -249,6 +249,38 @@ def _large_scores(trial: Trial, inputs: Inputs) -> Violation | None:
     return None
 
 
+# Means of tokens
+
+FINEST = 2.0**-52
+"""The relative precision of double precision."""
+
+LOST = 0.05
+"""The part of the largest output by which a large mean may change others: rounding does by far less."""
+
+
+def _norms_alone(task: Task) -> bool:
+    """Whether the task is one layer norm of what is taken, with its gain and bias."""
+    first, *rest = task.working.lines
+    return first.operation is tokens.layer_norm and all(line.operation.role == "gain" for line in rest)
+
+
+def _large_mean(trial: Trial, inputs: Inputs) -> Violation | None:
+    """A large number added to all features of a token, of which a layer norm keeps nothing."""
+    (name,) = trial.task.working.lines[0].operands
+    by = 2.0 ** round(-np.log2(max(trial.eps, FINEST)) / 2)
+    moved = {**inputs.arrays, name: inputs.arrays[name] + by}
+    before, after = trial.outputs(inputs), trial.outputs(inputs, moved)
+    for line, one, other in zip(trial.task.returns, before or (), after or (), strict=False):
+        off = ~(np.abs(one - other) <= LOST * np.abs(one).max())
+        if off.any():
+            says = (
+                f"{by:g} is added to all features. A layer norm keeps nothing of it, but a variance that is "
+                f"the mean of squares less the square of the mean loses its digits there."
+            )
+            return violation(says, inputs, line, off, (one, other), {name: moved[name]})
+    return None
+
+
 PROPERTIES: tuple[Property, ...] = (
     Property(
         "future",
@@ -289,6 +321,7 @@ PROPERTIES: tuple[Property, ...] = (
         lambda task: any(map(_is_softmax, task.working.lines)) and bool(task.queries),
         _large_scores,
     ),
+    Property("large-mean", "A large mean of a token's features changes nothing.", _norms_alone, _large_mean),
 )
 """All properties, in the order in which they are tried."""
 

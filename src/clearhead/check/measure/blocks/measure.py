@@ -15,6 +15,7 @@ from clearhead.check.calls.task import Task
 from clearhead.check.measure.access import Refused
 from clearhead.check.measure.blocks import mlps
 from clearhead.check.measure.blocks.access import Computed, Run
+from clearhead.check.measure.blocks.added import added
 from clearhead.check.measure.blocks.constants import constants
 from clearhead.check.measure.blocks.curves import after_of
 from clearhead.check.measure.blocks.factors import factored
@@ -151,6 +152,8 @@ class _Measuring:
         """A part with which all numbers are right: of weights inside, one half, a residual, or one step."""
         if self.task.fixed and (inside := solved(self.begun, self.f, self.base.near)):
             return (_inside(inside),)
+        if rows := added(self.f, self.expected, self.task, self.ran):
+            return (Part("added positions", rows, tuple(range(len(rows))), differs=True, axes=("token",)),)
         if found := places(self.task, self.ran):
             return (Part("places", found.axes, (), differs=True, details={"rule": found.rule, "fix": found.fix}),)
         if axes := norm_axes(self.task, self.ran):
