@@ -37,6 +37,7 @@ from clearhead.check.precision.arithmetic import (
     printed_by_code,
     suggested,
 )
+from clearhead.check.precision.inputs import of_rounded_inputs
 from clearhead.check.results import Finding, NearMiss, Outcome
 from clearhead.check.search.chance import fit_of
 from clearhead.check.search.hypotheses import Hypotheses
@@ -103,8 +104,8 @@ class Stages:
     def outcome(self, max_deviations: int) -> Outcome:
         """The findings of the first stage that explains the claims."""
         stages: tuple[Callable[[int], Outcome | None], ...] = (
-            self._degenerate, self._like_suggested, self._alone, self._in_single, self._givens, self._like_others,
-            self._one_within_givens, self._written_steps, self._together, self._line_by_line,
+            self._degenerate, self._like_suggested, self._alone, self._in_single, self._givens, self._rounded_inputs,
+            self._like_others, self._one_within_givens, self._written_steps, self._together, self._line_by_line,
         )  # fmt: skip
         for stage in stages:
             found = stage(max_deviations)
@@ -150,6 +151,10 @@ class Stages:
 
     def _givens(self, _: int) -> Outcome | None:
         return self._right(of_givens(self.claims, self.trace, self.arrays))
+
+    def _rounded_inputs(self, max_deviations: int) -> Outcome | None:
+        found = of_rounded_inputs(self.claims, self.trace, self.arrays) if max_deviations else None
+        return None if found is None else replace(self._outcome("explained"), precision=found)
 
     def _one_within_givens(self, max_deviations: int) -> Outcome | None:
         """One deviation of the table, where the given arrays look rounded: right within what their digits allow."""

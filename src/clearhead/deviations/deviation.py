@@ -65,6 +65,7 @@ class Parameter(Struct, frozen=True):
         least, most: the bounds of a number.
         span: the range in which a value that is not listed is searched; None for no search.
         divides: what a number divides, in the plural; "" if it divides nothing.
+        says: what the deviation does with each of these values, where its own sentence leaves that open.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Parameter(Struct, frozen=True):
     most: float = math.inf
     span: Span | None = None
     divides: str = ""
+    says: tuple[tuple[str, str], ...] = ()
 
     def fault(self, value: Any) -> str | None:
         """What ``value`` should be and is not; None if it is valid."""

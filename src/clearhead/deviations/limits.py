@@ -49,6 +49,11 @@ _PARTS = {
     "shift": (tokens.shift,),
     ALL: (tokens.clip, tokens.clip_above, tokens.shift),
 }
+_LEFT_OUT = (
+    ("clip", "The gated MLP does not clip its gate and what it gates, as the spec says."),
+    ("shift", "The gated MLP does not add 1 to what it gates, as the spec says."),
+    (ALL, "The gated MLP neither clips its gate and what it gates nor adds 1 to this, as the spec says."),
+)
 
 
 def _mlp_limit_missing(working: Working, left_out: str) -> Working:
@@ -134,7 +139,7 @@ ROWS = (
         remedy="Clip the gate from above and the other half on both sides, before the activation (gpt-oss).",
         seen="The family of entries of a configuration that code does not read; no thread is known.",
         rewrite=_mlp_limit_missing,
-        parameters=(Parameter("left_out", str, "clip, shift (the 1 added to the other half), or all"),),
+        parameters=(Parameter("left_out", str, "clip, shift (the 1 added to the other half), or all", says=_LEFT_OUT),),
         tries=values("left_out", *_PARTS),
         rare=True,
     ),

@@ -173,12 +173,13 @@ def test_a_rounded_factor_of_embeddings_is_named_and_nothing_else_is_said(scale,
     assert not report.symptoms
 
 
-def test_code_that_counts_axes_from_the_front_is_told_from_code_that_runs_without_a_batch():
-    """Only where a batch gives other numbers than its examples does the report say that an axis is counted."""
+@pytest.mark.parametrize(("axis", "verdict"), [(-1, "agrees"), (1, "explained")])
+def test_probabilities_of_a_vocabulary_are_probed(axis, verdict):
+    """They are shares of each token, and no query needs to be there."""
 
-    def counted(x):
-        e = np.exp(x - x.max(1, keepdims=True))
-        return e / e.sum(1, keepdims=True)
+    def function(x):
+        e = np.exp(x - x.max(axis, keepdims=True))
+        return e / e.sum(axis, keepdims=True)
 
-    report = clearhead.probe(counted, Transformer(head=Head(probabilities=True)).working(), "logits", "probabilities")
-    assert "an axis is counted from the front" in str(report)
+    working = Transformer(head=Head(probabilities=True)).working()
+    assert clearhead.probe(function, working, "logits", "probabilities").verdict == verdict

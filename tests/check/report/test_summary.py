@@ -8,6 +8,7 @@ import pytest
 from clearhead import Attention, Claim, diagnose, read_problem
 from clearhead.check import compare
 from clearhead.check.report.comparison import precision_of, until_they_differ
+from clearhead.check.report.sentences import does
 from clearhead.problems import bundled
 from clearhead.show import lower
 
@@ -89,3 +90,11 @@ def test_a_slip_in_the_suspect_line_is_guessed(trace):
     text = " ".join(summary_of(claims, trace).split())
     assert "This may be a slip of the pen: the sign is" in text
     assert "These follow from the lines before them: weights." in text
+
+
+@pytest.mark.parametrize(("left_out", "says"), [("clip", "does not clip"), ("shift", "does not add 1")])
+def test_which_part_of_a_limit_is_left_out_is_said(left_out, says):
+    """One of the two, not either."""
+    said = does(f"mlp-limit-missing:left_out={left_out}")
+    assert says in said
+    assert " or " not in said

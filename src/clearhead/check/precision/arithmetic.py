@@ -79,27 +79,34 @@ class Precision(Struct, frozen=True):
 
     Attributes:
         kind: right in arithmetic of this type; or within the digits of the given arrays; or each line follows from the
-            lines before it as they were written, rounded at each step.
+            lines before it as they were written, rounded at each step; or computed from given arrays that were rounded.
         line: where the difference is largest, relative to the numbers of its line.
         largest: that difference.
         digits: to how many significant digits all lines are right, relative to their largest number.
         allowed: the difference that the kind allows there.
         overflowed: how many numbers are infinite or NaN because they are too large for the type.
+        rounded: of the last kind: to how many decimals, and the names of the arrays, none for all.
         claims: the numbers, with the slack that the kind allows each: compared with it, those that are right agree.
     """
 
-    kind: Literal["float32", "float16", "bfloat16", "givens", "steps"]
+    kind: Literal["float32", "float16", "bfloat16", "givens", "steps", "inputs"]
     line: str
     largest: float
     digits: int
     allowed: float
     overflowed: int = 0
     claims: tuple[Claim, ...] = ()
+    rounded: tuple[int | str, ...] = ()
 
     def __str__(self) -> str:
         right = f"right to {self.digits} digits (largest difference {self.largest:.1e}, in {self.line})"
         if self.kind == "givens":
             return f"The numbers are {right}: the digits of the given arrays allow {self.allowed:.1e}."
+        if self.kind == "inputs":
+            decimals, *names = self.rounded
+            whose = " and ".join(map(str, names)) or "the given arrays"
+            digits = "1 decimal" if decimals == 1 else f"{decimals} decimals"
+            return f"The numbers are computed from {whose} rounded to {digits} first: with that they are {right}."
         if self.kind == "steps":
             return (
                 "Each line follows from the lines before it as they were written: it was rounded at each step. "

@@ -129,7 +129,8 @@ def _shares(trial: Trial, inputs: Inputs) -> Violation | None:
         sees = np.ones(sums.shape, dtype=bool)
         if masked is not None:
             seen = np.asarray(~masked.all(axis=-1))
-            sees = along(trial.words(name, out)[:-1], sums.shape, seen, ("batch",) * (seen.ndim - 1) + ("query",))
+            words = trial.words(name, out)[:-1]
+            sees = along(words, sums.shape, seen, ("batch",) * (seen.ndim - 1) + words[-1:])
         if (out < 0).any():
             return violation("A weight is negative.", inputs, name, out < 0, (np.zeros_like(out), out))
         off = ~close(np.ones_like(sums), sums, trial.eps) & sees

@@ -135,7 +135,8 @@ def does(written: str) -> str:
         for each in about.parameters
         if each.divides and 0 < (value := float(values[each.name])) < 1
     ]
-    return " ".join([about.does, *said])
+    own = (dict(each.says).get(str(values[each.name])) for each in about.parameters)
+    return " ".join([next(filter(None, own), about.does), *said])
 
 
 def remedy_of(about: Deviation) -> str:
