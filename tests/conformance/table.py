@@ -20,6 +20,7 @@ from clearhead.models import FAMILIES, Family, Model, load
 from .families import CONFIGURATIONS, exposed, made, theirs
 from .listed import REPOSITORIES, SIDE_BY_SIDE
 from .pairs import reads
+from .stored import from_gguf, quantised
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "families.md"
 IDS = [3, 17, 8, 30, 2, 25, 11, 8, 19]
@@ -32,10 +33,12 @@ What `load` reads, and what a model of it can. `make table` makes this page: Tra
 weights, several configurations of each family, and states, attention weights and results are compared, in float32.
 *Off by* is the largest difference of all, relative to the largest number of its row; rounding explains some 5e-5.
 *Batch*, *cache* and *inspect* are tried until a configuration can: their numbers are those of the text alone. *no*
-means refused, with a message that says why; of an encoder-decoder the decoder is inspected.
+means refused, with a message that says why; of an encoder-decoder the decoder is inspected. *Quantised* is tried with
+matrices of 8 bits and a scale for each row, against the numbers that these stand for; *GGUF* with files of the same
+weights, against safetensors, and *no* there means that no such file was tried.
 
-| family | architectures | configurations | off by | batch | cache | inspect |
-|---|---|---|---|---|---|---|
+| family | architectures | configurations | off by | batch | cache | inspect | quantised | GGUF |
+|---|---|---|---|---|---|---|---|---|
 """
 
 TAIL = """
@@ -51,7 +54,9 @@ def row(family: Family) -> str:
     """The line of a family."""
     names, can = tried(family), dict.fromkeys(CAN, "no")
     worst = max([_of(name, can) for name in names])
-    cells = [family.name, ", ".join(family.architectures), str(len(names)), f"{worst:.0e}", *can.values()]
+    off = from_gguf(family, _off)
+    gguf = "no" if off is None else "yes" if off <= BOUND else "WRONG"
+    cells = [family.name, ", ".join(family.architectures), str(len(names)), f"{worst:.0e}", *can.values(), gguf]
     return f"| {' | '.join(cells)} |"
 
 
@@ -63,7 +68,8 @@ def _of(name: str, can: dict[str, str]) -> float:
         ours = load(folder, engine="array")
         source, decoder, given = _read_by(name, model)
         trace, out = ours.trace(source, decoder=decoder), theirs(model, **given)
-        can |= {word: _said(CAN[word], ours, trace, source, decoder) for word, said in can.items() if said == "no"}
+        args = (ours, trace, source, decoder)
+        can |= {word: _said(CAN[word], *args) for word, said in can.items() if said == "no"}
         return max(_off(trace[line], numbers.numpy()) for line, numbers in exposed(ours, out))
 
 
@@ -105,7 +111,13 @@ def _inspect(ours: Model, trace: Any, source: Any, decoder: Any) -> float:
     return _off(ours.inspect(source, decoder=decoder).output, trace[ours.hidden[-1]])
 
 
-CAN: dict[str, Callable[..., float]] = {"batch": _batch, "cache": _cache, "inspect": _inspect}
+def _quantised(ours: Model, _trace: Any, source: Any, decoder: Any) -> float:
+    return quantised(ours.path, ours, source, decoder, _off)
+
+
+CAN: dict[str, Callable[..., float]] = {
+    "batch": _batch, "cache": _cache, "inspect": _inspect, "quantised": _quantised,
+}  # fmt: skip
 """What is tried besides a trace: how far its numbers are off those of the text alone."""
 
 

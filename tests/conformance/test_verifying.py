@@ -27,9 +27,10 @@ def test_a_right_table_agrees(small):
     """The small Llama agrees in every line: states, weights, and what each norm and projection gives."""
     verdict = verify(load(small), IDS)
     assert verdict.first is None
-    assert [each.line for each in verdict.lines][:12] == [
+    turns = ("rotary.cos", "rotary.sin")
+    assert [each.line for each in verdict.lines][:14] == [
         "embedding",
-        *(f"layers.0.attention.{name}" for name in ("norm", "query", "key", "value", "weights", "output")),
+        *(f"layers.0.attention.{name}" for name in ("norm", "query", "key", "value", *turns, "weights", "output")),
         *(f"layers.0.mlp.{name}" for name in ("norm", "up", "gate", "output", "residual")),
     ]
 
@@ -39,11 +40,24 @@ def test_a_wrong_table_is_found(small):
     wrong = replace(LLAMA, spec={**LLAMA.spec, "attention.rotary": Rope("interleaved")})
     verdict = verify(load(small, families=[wrong]), IDS)
     assert verdict.first.line == "layers.0.attention.weights"
-    assert [each.agrees for each in verdict.lines[:6]] == [True] * 5 + [False]
+    assert [each.agrees for each in verdict.lines[:8]] == [True] * 7 + [False]
     suspect = verdict.suspect
     claims = [Claim.of("attention.weights", suspect.theirs["attention.weights"], decimals=3)]
     report = diagnose(claims, suspect.working.run(suspect.given), max_deviations=1)
     assert report.explained_by("rotary-other-layout"), str(report)
+
+
+@pytest.mark.parametrize("name", ["llama", "glm", "cohere", "gpt_oss"])
+def test_wrong_frequencies_are_found_before_they_are_used(tmp_path, name):
+    """Cosines and sines are compared themselves, in each layout of pairs: with another base they differ first."""
+    made(name).save_pretrained(tmp_path)
+    assert verify(load(tmp_path), IDS).first is None
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    model = load(tmp_path)
+    config["rope_parameters"]["rope_theta"] *= 2
+    path.write_text(json.dumps(config), "utf-8")
+    assert ".attention.rotary." in verify(model, IDS).first.line
 
 
 def test_a_wrong_eps_is_found_where_it_is(small):

@@ -262,6 +262,7 @@ def sound_gguf(path: Path) -> None:
     writer = gguf.GGUFWriter(path, "llama")
     for name, value in (("block_count", 1), ("embedding_length", 12), ("attention.head_count", 6)):
         writer.add_uint32(f"llama.{name}", value)
+    writer.add_layer_norm_rms_eps(1e-5)
     writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
     writer.add_tensor("token_embd.weight", np.ones((4, 12), np.float32))
     writer.add_tensor("output_norm.weight", np.ones(12, np.float32))

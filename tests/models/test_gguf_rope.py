@@ -23,7 +23,7 @@ def interleaved(rows, heads):
     return rows.reshape(heads, 2, -1, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)
 
 
-def write_gguf(path, model, metadata, arrays):
+def write_gguf(path, model, metadata, arrays, without=()):
     """A Llama of Transformers as llama.cpp's converter writes it."""
     config = model.config
     writer = gguf.GGUFWriter(path, "llama")
@@ -33,7 +33,8 @@ def write_gguf(path, model, metadata, arrays):
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_key_length(config.head_dim)
     writer.add_context_length(config.max_position_embeddings)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if "attention.layer_norm_rms_epsilon" not in without:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     for name, value in metadata.items():
         writer.add_float32(name, value) if isinstance(value, float) else writer.add_key_value(
@@ -82,6 +83,23 @@ CASES = {
     "old linear": (
         {"rope_type": "linear", "factor": 4.0, "rope_theta": 50.0}, {"llama.rope.scale_linear": 4.0}, {},
     ),
+    "linear by default": (
+        {"rope_type": "linear", "factor": 4.0, "rope_theta": 50.0}, {"llama.rope.scaling.factor": 4.0}, {},
+    ),
+    "a factor of 0": (
+        {"rope_type": "default", "rope_theta": 50.0},
+        {"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 0.0},
+        {},
+    ),
+    "yarn, grown": (
+        {**YARN, "attention_factor": 1.5 * 0.8 * (1 + 0.1 * np.log(4))},
+        {
+            "llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0,
+            "llama.rope.scaling.original_context_length": 20, "llama.rope.scaling.attn_factor": 1.5,
+            "llama.rope.scaling.yarn_attn_factor": 0.8,
+        },
+        {},
+    ),
     "yarn": (
         YARN,
         {
@@ -106,10 +124,23 @@ def test_scaling_from_gguf(name, tmp_path):
     assert np.abs(ours["logits"] - theirs["logits"]).max() < 1e-4 * np.abs(theirs["logits"]).max()
 
 
+@pytest.mark.parametrize("kind", ["none", "linear"])
+def test_a_factor_of_attention_counts_without_yarn(kind, tmp_path):
+    """Cosines and sines are multiplied by attn_factor whatever the type of scaling is, as in llama.cpp."""
+    model = made_of("LlamaForCausalLM", "LlamaConfig", {**SIZES, "rope_parameters": dict(CASES["plain"][0])}, 5)
+    said = {"llama.rope.scaling.type": kind, "llama.rope.scaling.factor": 4.0}
+    for name, more in (("plain.gguf", {}), ("grown.gguf", {"llama.rope.scaling.attn_factor": 1.5})):
+        write_gguf(tmp_path / name, model, {**said, **more}, {})
+    plain, grown = (load(tmp_path / name).trace(IDS, keep="*.rotary.*") for name in ("plain.gguf", "grown.gguf"))
+    for part in ("cos", "sin"):
+        line = f"layers.1.attention.rotary.{part}"
+        np.testing.assert_allclose(grown[line], 1.5 * plain[line], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"llama.rope.scaling.type": "longrope"}, "rotary scaling of type 'longrope'"),
+        ({"llama.rope.scaling.type": "longrope"}, "metadata have rotary scaling of type 'longrope'; known are none"),
         ({"llama.rope.scaling.type": "cosy"}, "rotary scaling of type 'cosy'"),
         ({"llama.rope.scaling.twist": 2.0}, "rope.scaling.twist"),
         ({"llama.attention.scale": 0.5}, "attention.scale"),
@@ -124,4 +155,12 @@ def test_metadata_that_change_arithmetic_are_refused(metadata, message, tmp_path
     model = made_of("LlamaForCausalLM", "LlamaConfig", {**SIZES, "rope_parameters": dict(CASES["plain"][0])}, 5)
     write_gguf(tmp_path / "x.gguf", model, metadata, {})
     with pytest.raises(CheckpointError, match=message):
+        load(tmp_path / "x.gguf")
+
+
+def test_an_eps_that_is_not_stated_is_not_guessed(tmp_path):
+    """llama.cpp requires the eps of norms in the metadata; a file without it is refused."""
+    model = made_of("LlamaForCausalLM", "LlamaConfig", {**SIZES, "rope_parameters": dict(CASES["plain"][0])}, 5)
+    write_gguf(tmp_path / "x.gguf", model, {}, {}, without=("attention.layer_norm_rms_epsilon",))
+    with pytest.raises(CheckpointError, match=r"no attention\.layer_norm_rms_epsilon"):
         load(tmp_path / "x.gguf")

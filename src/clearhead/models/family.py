@@ -73,7 +73,7 @@ class Family(Struct, frozen=True):
         return self if own is None else replace(self, arrays={**self.arrays, **own})
 
     def with_shared_head(self, tensors: Tensors) -> Family | None:
-        """The table whose head reads, of ``tensors``, what a tied head is tied to; None where those are the embeddings."""
+        """The table whose head reads, of ``tensors``, what a tied head is tied to; None where it is the embeddings."""
         shared = replace(self, arrays={**self.arrays, "logits.weight": self.tied_to})
         head, table = shared.find("logits.weight", tensors), self.find("embedding.weight", tensors)
         return None if head is None or table is None or head[0] is table[0] else shared

@@ -17,6 +17,9 @@ Numbers = np.ndarray[Any, Any]
 WHOLE = frozenset({"linear", "heads", "groups", "plus-one"})
 """The layout words of an array of which nothing is cut off: its module gives the line as a whole."""
 
+ROTARY = "rotary_emb"
+"""How the modules of Transformers are called that give cosines and sines, for all layers at once."""
+
 ENDS, EMBEDDINGS = (".weight", ".gain", ".bias"), ("embedding.", "encoder.embedding.")
 """Of the names of given arrays: those of modules, and those of tables."""
 
@@ -37,6 +40,9 @@ def results_of(model: Model, loaded: Any) -> Iterator[dict[str, Numbers]]:
             if module is not None:
                 hook = _hook(line, found, ran)
                 hooks.callback(module.register_forward_hook(hook).remove)
+        for name, module in modules.items():
+            if name.rpartition(".")[2] == ROTARY and not any(part.isdigit() for part in name.split(".")):
+                hooks.callback(module.register_forward_hook(_rotary_hook(model, found, ran)).remove)
         yield found
     for line, times in ran.items():
         if times > 1:
@@ -48,6 +54,21 @@ def _hook(line: str, found: dict[str, Numbers], ran: dict[str, int]) -> Any:
         first = result[0] if isinstance(result, tuple) else result
         ran[line] = ran.get(line, 0) + 1
         found[line] = np.array(first.detach().float().numpy())
+
+    return keep
+
+
+def _rotary_hook(model: Model, found: dict[str, Numbers], ran: dict[str, int]) -> Any:
+    """Keeps cosines and sines for every layer; a family with several kinds of layers runs its module once for each."""
+    names = model.working().names
+    lines = [[name for name in names if name.endswith(f".rotary.{part}")] for part in ("cos", "sin")]
+
+    def keep(_module: Any, _given: Any, result: Any) -> None:
+        if isinstance(result, tuple) and len(result) == len(lines):
+            for several, numbers in zip(lines, result, strict=True):
+                for line in several:
+                    ran[line] = ran.get(line, 0) + 1
+                    found[line] = np.array(numbers.detach().float().numpy())
 
     return keep
 
@@ -76,6 +97,8 @@ def fitted(working: Working, name: str, theirs: Numbers, ours: Numbers) -> Numbe
     axes = working.axes[name]
     theirs = theirs[0] if theirs.ndim > 1 and theirs.shape[0] == 1 else theirs
     if len(axes) == 2:
+        if axes[-1] == "pair" and theirs.ndim == 2 and theirs.shape != ours.shape:
+            theirs = _of_pairs(theirs)
         return theirs if theirs.shape == ours.shape else None
     if len(axes) != 3 or axes[1] not in ("token", "key"):
         return None
@@ -87,3 +110,11 @@ def fitted(working: Working, name: str, theirs: Numbers, ours: Numbers) -> Numbe
     if theirs.shape == (tokens, heads, depth):
         return theirs.swapaxes(0, 1)
     return theirs if theirs.shape == ours.shape else None
+
+
+def _of_pairs(theirs: Numbers) -> Numbers:
+    """One number for each pair of features, of an array with the same number for both: in halves, or side by side."""
+    half = theirs.shape[1] // 2
+    if np.array_equal(theirs[:, :half], theirs[:, half:]):
+        return theirs[:, :half]
+    return theirs[:, ::2] if np.array_equal(theirs[:, ::2], theirs[:, 1::2]) else theirs

@@ -90,6 +90,8 @@ class Rope(Struct, frozen=True):
         turned = self._turned(at, said, kind)
         try:
             scaling, amplitude = self._scaling(kind, said, at, base=base, turned=turned)
+        except CheckpointError:
+            raise
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise CheckpointError(
                 f"the config has rotary scaling of type {shown(kind)}, but lacks or garbles {str(error)[:60]}."
@@ -284,6 +286,8 @@ class GgufRope(Struct, frozen=True):
         turned = at.config.get("rope.dimension_count", at.depth)
         try:
             scaling, amplitude = self._scaling(at, base=base, turned=turned)
+        except CheckpointError:
+            raise
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise CheckpointError(
                 f"the metadata have rotary scaling that lacks or garbles {str(error)[:60]}."
@@ -292,27 +296,29 @@ class GgufRope(Struct, frozen=True):
         return Rotary(self.layout, base, width, scaling=scaling, amplitude=amplitude)
 
     def _scaling(self, at: At, *, base: float, turned: int) -> tuple[Scaling | None, float | None]:
-        if self.sliding:
-            return None, None
         said = {
             name.removeprefix("rope.scaling."): v for name, v in at.config.items() if name.startswith("rope.scaling.")
         }
-        plain = float(at.config.get("rope.scale_linear", 1.0))
-        kind = said.get("type", "none" if plain == 1 else "linear")
-        factor = float(said.get("factor", plain))
+        grown = float(said.get("attn_factor", 1.0)) * float(said.get("yarn_attn_factor", 1.0))
+        amplitude = None if grown == 1 else grown
+        if self.sliding:
+            return None, amplitude
+        # As llama.cpp reads them: linear where no type is stated, and a factor of 0 for none.
+        kind = said.get("type", "linear")
+        stated: Any = said.get("factor", at.config.get("rope.scale_linear", 1.0))
+        factor = float(stated) or 1.0
         if self.factors in at.arrays:
             if kind != "none" and factor != 1:
                 raise CheckpointError(f"the file has {self.factors} beside rotary scaling of type {shown(kind)}.")
-            return Factors(), None
+            return Factors(), amplitude
         if kind == "none" or (kind == "linear" and factor == 1):
-            return None, None
+            return None, amplitude
         if kind == "linear":
-            return Linear(factor), None
+            return Linear(factor), amplitude
         if kind == "yarn":
             trained: Any = said.get("original_context_length", at.config["context_length"])
             beta = {"beta_fast": said.get("yarn_beta_fast"), "beta_slow": said.get("yarn_beta_slow")}
             beta["truncate"] = self.truncate
-            grown = float(said.get("yarn_attn_factor", said.get("attn_factor", 1.0)))
             scaling = _yarn(beta, factor=factor, base=base, turned=turned, trained=trained)
             return scaling, grown * (1 + 0.1 * math.log(factor))
         raise CheckpointError(

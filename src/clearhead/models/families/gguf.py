@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from clearhead.models.families.experts import experts
 from clearhead.models.families.parts import QKV, affine, norms, sizes, without
 from clearhead.models.family import Family
-from clearhead.models.key import choice, key
+from clearhead.models.key import choice, key, required
 from clearhead.models.rope import GgufRope
 
 _BLOCK = "blk.{n}."
-_EPS = key("attention.layer_norm_rms_epsilon", default=1e-6)
+_EPS = required("attention.layer_norm_rms_epsilon")
 _EACH: dict[str, str | tuple[str, ...]] = {
     "layers.{n}.mlp.router.weight": _BLOCK + "ffn_gate_inp.weight: linear",
     **{

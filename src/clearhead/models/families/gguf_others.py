@@ -19,11 +19,11 @@ from clearhead.models.families.parts import (
     without,
 )
 from clearhead.models.family import Family
-from clearhead.models.key import Layers, There, choice, key
+from clearhead.models.key import Layers, There, choice, key, required
 
 _BLOCK = "blk.{n}."
-RMS = key("attention.layer_norm_rms_epsilon", default=1e-6)
-EPS = key("attention.layer_norm_epsilon", default=1e-5)
+RMS = required("attention.layer_norm_rms_epsilon")
+EPS = required("attention.layer_norm_epsilon")
 PLAIN = GGUF_QWEN2.arrays
 """Queries and keys as Hugging Face has them, in halves."""
 
