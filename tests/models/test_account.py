@@ -5,9 +5,10 @@ from fnmatch import fnmatch
 
 import numpy as np
 import pytest
+import torch
 from msgspec.structs import replace
 from safetensors.numpy import load_file, save_file
-from tests.conformance.families import CONFIGURATIONS, made
+from tests.conformance.families import CONFIGURATIONS, GROUPED, made, made_of
 from tests.models.test_gguf_others import written
 
 from clearhead.errors import CheckpointError
@@ -153,6 +154,23 @@ def test_what_transformers_ignores_is_noted(edit):
     model = load(edit(sliding_window=3))
     assert model.spec.layers[0].attention.window is None
     assert [note for note in model.notes if "sliding_window" in note]
+
+
+def test_listed_kinds_of_layers_count(tmp_path):
+    """SmolLM3's window holds in the layers that are listed so, as Transformers masks them, though it says unused."""
+    model = made_of(
+        "SmolLM3ForCausalLM",
+        "SmolLM3Config",
+        {**GROUPED, "sliding_window": 4, "layer_types": ["full_attention", "sliding_attention", "full_attention"]},
+        3,
+    )
+    assert model.config.use_sliding_window is False
+    model.save_pretrained(tmp_path)
+    ids = [3, 17, 8, 30, 2, 25, 11, 8, 19]
+    ours = load(tmp_path, engine="array").trace(ids)["logits"]
+    with torch.inference_mode():
+        theirs = model(torch.tensor([ids])).logits[0].numpy()
+    assert np.abs(ours - theirs).max() < 5e-5 * np.abs(theirs).max()
 
 
 def test_a_head_of_its_own_counts(edit):

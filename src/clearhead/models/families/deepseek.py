@@ -19,6 +19,7 @@ from clearhead.models.families.experts import (
     local_experts,
     shared_in,
 )
+from clearhead.models.families.heads import with_heads
 from clearhead.models.families.llama import LAYER, LLAMA, QWEN3
 from clearhead.models.families.parts import BASE, QKV, biased, norms, without
 from clearhead.models.key import At, Layers, Sum, choice, key
@@ -101,7 +102,7 @@ def _turning(context: int, layout: Any = "interleaved") -> Rope:
     return Rope(layout, context=context, width=_TURNED)
 
 
-DEEPSEEK_V3 = replace(
+DEEPSEEK_V3 = with_heads(replace(
     LLAMA,
     name="deepseek_v3",
     architectures=("DeepseekV3ForCausalLM", "DeepseekV3Model"),
@@ -124,12 +125,12 @@ DEEPSEEK_V3 = replace(
     fixed={"attention_bias": (False,), "topk_method": ("noaux_tc",), "scoring_func": ("sigmoid",)},
     without_effect={**_WITHOUT_EFFECT, **_LATENT_SIZES},
     spare=_SPARE,
-)  # fmt: skip
+), "DeepseekV3", "ForSequenceClassification", "ForTokenClassification")  # fmt: skip
 """Latent attention; experts in groups, chosen by scores with a correction, and a shared one (DeepSeek-AI 2024)."""
 
 _GREEDY = key("topk_method", default="greedy")
 
-DEEPSEEK_V2 = replace(
+DEEPSEEK_V2 = with_heads(replace(
     DEEPSEEK_V3,
     name="deepseek_v2",
     architectures=("DeepseekV2ForCausalLM", "DeepseekV2Model"),
@@ -149,7 +150,7 @@ DEEPSEEK_V2 = replace(
     by_architecture={"DeepseekV2Model": BASE},
     fixed={"attention_bias": (False,), "mlp_bias": (False,), "scoring_func": ("softmax",)},
     without_effect={**DEEPSEEK_V3.without_effect, "norm_topk_prob": "Transformers does not read it here"},
-)  # fmt: skip
+), "DeepseekV2", "ForSequenceClassification")  # fmt: skip
 """As DeepSeek V3, with softmax of the router and no correction."""
 
 GLM4_MOE = replace(

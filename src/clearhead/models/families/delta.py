@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from clearhead.models.families.experts import EACH, WITHOUT_EFFECT, experts, shared_in, sparse
+from clearhead.models.families.heads import with_heads
 from clearhead.models.families.llama import LAYER, LLAMA
 from clearhead.models.families.parts import BASE, FULL, activation, biased, without
 from clearhead.models.key import Layers, choice, key
@@ -111,7 +112,7 @@ _SIZES = {
 }
 _COUNT = key("num_experts", default=512)
 
-QWEN3_NEXT = replace(
+QWEN3_NEXT = with_heads(replace(
     LLAMA,
     name="qwen3_next",
     architectures=("Qwen3NextForCausalLM", "Qwen3NextModel"),
@@ -129,7 +130,7 @@ QWEN3_NEXT = replace(
     arrays_by_architecture={},
     without_effect={**WITHOUT_EFFECT, **_SIZES},
     spare=_SPARE,
-)  # fmt: skip
+), "Qwen3Next")  # fmt: skip
 """Gated delta nets (Yang et al. 2025) in three of four layers, gated attention in the fourth; experts."""
 
 QWEN35 = replace(

@@ -95,7 +95,7 @@ _KINDS = Layers(("layer_types",), _alternating, (_USED, key("max_window_layers",
 _WIDTH = key("sliding_window", default=4096)
 _COUNT2 = key("num_experts", default=60)
 
-QWEN2_MOE = replace(
+QWEN2_MOE = with_heads(replace(
     QWEN2,
     name="qwen2_moe",
     architectures=("Qwen2MoeForCausalLM", "Qwen2MoeModel"),
@@ -119,7 +119,7 @@ QWEN2_MOE = replace(
     by_architecture={"Qwen2MoeModel": BASE},
     fixed={"head_dim": (None,)},
     without_effect=WITHOUT_EFFECT,
-)  # fmt: skip
+), "Qwen2Moe")  # fmt: skip
 """As Qwen 2, with experts, and one more that every token uses."""
 
 _COUNT3 = key("num_experts", "num_local_experts", default=128)
@@ -173,7 +173,7 @@ _LAYERS = Layers(("layer_types",), lambda layer: FULL if layer % 2 else SLIDING)
 _FUSED = LAYER + "mlp.experts.gate_up_proj"
 _YARN = {"rope_type": "yarn", "factor": 32.0, "truncate": False, "original_max_position_embeddings": 4096}
 
-GPT_OSS = replace(
+GPT_OSS = with_heads(replace(
     LLAMA,
     name="gpt_oss",
     architectures=("GptOssForCausalLM", "GptOssModel"),
@@ -205,5 +205,5 @@ GPT_OSS = replace(
     by_architecture={"GptOssModel": BASE},
     fixed={"swiglu_alpha": (1.702,)},
     without_effect={**WITHOUT_EFFECT, "hidden_act": "experts have an activation of their own"},
-)  # fmt: skip
+), "GptOss", "ForSequenceClassification", "ForTokenClassification")  # fmt: skip
 """Experts with biases and bounded gates, sinks, and a window in every second layer (OpenAI 2025)."""

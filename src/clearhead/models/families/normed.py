@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from clearhead.models.families.heads import with_heads
 from clearhead.models.families.llama import LAYER, LLAMA
 from clearhead.models.families.parts import BASE, activation, affine, norms, without
 from clearhead.models.key import key
@@ -11,25 +12,30 @@ from clearhead.models.rope import Rope
 
 _EPS = key("rms_norm_eps", default=1e-5)
 
-HUNYUAN = replace(
-    LLAMA,
-    name="hunyuan_v1_dense",
-    architectures=("HunYuanDenseV1ForCausalLM", "HunYuanDenseV1Model"),
-    spec={
-        **without(LLAMA.spec, "mlp.bias"),
-        **norms("rms", _EPS),
-        "attention.qk_norm.kind": "rms",
-        "attention.qk_norm.eps": _EPS,
-        "attention.qk_norm_last": True,
-    },
-    arrays={
-        **LLAMA.arrays,
-        "layers.{n}.attention.query.norm.gain": LAYER + "self_attn.query_layernorm.weight",
-        "layers.{n}.attention.key.norm.gain": LAYER + "self_attn.key_layernorm.weight",
-    },
-    by_architecture={"HunYuanDenseV1Model": BASE},
-    arrays_by_architecture={},
-    without_effect={"eod_token_id": "matters where text is generated"},
+HUNYUAN = with_heads(
+    replace(
+        LLAMA,
+        name="hunyuan_v1_dense",
+        architectures=("HunYuanDenseV1ForCausalLM", "HunYuanDenseV1Model"),
+        spec={
+            **without(LLAMA.spec, "mlp.bias"),
+            **norms("rms", _EPS),
+            "attention.qk_norm.kind": "rms",
+            "attention.qk_norm.eps": _EPS,
+            "attention.qk_norm_last": True,
+        },
+        arrays={
+            **LLAMA.arrays,
+            "layers.{n}.attention.query.norm.gain": LAYER + "self_attn.query_layernorm.weight",
+            "layers.{n}.attention.key.norm.gain": LAYER + "self_attn.key_layernorm.weight",
+        },
+        by_architecture={"HunYuanDenseV1Model": BASE},
+        arrays_by_architecture={},
+        without_effect={"eod_token_id": "matters where text is generated"},
+    ),
+    "HunYuanDenseV1",
+    "ForSequenceClassification",
+    pad=0,
 )
 """As Llama, with norms of queries and keys behind rotary positions."""
 
@@ -64,28 +70,33 @@ _SCALED = {
     "low_freq_factor": 1.0, "high_freq_factor": 4.0,
 }  # fmt: skip
 
-APERTUS = replace(
-    LLAMA,
-    name="apertus",
-    architectures=("ApertusForCausalLM", "ApertusModel"),
-    spec={
-        **without(LLAMA.spec, "mlp.bias", "mlp.gated"),
-        **norms("rms", _EPS),
-        "attention.qk_norm.kind": "rms",
-        "attention.qk_norm.eps": _EPS,
-        "attention.rotary": Rope(theta=12000000.0, context=65536, absent=_SCALED),
-        "mlp.activation": key("hidden_act", default="xielu", words={"xielu": "xielu"}),
-    },
-    arrays={
-        **LLAMA.arrays,
-        "layers.{n}.attention.norm.gain": LAYER + "attention_layernorm.weight",
-        "layers.{n}.mlp.norm.gain": LAYER + "feedforward_layernorm.weight",
-        "layers.{n}.mlp.active.positive": LAYER + "mlp.act_fn.alpha_p",
-        "layers.{n}.mlp.active.negative": LAYER + "mlp.act_fn.alpha_n",
-    },
-    by_architecture={"ApertusModel": BASE},
-    arrays_by_architecture={},
-    constant={"*mlp.act_fn.beta": 0.5, "*mlp.act_fn.eps": -1e-6},
+APERTUS = with_heads(
+    replace(
+        LLAMA,
+        name="apertus",
+        architectures=("ApertusForCausalLM", "ApertusModel"),
+        spec={
+            **without(LLAMA.spec, "mlp.bias", "mlp.gated"),
+            **norms("rms", _EPS),
+            "attention.qk_norm.kind": "rms",
+            "attention.qk_norm.eps": _EPS,
+            "attention.rotary": Rope(theta=12000000.0, context=65536, absent=_SCALED),
+            "mlp.activation": key("hidden_act", default="xielu", words={"xielu": "xielu"}),
+        },
+        arrays={
+            **LLAMA.arrays,
+            "layers.{n}.attention.norm.gain": LAYER + "attention_layernorm.weight",
+            "layers.{n}.mlp.norm.gain": LAYER + "feedforward_layernorm.weight",
+            "layers.{n}.mlp.active.positive": LAYER + "mlp.act_fn.alpha_p",
+            "layers.{n}.mlp.active.negative": LAYER + "mlp.act_fn.alpha_n",
+        },
+        by_architecture={"ApertusModel": BASE},
+        arrays_by_architecture={},
+        constant={"*mlp.act_fn.beta": 0.5, "*mlp.act_fn.eps": -1e-6},
+    ),
+    "Apertus",
+    "ForTokenClassification",
+    pad=3,
 )
 """As Llama, with a plain MLP, an activation with learned bends, and norms of queries and keys."""
 

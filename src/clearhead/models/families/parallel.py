@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from clearhead.models.families.heads import with_heads
 from clearhead.models.families.llama import LAYER, LLAMA
 from clearhead.models.families.parts import (
     BASE,
@@ -28,74 +29,84 @@ from clearhead.models.rope import Rope
 _INVERSE = {"*rotary_emb.inv_freq": "rotary frequencies, which are computed from the config"}
 _GPTJ = "h.{n}."
 
-GPTJ = Family(
-    name="gptj",
-    architectures=("GPTJForCausalLM", "GPTJModel"),
-    spec={
-        **sizes(("num_hidden_layers", "n_layer"), ("hidden_size", "n_embd"), ("num_attention_heads", "n_head")),
-        **norms("layer", key("layer_norm_epsilon", default=1e-5)),
-        "placement": "parallel",
-        "attention.causal": True,
-        "attention.rotary.layout": "interleaved",
-        "attention.rotary.width": key("rotary_dim", default=64),
-        "mlp.activation": activation("activation_function", default="gelu-tanh"),
-        "mlp.bias": True,
-        "head.bias": True,
-        "head.tied": key("tie_word_embeddings", default=False),
-    },
-    arrays={
-        "embedding.weight": "wte.weight",
-        "layers.{n}.attention.query.weight": _GPTJ + "attn.q_proj.weight: linear heads",
-        "layers.{n}.attention.key.weight": _GPTJ + "attn.k_proj.weight: linear heads",
-        "layers.{n}.attention.value.weight": _GPTJ + "attn.v_proj.weight: linear heads",
-        "layers.{n}.attention.output.weight": _GPTJ + "attn.out_proj.weight: linear",
-        **norm("layers.{n}.attention.norm", _GPTJ + "ln_1"),
-        **norm("layers.{n}.mlp.norm", _GPTJ + "ln_1"),
-        **affine("layers.{n}.mlp.up", _GPTJ + "mlp.fc_in"),
-        **affine("layers.{n}.mlp.output", _GPTJ + "mlp.fc_out"),
-        **norm("norm", "ln_f"),
-        **affine("logits", "lm_head"),
-    },
-    prefixes=("transformer.", ""),
-    by_architecture={"GPTJModel": BASE},
-    without_effect={"rotary": "Transformers reads rotary_dim"},
-    spare={
-        "*h.*.attn.bias": "the causal mask",
-        "*h.*.attn.masked_bias": "minus infinity, for the causal mask",
-        "*h.*.attn.embed_positions": "rotary angles, which are computed from the config",
-    },
+GPTJ = with_heads(
+    Family(
+        name="gptj",
+        architectures=("GPTJForCausalLM", "GPTJModel"),
+        spec={
+            **sizes(("num_hidden_layers", "n_layer"), ("hidden_size", "n_embd"), ("num_attention_heads", "n_head")),
+            **norms("layer", key("layer_norm_epsilon", default=1e-5)),
+            "placement": "parallel",
+            "attention.causal": True,
+            "attention.rotary.layout": "interleaved",
+            "attention.rotary.width": key("rotary_dim", default=64),
+            "mlp.activation": activation("activation_function", default="gelu-tanh"),
+            "mlp.bias": True,
+            "head.bias": True,
+            "head.tied": key("tie_word_embeddings", default=False),
+        },
+        arrays={
+            "embedding.weight": "wte.weight",
+            "layers.{n}.attention.query.weight": _GPTJ + "attn.q_proj.weight: linear heads",
+            "layers.{n}.attention.key.weight": _GPTJ + "attn.k_proj.weight: linear heads",
+            "layers.{n}.attention.value.weight": _GPTJ + "attn.v_proj.weight: linear heads",
+            "layers.{n}.attention.output.weight": _GPTJ + "attn.out_proj.weight: linear",
+            **norm("layers.{n}.attention.norm", _GPTJ + "ln_1"),
+            **norm("layers.{n}.mlp.norm", _GPTJ + "ln_1"),
+            **affine("layers.{n}.mlp.up", _GPTJ + "mlp.fc_in"),
+            **affine("layers.{n}.mlp.output", _GPTJ + "mlp.fc_out"),
+            **norm("norm", "ln_f"),
+            **affine("logits", "lm_head"),
+        },
+        prefixes=("transformer.", ""),
+        by_architecture={"GPTJModel": BASE},
+        without_effect={"rotary": "Transformers reads rotary_dim"},
+        spare={
+            "*h.*.attn.bias": "the causal mask",
+            "*h.*.attn.masked_bias": "minus infinity, for the causal mask",
+            "*h.*.attn.embed_positions": "rotary angles, which are computed from the config",
+        },
+    ),
+    "GPTJ",
+    "ForSequenceClassification",
+    "ForQuestionAnswering",
 )
 
-PHI = replace(
-    LLAMA,
-    name="phi",
-    architectures=("PhiForCausalLM", "PhiModel"),
-    spec={
-        **without(LLAMA.spec, "mlp.gated"),
-        **norms("layer", key("layer_norm_eps", default=1e-5)),
-        "placement": "parallel",
-        "attention.bias": EVERYWHERE,
-        "attention.rotary": Rope(share=0.5),
-        "attention.qk_norm": choice(key("qk_layernorm", default=False), {True: {}, False: None}),
-        "attention.qk_norm.kind": "layer",
-        "attention.qk_norm.eps": key("layer_norm_eps", default=1e-5),
-        "mlp.activation": activation("hidden_act", default="gelu-tanh"),
-        "mlp.bias": True,
-        "head.bias": True,
-    },
-    arrays={
-        **LLAMA.arrays,
-        **affine("layers.{n}.attention.output", LAYER + "self_attn.dense"),
-        **norm("layers.{n}.attention.query.norm", LAYER + "self_attn.q_layernorm"),
-        **norm("layers.{n}.attention.key.norm", LAYER + "self_attn.k_layernorm"),
-        **norm("layers.{n}.attention.norm", LAYER + "input_layernorm"),
-        **norm("layers.{n}.mlp.norm", LAYER + "input_layernorm"),
-        **affine("layers.{n}.mlp.up", LAYER + "mlp.fc1"),
-        **affine("layers.{n}.mlp.output", LAYER + "mlp.fc2"),
-        **norm("norm", "final_layernorm"),
-        **affine("logits", "lm_head"),
-    },
-    by_architecture={"PhiModel": BASE},
+PHI = with_heads(
+    replace(
+        LLAMA,
+        name="phi",
+        architectures=("PhiForCausalLM", "PhiModel"),
+        spec={
+            **without(LLAMA.spec, "mlp.gated"),
+            **norms("layer", key("layer_norm_eps", default=1e-5)),
+            "placement": "parallel",
+            "attention.bias": EVERYWHERE,
+            "attention.rotary": Rope(share=0.5),
+            "attention.qk_norm": choice(key("qk_layernorm", default=False), {True: {}, False: None}),
+            "attention.qk_norm.kind": "layer",
+            "attention.qk_norm.eps": key("layer_norm_eps", default=1e-5),
+            "mlp.activation": activation("hidden_act", default="gelu-tanh"),
+            "mlp.bias": True,
+            "head.bias": True,
+        },
+        arrays={
+            **LLAMA.arrays,
+            **affine("layers.{n}.attention.output", LAYER + "self_attn.dense"),
+            **norm("layers.{n}.attention.query.norm", LAYER + "self_attn.q_layernorm"),
+            **norm("layers.{n}.attention.key.norm", LAYER + "self_attn.k_layernorm"),
+            **norm("layers.{n}.attention.norm", LAYER + "input_layernorm"),
+            **norm("layers.{n}.mlp.norm", LAYER + "input_layernorm"),
+            **affine("layers.{n}.mlp.up", LAYER + "mlp.fc1"),
+            **affine("layers.{n}.mlp.output", LAYER + "mlp.fc2"),
+            **norm("norm", "final_layernorm"),
+            **affine("logits", "lm_head"),
+        },
+        by_architecture={"PhiModel": BASE},
+    ),
+    "Phi",
+    "ForSequenceClassification",
+    "ForTokenClassification",
 )
 """As Llama in its names only: layer norms, biases, a plain MLP, half of each head turned."""
 
