@@ -2,6 +2,7 @@
 
 import pytest
 
+from clearhead.corpora import sequences
 from clearhead.corpora.documents import Document
 from clearhead.corpora.options import Options, checked
 from clearhead.corpora.sequences import Cutter, Failed
@@ -39,6 +40,17 @@ def test_a_document_is_split_into_all_of_it(checkpoint):
         assert all(ids[0] == 0 and len(ids) <= 8 for ids in own)
         assert tuple(id for ids in own for id in ids[1:]) == ids_of(text)
     assert not any(each.unread for each in found)
+
+
+@pytest.mark.parametrize("fit", ["split", "pack"])
+def test_a_long_document_is_hashed_once(checkpoint, fit, monkeypatch):
+    """However many sequences it has, so that their time grows with its length, and not with its square."""
+    hashed, right = [], sequences.hashlib.blake2b
+    monkeypatch.setattr(sequences.hashlib, "blake2b", lambda *given, **more: hashed.append(1) or right(*given, **more))
+    texts = [" ".join(["the cat sat on a mat"] * 50) + end for end in (" so", " far")]
+    found = made(checkpoint, [Document(n, text) for n, text in enumerate(texts)], length=12, fit=fit)
+    assert len(found) > 40
+    assert len(hashed) == 2
 
 
 def test_packed_documents_are_all_there(checkpoint):

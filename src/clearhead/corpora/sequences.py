@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 
 from msgspec import Struct
@@ -126,6 +126,7 @@ def _sequence(document: Document, ids: Ids, begun: tuple[int, ...], unread: int 
     return Sequence(document.number, fold_of(document.text), document.group, ids, begun, unread)
 
 
+@lru_cache(maxsize=1)  # a long text has many sequences, one after the other
 def fold_of(text: str) -> int:
     """The fold of a text: the same in every corpus, so that two corpora of the same texts can be compared in pairs."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()[0] % FOLDS
