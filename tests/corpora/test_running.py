@@ -315,6 +315,8 @@ def test_two_models_are_compared_on_the_same_documents(checkpoint, whole, tmp_pa
     page = report(later, whole[0]).partition("<h2>Against")[2]
     assert re.search(r"<td>entropy<td>[1-6] of 12<td>1\.\d: [+-]", page)
     assert not re.search(r"[ >]0\.\d: ", page)
+    assert "<td>received<td>0 of 12<td></tr>" in page  # 1 on average for every head: what differs is rounding
+    assert f"20 documents of {whole[2]}" in page
 
 
 def test_opening_a_corpus_writes_only_what_is_out_of_date(checkpoint, whole, tmp_path):

@@ -22,6 +22,16 @@ MAX_EXAMPLES = 3
 MAX_PAIRS = 5
 """Pairs of tokens that are listed of each head."""
 
+REOPENED = (
+    "Places are kept, not texts. In Python <code>clearhead.corpora.open_corpus(folder)</code> gives the corpus. "
+    "Its methods <code>examples(measure, layer, head)</code> and <code>text(example)</code> read a text again, and "
+    "<code>clearhead.load(checkpoint).trace(text).save(&quot;page.html&quot;)</code> shows it."
+)
+"""How to see a document that is listed, in HTML."""
+
+ROUNDING = 1e-6
+"""Differences below this part of the largest mean count as rounding: what a head's tokens receive is 1 on average."""
+
 FAINTEST = 0.06
 """The opacity of the least head of a picture."""
 
@@ -153,7 +163,8 @@ def _clusters(corpus: Corpus) -> Iterator[str]:
 
 
 def _examples(corpus: Corpus) -> Iterator[str]:
-    yield "<h2>Documents that show a head</h2><table><tr><th>measure<th>head<th>mean<th>documents (file:number)</tr>"
+    yield f"<h2>Documents that show a head</h2><p>{REOPENED}</p>"
+    yield "<table><tr><th>measure<th>head<th>mean<th>documents (file:number)</tr>"
     for name in (corpus.measures[row].name for row in typical_rows(corpus.measures)):
         means = corpus.mean(name)
         for place in np.argsort(-means, axis=None, kind="stable")[:MAX_EXAMPLES]:
@@ -204,23 +215,33 @@ def _cuts(corpus: Corpus) -> Iterator[str]:
 
 
 def _compared(corpus: Corpus, other: Corpus) -> Iterator[str]:
+    """The heads that differ, by measure."""
+    files = [_words(each.path) for each in other.plan.files]
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
     yield f"<h2>Against {escape(_words(other.plan.model))}</h2>"
+    yield f"<p>That one: {other.counts[0]:,} documents of {escape(files[0])}{more}.</p>"
     if other.missing:
         count = len(other.plan.shards)
         yield f'<p class="notice">That one is partial: {len(other.missing):,} of {count:,} shards are missing.</p>'
-    yield "<p>This less the other, with 95 % intervals. Listed are the heads whose "
-    yield "interval does not hold 0, the largest differences first.</p>"
-    yield "<table><tr><th>measure<th>heads that differ<th>largest</tr>"
+    yield "<p>This less the other, with 95 % intervals. Listed are the heads whose interval does not hold 0, the "
+    yield "largest differences first. What is less than a millionth of a measure's largest mean counts as rounding.</p>"
+    yield "<div class=wide><table><tr><th>measure<th>heads that differ<th>largest</tr>"
     for row in corpus.measures:
-        if row.name not in {each.name for each in other.measures}:
-            continue
-        found = differences(other, corpus, row.name)
-        differ = (found["low"] > 0) | (found["high"] < 0)
-        order = np.argsort(-np.where(differ, abs(found["difference"]), 0), axis=None, kind="stable")[:MAX_EXAMPLES]
-        words = []
-        for place in order[differ.flat[order]]:
-            layer, head = divmod(int(place), corpus.plan.heads)
-            low, middle, high = (found[name].flat[place] for name in ("low", "difference", "high"))
-            words.append(f"{layer}.{head}: {middle:+.3g} ({low:+.3g} to {high:+.3g})")
-        yield f"<tr><td>{escape(row.name)}<td>{int(differ.sum())} of {differ.size}<td>{', '.join(words)}</tr>"
-    yield "</table>"
+        if row.name in {each.name for each in other.measures}:
+            yield _difference(corpus, other, row.name)
+    yield "</table></div>"
+
+
+def _difference(corpus: Corpus, other: Corpus, name: str) -> str:
+    """The row of a measure."""
+    found = differences(other, corpus, name)
+    size = abs(found["difference"])
+    least = ROUNDING * max(abs(corpus.mean(name)).max(), abs(other.mean(name)).max())
+    differ = ((found["low"] > 0) | (found["high"] < 0)) & (size > least)
+    order = np.argsort(-np.where(differ, size, 0), axis=None, kind="stable")[:MAX_EXAMPLES]
+    words = []
+    for place in order[differ.flat[order]]:
+        layer, head = divmod(int(place), corpus.plan.heads)
+        low, middle, high = (found[each].flat[place] for each in ("low", "difference", "high"))
+        words.append(f"{layer}.{head}: {middle:+.3g} ({low:+.3g} to {high:+.3g})")
+    return f"<tr><td>{escape(name)}<td>{int(differ.sum())} of {differ.size}<td>{', '.join(words)}</tr>"
