@@ -167,6 +167,10 @@ def _head_apart(ref: Ref, axes: Axes) -> Ref:
     return Ref(ref.operand, ref.indices[1:], ref.indices[0])
 
 
+_GRADIENT = ".grad"
+"""How the names of gradients end, of which there are none without a backward pass."""
+
+
 def find(name: str, names: Collection[str], *, what: str = "line") -> str:
     """The full name that ``name`` is, or is an unambiguous ending of.
 
@@ -183,6 +187,11 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
     meant = OTHER_WORDS.get(name.rpartition(".")[2].lower().replace("-", "_"))
     ours = [full for full in names if full.rpartition(".")[2] == meant]
     close = f"Did you mean {' or '.join(ours[:3])}?" if ours else suggest(name, names)
+    if name.endswith(_GRADIENT) and not any(full.endswith(_GRADIENT) for full in names):
+        close = (
+            "Gradients belong to a backward pass. On the command line add --backward LINE, with the line that it "
+            f"begins at, such as {[*names][-1]}; in Python take working.backward()."
+        )
     raise UnknownName(f"There is no {what} {name!r}. {close}")
 
 

@@ -188,6 +188,7 @@ def test_new_writes_a_problem_that_runs(tmp_path):
     [
         (["show", "socer"], "Did you mean soccer"),
         (["show", "soccer", "wieghts"], "Did you mean weights?"),
+        (["show", "soccer", "weights.grad"], "add --backward LINE, with the line that it begins at, such as norm;"),
         (["show", "soccer", "weights@3"], "heads 1 to 2, not 3"),
         (["show", "soccer", "weights@2", "--cell", "1"], "needs 2 indices (query, key), got 1 (1)"),
         (["show", "soccer", "weights@2", "--cell", "4,1"], "weights has query 1 to 3, not 4"),

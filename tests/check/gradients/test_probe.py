@@ -6,7 +6,7 @@ import pytest
 from tests.check.gradients import zoo
 
 import clearhead
-from clearhead import Attention, Block, Mlp, Norm, autograd, probe_gradients
+from clearhead import Attention, Backward, Block, Loss, Mlp, Norm, autograd, probe_gradients
 from clearhead.errors import SpecError
 
 NORM = ("input", "attention.norm.gain", "attention.norm.bias")
@@ -113,6 +113,22 @@ def test_values_that_must_be_as_wide_as_queries(refused):
 
 
 NARROW = "It was only tried with values as wide as queries: with wider ones it gives nothing to compare."
+
+
+@pytest.mark.parametrize(("returns", "function", "says"), [
+    ("loss", lambda output, target, dloss: (output, target, dloss),
+     "called with 2 arrays (output, target), and its parameters are (output, target, dloss). loss is a single number, "
+     "so its gradient is 1 and is not passed."),
+    ("loss.token", lambda output, target: (output, target),
+     "called with 3 arrays (output, target, loss.token.grad), and its parameters are (output, target). The last is the "
+     "gradient of loss.token, which the pass starts with."),
+])  # fmt: skip
+def test_a_function_of_other_parameters(returns, function, says):
+    """A function that takes a gradient where none is passed, or none where one is, is told what it is called with."""
+    working = Backward(loss=Loss(reads="logits")).working(Attention(heads=1).working()).backward_of.forward
+    report = probe_gradients(function, working, ("output", "target"), returns)
+    assert report.verdict == "unexplained"
+    assert says in str(report)
 
 
 def test_gradients_that_fit_a_wrong_forward_pass():

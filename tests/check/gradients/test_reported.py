@@ -4,20 +4,23 @@ import os
 
 import pytest
 from tests.check.gradients.reported import REPORTS, RIGHT, Report
+from tests.check.gradients.reported_later import LATER, RIGHT_LATER
 
 from clearhead import probe_gradients
 
 EVERY = int(os.environ.get("EVERY", "3"))
+
+ALL, ALL_RIGHT = REPORTS | LATER, RIGHT | RIGHT_LATER
 
 
 def probed(report: Report):
     return probe_gradients(report.backward, report.working, report.takes, report.returns, forward=report.forward)
 
 
-@pytest.mark.parametrize("name", [*REPORTS][::EVERY])
+@pytest.mark.parametrize("name", [*ALL][::EVERY])
 def test_what_was_reported(name):
     """The wrong gradients are named, no other; the cause is that of the report, or none, and a measurement says it."""
-    report = REPORTS[name]
+    report = ALL[name]
     found = probed(report)
     assert found.wrong == tuple(f"{each}.grad" for each in report.wrong)
     assert (found.findings[0].deviations if found.findings else ()) == report.by
@@ -25,7 +28,7 @@ def test_what_was_reported(name):
     assert report.by or report.said
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", ALL_RIGHT)
 def test_what_was_reported_and_is_right(name):
     """Right gradients that somebody took for wrong ones agree."""
-    assert probed(RIGHT[name]).verdict == "agrees"
+    assert probed(ALL_RIGHT[name]).verdict == "agrees"

@@ -70,11 +70,11 @@ def _more_keys(task: GradientTask, begun: Start, rough: Mapping[str, float], _: 
     more = attempt(begun.caller.function, task, begun.form, sizes)
     if more.rank:
         return Elsewhere("It was only tried with as many keys as queries: with more keys it gives nothing to compare.")
-    report, _seen = _report(task, more.seen, rough)
+    report, seen = _report(task, more.seen, rough)
     if report is None:
         return None
     note = f"With more keys than queries its gradients differ{_cause(report)}."
-    return Elsewhere(note, report if task.forward.follows_order else None)
+    return Elsewhere(note, report, (seen,)) if task.forward.follows_order else Elsewhere(note)
 
 
 def _wider_values(

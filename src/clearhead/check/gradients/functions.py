@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
-from clearhead.check.calls.calling import Function, results
+from clearhead.check.calls.calling import Function, Symptom, results
 from clearhead.check.gradients.task import GradientTask
 from clearhead.errors import SpecError
 
@@ -138,6 +139,29 @@ def by_item(function: Function, task: GradientTask) -> Function:
     """The function, called for each item of a batch where items share what it gives gradients of."""
     batched = any(map(task.takes_batch, task.takes))
     return ByItem(function, task) if batched and any(map(task.shared, task.wrt)) else function
+
+
+def misfit(function: Function, task: GradientTask) -> Symptom | None:
+    """What is said of a function whose parameters are not the arrays that it is called with; None where they are."""
+    try:
+        parameters = signature(function)
+    except (TypeError, ValueError):  # compiled code has none to be seen
+        return None
+    try:
+        parameters.bind(*task.takes)
+    except TypeError:
+        names = ", ".join(task.takes)
+        says = f"It is called with {len(task.takes)} arrays ({names}), and its parameters are {parameters}."
+        result = task.forward.returns[0]
+        if task.upstream is None:
+            remedy = (
+                f"{result} is a single number, so its gradient is 1 and is not passed. A function that asks for it is "
+                "wrapped: lambda *arrays: backward(*arrays, 1.0)."
+            )
+        else:
+            remedy = f"The last is the gradient of {result}, which the pass starts with."
+        return Symptom("arguments", says, remedy)
+    return None
 
 
 def libraries_of(source: Any) -> Iterator[str]:

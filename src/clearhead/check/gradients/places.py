@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from clearhead.brief import Brief
 from clearhead.check.calls.observing import Array, Seen
+from clearhead.check.calls.task import Task
 from clearhead.claim import differing
 from clearhead.working import Working
 
@@ -25,7 +26,8 @@ class Place(Brief, frozen=True):
         factor: where it is a multiple of the right one on all inputs: of what; 0 where it is nothing but zeros.
         factors: where it is another multiple at each size: the sizes in words, with the factor.
         only: where only some of an axis are wrong: the axis, which of them, and how many there are.
-        holds: another gradient whose right numbers it has on all inputs.
+        holds: another gradient, or a part of the sum that it is, whose right numbers it has on all inputs.
+        nothing: the places along an axis where it is 0 and should not be, on all inputs: as in ``only``.
     """
 
     line: str
@@ -36,16 +38,17 @@ class Place(Brief, frozen=True):
     factors: tuple[tuple[str, float], ...] = ()
     only: tuple[tuple[str, tuple[int, ...], int], ...] = ()
     holds: str | None = None
+    nothing: tuple[tuple[str, tuple[int, ...], int], ...] = ()
 
 
-def places(seen: Sequence[Seen], returns: Sequence[str]) -> tuple[Place, ...]:
+def places(seen: Sequence[Seen], task: Task) -> tuple[Place, ...]:
     """Each gradient compared with the working's."""
     full = [each for each in seen if each.outputs]
-    return tuple(_place(number, returns, full) for number in range(len(returns)))
+    return tuple(_place(number, task, full) for number in range(len(task.returns)))
 
 
-def _place(number: int, returns: Sequence[str], seen: Sequence[Seen]) -> Place:
-    name = returns[number]
+def _place(number: int, task: Task, seen: Sequence[Seen]) -> Place:
+    name = task.returns[number]
     pairs = [(each.outputs[number].astype(np.float64), each.trace.numpy(name), each) for each in seen]
     off = [_off(name, each, number) for *_, each in pairs]
     if not any(flags.any() for flags in off):
@@ -56,8 +59,27 @@ def _place(number: int, returns: Sequence[str], seen: Sequence[Seen]) -> Place:
     lead = ("batch",) * (first.ndim - len(words))
     alike = [flags for flags in off if flags.shape == first.shape]
     only = _only((*lead, *words), np.logical_or.reduce(alike))
-    holds = next((other for other in returns if other != name and _holds(other, seen, number)), None)
-    return Place(name, False, int(first.sum()), first.size, factor, factors, only, holds)  # noqa: FBT003
+    holds = next((each for each in task.returns if each != name and _holds(each, seen, number)), None)
+    holds = holds or next(_summands(number, task, seen), None)
+    same = [(out, right) for out, right, _ in pairs if out.shape == first.shape == right.shape]
+    there = [(out != 0) | (right == 0) for out, right in same]
+    should = np.logical_and.reduce([right != 0 for _, right in same])
+    nothing = _nothing((*lead, *words), np.logical_or.reduce(there), should) if same else ()
+    return Place(name, False, int(first.sum()), first.size, factor, factors, only, holds, nothing)  # noqa: FBT003
+
+
+def _summands(number: int, task: Task, seen: Sequence[Seen]) -> Iterator[str]:
+    """The parts of a gradient that is a sum over the uses of an array, of which it has the numbers on all inputs."""
+    name = task.returns[number]
+    line = next((each for each in task.working.lines if each.name == name), None)
+    parts = [each for each in line.operands if each.startswith(f"{name}.through_")] if line else []
+    runs = [task.working.run(each.inputs.given(task), keep=parts) for each in seen if parts]
+    for part in parts:
+        pairs = [
+            (each.claim(name, each.outputs[number]), run.numpy(part)) for each, run in zip(seen, runs, strict=True)
+        ]
+        if all(claim.values.shape == right.shape and not differing(claim, right).any() for claim, right in pairs):
+            yield part
 
 
 def _holds(other: str, seen: Sequence[Seen], number: int) -> bool:
@@ -108,6 +130,17 @@ def _only(words: Sequence[str], off: Array) -> tuple[tuple[str, tuple[int, ...],
         wrong = np.flatnonzero(off.any(axis=others))
         if len(wrong) < off.shape[axis]:
             found.append((word, tuple(map(int, wrong)), off.shape[axis]))
+    return tuple(found)
+
+
+def _nothing(words: Sequence[str], there: Array, should: Array) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+    """The axes along which a gradient is 0 in some places, and should be something in each of them."""
+    found = []
+    for axis, word in enumerate(words):
+        others = tuple(each for each in range(there.ndim) if each != axis)
+        empty = np.flatnonzero(~there.any(axis=others) & should.any(axis=others))
+        if 0 < len(empty) < there.shape[axis]:
+            found.append((word, tuple(map(int, empty)), there.shape[axis]))
     return tuple(found)
 
 

@@ -18,7 +18,7 @@ from clearhead.check.compare.comparison import Comparison
 from clearhead.check.diagnosis import Report
 from clearhead.check.gradients.differences import Slope, slopes
 from clearhead.check.gradients.elsewhere import elsewhere
-from clearhead.check.gradients.functions import Autograd, autograd, backward_of, by_item, is_differentiable
+from clearhead.check.gradients.functions import Autograd, autograd, backward_of, by_item, is_differentiable, misfit
 from clearhead.check.gradients.laws import GRADIENT_PROPERTIES
 from clearhead.check.gradients.noise import SMOOTH, as_rough, is_lost, roughness
 from clearhead.check.gradients.places import places, suspects
@@ -57,9 +57,10 @@ def probe_gradients(
     backward pass fits its forward pass needs no textbook. Then they are compared with the working's.
 
     Args:
-        function: called with one array for each name in ``takes``, then with the gradient of ``returns``; it returns
-            one gradient for each name in ``wrt``. Or a ``torch.autograd.Function``, a module of PyTorch, a
-            ``jax.custom_vjp``, or what `autograd` makes of a function of these libraries: their forward pass is known.
+        function: called with one array for each name in ``takes``, then with the gradient of ``returns``, unless that
+            is a single number, such as a loss, whose gradient is 1; it returns one gradient for each name in ``wrt``.
+            Or a ``torch.autograd.Function``, a module of PyTorch, a ``jax.custom_vjp``, or what `autograd` makes of a
+            function of these libraries: their forward pass is known.
         working: the right computation.
         takes: the lines or given arrays that the forward pass is called with.
         returns: the line with whose gradient the backward pass starts.
@@ -85,7 +86,7 @@ def probe_gradients(
         called = cast("Function", function)
         kinds = tuple(libraries(called, library, given or {}))
     own = _own(forward, task, kinds) if forward is not None else None
-    return _Probing(by_item(called, task), task, kinds, own).probe()
+    return _Probing(by_item(called, task), task, kinds, own, misfit(called, task)).probe()
 
 
 class _Own(Struct, frozen=True):
@@ -144,8 +145,10 @@ class _Looked(Struct, frozen=True):
 class _Probing:
     """One probe in progress."""
 
-    def __init__(self, function: Function, task: GradientTask, kinds: Sequence[str], own: _Own | None) -> None:
-        self.task, self.own = task, own
+    def __init__(
+        self, function: Function, task: GradientTask, kinds: Sequence[str], own: _Own | None, misfit: Symptom | None
+    ) -> None:
+        self.task, self.own, self.misfit = task, own, misfit
         self.start, self.odd = start(function, task, kinds)
 
     def probe(self) -> GradientProbe:
@@ -154,7 +157,7 @@ class _Probing:
         if not ways:
             ways = [self.start] if self.start.seen.outputs else []
         if not ways:
-            return self._bare(())
+            return self._bare((self.misfit,) if self.misfit else ())
         if random := varies(ways[0].caller, ways[0].seen):
             return self._bare((random,))
         looked = [_Looked(each, *_rough(each)) for each in ways]
@@ -207,7 +210,7 @@ class _Probing:
             report, tried = unconfirmed(report), tried.without_cause()
         layout = form_symptom(self.start, looked.start)
         odd = [symptom for each in seen for symptom in (*each.symptoms, *odd_numbers(each))]
-        found = places(seen, task.returns)
+        found = places(seen, task)
         wrong, right = ([each.line for each in found if each.right is kind] for kind in (False, True))
         return GradientProbe(
             **{name: getattr(report, name) for name in Report.__struct_fields__},

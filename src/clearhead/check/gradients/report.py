@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from clearhead.backward import GRAD
@@ -181,6 +181,8 @@ def _places(probe: GradientProbe) -> Iterator[str]:
 def _how(place: Place) -> str:
     if place.factor == 0:
         return ": it is 0 everywhere"
+    if place.holds and place.holds.startswith(f"{place.line}.through_"):
+        return f": it has the numbers of {place.holds}, which is only a part of the sum"
     if place.holds:
         return f": it has the numbers that {place.holds} should have"
     if place.factor is not None:
@@ -188,10 +190,16 @@ def _how(place: Place) -> str:
     if place.factors:
         each = ", ".join(f"{number(factor, 6)} at {where}" for where, factor in place.factors)
         return f": it is a multiple of what it should be, another at each size: {each}"
+    if place.nothing and place.nothing != place.only:
+        return f": it is 0 at {_where(place.nothing)}"
     if place.only:
-        where = ", ".join(f"{word} {', '.join(map(str, at))} of {size}" for word, at, size in place.only)
-        return f", only at {where} (counted from 0)"
+        return f", only at {_where(place.only)}{', where it is 0' if place.nothing else ''}"
     return ""
+
+
+def _where(found: Sequence[tuple[str, tuple[int, ...], int]]) -> str:
+    each = ", ".join(f"{word} {', '.join(map(str, at))} of {size}" for word, at, size in found)
+    return f"{each} (counted from 0)"
 
 
 def _listed(names: Any, word: str = "and") -> str:
