@@ -9,7 +9,7 @@ import torch
 from clearhead.check import diagnose
 from clearhead.claim import Claim
 from clearhead.deviations import deviate
-from clearhead.errors import SpecError, UnknownName
+from clearhead.errors import ShapeError, SpecError, UnknownName
 from clearhead.line import Given
 from clearhead.problems import bundled, read_problem
 from clearhead.spec import Attention, Backward, Block, Delta, Loss, Mlp, Norm, Positions, Rotary
@@ -245,3 +245,12 @@ def test_what_cannot_be_asked_for():
         working.backward("loss")
     with pytest.raises(SpecError, match="cross-entropy expects a line of two axes"):
         Backward(loss=Loss(), of="weights").working(working)
+
+
+def test_a_gradient_of_another_shape_than_its_line_is_refused():
+    """The gradient that a pass begins with has a number for each of its line, before anything is computed."""
+    working = Attention(1, output=False).working().backward("head")
+    shapes = {"input": (3, 4), "query.weight": (1, 4, 2), "key.weight": (1, 4, 2), "value.weight": (1, 4, 5)}
+    assert working.shapes({**shapes, "head.grad": (1, 3, 5)})["value.weight.grad"] == (1, 4, 5)
+    with pytest.raises(ShapeError, match=r"head.grad expects the shape of head, \(head=1, query=3, depth=5\), got"):
+        working.shapes({**shapes, "head.grad": (1, 3, 2)})

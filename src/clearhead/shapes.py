@@ -64,5 +64,23 @@ def _result_shape(line: Line, axes: Mapping[str, Axes], shapes: Sequence[Shape])
         raise ShapeError(f"{line.name}: {error}, for {operands}.") from None
 
 
+def check_upstream(of: str, axes: Mapping[str, Axes], shapes: Mapping[str, Shape]) -> None:
+    """Checks that the gradient that a backward pass begins with has the size of the line that it is of.
+
+    Raises:
+        ShapeError: it has another.
+    """
+    grad = f"{of}.grad"
+    if of not in shapes or grad not in shapes:
+        return
+    count = len(axes[of])
+    line, given = (shapes[name][len(shapes[name]) - count :] for name in (of, grad))
+    if line != given:
+        raise ShapeError(
+            f"{grad} expects the shape of {of}, {describe(axes[of], line)}, got {describe(axes[of], given)}. "
+            "Give one number for each of the line's."
+        )
+
+
 def _tuple(shape: Shape) -> str:
     return f"shape ({', '.join(map(str, shape))})"

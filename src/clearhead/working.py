@@ -20,7 +20,7 @@ from clearhead.ops import Array
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.panels import Panels, layout_of, plain
 from clearhead.plan import Step, follow, released, steps_of
-from clearhead.shapes import shapes_of
+from clearhead.shapes import check_upstream, shapes_of
 from clearhead.trace import Trace
 
 if TYPE_CHECKING:
@@ -186,7 +186,10 @@ class Working(Struct, frozen=True, dict=True):
         if key not in self._shapes:
             if len(self._shapes) >= MAX_PLANS:
                 self._shapes.clear()
-            self._shapes[key] = shapes_of(self.givens, self.lines, self.axes, shapes)
+            found = shapes_of(self.givens, self.lines, self.axes, shapes)
+            if self.backward_of is not None:
+                check_upstream(self.backward_of.of, self.axes, found)
+            self._shapes[key] = found
         return dict(self._shapes[key])
 
     @cached_property

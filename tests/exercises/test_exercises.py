@@ -104,6 +104,18 @@ def test_the_diagnosis_names_what_a_student_did(id):
     assert len(report.findings[0].deviations) == 1
 
 
+@pytest.mark.parametrize("parts", [("gradients", "causal"), ("gradients", "grouped", "bias"), ("gradients", "mlp")])
+def test_gradients_can_be_an_exercise(parts):
+    """A mistake in the gradients, made by hand, changes the answer, and is named from what a student hands in."""
+    problem = generate(parts=parts, seed=4)
+    assert parse_problem(format_problem(problem)) == problem
+    right, wrong = problem.trace(), problem.trace("grad-softmax-sum-missing")
+    names = [each for each in right if each.endswith(("query.weight.grad", "key.weight.grad", "value.weight.grad"))]
+    claims = [Claim.of(name, np.round(wrong[name], 2), decimals=2) for name in names]
+    assert any((np.abs(right[claim.line] - wrong[claim.line]) > 5e-3).any() for claim in claims)
+    assert diagnose(claims, right).explained_by("grad-softmax-sum-missing")
+
+
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 def test_every_part_can_be_had(part, difficulty):
@@ -116,6 +128,7 @@ def test_every_part_can_be_had(part, difficulty):
         "mlp": "mlp.active", "sinusoidal": "position", "exponentials": "exponentials", "dropout": "weights.dropped",
         "embedding": "embedding.weight", "cross": "cross.weights", "encoder": "encoder.layers.1.weights",
         "stack": "layers.2.weights", "logits": "probabilities", "loss": "loss.token", "squared": "loss.cell",
+        "gradients": "value.weight.grad",
     }[part]  # fmt: skip
     assert sign in names or sign in problem.arrays
     assert PARTS[part] in problem.about

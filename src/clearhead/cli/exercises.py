@@ -46,8 +46,9 @@ def generate(
 
     Numbers are small, and each common mistake, such as softmax down the columns or a forgotten scale, changes the
     answer. Parts of a block are causal, rotary, positions, sinusoidal, bias, grouped, exponentials, dropout, output,
-    residual, norm, rms and mlp; of a model embedding, cross, encoder, stack, logits, loss and squared. With --count or
-    --variants the output is a folder of numbered problem files; with --variants each has a sheet to fill in and a key.
+    residual, norm, rms and mlp; of a model embedding, cross, encoder, stack, logits, loss and squared; gradients go
+    with any. With --count or --variants the output is a folder of numbered problem files; with --variants each has a
+    sheet to fill in and a key.
     """
     from clearhead.exercises import Recipe, exercises, write_set
     from clearhead.exercises import variants as variants_of

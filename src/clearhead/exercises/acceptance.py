@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from clearhead.backward import GRAD
 from clearhead.claim import Claim, differing
 from clearhead.deviations import Applied, candidates
-from clearhead.deviations.common import COMMON
+from clearhead.deviations.common import COMMON, COMMON_BACKWARD
+from clearhead.errors import ClearheadError
 from clearhead.exercises.draw import array, seeded, shape_of
 from clearhead.exercises.recipe import Recipe
 from clearhead.line import Given
@@ -30,8 +32,18 @@ def common_mistakes(working: Working, recipe: Recipe) -> tuple[Applied, ...]:
     """The common mistakes that could be made in a working and would show on numbers without pattern."""
     rng = seeded("any", "pattern")
     arrays = {given.name: _without_pattern(rng, given, recipe) for given in working.givens}
-    possible = candidates(working, {name: each.shape for name, each in arrays.items()}, COMMON)
-    return tuple(each for each in possible if shows(each, working, arrays, 6))
+    shapes = {name: each.shape for name, each in arrays.items()}
+    possible = candidates(working, shapes, COMMON | COMMON_BACKWARD if working.backward_of else COMMON)
+    return tuple(each for each in possible if _fits(each.rewrite(working), shapes) and shows(each, working, arrays, 6))
+
+
+def _fits(working: Working, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a working takes arrays of these shapes: of another result a given gradient may have the wrong one."""
+    try:
+        working.shapes(shapes)
+    except ClearheadError:
+        return False
+    return True
 
 
 def _without_pattern(rng: Random, given: Given, recipe: Recipe) -> Array:
@@ -42,8 +54,14 @@ def _without_pattern(rng: Random, given: Given, recipe: Recipe) -> Array:
 
 
 def shows(mistake: Applied, working: Working, arrays: Mapping[str, Array], decimals: int) -> bool:
-    """Whether a mistake changes the answer written to this many decimals: the last line, and logits before a loss."""
-    answers = [line.name for line in working.lines if line.name == "logits"] + [working.lines[-1].name]
+    """Whether a mistake changes the answer written to this many decimals.
+
+    The answer is the last line, and logits before a loss; of gradients it is those of all that is given.
+    """
+    if working.backward_of is not None:
+        answers = [each.name + GRAD for each in working.givens if each.name + GRAD in working.names]
+    else:
+        answers = [line.name for line in working.lines if line.name == "logits"] + [working.lines[-1].name]
     right, wrong = (each.run(arrays, keep=answers) for each in (working, mistake.rewrite(working)))
     return any(_differs(right.numpy(answer), wrong.numpy(answer), answer, decimals) for answer in answers)
 

@@ -56,12 +56,12 @@ def exercise(recipe: Recipe, words: tuple[str, ...], seed: int | str, *, title: 
         SpecError: no numbers were found.
     """
     arrays = _arrays(recipe, seeded(seed, "numbers"))
-    work = effort_in_words(recipe.spec.working().run(arrays))
-    return Problem(title=title, about=_about(recipe, work, made), tokens=words, spec=recipe.spec, arrays=arrays)
+    about = _about(recipe, effort_in_words(recipe.working.run(arrays)), made)
+    return Problem(title=title, about=about, tokens=words, spec=recipe.spec, arrays=arrays, backward=recipe.backward)
 
 
 def _arrays(recipe: Recipe, rng: Random) -> dict[str, Array]:
-    working = recipe.spec.working()
+    working = recipe.working
     mistakes = list(common_mistakes(working, recipe))
     for _ in range(MAX_TRIES):
         arrays = {given.name: array(rng, given, recipe) for given in working.givens}

@@ -9,6 +9,7 @@ from msgspec import Struct
 from clearhead.errors import SpecError, UnknownName, suggest
 from clearhead.spec import (
     Attention,
+    Backward,
     Block,
     Embedding,
     Encoder,
@@ -20,10 +21,12 @@ from clearhead.spec import (
     Rotary,
     Transformer,
 )
+from clearhead.working import Working
 
 PartName = Literal[
     "causal", "rotary", "positions", "sinusoidal", "bias", "grouped", "exponentials", "dropout", "output", "residual",
     "norm", "rms", "mlp", "embedding", "cross", "encoder", "stack", "logits", "loss", "squared",
+    "gradients",
 ]  # fmt: skip
 DifficultyName = Literal["easy", "medium", "hard"]
 
@@ -48,6 +51,7 @@ PARTS: dict[PartName, str] = {
     "logits": "each token gets a logit, and a probability, for each word of the vocabulary",
     "loss": "the cross-entropy of the given next words is the result, behind logits and probabilities",
     "squared": "the mean squared error from a given target is the result",
+    "gradients": "the gradients for all given numbers follow, of the loss or from a given gradient of the result",
 }
 """The parts that an exercise can have."""
 
@@ -136,6 +140,17 @@ class Recipe(Struct, frozen=True, kw_only=True):
         if parts & {"residual", "norm", "rms", "mlp", "positions", "sinusoidal"}:
             return self._block(parts, self._positions)
         return self._attention(parts)
+
+    @property
+    def backward(self) -> Backward | None:
+        """The gradients that are computed too; None for none."""
+        return Backward() if "gradients" in self.parts else None
+
+    @property
+    def working(self) -> Working:
+        """All lines of what is computed."""
+        forward = self.spec.working()
+        return forward if self.backward is None else self.backward.working(forward)
 
     def _model(self, parts: set[str]) -> Transformer:
         embedded = "embedding" in parts

@@ -144,7 +144,7 @@ def _do(slopes: list[Slope]) -> str:
 def _forward(probe: GradientProbe, own: Report) -> str:
     """What the forward pass does, and whether the gradients follow from it."""
     if own.verdict == "agrees":
-        if probe.findings and all(each.right for each in probe.places):
+        if probe.findings and probe.fits_forward:
             return (
                 "Its forward pass agrees with the working, with as many keys as queries; `clearhead.probe` tries more."
             )
