@@ -249,8 +249,8 @@ def test_what_cannot_be_asked_for():
 
 def test_a_gradient_of_another_shape_than_its_line_is_refused():
     """The gradient that a pass begins with has a number for each of its line, before anything is computed."""
-    working = Attention(1, output=False).working().backward("head")
-    shapes = {"input": (3, 4), "query.weight": (1, 4, 2), "key.weight": (1, 4, 2), "value.weight": (1, 4, 5)}
-    assert working.shapes({**shapes, "head.grad": (1, 3, 5)})["value.weight.grad"] == (1, 4, 5)
-    with pytest.raises(ShapeError, match=r"head.grad expects the shape of head, \(head=1, query=3, depth=5\), got"):
-        working.shapes({**shapes, "head.grad": (1, 3, 2)})
+    working = Attention(2, output=False).working().backward("concat")
+    shapes = {"input": (3, 4), "query.weight": (2, 4, 2), "key.weight": (2, 4, 2), "value.weight": (2, 4, 5)}
+    assert working.shapes({**shapes, "concat.grad": (3, 10)})["value.weight.grad"] == (2, 4, 5)
+    with pytest.raises(ShapeError, match=r"concat.grad expects the shape of concat, \(token=3, head\*depth=10\), got"):
+        working.shapes({**shapes, "concat.grad": (3, 4)})
