@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
-from msgspec.structs import replace
 
 from clearhead.cli import options
+from clearhead.cli.feedback import check_ending, kinds_of, write_feedback, write_page
 from clearhead.cli.group import command
 from clearhead.cli.output import print_document, say, wrote
 from clearhead.errors import ClearheadError, visible
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from clearhead.check.grading.gradebook import Gradebook
     from clearhead.check.grading.marks import Platform
     from clearhead.claim import Claim
-    from clearhead.show import Form
     from clearhead.trace import Trace
 
 
@@ -40,9 +39,11 @@ class Read(Struct, frozen=True):
 @options.problem
 @click.argument("submissions", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), required=True, help="The CSV file to write.")
-@click.option("--feedback", type=click.Path(file_okay=False), help="A folder for a page of hints for each submission.")
+@click.option("--feedback", type=click.Path(file_okay=False), help="A folder for pages of hints, one a submission.")
+@click.option("--pages", default="md", show_default=True, help="With --feedback: kinds of pages, such as html,pdf.")
+@click.option("--solution", is_flag=True, help="With --feedback: the right numbers too, each first error worked out.")
 @click.option("--roster", type=click.Path(), help="A CSV file of submissions and their variants, two cells a row.")
-@click.option("--summary", "page", type=click.Path(), help="A page on the class: .html, .md, .tex or .txt.")
+@click.option("--summary", "page", type=click.Path(), help="A page on the class: .html, .md, .pdf, .tex or .txt.")
 @click.option("--marks", type=click.Path(), help="A CSV file of marks to upload, by the names of submissions.")
 @click.option("--for", "platform", type=click.Choice(["moodle", "canvas"]), default="moodle", show_default=True)
 @click.option("--points", type=click.FloatRange(0), default=10, show_default=True, help="What full credit is worth.")
@@ -55,6 +56,8 @@ def grade(  # each is an option of the command
     submissions: str,
     output: str,
     feedback: str | None,
+    pages: str,
+    solution: bool,  # noqa: FBT001 - an option is passed by name
     roster: str | None,
     page: str | None,
     marks: str | None,
@@ -72,11 +75,15 @@ def grade(  # each is an option of the command
     error.
     """
     from clearhead.check.grading.gradebook import summary
+    from clearhead.check.grading.marks import class_page
     from clearhead.check.grading.marks import marks as marks_of
     from clearhead.files import STANDARD_OUTPUT, replacing
     from clearhead.problems.submissions import submissions as handed_in
     from clearhead.problems.variants import read_roster, read_variants
 
+    kinds = kinds_of(pages)
+    if page is not None:
+        check_ending("--summary", page)
     variants = read_variants(problem)
     traces = {name: each.trace(*deviate) for name, each in variants.items()}
     known = read_roster(roster) if roster else {}
@@ -87,10 +94,11 @@ def grade(  # each is an option of the command
     with replacing(output) as file:
         file.write(book.csv().encode("utf-8", "replace"))
     if feedback is not None:
-        _write_feedback(Path(feedback), read, book)
+        people = ((entry, each.claims, each.trace) for each, entry in zip(read, book.entries, strict=True))
+        write_feedback(Path(feedback), people, kinds, solution=solution)
     title = next(iter(variants.values())).title.partition(", variant ")[0]
     if page is not None:
-        _write_page(page, book, title)
+        write_page(page, class_page(book, title=title))
     if marks is not None:
         with replacing(marks) as file:
             file.write(
@@ -103,48 +111,6 @@ def grade(  # each is an option of the command
         say()
         for written in filter(None, (output, feedback, page, marks)):
             wrote(written)
-
-
-def _write_page(path: str, book: Gradebook, title: str) -> None:
-    """A page on the class, of the kind that its ending says."""
-    from clearhead.check.grading.marks import class_page
-    from clearhead.files import replacing
-    from clearhead.show.forms import lower
-    from clearhead.show.media import FORMS
-    from clearhead.show.text.html import one_page
-
-    forms = {medium.ending: cast("Form", name) for name, medium in FORMS.items() if medium.printer is not None}
-    ending = Path(path).suffix.lower()
-    if ending != ".html" and ending not in forms:
-        raise click.UsageError(f"--summary expects a file that ends in .html, {', '.join(forms)}; got {path}.")
-    document = class_page(book, title=title)
-    text = one_page(document) if ending == ".html" else lower(document, forms[ending])
-    with replacing(path) as file:
-        file.write(text.encode("utf-8", "replace"))
-
-
-def _write_feedback(folder: Path, read: Sequence[Read], book: Gradebook) -> None:
-    """A page for each submission: which lines follow, where to look first, the kind of mistake; without numbers."""
-    from clearhead.check.report.hints import hints
-    from clearhead.document import Document, Prose
-    from clearhead.files import make_folder, replacing
-    from clearhead.show.forms import lower
-
-    make_folder(folder)
-    for each, entry in zip(read, book.entries, strict=True):
-        if each.claims is None or each.trace is None or entry.grade is None:
-            document = Document(each.name, (Prose(entry.error),))
-        else:
-            document = hints(each.claims, each.trace, entry.grade.deviations, title=each.name)
-            if entry.error:
-                document = replace(document, parts=(*document.parts, Prose(f"This could not be read: {entry.error}")))
-        with replacing(folder / f"{_file_name(each.name)}.md") as file:
-            file.write(lower(document, "markdown").encode("utf-8", "replace"))
-
-
-def _file_name(name: str) -> str:
-    """The name of a submission, made safe as the name of a file."""
-    return "".join(letter if letter.isalnum() or letter in "-_. @" else "_" for letter in name).strip(". ") or "_"
 
 
 def _read(

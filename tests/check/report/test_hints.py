@@ -97,3 +97,30 @@ def test_feedback_is_a_page_for_each(tmp_path, trace):
     assert "Look first" not in texts["anna.json.md"]
     assert "Look first at weights" in texts["ben.json.md"]
     assert "not read" in texts["cleo.pdf.md"]
+
+
+def test_feedback_has_the_kinds_of_pages_that_are_asked_for(tmp_path, trace):
+    """``--pages`` writes each kind; hints have no number, and ``--solution`` has the right ones."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    wrong = read_problem("two-heads").trace("weights-transposed")
+    (folder / "ben.json").write_text(json.dumps({"head": wrong["head"].round(3).tolist()}))
+    (folder / "cleo.pdf").write_bytes(b"%PDF")
+    for back, further in (("hints", ()), ("solved", ("--solution",))):
+        given = ("--feedback", tmp_path / back, "--pages", "html,pdf", *further)
+        done = run("grade", "two-heads", folder, "-o", tmp_path / "g.csv", "--most", "1", *given)
+        assert done.exception is None, done.output
+        names = {f"{name}.{kind}" for name in ("ben.json", "cleo.pdf") for kind in ("html", "pdf")}
+        assert {path.name for path in (tmp_path / back).iterdir()} == names
+        assert (tmp_path / back / "ben.json.pdf").read_bytes().startswith(b"%PDF")
+    hints, solved = ((tmp_path / back / "ben.json.html").read_text("utf-8") for back in ("hints", "solved"))
+    right = f"{trace.numpy('head')[1, 0, 0]:.3f}"
+    assert "Look first at head" in hints
+    assert (right in hints, right in solved) == (False, True)
+    assert "could not be graded" in (tmp_path / "hints" / "cleo.pdf.html").read_text("utf-8")
+
+
+def test_feedback_of_an_unknown_kind_is_an_error(tmp_path):
+    """The kinds of pages are named, before anything is graded."""
+    done = run("grade", "two-heads", tmp_path, "-o", tmp_path / "g.csv", "--feedback", tmp_path, "--pages", "docx")
+    assert (done.exit_code, "expects kinds such as html,pdf" in done.output) == (2, True)

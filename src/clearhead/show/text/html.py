@@ -32,7 +32,15 @@ def to_html(document: Document, *, level: int = 2) -> str:
 
 PAGE_STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
+    "h1,h2,h3{line-height:1.25}h2 small{font-weight:normal;color:#555}"
+    ".remark{border-left:4px solid #2b5797;background:#eef2f7;padding:.4rem .8rem}"
+    ".remark.warning{border-color:#b4561a;background:#fbf1ea}.remark.good{border-color:#3a7d44;background:#edf5ee}"
+    ".formula{margin:.8rem 0;overflow-x:auto}math{line-height:normal}mfrac,mtr{padding:.25em 0}"
+    ".panels{display:flex;flex-wrap:wrap;gap:1rem 3rem;align-items:flex-start;margin:.8rem 0}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.15rem .6rem;text-align:right}"
+    "thead th,tbody th{font-weight:normal;color:#666;font-size:.85em}"
+    "caption{text-align:left;white-space:nowrap;font-style:italic}"
+    "td.marked{outline:2px solid #b4561a;outline-offset:-3px}"
 )
 
 
