@@ -122,5 +122,6 @@ def test_feedback_has_the_kinds_of_pages_that_are_asked_for(tmp_path, trace):
 
 def test_feedback_of_an_unknown_kind_is_an_error(tmp_path):
     """The kinds of pages are named, before anything is graded."""
-    done = run("grade", "two-heads", tmp_path, "-o", tmp_path / "g.csv", "--feedback", tmp_path, "--pages", "docx")
+    words = ("grade", "two-heads", tmp_path, "-o", tmp_path / "g.csv", "--feedback", tmp_path, "--pages", "docx")
+    done = CliRunner().invoke(main, [str(word) for word in words])
     assert (done.exit_code, "expects kinds such as html,pdf" in done.output) == (2, True)
