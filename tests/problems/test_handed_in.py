@@ -83,6 +83,18 @@ def test_a_workbook_of_ones_own(tmp_path, trace):
     np.testing.assert_allclose(claim.values, trace["weights@1"], atol=6e-3)
 
 
+def test_a_workbook_says_fifteen_digits(tmp_path, trace):
+    """Files of spreadsheets hold 0.107 with 17 digits, of which the last are noise: three decimals are claimed."""
+    path, noisy = exported(trace, tmp_path / "anna.xlsx", ("weights",)), tmp_path / "ben.xlsx"
+    typed(path, trace, ["weights"])
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(noisy, "w") as new:
+        for part in old.namelist():
+            new.writestr(part, old.read(part).replace(b"<v>0.107</v>", b"<v>0.10699999999999999</v>"))
+    (_, as_typed), (_, claim) = read_submission(path, trace), read_submission(noisy, trace)
+    assert path.read_bytes() != noisy.read_bytes()
+    assert (claim.written, claim.precision) == (as_typed.written, 3)
+
+
 def filled(path, trace, name, numbers, out):
     """A notebook of ours with a blank filled in by hand, and all that follows run."""
     book = nbformat.read(path, 4)

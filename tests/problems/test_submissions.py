@@ -67,6 +67,15 @@ def test_arrays_keep_the_precision_of_their_type(tmp_path, trace):
     assert (double.line, double.precision) == ("concat", 8)
 
 
+def test_arrays_that_were_rounded_claim_the_decimals_that_are_left(tmp_path, trace):
+    """``np.round(x, 3)`` claims three decimals; halves, quarters and whole numbers do not show a rounding."""
+    path = tmp_path / "a.npz"
+    weights = trace["weights"]
+    exact = np.array([0.5, 0.25, 2.0, 1.0])[None].repeat(3, axis=0)
+    np.savez(path, **{"weights@1": weights[0].round(3), "weights@2": weights[1].round(2).astype("f4"), "concat": exact})
+    assert [claim.precision for claim in read_submission(path, trace)] == [3, 2, 8]
+
+
 def test_single_cells_can_be_claimed(tmp_path, trace):
     """A key with brackets is one cell."""
     (claim,) = read_submission(written(tmp_path / "a.json")('{"head@2[3,1]": 8.0}'), trace)

@@ -224,11 +224,20 @@ def _of_json(content: bytes, trace: Trace) -> Iterator[Make]:  # noqa: ARG001 - 
         yield partial(_of_lists, address, value)
 
 
+MAX_ROUNDED, MAX_ROUNDED_SINGLE = 6, 4
+"""The most decimals to which numbers in double and in single precision are seen to be rounded."""
+
+LARGE = 1e6
+"""Numbers from here on have too few digits behind the point to show that they were rounded."""
+
+BINARY = 1024
+"""What is a whole number of parts of this size may be exact: it does not show that it was rounded."""
+
 _CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 
 
 def _of_npz(content: bytes, trace: Trace) -> Iterator[Make]:  # noqa: ARG001 - claims are fitted later
-    """A claim for each array, as precise as its type is."""
+    """A claim for each array: as precise as its numbers were rounded, else as its type is."""
     try:
         archive = Archive(BytesIO(content), max_bytes=MAX_ARCHIVE_BYTES)
     except ValueError as error:
@@ -239,7 +248,17 @@ def _of_npz(content: bytes, trace: Trace) -> Iterator[Make]:  # noqa: ARG001 - c
 
 def _of_entry(archive: Archive, name: str, _: list[str]) -> Claim:
     line, cell = _place(name.removesuffix(".npy"))
-    return Claim.computed(line, _numbers(archive, name), cell=cell)
+    array = _numbers(archive, name)
+    return Claim.computed(line, array, cell=cell, decimals=_rounded_to(array))
+
+
+def _rounded_to(array: np.ndarray[Any, Any]) -> int | None:
+    """The decimals to which all numbers were rounded; None where they are as computed, or halves and such."""
+    most = {4: MAX_ROUNDED_SINGLE, 8: MAX_ROUNDED}.get(array.dtype.itemsize, 0) if array.dtype.kind == "f" else 0
+    finite = array[np.isfinite(array)]
+    if not most or np.abs(finite).max(initial=0) >= LARGE or (finite * BINARY == np.round(finite * BINARY)).all():
+        return None
+    return next((n for n in range(1, most + 1) if (np.round(finite, n) == finite).all()), None)
 
 
 def _numbers(archive: Archive, name: str) -> np.ndarray[Any, Any]:

@@ -17,6 +17,9 @@ MAX_BYTES = 64 << 20
 
 MAX_CELLS = 500_000
 
+DIGITS, MAX_NUMBER = 15, 40
+"""The digits of a number in a spreadsheet, and the longest text that is read as one."""
+
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
@@ -107,8 +110,17 @@ def _cells(sheet: Any, shared: list[str], fills: list[str]) -> Iterator[tuple[Pl
             text = shared[at] if at < len(shared) else ""
         elif cell.get("t") == "inlineStr":
             text = "".join(t.text or "" for t in cell.iter(f"{MAIN}t"))
+        elif cell.get("t", "n") == "n":
+            text = _without_noise(text)
         fill = fills[style] if style < len(fills) else ""
         yield _place(cell.get("r", "")), Entry(text.strip(), cell.find(f"{MAIN}f") is not None, fill)
+
+
+def _without_noise(text: str) -> str:
+    """A number with the 15 digits that a spreadsheet has: files hold 0.009 as 0.0089999999999999993."""
+    mantissa = text.lower().partition("e")[0]
+    long = len(text) <= MAX_NUMBER and re.fullmatch(r"-?[0-9]+\.?[0-9]*(e[-+]?[0-9]{1,3})?", text.lower())
+    return f"{float(text):.15g}" if long and sum(map(str.isdigit, mantissa)) > DIGITS else text
 
 
 _ADDRESS = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})")
