@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from clearhead import spec
-from clearhead.errors import SpecError
+from clearhead.errors import ProblemError, SpecError
+from clearhead.problems.reader import parse_problem
 from clearhead.spec import Attention, Block, Embedding, Head, Linear, Mlp, Norm, Positions, Rotary, Transformer
 from clearhead.spec.fields import Spec
 
@@ -243,3 +244,14 @@ def test_every_spec_has_its_fields_in_the_reference():
     assert set(sections) == set(known)
     assert [(name, field) for name, kind in known.items() for field in kind.__struct_fields__
             if f"| `{field}` |" not in sections[name]] == []  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "activation"), [("swiglu", "silu"), ("GEGLU", "gelu"), ("reglu", "relu")])
+def test_a_gated_activation_is_answered_with_the_two_fields(said, activation):
+    """An activation and a gate in one name are two fields: the error says which, of a spec as of a file."""
+    remedy = f'Write activation = "{activation}" with gated = true.'
+    with pytest.raises(SpecError, match=remedy):
+        Mlp(activation=said)
+    text = f'format = 1\ntitle = "x"\ntokens = ["a"]\n[block.mlp]\nactivation = "{said}"\n[arrays]\ninput = [[1]]\n'
+    with pytest.raises(ProblemError, match=remedy):
+        parse_problem(text)

@@ -15,6 +15,7 @@ from clearhead.claim import MAX_DECIMALS
 from clearhead.errors import ProblemError, suggest
 from clearhead.problems.fault import join, quote
 from clearhead.spec import Attention, Backward, Block, Positions, Transformer
+from clearhead.spec.fields import meant_by
 
 FORMAT = 1
 """The version of the format that this clearhead reads and writes."""
@@ -123,7 +124,8 @@ def _explain(message: str, tables: dict[str, Any], file: type[Struct]) -> str:
         called, remedy = " or ".join(called for called, _ in words), words[0][1]
         return f"{where} expects {called}{found[2]}, got {came}. {'' if found[2] else remedy}".rstrip()
     if says.startswith("Invalid enum value"):
-        return f"{where} expects {' or '.join(map(str, get_args(_type_at(file, steps))))}, got {came}."
+        expects = f"{where} expects {' or '.join(map(str, get_args(_type_at(file, steps))))}, got {came}."
+        return f"{expects} {meant_by(_value_at(tables, steps))}".rstrip()
     return f"{where}: {says}"
 
 

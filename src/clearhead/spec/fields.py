@@ -63,6 +63,17 @@ def _types(kind: type[Struct]) -> Any:
     return tuple[tuple(field.type for field in fields(kind))]  # type: ignore[misc]  # known at run time only
 
 
+_GATED = {"swiglu": "silu", "geglu": "gelu", "reglu": "relu"}
+
+
+def meant_by(value: object) -> str:
+    """What to write for a name that people use for an activation and a gate together; empty for any other value."""
+    name = value.lower() if isinstance(value, str) else ""
+    if name in ("swish", "gelu_new", "gelu_pytorch_tanh"):
+        return f'Write "{"silu" if name == "swish" else "gelu-tanh"}".'
+    return f'Write activation = "{_GATED[name]}" with gated = true.' if name in _GATED else ""
+
+
 def _plain(value: Any) -> Any:
     """A number of NumPy or another array library as Python's own."""
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
@@ -74,7 +85,8 @@ def _message(kind: type[Struct], values: tuple[Any, ...]) -> str:
         try:
             msgspec.convert(value, field.type)
         except _MISFITS:
-            return f"{kind.__name__} {field.name} expects {words_of(field.type)}, got {repr(value)[:200]}."
+            expects = f"{kind.__name__} {field.name} expects {words_of(field.type)}, got {repr(value)[:200]}."
+            return f"{expects} {meant_by(value)}".rstrip()
     raise AssertionError("one of the fields must be of another type")
 
 
