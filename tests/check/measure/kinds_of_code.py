@@ -349,3 +349,22 @@ def exponentials_of_a_least_value(q, k, v):
     s = banded(scaled(q, k), 3)
     e = np.maximum(np.exp(s - s.max(-1, keepdims=True)), 1e-3)
     return e / e.sum(-1, keepdims=True) @ v
+
+
+CHUNKED = Attention(heads=2, causal=True, cache=True, window=3)
+
+
+@kind(CHUNKED, takes=CACHED, says="of the cache the keys that the first new query should see, all of them")
+def window_of_a_chunk(q, k, v, pk, pv):
+    p, n = pk.shape[-2], q.shape[-2]
+    i, j = np.arange(n)[:, None] + p, np.arange(p + n)
+    seen = (j <= i) & (j > np.where(j < p, p, i) - 3)
+    return softmax(np.where(seen, scaled(q, joined(pk, k)), -np.inf)) @ joined(pv, v)
+
+
+@kind(CHUNKED, takes=CACHED, says="all keys of the cache, and of the new keys a window of 3")
+def window_of_new_keys(q, k, v, pk, pv):
+    p, n = pk.shape[-2], q.shape[-2]
+    i, j = np.arange(n)[:, None] + p, np.arange(p + n)
+    seen = (j <= i) & ((j < p) | (j > i - 3))
+    return softmax(np.where(seen, scaled(q, joined(pk, k)), -np.inf)) @ joined(pv, v)

@@ -14,13 +14,19 @@ from clearhead.check.measure.parts import Array
 class Grid(Struct, frozen=True, eq=False):
     """The places of a grid of queries and keys: numbers of queries i (n, 1) and of keys j (1, m), and the most seen.
 
-    ``past`` is the number of keys in the cache.
+    ``past`` is the number of keys in the cache, and ``due`` the most that a query should see.
     """
 
     i: Array
     j: Array
     past: int
     widest: int
+    due: int
+
+    def window(self, first: Array | int) -> Array:
+        """The keys up to a query's own place: of the new ones a window, of the cache those from ``first`` on."""
+        at = self.i + self.ahead
+        return np.asarray((self.j <= at) & np.where(self.j < self.past, self.j >= first, self.j > at - self.due))
 
     @property
     def ahead(self) -> int:
@@ -44,24 +50,31 @@ RULES: dict[str, Callable[[Grid], Array]] = {
         lambda g: (g.j <= g.i + g.ahead) & (g.j > g.i + g.ahead - g.widest),
     "the keys of the cache, and none of the new ones": lambda g: (g.i >= 0) & (g.j < g.past),
     "the new keys, and none of the cache": lambda g: (g.i >= 0) & (g.j >= g.past),
+    "of the cache the keys that the first new query should see, all of them, and of the new keys a window of {d}":
+        lambda g: g.window(g.past + 1 - g.due),
+    "all keys of the cache, and of the new keys a window of {d}": lambda g: g.window(0),
     "all keys but the first": lambda g: (g.i >= 0) & (g.j > 0),
     "all keys but the last": lambda g: (g.i >= 0) & (g.j < len(g.j[0]) - 1),
 }  # fmt: skip
-"""Which keys are seen; m is the number of keys, n that of queries, and w that of the keys that a query sees at most."""
+"""Which keys are seen.
+
+m is the number of keys, n that of queries; w that of the keys that a query sees at most, d of those that it should.
+"""
 
 
 def rule_of(rows: Sequence[tuple[Observed, Observed]]) -> str:
     """What queries of all heads see, of what they should see or of all keys; "" where no rule is known, or several."""
-    known = [(a.visible, b.visible, _grid(a)) for a, b in rows]
+    known = [(a.visible, b.visible, _grid(a, b)) for a, b in rows]
     if any((a != a[0]).any() for a, _, _ in known) or all(grid.ahead == 0 for _, _, grid in known):
         return ""  # heads that differ; or sizes at which top left and bottom right are the same
     for words, within in (("", False), (", of those that they should see", True)):
         for says, rule in RULES.items():
             if all((a[0] == (rule(grid) & b[0] if within else rule(grid))).all() for a, b, grid in known):
-                return says.replace("{w}", str(known[0][2].widest)) + words
+                return says.replace("{w}", str(known[0][2].widest)).replace("{d}", str(known[0][2].due)) + words
     return ""
 
 
-def _grid(seen: Observed) -> Grid:
+def _grid(seen: Observed, expected: Observed) -> Grid:
     n, m = seen.visible.shape[1:]
-    return Grid(np.arange(n)[:, None], np.arange(m)[None], seen.size.past, int(seen.visible.sum(-1).max()))
+    most, due = (int(each.visible.sum(-1).max()) for each in (seen, expected))
+    return Grid(np.arange(n)[:, None], np.arange(m)[None], seen.size.past, most, due)
