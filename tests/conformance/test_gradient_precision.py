@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from clearhead.ops import Operation, as_parameters, quiet
+from clearhead.ops.gradients.code import CODE
 from clearhead.ops.gradients.gradient import gradient
 from clearhead.ops.gradients.stated import STATED
-from clearhead.ops.gradients.code import CODE
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.table import OPERATIONS, TEXTBOOK
 

@@ -18,9 +18,8 @@ from clearhead.expr.adjoint import adjoint
 from clearhead.expr.formula import OWN
 from clearhead.ops import Operation, as_parameters
 from clearhead.ops.by_formula import computed
-from clearhead.ops.gradients.gradient import accumulated, gradient
+from clearhead.ops.gradients.gradient import accumulated, derived_gradient, gradient
 from clearhead.ops.gradients.stated import STATED
-from clearhead.ops.gradients.gradient import derived_gradient
 from clearhead.ops.numpy import numpy_namespace
 from clearhead.ops.operation import quiet
 from clearhead.ops.table import OPERATIONS, operation_named
