@@ -30,12 +30,16 @@ class Remark(Struct, frozen=True):
 
 
 class Heading(Struct, frozen=True):
-    """A heading with the name of what follows, its axes where it is an array, and a word, such as ``given``."""
+    """A heading with the name of what follows, its axes where it is an array, and a word, such as ``given``.
+
+    ``more``: up to the next heading there are details, which a medium may fold.
+    """
 
     text: str
     axes: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
     aside: str = ""
+    more: bool = False
 
 
 class Equation(Struct, frozen=True):

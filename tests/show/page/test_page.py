@@ -453,6 +453,17 @@ def test_a_verdict_that_is_all_there_is_to_say_stands_once(opened):
     assert page.locator(".diagnosis").is_visible()
 
 
+def test_the_diagnosis_marks_what_differs_and_folds_details(opened):
+    """Of two formulas the changed subscripts alone are marked; the data that would tell causes apart can be opened."""
+    page = opened("soccer")
+    was, now = page.locator(".diagnosis .formula").all()[:2]
+    for formula, marked in ((was, ["i", "k"]), (now, ["k", "j"])):
+        assert formula.locator("math .differs").all_text_contents() == marked
+    assert page.locator(".diagnosis").bounding_box()["height"] < 2200
+    page.locator(".diagnosis .details summary").click()
+    assert page.locator(".diagnosis .details table").first.is_visible()
+
+
 def test_on_a_telephone_the_arithmetic_follows_the_matrix(opened):
     """The numbers, then the arithmetic of the chosen cell, then who looks at whom."""
     page = opened("causal-mask")

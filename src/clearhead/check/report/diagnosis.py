@@ -180,7 +180,7 @@ def _uncapital(sentence: str) -> str:
 
 def _separation(separation: Separation, first: int) -> Iterator[Part]:
     """Data on which sets differ: the arrays, and what each set predicts."""
-    yield Heading("What would tell", aside=f"({separation.line}, computed for these numbers)")
+    yield Heading("What would tell", aside=f"({separation.line}, computed for these numbers)", more=True)
     yield from (_as_panels(name, array, first) for name, array in separation.arrays.items())
     known, *others = separation.predictions
     for chosen in [known, *others][:MAX_PREDICTED]:

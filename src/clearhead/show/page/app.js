@@ -8,6 +8,7 @@ import { focused, refocus } from "./focus.js";
 import { Hints } from "./hints.js";
 import { Inspector } from "./inspector.js";
 import { Layers } from "./layers.js";
+import { reasons } from "./reasons.js";
 import { flowOf } from "./stages.js";
 import { plain } from "./text.js";
 import { Tools } from "./tools.js";
@@ -225,9 +226,8 @@ export class App {
     const found = all?.querySelector(".remark");
     this.verdict.className = `verdict ${found?.className ?? ""}`;
     const isAll = all?.childElementCount === 2; // A heading and the verdict, which stands above already.
-    const why = h("button", { type: "button", class: "link", onclick: () => this.diagnosis.scrollIntoView() }, "Why");
-    this.verdict.replaceChildren(...(found ? [found.lastChild?.textContent?.trim() ?? "", ...(isAll ? [] : [" ", why])] : []));
-    this.diagnosis.replaceChildren(...(diagnosis !== null && !isAll ? [h("aside", { class: "diagnosis", id: "why", "aria-label": "Diagnosis" }, markup(diagnosis))] : []));
+    this.verdict.replaceChildren(...(found ? [found.lastChild?.textContent?.trim() ?? "", ...(isAll ? [] : [" ", h("button", { type: "button", class: "link", onclick: () => this.diagnosis.scrollIntoView() }, "Why")])] : []));
+    this.diagnosis.replaceChildren(...(diagnosis !== null && !isAll ? [reasons(diagnosis)] : []));
   }
 
   /** Says that a diagnosis is being computed, in place of the one for the numbers of before. */

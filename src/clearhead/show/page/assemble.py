@@ -26,8 +26,8 @@ FOLDER = Path(__file__).parent
 MODULES = (
     "dom", "number", "functions", "products", "expr", "text", "content", "cells", "trace", "explain", "colour", "thumb",
     "typed", "editor", "grid", "wires", "place", "fold", "flow", "layers", "stages", "tokens", "operand", "beside",
-    "steps", "room", "inspector", "history", "dust", "edits", "tools", "exercise", "slips", "hints", "tour", "focus",
-    "app",
+    "reasons", "steps", "room", "inspector", "history", "dust", "edits", "tools", "exercise", "slips", "hints", "tour",
+    "focus", "app",
 )  # fmt: skip
 """The page's modules, each after those it imports."""
 

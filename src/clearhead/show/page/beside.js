@@ -67,17 +67,30 @@ function formula(mathml, name) {
 }
 
 /**
- * Marks the signs of two formulas that have no partner in the other.
+ * Marks the signs of two formulas that have no partner in the other, or another one in the same place.
  * @param {Element} was
  * @param {Element} now
  */
-function mark(was, now) {
+export function mark(was, now) {
   const [old, other] = [was, now].map((each) => [...each.querySelectorAll("mi, mn, mo, mtext")]);
   if (!old || !other) return;
-  const [gone, come] = unpaired(old.map((each) => each.textContent ?? ""), other.map((each) => each.textContent ?? ""));
+  const [a, b] = [old, other].map((all) => all.map((each) => each.textContent ?? ""));
+  const [gone, come] = different(a ?? [], b ?? []);
   if (come.length > MOST * other.length) return;
   for (const n of gone) old[n]?.classList.add("differs");
   for (const n of come) other[n]?.classList.add("differs");
+}
+
+/**
+ * The places in which two texts differ: one by one, unless fewer are left after what both have in common is paired.
+ * @param {string[]} a
+ * @param {string[]} b
+ * @returns {[number[], number[]]}
+ */
+function different(a, b) {
+  const [gone, come] = unpaired(a, b);
+  const places = a.flatMap((each, n) => (each === b[n] ? [] : [n]));
+  return a.length === b.length && places.length <= gone.length ? [places, places] : [gone, come];
 }
 
 /**

@@ -85,10 +85,11 @@ def _lower(part: Part, decimals: int | None, level: int) -> Iterator[str]:
             yield f"<p>{escape(one_line(words))}</p>"
         case Remark(words, tone):
             yield f'<p class="remark {tone}"><b>{TONES[tone]}:</b> {escape(one_line(words))}</p>'
-        case Heading(words, axes, shape, aside):
+        case Heading(words, axes, shape, aside, more):
             small = " ".join(filter(None, [describe(axes, shape) if axes else "", aside]))
             letter = f" <math>{mathml(Ref(words, ()))}</math>" if axes and has_symbol(words) else ""
-            yield f"<h{level}>{escape(words)}{letter} <small>{escape(small)}</small></h{level}>"
+            kind = ' class="more"' if more else ""
+            yield f"<h{level}{kind}>{escape(words)}{letter} <small>{escape(small)}</small></h{level}>"
         case Equation():
             yield _formula(equation(part.left, part.right, decimals, part.first))
         case Panels(matrices):
