@@ -161,7 +161,12 @@ def test_listed_kinds_of_layers_count(tmp_path):
     model = made_of(
         "SmolLM3ForCausalLM",
         "SmolLM3Config",
-        {**GROUPED, "sliding_window": 4, "layer_types": ["full_attention", "sliding_attention", "full_attention"]},
+        {
+            **GROUPED,
+            "sliding_window": 4,
+            "pad_token_id": 0,
+            "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+        },
         3,
     )
     assert model.config.use_sliding_window is False
