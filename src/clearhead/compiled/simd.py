@@ -11,6 +11,8 @@ array costs Numba two changes of a counter that all threads share.
 from __future__ import annotations
 
 import operator
+import os
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -28,14 +30,22 @@ FEATURES = frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(
 """The features of the processor that Numba compiles for, by LLVM's names."""
 
 
+_LOADED = time.time()
+"""When this module was loaded, and about when those were that use it."""
+
+
 def digest(*modules: ModuleType) -> str:
     """A hash of the source of this module and others.
 
     Numba keeps compiled code on disk for as long as the file of the function is the same. Where code comes from other
-    files too, their hash must be a part of the function.
+    files too, their hash must be a part of the function. Where a file has changed since it was loaded, as by an update,
+    its hash is not that of the code in this process: then the process compiles for itself.
     """
-    files = (__file__, *(str(module.__file__) for module in modules))
-    return sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    files = [Path(str(each)) for each in (__file__, *(module.__file__ for module in modules))]
+    found = sha256(b"".join(file.read_bytes() for file in files))
+    if any(file.stat().st_mtime > _LOADED for file in files):
+        found.update(f"{os.getpid()} {_LOADED}".encode())
+    return found.hexdigest()
 
 
 LANES = 16 if "+avx512f" in FEATURES else 8 if "+avx" in FEATURES else 4
