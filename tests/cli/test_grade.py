@@ -105,6 +105,19 @@ def test_whatever_is_wrong_with_one_the_others_are_graded(folder, tmp_path, monk
     assert rows["anna.json"]["verdict"] == "agrees"
 
 
+def test_links_are_not_followed(folder, tmp_path):
+    """A link that was handed in, alone or in a folder, is a row with an error, whatever it leads to."""
+    (folder / "linked.json").symlink_to(folder / "anna.json")
+    (folder / "eve").mkdir()
+    (folder / "eve" / "linked.json").symlink_to(folder / "anna.json")
+    run("grade", "two-heads", folder, "-o", tmp_path / "grades.csv")
+    with (tmp_path / "grades.csv").open(newline="") as file:
+        rows = {row["submission"]: row for row in csv.DictReader(file)}
+    for name in ("linked.json", "eve"):
+        assert rows[name]["verdict"] == "error"
+        assert "linked.json: this is a link" in str(rows[name])
+
+
 def archive_of(content):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:

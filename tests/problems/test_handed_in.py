@@ -95,6 +95,23 @@ def test_a_workbook_says_fifteen_digits(tmp_path, trace):
     assert (claim.written, claim.precision) == (as_typed.written, 3)
 
 
+def test_a_workbook_leaves_out_zeros(tmp_path, trace):
+    """A whole number has the decimals of the other numbers in its sheet, as typed, and none where all are whole."""
+    import xlsxwriter
+
+    path = tmp_path / "own.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        for name, first in (("weights@1", 0.37), ("weights@2", 2)):
+            sheet = book.add_worksheet(name)
+            numbers = np.ones(trace[name].shape)
+            numbers[0, 0] = first
+            for (row, column), number in np.ndenumerate(numbers):
+                sheet.write_number(row, column, number)
+    own, other = read_submission(path, trace)
+    assert own.half_units[0, 1] == 0.005
+    assert other.half_units[0, 1] == 0.5
+
+
 def filled(path, trace, name, numbers, out):
     """A notebook of ours with a blank filled in by hand, and all that follows run."""
     book = nbformat.read(path, 4)

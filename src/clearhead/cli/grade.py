@@ -116,12 +116,13 @@ def grade(  # each is an option of the command
 def _read(
     paths: Sequence[Path], traces: Mapping[str, Trace], roster: Mapping[str, str], step: Callable[[], None]
 ) -> Iterator[Read]:
-    from clearhead.problems.submissions import read_all_that_fits
+    from clearhead.problems.submissions import read_all_that_fits, refuse_link
     from clearhead.problems.variants import variant_of
 
     for path in paths:
         name = visible(path.name)
         try:
+            refuse_link(path)
             trace = traces[variant_of(path.name, traces, roster)]
             found = read_all_that_fits(path, trace)
             yield Read(name, found.claims, trace, visible(" ".join(found.faults)))

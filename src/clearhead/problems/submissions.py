@@ -76,6 +76,16 @@ def _may_be_one(path: Path) -> bool:
     return not path.name.startswith((".", "~", "__"))
 
 
+def refuse_link(path: Path) -> None:
+    """Refuses a link that was handed in: it may lead to any file that the teacher can read.
+
+    Raises:
+        ProblemError: it is one; the message begins with its name.
+    """
+    if path.is_symlink():
+        raise ProblemError(f"{path.name}: this is a link to another file. Hand in the file itself.")
+
+
 class Submission(Struct, frozen=True):
     """What somebody handed in.
 
@@ -161,6 +171,7 @@ def _of_folder(folder: Path, trace: Trace) -> Iterator[Make]:
     for path in sorted(folder.iterdir()):
         if path.is_file() and _may_be_one(path) and path.suffix.lower() in _KINDS:
             try:
+                refuse_link(path)
                 content = _bytes(path)
                 if path.suffix.lower() != ".csv" or _is_long(rows_of(content)):
                     makes = list(_KINDS[path.suffix.lower()](content, trace))

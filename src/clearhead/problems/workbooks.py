@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from msgspec.structs import replace
+
 from clearhead.axes import HEADS
 from clearhead.errors import ProblemError
 from clearhead.line import Given
@@ -30,17 +32,33 @@ def tables_of(content: bytes, trace: Trace) -> Iterator[tuple[str, Rows]]:
         raise ProblemError(f"this is no workbook that can be read: {error}. Save it as .xlsx.") from None
     ours = _named_areas(book, trace)
     if not ours:
-        yield from ((name, _rows(cells)) for name, cells in book.sheets.items() if cells)
+        yield from ((name, _rows(_with_zeros(cells))) for name, cells in book.sheets.items() if cells)
         return
     marked = any(entry.fill == TO_FILL for cells in book.sheets.values() for entry in cells.values())
     for address, (name, top, left, bottom, right) in ours.items():
-        cells = book.sheets.get(name, {})
+        inside = (
+            (place, each)
+            for place, each in book.sheets.get(name, {}).items()
+            if top <= place[0] <= bottom and left <= place[1] <= right
+        )
+        cells = _with_zeros(dict(inside))
         rows = [
             [_filled_in(cells, (row, column), marked=marked) for column in range(left, right + 1)]
             for row in range(top, bottom + 1)
         ]
         if any(text != UNCLAIMED for row in rows for text in row):
             yield address, rows
+
+
+_PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+def _with_zeros(cells: Sheet) -> Sheet:
+    """The same with the zeros of whole numbers that a workbook leaves out: ``1`` beside ``0.37`` is ``1.00``."""
+    numbers = {place: each for place, each in cells.items() if each.number and _PLAIN.fullmatch(each.text)}
+    decimals = min((len(each.text.partition(".")[2]) for each in numbers.values() if "." in each.text), default=0)
+    whole = {place: each for place, each in numbers.items() if decimals and "." not in each.text}
+    return cells | {place: replace(each, text=f"{each.text}.{'0' * decimals}") for place, each in whole.items()}
 
 
 def _filled_in(cells: Sheet, place: tuple[int, int], *, marked: bool) -> str:

@@ -27,11 +27,15 @@ Place = tuple[int, int]
 
 
 class Entry(Struct, frozen=True):
-    """A cell: its value as text, whether a formula gave it, and its background colour (RRGGBB)."""
+    """A cell: its value as text, whether a formula gave it, its background colour (RRGGBB), and if it is a number.
+
+    A number lacks the zeros at its end that may have been typed.
+    """
 
     text: str
     computed: bool
     fill: str
+    number: bool
 
 
 Sheet = dict[Place, Entry]
@@ -103,17 +107,17 @@ def _number(text: str) -> int:
 
 def _cells(sheet: Any, shared: list[str], fills: list[str]) -> Iterator[tuple[Place, Entry]]:
     for cell in sheet.iter(f"{MAIN}c"):
-        value, style = cell.find(f"{MAIN}v"), _number(cell.get("s", "0"))
+        value, style, number = cell.find(f"{MAIN}v"), _number(cell.get("s", "0")), False
         text = "" if value is None else value.text or ""
         if cell.get("t") == "s":
             at = _number(text)
             text = shared[at] if at < len(shared) else ""
         elif cell.get("t") == "inlineStr":
             text = "".join(t.text or "" for t in cell.iter(f"{MAIN}t"))
-        elif cell.get("t", "n") == "n":
+        elif number := cell.get("t", "n") == "n":
             text = _without_noise(text)
         fill = fills[style] if style < len(fills) else ""
-        yield _place(cell.get("r", "")), Entry(text.strip(), cell.find(f"{MAIN}f") is not None, fill)
+        yield _place(cell.get("r", "")), Entry(text.strip(), cell.find(f"{MAIN}f") is not None, fill, number)
 
 
 def _without_noise(text: str) -> str:
