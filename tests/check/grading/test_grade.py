@@ -56,6 +56,14 @@ def test_each_gets_the_verdict_that_a_diagnosis_gives(trace):
         assert diagnose(claims, trace).verdict == grade.verdict
 
 
+@pytest.mark.parametrize("row", [("0.33", "0.5", "0.33"), ("0.2", "0.5", "0.3"), ("0.7", "0.1", "0.2")])
+def test_invented_rows_have_no_several_causes(trace, row):
+    """Of many sets of deviations some fit three coarse numbers by chance: that explains nothing."""
+    blank = ("?", "?", "?")
+    claims = [[Claim("weights@1", [row if i == at else blank for i in range(3)])] for at in range(3)]
+    assert all(len(grade.deviations) <= 1 for grade in graded(trace, *claims))
+
+
 def test_an_error_carried_forward_costs_once(trace):
     """Who takes the softmax over the wrong axis and goes on rightly loses the weights and nothing else."""
     (grade,) = graded(trace, claimed(numbers_of(trace, "softmax-over-queries")))

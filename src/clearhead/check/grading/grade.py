@@ -19,6 +19,7 @@ from clearhead.check.fit.candidate import MAX_BY_HAND
 from clearhead.check.judge.first_wrong import LARGEST, Judged, Judgement, judgement
 from clearhead.check.judge.steps import Arrays
 from clearhead.check.precision.arithmetic import measured
+from clearhead.check.search.chance import fit_of
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
 from clearhead.check.search.plans import plans_for, written
 from clearhead.check.search.roundings import USUAL, roundings
@@ -36,6 +37,9 @@ Claims = Sequence[Claim]
 
 MAX_BESIDE_SLIPS = 2
 """The most deviations that are combined with slips of the pen."""
+
+FEW = 1.0
+"""Several deviations explain only if fewer than about this many others would fit by chance."""
 
 MAX_CONFIRMED = 40
 """Further sets that fit are not run again as a whole."""
@@ -185,9 +189,17 @@ class Grader:
     def _set(self, work: _Work, size: int, *, rounded: bool = True) -> Grade | None:
         """The grade by a set of a size, which has the fewest roundings: none, unless ``rounded``."""
         sets = self._explaining(work.claims, size)
-        if not sets or (self._roundings_in(sets[0]) and not rounded):
+        if not sets or (self._roundings_in(sets[0]) and not rounded) or not self._convinces(sets[0], work.claims):
             return None
         return Grade("explained", self._hypotheses.texts(sets[0]), others=len(sets) - 1, judged=work.judged)
+
+    def _convinces(self, chosen: Chosen, claims: Claims) -> bool:
+        """Whether these claims show each deviation of a set: of several, chance may fit a few cells."""
+        if len(chosen) == 1:
+            return True
+        without = {str(each): self._traced(tuple(other for other in chosen if other != each)) for each in chosen}
+        known = {name: trace for name, trace in without.items() if trace is not None}
+        return fit_of(claims, known, len(self._hypotheses.candidates)).by_chance <= FEW
 
     def _rank(self, chosen: Chosen) -> tuple[int, int]:
         """The likelier sets first: with few roundings, and of mistakes that people make by hand."""
