@@ -119,9 +119,9 @@ def test_a_text_beyond_the_training_is_remarked(small):
 def model_of(tmp_path):
     """A function that loads a small model of a configuration."""
 
-    def make(name):
+    def make(name, engine="auto"):
         made(name).save_pretrained(tmp_path)
-        return load(tmp_path)
+        return load(tmp_path, engine=engine)
 
     return make
 
@@ -167,7 +167,7 @@ def test_a_table_has_the_weights_on_the_source(tmp_path, model_of):
 @pytest.mark.parametrize("name", ["qwen3_next", "qwen3_5"])
 def test_gated_delta_nets_are_passed_by(name, model_of):
     """Layers of gated delta nets are computed, in chunks; the others are reported, and a note names those."""
-    model = model_of(name)
+    model = model_of(name, engine="array")
     ids = np.random.default_rng(1).integers(2, 36, 150).tolist()
     survey, stored = model.inspect(ids), model.trace(ids)
     assert list(survey.layers) == [3]

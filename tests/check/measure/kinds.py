@@ -316,7 +316,7 @@ def oldest_key_lost(q, k, v, pk, pv):
 
 
 @kind(Attention(heads=4, kv_heads=2, padding=True), takes=(*QKV, "padding"),
-      says="Only queries that are padding themselves differ: they get the mean of all values")  # fmt: skip
+      says="Only queries at the places of hidden keys differ: they get the mean of all values")  # fmt: skip
 def padding_of_queries_too(q, k, v, real):
     s = scaled(q, np.repeat(k, 2, 1))
     return filled(s, real[:, None, None] & real[:, None, :, None], -1e9) @ np.repeat(v, 2, 1)

@@ -211,7 +211,9 @@ def five_columns(q, k, v):
 
 
 @kind(
-    Attention(heads=4, kv_heads=2, causal=True), says="Column 4 of each head's output is 0", never="fixed in the code"
+    Attention(heads=4, kv_heads=2, causal=True),
+    says="Columns 4, 5 of each head's output are 0",
+    never="fixed in the code",
 )
 def columns_in_fours(q, k, v):
     out = softmax(causal(scaled(q, repeated(k, 4)))) @ repeated(v, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from math import inf, isfinite
 from time import perf_counter, process_time
 from typing import Any
 
@@ -315,4 +316,5 @@ class _Measuring:
 
     def _rest(self, a: Observed, b: Observed, masks: dict[str, Array] | None) -> float:
         """The error of the parts for the function, beyond their error for the working."""
-        return max(rebuild(self.f, a, masks) - rebuild(self.expected, b, masks), 0.0)
+        found = rebuild(self.f, a, masks) - rebuild(self.expected, b, masks)
+        return max(found, 0.0) if isfinite(found) else inf

@@ -68,9 +68,10 @@ def _lost_columns(part: Part) -> Iterator[str]:
         f"inputs are: {'they are' if many else 'it is'} not computed, or not written into the output (depth {len(part.measured)})."
     )
     if len(same) == 1 and len(counts) > 1:
-        yield (
-            f"At depths {listed(sorted(counts))} the first {same.pop()} are computed: this number is fixed in the code, where it "
-            f"should be the depth."
+        first = same.pop()
+        fixed = max(counts) >= 2 * first  # else it may be a multiple of it
+        yield f"At depths {listed(sorted(counts))} the first {first} are computed" + (
+            ": this number is fixed in the code, where it should be the depth." if fixed else "."
         )
 
 
