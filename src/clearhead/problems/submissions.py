@@ -77,11 +77,7 @@ def _may_be_one(path: Path) -> bool:
 
 
 def refuse_link(path: Path) -> None:
-    """Refuses a link that was handed in: it may lead to any file that the teacher can read.
-
-    Raises:
-        ProblemError: it is one; the message begins with its name.
-    """
+    """Raises a `ProblemError` for a link that was handed in: it may lead to any file that the teacher can read."""
     if path.is_symlink():
         raise ProblemError(f"{path.name}: this is a link to another file. Hand in the file itself.")
 
