@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
     from clearhead.show import Form
     from clearhead.trace import Trace
 
-ENDINGS = {".html": "html", ".md": "markdown", ".pdf": "pdf", ".tex": "latex", ".txt": "text"}
-"""The endings of pages, and the form of each."""
-
 MAX_SOLVED = 100
 """The most matrices of a solution."""
 
 MATRICES = 3
 """The axes of a line that has a matrix for each head."""
+
+
+@cache
+def _endings() -> Mapping[str, str]:
+    """The endings of pages, and the form of each: those in which documents are printed, HTML and PDF."""
+    from clearhead.show.media import FORMS
+
+    printed = {medium.ending: name for name, medium in FORMS.items() if medium.printer is not None}
+    return dict(sorted({**printed, ".html": "html", ".pdf": "pdf"}.items()))
 
 
 def write_page(path: str | Path, document: Document) -> None:
@@ -33,7 +40,7 @@ def write_page(path: str | Path, document: Document) -> None:
     from clearhead.show.paper.compile import compiled
     from clearhead.show.text.html import one_page
 
-    form = ENDINGS[Path(path).suffix.lower()]
+    form = _endings()[Path(path).suffix.lower()]
     if form == "pdf":
         content = compiled(document, "pdf")
     else:
@@ -45,16 +52,16 @@ def write_page(path: str | Path, document: Document) -> None:
 
 def check_ending(option: str, path: str) -> None:
     """Refuses a file whose ending names no kind of page."""
-    if Path(path).suffix.lower() not in ENDINGS:
-        raise click.UsageError(f"{option} expects a file that ends in {', '.join(ENDINGS)}; got {path}.")
+    if Path(path).suffix.lower() not in _endings():
+        raise click.UsageError(f"{option} expects a file that ends in {', '.join(_endings())}; got {path}.")
 
 
 def kinds_of(written: str) -> tuple[str, ...]:
     """The endings of pages, written as ``html,pdf``."""
     kinds = tuple(dict.fromkeys(f".{each.strip().lower().lstrip('.')}" for each in written.split(",") if each.strip()))
-    unknown = [each for each in kinds if each not in ENDINGS]
+    unknown = [each for each in kinds if each not in _endings()]
     if unknown or not kinds:
-        known = ", ".join(each[1:] for each in ENDINGS)
+        known = ", ".join(each[1:] for each in _endings())
         raise click.UsageError(f"--pages expects kinds such as html,pdf, of {known}; got {written}.")
     return kinds
 
@@ -84,8 +91,7 @@ def _feedback(entry: Entry, claims: Sequence[Claim] | None, trace: Trace | None,
     from clearhead.document import Document, Heading, Prose
 
     if claims is None or trace is None or entry.grade is None:
-        why = entry.error.removeprefix(f"{entry.name}: ")
-        return Document(entry.name, (Prose(f"This could not be graded: {why}"),))
+        return Document(entry.name, (Prose(f"This could not be graded: {entry.why}"),))
     document = hints(claims, trace, entry.grade.deviations, title=entry.name)
     parts = [*document.parts]
     if entry.error:

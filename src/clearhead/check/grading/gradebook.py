@@ -31,6 +31,11 @@ class Entry(Struct, frozen=True):
     grade: Grade | None = None
     error: str = ""
 
+    @property
+    def why(self) -> str:
+        """The error without the name that it begins with."""
+        return self.error.removeprefix(f"{self.name}: ")
+
 
 class Gradebook(Struct, frozen=True, dict=True):
     """All submissions of a class in order."""

@@ -89,7 +89,5 @@ def class_page(book: Gradebook, *, title: str) -> Document:
     for entry in book.entries:
         if entry.error:
             partly = "" if entry.grade is None else " in part"
-            parts.append(
-                Prose(f"{entry.name} could not be read{partly}: {entry.error.removeprefix(f'{entry.name}: ')}")
-            )
+            parts.append(Prose(f"{entry.name} could not be read{partly}: {entry.why}"))
     return replace(said, parts=parts, decimals=2)
