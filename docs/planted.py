@@ -225,6 +225,9 @@ GRADIENTS: dict[str, Kind] = {
         Block(Attention(2, dropout=0.25), Norm(), "pre", Mlp("tanh", bias=True)),
         token=4, query=4, key=4, model=5, depth=3, head=2, hidden=6, vocabulary=5,
     ),
+    "cache and sink": _gradients(
+        Attention(2, causal=True, cache=True, sink=True), token=3, key=5, past=2, model=4, depth=3, head=2, vocabulary=4
+    ),
     "two steps of AdamW": _steps(Attention(1), token=4, model=4, depth=3, head=1, vocabulary=4),
 }  # fmt: skip
 """The kinds in which rows of gradients are planted, by name."""

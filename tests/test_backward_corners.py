@@ -8,6 +8,8 @@ from clearhead.expr import formula, indices
 from clearhead.expr.nodes import Reduce
 from clearhead.line import Given, line
 from clearhead.ops import operation
+from clearhead.ops.gradients.gradient import gradient
+from clearhead.ops.table import operation_named
 from clearhead.spec import Attention, Block, Norm
 from clearhead.working import Working
 
@@ -70,3 +72,28 @@ def test_a_norm_of_equal_numbers(eps):
     torch.nn.functional.layer_norm(x, (3,), weight, eps=eps).backward(pull)
     np.testing.assert_allclose(own[1], x.grad[1], rtol=1e-9)
     assert np.isnan(own[0]).all() if eps == 0 else np.allclose(own[0], x.grad[0], rtol=1e-9)
+
+
+ACTIVATIONS = {
+    "relu": torch.nn.functional.relu,
+    "relu_squared": lambda x: torch.nn.functional.relu(x) ** 2,
+    "gelu": torch.nn.functional.gelu,
+    "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+    "silu": torch.nn.functional.silu,
+    "tanh": torch.tanh,
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_infinite_and_missing_numbers_at_an_activation(name):
+    """Whatever number comes to whatever an activation read, NaN and infinities too, its gradient is PyTorch's."""
+    numbers = [-np.inf, -800, -1, -0.0, 0, 1, 800, np.inf, np.nan]
+    x, pull = (each.reshape(1, -1) for each in np.meshgrid(numbers, numbers))
+    forward = operation_named(name)
+    own = gradient(forward, "x")
+    with np.errstate(all="ignore"):
+        there = {"x": x, "out": forward(x), "grad": pull}
+        found = own(*(there[role] for role in own.formula(()).roles))
+    leaf = torch.tensor(x, requires_grad=True)
+    ACTIVATIONS[name](leaf).backward(torch.tensor(pull))
+    np.testing.assert_allclose(found, leaf.grad, rtol=1e-9)

@@ -18,10 +18,11 @@ TARGET = np.array([2, 3, 5, 0])
 ROWS = {id for id, row in DEVIATIONS.items() if row.of == "backward"}
 
 
-def working_of(*, rms=False, activation="gelu", ignored=-100, kv=2, causal=True, window=False, dropout=False):
+def working_of(*, rms=False, activation="gelu", ignored=-100, kv=2, causal=True, window=False, dropout=False,
+               sink=False):  # fmt: skip
     attention = Attention(
         4, kv_heads=kv, causal=causal, rotary=Rotary(), softcap=3.0, bias=True, window=wild.WINDOW if window else None,
-        dropout=wild.RATE if dropout else None,
+        dropout=wild.RATE if dropout else None, sink=sink,
     )  # fmt: skip
     block = Block(attention, Norm("rms" if rms else "layer", eps=wild.EPS), "pre", Mlp(activation, bias=True))
     forward = block.working()
@@ -47,12 +48,15 @@ def assert_gives(working, arrays, target, expected):
         np.testing.assert_allclose(found[f"{name}.grad"], grad, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
-@pytest.mark.parametrize("options", [{}, {"activation": "silu"}, {"rms": True}, {"window": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"activation": "silu"}, {"rms": True}, {"window": True}, {"sink": True}], ids=str
+)
 def test_the_plain_pass_is_right(options):
     """Without a fault the pass in plain NumPy gives the gradients of the lines."""
     working = working_of(**options)
     arrays = drawn(working)
-    assert_gives(working, arrays, PADDED, wild.Pass(arrays, PADDED, **options).run())
+    own = {name: value for name, value in options.items() if name != "sink"}
+    assert_gives(working, arrays, PADDED, wild.Pass(arrays, PADDED, **own).run())
 
 
 @pytest.mark.parametrize("id", wild.FAULTS)
@@ -68,15 +72,32 @@ def test_a_rewrite_gives_what_the_wild_code_gives(id):
 
 @pytest.mark.parametrize("id", wild.OTHERS)
 def test_other_specs(id):
-    """The same with another activation, another norm, and where all targets count."""
+    """The same with another activation, another norm, other masks, a sink, and where all targets count."""
     fault = wild.OTHERS[id]
-    options = {name: fault[name] for name in ("rms", "activation", "causal", "window", "dropout") if name in fault}
+    options = {
+        name: fault[name] for name in ("rms", "activation", "causal", "window", "dropout", "sink") if name in fault
+    }
     working = working_of(**options, ignored=None)
     arrays = drawn(working)
-    expected = wild.Pass(arrays, TARGET, **{name: value for name, value in fault.items() if name != "dropout"}).run()
+    own = {name: value for name, value in fault.items() if name not in ("dropout", "sink")}
+    expected = wild.Pass(arrays, TARGET, **own).run()
     assert_gives(deviate(working, id), arrays, TARGET, expected)
     assert any(not np.allclose(working.run({**arrays, "target": TARGET})[f"{name}.grad"], expected[name])
                for name in expected)  # fmt: skip
+
+
+@pytest.mark.parametrize("id", wild.TOP_LEFT)
+def test_masks_where_there_are_more_keys_than_queries(id):
+    """A mask of the backward pass that counts from the first key is seen where there are more keys than queries."""
+    rng = np.random.default_rng(0)
+    q, k, v, do = (rng.normal(size=(2, tokens, 4)) for tokens in (3, 5, 5, 3))
+    forward = Attention(2, causal=True).working().starting_at("query", "key", "value").ending_at("head")
+    backward = forward.backward("head", ["query", "key", "value"])
+    arrays = {"query": q, "key": k, "value": v, "head.grad": do}
+    found, right = deviate(backward, id).run(arrays), backward.run(arrays)
+    for name, grad in wild.top_left(q, k, v, do, kept=wild.TOP_LEFT[id]).items():
+        np.testing.assert_allclose(found[f"{name}.grad"], grad, rtol=1e-9, atol=1e-12)
+        assert not np.allclose(right[f"{name}.grad"], grad)
 
 
 def test_rows_of_a_table_are_overwritten():
@@ -94,7 +115,7 @@ def test_every_row_has_wild_code():
     """No row of gradients stands on its own word."""
     named = {id.partition(":")[0] for id in (*wild.FAULTS, *wild.OTHERS)}
     steps = {row.id for row in GROUPS["Steps of training"]}  # see test_wild_steps
-    assert named | steps | {"grad-embedding-overwritten"} == ROWS
+    assert named | steps | {*wild.TOP_LEFT, "grad-embedding-overwritten"} == ROWS
 
 
 def test_a_forward_row_beside_one_of_gradients():

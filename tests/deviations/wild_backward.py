@@ -35,12 +35,12 @@ ACTIVATIONS = {
 }
 
 
-def layer_back(dy, y, std):
-    return (dy - dy.mean(-1, keepdims=True) - y * (dy * y).mean(-1, keepdims=True)) / std
+def layer_back(dy, y, std, part=1):
+    return (dy - dy.mean(-1, keepdims=True) - part * y * (dy * y).mean(-1, keepdims=True)) / std
 
 
-def rms_back(dy, y, std):
-    return (dy - y * (dy * y).mean(-1, keepdims=True)) / std
+def rms_back(dy, y, std, part=1):
+    return (dy - part * y * (dy * y).mean(-1, keepdims=True)) / std
 
 
 def softmax_back(p, dp):
@@ -75,7 +75,7 @@ RIGHT = {
     "turn_back": lambda d, angle: turn(d, -angle), "slope": None, "gain": lambda dy, y, x: (dy * y).sum(0),
     "past_gain": lambda dy, gain: dy * gain, "eps": EPS, "sums": sum, "detached": None, "unmasked": False,
     "up_bias": None, "up_dw": None, "far": False, "drop": lambda dp, keep: np.where(keep, dp, 0) / (1 - RATE),
-    "of": lambda p, dropped: p, "kept": False,
+    "of": lambda p, dropped: p, "kept": False, "gain_twice": False, "read": lambda y, std: (y, std),
 }  # fmt: skip
 
 
@@ -85,6 +85,7 @@ class Pass:
     def __init__(self, a, target, *, cap=3.0, kv=2, rms=False, activation="gelu", causal=True, window=False, **faults):
         self.a, self.target, self.cap, self.kv, self.rms, self.causal = a, target, cap, kv, rms, causal
         self.window, self.keep = window, a.get("attention.weights.keep")
+        self.sink = a.get("attention.sink")
         self.do = {**RIGHT, **faults}
         self.act, slope = ACTIVATIONS[activation]
         self.slope = self.do["slope"] or slope
@@ -94,6 +95,11 @@ class Pass:
     def dropped(self, p):
         return p if self.keep is None else np.where(self.keep, p, 0) / (1 - RATE)
 
+    def shares(self, s):
+        e = np.exp(s - s.max(-1, keepdims=True))
+        sink = np.exp(self.sink[:, None, None] - s.max(-1, keepdims=True)) if self.sink is not None else 0
+        return e / (e.sum(-1, keepdims=True) + sink)
+
     def norm(self, x, part):
         mean = 0 if self.rms else x.mean(-1, keepdims=True)
         spread = ((x - mean) ** 2).mean(-1, keepdims=True)
@@ -102,10 +108,13 @@ class Pass:
         return y, np.sqrt(spread + self.do["eps"]), y * self.a[f"{part}.norm.gain"] + bias
 
     def norm_back(self, dy, x, y, std, part):
+        gain = self.a[f"{part}.norm.gain"]
+        y, std = self.do["read"](y, std)
         self.grads[f"{part}.norm.gain"] = self.do["gain"](dy, y, x)
         if not self.rms:
             self.grads[f"{part}.norm.bias"] = self.do["bias"](dy)
-        return self.back(self.do["past_gain"](dy, self.a[f"{part}.norm.gain"]), y, std)
+        more = (gain,) if self.do["gain_twice"] else ()
+        return self.back(self.do["past_gain"](dy, gain), y, std, *more)
 
     def run(self):
         a, do = self.a, self.do
@@ -124,7 +133,7 @@ class Pass:
         near = np.abs(np.arange(len(x))[:, None] - np.arange(len(x))) < WINDOW
         allowed = seen & near if self.window else seen
         masked = np.where(allowed, capped, -np.inf)
-        p = softmax(masked)
+        p = self.shares(masked)
         heads = self.dropped(p) @ vv
         concat = np.hstack(list(heads))
         mid = x + concat @ a["attention.output.weight"] + a["attention.output.bias"]
@@ -150,6 +159,8 @@ class Pass:
         dp = dp if self.keep is None else do["drop"](dp, self.keep)
         if do["kept"]:
             do = {**do, "softmax": lambda p, dp: p * (dp - (dheads * heads).sum(-1, keepdims=True))}
+        if self.sink is not None:
+            self.grads["attention.sink"] = -((1 - p.sum(-1)) * (dp * p).sum(-1)).sum(-1)
         passes = seen if do["far"] else allowed | do["unmasked"]
         dcapped = np.where(passes, do["softmax"](do["of"](p, self.dropped(p)), dp), 0)
         ds = do["uncap"](dcapped, capped, self.cap) if self.cap else dcapped
@@ -172,6 +183,16 @@ def unmasked_again(_, s, allowed):
     """From the logsumexp that was kept, of scores without the mask."""
     kept = np.log(np.where(allowed, np.exp(s), 0).sum(-1, keepdims=True))
     return np.exp(s - kept)
+
+
+def without_sink(_, s, allowed):
+    return softmax(np.where(allowed, s, -np.inf))
+
+
+def normalized_again(y, _):
+    """What was kept is normalised already, so its mean is 0 where the norm takes that off."""
+    root = np.sqrt((y * y).mean(-1, keepdims=True) + EPS)
+    return y / root, root
 
 
 def twice(side):
@@ -221,6 +242,8 @@ FAULTS = {
     "grad-norm-eps-missing": {"eps": 0.0},
     "grad-gain-of-input": {"gain": lambda dy, y, x: (dy * x).sum(0)},
     "grad-gain-missing": {"past_gain": lambda dy, gain: dy},
+    "grad-gain-twice": {"gain_twice": True},
+    "grad-norm-twice": {"read": normalized_again},
     "grad-residual-missing": {"residual": lambda straight, through: through},
     "grad-residual-twice": {"residual": lambda straight, through: 2 * straight + through},
     "grad-overwritten": {"residual": lambda straight, through: through, "sums": lambda parts: parts[-1]},
@@ -245,6 +268,11 @@ OTHERS = {
         "rms": True,
         "norm": lambda dy, y, std: (dy - y * (dy * y).sum() / y.shape[-1]) / std,
     },
+    "grad-gain-twice": {"rms": True, "gain_twice": True},
+    "grad-norm-twice": {"rms": True, "read": normalized_again},
+    "grad-sink-missing": {"sink": True, "again": without_sink},
+    "grad-sink-missing-sums-kept": {"sink": True, "again": without_sink, "kept": True},
+    "grad-tanh-plus": {"activation": "tanh", "slope": lambda x: 1 + np.tanh(x) ** 2},
     "grad-activation-of-input": {"activation": "tanh", "slope": lambda x: 1 - x * x},
     "grad-activation-missing": {"activation": "tanh", "slope": lambda x: 1.0},
     "grad-window-forgotten": {"window": True, "again": unmasked_again, "far": True},
@@ -259,7 +287,7 @@ OTHERS = {
         "again": lambda p, s, allowed: np.where(np.tri(len(p[0]), dtype=bool), p, 0),
     },
 }
-"""The same with other activations, with RMS norm, other masks and dropout, and where all targets count."""
+"""The same with other activations, with RMS norm, other masks, a sink and dropout, and where all targets count."""
 
 
 def table_overwritten(table, tokens, weight, target):
@@ -270,3 +298,19 @@ def table_overwritten(table, tokens, weight, target):
     for token, d in zip(tokens, dlogits / len(target) @ weight.T, strict=True):
         grad[token] = d
     return grad
+
+
+def top_left(q, k, v, do, *, kept):
+    """Causal attention with more keys than queries, whose backward pass has the mask of a square."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    s = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+    right = softmax(np.where(np.tri(queries, keys, keys - queries, dtype=bool), s, -np.inf))
+    p = np.where(np.tri(queries, keys, dtype=bool), right, 0)
+    dp = do @ v.swapaxes(-1, -2)
+    delta = (do * (right @ v)).sum(-1, keepdims=True) if kept else (p * dp).sum(-1, keepdims=True)
+    ds = p * (dp - delta) / np.sqrt(q.shape[-1])
+    return {"query": ds @ k, "key": ds.swapaxes(-1, -2) @ q, "value": p.swapaxes(-1, -2) @ do}
+
+
+TOP_LEFT = {"grad-causal-top-left": False, "grad-causal-top-left-sums-kept": True}
+"""Whether the sums of the forward pass are kept."""

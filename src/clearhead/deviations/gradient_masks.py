@@ -1,4 +1,4 @@
-"""Gradients of windows and of dropout that are wrong by themselves."""
+"""Gradients of masks, sinks and dropout that are wrong by themselves."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from clearhead.ops import as_parameters
 from clearhead.ops.gradients import stated
 from clearhead.ops.textbook import scores, tokens
 from clearhead.ops.variants import gradients as wrong
+from clearhead.ops.variants.scores import mask_causal_top_left
 from clearhead.working import Working
 
 DROPS = gradients_of("x", tokens.dropout)
 PAST_WINDOW = gradients_of("s", scores.mask_window)
+(PAST_TOP_LEFT,) = gradients_of("s", mask_causal_top_left)
+SOFTMAXES = frozenset({scores.softmax, scores.softmax_with_sink})
 MASKS = frozenset({scores.mask_causal, scores.mask_window, scores.mask_padding, scores.mask_boolean})
 _WHAT = "that of dropout"
 
@@ -45,6 +48,30 @@ def _without_window(working: Working) -> Working:
 
     made = reading(working, change, "a window before a softmax")
     return passed(PAST_WINDOW, "that of a window")(made)
+
+
+def _from_top_left(working: Working) -> Working:
+    """The backward pass with weights of a causal mask that counts from the first key, from the sums that were kept."""
+
+    def change(line: Line) -> list[Line]:
+        masks = _masks_before(working, line) if line.operation in SOFTMAXES else []
+        if not any(mask.operation is scores.mask_causal for mask in masks):
+            return [line]
+        return [line, Line(free_name(f"{line.name}.masked", working.names), PAST_TOP_LEFT, (line.name,), line.axes)]
+
+    return reading(working, change, "a softmax behind a causal mask")
+
+
+def _without_sink(working: Working) -> Working:
+    """The backward pass with weights whose sum leaves the sink out."""
+
+    def change(line: Line) -> list[Line]:
+        if line.operation is not scores.softmax_with_sink:
+            return [line]
+        again = free_name(f"{line.name}.again", working.names)
+        return [line, Line(again, scores.softmax, line.operands[:1], line.axes)]
+
+    return reading(working, change, "a softmax with a sink")
 
 
 def _keeping_sums(rewrite: Rewrite) -> Rewrite:
@@ -134,6 +161,48 @@ ROWS = (
         remedy="Apply the same window where the backward pass computes p again.",
         seen="The family of FlagAttention#25.",
         rewrite=_without_window,
+        of="backward",
+    ),
+    Deviation(
+        id="grad-causal-top-left",
+        kind="mistake",
+        does="The causal mask of the backward pass alone counts from the first key: the first query sees no other.",
+        invisible="Where there are as many keys as queries.",
+        remedy="Shift the mask by keys - queries in the backward pass too: j <= i + (keys - queries).",
+        seen="The family of ffpa-attn PR#300.",
+        rewrite=_from_top_left,
+        of="backward",
+    ),
+    Deviation(
+        id="grad-causal-top-left-sums-kept",
+        kind="mistake",
+        does="The causal mask of the backward pass alone counts from the first key, and the sums of dO * O are taken "
+        "off.",
+        invisible="Where there are as many keys as queries.",
+        remedy="Shift the mask by keys - queries in the backward pass too: j <= i + (keys - queries).",
+        seen="ffpa-attn PR#300.",
+        rewrite=_keeping_sums(_from_top_left),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-sink-missing",
+        kind="mistake",
+        does="The backward pass computes the weights again without the sink, which gets no gradient.",
+        invisible="Where the sink is far below all scores.",
+        remedy="Let the logsumexp that is kept for the backward pass count the sink.",
+        seen="The family of cudnn-frontend PR#421.",
+        rewrite=_without_sink,
+        of="backward",
+    ),
+    Deviation(
+        id="grad-sink-missing-sums-kept",
+        kind="mistake",
+        does="The backward pass computes the weights again without the sink, which gets no gradient, and takes off the "
+        "sums of dO * O.",
+        invisible="Where the sink is far below all scores.",
+        remedy="Let the logsumexp that is kept for the backward pass count the sink.",
+        seen="cudnn-frontend PR#421.",
+        rewrite=_keeping_sums(_without_sink),
         of="backward",
     ),
     Deviation(

@@ -41,8 +41,6 @@ TO_VALUE = gradients_of("values", linear.weighted_sum)
 TO_WEIGHTS = gradients_of("w", linear.project) | gradients_of("b", linear.matmul)
 REPEATS = gradients_of("x", linear.repeat)
 PAST_CAUSAL = gradients_of("s", scores.mask_causal)
-GAINS = gradients_of("gain", tokens.gain, tokens.gain_and_bias)
-PAST_GAIN = gradients_of("x", tokens.gain, tokens.gain_and_bias)
 BIASES = {
     **dict.fromkeys(gradients_of("b", linear.bias), wrong.mean_over_tokens),
     **dict.fromkeys(gradients_of("b", linear.head_bias), wrong.mean_over_tokens_of_head),
@@ -60,7 +58,6 @@ ACTIVATIONS = frozenset(
     }
 )
 LOSSES = frozenset({stated.cross_entropy_grad, *gradients_of("probabilities", losses.negative_log_likelihood)})
-NORMS = frozenset({stated.layer_norm_grad, stated.rms_norm_grad})
 TURNS = {
     stated.rotate_half_grad: positions.rotate_half,
     stated.rotate_interleaved_grad: positions.rotate_interleaved,
@@ -93,7 +90,7 @@ def _known(line: Line, operation: Operation) -> Parameters:
     return tuple((name, value) for name, value in line.parameters if name in operation.parameters)
 
 
-def _line(working: Working, name: str) -> Line:
+def line_of(working: Working, name: str) -> Line:
     """The line of this full name.
 
     Raises:
@@ -213,7 +210,7 @@ def of_one(operations: Collection[Operation], change: Callable[[Working, Line], 
         name = find(line, working.names) + GRAD
         if name not in tried_one(working, operations):
             raise Nothing(f"{line} has no such gradient here, or it is the only one.")
-        made = _line(working, name)
+        made = line_of(working, name)
         return change_lines(working, lambda each: each == made, lambda each: change(working, each), line)
 
     return rewrite
@@ -239,7 +236,7 @@ def mean_of_rows(_: Working, line: Line) -> list[Line]:
 
 def of_what_is_read(working: Working, line: Line) -> list[Line]:
     """A derivative in terms of the result, of what the activation reads."""
-    result = _line(working, line.operands[0])
+    result = line_of(working, line.operands[0])
     return [replace(line, operands=(result.operands[0], *line.operands[1:]))]
 
 
@@ -262,12 +259,6 @@ def overwritten(working: Working, line: Line) -> list[Line]:
 def interleaved(working: Working, line: Line) -> list[Line]:
     """The gradients of shared heads, added up for the wrong groups."""
     return [as_operation(line, wrong.sum_of_interleaved, line.operands[-1])]
-
-
-def of_input(working: Working, line: Line) -> list[Line]:
-    """The gain's gradient from what the norm reads, not from what it has normalised."""
-    normalized = _line(working, line.operands[0])
-    return [replace(line, operands=(normalized.operands[0], *line.operands[1:]))]
 
 
 def _is_residual(working: Working, line: Line) -> bool:
@@ -318,7 +309,7 @@ def detached(working: Working, line: str) -> Working:
     name = find(line, working.names) + GRAD
     if name not in working.names or GRAD in line:
         raise Nothing(f"{line} has no gradient here.")
-    made = _line(working, name)
+    made = line_of(working, name)
     source = name.removesuffix(GRAD)
     rank = as_parameters({"rank": len(made.axes)})
     return change_lines(
@@ -349,25 +340,6 @@ def undivided(working: Working, line: Line) -> list[Line]:
     names = {"grad": line.operands[-1]}
     operands = tuple(names.get(role, line.name.removesuffix(GRAD)) for role in own.formula(()).roles)
     return [Line(line.name, own, operands, line.axes)]
-
-
-def fixed(working: Working, line: Line) -> list[Line]:
-    """The gradient of a norm, divided by its root and nothing else."""
-    if line.operation is stated.layer_norm_grad:
-        return [as_operation(line, wrong.layer_norm_grad_fixed, *line.operands)]
-    return [as_operation(line, wrong.rms_norm_grad_fixed, line.operands[0], line.operands[-1])]
-
-
-def over_tokens(*, counted: bool) -> Callable[[Working, Line], list[Line]]:
-    """The gradient of a norm with sums over all tokens; ``counted``: divided by how many tokens there are, too."""
-
-    def change(_: Working, line: Line) -> list[Line]:
-        layer = line.operation is stated.layer_norm_grad
-        operation = wrong.layer_norm_grad_over_tokens if layer else wrong.rms_norm_grad_over_tokens
-        parameters = as_parameters({**dict(line.parameters), "counted": counted})
-        return [replace(line, operation=operation, parameters=parameters)]
-
-    return change
 
 
 def counting_ignored(_: Working, line: Line) -> list[Line]:

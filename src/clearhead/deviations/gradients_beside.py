@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from clearhead.deviations.deviation import Deviation, Parameter
 from clearhead.deviations.gradient_rewrites import (
     ACTIVATIONS,
     BIASES,
-    GAINS,
     LOSSES,
-    NORMS,
-    PAST_GAIN,
     TO_WEIGHTS,
     as_operation,
     counting_ignored,
     detached,
     divided,
     each_of,
-    fixed,
     gradients_of,
     last_part,
     mean_of_rows,
     of_all_tokens,
-    of_input,
     of_one,
     of_what_is_read,
-    over_tokens,
     passed,
     residual,
     try_detached,
@@ -34,7 +26,6 @@ from clearhead.deviations.gradient_rewrites import (
     undivided,
 )  # fmt: skip
 from clearhead.deviations.rewrites import swap
-from clearhead.ops import as_parameters
 from clearhead.ops.gradients import stated, sums
 from clearhead.ops.textbook import losses, tables
 from clearhead.ops.variants import gradients as wrong
@@ -75,88 +66,6 @@ ROWS = (
         tries=try_each(TO_WEIGHTS),
         of="backward",
         rare=True,
-    ),
-    Deviation(
-        id="grad-norm-over-tokens",
-        kind="mistake",
-        does="The two means in the gradient of a norm are taken over all tokens, not for each.",
-        invisible="Where there is one token.",
-        remedy="dx = (dy - dy.mean(axis=-1, keepdims=True) - y * (dy * y).mean(axis=-1, keepdims=True)) / std.",
-        seen="FlagGems#5392.",
-        rewrite=each_of(NORMS, over_tokens(counted=True), "that of a norm"),
-        of="backward",
-    ),
-    Deviation(
-        id="grad-norm-sums-over-tokens",
-        kind="mistake",
-        does="The two sums in the gradient of a norm run over all tokens, and are divided by the number of features.",
-        invisible="Where there is one token.",
-        remedy="dx = (dy - dy.mean(axis=-1, keepdims=True) - y * (dy * y).mean(axis=-1, keepdims=True)) / std.",
-        seen="FlagGems PR#59.",
-        rewrite=each_of(NORMS, over_tokens(counted=False), "that of a norm"),
-        of="backward",
-    ),
-    Deviation(
-        id="grad-norm-mean-fixed",
-        kind="mistake",
-        does="The mean of layer norm is taken for a constant in its gradient.",
-        invisible="Where the gradients of each row add up to 0.",
-        remedy="dx = (dy - dy.mean() - y * (dy * y).mean()) / std.",
-        seen="The family of quack PR#53.",
-        rewrite=swap({stated.layer_norm_grad: wrong.layer_norm_grad_fixed_mean}),
-        of="backward",
-    ),
-    Deviation(
-        id="grad-norm-variance-fixed",
-        kind="mistake",
-        does="The variance of layer norm is taken for a constant in its gradient.",
-        invisible="Where the gradient of each row has nothing along the row.",
-        remedy="dx = (dy - dy.mean() - y * (dy * y).mean()) / std.",
-        seen="The family of quack PR#53.",
-        rewrite=swap({stated.layer_norm_grad: wrong.layer_norm_grad_fixed_variance}),
-        of="backward",
-    ),
-    Deviation(
-        id="grad-norm-fixed",
-        kind="mistake",
-        does="Mean and variance of a norm are taken for constants in its gradient.",
-        invisible="Never on ordinary data.",
-        remedy="dx = (dy - dy.mean() - y * (dy * y).mean()) / std; for RMS norm without the first mean.",
-        seen="The family of quack PR#53.",
-        rewrite=each_of(NORMS, fixed, "that of a norm"),
-        of="backward",
-    ),
-    Deviation(
-        id="grad-norm-eps-missing",
-        kind="mistake",
-        does="The gradient of a norm divides by the root without eps.",
-        invisible="Where the variance is far above eps.",
-        remedy="Keep what the forward pass divided by, and use it.",
-        seen="The family of quack PR#53.",
-        rewrite=each_of(
-            NORMS, lambda _, line: [replace(line, parameters=as_parameters({"eps": 0.0}))], "that of a norm"
-        ),
-        of="backward",
-    ),
-    Deviation(
-        id="grad-gain-of-input",
-        kind="mistake",
-        does="The gain's gradient is computed from what the norm reads, not from what it has normalised.",
-        invisible="Where the norm changes nothing.",
-        remedy="dgain = (dy * x_normalised).sum(axis=0).",
-        seen="The family of unsloth PR#4550.",
-        rewrite=each_of(GAINS, of_input, "that of a gain"),
-        of="backward",
-    ),
-    Deviation(
-        id="grad-gain-missing",
-        kind="mistake",
-        does="The gradient passes the gain of a norm without being multiplied by it.",
-        invisible="Where every gain is 1.",
-        remedy="dx_normalised = dy * gain.",
-        seen="llm.c PR#763 (in a comment).",
-        rewrite=passed(PAST_GAIN, "that of a gain"),
-        of="backward",
     ),
     Deviation(
         id="grad-residual-missing",
@@ -238,6 +147,16 @@ ROWS = (
         remedy="1 - y * y takes y = tanh(x), not x.",
         seen="recurrent_neural_net_demo#2.",
         rewrite=each_of({stated.tanh_grad}, of_what_is_read, "that of tanh"),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-tanh-plus",
+        kind="mistake",
+        does="The derivative of tanh is 1 + tanh^2.",
+        invisible="Where hidden features are near 0.",
+        remedy="1 - y * y.",
+        seen="neural-network-from-scratch#2.",
+        rewrite=swap({stated.tanh_grad: wrong.tanh_grad_plus}),
         of="backward",
     ),
     Deviation(

@@ -9,6 +9,7 @@ from clearhead.deviations import (
     delta,
     given_masks,
     gradient_masks,
+    gradient_norms,
     gradients,
     gradients_beside,
     heads,
@@ -48,7 +49,7 @@ GROUPS: dict[str, tuple[Deviation, ...]] = {
     "Activations": activations.ROWS,
     "Losses": losses.ROWS,
     "Batches": batch.ROWS,
-    "Gradients": (*gradients.ROWS, *gradient_masks.ROWS, *gradients_beside.ROWS),
+    "Gradients": (*gradients.ROWS, *gradient_masks.ROWS, *gradient_norms.ROWS, *gradients_beside.ROWS),
     "Steps of training": steps.ROWS,
     "Rounding, and what is only shown": rounding.ROWS,
 }

@@ -147,7 +147,8 @@ TABLE = ("embedding.weight", "token")
 LATER = {
     "aligned top-left": Report(
         "xlite-dev/ffpa-attn PR#300", "With more keys than queries the mask of the backward pass is that of a square.",
-        Attention(heads=2, causal=True).working(), HEADS, "head", aligned_top_left, HEADS, (), CAUSAL.forward,
+        Attention(heads=2, causal=True).working(), HEADS, "head", aligned_top_left, HEADS,
+        ("grad-causal-top-left-sums-kept",), CAUSAL.forward,
         said="key.grad is wrong in 144 of 168 numbers: it is 0 at token 5, 6 of 7"),
     "first row": Report(
         "ByteDance-Seed/Triton-distributed#180", "All rows of the gradient are stored in the first.",
@@ -155,18 +156,19 @@ LATER = {
         said="it is 0 at token 1, 2, 3, 4 of 5"),
     "no sink in the backward": Report(
         "NVIDIA/cudnn-frontend PR#421", "The backward pass computes the weights again without the sink.",
-        SINK, SUNK, "head", without_sink, SUNK, (), with_sink, said="it is scores, scaled or weights"),
+        SINK, SUNK, "head", without_sink, SUNK, ("grad-sink-missing-sums-kept",), with_sink,
+        said="it is scores, scaled or weights"),
     "head alone": Report(
         "NVIDIA/TransformerEngine#3437", "Of a tied table the later of two gradients replaces the earlier.",
         TIED, TABLE, "logits", of_head_alone, ("embedding.weight",), (), tied,
         said="it has the numbers of embedding.weight.grad.through_logits, which is only a part of the sum"),
     "plus": Report(
         "gy910210/neural-network-from-scratch#2", "The derivative of tanh is 1 + tanh^2.",
-        norms("layer"), PERCEPTRON, "mlp.output", plus, ("mlp.norm", "mlp.up.weight", "mlp.up.bias"), (), tanh_mlp,
-        said="it is mlp.active.grad or mlp.up.grad"),
+        norms("layer"), PERCEPTRON, "mlp.output", plus, ("mlp.norm", "mlp.up.weight", "mlp.up.bias"),
+        ("grad-tanh-plus",), tanh_mlp, said="it is mlp.active.grad or mlp.up.grad"),
     "gain twice": Report(
         "NVIDIA/Megatron-LM PR#6859", "The gain is in the second term of the gradient once more.",
-        norms("rms"), RMS, "attention.norm", gain_twice, ("input",), (), rms,
+        norms("rms"), RMS, "attention.norm", gain_twice, ("input",), ("grad-gain-twice",), rms,
         said="it is attention.norm.normalized.grad or input.grad"),
     "no sink's gradient": Report(
         "ISEEKYAN/Megatron-LM PR#205", "The gradient of the sink is computed and not returned.",
@@ -182,7 +184,7 @@ LATER = {
         said="It returns mlp.up.bias.grad as shape (3, 1, 5, 11)"),
     "normed twice": Report(
         "state-spaces/mamba PR#919", "The backward pass normalises what is normalised already.",
-        norms("rms"), RMS, "attention.norm", normed_twice, RMS, (), rms,
+        norms("rms"), RMS, "attention.norm", normed_twice, RMS, ("grad-norm-twice",), rms,
         said="it is attention.norm.normalized"),
     "no parentheses": Report(
         "apache/tvm PR#7340", "The gradient of tanh is grad * 1 - tanh^2.",

@@ -9,7 +9,7 @@ from clearhead.backward import GRAD
 from clearhead.check.diagnosis import Report
 from clearhead.check.gradients.differences import Slope
 from clearhead.check.gradients.places import Place
-from clearhead.check.probing.report import Probe, causes, drawn_as, symptoms_of, tested, the_smallest
+from clearhead.check.probing.report import Probe, causes, drawn_as, symptoms_of, tested, the_smallest, told_apart
 from clearhead.deviations import deviation
 from clearhead.document import Part, Prose, Remark
 from clearhead.expr import number
@@ -120,11 +120,11 @@ def _own_forward(probe: GradientProbe) -> str:
     said = []
     if by["differs"]:
         first = by["differs"][0]
+        measured, claimed = told_apart(first.measured, first.claimed, 6)
         said.append(
             f"{_listed([each.line for each in by['differs']])} {_do(by['differs'])} not fit the function's own forward "
             f"pass: along a random direction of {first.line.removesuffix(GRAD)} its result, weighted by the gradient "
-            f"that it is given, changes by {number(first.measured, 6)} per step, where {first.line} says "
-            f"{number(first.claimed, 6)}."
+            f"that it is given, changes by {measured} per step, where {first.line} says {claimed}."
         )
     if by["fits"]:
         digits = min(each.digits for each in by["fits"])

@@ -27,6 +27,7 @@ from clearhead.check.report.plain import lines_of
 from clearhead.check.report.sentences import KINDS, does, remedy_of
 from clearhead.check.results import Finding
 from clearhead.deviations import deviation
+from clearhead.deviations.deviation import MAX_DECIMALS
 from clearhead.document import Document, Heading, Part, Prose, Remark
 from clearhead.expr import number
 
@@ -277,7 +278,8 @@ def the_smallest(probe: Probe) -> Iterator[Part]:
         return
     yield Heading("The smallest input that shows it")
     yield from (Prose(line) for line in _inputs(probe, found))
-    yield Prose(f"{_cell(found)} is {_number(found.got)}, where the working gives {_number(found.expected)}.")
+    got, expected = told_apart(found.got, found.expected)
+    yield Prose(f"{_cell(found)} is {got}, where the working gives {expected}.")
 
 
 def causes(probe: Probe, *, briefly: bool = False) -> Iterator[Part]:
@@ -331,15 +333,21 @@ def tested(probe: Probe) -> Iterator[Part]:
 
 
 def _told(found: Violation) -> str:
-    return f"{found.says} {_cell(found)} is then {_number(found.got)}, where {_number(found.expected)} is expected."
+    got, expected = told_apart(found.got, found.expected)
+    return f"{found.says} {_cell(found)} is then {got}, where {expected} is expected."
 
 
 def _cell(found: Violation) -> str:
     return f"{found.line}[{', '.join(map(str, found.cell))}]"
 
 
-def _number(value: float) -> str:
-    return number(value, SHOWN_DECIMALS)
+def told_apart(one: float, other: float, decimals: int = SHOWN_DECIMALS) -> tuple[str, str]:
+    """Two numbers as text, with as many decimals, ``decimals`` or more, as it takes to tell them apart."""
+    for each in (*range(decimals, MAX_DECIMALS), None):
+        pair = number(one, each), number(other, each)
+        if float(pair[0]) != float(pair[1]):
+            break
+    return pair
 
 
 def _inputs(probe: Probe, found: Violation) -> Iterator[str]:

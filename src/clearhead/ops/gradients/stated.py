@@ -133,10 +133,10 @@ def sigmoid_grad(xp: Namespace, out: Array, grad: Array) -> Array:
     return grad * out * (1 - out)
 
 
-@operation(lambda: formula("i m, i m -> i m", lambda x, grad: grad[i, m] * (2 * call("max", x[i, m], 0))))
+@operation(lambda: formula("i m, i m -> i m", lambda x, grad: where(x[i, m] <= 0, 0, grad[i, m] * (2 * x[i, m]))))
 def relu_squared_grad(xp: Namespace, x: Array, grad: Array) -> Array:
-    """The gradient of the squared ReLU: twice the value where it is positive."""
-    return grad * (2 * xp.where(x <= 0, 0.0, x))
+    """The gradient of the squared ReLU: twice the value where it is positive, else 0, whatever comes to it."""
+    return xp.where(x <= 0, 0.0, grad * (2 * x))
 
 
 def _gated(rate: float) -> Formula:

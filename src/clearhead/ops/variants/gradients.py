@@ -143,6 +143,36 @@ def rms_norm_grad_fixed(xp: Namespace, x: Array, grad: Array, *, eps: float) -> 
     return grad / xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True) / x.shape[-1] + eps)
 
 
+def _gain_twice(eps: float, *, centred: bool) -> Formula:
+    def body(x: Operand, out: Operand, grad: Operand, gain: Operand) -> Expr:
+        rest = grad[i, m] - mean(k, grad[i, k]) if centred else grad[i, m]
+        rest = rest - gain[m] * out[i, m] * mean(k, grad[i, k] * out[i, k])
+        _, root = _root(eps)
+        if not centred:
+            return Let("variance", mean(k, x[i, k] ** 2), rest / root)
+        variance = mean(k, (x[i, k] - Local("mean")) ** 2)
+        return Let("mean", mean(k, x[i, k]), Let("variance", variance, rest / root))
+
+    return formula("i m, i m, i m, m -> i m", body, k=Size("m"))
+
+
+def _along(xp: Namespace, out: Array, grad: Array, gain: Array) -> Array:
+    return gain[..., None, :] * out * (xp.sum(grad * out, axis=-1, keepdims=True) / out.shape[-1])
+
+
+@operation(lambda eps: _gain_twice(eps, centred=True))
+def layer_norm_grad_gain_twice(xp: Namespace, x: Array, out: Array, grad: Array, gain: Array, *, eps: float) -> Array:
+    """The gradient of layer norm with the gain once more in the part along the result."""
+    rest = grad - xp.sum(grad, axis=-1, keepdims=True) / x.shape[-1] - _along(xp, out, grad, gain)
+    return rest / _spread(xp, x, eps)
+
+
+@operation(lambda eps: _gain_twice(eps, centred=False))
+def rms_norm_grad_gain_twice(xp: Namespace, x: Array, out: Array, grad: Array, gain: Array, *, eps: float) -> Array:
+    """The gradient of RMS norm with the gain once more in the part along the result."""
+    return (grad - _along(xp, out, grad, gain)) / xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True) / x.shape[-1] + eps)
+
+
 def _over_tokens(eps: float, *, centred: bool, counted: bool) -> Formula:
     def body(x: Operand, out: Operand, grad: Operand) -> Expr:
         def whole(cell: Callable[[Index, Index], Expr]) -> Expr:
@@ -182,6 +212,12 @@ def layer_norm_grad_over_tokens(
 def rms_norm_grad_over_tokens(xp: Namespace, x: Array, out: Array, grad: Array, *, eps: float, counted: bool) -> Array:
     """The gradient of RMS norm with its sum over all tokens."""
     return _over_tokens_code(xp, (x, out, grad), eps, centred=False, counted=counted)
+
+
+@operation(lambda: formula("i m, i m -> i m", lambda out, grad: grad[i, m] * (1 + out[i, m] ** 2)))
+def tanh_grad_plus(xp: Namespace, out: Array, grad: Array) -> Array:
+    """The gradient of tanh with a plus for the minus: 1 + tanh^2, from the result."""
+    return grad * (1 + out * out)
 
 
 @operation(lambda: formula("i m, i m -> i m", lambda x, grad: grad[i, m] / (1 + call("exp", -x[i, m]))))
