@@ -155,13 +155,15 @@ def test_work_is_kept_and_undone(live):
 
 
 def test_what_cannot_be_read_stays_at_its_cell(live):
-    """The reason stands below the cell, where the text is kept; nothing is sent."""
+    """The reason stands below the cell, where the text is kept, be it letters or figures; nothing is sent."""
     choose(live, "input")
-    cell(live, 0, 0).click()
-    live.keyboard.type("1/0")
-    live.keyboard.press("Enter")
-    assert "A number such as" in live.locator(".numbers .reason").inner_text()
-    assert live.locator(".numbers input").input_value() == "1/0"
+    for text in ("1/0", "half"):
+        cell(live, 0, 0).click()
+        live.keyboard.type(text)
+        live.keyboard.press("Enter")
+        assert f"got “{text}”" in live.locator(".numbers .reason").inner_text()
+        assert live.locator(".numbers input").input_value() == text
+        live.keyboard.press("Escape")
     assert live.locator(".alert").is_hidden()
 
 

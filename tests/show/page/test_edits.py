@@ -233,6 +233,46 @@ def test_what_cannot_be_read_stays_with_the_reason(page):
     assert page.locator(".edits .which").inner_text() == ""
 
 
+@pytest.mark.parametrize("text", ["abc", "x", "1,2,3"])
+def test_any_sign_begins_an_edit(page, text):
+    """A letter typed at a cell is not swallowed: it stays there, and below it stands what was expected."""
+    choose(page, "embedding")
+    type_into(page, 0, 0, text)
+    assert f"got “{text}”" in page.locator(".numbers .reason").inner_text()
+    assert page.locator(".numbers input").input_value() == text
+
+
+def test_an_edit_leaves_all_cells_in_place(page):
+    """No cell of the line and of its operands is made anew, so the focus stays; each shows its number of now."""
+    choose(page, "weights")
+    page.evaluate("for (const each of document.querySelectorAll('td[data-spot]')) each.wasHere = true")
+    type_into(page, 1, 0, "0.25")
+    assert page.locator(":focus").get_attribute("data-spot") == "1,0"
+    assert page.locator(":focus .claim").inner_text().startswith("✗ 0.25")
+    page.get_by_role("button", name="Undo").click()
+    assert page.locator(".numbers .claim").count() == 0
+    assert page.evaluate("[...document.querySelectorAll('td[data-spot]')].every((each) => each.wasHere)")
+
+
+def test_numbers_in_cells_that_stay_are_those_of_now(page):
+    """A line that is looked at while a number before it changes shows, cell by cell, what a new page would."""
+    address = page.url
+    choose(page, "embedding")
+    type_into(page, 0, 1, "1.5")
+    choose(page, "weights")
+    page.keyboard.press("Control+z")
+    undone = page.locator(".inspector").inner_html()
+    page.keyboard.press("Control+Shift+z")
+    redone = page.locator(".inspector").inner_html()
+    page.wait_for_function("location.hash")
+    for shown, at in ((redone, page.url), (undone, address)):
+        page.goto("about:blank")
+        page.goto(at)
+        page.wait_for_selector(".edits")
+        choose(page, "weights")
+        assert page.locator(".inspector").inner_html() == shown
+
+
 def test_a_claim_is_compared_at_once(page):
     """A number typed into a line is compared with it at its own precision; nothing is sent to a server."""
     requests = []

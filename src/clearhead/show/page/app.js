@@ -1,5 +1,6 @@
 // The page: the flow on top, one line below it, and the history of visited cells.
 
+import { forgetPalette } from "./colour.js";
 import { h, markup, set } from "./dom.js";
 import { Edits, isEditable } from "./edits.js";
 import { Exercise, isExercise } from "./exercise.js";
@@ -13,7 +14,7 @@ import { flowOf } from "./stages.js";
 import { plain } from "./text.js";
 import { Tools } from "./tools.js";
 import { Tour } from "./tour.js";
-import { fullCell, inMatrix, layout } from "./cells.js";
+import { fullCell, inMatrix, startRow } from "./cells.js";
 import { Trace } from "./trace.js";
 
 /**
@@ -82,7 +83,7 @@ export class App {
     if (!this.live && isExercise(this.trace)) this.practised();
     else if (!this.live && isEditable(this.trace)) this.edited();
     await this.look(this.beginning());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
+    for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) matchMedia(query).addEventListener("change", () => this.recolour());
     addEventListener("resize", () => this.inspector?.fit());
     document.documentElement.addEventListener("keydown", (event) => {
       if (event.key !== "Backspace" || !this.trail.length || event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement) return;
@@ -136,10 +137,16 @@ export class App {
 
   /** Shows all numbers again, at the same place. */
   async followed() {
-    const focus = focused(this.root, true);
     this.notify("");
     this.hints?.forget();
     this.refill();
+    await this.again();
+  }
+
+  /** Shows the line again: in its cells, which keep the focus, where only numbers changed; else built anew. */
+  async again() {
+    if (this.inspector?.refresh()) return this.look(this.place);
+    const focus = focused(this.root);
     this.inspector = undefined;
     await this.look(this.fits(this.place) ? this.place : this.beginning());
     if (focus) refocus(this.root, focus);
@@ -170,9 +177,7 @@ export class App {
     this.trace.take(this.trace.content.lines.map((line) => ({ ...line, claims: claims[line.name] ?? line.claims })));
     this.flow?.refresh();
     if (this.lineBox.querySelector(".numbers input.edit")) return;
-    this.inspector = undefined;
-    const focus = focused(this.root, true);
-    void this.look(this.place).then(() => { if (focus) refocus(this.root, focus); });
+    void this.again();
   }
 
   /** @param {string} text a message that stays */
@@ -273,6 +278,7 @@ export class App {
   }
 
   recolour() {
+    forgetPalette();
     this.flow?.redraw();
     this.inspector?.redraw();
   }
@@ -367,14 +373,6 @@ export class App {
     set(this.way, { hidden: false });
     this.way.classList.toggle("empty", !steps.length);
   }
-}
-
-/**
- * The row to start at: for weights the last query, which sees all keys, else the first row.
- * @param {import("./content.js").LineData} line
- */
-function startRow(line) {
-  return line.shares && line.axes.at(-2) === "query" ? layout(line).rows - 1 : 0;
 }
 
 /**

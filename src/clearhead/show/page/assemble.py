@@ -24,10 +24,10 @@ from clearhead.trace import Trace
 FOLDER = Path(__file__).parent
 
 MODULES = (
-    "dom", "number", "functions", "products", "expr", "text", "content", "cells", "trace", "explain", "colour", "thumb",
-    "typed", "editor", "grid", "wires", "place", "fold", "flow", "layers", "stages", "tokens", "operand", "beside",
-    "reasons", "steps", "room", "inspector", "history", "dust", "edits", "tools", "exercise", "slips", "hints", "tour",
-    "focus", "app",
+    "dom", "number", "functions", "products", "expr", "text", "content", "cells", "trace", "explain", "colour",
+    "thumb", "typed", "editor", "marks", "grid", "wires", "place", "fold", "flow", "layers", "stages", "tokens",
+    "operand", "beside", "reasons", "steps", "room", "inspector", "history", "dust", "edits", "tools", "exercise",
+    "slips", "hints", "tour", "focus", "app",
 )  # fmt: skip
 """The page's modules, each after those it imports."""
 

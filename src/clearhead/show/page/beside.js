@@ -1,7 +1,8 @@
 // Before and after a deviation, side by side: two formulas with what differs marked, two matrices with what moved marked.
 
 import { h, markup } from "./dom.js";
-import { Grid, isMoved } from "./grid.js";
+import { Grid } from "./grid.js";
+import { isMoved } from "./marks.js";
 import { fullCell, layout } from "./cells.js";
 
 /**

@@ -70,3 +70,11 @@ export function inMatrix(line, cell) {
   const padded = [0, 0, ...cell].slice(-Math.max(2, cell.length));
   return { matrix: flat(cell.slice(0, -2), layout(line).leads), row: padded.at(-2) ?? 0, column: padded.at(-1) ?? 0 };
 }
+
+/**
+ * The row to start at: for weights the last query, which sees all keys, else the first row.
+ * @param {LineData} line
+ */
+export function startRow(line) {
+  return line.shares && line.axes.at(-2) === "query" ? layout(line).rows - 1 : 0;
+}

@@ -49,28 +49,25 @@ export function tone(value) {
   return value < 0 ? "below" : "above";
 }
 
-/** The colours, as long as the present task draws with them: to ask for them lays out the page. @type {Palette | null} */
+/** The colours, until there are others: to ask the style sheet for them lays out the page. @type {Palette | null} */
 let known = null;
 
 /**
  * The page's colours as numbers, for canvases.
- * @param {Element} element
  * @returns {Palette}
  */
-export function palette(element) {
-  if (!known) {
-    known = paletteOf(element);
-    queueMicrotask(() => { known = null; });
-  }
-  return known;
+export function palette() {
+  return (known ??= paletteOf());
 }
 
-/**
- * @param {Element} element
- * @returns {Palette}
- */
-function paletteOf(element) {
-  const style = getComputedStyle(element);
+/** To be called when the page gets other colours. */
+export function forgetPalette() {
+  known = null;
+}
+
+/** @returns {Palette} */
+function paletteOf() {
+  const style = getComputedStyle(document.documentElement);
   /** @param {string} name */
   const colour = (name) => {
     const hex = style.getPropertyValue(name).trim().replace("#", "");

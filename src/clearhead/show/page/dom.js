@@ -48,7 +48,9 @@ export function set(element, properties) {
     } else if (value === null || value === undefined || value === false) {
       element.removeAttribute(name);
     } else {
-      element.setAttribute(name, value === true ? "" : String(value));
+      const text = value === true ? "" : String(value);
+      // To write what stands there already is not free: the browser asks anew whether a focused element can have the focus.
+      if (element.getAttribute(name) !== text) element.setAttribute(name, text);
     }
   }
 }

@@ -3,13 +3,11 @@
 /**
  * The focused element, as a text by which it can be found again.
  * @param {HTMLElement} root
- * @param {boolean} [leave] whether it loses the focus: what has it while it is replaced lays out the page once more
  */
-export function focused(root, leave = false) {
+export function focused(root) {
   const active = document.activeElement;
   if (!(active instanceof HTMLElement) || !root.contains(active)) return null;
   if (!active.closest("[data-spot]") || !active.closest(".numbers")) return null;
-  if (leave) active.blur();
   return "grid";
 }
 

@@ -4,6 +4,7 @@
 import { depth, spanOf, tone } from "./colour.js";
 import { h, label, set } from "./dom.js";
 import { edit, pasted } from "./editor.js";
+import { claim, isMoved, verdict } from "./marks.js";
 import { digits, typeset } from "./number.js";
 import { flat, fullCell, inMatrix, layout } from "./cells.js";
 
@@ -52,6 +53,8 @@ export class Grid {
     this.lit = new Set();
     this.claims = claimsOf(trace, name);
     this.write = this.writer();
+    /** What each cell of the table shows. @type {WeakMap<Element, string>} */
+    this.shown = new WeakMap();
     this.table = h("table", {
       class: "grid", role: "grid", "aria-label": title,
       "aria-rowcount": this.layout.rows + 1, "aria-colcount": this.layout.columns + 1,
@@ -141,25 +144,45 @@ export class Grid {
    * @param {number} column
    */
   cell(row, column) {
-    const cell = fullCell(this.line, this.matrix, row, column);
+    const found = h("td", { role: "gridcell", tabindex: -1, "aria-colindex": column + 2, "data-spot": `${row},${column}` });
+    this.fill(found, { row, column });
+    return found;
+  }
+
+  /**
+   * Puts into a cell of the table what it has to show now, where that is not there yet.
+   * @param {Element} element
+   * @param {Spot} spot
+   */
+  fill(element, spot) {
+    const cell = this.full(spot);
     const value = this.trace.value(this.line.name, cell);
     const blank = !this.trace.knows(this.line.name);
     const claimed = this.claims.get(cell.join());
     const before = this.trace.before?.get(this.line.name)?.[flat(cell, this.line.shape)];
     const was = before === undefined || this.write(before) === this.write(value) ? null : typeset(this.write(before));
     const moved = isMoved(this.trace, this.line.name, cell);
-    return h(
-      "td",
-      {
-        role: "gridcell", tabindex: -1, "aria-colindex": column + 2, "data-spot": `${row},${column}`,
-        class: blank ? "blank" : [tone(value), moved ? "moved" : "", claimed?.agrees ? "ticked" : ""].join(" "),
-        style: { "--depth": `${(100 * depth(value, spanOf(this.trace, this.line.name))).toFixed(1)}%` },
-      },
-      h("span", { class: "number" }, blank ? typeset(claimed?.written ?? "") : typeset(this.write(value))),
-      was ? h("span", { class: "was" }, "was ", was) : null,
-      moved ? h("span", { class: "unseen" }, ", changed") : null,
-      claimed ? (blank ? verdict(claimed) : claim(claimed)) : null,
-    );
+    const number = typeset(blank ? (claimed?.written ?? "") : this.write(value));
+    const kind = blank ? "blank" : [tone(value), moved ? "moved" : "", claimed?.agrees ? "ticked" : ""].join(" ");
+    const shade = `${(100 * depth(value, spanOf(this.trace, this.line.name))).toFixed(1)}%`;
+    const all = JSON.stringify([number, was, kind, shade, claimed]);
+    if (this.shown.get(element) === all) return;
+    this.shown.set(element, all);
+    set(element, { class: kind, style: { "--depth": shade } });
+    element.replaceChildren(...[
+      h("span", { class: "number" }, number),
+      was ? h("span", { class: "was" }, "was ", was) : [],
+      moved ? h("span", { class: "unseen" }, ", changed") : [],
+      claimed ? (blank ? verdict(claimed) : claim(claimed)) : [],
+    ].flat());
+  }
+
+  /** Shows the numbers of now in the same cells: what has the focus keeps it. */
+  refresh() {
+    this.line = this.trace.line(this.line.name);
+    this.claims = claimsOf(this.trace, this.line.name);
+    this.write = this.writer();
+    for (const cell of this.table.querySelectorAll("td[data-spot]")) this.fill(cell, spotOf(cell));
   }
 
   /**
@@ -192,8 +215,7 @@ export class Grid {
   /** @param {Event} event */
   spot(event) {
     const found = event.target instanceof Element && event.target.closest("td[data-spot]");
-    const [row, column] = found ? (found.getAttribute("data-spot") ?? "").split(",").map(Number) : [];
-    return row === undefined || column === undefined ? null : { row, column };
+    return found ? spotOf(found) : null;
   }
 
   /** @param {Spot} spot */
@@ -227,7 +249,7 @@ export class Grid {
       this.mark();
       this.focus();
       this.doing.move?.(this.full(next));
-    } else if (this.doing.edit && (event.key === "F2" || /^[-+.\dyn]$/.test(event.key) && !event.ctrlKey)) {
+    } else if (this.doing.edit && (event.key === "F2" || isSign(event.key) && !event.ctrlKey)) {
       this.open(event.key === "F2" ? undefined : event.key);
     } else if (this.doing.edit && (event.key === "Delete" || event.key === "Backspace") && this.line.made) {
       if (!this.claims.has(this.full(spot).join())) return;
@@ -316,43 +338,22 @@ function claimsOf(trace, name) {
   return new Map(trace.line(name).claims.map((each) => [each.cell.join(), each]));
 }
 
-/** @param {Claimed} claimed */
-function claim({ written, agrees }) {
-  const said = agrees ? `as claimed, ${written}` : `claimed ${written}, which differs`;
-  return h(
-    "span", { class: agrees ? "claim agrees" : "claim differs" },
-    h("span", { "aria-hidden": "true" }, agrees ? "✓" : `✗ ${typeset(written)}`),
-    h("span", { class: "unseen" }, `, ${said}`),
-  );
+/**
+ * Whether a key writes a sign. Any sign begins an edit, so that of what is no number is said why it is none.
+ * @param {string} key
+ */
+function isSign(key) {
+  return [...key].length === 1 && key !== " ";
 }
 
 /**
- * Whether a cell is another than without the deviation that is tried.
- * @param {Trace} trace
- * @param {string} name
- * @param {number[]} cell
+ * The row and column of a cell of a table.
+ * @param {Element} cell
+ * @returns {Spot}
  */
-export function isMoved({ past, lines, arrays }, name, cell) {
-  const shape = lines.get(name)?.shape;
-  if (!past || !shape || past.lines.get(name)?.shape.join() !== shape.join()) return false;
-  const at = flat(cell, shape);
-  const [before, now] = [past.arrays.get(name)?.[at] ?? NaN, arrays.get(name)?.[at] ?? NaN];
-  return Math.abs(before - now) > 1e-12 * Math.max(Math.abs(before), Math.abs(now), 1) || Number.isNaN(before) !== Number.isNaN(now)
-    || Number.isFinite(before) !== Number.isFinite(now);
-}
-
-/** What an answer is: how it is marked, and what is said of it. */
-const VERDICTS = {
-  right: ["✓", "", "right"],
-  carried: ["✓", "carried on", "right with your own earlier numbers"],
-  wrong: ["✗", "", "wrong"],
-  coarse: ["…", "more digits", "give more decimals, or a fraction"],
-};
-
-/** @param {Claimed} answer */
-function verdict({ verdict: found = "coarse" }) {
-  const [sign, more, said] = VERDICTS[found];
-  return h("span", { class: `claim answer ${found}` }, h("span", { "aria-hidden": "true" }, `${sign} ${more}`.trim()), h("span", { class: "unseen" }, `, ${said}`));
+function spotOf(cell) {
+  const [row = 0, column = 0] = (cell.getAttribute("data-spot") ?? "").split(",").map(Number);
+  return { row, column };
 }
 
 /**

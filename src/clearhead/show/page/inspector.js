@@ -42,6 +42,7 @@ export class Inspector {
    */
   constructor(trace, place, doing) {
     this.trace = trace;
+    this.past = trace.past;
     this.line = trace.line(place.line);
     this.doing = doing;
     this.layout = layout(this.line);
@@ -95,6 +96,20 @@ export class Inspector {
     const matrices = h("div", { class: "matrices" }, this.heads(), besideBefore(trace, line, matrix, this.grid));
     const parts = [this.absence(), matrices, this.hint(), this.notes(), this.overview, this.tokens?.element];
     this.left.replaceChildren(...parts.flatMap((each) => each ?? []));
+  }
+
+  /**
+   * Shows the numbers of now in the cells that are there.
+   * @returns {boolean} whether that is all there is to change; else the line has to be built anew
+   */
+  refresh() {
+    const line = this.trace.lines.get(this.line.name);
+    const [now, then] = [line, this.line].map((each) => JSON.stringify([each?.made?.formula, each?.shape, each?.notes]));
+    if (!line || now !== then || this.past || this.trace.past) return false;
+    this.line = line;
+    this.fresh = true;
+    for (const each of [this.grid, this.tokens, this.steps, ...this.operands]) each?.refresh();
+    return true;
   }
 
   notes() {

@@ -59,6 +59,12 @@ export class Operand {
     this.grid?.show(null, spotsIn(this.trace, this.line.name, matrix, cells));
   }
 
+  /** Shows the numbers of now, in the same cells. */
+  refresh() {
+    this.line = this.trace.line(this.line.name);
+    this.grid?.refresh();
+  }
+
   /** @param {Place | null} place */
   glow(place) {
     const spot = place?.line === this.line.name ? inMatrix(this.line, place.cell) : null;

@@ -61,6 +61,11 @@ export class Steps {
     this.element = h("div", { class: "steps", role: "group", "aria-label": "The product, step by step" }, this.back, this.next, isCalm ? null : this.playing, this.said);
   }
 
+  /** Forgets its terms, of which the numbers are others now. */
+  refresh() {
+    this.cell = [];
+  }
+
   /** @param {Place} place the cell that is shown now */
   show({ cell }) {
     if (cell.join() === this.cell.join()) return;

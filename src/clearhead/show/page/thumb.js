@@ -59,7 +59,7 @@ export function drawThumb(canvas, matrix, size, lit) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const pen = canvas.getContext("2d");
   if (!pen) return;
-  const colours = palette(canvas);
+  const colours = palette();
   pen.clearRect(0, 0, width, height);
   pen.imageSmoothingEnabled = false;
   if (matrix.numbers) {

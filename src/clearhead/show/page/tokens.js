@@ -69,12 +69,9 @@ export class Tokens {
     this.paths = pairs(this.rows, this.columns).map(([row, column]) => {
       const [y1, y2] = [(row + 0.5) * STEP, (column + 0.5) * STEP];
       const bend = WIDTH / 2;
-      const weight = this.weight(row, column);
-      return svg("path", {
-        d: `M0 ${y1}C${bend} ${y1} ${bend} ${y2} ${WIDTH} ${y2}`, "data-row": row,
-        style: { "--weight": String(Number.isFinite(weight) ? weight : 0) },
-      });
+      return svg("path", { d: `M0 ${y1}C${bend} ${y1} ${bend} ${y2} ${WIDTH} ${y2}`, "data-row": row });
     });
+    this.refresh();
     /** @param {number} row */
     const choose = (row) => this.choose(fullCell(this.line, this.matrix, row, this.strongest(row)));
     this.queries = span(this.rows).map((row) =>
@@ -87,6 +84,14 @@ export class Tokens {
       svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height, preserveAspectRatio: "none", "aria-hidden": "true" }, ...this.paths),
       h("ul", { class: "keys", "aria-label": "Keys" }, this.keys),
     );
+  }
+
+  /** Draws the lines between tokens as wide as the weights of now are. */
+  refresh() {
+    this.paths?.forEach((path, n) => {
+      const weight = this.weight(Math.floor(n / this.columns), n % this.columns);
+      path.style.setProperty("--weight", String(Number.isFinite(weight) ? weight : 0));
+    });
   }
 
   /** The text twice: once to choose the query, once shaded by its weight for each key. */
