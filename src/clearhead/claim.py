@@ -165,19 +165,19 @@ class Claim(Brief, frozen=True, dict=True):
     @cached_property
     def values(self) -> np.ndarray[Any, Any]:
         """The claimed numbers as a read-only float64 array; NaN also where nothing is claimed."""
-        return _fixed(_numbers(self.written), np.float64)
+        return self._array(value_of, np.float64)
 
     @cached_property
     def claimed(self) -> np.ndarray[Any, Any]:
         """Which cells are claimed, as booleans."""
-        return _fixed(_nested(self.written, lambda number: number != UNCLAIMED), np.bool_)
+        return self._array(lambda number: number != UNCLAIMED, np.bool_)
 
     @cached_property
     def precision(self) -> int | None:
         """The most decimals that a number was written in; None for fractions alone, which are exact."""
         if self.decimals is not None:
             return self.decimals
-        return max((d for d in map(decimals_of, leaves(self.written)) if d is not None), default=None)
+        return max((d for d in map(decimals_of, self._leaves) if d is not None), default=None)
 
     @cached_property
     def half_units(self) -> np.ndarray[Any, Any]:
@@ -188,7 +188,7 @@ class Claim(Brief, frozen=True, dict=True):
         """
         if self.decimals is not None:
             return np.full(self.values.shape, _half_unit(self.decimals))
-        return _fixed(_nested(self.written, _units(tuple(leaves(self.written)))), np.float64)
+        return self._array(_units(self._leaves), np.float64)
 
     def with_slack(self, slack: Slack) -> Claim:
         """The claim with another ``slack``; what was read from its text is not read again."""
@@ -227,7 +227,17 @@ class Claim(Brief, frozen=True, dict=True):
 
     @cached_property
     def _exact(self) -> np.ndarray[Any, Any]:
-        return _fixed(_nested(self.written, is_exact), np.bool_)
+        return self._array(is_exact, np.bool_)
+
+    @cached_property
+    def _leaves(self) -> tuple[str, ...]:
+        return tuple(leaves(self.written))
+
+    def _array(self, change: Callable[[str], Any], kind: Any) -> np.ndarray[Any, Any]:
+        """What ``change`` gives for each number, as a read-only array."""
+        array = np.array([change(number) for number in self._leaves], dtype=kind).reshape(self.shape)
+        array.setflags(write=False)
+        return array
 
 
 def _as_tuples(lists: Any) -> Written:
@@ -256,12 +266,6 @@ def differing(claim: Claim, expected: np.ndarray[Any, Any], cell: tuple[int, ...
     agree = near | (claimed == expected) | (np.isnan(claimed) & np.isnan(expected))
     differs: np.ndarray[Any, Any] = claim.claimed[cell] & ~agree
     return differs
-
-
-def _fixed(nested: Any, kind: Any) -> np.ndarray[Any, Any]:
-    array = np.array(nested, dtype=kind)
-    array.setflags(write=False)
-    return array
 
 
 def _held(numbers: Any) -> tuple[np.ndarray[Any, Any], str | None]:
@@ -371,16 +375,8 @@ def leaves(written: Written) -> Iterator[str]:
             yield from leaves(part)
 
 
-def _numbers(written: Written) -> Any:
-    return _nested(written, value_of)
-
-
 def _nested_text(written: Written) -> Written:
     return canonical(written) if isinstance(written, str) else tuple(map(_nested_text, written))
-
-
-def _nested(written: Written, change: Any) -> Any:
-    return change(written) if isinstance(written, str) else [_nested(part, change) for part in written]
 
 
 def shape_of(written: Written) -> tuple[int, ...]:

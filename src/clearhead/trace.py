@@ -57,6 +57,7 @@ class Trace(Mapping[str, Array]):
         self._arrays = arrays
         self._flags = flags or {}
         self._hidden_arrays = hidden_arrays or {}
+        self._located: dict[str, tuple[str, int | None]] = {}
 
     def __getitem__(self, address: str) -> Array:
         name, head = self.locate(address)
@@ -88,6 +89,11 @@ class Trace(Mapping[str, Array]):
         Raises:
             UnknownName: no such line, it was not kept, or it has no such head.
         """
+        if address not in self._located:
+            self._located[address] = self._locate(address)
+        return self._located[address]
+
+    def _locate(self, address: str) -> tuple[str, int | None]:
         short, label = split_head(address)
         name = find(short, self.working.names)
         if name not in self._arrays:

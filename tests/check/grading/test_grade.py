@@ -56,6 +56,14 @@ def test_each_gets_the_verdict_that_a_diagnosis_gives(trace):
         assert diagnose(claims, trace).verdict == grade.verdict
 
 
+def test_equal_claims_are_graded_once(trace):
+    """Whoever hands in the same numbers has the same grade, which is looked for once; other decimals are another."""
+    numbers = numbers_of(trace, "softmax-over-queries")
+    one, other, coarse = graded(trace, claimed(numbers), claimed(numbers), claimed(numbers, decimals=3))
+    assert one is other
+    assert one is not coarse
+
+
 @pytest.mark.parametrize("row", [("0.33", "0.5", "0.33"), ("0.2", "0.5", "0.3"), ("0.7", "0.1", "0.2")])
 def test_invented_rows_have_no_several_causes(trace, row):
     """Of many sets of deviations some fit three coarse numbers by chance: that explains nothing."""

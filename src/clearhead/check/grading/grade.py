@@ -1,8 +1,8 @@
 """Many people's claims about one working: each gets a verdict, and credit line by line.
 
 Shared work is done once: the numbers of every set of deviations are in tables, and each person's
-claims are looked up there. An error that is carried forward costs once, since later lines are judged from the claimed
-ones before them.
+claims are looked up there; equal claims are graded once. An error that is carried forward costs once, since later
+lines are judged from the claimed ones before them.
 """
 
 from __future__ import annotations
@@ -114,15 +114,22 @@ class Grader:
         addresses = dict.fromkeys(claim.line for claims in everyone for claim in claims)
         self._hypotheses = self._prepare([address for address in addresses if address in trace])
         self._tables: dict[int, Table | None] = {}
+        self._grades: dict[tuple[Claim, ...], Grade] = {}
         self._traces: dict[Chosen, Trace | None] = {}
 
     def grade(self, claims: Claims) -> Grade:
-        """The grade of one person's claims.
+        """The grade of one person's claims; who claims the same has the same.
 
         Raises:
             ProblemError: a claim has another shape than its line, or a cell that its line does not have.
             UnknownName: a claim is for a line or head that does not exist.
         """
+        same = tuple(claims)
+        if same not in self._grades:
+            self._grades[same] = self._grade(same)
+        return self._grades[same]
+
+    def _grade(self, claims: Claims) -> Grade:
         work = _Work(claims, self.trace, self.arrays)
         if self._agrees(claims, self.trace):
             return Grade("agrees", judged=work.judged)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from clearhead.check.compare.comparison import Compared, compare
-from clearhead.claim import Claim
+from clearhead.check.compare.comparison import expected_of
+from clearhead.claim import Claim, differing
 from clearhead.trace import Trace
 
 Numbers = np.ndarray[Any, Any]
@@ -63,16 +63,18 @@ def fit_of(
 
 
 def _evidence(name: str, claims: tuple[Claim, ...], trace: Trace, *, fitted: bool, one: bool) -> Evidence:
-    differing = compare([claim for claim in claims if claim.line in trace], trace).differing
-    if not differing:
+    order = list(trace.working.names)
+    known = sorted((c for c in claims if c.line in trace), key=lambda claim: order.index(trace.locate(claim.line)[0]))
+    expected = [(claim, expected_of(claim, trace)[1]) for claim in known]
+    wrong = [(claim, each, where) for claim, each in expected if (where := differing(claim, each)).any()]
+    if not wrong:
         return Evidence(name, "", 0, 0.0)
-    digits = max(_digits(each, fitted=fitted, one=one) for each in differing)
-    return Evidence(name, differing[0].claim.line, len(differing[0].wrong), digits)
+    digits = max(_digits(*each, fitted=fitted, one=one) for each in wrong)
+    return Evidence(name, wrong[0][0].line, int(wrong[0][2].sum()), digits)
 
 
-def _digits(each: Compared, *, fitted: bool, one: bool) -> float:
-    where = each.where_wrong
-    numbers = each.claimed[where], each.expected[where], each.claim.tolerances[where]
+def _digits(claim: Claim, expected: Numbers, where: Numbers, *, fitted: bool, one: bool) -> float:
+    numbers = claim.values[where], expected[where], claim.tolerances[where]
     if one:
         return max(digits_of(*(array[n : n + 1] for array in numbers)) for n in range(len(numbers[0])))
     return digits_of(*numbers, fitted=fitted)
