@@ -216,6 +216,11 @@ def wrong_parts():
     ]  # fmt: skip
 
 
+def second(row):
+    """The file with another second row of its embedding."""
+    return put(EMBEDDING, EMBEDDING.replace("[0, 1, 1, 0]", row))
+
+
 def not_toml():
     """Texts that are no TOML: the line is named."""
     return [
@@ -234,7 +239,25 @@ def not_toml():
         (put('title = "Good"', 'title = "Good"\ntitle = "Better"'), "not TOML.*line 3"),
         (put("padding = true", "padding = True"), "not TOML.*line 12"),
         (put("padding = true", "padding = yes"), "not TOML.*line 12"),
-        (put("heads = 2", "heads = 02"), "not TOML.*line 10"),
+        (put("heads = 2", "heads = 02"), "not TOML.*line 10.* every bracket is closed"),
+        (put("heads = 2", "heads = 4/2"), "not TOML.*line 10.* every bracket is closed"),
+        (
+            put(EMBEDDING, "embedding = [[1, 0, 2, 1], [0, 33%, 1, 0], [1, 1, 0, 3]]"),
+            'not TOML.*Put the number in quotes: "33%"',
+        ),
+        (
+            put(EMBEDDING, "embedding = [[1, 0, 2, 1], [0, 1, 2/3, 0], [1, 1, 0, 3]]"),
+            'not TOML.*Put the number in quotes: "2/3"',
+        ),
+        (
+            put(EMBEDDING, "embedding = [[1, 0, 2, 1], [0, 1, \u22121, 0], [1, 1, 0, 3]]"),
+            'not TOML.*Put the number in quotes: "\u22121"',
+        ),
+        (second("[0., .5, 1, 0]"), r"not TOML.*Write 0\. as 0\.0"),
+        (
+            put(EMBEDDING, "embedding = [[1, 0, 2, 1], [0, 1, one, 0], [1, 1, 0, 3]]"),
+            "not TOML.*every bracket is closed",
+        ),
         (put("heads = 2", "heads = 2,"), "not TOML.*line 10"),
         (put("[block.norm]", "[block.norm"), "not TOML.*line 16"),
         (put("[block.norm]", "[block]"), "not TOML.*line 16"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from contextlib import suppress
 from typing import Any
 
 from clearhead.budgets import MAX_PROBLEM_BYTES
 from clearhead.errors import ProblemError
 from clearhead.problems.fault import MAX_INTEGER, join, quote
+from clearhead.written import DECIMAL, canonical
 
 RAW = frozenset({"arrays", "values"})
 """The keys under which numbers keep the digits they were written with."""
@@ -59,10 +61,7 @@ def tables(text: str | bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(text, parse_float=Digits)
     except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
-        raise ProblemError(
-            f"this is not TOML: {error}.{_line(text, str(error))} "
-            f"Texts stand in quotes, true and false in small letters, and every bracket is closed."
-        ) from None
+        raise ProblemError(f"this is not TOML: {error}.{_where(text, str(error))}") from None
 
 
 def _decode(text: str | bytes) -> str:
@@ -88,13 +87,33 @@ def _check_keys(text: str) -> None:
             raise ProblemError(f"a key has more than {_MAX_DOTS} dots, near {quote(bare.strip())}. Keys here have few.")
 
 
-def _line(text: str, message: str) -> str:
-    """The line of the text that a message of tomllib points to."""
+def _where(text: str, message: str) -> str:
+    """The line of the text that a message of tomllib points to, and what to do there."""
     found = re.search(r"at line (\d+)", message)
     lines = text.split("\n")
     if found is None or int(found[1]) > len(lines):
-        return ""
-    return f" That line is {quote(lines[int(found[1]) - 1].strip())}."
+        return f" {_HABITS}"
+    line = lines[int(found[1]) - 1]
+    return f" That line is {quote(line.strip())}. {_unquoted(line) or _HABITS}"
+
+
+_HABITS = "Texts stand in quotes, true and false in small letters, and every bracket is closed."
+
+
+def _unquoted(line: str) -> str:
+    """What to do about the first number in a list that is no TOML: ``1.`` or, but as a text, ``33%`` and ``1/3``."""
+    bare = _TEXT.sub("", line)
+    for piece in re.split(r"[][{},=]", bare) if "[" in bare or "=" not in bare else ():
+        written = piece.strip()
+        try:
+            tomllib.loads(f"x = {written or 0}")
+        except ValueError:
+            if DECIMAL.fullmatch(written):
+                return f"Write {written} as {float(written)}."
+            with suppress(ProblemError):
+                canonical(written)
+                return f'Put the number in quotes: "{written}".'
+    return ""
 
 
 def plain(value: Any, path: str = "") -> Any:
