@@ -168,7 +168,7 @@ def operation(
 def namespace(*arrays: Array) -> Namespace:
     """The array-API namespace of these arrays; for NumPy no other library is imported."""
     for array in arrays:
-        if type(array) is not np.ndarray:
+        if type(array) is not np.ndarray and not isinstance(array, np.generic):
             break
     else:
         return numpy_namespace

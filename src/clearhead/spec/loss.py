@@ -42,7 +42,8 @@ class Loss(Spec, frozen=True):
         own = self.smoothing or self.ignored is not None or self.reduction == "sum" or self.weighted
         if self.kind == "squared-error" and own:
             raise SpecError(
-                "a squared error goes without smoothing, ignored targets, weights and sums: it is a mean of cells."
+                "a squared error goes without smoothing, ignored targets, weights and sums: it is a mean of cells. "
+                'Half the sum is deviations = ["loss-summed", "loss-halved"].'
             )
         if self.weighted and self.smoothing:
             raise SpecError("Loss smoothing and weights of classes do not go together. Leave one out.")
