@@ -26,6 +26,7 @@ from clearhead.check.fit.factors import is_factor, one_factor
 from clearhead.check.fit.within import within_givens
 from clearhead.check.judge.first_wrong import Judged, judge, judgement
 from clearhead.check.precision.arithmetic import (
+    CODE,
     FLOAT32,
     TYPES,
     Precision,
@@ -142,7 +143,7 @@ class Stages:
             # From here on claims are compared at the precision of their type.
             declared = {claim.dtype for claim in self.claims} - {None}
             for kind in TYPES:
-                if kind.name in declared or (kind is FLOAT32 and suggested(kind, self.claims)):
+                if kind.name in declared or (kind is FLOAT32 and suggested(kind, self.claims, CODE)):
                     self.claims = loosened(self.claims, self.working, noise_of(kind, self.working, self.arrays), kind)
         return self._right(found)
 

@@ -1,6 +1,7 @@
 """The type whose arithmetic gave some numbers."""
 
 import numpy as np
+import pytest
 import torch
 from msgspec.structs import replace
 
@@ -59,3 +60,33 @@ def test_claims_agree_within_the_precision_in_which_they_are_right():
     (norm,) = in_single(problem, "mlp.norm")
     far = replace(norm, written=((str(float(norm.written[0][0]) + 0.2), *norm.written[0][1:]), *norm.written[1:]))
     assert diagnose([far], trace).within == ()
+
+
+def test_a_tie_that_single_precision_decides_otherwise_is_right():
+    """cos(0.01), a little above 0.99995, is below it in float32: PyTorch prints 0.9999, and that is right."""
+    angle = torch.arange(30)[:, None] * torch.tensor([1.0, 0.01])
+    claimed = torch.stack([angle.sin(), angle.cos()], -1).reshape(30, 4)
+    printed = tuple(tuple(f"{number:.4f}" for number in row) for row in claimed.tolist())
+    assert printed[1][3] == "0.9999"
+    trace = Positions("sinusoidal", width=4).working().run({"index": np.arange(30)})
+    assert f"{trace['position'][1, 3]:.4f}" == "1.0000"
+    report = diagnose([Claim("position", printed)], trace)
+    assert (report.verdict, report.precision.kind) == ("agrees", "float32")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_largest_difference_that_is_said_is_the_largest(seed):
+    """Of all claimed lines none differs by more, and it is no more than what is said to be allowed."""
+    rng = np.random.default_rng(seed)
+    exact = {name: rng.normal(size=(1, 3, 2)) for name in ("query", "key", "value")}
+    lines = {name: WORKING.run(exact)[name] for name in ("scores", "weights", "head")}
+    claims = [
+        Claim(name, tuple(tuple(tuple(f"{n:.4f}" for n in row) for row in head) for head in numbers.tolist()))
+        for name, numbers in lines.items()
+    ]
+    trace = WORKING.run({name: array.round(4) for name, array in exact.items()})
+    precision = diagnose(claims, trace).precision
+    differences = [np.abs(np.array(each.written, dtype=float) - trace[each.line]).max() for each in claims]
+    assert precision.kind == "givens"
+    assert precision.largest == pytest.approx(max(differences))
+    assert precision.largest <= precision.allowed

@@ -78,6 +78,7 @@ def test_hand_rounding_comes_before_any_odd_cause():
     """Case 4: numerators to two decimals, their sum and the quotients: rounding of every step, not powers of 3."""
     report = report_of(by_scaled([0.82, 0.44, 0.71], ["0.39", "0.26", "0.35"]))
     assert report.first.ids == ("rounded-by-hand",)
+    assert "explained, by rounding alone: with rounded-by-hand:decimals=2,at=steps" in str(report)
 
 
 def test_check_rounds_once():

@@ -80,10 +80,10 @@ class Precision(Struct, frozen=True):
     Attributes:
         kind: right in arithmetic of this type; or within the digits of the given arrays; or each line follows from the
             lines before it as they were written, rounded at each step; or computed from given arrays that were rounded.
-        line: where the difference is largest, relative to the numbers of its line.
+        line: where the difference is largest.
         largest: that difference.
         digits: to how many significant digits all lines are right, relative to their largest number.
-        allowed: the difference that the kind allows there.
+        allowed: the difference that the kind, and the digits of the claim, allow there.
         overflowed: how many numbers are infinite or NaN because they are too large for the type.
         rounded: of the last kind: to how many decimals, and the names of the arrays, none for all.
         claims: the numbers, with the slack that the kind allows each: compared with it, those that are right agree.
@@ -101,7 +101,7 @@ class Precision(Struct, frozen=True):
     def __str__(self) -> str:
         right = f"right to {self.digits} digits (largest difference {self.largest:.1e}, in {self.line})"
         if self.kind == "givens":
-            return f"The numbers are {right}: the digits of the given arrays allow {self.allowed:.1e}."
+            return f"The numbers are {right}: the digits of the given arrays and of the claim allow {self.allowed:.1e}."
         if self.kind == "inputs":
             decimals, *names = self.rounded
             whose = " and ".join(map(str, names)) or "the given arrays"
@@ -124,15 +124,18 @@ class Precision(Struct, frozen=True):
 def measured(claims: Sequence[Claim], trace: Trace, allowed: Arrays, kind: Any, overflowed: int = 0) -> Precision:
     """The precision of claims that are right in this sense; ``allowed`` has the differences allowed in each line."""
     worst, line, largest, there = 0.0, claims[0].line, 0.0, 0.0
-    for claim in claims:
-        name, expected = _full_name(claim, trace.working), expected_of(claim, trace)[1]
+    loose = loosened(claims, trace.working, allowed)
+    for claim in loose:
+        expected = expected_of(claim, trace)[1]
         with np.errstate(invalid="ignore"):
-            off, size = _largest(np.where(claim.claimed, claim.values - expected, 0)), _largest(expected)
-        if size and off / size > worst:
-            worst, line, largest = off / size, claim.line, off
-            there = _largest(part_of(claim, trace.working, name, allowed[name])) if name in allowed else 0.0
+            off, size = np.abs(np.where(claim.claimed, claim.values - expected, 0)), _largest(expected)
+        off = np.where(np.isfinite(off), off, 0.0)
+        worst = max(worst, _largest(off) / size if size else 0.0)
+        if _largest(off) > largest:
+            cell = np.unravel_index(off.argmax(), off.shape)
+            line, largest, there = claim.line, float(off[cell]), float(claim.tolerances[cell])
     digits = 15 if not worst else max(0, math.floor(-math.log10(worst)))
-    return Precision(kind, line, largest, digits, there, overflowed, loosened(claims, trace.working, allowed))
+    return Precision(kind, line, largest, digits, there, overflowed, loose)
 
 
 def _largest(array: Array) -> float:
@@ -207,12 +210,12 @@ def arithmetic(claims: Sequence[Claim], trace: Trace, arrays: Arrays, *, undecla
     return None
 
 
-def suggested(kind: Type, claims: Sequence[Claim]) -> bool:
-    """Whether the type of the claims, or their digits, suggest arithmetic in a type."""
+def suggested(kind: Type, claims: Sequence[Claim], least: int = 1) -> bool:
+    """Whether the type of the claims, or their digits, of which float32 prints ``least`` to 9, suggest a type."""
     declared = [each.dtype for each in claims if each.dtype is not None]
     if declared:
         return kind.name in declared
-    return CODE <= _printed(claims) <= SINGLE if kind is FLOAT32 else _representable(kind, claims)
+    return least <= _printed(claims) <= SINGLE if kind is FLOAT32 else _representable(kind, claims)
 
 
 def printed_by_code(claims: Sequence[Claim]) -> bool:

@@ -40,9 +40,9 @@ def _verdict(comparison: Comparison) -> Part:
     total, wrong = len(comparison.lines), len(comparison.differing)
     if not total:
         return Remark("Nothing is claimed, so there is nothing to check.", "note")
-    claims = "The claim agrees" if total == 1 else f"All {total} claims agree"
     if not wrong:
-        return Remark(f"{claims} with the working, at the precision they were written in.", "good")
+        claims, written = ("The claim agrees", "it was") if total == 1 else (f"All {total} claims agree", "they were")
+        return Remark(f"{claims} with the working, at the precision {written} written in.", "good")
     name = comparison.differing[0].claim.line
     return Remark(f"{wrong} of {total} claims differ from the working. The first to differ is {name}.", "warning")
 

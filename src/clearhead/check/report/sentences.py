@@ -44,9 +44,10 @@ def verdict_of(report: Outcome) -> Iterator[Part]:
 
 def _explained_verdict(report: Outcome) -> str:
     distinct = different(report)
-    if len(distinct) > 1:
-        return f"{report.fitting} sets of deviations of the smallest size would explain the numbers."
     finding = distinct[0]
+    by_hand = set(finding.kinds) == {"rounding"}
+    if len(distinct) > 1 and not by_hand:
+        return f"{report.fitting} sets of deviations of the smallest size would explain the numbers."
     lines = "the one claim" if len(report.comparison.lines) == 1 else f"all {len(report.comparison.lines)} claims"
     kind = _NOT_WRONG.get(frozenset(finding.kinds), "")
     if report.line_by_line:
