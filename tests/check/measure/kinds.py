@@ -162,7 +162,7 @@ def padding_true_means_hidden(q, k, v, real):
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=hide, enable_gqa=True).numpy()
 
 
-@kind(Attention(heads=3, causal=True), says="over the head and key axis")
+@kind(Attention(heads=3, causal=True), says="over the head and key axes")
 def softmax_over_heads_and_keys(q, k, v):
     s = np.moveaxis(causal(scaled(q, k)), 1, 2)
     w = softmax(s.reshape(*s.shape[:2], -1)).reshape(s.shape)
@@ -360,3 +360,26 @@ def queries_normed_in_each_head(x, wq, wk, wv, gq, gk):
       says="or another.")  # fmt: skip
 def padding_on_queries_with_a_fill_that_does_not_matter(q, k, v, real):
     return softmax(np.where(real[:, None, :, None], scaled(q, k), -777.0)) @ v
+
+
+# Softmaxes over a batch, scores of nothing, what is added where nothing should be
+
+
+@kind(Attention(heads=2, scale=1.0), says="sum to 1 over the batch and query axes, and not over the keys")
+def softmax_of_the_first_axis_of_a_reshape(q, k, v):
+    s = product(q, k)
+    flat = np.swapaxes(s, 0, 1).reshape(s.shape[1], -1, s.shape[-1])
+    return np.swapaxes(softmax(flat, 1).reshape(s.shape[1], s.shape[0], *s.shape[2:]), 0, 1) @ v
+
+
+@kind(Attention(heads=3, causal=True, rotary=Rotary(layout="interleaved")), says="Scores follow no queries and keys",
+      never="rotate")  # fmt: skip
+def waves_that_are_all_zero(q, k, v):
+    return softmax(causal(scaled(0 * q, k))) @ v
+
+
+@kind(Attention(heads=3, memory=True), returns="output", says="input is added to output, where nothing should be",
+      takes=("input", "memory", "query.weight", "key.weight", "value.weight", "output.weight"))  # fmt: skip
+def residual_of_no_block(x, memory, wq, wk, wv, wo):
+    y = softmax(scaled(x[:, None] @ wq, memory[:, None] @ wk)) @ (memory[:, None] @ wv)
+    return x + np.swapaxes(y, 1, 2).reshape(*x.shape[:-1], -1) @ wo

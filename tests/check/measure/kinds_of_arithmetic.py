@@ -38,6 +38,12 @@ def median_for_the_mean(x, g, b):
     return affine(c, (c * c).mean(-1, keepdims=True), g, b)
 
 
+@kind(LAYER, **NORMED, says="sum of squares over n - 1, where the norm is of each token over its features; eps is 0.02")
+def sample_of_all_tokens_and_features(x, g, b):
+    c = x - x.mean((-2, -1), keepdims=True)
+    return c / (c.std((-2, -1), ddof=1, keepdims=True) + 0.02) * g + b
+
+
 @kind(LAYER, **NORMED, says="each of 2 groups of neighbouring features, minus their mean", never="eps: measured")
 def normed_in_two_groups(x, g, b):
     c = x.reshape(*x.shape[:-1], 2, -1)

@@ -54,6 +54,20 @@ def test_heads_viewed_in_front_of_the_batch_are_said_to_be_exchanged_with_it():
     assert report.causes == ("places-of:batch,head",)
 
 
+def test_heads_read_in_another_order_and_turned_are_said_as_the_reshapes_that_were_made():
+    """Two reshapes that do not fit each other mix examples, tokens and heads; the report has both, in their order."""
+
+    def function(q, k, v):
+        y = softmax(scaled(q, k)) @ v
+        b, h, n, d = y.shape
+        return y.reshape(n, b, h, d).transpose(1, 2, 0, 3).reshape(b, n, h * d)
+
+    report = clearhead.probe(function, Attention(3).working(), QKV, "concat")
+    assert report.verdict == "explained", str(report)
+    said = "are read as (token, batch, head, depth), transposed to (batch, head, token, depth) and then read as"
+    assert f"they lie as (batch, head, token, depth), and {said} (batch, token, head, depth)" in str(report)
+
+
 def test_numbers_that_are_wrong_are_not_said_to_stand_elsewhere():
     """One wrong number among right ones in other places is not called right."""
 

@@ -42,6 +42,18 @@ def test_wrong_frequencies_are_measured_and_read(frequencies, says, width):
     assert says in str(report)
 
 
+def test_frequencies_of_each_column_are_said_with_their_base():
+    """Where sine and cosine of a pair have frequencies of their own, both formulas are said."""
+
+    def function(index):
+        angle = index[:, None] * 500.0 ** (-np.arange(14) / 14)
+        return np.where(np.arange(14) % 2, np.cos(angle), np.sin(angle))
+
+    report = clearhead.probe(function, Positions("sinusoidal", width=14).working(), "index", "position")
+    assert report.verdict == "explained", str(report)
+    assert "that of column c is 500 ** (-c/d), and should be 10000 ** (-2*(c//2)/d)" in str(report)
+
+
 @pytest.mark.parametrize("halves", [False, True])
 @pytest.mark.parametrize("width", [2, 6, 32])
 def test_right_positions_agree_in_both_layouts(width, halves):

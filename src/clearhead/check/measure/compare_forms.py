@@ -126,6 +126,8 @@ def _turned(row: Row, mine: Array, expected: Array, off: Sequence[int], lenses: 
     a = [_signed(turn_of(mine[h], lens, tolerance), turn_of(expected[h], lens, tolerance)) for h in range(len(mine))]
     b = [turn_of(expected[h], asked, tolerance) for h in range(len(expected))]
     parts = _gains(row, a, b, off)
+    if off and not any(turn.gain.any() for turn in a):  # without scores nothing is known of pairs and positions
+        return parts
     pairs = _which_pairs(a, b, lens, asked)
     if pairs.measured or pairs.expected:
         parts["pairs"] = pairs

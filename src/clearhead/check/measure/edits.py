@@ -18,6 +18,7 @@ from clearhead.check.measure.repeats import REPEATS
 from clearhead.deviations import candidates, deviation
 from clearhead.errors import ClearheadError
 from clearhead.line import Given, Line
+from clearhead.ops.textbook import linear
 from clearhead.ops.variants.heads import unchanged
 from clearhead.working import Working
 
@@ -35,7 +36,7 @@ class Edit(Struct, frozen=True, eq=False):
     """A working with one step changed.
 
     Attributes:
-        kind: ``"reads"``, ``"left out"``, ``"exchanged"``, ``"order"``, ``"placed"``, ``"halves"``,
+        kind: ``"reads"``, ``"left out"``, ``"added"``, ``"exchanged"``, ``"order"``, ``"placed"``, ``"halves"``,
             ``"twice"``, ``"added twice"``, ``"applied twice"``, ``"appended"``, ``"repeated"``, ``"again"`` or
             ``"shared"``; or ``"deviation"``.
         line: the step, or the array, that is changed.
@@ -103,7 +104,8 @@ def part_of_edits(found: Iterable[Edit], besides: Sequence[Edit] = ()) -> Part:
 def edits(working: Working) -> Iterator[Edit]:
     """All workings that differ in one step, the simplest changes first; or in that of queries and that of keys."""
     yield from _repeats(working)
-    for kind in (_left_out, _again, _shared, _reads, _read_together, _exchanged, _order, _placed, _halves, _twice):
+    kinds = (_left_out, _again, _shared, _reads, _read_together, _exchanged, _order, _placed, _halves, _twice, _added)
+    for kind in kinds:
         for edit in kind(working):
             yield edit
             twin = _twin(edit.line)
@@ -154,6 +156,19 @@ def _left_out(working: Working) -> Iterator[Edit]:
 
 def _reading(line: Line, names: dict[str, str]) -> Line:
     return replace(line, operands=tuple(names.get(each, each) for each in line.operands))
+
+
+def _added(working: Working) -> Iterator[Edit]:
+    """A line has another one, known before it, added to it."""
+    before = [each.name for each in working.givens if each.holds == "numbers"]
+    for place, line in enumerate(working.lines):
+        for other in before:
+            if working.axes[other] == line.axes:
+                once = replace(line, name=f"{line.name}.alone")
+                both = Line(line.name, linear.add, (once.name, other), line.axes)
+                if made := _made(working, (*working.lines[:place], once, both, *working.lines[place + 1 :])):
+                    yield Edit("added", line.name, (other,), (line.name,), made)
+        before.append(line.name)
 
 
 def _reads(working: Working) -> Iterator[Edit]:

@@ -233,7 +233,7 @@ class _Measuring:
         if first is None:
             return self._stopped(Premise("finite", "weights", (size.words,), (size.words,)))
         self.eps = first[0].eps
-        if failed := normalised_axis(self.f, *first, size):
+        if failed := normalised_axis(self.f, self.expected, first, size):
             return self._stopped(failed)
         rows = [first, *(row for each in self._chosen(size) if (row := self._observed(each)))]
         if not compare_parts(rows).differing:

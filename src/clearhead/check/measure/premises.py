@@ -14,7 +14,7 @@ from clearhead.check.calls.calling import Symptom
 from clearhead.check.measure.access import Attend, Refused, Size
 from clearhead.check.measure.observe import SEEN, Observed, drawn
 from clearhead.check.measure.parts import Array, Premise
-from clearhead.check.measure.weights import weights
+from clearhead.check.measure.weights import log, weights
 
 SAME = 10
 """Outputs that differ by up to this many units of their precision count as equal."""
@@ -49,6 +49,9 @@ class Swept(Struct, frozen=True, eq=False):
 
 SPOILT = 20
 """Rows without numbers are compared with masks where there are no more keys than this."""
+
+Row = tuple[Observed, Observed]
+"""What was observed at one size of the function, and of its working."""
 
 MIXED = 2e-2
 """Items of a batch that change others change them by more than this part of the largest number."""
@@ -310,11 +313,38 @@ AXES = {
 }  # fmt: skip
 
 
-def normalised_axis(f: Attend, seen: Observed, expected: Observed, size: Size) -> Premise | None:
+BATCHED = {
+    "batch": (0,), "batch and head": (0, 1), "batch and query": (0, 2), "batch and key": (0, 3),
+    "batch, head and query": (0, 1, 2), "batch, query and key": (0, 2, 3), "batch, head and key": (0, 1, 3),
+    "batch, head, query and key": (0, 1, 2, 3),
+}  # fmt: skip
+"""Axes of which one is the batch."""
+
+
+def _over_batch(f: Attend, reference: Attend, size: Size, near: float) -> Premise | None:
+    """Weights sum to one over axes of which one is the batch: those expected, but for a factor of rows and columns."""
+    made = drawn(size, batch=3)
+    mine, due = (weights(each, made.q, made.k, size.past) for each in (f, reference))
+    for word, axes in BATCHED.items():
+        total = mine.sum(axes)
+        if total.size and np.abs(total[total > SEEN] - 1).max(initial=0.0) < near:
+            gap = log(mine) - log(due)
+            across = gap - gap[..., :1, :] - gap[..., :1] + gap[..., :1, :1]
+            explains = bool(np.isfinite(gap).all()) and bool(np.abs(across).max() < near * LOGS)
+            return Premise("normalised axis", word, (size.words,), (size.words,), explains=explains)
+    return None
+
+
+LOGS = 1e3
+"""How much larger than those of weights the errors of their logarithms may be."""
+
+
+def normalised_axis(f: Attend, reference: Attend, rows: Row, size: Size) -> Premise | None:
     """Weights sum to one over the keys, and not over another axis in their place, or over several.
 
     That explains the numbers where the weights of a query are the expected ones, but for their sum.
     """
+    seen, expected = rows
     near = max(seen.tolerance * 4, 1e-6)
     sums: dict[str, Any] = {}
     for word, axes in AXES.items():
@@ -323,8 +353,9 @@ def normalised_axis(f: Attend, seen: Observed, expected: Observed, size: Size) -
     if not sums["key"].size or np.abs(sums["key"] - 1).max() < near or np.ptp(sums["key"]) < near:
         return None  # right, or one and the same factor on all
     found = next((word for word, total in sums.items() if total.size and np.abs(total - 1).max() < near), None)
-    if not found:
-        return mixes_items(f, size)  # the sum may run over a batch, which is not in these weights
+    if not found:  # the sum may run over a batch, which is not in these weights
+        mixes = mixes_items(f, size)
+        return mixes and (_over_batch(f, reference, size, near) or mixes)
     shares = [
         each.random.sum(-2) / np.maximum(each.random.sum((-2, -1)), 1e-30)[..., None] for each in (seen, expected)
     ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from clearhead.check.measure.blocks.added import NONE, OTHER
 from clearhead.check.measure.blocks.constants import Constant
+from clearhead.check.measure.blocks.norm_axes import NO_EPS
 from clearhead.check.measure.blocks.norms import ODD
 from clearhead.check.measure.laws import reading, written
 from clearhead.check.measure.parts import Part
@@ -52,10 +53,21 @@ def _axes(part: Part) -> Iterator[str]:
     powers = {"tokens": seen.tokens, "features": seen.features}
     factor = " * ".join(ROOTS[power].format(name) for name, power in powers.items() if power)
     times = f", times {factor}" if factor else ""
+    square = "sum of squares over n - 1" if seen.sample else "mean square"
     yield (
-        f"It divides {seen.says}{', minus their mean,' if seen.centred else ''} by the root of their mean square{times}, where the norm "
-        f"is of {part.expected}. With this all numbers are right."
+        f"It divides {seen.says}{', minus their mean,' if seen.centred else ''} by the root of their {square}{times}, where the norm "
+        f"is of {part.expected}{_odd_eps(part)}. With this all numbers are right."
     )
+
+
+def _odd_eps(part: Part) -> str:
+    """What is done with eps where it is not what is expected."""
+    seen, due = part.measured, part.details["eps"]
+    eps = None if seen.eps <= NO_EPS else seen.eps
+    alike = eps is None or abs(eps / due - 1) < CLOSE if due else eps is None
+    if alike and not (eps and seen.outside):
+        return ""
+    return f"; eps is {_added(eps, 'outside' if seen.outside else 'inside')}, and not {_added(due or None, 'inside')}"
 
 
 ROOTS = {0.5: "sqrt({})", -0.5: "1/sqrt({})", 1.0: "{}", -1.0: "1/{}"}
@@ -243,6 +255,7 @@ EDITS: dict[str, Callable[[str, str, str], str]] = {
     "left out": lambda line, mine, _: (
         f"{line} {_verb(line, 'is', 'are')} left out: what follows reads {mine} as it is."
     ),
+    "added": lambda line, mine, _: f"{mine} is added to {line}, where nothing should be.",
     "reads": lambda line, mine, expected: f"{line} reads {mine}, where {expected} is expected.",
     "exchanged": lambda line, mine, _: f"{line} and {mine} are exchanged: each is used where the other is expected.",
     "again": lambda line, mine, _: (

@@ -111,7 +111,7 @@ def _roles(failed: Premise) -> str:
 
 def _axis(failed: Premise) -> str:
     return (
-        f"The weights sum to 1 over the {failed.found} axis, and not over the keys: the softmax runs along another axis. "
+        f"The weights sum to 1 over the {failed.found} {'axes' if ' ' in failed.found else 'axis'}, and not over the keys: the softmax runs along another axis. "
         f"In (batch, head, query, key) it is the last one, axis=-1."
     )
 

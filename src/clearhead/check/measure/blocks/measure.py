@@ -24,7 +24,7 @@ from clearhead.check.measure.blocks.gates import gates_elsewhere
 from clearhead.check.measure.blocks.inside import Solved, solved
 from clearhead.check.measure.blocks.mlps import MlpArrays, is_certain, lost_cells, measure_mlp, mlp_arrays
 from clearhead.check.measure.blocks.naming import in_one_half, names_of
-from clearhead.check.measure.blocks.norm_axes import norm_axes
+from clearhead.check.measure.blocks.norm_axes import declared_eps, norm_axes
 from clearhead.check.measure.blocks.norms import (
     UNITS,
     NormArrays,
@@ -40,7 +40,7 @@ from clearhead.check.measure.blocks.projections import read_elsewhere
 from clearhead.check.measure.blocks.rebuild import remainder
 from clearhead.check.measure.blocks.residuals import Mixed, gives, mixed
 from clearhead.check.measure.blocks.sinusoids import reading as read_waves
-from clearhead.check.measure.blocks.sinusoids import waves
+from clearhead.check.measure.blocks.sinusoids import reading_of_columns, waves
 from clearhead.check.measure.blocks.trials import Trial, precision_of, trials, within
 from clearhead.check.measure.edits import Edit, edited, edited_in_turn, part_of_edits
 from clearhead.check.measure.naming import Named
@@ -157,7 +157,8 @@ class _Measuring:
         if found := places(self.task, self.ran):
             return (Part("places", found.axes, (), differs=True, details={"rule": found.rule, "fix": found.fix}),)
         if axes := norm_axes(self.task, self.ran):
-            return (Part("norm axes", axes, "each token over its features", differs=True),)
+            details = {"eps": declared_eps(self.task)}
+            return (Part("norm axes", axes, "each token over its features", differs=True, details=details),)
         if half := in_one_half(self.task, self.ran):
             return (_one_half(*half),)
         if any(each.name == "arrays read" and each.differs for each in parts) and (mix := mixed(self.task, self.ran)):
@@ -218,7 +219,10 @@ class _Measuring:
         where = {"model": tuple(np.nonzero(off)[0].tolist()) or moved}
         even, due = (each.frequencies[each.sines] for each in (found, right))
         paired = len(even) == len(due) and np.allclose(even, mine[~found.sines][: len(even)], rtol=CLOSE)
-        details = {"sines": (found.sines, right.sines), "reading": read_waves(even, due) if paired else ""}
+        details = {
+            "sines": (found.sines, right.sines),
+            "reading": read_waves(even, due) if paired else reading_of_columns(mine, expected),
+        }
         differs = bool(off.any() or moved)
         return Part("position frequencies", mine, expected, differs, ("model",), where,
                     sizes=(self.base.sizes,), details=details)  # fmt: skip

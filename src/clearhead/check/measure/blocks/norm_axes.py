@@ -30,6 +30,9 @@ GROUPS = "groups of features"
 POWERS = (0.0, -0.5, 0.5, -1.0, 1.0)
 """The powers of the numbers of tokens and of features that a factor may have, the likeliest first."""
 
+DIVISORS = ((True, True, False), (True, False, True), (True, True, True), (False, False, True))
+"""Other divisors: whether of what is centred, whether of a sample, and whether eps is outside the root."""
+
 
 class NormAxes(Struct, frozen=True):
     """How a norm is computed: ``tokens**a * features**b * (x - mean) / root of mean square``, along some axes.
@@ -42,6 +45,8 @@ class NormAxes(Struct, frozen=True):
         eps: what is added to the mean square.
         group: the neighbouring features of a group, where their number is the same at all sizes; 0 elsewhere.
         groups: the number of groups, where that is the same at all sizes; 0 elsewhere.
+        sample: whether squares are divided by one less than their number.
+        outside: whether eps is added to the root, and not inside of it.
     """
 
     of: str
@@ -51,6 +56,8 @@ class NormAxes(Struct, frozen=True):
     eps: float
     group: int = 0
     groups: int = 0
+    sample: bool = False
+    outside: bool = False
 
     @property
     def says(self) -> str:
@@ -67,7 +74,8 @@ class NormAxes(Struct, frozen=True):
         """The norm of tokens, with its gain and bias; NaN where their features are no whole number of groups."""
         x = arrays[names.tokens]
         c, mean_square = self.parts(x)
-        y = (c / np.sqrt(mean_square + self.eps)).reshape(x.shape)
+        root = np.sqrt(mean_square) + self.eps if self.outside else np.sqrt(mean_square + self.eps)
+        y = (c / root).reshape(x.shape)
         y = y * float(x.shape[-2]) ** self.tokens * float(x.shape[-1]) ** self.features
         y = y * arrays[names.gain] if names.gain else y
         return np.asarray(y + arrays[names.bias] if names.bias else y)
@@ -80,7 +88,9 @@ class NormAxes(Struct, frozen=True):
                 return np.full_like(x, np.nan), np.ones(())
             x = x.reshape(*x.shape[:-1], self.groups or -1, self.group or x.shape[-1] // self.groups)
         c = x - x.mean(axes, keepdims=True) if self.centred else x
-        return c, (c * c).mean(axes, keepdims=True)
+        mean_square = (c * c).mean(axes, keepdims=True)
+        count = c.size // mean_square.size
+        return c, mean_square * count / max(count - 1, 0) if self.sample else mean_square
 
 
 def norm_axes(task: Task, ran: Sequence[Trial]) -> NormAxes | None:
@@ -90,7 +100,7 @@ def norm_axes(task: Task, ran: Sequence[Trial]) -> NormAxes | None:
     small = next((each for each in known if names and each.of == (names.tokens,) and each.kind == "small"), None)
     if names is None or not known or known[0].arrays[names.tokens].ndim < 2:
         return None
-    eps = next(float(dict(line.parameters)["eps"]) for line in lines_of(task, "norm"))
+    eps = declared_eps(task)
     with np.errstate(all="ignore"):
         for norm in _tries(known[0].arrays[names.tokens].shape):
             fitted = [_eps(norm, names, small)] if small else []
@@ -101,13 +111,19 @@ def norm_axes(task: Task, ran: Sequence[Trial]) -> NormAxes | None:
     return None
 
 
+def declared_eps(task: Task) -> float:
+    """The eps of the one norm in a task."""
+    return next(float(dict(line.parameters)["eps"]) for line in lines_of(task, "norm"))
+
+
 def _eps(norm: NormAxes, names: NormArrays, small: Trial) -> float:
     """What is added to the mean square, from the results for tokens near 0."""
     assert small.y is not None  # noqa: S101 - only trials with results are taken
     bare = replace(norm, eps=0.0)
     bias = small.arrays[names.bias] if names.bias else 0.0
-    ratio = np.median(((bare(names, small.arrays) - bias) / (small.y[-1] - bias)) ** 2)
-    found = float(np.median(norm.parts(small.arrays[names.tokens])[1]) * (ratio - 1))
+    power = 1 if norm.outside else 2
+    ratio = np.median(np.abs((bare(names, small.arrays) - bias) / (small.y[-1] - bias)) ** power)
+    found = float(np.median(norm.parts(small.arrays[names.tokens])[1] ** (power / 2)) * (ratio - 1))
     return found if np.isfinite(found) and found > 0 else NO_EPS
 
 
@@ -119,6 +135,9 @@ def _tries(shape: tuple[int, ...]) -> Iterator[NormAxes]:
     for of, (tokens, features), centred in product(AXES, product(POWERS, POWERS), (False, True)):
         if 0 not in AXES[of] or len(shape) > 2:
             yield NormAxes(of, centred, tokens, features, NO_EPS)
+    for of, (centred, sample, outside) in product(AXES, DIVISORS):
+        if 0 not in AXES[of] or len(shape) > 2:
+            yield NormAxes(of, centred, 0.0, 0.0, NO_EPS, sample=sample, outside=outside)
     width = shape[-1]
     for group, centred in product((each for each in range(2, width) if not width % each), (False, True)):
         yield NormAxes(GROUPS, centred, 0.0, 0.0, NO_EPS, group=group)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, permutations, product
 
 import numpy as np
 from msgspec import Struct
@@ -38,8 +38,44 @@ def places(task: Task, ran: Sequence[Trial]) -> Places | None:
         return None
     found = [rule for each in known if (rule := _at(task, each)) is not None]
     moved = [each for each in found if each.axes]
+    if moved and len(moved[0].axes) > 2 and (rule := _relaid(task, known)):
+        return rule
     alike = len({(each.axes, each.rule) for each in moved}) == 1
     return moved[0] if len(found) == len(known) and len(moved) >= FEWEST and alike else None
+
+
+def _relaid(task: Task, known: Sequence[Trial]) -> Places | None:
+    """The reshapes to axes in another order than they lie in that give all results, by one rule."""
+    due = [each.expected[-1] for each in known]
+    axes = [with_batch(task.axes(task.returns[-1]), each.ndim) for each in due]
+    split = [_split(words, x.shape, each.sizes) for words, x, each in zip(axes, due, known, strict=True)]
+    words = split[0][0]
+    if any(other != words for other, _ in split):
+        return None
+    for steps in _orders(words):
+        laid = (_laid(x, words, shape, steps) for x, (_, shape) in zip(due, split, strict=True))
+        if all(trial.holds((x,)) for trial, x in zip(known, laid, strict=True)):
+            names = [f"({', '.join(order)})" for order in (*steps, words)]
+            turned = f"read as {names[1]}, transposed to {names[2]} and then " if len(steps) > 1 else ""
+            fix = f"Reshape {names[0]} with its axes in the order in which they lie; transpose before or after that."
+            return Places(words[:-1], f"they lie as {names[0]}, and are {turned}read as {names[-1]}", fix)
+    return None
+
+
+def _orders(words: Axes) -> Iterator[tuple[Axes, ...]]:
+    """Orders of the axes but the last: that in which numbers lie; and those in which they are read and transposed."""
+    orders = [(*each, words[-1]) for each in permutations(words[:-1])]
+    yield from ((each,) for each in orders if each != words)
+    yield from (each for each in product(orders, repeat=3) if each[0] != each[1] != each[2])
+
+
+def _laid(x: Array, words: Axes, shape: Sequence[int], steps: tuple[Axes, ...]) -> Array:
+    """Numbers that lie in one order of axes, read in another, transposed to a third, and read as they should lie."""
+    sizes = dict(zip(words, shape, strict=True))
+    y = x.reshape(tuple(shape)).transpose([words.index(word) for word in steps[0]])
+    for read, turned in [steps[1:]] if len(steps) > 1 else []:
+        y = y.reshape([sizes[word] for word in read]).transpose([read.index(word) for word in turned])
+    return y.reshape(x.shape)
 
 
 def _at(task: Task, trial: Trial) -> Places | None:

@@ -88,3 +88,16 @@ def reading(mine: Array, expected: Array) -> str:
         rate = "a whole number for a rate: look for a division that is rounded down, //"
         return f"they are exp(-{round(step)}*i) for pair i, with {rate}"
     return ""
+
+
+def reading_of_columns(mine: Array, expected: Array) -> str:
+    """The base of frequencies that fall from column to column, and not from pair to pair; "" if they do not so."""
+    width = len(mine)
+    if width < 3 or not (mine > 0).all() or abs(mine[0] - 1) > CLOSE:
+        return ""
+    ratio = mine[1:] / mine[:-1]
+    if np.ptp(ratio) > 1e-4 * ratio.max() or abs(ratio[0] - 1) < CLOSE:
+        return ""
+    base, due = float(ratio[0]) ** -width, float(expected[2]) ** (-width / 2)
+    asked = f"{due:.6g} ** (-2*(c//2)/d), one for both columns of a pair"
+    return f"that of column c is {base:.6g} ** (-c/d), and should be {asked}"
