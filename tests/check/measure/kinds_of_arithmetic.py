@@ -7,8 +7,8 @@ import numpy as np
 from clearhead import Attention, Block, Mlp, Norm, Rotary
 
 from .block_pieces import ERF, silu
-from .kinds import kind
-from .pieces import causal, frequencies, product, repeated, rotary, scaled, softmax
+from .kinds import QKV, kind
+from .pieces import banded, causal, frequencies, product, repeated, rotary, scaled, softmax
 
 TWO = Attention(heads=2)
 LAYER = Block(TWO, norm=Norm(eps=1e-5))
@@ -225,3 +225,30 @@ def columns_in_fours(q, k, v):
     out = softmax(causal(scaled(q, repeated(k, 4)))) @ repeated(v, 4)
     out[..., out.shape[-1] // 4 * 4 :] = 0
     return out
+
+
+# Sinks of queries that see other keys
+
+
+def with_sink(s, sink, times=1.0):
+    top = np.maximum(s.max(-1, keepdims=True), sink[:, None, None])
+    e = np.exp(s - top)
+    return e / (e.sum(-1, keepdims=True) + times * np.exp(sink[:, None, None] - top))
+
+
+@kind(Attention(heads=3, causal=True, sink=True), takes=(*QKV, "sink"), says="is 2 times the expected",
+      never="those of 0 are right")  # fmt: skip
+def sink_twice_and_own_key_hidden(q, k, v, sink):
+    s = scaled(q, k)
+    own = np.tri(*s.shape[-2:], k=s.shape[-1] - s.shape[-2] - 1, dtype=bool)
+    return with_sink(np.where(own, s, -np.inf), sink, 2.0) @ v
+
+
+@kind(Attention(heads=3, causal=True, sink=True, alibi=True), takes=(*QKV, "sink"), never="have another sum",
+      says="sees fewer keys than it should")  # fmt: skip
+def right_sink_of_fewer_keys(q, k, v, sink):
+    s = scaled(q, k)
+    n, m = s.shape[-2:]
+    slopes = 2.0 ** np.array([-4, -8, -2])
+    s = s + slopes[:, None, None] * (np.arange(m) - np.arange(n)[:, None] - m + n)
+    return with_sink(banded(s, 3), sink) @ v

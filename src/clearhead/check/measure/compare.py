@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from clearhead.axes import Axes
 from clearhead.check.measure.compare_forms import forms
+from clearhead.check.measure.compare_sums import computed, mass
 from clearhead.check.measure.grids import rule_of
 from clearhead.check.measure.observe import Observed
 from clearhead.check.measure.parts import Array, Part
@@ -103,14 +104,9 @@ def computed_heads(row: Row) -> Seen:
     return Seen(mine, expected, bool(off.any()), ("head",), {"head": tuple(np.nonzero(off)[0].tolist())})
 
 
-def _computed(row: Row) -> Array:
-    """The heads that are compared: all but those of 0 (head)."""
-    return np.asarray(row.a.visible.any((1, 2)) | ~row.b.visible.any((1, 2)))
-
-
 def keys_seen(row: Row) -> Seen:
     """Which keys each query sees."""
-    off = (row.a.visible != row.b.visible) & _computed(row)[:, None, None]
+    off = (row.a.visible != row.b.visible) & computed(row)[:, None, None]
     more = row.a.visible & ~row.b.visible
     details: dict[str, Any] = {"more": bool(more.any()), "fewer": bool((row.b.visible & ~row.a.visible).any())}
     details["fill"] = _fill(row, more)
@@ -136,20 +132,6 @@ def _is_floor(row: Row, more: Array, fill: float) -> bool:
     random = row.a.random.sum(-2)
     shares = (random / np.maximum(random.max(-1, keepdims=True), 1e-30))[more]
     return len(shares) > 2 and bool(np.abs(shares / np.exp(fill) - 1).max() < 1e-3)
-
-
-def mass(row: Row) -> Seen:
-    """What the weights of a query sum to, where scores are zero and where they are random."""
-    a, b = row.a, row.b
-    near = row.tolerance * 4
-    off = (np.abs(a.sums - b.sums) > near) | (np.abs(a.random_sums - b.random_sums) > near)
-    off &= _computed(row)[:, None] & a.visible.any(-1)  # what sees no key has no weights
-    slots = a.visible.sum(-1) * (1 / np.maximum(a.sums, 1e-30) - 1)
-    scaled = bool(np.abs(a.sums - a.random_sums).max() <= near)
-    expected = b.visible.sum(-1) * (1 / np.maximum(b.sums, 1e-30) - 1)
-    details: dict[str, Any] = {"scaled": scaled, "slots": slots, "expected": expected, "beside top": a.beside_top}
-    where = {"head": tuple(np.nonzero(off.any(1))[0].tolist()), "query": tuple(np.nonzero(off.any(0))[0].tolist())}
-    return Seen(a.sums, b.sums, bool(off.any()), ("head", "query"), where, details)
 
 
 def bias(row: Row) -> Seen | None:

@@ -9,7 +9,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from clearhead.check.measure.access import Attend, Refused, Size
-from clearhead.check.measure.compare import bias, keys_seen, mass
+from clearhead.check.measure.compare import bias, keys_seen
+from clearhead.check.measure.compare_sums import mass
 from clearhead.check.measure.observe import FLOOR, Observed, drawn
 from clearhead.check.measure.parts import Array, Part
 from clearhead.check.measure.premises import Swept, drawn_masks, same

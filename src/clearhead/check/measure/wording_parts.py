@@ -320,9 +320,13 @@ def _overflow(part: Part) -> Iterator[str]:
         yield f"Outputs are not finite {at} (finite up to {low:.6g}), where those of the working are."
 
 
+SURE = 3.0
+"""A smaller constant may come of how many keys there are, or of a sink, and is not said."""
+
+
 def _instead_of_maximum(constant: float | None) -> str:
     """What is subtracted in place of the largest score; "" where that was not measured."""
-    if constant is None:
+    if constant is None or 0.5 < abs(constant) < SURE:
         return ""
     what = f"a constant of about {round(constant)}" if round(constant) else "nothing"
     return f"By where exponentials overflow and where all of them vanish, {what} is subtracted from scores before."

@@ -21,7 +21,7 @@ def mass(part: Part) -> Iterator[str]:
     head = (part.where.get("head") or (0,))[0]
     mine, expected = part.measured[head], part.expected[head]
     rows = part.where.get("query", ())
-    if 0 < len(rows) < len(mine):
+    if 0 < len(rows) < len(mine) - len(part.details.get("blind", ())):
         yield from _mass_of_some(part, rows, mine, expected)
         return
     if part.details.get("far"):
@@ -123,7 +123,7 @@ def _times(logits: Array, expected: Array) -> float | None:
 
 def _mass_of_some(part: Part, rows: Sequence[int], mine: Array, expected: Array) -> Iterator[str]:
     """Where the weights of some queries alone have another sum."""
-    others = [row for row in range(len(mine)) if row not in rows]
+    others = [row for row in range(len(mine)) if row not in (*rows, *part.details.get("blind", ()))]
     sums = [numbers(each[list(rows)]) for each in (mine, expected)]
     lost = bool((expected[list(rows)] < 1 - 1e-3).all() and np.allclose(mine[list(rows)], 1, atol=1e-3))
     what = ": what takes part of the weight, such as a sink, is missing there" if lost else ""
