@@ -200,6 +200,8 @@ def test_new_writes_a_problem_that_runs(tmp_path):
         (["show", "soccer", "--as", "pdf"], "pdf"),
         (["show", "no/such.toml"], "no/such.toml"),
         (["show"], "PROBLEM"),
+        (["show", "soccer", "-o", "soccer.html"], "use: clearhead export PROBLEM -o FILE"),
+        (["check", "soccer", "--output=report.html"], "check prints"),
         (["check", "soccer", "--claims", "no/such.toml"], "no/such.toml"),
         (["new", "no/such/folder/x.toml"], "no/such/folder/x.toml"),
         (["shwo"], "Did you mean show"),

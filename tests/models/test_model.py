@@ -37,11 +37,14 @@ def test_paris(smollm):
 
 
 def test_what_is_kept(smollm):
-    """By default the states between layers, every head's weights, and the results; weights of the model never."""
+    """By default the states between layers, every head's weights, and the results, in the order of the layers."""
     trace = smollm.trace("One two")
     assert len(smollm.hidden) == 31
     expected = {"token", *smollm.hidden, *(f"layers.{n}.attention.weights" for n in range(30)), "norm", "logits"}
     assert set(trace) == expected
+    made = [line.name for line in smollm.working().lines]
+    assert list(trace) == ["token", *(name for name in made if name in expected)]
+    assert list(trace)[2:5] == ["layers.0.attention.weights", "layers.0.mlp.residual", "layers.1.attention.weights"]
     assert trace["layers.29.attention.weights"].shape == (9, 2, 2)
     assert trace["layers.3.attention.weights@8"].shape == (2, 2)
 

@@ -76,6 +76,21 @@ class Commands(click.Group):
         return 0
 
 
+class _Command(click.Command):
+    """A command; one that only prints says which command writes files."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in ("-o", "--output"):
+                raise
+            instead = f"{self.name} prints. To write files, use: clearhead export PROBLEM -o FILE."
+            raise click.UsageError(f"{error.format_message()} {instead}", ctx) from None
+
+
 def command(example: str) -> Callable[[Callable[..., Any]], click.Command]:
     """A command whose help ends with an example."""
-    return click.command(epilog=f"Example: {example}", context_settings={"help_option_names": ["-h", "--help"]})
+    return click.command(
+        cls=_Command, epilog=f"Example: {example}", context_settings={"help_option_names": ["-h", "--help"]}
+    )

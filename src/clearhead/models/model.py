@@ -185,7 +185,7 @@ class Model:
         return found
 
     def kept(self, keep: Iterable[str], working: Working) -> tuple[str, ...]:
-        """The names of lines of ``working`` that ``keep`` selects.
+        """The names of lines of ``working`` that ``keep`` selects, in the order of the working.
 
         Raises:
             UnknownName: it names nothing.
@@ -193,7 +193,8 @@ class Model:
         asked = (keep,) if isinstance(keep, str) else tuple(keep)
         key = asked, id(working)
         if key not in self._kept:
-            self._kept[key] = tuple(self._chosen(asked, working))
+            chosen = self._chosen(asked, working)
+            self._kept[key] = tuple(name for name in working.names if name in chosen)
         return self._kept[key]
 
     def _chosen(self, keep: Sequence[str], working: Working) -> dict[str, None]:

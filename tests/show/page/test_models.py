@@ -70,6 +70,20 @@ def test_a_model_opens_whatever_was_kept(opened, minilm, keep):
         assert page.locator(".arithmetic").inner_text().strip()
 
 
+def test_weights_of_a_sentence_are_not_cut(opened, minilm):
+    """At 1280 pixels all columns of the weights of 9 tokens are in view, also those of numbers with exponents."""
+    page = opened(minilm.trace("The cat sat on the mat."))
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator(".numbers .grid thead th").count() == 9
+    for head in range(12):
+        page.locator(".layer").first.locator(".layer-head").nth(head).click()
+        page.wait_for_function(
+            "head => document.querySelector('.cell-name').textContent.includes(`@${head}[`)", arg=head
+        )
+        wide, room = page.locator(".numbers .scroller").evaluate("each => [each.scrollWidth, each.clientWidth]")
+        assert wide <= room, head
+
+
 def test_a_line_that_was_not_kept_is_named_and_explained(opened, minilm):
     """It has its formula and its operands, says that it was not kept and how to keep it, and leads on to what was."""
     page = opened(minilm.trace(TEXT, keep=("layers.1.attention.weights", "layers.0.mlp.norm")))

@@ -27,6 +27,9 @@ import { flat, fullCell, inMatrix, layout } from "./cells.js";
 const MAX = 12;
 const PART = { rows: 12, columns: 8 };
 
+/** Matrices that are shown with more columns than this are set smaller, so that none is cut. */
+const WIDE = 8;
+
 /** @type {Record<string, [number, number]>} */
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -56,7 +59,7 @@ export class Grid {
     /** What each cell of the table shows. @type {WeakMap<Element, string>} */
     this.shown = new WeakMap();
     this.table = h("table", {
-      class: "grid", role: "grid", "aria-label": title,
+      class: this.window.columns > WIDE ? "grid dense" : "grid", role: "grid", "aria-label": title,
       "aria-rowcount": this.layout.rows + 1, "aria-colcount": this.layout.columns + 1,
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event),
       onclick: (/** @type {MouseEvent} */ event) => this.click(event),
@@ -338,10 +341,7 @@ function claimsOf(trace, name) {
   return new Map(trace.line(name).claims.map((each) => [each.cell.join(), each]));
 }
 
-/**
- * Whether a key writes a sign. Any sign begins an edit, so that of what is no number is said why it is none.
- * @param {string} key
- */
+/** Whether a key writes a sign. Any begins an edit: of what is no number it is then said why. @param {string} key */
 function isSign(key) {
   return [...key].length === 1 && key !== " ";
 }
