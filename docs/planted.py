@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from msgspec import Struct
@@ -163,11 +163,18 @@ KINDS: dict[str, Kind] = {
 """The kinds by name."""
 
 
-def _gradients(spec: Attention | Block | Transformer, ignored: int | None = None, **sizes: int) -> Kind:
+def _gradients(
+    spec: Attention | Block | Transformer,
+    ignored: int | None = None,
+    reduction: Literal["mean", "sum"] = "mean",
+    **sizes: int,
+) -> Kind:
     """A kind in which the gradients of all weights are claimed."""
     forward = spec.working()
     ends_with_loss = not forward.line(forward.lines[-1].name).axes
-    working = Backward(loss=None if ends_with_loss else Loss(reads="logits", ignored=ignored)).working(forward)
+    working = Backward(
+        loss=None if ends_with_loss else Loss(reads="logits", ignored=ignored, reduction=reduction)
+    ).working(forward)
     claimed = tuple(f"{given.name}.grad" for given in forward.givens if given.holds == "numbers")
     return Kind(working, sizes, claimed=claimed)
 
@@ -227,6 +234,10 @@ GRADIENTS: dict[str, Kind] = {
     ),
     "cache and sink": _gradients(
         Attention(2, causal=True, cache=True, sink=True), token=3, key=5, past=2, model=4, depth=3, head=2, vocabulary=4
+    ),
+    "masks, sum of losses": _gradients(
+        Attention(2, mask="boolean", padding=True), reduction="sum", token=4, query=4, key=4, model=4, depth=3, head=2,
+        vocabulary=4,
     ),
     "two steps of AdamW": _steps(Attention(1), token=4, model=4, depth=3, head=1, vocabulary=4),
 }  # fmt: skip

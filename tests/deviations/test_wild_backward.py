@@ -86,18 +86,47 @@ def test_other_specs(id):
                for name in expected)  # fmt: skip
 
 
+def assert_gives_heads(id, spec, given, expected):
+    """The gradients of queries, keys and values under a deviation, which are not the right ones."""
+    forward = spec.working().starting_at("query", "key", "value").ending_at("head")
+    backward = forward.backward("head", ["query", "key", "value"])
+    found, right = deviate(backward, id).run(given), backward.run(given)
+    for name, grad in expected.items():
+        np.testing.assert_allclose(found[f"{name}.grad"], grad, rtol=1e-9, atol=1e-12)
+        assert not np.allclose(right[f"{name}.grad"], grad)
+
+
+def heads(queries, keys):
+    """Queries, keys, values and the gradient of the heads."""
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(2, tokens, 4)) for tokens in (queries, keys, keys, queries)]
+
+
 @pytest.mark.parametrize("id", wild.TOP_LEFT)
 def test_masks_where_there_are_more_keys_than_queries(id):
     """A mask of the backward pass that counts from the first key is seen where there are more keys than queries."""
-    rng = np.random.default_rng(0)
-    q, k, v, do = (rng.normal(size=(2, tokens, 4)) for tokens in (3, 5, 5, 3))
-    forward = Attention(2, causal=True).working().starting_at("query", "key", "value").ending_at("head")
-    backward = forward.backward("head", ["query", "key", "value"])
-    arrays = {"query": q, "key": k, "value": v, "head.grad": do}
-    found, right = deviate(backward, id).run(arrays), backward.run(arrays)
-    for name, grad in wild.top_left(q, k, v, do, kept=wild.TOP_LEFT[id]).items():
-        np.testing.assert_allclose(found[f"{name}.grad"], grad, rtol=1e-9, atol=1e-12)
-        assert not np.allclose(right[f"{name}.grad"], grad)
+    q, k, v, do = heads(3, 5)
+    expected = wild.top_left(q, k, v, do, kept=wild.TOP_LEFT[id])
+    assert_gives_heads(id, Attention(2, causal=True), {"query": q, "key": k, "value": v, "head.grad": do}, expected)
+
+
+@pytest.mark.parametrize("id", wild.FORGOTTEN)
+def test_masks_that_the_backward_pass_forgets(id):
+    """Padding and given masks that are left out of the weights that the backward pass computes again."""
+    q, k, v, do = heads(4, 4)
+    options, kept = wild.FORGOTTEN[id]
+    seen = np.array([True, True, True, False]) if "padding" in options else np.tri(4, dtype=bool)[::-1, ::-1]
+    given = {"query": q, "key": k, "value": v, "head.grad": do, next(iter(options)): seen}
+    assert_gives_heads(id, Attention(2, **options), given, wild.forgotten(q, k, v, seen, do, kept=kept))
+
+
+def test_a_sum_of_losses_is_no_mean():
+    """The gradient of a sum of losses, divided by the number of tokens."""
+    loss = Loss(reads="logits", reduction="sum")
+    working = Backward(loss=loss, wrt=("output.weight",)).working(Attention(4).working())
+    arrays = {**drawn(working), "target": TARGET}
+    found, right = deviate(working, "grad-loss-averaged").run(arrays), working.run(arrays)
+    np.testing.assert_allclose(found["output.weight.grad"], right["output.weight.grad"] / len(TARGET), rtol=1e-9)
 
 
 def test_rows_of_a_table_are_overwritten():
@@ -115,7 +144,8 @@ def test_every_row_has_wild_code():
     """No row of gradients stands on its own word."""
     named = {id.partition(":")[0] for id in (*wild.FAULTS, *wild.OTHERS)}
     steps = {row.id for row in GROUPS["Steps of training"]}  # see test_wild_steps
-    assert named | steps | {*wild.TOP_LEFT, "grad-embedding-overwritten"} == ROWS
+    own = {*wild.TOP_LEFT, *wild.FORGOTTEN, "grad-embedding-overwritten", "grad-loss-averaged"}
+    assert named | steps | own == ROWS
 
 
 def test_a_forward_row_beside_one_of_gradients():

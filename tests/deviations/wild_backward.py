@@ -237,6 +237,9 @@ FAULTS = {
     },
     "grad-ignored-counted": {"loss": lambda x, t, count: (softmax(x) - (t[:, None] == range(x.shape[-1]))) / count(t)},
     "grad-norm-mean-fixed": {"norm": lambda dy, y, std: (dy - y * (dy * y).mean(-1, keepdims=True)) / std},
+    "grad-norm-mean-twice": {
+        "norm": lambda dy, y, std: (dy - 2 * dy.mean(-1, keepdims=True) - y * (dy * y).mean(-1, keepdims=True)) / std
+    },
     "grad-norm-variance-fixed": {"norm": lambda dy, y, std: (dy - dy.mean(-1, keepdims=True)) / std},
     "grad-norm-fixed": {"norm": lambda dy, y, std: dy / std},
     "grad-norm-eps-missing": {"eps": 0.0},
@@ -290,6 +293,17 @@ OTHERS = {
 """The same with other activations, with RMS norm, other masks, a sink and dropout, and where all targets count."""
 
 
+def forgotten(q, k, v, seen, do, *, kept):
+    """Attention under a mask, whose backward pass has none: the weights come of the sums that were kept."""
+    s = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+    right = softmax(np.where(seen, s, -np.inf))
+    p = unmasked_again(None, s, seen)
+    dp = do @ v.swapaxes(-1, -2)
+    delta = (do * (right @ v)).sum(-1, keepdims=True) if kept else (p * dp).sum(-1, keepdims=True)
+    ds = p * (dp - delta) / np.sqrt(q.shape[-1])
+    return {"query": ds @ k, "key": ds.swapaxes(-1, -2) @ q, "value": p.swapaxes(-1, -2) @ do}
+
+
 def table_overwritten(table, tokens, weight, target):
     """A table whose rows are set, not added to: the last of equal tokens stays."""
     dlogits = softmax(table[tokens] @ weight)
@@ -311,6 +325,14 @@ def top_left(q, k, v, do, *, kept):
     ds = p * (dp - delta) / np.sqrt(q.shape[-1])
     return {"query": ds @ k, "key": ds.swapaxes(-1, -2) @ q, "value": p.swapaxes(-1, -2) @ do}
 
+
+FORGOTTEN = {
+    "grad-padding-forgotten": ({"padding": True}, False),
+    "grad-padding-forgotten-sums-kept": ({"padding": True}, True),
+    "grad-mask-forgotten": ({"mask": "boolean"}, False),
+    "grad-mask-forgotten-sums-kept": ({"mask": "boolean"}, True),
+}
+"""The mask, and whether the sums of the forward pass are kept."""
 
 TOP_LEFT = {"grad-causal-top-left": False, "grad-causal-top-left-sums-kept": True}
 """Whether the sums of the forward pass are kept."""

@@ -15,7 +15,7 @@ from clearhead.deviations.gradient_rewrites import (
 )  # fmt: skip
 from clearhead.deviations.rewrites import Nothing, follow
 from clearhead.line import Line, free_name
-from clearhead.ops import as_parameters
+from clearhead.ops import Operation, as_parameters
 from clearhead.ops.gradients import stated
 from clearhead.ops.textbook import scores, tokens
 from clearhead.ops.variants import gradients as wrong
@@ -23,31 +23,38 @@ from clearhead.ops.variants.scores import mask_causal_top_left
 from clearhead.working import Working
 
 DROPS = gradients_of("x", tokens.dropout)
-PAST_WINDOW = gradients_of("s", scores.mask_window)
 (PAST_TOP_LEFT,) = gradients_of("s", mask_causal_top_left)
 SOFTMAXES = frozenset({scores.softmax, scores.softmax_with_sink})
 MASKS = frozenset({scores.mask_causal, scores.mask_window, scores.mask_padding, scores.mask_boolean})
 _WHAT = "that of dropout"
 
 
-def _without_window(working: Working) -> Working:
-    """The backward pass with weights that are computed again without the window, from the sums that were kept."""
+def _without(forgotten: Operation, what: str) -> Rewrite:
+    """The backward pass with weights that are computed again without a mask, from the sums that were kept."""
 
-    def change(line: Line) -> list[Line]:
-        masks = _masks_before(working, line) if line.operation is scores.softmax else []
-        if not any(mask.operation is scores.mask_window for mask in masks):
-            return [line]
-        made, read = [line], masks[-1].operands[0]
-        for mask in reversed(masks):
-            if mask.operation is not scores.mask_window:
-                name = free_name(f"{mask.name}.again", working.names)
-                made.append(replace(mask, name=name, operands=(read, *mask.operands[1:])))
-                read = name
-        again = free_name(f"{line.name}.again", working.names)
-        return [*made, Line(again, wrong.shares_by_other_sum, (read, line.operands[0]), line.axes)]
+    def rewrite(working: Working) -> Working:
+        def change(line: Line) -> list[Line]:
+            masks = _masks_before(working, line) if line.operation is scores.softmax else []
+            if not any(mask.operation is forgotten for mask in masks):
+                return [line]
+            made, read = [line], masks[-1].operands[0]
+            for mask in reversed(masks):
+                if mask.operation is not forgotten:
+                    name = free_name(f"{mask.name}.again", working.names)
+                    made.append(replace(mask, name=name, operands=(read, *mask.operands[1:])))
+                    read = name
+            again = free_name(f"{line.name}.again", working.names)
+            return [*made, Line(again, wrong.shares_by_other_sum, (read, line.operands[0]), line.axes)]
 
-    made = reading(working, change, "a window before a softmax")
-    return passed(PAST_WINDOW, "that of a window")(made)
+        made = reading(working, change, f"{what} before a softmax")
+        return passed(gradients_of("s", forgotten), f"that of {what}")(made)
+
+    return rewrite
+
+
+_WITHOUT_WINDOW = _without(scores.mask_window, "a window")
+_WITHOUT_PADDING = _without(scores.mask_padding, "padding")
+_WITHOUT_MASK = _without(scores.mask_boolean, "a given mask")
 
 
 def _from_top_left(working: Working) -> Working:
@@ -150,7 +157,7 @@ ROWS = (
         invisible="Where the window is as wide as the text.",
         remedy="Apply the same window where the backward pass computes p again.",
         seen="FlagAttention#25.",
-        rewrite=_keeping_sums(_without_window),
+        rewrite=_keeping_sums(_WITHOUT_WINDOW),
         of="backward",
     ),
     Deviation(
@@ -160,7 +167,49 @@ ROWS = (
         invisible="Where the window is as wide as the text.",
         remedy="Apply the same window where the backward pass computes p again.",
         seen="The family of FlagAttention#25.",
-        rewrite=_without_window,
+        rewrite=_WITHOUT_WINDOW,
+        of="backward",
+    ),
+    Deviation(
+        id="grad-padding-forgotten",
+        kind="mistake",
+        does="The backward pass computes the weights again, and padding counts in them.",
+        invisible="Where no key is padding.",
+        remedy="Apply the same mask where the backward pass computes p again.",
+        seen="The family of FastVideo PR#925.",
+        rewrite=_WITHOUT_PADDING,
+        of="backward",
+    ),
+    Deviation(
+        id="grad-padding-forgotten-sums-kept",
+        kind="mistake",
+        does="The backward pass computes the weights again, padding counts in them, and the sums of dO * O are taken "
+        "off.",
+        invisible="Where no key is padding.",
+        remedy="Apply the same mask where the backward pass computes p again.",
+        seen="FastVideo PR#925.",
+        rewrite=_keeping_sums(_WITHOUT_PADDING),
+        of="backward",
+    ),
+    Deviation(
+        id="grad-mask-forgotten",
+        kind="mistake",
+        does="The backward pass computes the weights again without the mask that it is given.",
+        invisible="Where the mask hides nothing.",
+        remedy="Apply the same mask where the backward pass computes p again.",
+        seen="The family of FastVideo PR#925.",
+        rewrite=_WITHOUT_MASK,
+        of="backward",
+    ),
+    Deviation(
+        id="grad-mask-forgotten-sums-kept",
+        kind="mistake",
+        does="The backward pass computes the weights again without the mask that it is given, and takes off the sums "
+        "of dO * O.",
+        invisible="Where the mask hides nothing.",
+        remedy="Apply the same mask where the backward pass computes p again.",
+        seen="The family of FastVideo PR#925.",
+        rewrite=_keeping_sums(_WITHOUT_MASK),
         of="backward",
     ),
     Deviation(

@@ -103,6 +103,16 @@ ROWS = (
         of="backward",
     ),
     Deviation(
+        id="grad-norm-mean-twice",
+        kind="mistake",
+        does="The mean of the gradients is taken off twice in the gradient of layer norm.",
+        invisible="Where the gradients of each row add up to 0.",
+        remedy="dx = (dy - dy.mean() - y * (dy * y).mean()) / std.",
+        seen="tt-metal#53204.",
+        rewrite=swap({stated.layer_norm_grad: wrong.layer_norm_grad_mean_twice}),
+        of="backward",
+    ),
+    Deviation(
         id="grad-norm-variance-fixed",
         kind="mistake",
         does="The variance of layer norm is taken for a constant in its gradient.",

@@ -328,7 +328,7 @@ def try_detached(working: Working) -> Iterable[Parameters]:
 
 
 def of_all_tokens(working: Working, line: Line) -> list[Line]:
-    """The mean of counted tokens differentiated as that of all."""
+    """The loss differentiated as the mean of all tokens."""
     each = line.name.removesuffix(GRAD)
     (own,) = gradients_of("loss", losses.mean_of_tokens)
     return [Line(line.name, own, (each, line.operands[-1]), line.axes)]

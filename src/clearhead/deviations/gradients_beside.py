@@ -184,6 +184,16 @@ ROWS = (
         of="backward",
     ),
     Deviation(
+        id="grad-loss-averaged",
+        kind="mistake",
+        does="The gradient of the loss is that of its mean, where the loss is a sum.",
+        invisible="Where there is one token.",
+        remedy="Divide by the number of tokens only where the loss is a mean.",
+        seen="aprender PR#2182.",
+        rewrite=each_of(gradients_of("loss", losses.sum_of_tokens), of_all_tokens, "that of a sum of tokens"),
+        of="backward",
+    ),
+    Deviation(
         id="grad-loss-averaged-over-padding",
         kind="mistake",
         does="The gradient of the loss is divided by the number of all tokens, those whose target is ignored too.",

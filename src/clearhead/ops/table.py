@@ -142,7 +142,7 @@ GRADIENTS: dict[str, Operation] = {
         variants_gradients.layer_norm_grad_fixed_variance, variants_gradients.layer_norm_grad_fixed,
         variants_gradients.layer_norm_grad_over_tokens, variants_gradients.rms_norm_grad_over_tokens,
         variants_gradients.layer_norm_grad_gain_twice, variants_gradients.rms_norm_grad_gain_twice,
-        variants_gradients.tanh_grad_plus,
+        variants_gradients.layer_norm_grad_mean_twice, variants_gradients.tanh_grad_plus,
         variants_training.step_with_eps_inside, variants_training.step_with_eps_early,
         variants_training.step_without_root, variants_training.shrink_by_constant,
         variants_gradients.rms_norm_grad_fixed, variants_gradients.silu_grad_of_gate,

@@ -1,19 +1,21 @@
-"""A sweep of gradients: all of the zoo in three precisions, and rows of gradients beside rows of the forward pass.
+"""A sweep: right gradients in four precisions, wrong ones, and rows of gradients beside rows of the forward pass.
 
 ``python -m tests.check.gradients.sweep`` prints what is not as it should be, and ends with 1 if anything is.
 """
 
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from tests.check.gradients import zoo
+from tests.check.gradients.right import PRECISIONS, said_of
+from tests.check.gradients.test_right import ALL
 
 from clearhead import Attention, probe_gradients
 from clearhead.deviations.table import DEVIATIONS
 
-PRECISIONS = ("float64", "float32", "float16", "bfloat16")
 SEED = 2026
 PAIRS_OF_KIND = 4
 """How many pairs are planted in each kind."""
@@ -27,35 +29,11 @@ def attention(kw):
     return Attention(**spec, softcap=cap).working(), own
 
 
-def in_precision(function, dtype):
-    """The function in a type of numbers; in bfloat16 what it takes and gives is rounded to that."""
-    if dtype != "bfloat16":
-        return zoo.in_type(function, dtype)
-
-    def rounded(*arrays):
-        out = function(*map(to_bfloat, arrays))
-        return tuple(map(to_bfloat, out)) if isinstance(out, tuple) else to_bfloat(out)
-
-    return rounded
-
-
-def to_bfloat(array):
-    """Numbers rounded to the eight bits of bfloat16, to even, in float32."""
-    bits = array.astype(np.float32).view(np.uint32).astype(np.uint64)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
-
-
 def false_alarms() -> Iterator[str]:
     """Right gradients that are called wrong."""
-    for name, spec in zoo.RIGHT_HEADS.items():
-        working, own = attention(spec)
-        heads = zoo.Heads(**own)
-        for dtype in PRECISIONS:
-            report = probe_gradients(
-                in_precision(heads.backward, dtype), working, forward=in_precision(heads.forward, dtype)
-            )
-            if report.verdict != "agrees" or report.failing or report.fits_forward is False:
-                yield f"{name} in {dtype}: {report.verdict}, {[each.id for each in report.failing]}"
+    for (name, right), dtype in product(ALL.items(), PRECISIONS):
+        if said := said_of(right, dtype):
+            yield f"{name} in {dtype}: {said}"
 
 
 def misses() -> Iterator[str]:

@@ -4,6 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from tests.check.gradients import zoo
+from tests.check.gradients.right import probed
+from tests.check.gradients.right_layers import LAYERS
 
 import clearhead
 from clearhead import Attention, Backward, Block, Loss, Mlp, Norm, autograd, probe_gradients
@@ -63,6 +65,14 @@ def test_a_wrong_gradient_is_named(name):
     assert {each.line for each in report.slopes if each.verdict == "differs"} == set(report.wrong)
     assert report.forward.verdict == "agrees"
     assert all(each.follows for each in report.failing)
+
+
+def test_a_step_in_single_precision_makes_no_gradient_wrong():
+    """What is right to six digits, in numbers so small that nothing is seen to jump, is not listed as wrong."""
+    report = probed(LAYERS["mean of losses"], "float32")
+    assert "right to some six digits only" in str(report)
+    assert report.verdict == "agrees"
+    assert report.wrong == ()
 
 
 def test_a_wrong_gradient_without_a_name():

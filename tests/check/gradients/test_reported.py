@@ -4,13 +4,14 @@ import os
 
 import pytest
 from tests.check.gradients.reported import REPORTS, RIGHT, Report
+from tests.check.gradients.reported_fresh import FRESH, RIGHT_FRESH
 from tests.check.gradients.reported_later import LATER, RIGHT_LATER
 
 from clearhead import probe_gradients
 
-EVERY = int(os.environ.get("EVERY", "3"))
+EVERY = int(os.environ.get("EVERY", "4"))
 
-ALL, ALL_RIGHT = REPORTS | LATER, RIGHT | RIGHT_LATER
+ALL, ALL_RIGHT = REPORTS | LATER | FRESH, RIGHT | RIGHT_LATER | RIGHT_FRESH
 
 
 def probed(report: Report):

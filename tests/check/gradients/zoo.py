@@ -208,4 +208,4 @@ def mlp_back(x, up, down, dy, slope=gelu_slope):
 
 def in_type(function, dtype):
     """The function computing in another type of numbers."""
-    return lambda *arrays: function(*(a if a.dtype.kind == "b" else a.astype(dtype) for a in arrays))
+    return lambda *arrays: function(*(a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays))

@@ -41,16 +41,16 @@ class Place(Brief, frozen=True):
     nothing: tuple[tuple[str, tuple[int, ...], int], ...] = ()
 
 
-def places(seen: Sequence[Seen], task: Task) -> tuple[Place, ...]:
-    """Each gradient compared with the working's."""
+def places(seen: Sequence[Seen], task: Task, *, single: bool = False) -> tuple[Place, ...]:
+    """Each gradient compared with the working's; ``single``: whether the precision of float32 is enough."""
     full = [each for each in seen if each.outputs]
-    return tuple(_place(number, task, full) for number in range(len(task.returns)))
+    return tuple(_place(number, task, full, single=single) for number in range(len(task.returns)))
 
 
-def _place(number: int, task: Task, seen: Sequence[Seen]) -> Place:
+def _place(number: int, task: Task, seen: Sequence[Seen], *, single: bool) -> Place:
     name = task.returns[number]
     pairs = [(each.outputs[number].astype(np.float64), each.trace.numpy(name), each) for each in seen]
-    off = [_off(name, each, number) for *_, each in pairs]
+    off = [_off(name, each, number, single=single) for *_, each in pairs]
     if not any(flags.any() for flags in off):
         return Place(name, right=True, cells=pairs[0][0].size)
     first = next(flags for flags in off if flags.any())
@@ -59,8 +59,8 @@ def _place(number: int, task: Task, seen: Sequence[Seen]) -> Place:
     lead = ("batch",) * (first.ndim - len(words))
     alike = [flags for flags in off if flags.shape == first.shape]
     only = _only((*lead, *words), np.logical_or.reduce(alike))
-    holds = next((each for each in task.returns if each != name and _holds(each, seen, number)), None)
-    holds = holds or next(_summands(number, task, seen), None)
+    holds = next((each for each in task.returns if each != name and _holds(each, seen, number, single=single)), None)
+    holds = holds or next(_summands(number, task, seen, single=single), None)
     same = [(out, right) for out, right, _ in pairs if out.shape == first.shape == right.shape]
     there = [(out != 0) | (right == 0) for out, right in same]
     should = np.logical_and.reduce([right != 0 for _, right in same])
@@ -68,7 +68,7 @@ def _place(number: int, task: Task, seen: Sequence[Seen]) -> Place:
     return Place(name, False, int(first.sum()), first.size, factor, factors, only, holds, nothing)  # noqa: FBT003
 
 
-def _summands(number: int, task: Task, seen: Sequence[Seen]) -> Iterator[str]:
+def _summands(number: int, task: Task, seen: Sequence[Seen], *, single: bool) -> Iterator[str]:
     """The parts of a gradient that is a sum over the uses of an array, of which it has the numbers on all inputs."""
     name = task.returns[number]
     line = next((each for each in task.working.lines if each.name == name), None)
@@ -76,16 +76,18 @@ def _summands(number: int, task: Task, seen: Sequence[Seen]) -> Iterator[str]:
     runs = [task.working.run(each.inputs.given(task), keep=parts) for each in seen if parts]
     for part in parts:
         pairs = [
-            (each.claim(name, each.outputs[number]), run.numpy(part)) for each, run in zip(seen, runs, strict=True)
+            (each.claim(name, each.outputs[number], single=single), run.numpy(part))
+            for each, run in zip(seen, runs, strict=True)
         ]
         if all(claim.values.shape == right.shape and not differing(claim, right).any() for claim, right in pairs):
             yield part
 
 
-def _holds(other: str, seen: Sequence[Seen], number: int) -> bool:
+def _holds(other: str, seen: Sequence[Seen], number: int, *, single: bool) -> bool:
     """Whether the gradient has the numbers that another should have, on all inputs."""
     return all(
-        each.trace.numpy(other).shape == each.outputs[number].shape and not _off(other, each, number).any()
+        each.trace.numpy(other).shape == each.outputs[number].shape
+        and not _off(other, each, number, single=single).any()
         for each in seen
     )
 
@@ -107,9 +109,9 @@ def _multiples(
     return None, tuple(by.items())
 
 
-def _off(name: str, seen: Seen, number: int) -> Array:
+def _off(name: str, seen: Seen, number: int, *, single: bool) -> Array:
     """The wrong cells of a gradient."""
-    return np.asarray(differing(seen.claim(name, seen.outputs[number]), seen.trace.numpy(name)))
+    return np.asarray(differing(seen.claim(name, seen.outputs[number], single=single), seen.trace.numpy(name)))
 
 
 def _factor(out: Array, right: Array) -> float | None:

@@ -25,7 +25,7 @@ from clearhead.check.gradients.places import places, suspects
 from clearhead.check.gradients.report import GradientProbe
 from clearhead.check.gradients.task import GradientTask, gradient_task
 from clearhead.check.measure.naming import Named
-from clearhead.check.probing.explaining import agree, agrees_with, explain, reported, unconfirmed
+from clearhead.check.probing.explaining import SINGLE, agree, agrees_with, explain, reported, unconfirmed
 from clearhead.check.probing.property_run import try_all
 from clearhead.check.probing.report import Drawn
 from clearhead.check.results import Finding
@@ -210,7 +210,7 @@ class _Probing:
             report, tried = unconfirmed(report), tried.without_cause()
         layout = form_symptom(self.start, looked.start)
         odd = [symptom for each in seen for symptom in (*each.symptoms, *odd_numbers(each))]
-        found = places(seen, task)
+        found = places(seen, task, single=SINGLE in symptoms)
         wrong, right = ([each.line for each in found if each.right is kind] for kind in (False, True))
         return GradientProbe(
             **{name: getattr(report, name) for name in Report.__struct_fields__},

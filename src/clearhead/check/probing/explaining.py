@@ -46,7 +46,7 @@ def explain(
         report = _fitting(task, seen, 1)
         if any(_is_readable(finding) for finding in report.findings):
             return report, ()
-        return _diagnosed(task, seen[0], 1, single=True), (_SINGLE,)
+        return _diagnosed(task, seen[0], 1, single=True), (SINGLE,)
     report = _fitting(task, seen, 1)
     if report.verdict == "explained":
         return report, ()
@@ -54,7 +54,7 @@ def explain(
         loose = _fitting(task, seen, 1, single=True)
         # A fitted number that nobody writes may be what is right to some digits only, not the arithmetic.
         if loose.verdict == "explained" and any(_is_readable(finding) for finding in loose.findings):
-            return loose, (_SINGLE,)
+            return loose, (SINGLE,)
     largest = min(max_deviations, MAX_LONG) if len(task.working.lines) > LONG else max_deviations
     return (_fitting(task, seen, largest) if largest > 1 else report), ()
 
@@ -71,11 +71,12 @@ def agree(task: Task, seen: Sequence[Seen]) -> bool:
     return bool(full) and all(agrees_with(task.working, task, each) for each in full)
 
 
-_SINGLE = Symptom(
+SINGLE = Symptom(
     "precision",
     "With float64 the numbers are right to some six digits only, as if a step inside were computed in float32.",
     "If float64 is meant to count, look for .float(), dtype=float32, or a softmax that converts.",
 )
+"""That a report holds in single precision only."""
 
 
 def _diagnosed(task: Task, seen: Seen, max_deviations: int, *, single: bool = False) -> Report:

@@ -89,12 +89,12 @@ def _root(eps: float) -> tuple[Expr, Expr]:
     return spread, call("sqrt", spread + eps if eps else spread)
 
 
-def _norm(eps: float, *, centred: bool, along: bool) -> Formula:
-    """The gradient of layer norm with only some of its terms."""
+def _norm(eps: float, *, means: int, along: bool) -> Formula:
+    """The gradient of layer norm with only some of its terms, and its mean so many times."""
 
     def body(x: Operand, out: Operand, grad: Operand) -> Expr:
         rest: Expr = grad[i, m]
-        if centred:
+        for _ in range(means):
             rest = rest - mean(k, grad[i, k])
         if along:
             rest = rest - out[i, m] * mean(k, grad[i, k] * out[i, k])
@@ -110,20 +110,27 @@ def _spread(xp: Namespace, x: Array, eps: float) -> Array:
     return xp.sqrt(xp.sum(centred * centred, axis=-1, keepdims=True) / x.shape[-1] + eps)
 
 
-@operation(lambda eps: _norm(eps, centred=False, along=True))
+@operation(lambda eps: _norm(eps, means=0, along=True))
 def layer_norm_grad_fixed_mean(xp: Namespace, x: Array, out: Array, grad: Array, *, eps: float) -> Array:
     """The gradient of layer norm as if its mean were a constant."""
     along = out * (xp.sum(grad * out, axis=-1, keepdims=True) / x.shape[-1])
     return (grad - along) / _spread(xp, x, eps)
 
 
-@operation(lambda eps: _norm(eps, centred=True, along=False))
+@operation(lambda eps: _norm(eps, means=2, along=True))
+def layer_norm_grad_mean_twice(xp: Namespace, x: Array, out: Array, grad: Array, *, eps: float) -> Array:
+    """The gradient of layer norm with the mean of the gradients taken off twice."""
+    means = xp.sum(2 * grad, axis=-1, keepdims=True) / x.shape[-1]
+    return (grad - means - out * (xp.sum(grad * out, axis=-1, keepdims=True) / x.shape[-1])) / _spread(xp, x, eps)
+
+
+@operation(lambda eps: _norm(eps, means=1, along=False))
 def layer_norm_grad_fixed_variance(xp: Namespace, x: Array, out: Array, grad: Array, *, eps: float) -> Array:
     """The gradient of layer norm as if its variance were a constant."""
     return (grad - xp.sum(grad, axis=-1, keepdims=True) / x.shape[-1]) / _spread(xp, x, eps)
 
 
-@operation(lambda eps: _norm(eps, centred=False, along=False))
+@operation(lambda eps: _norm(eps, means=0, along=False))
 def layer_norm_grad_fixed(xp: Namespace, x: Array, out: Array, grad: Array, *, eps: float) -> Array:
     """The gradient of layer norm as if its mean and its variance were constants."""
     return grad / _spread(xp, x, eps)
