@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test dist-check edits fuzz corpus-kills right-code lint format bench docs pictures deviations planted families table class gradients clean
+.PHONY: demo test dist-check edits fuzz corpus-kills right-code lint format bench docs pictures deviations planted sweeps families table class gradients clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -103,6 +103,10 @@ class: $(VENV)/test
 RUNS ?= 1000
 right-code: $(VENV)/test
 	PYTHONPATH=. $(BIN)/python -W ignore -m tests.check.measure.right_code $(FIRST) $(RUNS)
+
+# All cases of the tests of which `make test` runs a sample.
+sweeps: $(VENV)/test $(VENV)/debian $(CACHE)/node/node_modules $(CACHE)/checkpoints
+	EVERY=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m sweep
 
 # Gradients: right ones in four precisions, wrong ones, and rows of gradients beside rows of the forward pass; then all
 # samples of PyTorch's own tests, and all problems and options against JAX.

@@ -31,22 +31,28 @@ class Sides(NamedTuple):
     exact: dict[str, np.ndarray]
 
 
-@pytest.fixture(scope="module", params=[(name, engine) for name in PATHS for engine in ("array", "auto")], ids=str)
-def sides(request):
-    """A checkpoint on both sides, by array code or, with a longer text, by compiled code."""
-    name, engine = request.param
-    model, text = load(PATHS[name], engine=engine), TEXT if engine == "array" else TEXT * 2
-    return Sides(verify(model, text), in_float64(model, text))
-
-
-def in_float64(model, text):
-    """What Transformers computes in float64, by our names of the lines."""
-    path, kind, options = model.path, AutoModelForCausalLM, {}
+@pytest.fixture(scope="module", params=PATHS)
+def double(request):
+    """The name of a checkpoint, and Transformers' model of it in float64."""
+    path, kind, options = PATHS[request.param], AutoModelForCausalLM, {}
     if path.suffix == ".gguf":
         path, options = path.parent, {"gguf_file": path.name}
     else:
-        kind = getattr(transformers, model.checkpoint.architecture)
-    double = kind.from_pretrained(path, local_files_only=True, attn_implementation="eager", **options).double().eval()
+        kind = getattr(transformers, load(path).checkpoint.architecture)
+    model = kind.from_pretrained(path, local_files_only=True, attn_implementation="eager", **options)
+    return request.param, model.double().eval()
+
+
+@pytest.fixture(scope="module", params=["array", "auto"])
+def sides(double, request):
+    """A checkpoint on both sides, by array code or, with a longer text, by compiled code."""
+    name, theirs = double
+    model, text = load(PATHS[name], engine=request.param), TEXT if request.param == "array" else TEXT * 2
+    return Sides(verify(model, text), in_float64(model, theirs, text))
+
+
+def in_float64(model, double, text):
+    """What Transformers computes in float64, by our names of the lines."""
     names = {"token": "input_ids", "type": "token_type_ids"}
     given = {names[name]: torch.asarray(array)[None] for name, array in inputs_of(model, text).arrays.items()}
     with torch.inference_mode():

@@ -17,6 +17,8 @@ from .case import Case
 from .cases import FAULTY, OUTSIDE, RIGHT
 from .truth import ADDED, FITTED, MISSED, STEPS, TRUTH
 
+pytestmark = pytest.mark.sweep(3)
+
 BAR = 0.95
 
 

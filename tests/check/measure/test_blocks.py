@@ -10,6 +10,8 @@ from clearhead import Attention, Block, Mlp, Norm
 from .block_faults import FAULTS
 from .block_pieces import attention, layer
 
+pytestmark = pytest.mark.sweep(3)
+
 RMS = Block(Attention(heads=2), norm=Norm("rms", eps=1e-6))
 
 

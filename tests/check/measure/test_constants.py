@@ -9,6 +9,8 @@ from clearhead.check.measure.wording import headline, lines
 from .block_pieces import attention, gated, gelu, layer, rms
 from .pieces import causal
 
+pytestmark = pytest.mark.sweep(3)
+
 PRE = Block(Attention(heads=2, causal=True), norm=Norm("rms", eps=1e-6), placement="pre", mlp=Mlp("silu", gated=True))
 POST = Block(Attention(heads=2), norm=Norm(eps=1e-5), placement="post", mlp=Mlp("relu"))
 WEIGHTS = ("query", "key", "value", "output")

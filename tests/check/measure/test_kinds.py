@@ -7,6 +7,8 @@ import clearhead
 from . import kinds_of_arithmetic, kinds_of_code  # noqa: F401 - they add to the kinds
 from .kinds import KINDS
 
+pytestmark = pytest.mark.sweep(3)
+
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kind_is_said_rightly(name):

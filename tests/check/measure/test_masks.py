@@ -11,6 +11,8 @@ from clearhead.check.measure.wording import headline, lines
 
 from .pieces import causal, product, scaled, softmax
 
+pytestmark = pytest.mark.sweep(3)
+
 PADDED = ("query", "key", "value", "padding")
 
 

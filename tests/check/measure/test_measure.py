@@ -15,6 +15,8 @@ from .pieces import banded, causal, frequencies, product, rotary, rows_and_colum
 from .rights import RIGHTS
 from .symptoms import SYMPTOMS
 
+pytestmark = pytest.mark.sweep(3)
+
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_part_that_differs_is_measured_and_no_other(name):

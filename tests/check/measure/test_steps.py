@@ -16,6 +16,8 @@ from clearhead.working import Working
 from .block_pieces import attention, gated, layer, rms, silu
 from .pieces import causal, product, repeated, rotary, scaled, softmax
 
+pytestmark = pytest.mark.sweep(3)
+
 QKV = ("query", "key", "value")
 
 

@@ -6,6 +6,8 @@ import clearhead
 
 from .zoo import ZOO
 
+pytestmark = pytest.mark.sweep(3)
+
 
 @pytest.mark.parametrize("name", ZOO)
 def test_each_animal_is_told_for_what_it_is(name):

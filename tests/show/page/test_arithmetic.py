@@ -17,6 +17,8 @@ from clearhead.show.page import arrays as arrays_module
 from clearhead.show.page.assemble import program
 from clearhead.show.page.content import content_of
 
+pytestmark = pytest.mark.sweep(3)
+
 EXPLAIN = """async ([content, arrays, cells]) => {
   const trace = new $trace.Trace(content, (name) => arrays[name].data);
   await trace.ready(...trace.lines.keys());
