@@ -178,3 +178,14 @@ def test_axes_of_one_may_be_left_out(tmp_path):
     (claim,) = read_submission(path, trace)
     assert claim.values.shape == trace["weights"].shape
     assert replace(problem, claims=(Claim.of("weights", numbers),)).claims[0].values.shape == trace["weights"].shape
+
+
+def test_one_decimal_comma_beyond_doubt_tells_of_all(tmp_path, trace):
+    """Where a number can only have a decimal comma, the commas of others are decimal too; else they are asked about."""
+    path = tmp_path / "a.json"
+    path.write_text('{"head@1": [["2,000", "0,125"], ["2,000", "?"], ["2,000", "1,000"]]}')
+    (claim,) = read_submission(path, trace)
+    assert claim.written == (("2.000", "0.125"), ("2.000", "?"), ("2.000", "1.000"))
+    path.write_text('{"head@1": [["2,000", "3,000"], ["2,000", "?"], ["2,000", "3,000"]]}')
+    with pytest.raises(ProblemError, match="is the comma a decimal point"):
+        read_submission(path, trace)

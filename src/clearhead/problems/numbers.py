@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -49,6 +50,38 @@ def read_written(value: Any, path: str, faults: list[str] | None = None) -> Writ
     shape, _ = _shape(value, path)
     written: Written = _nested(value, shape, path, _digits if faults is None else partial(_legible, faults))
     return written
+
+
+_SURE = re.compile(r"[+\-\u2212]?(0*,\d+|\d+,(\d{1,2}|\d{4,})) ?%?")
+"""A number with a comma that cannot separate thousands."""
+
+_DOUBTFUL = re.compile(r"([+\-\u2212]?\d+),(\d{3} ?%?)")
+"""A number with a comma that may."""
+
+
+def with_points(arrays: Sequence[Any]) -> list[Any]:
+    """The nested lists of one writer; who has written one decimal comma that is beyond doubt has written no other.
+
+    >>> with_points([[["0,893", "1,440"]], "2,288"]), with_points([["1,440"], ["0.5"]])
+    ([[['0.893', '1.440']], '2.288'], [['1,440'], ['0.5']])
+    """
+    if not any(_SURE.fullmatch(text.strip()) for each in arrays for text in _texts(each, _MAX_AXES)):
+        return list(arrays)
+    return [_pointed(each, _MAX_AXES) for each in arrays]
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    """The texts in lists that are nested at most so deep."""
+    if isinstance(value, str):
+        yield value
+    for item in value if isinstance(value, list) and depth else ():
+        yield from _texts(item, depth - 1)
+
+
+def _pointed(value: Any, depth: int) -> Any:
+    if isinstance(value, str) and (found := _DOUBTFUL.fullmatch(value.strip())):
+        return ".".join(found.groups())
+    return [_pointed(item, depth - 1) for item in value] if isinstance(value, list) and depth else value
 
 
 def _legible(faults: list[str], value: Any, path: str) -> str:

@@ -31,7 +31,7 @@ from clearhead.claim import Claim, Misfit
 from clearhead.errors import ClearheadError, ProblemError
 from clearhead.files import read_bounded, what_is, why
 from clearhead.problems.fault import part, quote, reading
-from clearhead.problems.numbers import read_written
+from clearhead.problems.numbers import read_written, with_points
 from clearhead.problems.programs import of_notebook, of_script
 from clearhead.problems.reader import claim_tables
 from clearhead.problems.schema import ClaimTable
@@ -206,12 +206,13 @@ def _bytes(path: Path) -> bytes:
 
 
 def _of_toml(content: bytes, trace: Trace) -> Iterator[Make]:  # noqa: ARG001 - claims in TOML say their own shape
-    for index, table in enumerate(claim_tables(content)):
-        yield partial(_of_table, index, table)
+    tables = claim_tables(content)
+    for index, (table, values) in enumerate(zip(tables, with_points([t.values for t in tables]), strict=True)):
+        yield partial(_of_table, index, table, values)
 
 
-def _of_table(index: int, table: ClaimTable, faults: list[str]) -> Claim:
-    values = read_written(table.values, f"claims[{index}].values", faults)
+def _of_table(index: int, table: ClaimTable, numbers: Any, faults: list[str]) -> Claim:
+    values = read_written(numbers, f"claims[{index}].values", faults)
     return Claim(table.line, values, table.cell, table.decimals)
 
 
@@ -227,8 +228,7 @@ def _of_json(content: bytes, trace: Trace) -> Iterator[Make]:  # noqa: ARG001 - 
         ) from None
     if not isinstance(found, dict):
         raise ProblemError(f"expects an object with lists of numbers by line, got {quote(found)}.")
-    for address, value in found.items():
-        yield partial(_of_lists, address, value)
+    yield from (partial(_of_lists, *each) for each in zip(found, with_points([*found.values()]), strict=True))
 
 
 MAX_ROUNDED, MAX_ROUNDED_SINGLE = 6, 4

@@ -61,6 +61,30 @@ def test_mistakes_beside_rounding_are_named(decimals, seed):
         assert diagnose(claims, trace).verdict == "explained"
 
 
+def test_rounding_by_hand_is_likelier_than_an_odd_base():
+    """Exponentials rounded to two decimals give weights that a softmax to the base of 3 gives too: nobody took that."""
+    scaled = np.array([[[0.82, 0.44, 0.71]]])
+    working = Attention(1, output=False).working().starting_at("scaled", "value")
+    trace = working.run({"scaled": scaled, "value": np.array([[[1.0], [0.0], [0.0]]])})
+    exponentials = np.exp(scaled[0]).round(2)
+    weights = (exponentials / exponentials.sum()).round(2)
+    assert weights.tolist() == [[0.39, 0.26, 0.35]]
+    claims = [Claim.of("weights@1", weights, decimals=2)]
+    grade = Grader(trace, [claims]).grade(claims)
+    assert grade.deviations == ("rounded-by-hand:decimals=2,at=steps",)
+    assert grade.right == {"weights": 3}
+
+
+def test_fractions_are_not_taken_for_numbers_rounded_by_hand():
+    """Fractions are exact: a class that hands in nothing else is graded, and a wrong one is wrong."""
+    working = Attention(1, output=False).working().starting_at("weights", "value")
+    trace = working.run({"weights": np.array([[[0.25, 0.75]]]), "value": np.array([[[1.0], [2.0]]])})
+    right, wrong = ([Claim("head@1", ((written,),))] for written in ("7/4", "5/4"))
+    grader = Grader(trace, [right, wrong])
+    assert grader.grade(right).verdict == "agrees"
+    assert grader.grade(wrong).right == {"head": 0}
+
+
 def test_invented_numbers_get_nothing():
     """Sheets in the right shapes, whose weights add up to one in each row, have a mean credit below 5 %."""
     rng = np.random.default_rng(7)

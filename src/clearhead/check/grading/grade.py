@@ -98,6 +98,11 @@ def _off_in(judged: Iterable[Judged]) -> int:
     return sum(map(_off, judged))
 
 
+def _odd(grade: Grade) -> int:
+    """How many deviations of a grade are none that people make by hand."""
+    return sum(each.partition(":")[0] not in COMMON for each in grade.deviations)
+
+
 class Grader:
     """Grades claims about one trace.
 
@@ -134,7 +139,8 @@ class Grader:
         if self._agrees(claims, self.trace):
             return Grade("agrees", judged=work.judged)
         stages = (
-            self._alone, self._rounded_steps, self._pairs, self._line_by_line, self._larger, self._with_roundings,
+            self._common, self._rounded_steps, self._alone, self._pairs, self._line_by_line, self._larger,
+            self._with_roundings,
         )  # fmt: skip
         for explain in stages:
             found = explain(work)
@@ -142,6 +148,11 @@ class Grader:
                 return found
         deviations, slips = self._but_for_slips(claims)
         return Grade("unexplained", deviations, slips, judged=work.judged)
+
+    def _common(self, work: _Work) -> Grade | None:
+        """One mistake that people make by hand; whatever else would explain is less likely than rounding by hand."""
+        found = self._alone(work)
+        return None if found is None or _odd(found) else found
 
     def _alone(self, work: _Work) -> Grade | None:
         return self._set(work, 1)
@@ -164,12 +175,13 @@ class Grader:
         return next((each for each in found if each is not None), None)
 
     def _line_by_line(self, work: _Work) -> Grade | None:
-        """A cause for each line that does not follow; with rounding of every step, if that leaves fewer slips."""
+        """A cause for each line that does not follow; with rounding of every step, if that is less odd."""
         exact = self._causes_of(work.exact)
-        if exact is not None and (not exact.slips or _off_in(work.by_hand.lines) >= _off_in(work.judged)):
+        sure = exact is not None and not (exact.slips or _odd(exact))
+        if sure or (exact is not None and _off_in(work.by_hand.lines) >= _off_in(work.judged)):
             return exact
         by_hand = self._causes_of(work.by_hand)
-        if by_hand is None or (exact is not None and by_hand.slips >= exact.slips):
+        if by_hand is None or (exact and (by_hand.slips, _odd(by_hand)) >= (exact.slips, _odd(exact))):
             return exact
         return replace(by_hand, deviations=(*by_hand.deviations, self._by_hand(work.claims)))
 

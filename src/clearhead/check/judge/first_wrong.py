@@ -86,7 +86,8 @@ class Judgement:
 
     def __init__(self, all_steps: Sequence[Step], trace: Trace, *, by_hand: bool = False) -> None:
         self.trace = trace
-        self._steps = [replace(step, by_hand=by_hand) for step in all_steps]
+        # Fractions are exact: they do not show to which decimals steps were rounded.
+        self._steps = [replace(step, by_hand=by_hand and step.half_unit > 0) for step in all_steps]
         self._judged: dict[int, Judged] = {}
 
     def with_steps_rounded(self) -> Judgement:
