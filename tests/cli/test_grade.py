@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import zipfile
@@ -116,6 +117,34 @@ def test_links_are_not_followed(folder, tmp_path):
     for name in ("linked.json", "eve"):
         assert rows[name]["verdict"] == "error"
         assert "linked.json: this is a link" in str(rows[name])
+
+
+HOSTILE = {
+    "<img src=x onerror=alert(1)>.json": '{"<script>alert(1)<": [[1]], "weights@1": [["<b>x</b>", 1, 2]]}',
+    "types.json": '{"weights@1": {"a": [1]}, "head@1": [[true, null, "=cmd()"]]}',
+    "deep.json": '{"norm": ' + "[" * 5000 + "]" * 5000 + "}",
+    "deep.toml": "format = 1\nclaims = " + "[" * 3000 + "]" * 3000,
+    "huge.json": '{"norm": [' + "1," * 600_000 + "1]}",
+    "state.toml": 'format = 1\n[[claims]]\nline = "</script><script>alert(1)"\nvalues = [[1e999]]\n',
+    "page.html": "<script>alert(1)</script>",
+}
+
+
+def test_what_an_attacker_hands_in_is_a_row_and_no_markup(tmp_path):
+    """Scripts in names, wrong types, deep and huge files: each has its row, and no page has markup of theirs."""
+    (tmp_path / "class").mkdir()
+    for name, content in HOSTILE.items():
+        (tmp_path / "class" / name).write_text(content)
+    pages = tmp_path / "back"
+    words = ("--feedback", pages, "--pages", "html,md", "--summary", tmp_path / "class.html")
+    run("grade", "two-heads", tmp_path / "class", "-o", tmp_path / "g.csv", *words)
+    with (tmp_path / "g.csv").open(newline="") as file:
+        rows = {row["submission"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == HOSTILE.keys()
+    assert all(row["error"] and "a fault in clearhead" not in row["error"] for row in rows.values())
+    for page in (*pages.iterdir(), tmp_path / "class.html"):
+        assert not re.search(r"(?<!\\)<(img|b>|/?script>alert)", page.read_text("utf-8")), page
+    assert len([*pages.iterdir()]) == 2 * len(HOSTILE)
 
 
 def archive_of(content):

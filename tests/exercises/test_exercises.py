@@ -243,6 +243,9 @@ def test_the_command_says_what_is_wrong(tmp_path):
     """Bad options end with 2 and no traceback."""
     assert "Did you mean causal" in run("--parts", "casual", code=2)
     assert "-o FOLDER" in run("--count", 3, code=2)
+    assert "1 exercise with sheets and keys" in run("--sheet", "txt,md", "-o", tmp_path / "alone")
+    files = {"1.toml", "1.txt", "1-key.txt", "1.md", "1-key.md"}
+    assert {path.name for path in (tmp_path / "alone").iterdir()} == files
     assert ".pdf" in run("--variants", "--sheet", "pfd", "-o", tmp_path / "x", code=2)
     (tmp_path / "file").write_text("")
     run("--count", 2, "-o", tmp_path / "file", code=2)

@@ -29,7 +29,7 @@ def _parts(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same exercise.")
 @click.option("--count", type=click.IntRange(1, 500), default=1, show_default=True, help="How many exercises to draw.")
 @click.option("--variants", is_flag=True, help="One exercise, other numbers for each student, with sheets and keys.")
-@click.option("--sheet", default="pdf", show_default=True, help="With --variants: kinds, such as pdf,html,xlsx.")
+@click.option("--sheet", help="Kinds of sheets, each with its key, such as pdf,html,xlsx.  [with --variants: pdf]")
 def generate(
     output: str | None,
     tokens: int,
@@ -40,22 +40,24 @@ def generate(
     seed: int,
     count: int,
     variants: bool,  # noqa: FBT001 - an option is passed by name
-    sheet: str,
+    sheet: str | None,
 ) -> None:
     """Make new exercises for computing by hand.
 
     Numbers are small, and each common mistake, such as softmax down the columns or a forgotten scale, changes the
     answer. Parts of a block are causal, rotary, positions, sinusoidal, bias, grouped, exponentials, dropout, output,
     residual, norm, rms and mlp; of a model embedding, cross, encoder, stack, logits, loss and squared; gradients go
-    with any. With --count or --variants the output is a folder of numbered problem files; with --variants each has a
-    sheet to fill in and a key.
+    with any. With --count, --variants or --sheet the output is a folder of numbered problem files; with the last two
+    each has a sheet to fill in and a key.
     """
     from clearhead.exercises import Recipe, exercises, write_set
     from clearhead.exercises import variants as variants_of
     from clearhead.problems import format_problem, write_problem
 
     recipe = Recipe(tokens=tokens, heads=heads, width=width, parts=parts, difficulty=difficulty)
-    if count == 1 and not variants:
+    kinds = [each.strip() for each in (sheet or ("pdf" if variants else "")).split(",")]
+    sheets = tuple(f".{each.removeprefix('.')}" for each in kinds if each)
+    if count == 1 and not variants and not sheets:
         (problem,) = exercises(recipe, seed, 1)
         if output in (None, STANDARD_OUTPUT):
             print_text(format_problem(problem))
@@ -66,6 +68,5 @@ def generate(
     if output is None:
         raise click.UsageError("Several files need a folder: add -o FOLDER.")
     problems = (variants_of if variants else exercises)(recipe, seed, count)
-    sheets = tuple(f".{each.strip().removeprefix('.')}" for each in sheet.split(",")) if variants else ()
     write_set(problems, Path(output), count, sheets=sheets, decimals=recipe.level.decimals)
-    say(f"Wrote {count} exercise{'s' if count > 1 else ''}{' with sheets and keys' if variants else ''} to {output}")
+    say(f"Wrote {count} exercise{'s' if count > 1 else ''}{' with sheets and keys' if sheets else ''} to {output}")

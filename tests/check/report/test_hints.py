@@ -11,6 +11,9 @@ from clearhead import Claim, assert_agrees, read_problem
 from clearhead.check.report.hints import hint_lines
 from clearhead.cli import main
 
+from ..grading.classroom import HandIn, filled
+from ..grading.sheets import SHEETS
+
 
 @pytest.fixture(scope="module")
 def trace():
@@ -61,6 +64,20 @@ def test_a_test_that_students_see_has_no_numbers(trace):
         assert_agrees(wrong, trace, "weights", hints=True)
     assert "down the columns" in str(caught.value)
     assert not re.search(r"\d\.\d", str(caught.value))
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
+def test_no_hint_of_a_class_has_a_number_in_it(sheet):
+    """Whatever mistake is made on whichever sheet, its hints have no decimals: neither the right ones nor others."""
+    rng = np.random.default_rng(3)
+    arrays = sheet.given(rng)
+    trace = sheet.spec.working().run(arrays)
+    for name in sheet.mistakes:
+        handed_in = filled(sheet, arrays, rng, HandIn("mistake", (name,)))
+        claims = [Claim.of(line, numbers, decimals=4) for line, numbers in handed_in.numbers.items()]
+        said = "\n".join(hint_lines(claims, trace, (name,)))
+        assert "Look first at" in said
+        assert not re.search(r"\d\.\d", without_addresses(said)), said
 
 
 def run(*words):
