@@ -252,3 +252,11 @@ def right_sink_of_fewer_keys(q, k, v, sink):
     slopes = 2.0 ** np.array([-4, -8, -2])
     s = s + slopes[:, None, None] * (np.arange(m) - np.arange(n)[:, None] - m + n)
     return with_sink(banded(s, 3), sink) @ v
+
+
+# Measured numbers have the digits that were measured
+
+
+@kind(TWO, says="Here factor = 0.2666711804.", never="0.26667118038", deviation="scale-factor")
+def scale_of_no_law(q, k, v):
+    return softmax(product(q, k) * (0.37713 / np.sqrt(2))) @ v

@@ -117,7 +117,7 @@ class Evidence(Struct, frozen=True, eq=False):
 
 def _factor(part: Part) -> Iterator[Applied]:
     if part.law and not part.law.of:
-        yield from _applied("scale-factor", factor=part.law.factor)
+        yield from _applied("scale-factor", factor=_to_digits(part.law.factor))
     ratio = float(part.details.get("ratio", 0.0))
     if 0 < ratio != 1:
         yield from _applied("softmax-base", base=float(_rounded(exp(ratio))))
@@ -193,7 +193,12 @@ def _rounded(value: float) -> float:
         written = float(f"{value:.{digits}g}")
         if abs(written - value) <= 1e-5 * abs(value):
             return written
-    return value
+    return _to_digits(value)
+
+
+def _to_digits(value: float) -> float:
+    """A measured number with the ten digits that it has."""
+    return float(f"{value:.10g}")
 
 
 # Confirmation
