@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 import clearhead.doors as doors
 from clearhead.check.alike import run
 from clearhead.check.compare.comparison import Comparison, claims_of, compare, trace_of
+from clearhead.check.judge.first_wrong import judge
 from clearhead.check.report.data import diagnosis_data
 from clearhead.check.report.diagnosis import diagnosis_document, plain_text
 from clearhead.check.report.hints import hint_lines
@@ -24,6 +26,8 @@ from clearhead.document import Document
 from clearhead.dust import without_dust
 from clearhead.errors import ClearheadError, ProblemError, require
 from clearhead.trace import Trace, to_numpy
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Report(Outcome, frozen=True, eq=False):
@@ -110,7 +114,13 @@ def _in_float64(trace: Trace) -> Trace:
 
 
 def assert_agrees(
-    actual: Any, expected: Trace, line: str | None = None, *, decimals: int | None = None, hints: bool = False
+    actual: Any,
+    expected: Trace,
+    line: str | None = None,
+    *,
+    decimals: int | None = None,
+    hints: bool = False,
+    after: Mapping[str, Any] = NOTHING,
 ) -> None:
     """Checks, in a test, that numbers agree with a trace; if not, the message says why they differ.
 
@@ -120,6 +130,7 @@ def assert_agrees(
         line: the line that a single array is of; the last of the working, if None.
         decimals: how many decimals count; None for those of the arrays' type.
         hints: whether the message has only hints, without numbers: for tests that students see.
+        after: arrays of earlier lines: what follows from these is right, so that an error carried on costs once.
 
     Raises:
         AssertionError: with the diagnosis, or with hints.
@@ -130,12 +141,24 @@ def assert_agrees(
     require(expected, Trace, "expected", remedy)
     lines = actual if isinstance(actual, Mapping) else {line or expected.working.lines[-1].name: actual}
     claims = [claim_of(name, numbers, decimals) for name, numbers in lines.items()]
+    if after and _follow(claims, [claim_of(name, numbers, decimals) for name, numbers in after.items()], expected):
+        return
     report = diagnose(claims, expected)
     if report.verdict != "agrees" and hints:
         known = report.findings[0].deviations if report.findings else ()
         raise AssertionError("\n" + "\n".join(hint_lines(claims, expected, known)))
     if report.verdict != "agrees":
         raise AssertionError(f"\n{report}")
+
+
+def _follow(claims: Sequence[Claim], earlier: Sequence[Claim], expected: Trace) -> bool:
+    """Whether claims follow from earlier ones; if these do not fit their lines, nothing does."""
+    arrays = {given.name: expected.numpy(given.name) for given in expected.working.givens}
+    try:
+        judged = {each.line: each.follows for each in judge((*earlier, *claims), expected, arrays)}
+        return all(judged[expected.locate(claim.line)[0]] for claim in claims)
+    except ClearheadError:
+        return False
 
 
 def claim_of(line: str, numbers: Any, decimals: int | None = None) -> Claim:

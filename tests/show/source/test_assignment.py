@@ -76,6 +76,17 @@ def test_a_wrong_answer_is_told_where_to_look(tmp_path, grader, mark):
     assert f"{float(right[0, 1, 0]):.2f}" not in str(failed.value)
 
 
+@pytest.mark.parametrize("grader", ["nbgrader", "otter"])
+def test_an_error_that_is_carried_on_costs_one_point(tmp_path, grader):
+    """Wrong weights fail their cell; what they give for the heads passes, and other heads do not."""
+    code = [cell["source"] for cell in cells_of(tmp_path, grader) if cell["cell_type"] == "code"]
+    at = next(number for number, source in enumerate(code) if "assert_agrees(weights" in source)
+    wrong = "e = np.exp(scaled)\nweights = e / e.sum(-1, keepdims=True)"
+    run([*code[: at - 1], wrong, *code[at + 1 :]])
+    with pytest.raises(AssertionError, match="Look first at head"):
+        run([*code[: at - 1], wrong, "head = weights @ value + 1", code[at + 2]])
+
+
 @pytest.mark.parametrize(("arguments", "says"), [
     (["-o", "a.ipynb"], "--blank"),
     (["-o", "a.pdf", "--blank", "weights"], "does not end in .ipynb"),

@@ -27,6 +27,7 @@ def assignment(trace: Trace, view: View, grader: Grader, problem: str) -> bytes:
     """The instructor's notebook of an assignment: each blank line with its solution, and a cell that grades it.
 
     The cell compares with `clearhead.assert_agrees` and ``hints=True``, so students see where to look and no number.
+    What follows from the answers before it is right: an error that is carried on costs its own point alone.
 
     Args:
         trace: the problem with its numbers.
@@ -67,14 +68,18 @@ def _cells(trace: Trace, view: View, grader: Grader, problem: str, solved: list[
     )
     yield _marked(cell, "expected", locked=True) if grader == "nbgrader" else cell
     named = variables(trace.working.names)
+    before: dict[str, str] = {}
     for name, (about, code) in zip(trace, zip(steps[::2], steps[1::2], strict=True), strict=True):
         if not view.leaves_blank(name):
             yield from (about, code)
             continue
         variable = named[name]
+        after = ", ".join(f"{line!r}: {array}" for line, array in before.items())
+        also = f", after={{{after}}}" if after else ""
         test = make.new_code_cell(
-            f"clearhead.assert_agrees({variable}, expected, {name!r}, decimals={view.decimals}, hints=True)"
+            f"clearhead.assert_agrees({variable}, expected, {name!r}, decimals={view.decimals}, hints=True{also})"
         )
+        before[name] = variable
         yield from (_for_nbgrader if grader == "nbgrader" else _for_otter)(variable, about, code, test, make)
 
 
