@@ -10,7 +10,7 @@ FLOW = """(stage) => [
   [...document.querySelectorAll(".flow .box > .card")].map((card) => card.dataset.line),
   [...document.querySelectorAll(".flow .box")].flatMap((box) =>
     [...box.querySelectorAll(".fold")].map((fold) =>
-      [fold.dataset.line, box.querySelector(".card").dataset.line, fold.textContent])),
+      [fold.dataset.line, box.querySelector(".card").dataset.line, fold.classList.contains("result")])),
   [...document.querySelectorAll(".wires path")].map((path) => [path.dataset.from, path.dataset.to]),
 ]"""
 
@@ -58,9 +58,9 @@ def test_every_line_has_its_place_in_one_pass(opened, name):
         assert {target for _, target, _ in folds} <= set(own)
         assert not {source for source, *_ in folds if source in own}
         cards += own
-        links |= {(source, target) for source, target, letter in folds if not letter.startswith("∇")}
+        links |= {(source, target) for source, target, result in folds if not result}
         links |= set(map(tuple, wires))
-        results |= {(target, source) for source, target, letter in folds if letter.startswith("∇")}
+        results |= {(target, source) for source, target, result in folds if result}
     letters = {result for _, result in results}
     assert len(cards) == len(set(cards))
     assert len(letters) == len(results)
@@ -69,6 +69,14 @@ def test_every_line_has_its_place_in_one_pass(opened, name):
     assert {line.name for line in working.lines} - set(cards) - letters == zeros
     assert results <= reads(working)
     assert links == {(source, target) for source, target in reads(working) if target not in letters}
+
+
+def test_a_gradient_is_written_as_one_wherever_it_stands(opened):
+    """The letters of what a moment is made of tell the gradient of the weights from the moment before."""
+    page = opened("step-soccer")
+    page.locator('[data-stage$="update"]').first.click()
+    letters = page.locator('.flow .box:has(> [data-line="query.weight.first"]) .fold').all_text_contents()
+    assert sorted(letters) == ["W", "∇W"]
 
 
 def test_the_gradient_of_weights_says_whether_it_is_as_claimed(opened):

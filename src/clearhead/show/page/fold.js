@@ -26,9 +26,9 @@ export class Fold {
     this.isResult = isResult;
     this.sign = h("span", { class: "sign" });
     this.element = h("button", {
-      type: "button", class: `card fold ${line.made ? "" : "given"}`, "data-line": line.name, title: line.name, tabindex: -1,
+      type: "button", class: `card fold ${line.made ? "" : "given"} ${isResult ? "result" : ""}`, "data-line": line.name, title: line.name, tabindex: -1,
       onclick: () => choose(line.name),
-    }, this.sign, letterOf(line, isResult));
+    }, this.sign, letterOf(line));
     this.refresh();
   }
 
@@ -44,15 +44,12 @@ export class Fold {
   }
 }
 
-/**
- * @param {LineData} line
- * @param {boolean} isResult
- */
-function letterOf({ name, symbol }, isResult) {
-  const own = isResult ? name.replace(/\.grad$/, "") : name;
+/** @param {LineData} line */
+function letterOf({ name, symbol }) {
+  const own = name.replace(/\.grad$/, "");
   const ending = own.slice(own.lastIndexOf(".") + 1);
   const letter = LETTERS[/** @type {keyof typeof LETTERS} */ (ending)] ?? /<mi[^>]*>([^<]+)<\/mi>/.exec(symbol ?? "")?.[1] ?? ending;
-  return isResult ? `∇${letter}` : letter;
+  return own === name ? letter : `∇${letter}`;
 }
 
 /**
