@@ -198,7 +198,7 @@ def find(name: str, names: Collection[str], *, what: str = "line") -> str:
 OTHER_WORDS = {
     "context": "head", "context_vector": "head", "context_vectors": "head", "attention_output": "head", "z": "head",
     "attention": "weights", "attention_weights": "weights", "attn": "weights", "attn_weights": "weights",
-    "alpha": "weights", "attention_scores": "scores", "attn_scores": "scores", "energy": "scores",
+    "alpha": "weights", "softmax": "weights", "attention_scores": "scores", "attn_scores": "scores", "energy": "scores",
     "scaled_scores": "scaled", "q": "query", "k": "key", "v": "value", "queries": "query", "keys": "key",
     "values": "value", "x": "input", "concatenated": "concat", "multi_head": "concat", "probs": "probabilities",
     "pe": "position", "positional_encoding": "position", "exp": "exponentials",

@@ -1,14 +1,17 @@
-"""What a problem could state instead of giving an array: fields of its spec that make the array unnecessary."""
+"""Fields of a spec that make an array unnecessary that is missing, or make use of one that is given."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from clearhead.errors import ClearheadError
+from clearhead.spec import Head, Loss, Mlp, Norm
 from clearhead.working import Working
 
 SIMPLEST: tuple[tuple[str, Any], ...] = (
@@ -18,6 +21,14 @@ SIMPLEST: tuple[tuple[str, Any], ...] = (
 )  # fmt: skip
 """Fields, each with the value that needs the fewest arrays."""
 
+
+RICHEST: tuple[tuple[str, Any], ...] = (
+    ("mask", "boolean"), ("mask", "additive"), ("bias", ("query",)), ("bias", ("key",)), ("bias", ("value",)),
+    ("bias", ("output",)), ("bias", True), ("gain", True), ("output", True), ("padding", True), ("sink", True),
+    ("cache", True), ("memory", True), ("projected", True), ("dropout", 0.1), ("types", True), ("positions", True),
+    ("tied", False), ("gated", True), ("norm", Norm()), ("loss", Loss()), ("head", Head()), ("mlp", Mlp()),
+)  # fmt: skip
+"""Fields, each with a value that needs one array more, or several."""
 
 LEAVE_OUT = "leave out"
 
@@ -35,7 +46,7 @@ def alternatives(spec: Struct, heading: str, missing: set[str], needs: Callable[
         The changes of one field that leave the fewest arrays missing, and fewer than now, each in words.
     """
     found: dict[str, int] = {}
-    for words, changed in _changes(spec, heading):
+    for words, changed in _changes(spec, heading, SIMPLEST):
         try:
             left = missing & {given.name for given in needs(changed).givens}
         except ClearheadError:
@@ -47,10 +58,21 @@ def alternatives(spec: Struct, heading: str, missing: set[str], needs: Callable[
     return sorted(best, key=lambda words: words.startswith(LEAVE_OUT))
 
 
-def _changes(spec: Any, heading: str) -> Iterator[tuple[str, Any]]:
-    """A spec with one field changed, anywhere in it, and the change in words."""
+def additions(spec: Struct, heading: str, name: str, needs: Callable[[Any], Working]) -> list[str]:
+    """The changes of one field, in words, with which a given array that has no use so far would have one."""
+    found = []
+    for words, changed in _changes(spec, heading, RICHEST):
+        with suppress(ClearheadError):
+            if name in {given.name for given in needs(changed).givens}:
+                found.append(words)
+    return found
+
+
+def _changes(spec: Any, heading: str, among: tuple[tuple[str, Any], ...]) -> Iterator[tuple[str, Any]]:
+    """A spec with one field changed, anywhere in it, to a value among these, and the change in words."""
     own = {each.name: getattr(spec, each.name) for each in fields(spec)}
-    for name, value in SIMPLEST:
+    for name, chosen in among:
+        value = (*own[name], *chosen) if isinstance(chosen, tuple) and isinstance(own.get(name), tuple) else chosen
         if name in own and own[name] != value:
             try:
                 changed = replace(spec, **{name: value})
@@ -60,16 +82,17 @@ def _changes(spec: Any, heading: str) -> Iterator[tuple[str, Any]]:
     for name, value in own.items():
         path = f"{heading}.{name}"
         if isinstance(value, Struct):
-            for words, changed in _changes(value, path):
+            for words, changed in _changes(value, path, among):
                 yield words, replace(spec, **{name: changed})
         elif isinstance(value, tuple) and value and isinstance(value[0], Struct):
             for at, item in enumerate(value):
-                for words, changed in _changes(item, path):
+                for words, changed in _changes(item, path, among):
                     yield words, replace(spec, **{name: (*value[:at], changed, *value[at + 1 :])})
 
 
 def _said(name: str, value: Any, heading: str) -> str:
     if value is None:
         return f"{LEAVE_OUT} {name} below [{heading}]"
-    written = str(value).lower() if isinstance(value, bool) else f"{value:g}"
-    return f"write {name} = {written} below [{heading}]"
+    if isinstance(value, Struct):
+        return f"write a heading [{heading}.{name}]"
+    return f"write {name} = {f'{value:g}' if isinstance(value, float) else json.dumps(value)} below [{heading}]"

@@ -20,8 +20,9 @@ from clearhead.digits import with_right_digits
 from clearhead.dust import without_dust
 from clearhead.errors import ProblemError, suggest
 from clearhead.line import Given, find, head_position, memory_words, split_head
-from clearhead.problems.alternatives import alternatives
+from clearhead.problems.alternatives import additions, alternatives
 from clearhead.problems.fault import part
+from clearhead.problems.names import role_of
 from clearhead.problems.places import check_places
 from clearhead.spec import Attention, Backward, Block, Positions, Transformer
 from clearhead.trace import Trace
@@ -77,7 +78,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
             textbook = self.textbook()
         if not textbook.lines:
             raise ProblemError("given leaves nothing to compute. Enter the working at earlier lines.")
-        force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays, self._alternatives))
+        force_setattr(self, "arrays", _fitting_arrays(textbook.givens, self.arrays, self._instead))
         lines = _shapes("arrays", textbook, self.arrays)
         check_places(textbook, self.arrays, {name: shape for name, (_, shape) in lines.items()})
         _check_tokens(self.tokens, lines)
@@ -130,9 +131,12 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         given = {f"{name}.grad": np.ones(shape)} if shape else {}
         return replace(forward, backward=Backward(of=name), arrays={**self.arrays, **given})
 
-    def _alternatives(self, missing: set[str]) -> list[str]:
-        """What the file could state instead of giving arrays that are missing."""
-        return alternatives(self.spec, HEADINGS[type(self.spec)], missing, self._textbook_of)
+    def _instead(self, names: set[str], *, missing: bool) -> list[str]:
+        """What the file could state instead of giving arrays that are missing, or to use one that is given."""
+        heading = HEADINGS[type(self.spec)]
+        if missing:
+            return alternatives(self.spec, heading, names, self._textbook_of)
+        return additions(self.spec, heading, *names, self._textbook_of)
 
     def working(self, *more_deviations: str | Applied) -> Working:
         """The working with the problem's deviations, followed by ``more_deviations``.
@@ -197,22 +201,29 @@ def _shapes(path: str, working: Working, arrays: Mapping[str, NumpyArray]) -> Li
 
 
 def _fitting_arrays(
-    givens: Iterable[Given], arrays: Mapping[str, Any], alternatives_of: Callable[[set[str]], list[str]]
+    givens: Iterable[Given], arrays: Mapping[str, Any], instead_of: Callable[..., list[str]]
 ) -> dict[str, NumpyArray]:
     """The arrays in the order of the givens, each of the right kind and with as many axes as it has words."""
     wanted = {given.name: given for given in givens}
     for name in arrays:
         if name not in wanted:
-            raise ProblemError(f"arrays has no use for {name!r}. {suggest(name[:100], wanted)}")
+            raise ProblemError(f"arrays has no use for {name!r}. {_used_instead(name, wanted, instead_of)}")
     if missing := [given for given in wanted.values() if given.name not in arrays]:
         needs = ", ".join(f"{given.name} {describe(given.axes, given.known_sizes())}" for given in missing)
-        instead = "".join(
-            f", or {each}" for each in alternatives_of({given.name for given in missing})[:MAX_ALTERNATIVES]
-        )
+        listed = instead_of({given.name for given in missing}, missing=True)
+        instead = "".join(f", or {each}" for each in listed[:MAX_ALTERNATIVES])
         raise ProblemError(
             f"arrays lacks {needs}. Give {'it' if len(missing) == 1 else 'them'} below [arrays]{instead}."
         )
     return {name: _fitting(given, arrays[name]) for name, given in wanted.items()}
+
+
+def _used_instead(name: str, wanted: Mapping[str, Given], instead_of: Callable[..., list[str]]) -> str:
+    """What to do about an array without a use: a field that asks for it, or the name that is meant."""
+    if listed := instead_of({name}, missing=False):
+        return f"To use it, {', or '.join(listed[:MAX_ALTERNATIVES])}."
+    meant = role_of(name[:100])[0]
+    return f"Did you mean {meant}?" if meant in wanted else suggest(name[:100], wanted)
 
 
 MAX_ALTERNATIVES = 2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,7 +16,8 @@ from clearhead.claim import MAX_DECIMALS
 from clearhead.errors import ProblemError, suggest
 from clearhead.problems.fault import join, quote
 from clearhead.spec import Attention, Backward, Block, Positions, Transformer
-from clearhead.spec.fields import meant_by
+from clearhead.spec.fields import meant_by, words_of
+from clearhead.written import value_of
 
 FORMAT = 1
 """The version of the format that this clearhead reads and writes."""
@@ -115,18 +117,34 @@ def _explain(message: str, tables: dict[str, Any], file: type[Struct]) -> str:
     steps: Steps = tuple(int(index) if index else name for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path))
     where = path.removeprefix(".")
     if found := _UNKNOWN.fullmatch(says):
-        return _unknown(found[1], where, _type_at(file, steps), file)
+        return _unknown(found[1], where, _type_at(file, steps), file, _value_at(tables, (*steps, found[1])))
     if found := _MISSING.fullmatch(says):
         return f"{join(where, found[1])} is missing. {_MISSING_REMEDIES.get(found[1], 'Write it down.')}"
-    came = quote(_value_at(tables, steps))
+    value = _value_at(tables, steps)
+    came = quote(value)
     if found := _EXPECTED.fullmatch(says):
+        if get_origin(kind := _type_at(file, steps)) is Literal:
+            return f"{where} expects {words_of(kind)}, got {came}."
         words = [_WORDS.get(each, (each, "")) for each in found[1].split(" | ") if each != "null"]
-        called, remedy = " or ".join(called for called, _ in words), words[0][1]
-        return f"{where} expects {called}{found[2]}, got {came}. {'' if found[2] else remedy}".rstrip()
+        called, remedy = " or ".join(called for called, _ in words), _remedy(value, where, words[0][1])
+        if found[2]:  # a limit
+            remedy = "Cells are counted from 1." if ".cell[" in where else ""
+        return f"{where} expects {called}{found[2]}, got {came}. {remedy}".rstrip()
     if says.startswith("Invalid enum value"):
         expects = f"{where} expects {' or '.join(map(str, get_args(_type_at(file, steps))))}, got {came}."
         return f"{expects} {meant_by(_value_at(tables, steps))}".rstrip()
     return f"{where}: {says}"
+
+
+def _remedy(value: Any, where: str, remedy: str) -> str:
+    """How a value of another type is written at its place, more exactly than by its type alone if possible."""
+    if isinstance(value, str) and "without quotes" in remedy:
+        with suppress(ProblemError):
+            written = repr(value_of(value)).removesuffix(".0")
+            return f"Write it as {written}." if remedy is _WORDS["float"][1] or written.isdigit() else remedy
+    if remedy is _WORDS["array"][1] and isinstance(value, dict):
+        return f"Write its heading with two brackets: [[{where}]]."
+    return f"Write a heading [{where}], with its keys below, a line each." if remedy is _WORDS["object"][1] else remedy
 
 
 ALL_FIELDS = "docs/reference/fields.md has all fields."
@@ -142,9 +160,11 @@ _MISSING_REMEDIES = {
 }
 
 
-def _unknown(key: str, where: str, owner: Any, file: type[Struct]) -> str:
+def _unknown(key: str, where: str, owner: Any, file: type[Struct], value: Any) -> str:
     known = [field.name for field in fields(owner)]
-    if where and key in {field.name for field in fields(file)}:
+    if where and isinstance(value, list) and value and isinstance(value[0], list):
+        remedy = f"Given numbers stand below a heading [arrays]: is it missing above {key}?"
+    elif where and key in {field.name for field in fields(file)}:
         remedy = f"{key} stands at the top of the file: move it above the first heading in brackets."
     else:
         remedy = suggest(key[:100], known)

@@ -11,7 +11,7 @@ from typing import Any
 from clearhead.budgets import MAX_PROBLEM_BYTES
 from clearhead.errors import ProblemError
 from clearhead.problems.fault import MAX_INTEGER, join, quote
-from clearhead.written import DECIMAL, canonical
+from clearhead.written import DECIMAL, value_of
 
 RAW = frozenset({"arrays", "values"})
 """The keys under which numbers keep the digits they were written with."""
@@ -94,25 +94,35 @@ def _where(text: str, message: str) -> str:
     if found is None or int(found[1]) > len(lines):
         return f" {_HABITS}"
     line = lines[int(found[1]) - 1]
-    return f" That line is {quote(line.strip())}. {_unquoted(line) or _HABITS}"
+    remedies = (remedy for sign, remedy in _REMEDIES if sign.search(line) or sign.match(message))
+    return f" That line is {quote(line.strip())}. {_as_toml(line) or next(remedies, _HABITS)}"
 
 
 _HABITS = "Texts stand in quotes, true and false in small letters, and every bracket is closed."
 
+_REMEDIES = (
+    (re.compile("[\u201c\u201d\u201e\u2018\u2019]"), 'Write straight quotes, "...", around texts.'),
+    (re.compile(r"\b(array|tensor|Tensor|arange|eye|zeros|ones)\("), "Write lists of numbers alone: [[1, 0], [0, 1]]."),
+    (re.compile(r"=\s*(True|False)\b"), "Write true and false in small letters."),
+    (re.compile("Expected '='"), "Write a name, an equals sign and its value: heads = 1."),
+    (re.compile("Unclosed array"), "Put commas between numbers and between rows, and close every bracket."),
+)
+"""What to do about signs in a line, and about messages of tomllib."""
 
-def _unquoted(line: str) -> str:
-    """What to do about the first number in a list that is no TOML: ``1.`` or, but as a text, ``33%`` and ``1/3``."""
+
+def _as_toml(line: str) -> str:
+    """How the first number of a line that is no TOML is written: ``1.``, and ``33%`` or ``1/3``, a text in a list."""
     bare = _TEXT.sub("", line)
-    for piece in re.split(r"[][{},=]", bare) if "[" in bare or "=" not in bare else ():
-        written = piece.strip()
+    listed = "[" in bare or "=" not in bare
+    for written in map(str.strip, re.split(r"[][{},=]", bare)):
         try:
             tomllib.loads(f"x = {written or 0}")
         except ValueError:
-            if DECIMAL.fullmatch(written):
-                return f"Write {written} as {float(written)}."
             with suppress(ProblemError):
-                canonical(written)
-                return f'Put the number in quotes: "{written}".'
+                value = repr(value_of(written))
+                if listed and not DECIMAL.fullmatch(written):
+                    return f'Put the number in quotes: "{written}".'
+                return f"Write {written} as {value if '.' in written else value.removesuffix('.0')}."
     return ""
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from msgspec import Struct, field
 
+from clearhead.problems.names import role_of, role_of_layer
 from clearhead.problems.proposal.events import Event
-from clearhead.problems.proposal.names import role_of, role_of_layer
 from clearhead.problems.proposal.reading import Reader
 from clearhead.problems.proposal.values import NOTHING, NumpyArray, Value, array_of
 

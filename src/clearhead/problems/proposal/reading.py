@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from clearhead.problems.names import role_of, role_of_layer
 from clearhead.problems.printed import called, written
 from clearhead.problems.proposal.events import pairs
 from clearhead.problems.proposal.modules import Modules
-from clearhead.problems.proposal.names import role_of, role_of_layer
 from clearhead.problems.proposal.values import NOTHING, NumpyArray, Value, array_of, assembled, computed, transposed
 
 MAX_DEPTH = 4

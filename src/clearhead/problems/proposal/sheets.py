@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from clearhead.errors import ProblemError
+from clearhead.problems.names import role_of
 from clearhead.problems.proposal.example import LINES, Example
-from clearhead.problems.proposal.names import role_of
 from clearhead.problems.proposal.values import Value, array_of
 from clearhead.untrusted.workbooks import Place, Sheet, read_workbook
 from clearhead.written import DECIMAL
