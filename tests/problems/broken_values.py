@@ -68,7 +68,7 @@ def wrong_arrays():
         (set_key(KEYS, "[[[1, 0]], [[1, 0]]]"), "arrays: attention.key: attention.key.weight expects model=4"),
         (set_key(KEYS, "[[[1, 0], [0, 1]], [[1, 0]]]"), r"arrays.attention.key.weight\[1\] expects 2 entries"),
         (put(EMBEDDING, f'{EMBEDDING}\n"attention.sink" = [[1]]'), "To use it, write sink = true below .block.att"),
-        (put(EMBEDDING, f'{EMBEDDING}\n"attention.key.bias" = [[1]]'), 'write bias = ..query., .key.. below .block.att'),
+        (put(EMBEDDING, f'{EMBEDDING}\n"attention.key.bias" = [[1]]'), 'write bias = ..query., .key.. below .block'),
         (put(EMBEDDING, f"{EMBEDDING}\nembeding = [[1]]"), "arrays has no use for 'embeding'. Did you mean embedding"),
         (put(EMBEDDING, f'{EMBEDDING}\n"" = [[1]]'), "arrays has no use for ''"),
         (put(EMBEDDING, f"{EMBEDDING}\n{'long' * 5000} = [[1]]"), "arrays has no use for"),

@@ -137,6 +137,59 @@ FUNCTIONS = [
 ]  # fmt: skip
 
 
+def drawn(rng, *shape):
+    """Numbers as NumPy prints them, and with which the rest is computed."""
+    return rng.normal(size=shape).round(8)
+
+
+def test_weights_that_are_drawn_and_printed_are_taken_as_printed(tmp_path):
+    """A notebook that draws its weights unseen and prints them gives a problem from the input, and says so."""
+    rng = np.random.default_rng(5)
+    x = np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])
+    w = {part: drawn(rng, 3, 2) for part in "qkv"}
+    q, k, v = (x @ each for each in w.values())
+    scaled = q @ k.T / np.sqrt(2)
+    weights = np.exp(scaled) / np.exp(scaled).sum(1, keepdims=True)
+    found = propose(notebook(tmp_path / "drawn.ipynb", [
+        ("import numpy as np\nX = np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])", ""),
+        ("W_q = rng.normal(size=(3, 2))\nW_k = rng.normal(size=(3, 2))\nW_v = rng.normal(size=(3, 2))\n"
+         "print('W_q', W_q)\nprint('W_k', W_k)\nprint('W_v', W_v)\nQ = X @ W_q\nK = X @ W_k\nV = X @ W_v\nprint(V)",
+         f"W_q {w['q']}\nW_k {w['k']}\nW_v {w['v']}\n{v}\n"),
+        ("dk = Q.shape[-1]\nscores = Q @ K.T / np.sqrt(dk)\n"
+         "weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)\nprint(weights)", f"{weights}\n"),
+    ], printed=(1, 2)))  # fmt: skip
+    assert found.problem.arrays["key.weight"].tolist() == [w["k"].tolist()]
+    assert [claim.line for claim in found.problem.claims] == ["value@1", "weights@1"]
+    assert [each.partition(" ")[0] for each in found.unsure] == ["W_q", "W_k", "W_v"]
+    assert diagnose(found.problem.claims, found.problem.trace()).verdict == "agrees"
+
+
+def test_a_given_value_that_is_also_printed_is_no_claim(tmp_path):
+    """Where the entry is at queries, keys and values, what was printed of these is given, not claimed."""
+    scaled = np.array([[5, 2], [1, 1]]) / np.sqrt(2)
+    found = propose(notebook(tmp_path / "parts.ipynb", [
+        ("X = np.array([[1, 0], [0, 1]])\nQ = X @ load('q')\nK = X @ load('k')\nV = X @ load('v')\n"
+         "print(Q)\nprint(K)\nprint(V)", "[[1. 2.]\n [0. 1.]]\n[[3. 1.]\n [0. 1.]]\n[[5.]\n [7.]]\n"),
+        ("scores = Q @ K.T / np.sqrt(Q.shape[1])\nout = softmax(scores) @ V\nprint(scores)", f"{scaled}\n"),
+    ], printed=(0, 1)))  # fmt: skip
+    assert [claim.line for claim in found.problem.claims] == ["scaled@1"]
+    assert diagnose(found.problem.claims, found.problem.trace()).verdict == "agrees"
+
+
+def test_one_query_is_a_row(tmp_path):
+    """keys @ query, a vector, are the scores of one query."""
+    scores = np.array([2.0 * 1.5 + 0.5, 0.5 * -1.0, 1.5])
+    weights = np.exp(scores) / np.exp(scores).sum()
+    found = propose(notebook(tmp_path / "vector.ipynb", [
+        ("query = np.array([1.5, 0.5])\nkeys = np.array([[2.0, 1.0], [0.0, -1.0], [1.0, 0.0]])\n"
+         "scores = keys @ query\nweights = np.exp(scores) / np.exp(scores).sum()\nweights",
+         f"array({weights.tolist()})"),
+    ]))  # fmt: skip
+    assert found.problem.arrays["query"].tolist() == [[[1.5, 0.5]]]
+    assert found.problem.spec.scale == 1
+    assert diagnose(found.problem.claims, found.problem.trace()).verdict == "agrees"
+
+
 def test_functions_of_the_notebook_are_followed(tmp_path):
     """What a function of the notebook's own computes is read with the arrays that it is called with."""
     found = propose(notebook(tmp_path / "functions.ipynb", FUNCTIONS)).problem

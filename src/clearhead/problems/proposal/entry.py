@@ -12,6 +12,7 @@ from msgspec import Struct
 from clearhead.errors import ProblemError
 from clearhead.problems.problem import Computed
 from clearhead.problems.proposal.example import Address, Example
+from clearhead.problems.proposal.reading import ROOT_OF_DEPTH
 from clearhead.problems.proposal.values import NOTHING, NumpyArray, Value
 from clearhead.spec import Attention, Block, Head, Norm, Transformer
 
@@ -107,6 +108,8 @@ def _numbers(example: Example, part: str, head: int) -> NumpyArray | None:
     scores = example.lines.get(("scores", head), NOTHING)
     if found is None and len(scores.parts) == 2 and part != "value":
         found = scores.parts[PARTS.index(part)].array
+    if found is not None and found.ndim == 1 and part == "query":
+        found = found[None]  # one query
     if found is None and part == "value":
         result = example.lines.get(("head", head), NOTHING)
         found = result.parts[1].array if len(result.parts) == 2 else None
@@ -144,7 +147,7 @@ def _attention(
     until: tuple[str, ...] = () if values else ("weights",)
     spec: Computed = Attention(**settings)
     if values:
-        known += ["value", "head", "concat"]
+        known += [role for role in ("value", "head", "concat") if role not in given]
         output = example.lines.get(("output", 0), NOTHING)
         if len(output.parts) == 2 and output.parts[1].matrix:
             settings["output"] = True
@@ -170,7 +173,9 @@ def _scale(example: Example, depth: int | None, unsure: list[str]) -> dict[str, 
         unsure.append("no scale was seen between scores and softmax, so it is 1 here. The textbook has 1/sqrt(depth).")
         return {"scale": 1.0}
     operator, number = seen[-1]
-    if number is None or not number:
+    if number == ROOT_OF_DEPTH and depth is not None:
+        return {}
+    if not isinstance(number, float) or not number:
         if depth is None:
             unsure.append("scores are divided by a number that is not written out; scale is 1 here. Put in what it is.")
             return {"scale": 1.0}

@@ -114,6 +114,9 @@ def examples(events: Iterable[Event]) -> Iterator[Example]:
         if event.name:
             value = _kept(value, before, event, current)
             reader.known[event.name] = value
+        if (printed := _as_printed(event, value, current)) is not None:
+            value = reader.known[printed[0]] = printed[1]
+            current.unsure.append(f"{printed[0]} is not written out; it is taken with the digits that were printed.")
         current.note(value)
         if event.shown is not None and not _is_given(value):
             if value.role in LINES:
@@ -121,6 +124,16 @@ def examples(events: Iterable[Event]) -> Iterator[Example]:
             else:
                 current.unplaced.append(event.place)
     yield _ended(current, reader)
+
+
+def _as_printed(event: Event, value: Value, example: Example) -> tuple[str, Value] | None:
+    """A name for an input or a weight that is computed unseen, and what it holds, as it was printed."""
+    if not isinstance(event.value, ast.Name) or event.shown is None or value.array is not None or value.role:
+        return None
+    role, head = role_of(event.value.id)
+    array = array_of(event.shown)
+    is_given = role.endswith(".weight") or (role == "input" and ("input", 0) not in example.lines)
+    return (event.value.id, Value(array, role, head)) if is_given and array is not None else None
 
 
 def _layer(event: Event, reader: Reader) -> tuple[str, NumpyArray] | None:

@@ -20,6 +20,9 @@ MAX_DEPTH = 4
 MAX_CALLS = 1000
 """How many calls of such functions are followed."""
 
+ROOT_OF_DEPTH = "root of the depth"
+"""The divisor of scores that the textbook has, where it was written as a root of the shape of queries or keys."""
+
 _SAME = ("astype", "float", "numpy", "detach", "copy", "clone", "double", "long", "squeeze", "round", "Parameter")
 _PRODUCTS = ("dot", "matmul", "mm", "bmm")
 _TURNS = ("transpose", "permute", "swapaxes", "t")
@@ -66,6 +69,10 @@ class Reader:
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 found = self.value(inner, source)
                 return Value(-found.array) if found.array is not None and not found.role else NOTHING
+            case ast.Subscript(value=ast.Attribute(attr="shape", value=inner), slice=index):
+                return self._size(inner, index, source)
+            case ast.Call(func=ast.Attribute(attr="size", value=inner), args=[index]):
+                return self._size(inner, index, source)
             case ast.Attribute(attr="T" | "mT", value=inner):
                 return transposed(self.value(inner, source))
             case ast.Attribute(attr="weight"):
@@ -77,6 +84,11 @@ class Reader:
             case ast.Call():
                 return self._call(node, source, target)
         return NOTHING
+
+    def _size(self, of: ast.expr, index: ast.expr, source: str) -> Value:
+        """The depth, if it is the size of the last axis of queries or keys."""
+        last = self.value(index, source).number in (-1.0, 1.0)
+        return Value(role="depth") if last and self.value(of, source).role in ("query", "key") else NOTHING
 
     def keep_table(self, name: str, node: ast.expr | None, source: str) -> None:
         """Keeps the entries of a dictionary that is written out, each under the name that it is read by."""
@@ -146,7 +158,7 @@ class Reader:
             return Value(np.sqrt(np.array(first.number)))
         if plain == "sqrt":
             return Value(role="root", parts=(first,))
-        if "norm" in plain:
+        if "norm" in plain and not plain.rstrip("_").endswith("normal"):  # which draws numbers
             return Value(role="norm", parts=(first,))
         return NOTHING
 
@@ -211,6 +223,8 @@ class Reader:
             return Value(role="head", head=left.head or right.head, parts=(left, value))
         if left.role in ("concat", "head") and right.matrix:
             return Value(role="output", parts=(left, right))
+        if (left.role, right.role) == ("key", "query") and right.array is not None and right.array.ndim == 1:
+            return Value(role="scores", parts=(right, left))  # one query
         if right.turned and (left.role or left.matrix) and not right.role.endswith(".weight"):
             head = left.head if left.role == "query" else right.head if right.role == "key" else 0
             return Value(role="scores", head=head, parts=(left, transposed(right)))
@@ -242,7 +256,8 @@ class Reader:
             self.facts.setdefault("eps", 0.0)
             return Value(role="norm", parts=(base,))
         if left.role in ("scores", "scaled") and operator in ("Div", "Mult"):
-            self.facts.setdefault("scale", []).append((operator, right.number))
+            root = ROOT_OF_DEPTH if operator == "Div" and [each.role for each in right.parts] == ["depth"] else None
+            self.facts.setdefault("scale", []).append((operator, root or right.number))
             return Value(role="scaled", head=left.head, parts=left.parts)
         if left.role == "exponentials" and operator == "Div":
             inner = left.parts[0]
@@ -256,6 +271,8 @@ class Reader:
             return Value(role="masked", head=left.head, parts=left.parts)
         if operator in ("Sub", "Add") and left.role == "residual":
             return left
+        if left.role == "depth" and (operator, right.number) == ("Pow", 0.5):
+            return Value(role="root", parts=(left,))
         if left.array is not None and right.array is not None:
             return Value(computed(operator, left.array, right.array))
         return NOTHING
