@@ -5,10 +5,12 @@ import zipfile
 
 import numpy as np
 import pytest
+import xlsxwriter
 from msgspec.structs import replace
 
 from clearhead import Attention, Claim, ProblemError, read_problem
 from clearhead.problems.submissions import read_all_that_fits, read_submission, submissions
+from clearhead.written import canonical
 
 WORKING = Attention(heads=2, output=False).working().starting_at("scaled", "value")
 
@@ -54,6 +56,41 @@ def test_every_layout_says_the_same(tmp_path, trace, name, content):
     """One head, with one cell left out, keeps its decimals in each layout."""
     (claim,) = read_submission(written(tmp_path / name)(content), trace)
     assert (claim.line, claim.written, claim.precision) == ("head@1", WHOLE, 2)
+
+
+FORMS = [
+    "\u22120.5", "33%", "\u00bd", "-\u221e", "1/3 ", "0,5", "sqrt(2)/2", "e^2", "30\u00b0", "1.5\u00b710\u207b\u00b3",
+    "?", "2.50", "1\u202f250,5", r"\frac{1}{3}", "1.6660e-05", "12,5 %",
+]  # fmt: skip
+"""Numbers as they are pasted."""
+
+
+def in_workbook(path, rows, title="Sheet"):
+    """A workbook with these rows on a sheet."""
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet(title)
+        for at, row in enumerate(rows):
+            sheet.write_row(at, 0, row)
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_number_is_read_alike_in_every_kind_of_file(tmp_path, trace, form):
+    """What the grammar of written numbers takes is claimed so, whatever kind of file it stands in."""
+    rows = [[form, 0.25], [0.25, 0.25], [0.25, 1]]
+    texts = [[str(number) for number in row] for row in rows]
+    long = [["line", "head", "row", "column", "value"]]
+    long += [["head", 1, i + 1, j + 1, number] for i, row in enumerate(rows) for j, number in enumerate(row)]
+    files = [
+        written(tmp_path / "a.json")(json.dumps({"head@1": texts})),
+        written(tmp_path / "a.toml")(f'format = 1\n[[claims]]\nline = "head@1"\nvalues = {json.dumps(texts)}'),
+        written(tmp_path / "a.csv")("\n".join(";".join(map(str, row)) for row in long)),
+        in_workbook(tmp_path / "long.xlsx", long),
+        in_workbook(tmp_path / "named.xlsx", rows, "head@1"),
+    ]
+    for path in files:
+        (claim,) = read_submission(path, trace)
+        assert (claim.written[0], claim.values[2, 1]) == ((canonical(form), "0.25"), 1), path.name
 
 
 def test_arrays_keep_the_precision_of_their_type(tmp_path, trace):

@@ -58,12 +58,12 @@ def alternatives(spec: Struct, heading: str, missing: set[str], needs: Callable[
     return sorted(best, key=lambda words: words.startswith(LEAVE_OUT))
 
 
-def additions(spec: Struct, heading: str, name: str, needs: Callable[[Any], Working]) -> list[str]:
-    """The changes of one field, in words, with which a given array that has no use so far would have one."""
+def additions(spec: Struct, heading: str, given: set[str], needs: Callable[[Any], Working]) -> list[str]:
+    """The changes of one field, in words, with which given arrays that have no use so far would have one."""
     found = []
     for words, changed in _changes(spec, heading, RICHEST):
         with suppress(ClearheadError):
-            if name in {given.name for given in needs(changed).givens}:
+            if given <= {each.name for each in needs(changed).givens}:
                 found.append(words)
     return found
 

@@ -10,8 +10,11 @@ from typing import Any
 
 from clearhead.errors import ProblemError
 from clearhead.untrusted import strict_json
+from clearhead.written import canonical, is_exact
 
 MAX_VALUES = 400_000
+MAX_EXPRESSION = 120
+"""The longest expression that is read as a number, in characters."""
 
 
 def written(node: ast.expr, source: str) -> Any:
@@ -21,15 +24,49 @@ def written(node: ast.expr, source: str) -> Any:
     if isinstance(node, (ast.List, ast.Tuple)):
         items = [written(item, source) for item in node.elts]
         return items if items and None not in items else None
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.UnaryOp):
         inner = written(node.operand, source)
-        return f"-{inner}" if isinstance(inner, str) else None
+        if not isinstance(inner, str) or not is_exact(inner):
+            return f"-{inner}" if isinstance(inner, str) else None
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        line = _lines(source)[node.lineno - 1]
-        return line[node.col_offset : node.end_col_offset].decode()
+        return _text(node, source)
     if called(node) in ("inf", "nan"):
         return called(node)
-    return None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return None if node.value.isalnum() else _number(node.value)  # no name, and no label
+    text = _text(node, source)
+    if len(text) > MAX_EXPRESSION or not all(map(_is_arithmetic, ast.walk(node))):
+        return None
+    return _number(_OF_MODULE.sub(lambda found: "ln" if found[1] else "", text))
+
+
+def _is_arithmetic(node: ast.AST) -> bool:
+    return node.id in _MODULES if isinstance(node, ast.Name) else isinstance(node, _ARITHMETIC)
+
+
+_ARITHMETIC = (
+    ast.BinOp, ast.UnaryOp, ast.Call, ast.Attribute, ast.Constant, ast.Load, ast.Add, ast.Sub, ast.Mult,
+    ast.Div, ast.Pow, ast.USub, ast.UAdd,
+)  # fmt: skip
+"""What an expression may be made of that has the same value in Python and in `clearhead.written`."""
+
+_MODULES = frozenset({"np", "numpy", "math"})
+_OF_MODULE = re.compile(r"\b(?:np|numpy|math)\.(log(?=\())?")
+
+
+def _number(text: str) -> str | None:
+    """A text, or an expression such as ``sqrt(2)/2``, as a number; None if it is none."""
+    try:
+        return canonical(text)
+    except ProblemError:
+        return None
+
+
+def _text(node: ast.expr, source: str) -> str:
+    """What an expression on one line is written as; nothing for one on several."""
+    if node.end_lineno != node.lineno:
+        return ""
+    return _lines(source)[node.lineno - 1][node.col_offset : node.end_col_offset].decode()
 
 
 @lru_cache(maxsize=1)

@@ -136,7 +136,7 @@ class Problem(Struct, frozen=True, eq=False, kw_only=True):
         heading = HEADINGS[type(self.spec)]
         if missing:
             return alternatives(self.spec, heading, names, self._textbook_of)
-        return additions(self.spec, heading, *names, self._textbook_of)
+        return additions(self.spec, heading, names, self._textbook_of)
 
     def working(self, *more_deviations: str | Applied) -> Working:
         """The working with the problem's deviations, followed by ``more_deviations``.

@@ -54,8 +54,16 @@ _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def _with_zeros(cells: Sheet) -> Sheet:
-    """The same with the zeros of whole numbers that a workbook leaves out: ``1`` beside ``0.37`` is ``1.00``."""
-    numbers = {place: each for place, each in cells.items() if each.number and _PLAIN.fullmatch(each.text)}
+    """The same with the zeros of whole numbers that a workbook leaves out: ``1`` beside ``0.37`` is ``1.00``.
+
+    In a table with a row for each number, only the column of values has numbers of one kind.
+    """
+    column = next((place[1] for place, each in cells.items() if each.text.strip().lower() in ("value", "values")), None)
+    numbers = {
+        place: each
+        for place, each in cells.items()
+        if each.number and _PLAIN.fullmatch(each.text) and column in (None, place[1])
+    }
     decimals = min((len(each.text.partition(".")[2]) for each in numbers.values() if "." in each.text), default=0)
     whole = {place: each for place, each in numbers.items() if decimals and "." not in each.text}
     return cells | {place: replace(each, text=f"{each.text}.{'0' * decimals}") for place, each in whole.items()}

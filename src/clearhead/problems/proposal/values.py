@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from clearhead.errors import ProblemError
+from clearhead.written import value_of
+
 NumpyArray = np.ndarray[Any, Any]
 
 
@@ -46,10 +49,17 @@ MAX_CELLS = 10_000
 def array_of(nested: Any) -> NumpyArray | None:
     """Nested lists of texts as an array; None where rows differ in length or it is too large."""
     try:
-        array = np.array(nested, dtype=np.float64)
-    except (ValueError, OverflowError):
+        array = np.array(_valued(nested), dtype=np.float64)
+    except (ValueError, OverflowError, ProblemError):
         return None
     return array if array.size <= MAX_CELLS else None
+
+
+def _valued(nested: Any) -> Any:
+    """The same with the values of texts."""
+    if isinstance(nested, list):
+        return [_valued(each) for each in nested]
+    return value_of(nested) if isinstance(nested, str) else nested
 
 
 def transposed(value: Value) -> Value:
