@@ -42,6 +42,15 @@ FURTHER = ("right", "rounded", "carried", "carried-exactly", "carried-rounded", 
 """Kinds of hand-ins without a mistake of the table."""
 
 
+STYLES = (
+    lambda cell, decimals: f"{cell:.{decimals}f}",
+    lambda cell, decimals: f"{cell:.{decimals}f}".replace(".", ",").replace("-", "\u2212"),
+    lambda cell, decimals: f"{100 * cell:.{decimals - 2}f}%",
+    lambda cell, decimals: f"  {cell:+.{decimals}f} ",
+)
+"""Ways of writing a number with so many decimals: with a point, with a comma as pasted, as percent, with its sign."""
+
+
 @dataclass(frozen=True)
 class HandIn:
     """What one person hands in: a kind, the mistakes that were made, the numbers, and their decimals."""
@@ -120,10 +129,9 @@ def written(folder: Path, name: str, hand_in: HandIn, sheet: Sheet, number: int)
         ending, text = list(BROKEN.items())[number % len(BROKEN)]
         (folder / f"{name}-{ending}").write_text(text.replace("%s", sheet.asked[-1]), encoding="latin-1")
         return
+    style = STYLES[number % len(STYLES)] if number % 3 == 0 else STYLES[0]
     texts = {
-        f"{line}@{head}" if array.ndim == 3 else line: [
-            [f"{cell:.{hand_in.decimals}f}" for cell in row] for row in part
-        ]
+        f"{line}@{head}" if array.ndim == 3 else line: [[style(cell, hand_in.decimals) for cell in row] for row in part]
         for line, array in hand_in.numbers.items()
         for head, part in enumerate(array if array.ndim == 3 else array[None], start=1)
     }
