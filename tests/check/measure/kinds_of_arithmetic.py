@@ -254,7 +254,12 @@ def right_sink_of_fewer_keys(q, k, v, sink):
     return with_sink(banded(s, 3), sink) @ v
 
 
-# Measured numbers have the digits that were measured
+# A soft-cap that follows the depth, and the digits of what was measured
+
+
+@kind(Attention(heads=2, causal=True, scale=0.125, softcap=10.0), says="at depth 4, and another one at other depths")
+def capped_before_another_scale(q, k, v):
+    return softmax(causal(10 * np.tanh(product(q, k) / 10) / np.sqrt(q.shape[-1]))) @ v
 
 
 @kind(TWO, says="Here factor = 0.2666711804.", never="0.26667118038", deviation="scale-factor")

@@ -204,6 +204,13 @@ def _same_cap(mine: float, expected: float, tolerance: float) -> bool:
     return bool(np.isnan(mine) and np.isnan(expected)) or bool(np.isclose(mine, expected, rtol=5e-3 + 10 * tolerance))
 
 
+def _one_cap(rows: Sequence[Row], head: int) -> bool:
+    """Whether the soft-cap of a head is the same at all sizes, or at the only one."""
+    caps = [each.a.curve.cap[head] for each in rows if each.a.curve]
+    known = [cap for cap in caps if np.isfinite(cap)]
+    return not known or bool(np.ptp(known) <= 5e-2 * max(known))
+
+
 def _alike(row: Row, head: int) -> bool:
     """Whether two curves of unknown form are equal."""
     assert row.a.curve is not None  # noqa: S101 - `score_curve` has looked
@@ -324,6 +331,8 @@ def compare_parts(rows: Sequence[tuple[Observed, Observed]]) -> Compared:
             part.details["rule"] = rule_of(rows)
         if part.name == "computed columns" and part.differs:
             part.details["counts"] = _prefixes(pairs)
+        if part.name == "score curve" and part.differs:
+            part.details["one cap"] = _one_cap(pairs, (part.where.get("head") or (0,))[0])
         if part.name == "mass":
             part.details["at"] = tuple(
                 (row.a.size.keys, float(np.median(each.details["slots"])))

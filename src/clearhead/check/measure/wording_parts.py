@@ -135,6 +135,8 @@ def _curves(part: Part, head: int) -> str:
         _bent(shape[head], cap[head])
         for shape, cap in zip((part.measured, part.expected), part.details["cap"], strict=True)
     )
+    if mine.startswith("approach") and not part.details.get("one cap", True):
+        mine += f" at depth {part.sizes[0]['depth']}, and another one at other depths"
     if formula := part.details.get("formula"):
         mine = f"are {formula}, of a scaled score s"
     return f"{mine}, where they should {expected}" if mine != expected else ""
