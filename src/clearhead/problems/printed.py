@@ -35,7 +35,7 @@ def written(node: ast.expr, source: str) -> Any:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return None if node.value.isalnum() else _number(node.value)  # no name, and no label
     text = _text(node, source)
-    if len(text) > MAX_EXPRESSION or not all(map(_is_arithmetic, ast.walk(node))):
+    if not 0 < len(text) <= MAX_EXPRESSION or not all(map(_is_arithmetic, ast.walk(node))):
         return None
     return _number(_OF_MODULE.sub(lambda found: "ln" if found[1] else "", text))
 
