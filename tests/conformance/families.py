@@ -323,6 +323,18 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "ModernBertDecoderModel", "ModernBertDecoderConfig",
         {**MODERN, "attention_bias": True, "mlp_bias": True, "local_attention": 6, "norm_bias": True},
     ),
+    "modernbert, classes by the mean": (
+        "ModernBertForSequenceClassification", "ModernBertConfig",
+        {**MODERN, "classifier_pooling": "mean", "num_labels": 5, "norm_eps": 1e-3},
+    ),
+    "modernbert, classes by the first": ("ModernBertForSequenceClassification", "ModernBertConfig", MODERN),
+    "modernbert, token classes": (
+        "ModernBertForTokenClassification", "ModernBertConfig", {**MODERN, "classifier_activation": "relu"},
+    ),
+    "modernbert, questions": ("ModernBertForQuestionAnswering", "ModernBertConfig", MODERN),
+    "modernbert, decoder, classes": (
+        "ModernBertDecoderForSequenceClassification", "ModernBertDecoderConfig", {**MODERN, "pad_token_id": 19},
+    ),
     "clip, text": ("CLIPTextModel", "CLIPTextConfig", {**SIZES, "eos_token_id": 2}),
     "siglip, text": ("SiglipTextModel", "SiglipTextConfig", {**SIZES, "hidden_act": "gelu", "projection_size": 9}),
     "eurobert": ("EuroBertForMaskedLM", "EuroBertConfig", {**GROUPED, "pad_token_id": 0}),
@@ -330,6 +342,18 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "EuroBertForMaskedLM", "EuroBertConfig", {**GROUPED, "pad_token_id": 0, "mlp_bias": True, "hidden_act": "gelu"},
     ),
     "eurobert, base": ("EuroBertModel", "EuroBertConfig", {**WIDE_HEADS, "pad_token_id": 0, "attention_bias": True}),
+    "eurobert, classes": (
+        "EuroBertForSequenceClassification", "EuroBertConfig", {**GROUPED, "pad_token_id": 0, "num_labels": 5},
+    ),
+    "eurobert, classes by the mean": (
+        "EuroBertForSequenceClassification", "EuroBertConfig",
+        {**GROUPED, "pad_token_id": 0, "classifier_pooling": "mean"},
+    ),
+    "eurobert, classes by the first": (
+        "EuroBertForSequenceClassification", "EuroBertConfig",
+        {**GROUPED, "pad_token_id": 0, "classifier_pooling": "bos"},
+    ),
+    "eurobert, token classes": ("EuroBertForTokenClassification", "EuroBertConfig", {**GROUPED, "pad_token_id": 0}),
     "gpt_neo": ("GPTNeoForCausalLM", "GPTNeoConfig", {**NEO, "window_size": 4}),
     "gpt_neo, untied": (
         "GPTNeoForCausalLM", "GPTNeoConfig",
@@ -498,6 +522,8 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "electra, questions": ("ElectraForQuestionAnswering", "ElectraConfig", {**BERT, "embedding_size": 10}),
     "albert": ("AlbertModel", "AlbertConfig", {**BERT, "embedding_size": 10}),
     "albert, masked": ("AlbertForMaskedLM", "AlbertConfig", {**BERT, "embedding_size": 24, "hidden_act": "relu"}),
+    "albert, token classes": ("AlbertForTokenClassification", "AlbertConfig", {**BERT, "embedding_size": 10}),
+    "albert, questions": ("AlbertForQuestionAnswering", "AlbertConfig", {**BERT, "embedding_size": 10}),
     "albert, untied": (
         "AlbertForMaskedLM", "AlbertConfig", {**BERT, "embedding_size": 10, "tie_word_embeddings": False},
     ),
@@ -635,6 +661,11 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vit, dinov2, registers": (
         "Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", {**IMAGE, "num_register_tokens": 3, "mlp_ratio": 2},
     ),
+    "vit, dinov2, classes": ("Dinov2ForImageClassification", "Dinov2Config", {**IMAGE, "num_labels": 5}),
+    "vit, dinov2, registers, classes": (
+        "Dinov2WithRegistersForImageClassification", "Dinov2WithRegistersConfig",
+        {**IMAGE, "num_register_tokens": 3, "num_labels": 5},
+    ),
     "vit, siglip": ("SiglipVisionModel", "SiglipVisionConfig", {**IMAGE, "num_channels": 2, "layer_norm_eps": 1e-3}),
     "vit, clip": ("CLIPVisionModel", "CLIPVisionConfig", IMAGE),
     **PAIRS,
@@ -709,4 +740,4 @@ def _of_two(model: Any, out: Any) -> Iterator[tuple[str, torch.Tensor]]:
         yield from zip(names, (each[0] for each in states), strict=True)
         yield from ((f"{path}layers.{n}.attention.weights", each[0]) for n, each in enumerate(attentions))
     yield from ((f"layers.{n}.cross.weights", each[0]) for n, each in enumerate(out.cross_attentions))
-    yield "logits", out.logits[0]
+    yield "logits", out.logits[0] if "logits" in out else torch.stack([out.start_logits[0], out.end_logits[0]], dim=-1)

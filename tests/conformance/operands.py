@@ -35,11 +35,11 @@ OWN_SIZES: Mapping[str, Mapping[str, int]] = {
     "turn_first": {"c": 4},
 }
 
-BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real"), ("dropout", "keep")}
+BOOLEANS = {("mask_boolean", "mask"), ("mask_padding", "real"), ("dropout", "keep"), ("mean_real_token", "real")}
 INTEGERS = {
     ("look_up", "token"), ("drop_masked", "token"),
-    ("rows_of_real", "token"), ("last_real_token", "token"), ("cross_entropy", "target"),
-    ("negative_log_likelihood", "target"), ("mean_of_counted", "target"),
+    ("rows_of_real", "token"), ("last_real_token", "token"), ("last_marked_token", "token"),
+    ("cross_entropy", "target"), ("negative_log_likelihood", "target"), ("mean_of_counted", "target"),
     ("weigh_by_class", "target"), ("mean_by_weight", "target"),
 }  # fmt: skip
 
@@ -89,6 +89,8 @@ PARAMETERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "shorten": ({"limit": 1.0, "rank": 2}, {"limit": 1e9, "rank": 3}),
     "sinusoidal_at": ({"width": 5, "base": 10000.0},),
     "last_real_token": ({"pad": 4}, {"pad": 0}),
+    "last_marked_token": ({"mark": 4}, {"mark": 0}),
+    "mean_token": ({"skip": 0}, {"skip": 1}),
     "drop_masked": ({"mask": 4, "keep": 0.88}, {"mask": 1, "keep": 0.5}),
     "rows_of_real": ({"pad": 1}, {"pad": 4}),
     "clip": ({"limit": 0.4},),

@@ -45,6 +45,19 @@ PAIRS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "PegasusForConditionalGeneration", "PegasusConfig", {**SEQ, "pad_token_id": 0, "decoder_start_token_id": 0},
     ),
     "pair, whisper": ("WhisperForConditionalGeneration", "WhisperConfig", {**WHISPER, "scale_embedding": True}),
+    "pair, t5, classes": ("T5ForSequenceClassification", "T5Config", {**T5, "eos_token_id": 8, "num_labels": 5}),
+    "pair, t5, questions": ("T5ForQuestionAnswering", "T5Config", {**T5, "feed_forward_proj": "gated-gelu"}),
+    "pair, mt5, classes": ("MT5ForSequenceClassification", "MT5Config", {**T5, "eos_token_id": 19}),
+    "pair, mt5, questions": ("MT5ForQuestionAnswering", "MT5Config", T5),
+    "pair, umt5, classes": ("UMT5ForSequenceClassification", "UMT5Config", {**T5, "eos_token_id": 19}),
+    "pair, umt5, questions": ("UMT5ForQuestionAnswering", "UMT5Config", T5),
+    "pair, bart, classes": (
+        "BartForSequenceClassification", "BartConfig", {**SEQ, "eos_token_id": 19, "num_labels": 5},
+    ),
+    "pair, bart, questions": ("BartForQuestionAnswering", "BartConfig", {**SEQ, "scale_embedding": True}),
+    "t5 encoder, token classes": ("T5ForTokenClassification", "T5Config", {**T5, "num_labels": 5}),
+    "mt5 encoder, token classes": ("MT5ForTokenClassification", "MT5Config", T5),
+    "umt5 encoder, token classes": ("UMT5ForTokenClassification", "UMT5Config", T5),
     "t5 encoder": ("T5EncoderModel", "T5Config", {**T5, "feed_forward_proj": "gated-silu"}),
     "mt5 encoder": ("MT5EncoderModel", "MT5Config", T5),
     "umt5 encoder": ("UMT5EncoderModel", "UMT5Config", {**T5, "relative_attention_num_buckets": 8}),
@@ -54,8 +67,13 @@ PAIRS: dict[str, tuple[str, str, dict[str, Any]]] = {
 RECORDING = np.random.default_rng(7).normal(size=(7, 40)).astype(np.float32)
 
 
-def reads(name: str, ids: list[int]) -> tuple[Any, list[int], dict[str, torch.Tensor]]:
-    """What an encoder-decoder is given: a source and numbers for the decoder, and both as Transformers takes them."""
+def reads(name: str, ids: list[int]) -> tuple[Any, list[int] | None, dict[str, torch.Tensor]]:
+    """What an encoder-decoder is given: a source and numbers for the decoder, and both as Transformers takes them.
+
+    Of a model with classes both read the same source, which Transformers moves by one token itself.
+    """
+    if "classes" in name or "questions" in name:
+        return ids, None, {"input_ids": torch.tensor([ids])}
     decoder = [2, *ids[:3], ids[-1]]
     theirs = {"decoder_input_ids": torch.tensor([decoder])}
     if "whisper" in name:

@@ -108,7 +108,9 @@ def _cache(ours: Model, trace: Any, source: Any, decoder: Any) -> float:
 
 
 def _inspect(ours: Model, trace: Any, source: Any, decoder: Any) -> float:
-    return _off(ours.inspect(source, decoder=decoder).output, trace[ours.hidden[-1]])
+    of_encoder = ours.spec.encoder is not None and decoder is None
+    last = ours.encoder_hidden[-1] if of_encoder else ours.hidden[-1]
+    return _off(ours.inspect(source, decoder=decoder).output, trace[last])
 
 
 def _quantised(ours: Model, _trace: Any, source: Any, decoder: Any) -> float:

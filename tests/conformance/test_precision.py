@@ -70,7 +70,7 @@ EXACT = (
     "concat", "split", "repeat", "append", "beside_shared", "mask_boolean", "mask_padding", "mask_causal",
     "mask_window", "relu", "look_up", "rows_of_real", "first_rows", "next_rows", "prepend", "insert_second",
     "first_token", "last_token",
-    "last_real_token", "instead",
+    "last_real_token", "last_marked_token", "instead",
     "instead_of_head", "among_largest", "mask_groups", "pick", "near_largest", "mask_chosen", "zeros",
 )  # fmt: skip
 ARITHMETIC = (
@@ -80,7 +80,7 @@ ARITHMETIC = (
     "divide_positions", "layer_scale",
     "angles", "grow", "divide_by_ramp", "divide_frequencies", "divide_by_length", "turn_first",
     "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "dropout", "sum_of_row", "squared_error",
-    "sum_of_tokens", "mean_of_counted",
+    "sum_of_tokens", "mean_of_counted", "mean_token", "mean_real_token",
     "shift", "clip_above", "best_of_groups", "shares", "project_chosen", "matmul_chosen", "sum_chosen", "dot",
     "scale_rows", "convolve", "relative_bias", "add_by_query", "add_by_key",
     "convolve_before", "unit_length", "project_to_numbers", "corrected",

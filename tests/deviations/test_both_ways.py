@@ -217,7 +217,7 @@ REASONS = {
     **{f"Embedding.{each}": OF_A_MODEL for each in ("pad", "narrow", "masked", "projected")},
     **{f"Encoder.{each}": OTHER_SHAPES for each in ("embedding", "norm")},
     **{f"Head.{each}": OTHER_SHAPES for each in ("reads", "tied", "transform", "plain", "probabilities")},
-    **{f"Head.{each}": OF_A_MODEL for each in ("eps", "scale", "pad", "narrow")},
+    **{f"Head.{each}": OF_A_MODEL for each in ("eps", "scale", "pad", "narrow", "normed", "mark", "rest", "averaged")},
     **{f"Backward.{each}": "it names lines, whose gradients are those of the forward pass" for each in ("of", "wrt")},
     **{f"Backward.{each}": OTHER_SHAPES for each in ("loss", "optimizer")},
     "Loss.kind": OTHER_SHAPES,

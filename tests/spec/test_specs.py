@@ -77,7 +77,10 @@ OTHER_TYPES = [
     (lambda: Block(Attention(2), norm="rms"), "Block norm expects Norm(...) or None, got 'rms'."),
     (lambda: Transformer(Embedding(), 3), "Transformer layers expects a tuple of (Block(...)), got 3."),
     (lambda: Transformer(Norm(), ()), "Transformer embedding expects Embedding(...), Patches(...) or None, got Norm("),
-    (lambda: Head(reads="end"), "Head reads expects 'first', 'last', 'pooled' or 'tokens', got 'end'."),
+    (
+        lambda: Head(reads="end"),
+        "Head reads expects 'first', 'last', 'marked', 'mean', 'pooled' or 'tokens', got 'end'.",
+    ),
 ]
 
 

@@ -49,11 +49,13 @@ def test_an_embedding_adds_up():
     [
         (lambda: Transformer(), "a model has an embedding, layers, a head or a loss"),
         (lambda: Transformer(Embedding(), (BLOCK,), head=Head("pooled")), "there is no pooler"),
+        (lambda: Transformer(Embedding(), (BLOCK,), head=Head("marked", mark=2)), "there is no encoder"),
+        (lambda: Head("marked"), "has its mark"),
         (
             lambda: Transformer(Patches(), (BLOCK,), head=Head(tied=True)),
             "tied to embeddings of tokens, and there are none",
         ),
-        (lambda: Head("end"), "Head reads expects 'first', 'last', 'pooled' or 'tokens'"),
+        (lambda: Head("end"), "Head reads expects 'first', 'last', 'marked', 'mean', 'pooled' or 'tokens'"),
         (lambda: Head(transform="swish"), "Head transform expects 'gelu', 'gelu-sigmoid', 'gelu-tanh', 'relu', "),
     ],
 )

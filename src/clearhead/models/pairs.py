@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from clearhead.errors import CheckpointError, ShapeError
 from clearhead.models.checkpoint import Checkpoint, read_json
+from clearhead.models.families.heads import PATHS
 from clearhead.models.texts import Inputs, Source, encoded, text_inputs
 from clearhead.models.tokenizer import Encoded
 from clearhead.spec import Frames
@@ -30,12 +31,15 @@ def pair_of(model: Model, source: Source, decoder: Source | None) -> Inputs:
     read = _read(model, source)
     (array,) = (each for name, each in read.arrays.items() if name in ("token", "frame"))
     lead = array.shape[: -2 if "frame" in read.arrays else -1]
-    written = text_inputs(model, _written(model, decoder, lead), model.vocabulary, "decoder: ")
+    again = decoder is None and model.checkpoint.architecture.endswith(tuple(PATHS))
+    own = _shifted(model, source) if again else _written(model, decoder, lead)
+    written = text_inputs(model, own, model.vocabulary, "decoder: ")
     if written.arrays["token"].shape[:-1] != lead:
         raise ShapeError(
             f"the source has {_texts(lead)} and decoder {_texts(written.arrays['token'].shape[:-1])}. "
             f"Give the decoder one text for each."
         )
+    _check_marked(model, array)
     arrays = {f"encoder.{name}": each for name, each in read.arrays.items()} | written.arrays
     if read.padded or written.padded:
         for side, of in (("encoder.", read), ("", written)):
@@ -84,6 +88,29 @@ def _written(model: Model, decoder: Source | None, lead: Sequence[int]) -> Encod
     if parts and all(isinstance(part, str) for part in parts):
         return [_behind_start(model, model.tokenizer.encode(str(part))) for part in parts]
     return encoded(model, decoder)
+
+
+def _shifted(model: Model, source: Source) -> Encoded | list[Encoded]:
+    """What the decoder reads where the head judges the source: the source again, behind the start token."""
+    found, start = encoded(model, source), start_of(model.checkpoint)
+    if isinstance(found, list):
+        return [_moved(model, each, start) for each in found]
+    return _moved(model, found, start)
+
+
+def _moved(model: Model, text: Encoded, start: int) -> Encoded:
+    ids = (start, *text.ids[:-1])
+    return replace(text, ids=ids, types=(0,) * len(ids), tokens=model.names(ids))
+
+
+def _check_marked(model: Model, source: Numbers) -> None:
+    """Checks that each source has the token at which a head for classes reads the decoder."""
+    head = model.spec.head
+    if head is not None and head.mark is not None and not (source == head.mark).any(-1).all():
+        raise ShapeError(
+            f"the model's head reads where the source has the token {head.mark}, which ends a text; it is not there. "
+            f"Put it at the end."
+        )
 
 
 def _behind_start(model: Model, text: Encoded) -> Encoded:

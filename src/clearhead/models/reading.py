@@ -23,6 +23,9 @@ SIZES = ("layers", "width", "depth", "turned", "value_depth", "delta_depth", "de
 
 TIED = "tie_word_embeddings"
 
+OF_WHOLE = (TIED, "id2label", "label2id", "num_labels")
+"""Entries of a head, which the config of a model that reads images too states for the whole."""
+
 ENCODER = "encoder."
 """What paths of an encoder, and names of its lines and arrays, have in front."""
 
@@ -79,7 +82,7 @@ class Reading(Struct, frozen=True):
 
 
 def text_of(family: Family, checkpoint: Checkpoint) -> Checkpoint:
-    """The text model of a checkpoint that reads images too: its own config; whether the head is tied the whole says.
+    """The text model of a checkpoint that reads images too: its own config; what the head is the whole says.
 
     Raises:
         CheckpointError: the config of the text model is no object.
@@ -89,8 +92,9 @@ def text_of(family: Family, checkpoint: Checkpoint) -> Checkpoint:
         return checkpoint
     if not isinstance(own, Mapping):
         raise CheckpointError(f"the config has {family.inside} = {shown(own)}; expects an object.")
-    tied = {name: value for name, value in checkpoint.config.items() if name == TIED}
-    return msgspec.structs.replace(checkpoint, config={**{n: v for n, v in own.items() if n != TIED}, **tied})
+    of_whole = {name: value for name, value in checkpoint.config.items() if name in OF_WHOLE}
+    rest = {name: value for name, value in own.items() if name not in OF_WHOLE}
+    return msgspec.structs.replace(checkpoint, config={**rest, **of_whole})
 
 
 def read_spec(family: Family, checkpoint: Checkpoint) -> Reading:

@@ -95,14 +95,14 @@ def _ids(numbers: Sequence[int]) -> Integers:
 
 
 def _filler(model: Model, texts: Sequence[Encoded]) -> int:
-    """The token for padding: the model's own where the head needs to know the last token, else any.
+    """The token for padding: the model's own where the head needs to know the last token, else any that marks nothing.
 
     Raises:
         ShapeError: the head reads the last token, and the model has no padding.
     """
     head = model.spec.head
     if head is None or head.reads != "last" or len({len(text.ids) for text in texts}) == 1:
-        return 0
+        return int(head is not None and head.mark == 0)
     if head.pad is None:
         raise ShapeError(
             "the model's head reads the last token of all, so texts of several lengths are not read as a batch: its "

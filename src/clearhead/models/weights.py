@@ -133,6 +133,8 @@ def _stated(name: str, family: Family, checkpoint: Checkpoint) -> Mapping[str, i
     if part != "embedding.weight" and checkpoint.architecture.endswith(CLASSES):
         named, axes = config.get("id2label"), ("vocabulary", "class")
         stated = len(named) if isinstance(named, Mapping) else config.get("num_labels", 2)
+        if checkpoint.architecture.endswith("QuestionAnswering"):
+            stated = 2  # where the answer starts and ends, whatever labels are named
     else:
         own = None if name.startswith(ENCODER) else config.get("decoder_vocab_size")
         stated = config.get("vocab_size") if own is None else own

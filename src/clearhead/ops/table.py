@@ -61,7 +61,7 @@ TEXTBOOK: dict[str, Operation] = {
         rotary_scaling.divide_by_length, rotary_scaling.dynamic_frequencies,
         tables.look_up, tables.rows_of_real, tables.first_rows, tables.next_rows, tables.prepend, tables.insert_second,
         tables.drop_masked, tables.first_token,
-        tables.last_token, tables.last_real_token,
+        tables.last_token, tables.last_real_token, tables.last_marked_token, tables.mean_token, tables.mean_real_token,
         tables.pick, tables.instead, tables.instead_of_head,
         losses.cross_entropy, losses.negative_log_likelihood, losses.squared_error, losses.mean_of_tokens,
         losses.sum_of_tokens, losses.mean_of_counted, losses.mean_of_cells, losses.weigh_by_class,

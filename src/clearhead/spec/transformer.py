@@ -131,21 +131,27 @@ class Head(Spec, frozen=True):
     and bias.
 
     Attributes:
-        reads: all ``tokens``, the ``first``, the ``last``, or ``pooled``, which comes from the first.
+        reads: all ``tokens``, the ``first``, the ``last``, the ``mean`` of all, the last one that is ``marked`` in the
+            encoder's text, or ``pooled``, which comes from the first.
         tied: the logits use the rows of ``embedding.weight``.
         bias: adds a bias.
         softcap: limits logits to -softcap .. softcap, with tanh (Gemma 2).
         pad: the number of the padding token: ``last`` is the last other token. None for the last of all.
+        mark: the number of the token that is ``marked`` (BART's classifier: where the text ends).
+        rest: adds to the logits the product of the mean of all tokens but this many with ``logits.rest.weight``
+            (model, class) (DINOv2's classifier); None for no such thing.
+        averaged: the logits are the mean of those of all tokens (EuroBERT's classifier).
         scale: logits are multiplied by this (Cohere, Granite; 1 / temperature); None for 1.
         transform: the activation of a product that comes first, followed by a norm (BERT's masked language model).
         eps: the eps of the transform's norm.
         plain: neither the product nor the norm of the transform has a bias (ModernBERT).
+        normed: whether a norm follows the transform; BART's and EuroBERT's classifiers have none.
         narrow: what the logits are made of has as many features as embeddings have, fewer than a token has: the product
             of the transform, or of the last tokens, narrowed.
         probabilities: adds ``probabilities``, the softmax of the logits of each token.
     """
 
-    reads: Literal["tokens", "first", "last", "pooled"] = "tokens"
+    reads: Literal["tokens", "first", "last", "mean", "marked", "pooled"] = "tokens"
     tied: bool = False
     bias: bool = False
     softcap: float | None = None
@@ -155,21 +161,43 @@ class Head(Spec, frozen=True):
     pad: int | None = None
     narrow: bool = False
     plain: bool = False
+    normed: bool = True
+    mark: int | None = None
+    rest: int | None = None
+    averaged: bool = False
     probabilities: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.reads == "marked") != (self.mark is not None):
+            raise SpecError("a head that reads what is marked has its mark, and no other head has one. Give both.")
 
     @property
     def axes(self) -> str:
         """The axes of the logits."""
-        return f"token {'vocabulary' if self.reads == 'tokens' else 'class'}"
+        return f"token {'vocabulary' if self.reads == 'tokens' and not self.averaged else 'class'}"
 
-    def write(self, draft: Draft, source: str) -> str:
-        """Writes the lines onto ``draft``, for the tokens ``source``; returns the name of the last, ``logits``."""
+    def _chosen(self, draft: Draft, source: str, padding: str | None) -> str:
+        """The rows that the head reads."""
         if self.reads == "first":
-            source = draft.write("first", tables.first_token, source, TOKENS)
-        elif self.reads == "last" and self.pad is None:
-            source = draft.write("last", tables.last_token, source, TOKENS)
-        elif self.reads == "last":
-            source = draft.write("last", tables.last_real_token, f"{source} token", TOKENS, pad=self.pad)
+            return draft.write("first", tables.first_token, source, TOKENS)
+        if self.reads == "last" and self.pad is None:
+            return draft.write("last", tables.last_token, source, TOKENS)
+        if self.reads == "last":
+            return draft.write("last", tables.last_real_token, f"{source} token", TOKENS, pad=self.pad)
+        if self.reads == "marked":
+            return draft.write("marked", tables.last_marked_token, f"{source} encoder.token", TOKENS, mark=self.mark)
+        if self.reads == "mean":
+            operation, operand, parameters = _mean(padding)
+            return draft.write("mean", operation, f"{source} {operand}", TOKENS, **parameters)
+        return source
+
+    def write(self, draft: Draft, source: str, padding: str | None = None) -> str:
+        """Writes the lines onto ``draft``, for the tokens ``source``; returns the name of the last, ``logits``.
+
+        ``padding`` is the name of the array that says which tokens are real, if there is one.
+        """
+        tokens, source = source, self._chosen(draft, source, padding)
         if self.transform is not None:
             source = self._transformed(draft, source, self.transform)
         axes = self.axes
@@ -177,12 +205,18 @@ class Head(Spec, frozen=True):
         weight = "embedding.weight" if self.tied else draft.give("logits.weight", f"{row} {column}")
         product = linear.matmul_transposed if self.tied else linear.matmul
         steps: list[tuple[str, Operation, str, dict[str, object]]] = [("product", product, f"{source} {weight}", {})]
+        if self.rest is not None:
+            rest = draft.write("mean", tables.mean_token, tokens, TOKENS, skip=self.rest)
+            of_rest = f"{rest} {draft.give('logits.rest.weight', f'model {column}')}"
+            steps.append(("sum", linear.add, draft.write("logits.rest", linear.matmul, of_rest, axes), {}))
         if self.bias:
             steps.append(("biased", linear.bias, draft.give("logits.bias", column), {}))
         if self.scale is not None:
             steps.append(("scaled", scores.scale, "", {"factor": self.scale}))
         if self.softcap is not None:
             steps.append(("capped", scores.softcap, "", {"cap": self.softcap}))
+        if self.averaged:
+            steps.append(("averaged", *_mean(padding)))
         out = ""
         for number, (step, operation, operands, parameters) in enumerate(steps, start=1):
             name = "logits" if number == len(steps) else f"logits.{step}"
@@ -197,8 +231,15 @@ class Head(Spec, frozen=True):
         else:
             product = _affine(draft, "transform", source, f"model {row}")
         active = draft.write("transform.active", ACTIVATIONS[activation], product, f"token {row}")
+        if not self.normed:
+            return active
         norm = Norm(eps=self.eps, bias=False if self.plain else None)
         return norm.write(draft, active, f"token {row}", name="transform.norm")
+
+
+def _mean(padding: str | None) -> tuple[Operation, str, dict[str, object]]:
+    """The mean of the tokens, without those that are padding: the operation, its other operand, its parameters."""
+    return (tables.mean_token, "", {"skip": 0}) if padding is None else (tables.mean_real_token, padding, {})
 
 
 def _affine(draft: Draft, name: str, source: str, axes: str = "model model", given: str = "") -> str:
@@ -289,6 +330,8 @@ class Transformer(Spec, frozen=True):
             raise SpecError(f"layers expects at most {MAX_LAYERS} blocks, got {len(repeated(self.layers))}.")
         if self.head and self.head.reads == "pooled" and not self.pooler:
             raise SpecError("the head reads pooled, and there is no pooler. Set pooler = tanh.")
+        if self.head and self.head.reads == "marked" and not self.encoder:
+            raise SpecError("the head reads what is marked in the encoder's text, and there is no encoder. Give one.")
         if self.head and self.head.tied and not isinstance(self.embedding, Embedding):
             raise SpecError("the head is tied to embeddings of tokens, and there are none. Set tied = false.")
         if self.encoder and not any(block.cross for block in self.layers):
@@ -328,7 +371,8 @@ class Transformer(Spec, frozen=True):
             stream = draft.write("narrowed", linear.matmul, f"{stream} {weight}", "token embedding")
         pooled = stream if self.pooler is None else self._pooled(draft, stream, self.pooler)
         if self.head is not None:
-            stream = self.head.write(draft, pooled if self.head.reads == "pooled" else stream)
+            padding = "padding" if any(block.attention.padding for block in self.layers) else None
+            stream = self.head.write(draft, pooled if self.head.reads == "pooled" else stream, padding)
         axes = self.head.axes if self.head else TOKENS
         if self.loss is not None:
             self.loss.write(draft, stream, axes)

@@ -23,6 +23,7 @@ CHOOSING = {
             "look_up",
             "rows_of_real",
             "last_real_token",
+            "last_marked_token",
             "cross_entropy",
             "negative_log_likelihood",
             "likelihood_smoothed_over_others",

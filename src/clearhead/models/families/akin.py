@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clearhead.models.families.heads import with_heads
+from clearhead.models.families.heads import PLAIN, with_heads
 from clearhead.models.families.llama import LAYER, LLAMA
 from clearhead.models.families.parts import (
     BASE,
@@ -336,10 +336,17 @@ STARCODER2 = with_heads(
 )
 """As Llama, with layer norms, biases and a plain MLP."""
 
+_POOLING = {"late": "tokens", "bos": "first", "mean": "mean"}
+
 EUROBERT = replace(
     LLAMA,
     name="eurobert",
-    architectures=("EuroBertModel", "EuroBertForMaskedLM"),
+    architectures=(
+        "EuroBertModel",
+        "EuroBertForMaskedLM",
+        "EuroBertForSequenceClassification",
+        "EuroBertForTokenClassification",
+    ),
     spec={
         **LLAMA.spec,
         **norms("rms", key("rms_norm_eps", default=1e-5)),
@@ -348,7 +355,22 @@ EUROBERT = replace(
         "head.bias": key("mlp_bias", default=False),
     },
     arrays={**LLAMA.arrays, "logits.bias": "lm_head.bias"},
-    by_architecture={"EuroBertModel": BASE},
+    by_architecture={
+        "EuroBertModel": BASE,
+        "EuroBertForSequenceClassification": {
+            **PLAIN,
+            "head.reads": key("classifier_pooling", default="tokens", words=_POOLING),
+            "head.averaged": key("classifier_pooling", default=True, words={"late": True, "bos": False, "mean": False}),
+            "head.transform": "gelu",
+            "head.normed": False,
+            "head.bias": True,
+        },
+        "EuroBertForTokenClassification": {**PLAIN, "head.bias": True},
+    },
+    arrays_by_architecture={
+        "EuroBertForSequenceClassification": {**affine("transform", "dense"), **affine("logits", "classifier")},
+        "EuroBertForTokenClassification": affine("logits", "classifier"),
+    },
     without_effect={"classifier_pooling": "belongs to a head for classes"},
 )
 """Llama as an encoder: every token sees all."""

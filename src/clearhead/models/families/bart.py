@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clearhead.models.families.heads import with_pair_heads
 from clearhead.models.families.parts import EVERYWHERE, activation, affine, norm, without
 from clearhead.models.family import Family
 from clearhead.models.key import Key, There, choice, key, required
@@ -80,40 +81,43 @@ def _blocks(ours: str, theirs: str) -> dict[str, Any]:
 
 _CROSS = "model.decoder.layers.{n}.encoder_attn"
 
-BART = Family(
-    name="bart",
-    architectures=("BartForConditionalGeneration",),
-    spec={
-        **_both(_DECODER, _ENCODER),
-        "head.tied": key("tie_word_embeddings", default=True),
-        "head.bias": There(("final_logits_bias",)),
-    },
-    arrays={
-        **_blocks("", "model.decoder"),
-        **_blocks("encoder.", "model.encoder"),
-        **_attention("layers.{n}.cross", _CROSS, _CROSS + "_layer_norm"),
-        "logits.weight": "lm_head.weight: linear",
-        "logits.bias": "final_logits_bias: flat",
-    },
-    fixed={"is_encoder_decoder": (True, None)},
-    without_effect={
-        **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), "is a size that the arrays have"),
-        **dict.fromkeys(
-            ("activation_dropout", "encoder_layerdrop", "decoder_layerdrop", "classif_dropout"),
-            "matters in training only",
-        ),
-        **dict.fromkeys(
-            ("add_bias_logits", "add_final_layer_norm", "normalize_before", "normalize_embedding",
-             "extra_pos_embeddings", "static_position_embeddings", "force_bos_token_to_be_generated", "output_past",
-             "save_step", "do_blenderbot_90_layernorm"),
-            "Transformers does not read it",
-        ),
-    },
-    spare={
-        "model.shared.weight": "stands for embeddings that the file has for encoder and decoder apart",
-        "model.*coder.version": "the number of a version",
-    },
-    tied_to="model.shared.weight: linear",
+BART = with_pair_heads(
+    Family(
+        name="bart",
+        architectures=("BartForConditionalGeneration",),
+        spec={
+            **_both(_DECODER, _ENCODER),
+            "head.tied": key("tie_word_embeddings", default=True),
+            "head.bias": There(("final_logits_bias",)),
+        },
+        arrays={
+            **_blocks("", "model.decoder"),
+            **_blocks("encoder.", "model.encoder"),
+            **_attention("layers.{n}.cross", _CROSS, _CROSS + "_layer_norm"),
+            "logits.weight": "lm_head.weight: linear",
+            "logits.bias": "final_logits_bias: flat",
+        },
+        fixed={"is_encoder_decoder": (True, None)},
+        without_effect={
+            **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), "is a size that the arrays have"),
+            **dict.fromkeys(
+                ("activation_dropout", "encoder_layerdrop", "decoder_layerdrop", "classif_dropout"),
+                "matters in training only",
+            ),
+            **dict.fromkeys(
+                ("add_bias_logits", "add_final_layer_norm", "normalize_before", "normalize_embedding",
+                 "extra_pos_embeddings", "static_position_embeddings", "force_bos_token_to_be_generated", "output_past",
+                 "save_step", "do_blenderbot_90_layernorm"),
+                "Transformers does not read it",
+            ),
+        },
+        spare={
+            "model.shared.weight": "stands for embeddings that the file has for encoder and decoder apart",
+            "model.*coder.version": "the number of a version",
+        },
+        tied_to="model.shared.weight: linear",
+    ),
+    "Bart", end=2,
 )  # fmt: skip
 """Norms after each half and of the embeddings, learned positions from the third row on (Lewis et al. 2020)."""
 

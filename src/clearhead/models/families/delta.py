@@ -133,14 +133,19 @@ QWEN3_NEXT = with_heads(replace(
 ), "Qwen3Next")  # fmt: skip
 """Gated delta nets (Yang et al. 2025) in three of four layers, gated attention in the fourth; experts."""
 
-QWEN35 = replace(
-    QWEN3_NEXT,
-    name="qwen3_5",
-    architectures=("Qwen3_5ForCausalLM", "Qwen3_5TextModel"),
-    spec={**without(LLAMA.spec, "mlp.bias"), **_attention(4)},
-    arrays=_BOTH,
-    by_architecture={"Qwen3_5TextModel": BASE},
-    without_effect=_SIZES,
+QWEN35 = with_heads(
+    replace(
+        QWEN3_NEXT,
+        name="qwen3_5",
+        architectures=("Qwen3_5ForCausalLM", "Qwen3_5TextModel"),
+        spec={**without(LLAMA.spec, "mlp.bias"), **_attention(4)},
+        arrays=_BOTH,
+        by_architecture={"Qwen3_5TextModel": BASE},
+        without_effect=_SIZES,
+    ),
+    "Qwen3_5Text",
+    "ForSequenceClassification",
+    prefix="",
 )
 """As Qwen3-Next, without experts, and with the projections of delta nets apart."""
 

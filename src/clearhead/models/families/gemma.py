@@ -96,37 +96,43 @@ VAULT_GEMMA = replace(
 _BOTH_WAYS = key("use_bidirectional_attention", default=False, words={True: True, False: False, None: False})
 LAYERS = Layers(("layer_types",), every, (key("sliding_window_pattern", default=6),))
 
-GEMMA3 = replace(
-    GEMMA2,
-    name="gemma3",
-    architectures=("Gemma3ForCausalLM", "Gemma3TextModel"),
-    spec={
-        **{path: value for path, value in GEMMA2.spec.items() if path != "attention.softcap"},
-        "attention.qk_norm.kind": "rms",
-        "attention.qk_norm.eps": key("rms_norm_eps", default=1e-6),
-        "attention.rotary": choice(
-            LAYERS,
-            {
-                FULL: Rope(theta=1e6, kind=FULL, context=131_072),
-                SLIDING: Rope(theta_names=("rope_local_base_freq",), kind=SLIDING, old=False, context=131_072),
-            },
-        ),
-        "attention.causal": choice(_BOTH_WAYS, {True: False, False: True}),
-        "attention.window": windows(
-            choice(
-                _BOTH_WAYS,
-                {True: key("sliding_window", default=2049, by=lambda width: width // 2 + 1), False: _WINDOW},
+GEMMA3 = with_heads(
+    replace(
+        GEMMA2,
+        name="gemma3",
+        architectures=("Gemma3ForCausalLM", "Gemma3TextModel"),
+        spec={
+            **{path: value for path, value in GEMMA2.spec.items() if path != "attention.softcap"},
+            "attention.qk_norm.kind": "rms",
+            "attention.qk_norm.eps": key("rms_norm_eps", default=1e-6),
+            "attention.rotary": choice(
+                LAYERS,
+                {
+                    FULL: Rope(theta=1e6, kind=FULL, context=131_072),
+                    SLIDING: Rope(theta_names=("rope_local_base_freq",), kind=SLIDING, old=False, context=131_072),
+                },
             ),
-            LAYERS,
-        ),
-        "head.softcap": key("final_logit_softcapping"),
-    },
-    by_architecture={"Gemma3TextModel": BASE},
-    without_effect={
-        **GEMMA2.without_effect,
-        "attn_logit_softcapping": "Transformers does not pass it to the attention",
-        "_sliding_window_pattern": "Transformers reads sliding_window_pattern",
-    },
+            "attention.causal": choice(_BOTH_WAYS, {True: False, False: True}),
+            "attention.window": windows(
+                choice(
+                    _BOTH_WAYS,
+                    {True: key("sliding_window", default=2049, by=lambda width: width // 2 + 1), False: _WINDOW},
+                ),
+                LAYERS,
+            ),
+            "head.softcap": key("final_logit_softcapping"),
+        },
+        by_architecture={"Gemma3TextModel": BASE},
+        without_effect={
+            **GEMMA2.without_effect,
+            "attn_logit_softcapping": "Transformers does not pass it to the attention",
+            "_sliding_window_pattern": "Transformers reads sliding_window_pattern",
+        },
+    ),
+    "Gemma3Text",
+    "ForSequenceClassification",
+    prefix="",
+    pad=0,
 )
 """As Gemma 2, with a norm of queries and keys, and another rotary base in the layers with a window; EmbeddingGemma, in
 which every token sees all."""

@@ -75,50 +75,56 @@ GPT2 = with_heads(
         spare={"*h.*.attn.bias": "the causal mask", "*h.*.attn.masked_bias": "minus infinity, for the causal mask"},
     ),
     "GPT2",
-    "ForSequenceClassification",
+    prefix="",
+    tokens="classifier",
 )
 
 _NEOX = "layers.{n}."
 _NEOX_FUSED = _NEOX + "attention.query_key_value"
 
-NEOX = Family(
-    name="gpt_neox",
-    architectures=("GPTNeoXForCausalLM", "GPTNeoXModel"),
-    spec={
-        **sizes(),
-        **norms("layer", key("layer_norm_eps", default=1e-5)),
-        "placement": choice(key("use_parallel_residual", default=True), {True: "parallel", False: "pre"}),
-        "attention.causal": True,
-        "attention.bias": biased("attention_bias", default=True),
-        "attention.rotary": Rope(theta_names=("rotary_emb_base",), share=0.25, share_names=("rotary_pct",)),
-        "mlp.activation": activation("hidden_act", default="gelu"),
-        "mlp.bias": True,
-        "head.tied": key("tie_word_embeddings", default=False),
-    },
-    arrays={
-        "embedding.weight": "embed_in.weight",
-        **{
-            f"layers.{{n}}.attention.{part}.{end}": f"{_NEOX_FUSED}.{end}: {words} {part}-of-group heads"
-            for part in ("query", "key", "value")
-            for end, words in (("weight", "linear"), ("bias", ""))
+NEOX = with_heads(
+    Family(
+        name="gpt_neox",
+        architectures=("GPTNeoXForCausalLM", "GPTNeoXModel"),
+        spec={
+            **sizes(),
+            **norms("layer", key("layer_norm_eps", default=1e-5)),
+            "placement": choice(key("use_parallel_residual", default=True), {True: "parallel", False: "pre"}),
+            "attention.causal": True,
+            "attention.bias": biased("attention_bias", default=True),
+            "attention.rotary": Rope(theta_names=("rotary_emb_base",), share=0.25, share_names=("rotary_pct",)),
+            "mlp.activation": activation("hidden_act", default="gelu"),
+            "mlp.bias": True,
+            "head.tied": key("tie_word_embeddings", default=False),
         },
-        **LISTED,
-        **affine("layers.{n}.attention.output", _NEOX + "attention.dense"),
-        **norm("layers.{n}.attention.norm", _NEOX + "input_layernorm"),
-        **affine("layers.{n}.mlp.up", _NEOX + "mlp.dense_h_to_4h"),
-        **affine("layers.{n}.mlp.output", _NEOX + "mlp.dense_4h_to_h"),
-        **norm("layers.{n}.mlp.norm", _NEOX + "post_attention_layernorm"),
-        **norm("norm", "final_layer_norm"),
-        "logits.weight": ("embed_out.weight: linear", "lm_head.weight: linear"),
-    },
-    prefixes=("", "gpt_neox."),
-    by_architecture={"GPTNeoXModel": BASE},
-    without_effect={
-        "is_decoder": "Transformers does not read it in this family",
-    },
-    spare={
-        "*.attention.bias": "the causal mask",
-        "*.attention.masked_bias": "minus infinity, for the causal mask",
-        "*rotary_emb.inv_freq": "rotary frequencies, which are computed from the config",
-    },
+        arrays={
+            "embedding.weight": "embed_in.weight",
+            **{
+                f"layers.{{n}}.attention.{part}.{end}": f"{_NEOX_FUSED}.{end}: {words} {part}-of-group heads"
+                for part in ("query", "key", "value")
+                for end, words in (("weight", "linear"), ("bias", ""))
+            },
+            **LISTED,
+            **affine("layers.{n}.attention.output", _NEOX + "attention.dense"),
+            **norm("layers.{n}.attention.norm", _NEOX + "input_layernorm"),
+            **affine("layers.{n}.mlp.up", _NEOX + "mlp.dense_h_to_4h"),
+            **affine("layers.{n}.mlp.output", _NEOX + "mlp.dense_4h_to_h"),
+            **norm("layers.{n}.mlp.norm", _NEOX + "post_attention_layernorm"),
+            **norm("norm", "final_layer_norm"),
+            "logits.weight": ("embed_out.weight: linear", "lm_head.weight: linear"),
+        },
+        prefixes=("", "gpt_neox."),
+        by_architecture={"GPTNeoXModel": BASE},
+        without_effect={
+            "is_decoder": "Transformers does not read it in this family",
+        },
+        spare={
+            "*.attention.bias": "the causal mask",
+            "*.attention.masked_bias": "minus infinity, for the causal mask",
+            "*rotary_emb.inv_freq": "rotary frequencies, which are computed from the config",
+        },
+    ),
+    "GPTNeoX",
+    prefix="",
+    tokens="classifier",
 )

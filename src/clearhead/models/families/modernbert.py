@@ -12,6 +12,7 @@ from clearhead.models.families.parts import (
     SLIDING,
     activation,
     affine,
+    heads,
     norms,
     sizes,
 )
@@ -50,9 +51,19 @@ _PARTS = {
     for end, words in (("weight", turned), ("bias", flat))
 }
 
+_TRANSFORM = {
+    "head.reads": "tokens",
+    "head.transform": key("classifier_activation", default="gelu", words=ACTIVATIONS),
+    "head.eps": _EPS,
+    "head.plain": choice(_BIAS, {False: choice(key("classifier_bias", default=False), {False: True})}),
+}
+
 MODERNBERT = Family(
     name="modernbert",
-    architectures=("ModernBertModel", "ModernBertForMaskedLM"),
+    architectures=(
+        "ModernBertModel", "ModernBertForMaskedLM", "ModernBertForSequenceClassification",
+        "ModernBertForTokenClassification", "ModernBertForQuestionAnswering",
+    ),
     spec={
         **sizes(),
         **norms("layer", _EPS, bias=_BIAS),
@@ -97,16 +108,22 @@ MODERNBERT = Family(
     by_architecture={
         "ModernBertModel": BASE,
         "ModernBertForMaskedLM": {
-            "head.reads": "tokens",
+            **_TRANSFORM,
             "head.bias": key("decoder_bias", default=True),
-            "head.transform": key("classifier_activation", default="gelu", words=ACTIVATIONS),
-            "head.eps": _EPS,
-            "head.plain": choice(
-                _BIAS, {False: choice(key("classifier_bias", default=False), {False: True})}
-            ),
             "head.tied": key("tie_word_embeddings", default=True),
         },
+        "ModernBertForSequenceClassification": {
+            **_TRANSFORM,
+            "head.reads": key("classifier_pooling", default="first", words={"cls": "first", "mean": "mean"}),
+            "head.bias": True,
+        },
+        "ModernBertForTokenClassification": {**_TRANSFORM, "head.bias": True},
+        "ModernBertForQuestionAnswering": {**_TRANSFORM, "head.bias": True},
     },
+    arrays_by_architecture=heads(
+        "ModernBertFor",
+        dict.fromkeys(("SequenceClassification", "TokenClassification", "QuestionAnswering"), "classifier"),
+    ),
     without_effect={
         "classifier_pooling": "belongs to a head for classes",
         "deterministic_flash_attn": "says how the same numbers are computed",
@@ -130,7 +147,9 @@ _HALF_WINDOW = choice(
 MODERNBERT_DECODER = replace(
     MODERNBERT,
     name="modernbert_decoder",
-    architectures=("ModernBertDecoderForCausalLM", "ModernBertDecoderModel"),
+    architectures=(
+        "ModernBertDecoderForCausalLM", "ModernBertDecoderModel", "ModernBertDecoderForSequenceClassification",
+    ),
     spec={
         **MODERNBERT.spec,
         "attention.causal": True,
@@ -147,6 +166,16 @@ MODERNBERT_DECODER = replace(
     by_architecture={
         "ModernBertDecoderModel": BASE,
         "ModernBertDecoderForCausalLM": MODERNBERT.by_architecture["ModernBertForMaskedLM"],
+        "ModernBertDecoderForSequenceClassification": {
+            **_TRANSFORM, "head.reads": "last", "head.pad": key("pad_token_id", default=50283),
+            "head.bias": key("classifier_bias", default=False),
+        },
     },
-)
+    arrays_by_architecture={
+        "ModernBertDecoderForSequenceClassification": {
+            "transform.weight": "head.dense.weight: linear", "transform.norm.gain": "head.norm.weight",
+            **affine("logits", "classifier"),
+        },
+    },
+)  # fmt: skip
 """As ModernBERT with a causal mask, and queries, keys and values in three matrices."""

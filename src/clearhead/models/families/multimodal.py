@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from clearhead.models.families.delta import QWEN35, QWEN35_MOE
 from clearhead.models.families.gemma import GEMMA3, LAYERS
 from clearhead.models.families.gemma4 import GEMMA4, GEMMA4_UNIFIED
+from clearhead.models.families.heads import with_heads
 from clearhead.models.families.llama import MISTRAL
 from clearhead.models.families.ministral3 import MINISTRAL3
 from clearhead.models.families.parts import windows
@@ -55,21 +56,27 @@ def _text_of(family: Family, architecture: str, arrays: str, *, tied: bool, **ch
     )
 
 
-GEMMA3_IMAGES = _text_of(
-    GEMMA3,
-    "Gemma3ForConditionalGeneration",
-    "*vision_tower.* *multi_modal_projector.*",
-    name="gemma3_multimodal",
-    tied=True,
-    spec={
-        "layers": key("num_hidden_layers", default=26),
-        "width": key("hidden_size", default=2304),
-        "attention.heads": key("num_attention_heads", default=8),
-        "embedding.scale": key("hidden_size", default=2304**0.5, by=lambda width: width**0.5),
-        "attention.causal": True,
-        "attention.window": windows(key("sliding_window", default=4096), LAYERS),
-    },
-    fixed={"use_bidirectional_attention": (False, None)},
+GEMMA3_IMAGES = with_heads(
+    _text_of(
+        GEMMA3,
+        "Gemma3ForConditionalGeneration",
+        "*vision_tower.* *multi_modal_projector.*",
+        name="gemma3_multimodal",
+        tied=True,
+        spec={
+            "layers": key("num_hidden_layers", default=26),
+            "width": key("hidden_size", default=2304),
+            "attention.heads": key("num_attention_heads", default=8),
+            "embedding.scale": key("hidden_size", default=2304**0.5, by=lambda width: width**0.5),
+            "attention.causal": True,
+            "attention.window": windows(key("sliding_window", default=4096), LAYERS),
+        },
+        fixed={"use_bidirectional_attention": (False, None)},
+    ),
+    "Gemma3",
+    "ForSequenceClassification",
+    prefix="",
+    pad=0,
 )
 """The text model of Gemma 3 with images, whose config may leave out what is usual."""
 
@@ -113,7 +120,13 @@ MISTRAL3 = _text_of(
 
 _VISUAL = "model.visual.* visual.* mtp.*"
 
-QWEN35_IMAGES = _text_of(QWEN35, "Qwen3_5ForConditionalGeneration", _VISUAL, name="qwen3_5_multimodal", tied=False)
+QWEN35_IMAGES = with_heads(
+    _text_of(QWEN35, "Qwen3_5ForConditionalGeneration", _VISUAL, name="qwen3_5_multimodal", tied=False),
+    "Qwen3_5",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    prefix="",
+)
 """The text model of Qwen 3.5 with images."""
 
 QWEN35_MOE_IMAGES = _text_of(

@@ -84,7 +84,10 @@ _ALBERT_NARROW = choice(key("embedding_size", default=True, by=bool), {True: Tru
 ALBERT = replace(
     BERT,
     name="albert",
-    architectures=("AlbertModel", "AlbertForMaskedLM", "AlbertForSequenceClassification"),
+    architectures=(
+        "AlbertModel", "AlbertForMaskedLM", "AlbertForSequenceClassification", "AlbertForTokenClassification",
+        "AlbertForQuestionAnswering",
+    ),
     spec={
         **without(BERT.spec, "attention.causal"),
         "attention.causal": False,
@@ -121,8 +124,16 @@ ALBERT = replace(
             **PREDICTION, "head.transform": activation("hidden_act", default="gelu-tanh"), "head.narrow": True,
         },
         "AlbertForSequenceClassification": {"head.reads": "pooled", "head.bias": True, "pooler": "tanh"},
+        "AlbertForTokenClassification": _HEAD,
+        "AlbertForQuestionAnswering": _HEAD,
     },
-    arrays_by_architecture=heads("AlbertFor", {"SequenceClassification": "classifier"}),
+    arrays_by_architecture=heads(
+        "AlbertFor",
+        {
+            "SequenceClassification": "classifier", "TokenClassification": "classifier",
+            "QuestionAnswering": "qa_outputs",
+        },
+    ),
     fixed={**BERT.fixed, "num_hidden_groups": (1,), "inner_group_num": (1,)},
     without_effect={
         "gap_size": "Transformers does not read it",

@@ -155,57 +155,62 @@ _FALCON = "h.{n}."
 _FUSED = _FALCON + "self_attention.query_key_value"
 _OLD = choice(key("multi_query", default=True), {True: 1, False: None})
 
-FALCON = Family(
-    name="falcon",
-    architectures=("FalconForCausalLM", "FalconModel"),
-    spec={
-        **sizes(width=("n_embed", "hidden_size")),
-        **norms("layer", key("layer_norm_epsilon", default=1e-5)),
-        "placement": choice(
-            key("new_decoder_architecture", default=False),
-            {True: "parallel", False: choice(key("parallel_attn", default=True), {True: "parallel", False: "pre"})},
-        ),
-        "attention.kv_heads": choice(
-            key("new_decoder_architecture", default=False), {True: key("num_kv_heads"), False: _OLD}
-        ),
-        "attention.causal": True,
-        "attention.bias": biased("bias", default=False),
-        "attention.rotary": Rope(),
-        "mlp.activation": activation("activation", default="gelu"),
-        "mlp.bias": key("bias", default=False),
-        "head.tied": key("tie_word_embeddings", default=True),
-    },
-    arrays={
-        "embedding.weight": "word_embeddings.weight",
-        **{
-            f"layers.{{n}}.attention.{part}.{end}": f"{_FUSED}.{end}: {words} {part}-of-group {heads}"
-            for part, heads in (("query", "heads"), ("key", "groups"), ("value", "groups"))
-            for end, words in (("weight", "linear"), ("bias", ""))
+FALCON = with_heads(
+    Family(
+        name="falcon",
+        architectures=("FalconForCausalLM", "FalconModel"),
+        spec={
+            **sizes(width=("n_embed", "hidden_size")),
+            **norms("layer", key("layer_norm_epsilon", default=1e-5)),
+            "placement": choice(
+                key("new_decoder_architecture", default=False),
+                {True: "parallel", False: choice(key("parallel_attn", default=True), {True: "parallel", False: "pre"})},
+            ),
+            "attention.kv_heads": choice(
+                key("new_decoder_architecture", default=False), {True: key("num_kv_heads"), False: _OLD}
+            ),
+            "attention.causal": True,
+            "attention.bias": biased("bias", default=False),
+            "attention.rotary": Rope(),
+            "mlp.activation": activation("activation", default="gelu"),
+            "mlp.bias": key("bias", default=False),
+            "head.tied": key("tie_word_embeddings", default=True),
         },
-        **LISTED,
-        **affine("layers.{n}.attention.output", _FALCON + "self_attention.dense"),
-        **affine("layers.{n}.mlp.up", _FALCON + "mlp.dense_h_to_4h"),
-        **affine("layers.{n}.mlp.output", _FALCON + "mlp.dense_4h_to_h"),
-        **{
-            f"layers.{{n}}.{half}.norm.{ours}": tuple(f"{_FALCON}{name}.{theirs}" for name in names)
-            for half, names in (
-                ("attention", ("ln_attn", "input_layernorm")),
-                ("mlp", ("ln_mlp", "post_attention_layernorm", "input_layernorm")),
-            )
-            for ours, theirs in (("gain", "weight"), ("bias", "bias"))
+        arrays={
+            "embedding.weight": "word_embeddings.weight",
+            **{
+                f"layers.{{n}}.attention.{part}.{end}": f"{_FUSED}.{end}: {words} {part}-of-group {heads}"
+                for part, heads in (("query", "heads"), ("key", "groups"), ("value", "groups"))
+                for end, words in (("weight", "linear"), ("bias", ""))
+            },
+            **LISTED,
+            **affine("layers.{n}.attention.output", _FALCON + "self_attention.dense"),
+            **affine("layers.{n}.mlp.up", _FALCON + "mlp.dense_h_to_4h"),
+            **affine("layers.{n}.mlp.output", _FALCON + "mlp.dense_4h_to_h"),
+            **{
+                f"layers.{{n}}.{half}.norm.{ours}": tuple(f"{_FALCON}{name}.{theirs}" for name in names)
+                for half, names in (
+                    ("attention", ("ln_attn", "input_layernorm")),
+                    ("mlp", ("ln_mlp", "post_attention_layernorm", "input_layernorm")),
+                )
+                for ours, theirs in (("gain", "weight"), ("bias", "bias"))
+            },
+            **norm("norm", "ln_f"),
+            "logits.weight": "lm_head.weight: linear",
         },
-        **norm("norm", "ln_f"),
-        "logits.weight": "lm_head.weight: linear",
-    },
-    prefixes=("transformer.", ""),
-    by_architecture={"FalconModel": BASE},
-    fixed={"alibi": (False, None)},
-    without_effect={
-        "head_dim": "is a size that the arrays have",
-        "num_ln_in_parallel_attn": "shows in which norms the arrays have",
-        "ffn_hidden_size": "is a size that the arrays have",
-        "rotary": "Transformers reads alibi",
-        "apply_residual_connection_post_layernorm": "Transformers does not read it in this family",
-    },
-    spare=_INVERSE,
+        prefixes=("transformer.", ""),
+        by_architecture={"FalconModel": BASE},
+        fixed={"alibi": (False, None)},
+        without_effect={
+            "head_dim": "is a size that the arrays have",
+            "num_ln_in_parallel_attn": "shows in which norms the arrays have",
+            "ffn_hidden_size": "is a size that the arrays have",
+            "rotary": "Transformers reads alibi",
+            "apply_residual_connection_post_layernorm": "Transformers does not read it in this family",
+        },
+        spare=_INVERSE,
+    ),
+    "Falcon",
+    prefix="",
+    tokens="classifier",
 )

@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clearhead.models.families.parts import ACTIVATIONS, inverse_root
+from clearhead.models.families.heads import PATHS, with_pair_heads
+from clearhead.models.families.parts import ACTIVATIONS, BASE, affine, inverse_root
 from clearhead.models.family import Family
 from clearhead.models.key import Either, choice, key, required
 
@@ -98,73 +99,91 @@ def _without(*names: str) -> dict[str, str]:
 _ROOT = key("hidden_size", "d_model", by=inverse_root)
 _UNLESS_UNTIED = choice(key("tie_word_embeddings", default=True), {True: _ROOT, None: _ROOT, False: None})
 
-T5 = Family(
-    name="t5",
-    architectures=("T5ForConditionalGeneration", "T5WithLMHeadModel"),
-    spec={
-        **_stack("relu"),
-        "layers": Either((key("num_decoder_layers"), required("num_hidden_layers", "num_layers"))),
-        "attention.causal": True,
-        "cross.heads": required("num_attention_heads", "num_heads"),
-        "cross.scale": 1.0,
-        **{f"encoder.{path}": value for path, value in _stack("relu").items()},
-        "encoder.layers": required("num_hidden_layers", "num_layers"),
-        "head.tied": True,
-        "head.scale": choice(
-            key("scale_decoder_outputs", default="absent"),
-            {True: _ROOT, False: None, None: None, "absent": _UNLESS_UNTIED},
-        ),
-    },
-    arrays=_arrays(shared=True),
-    without_effect=_without("scale_decoder_outputs", "tie_word_embeddings", "num_decoder_layers"),
-    spare={
-        "shared.weight": "stands for embeddings that the file has for encoder and decoder apart",
-        "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": "Transformers does not read it",
-    },
-    tied_to="shared.weight: linear",
+T5 = with_pair_heads(
+    Family(
+        name="t5",
+        architectures=("T5ForConditionalGeneration", "T5WithLMHeadModel"),
+        spec={
+            **_stack("relu"),
+            "layers": Either((key("num_decoder_layers"), required("num_hidden_layers", "num_layers"))),
+            "attention.causal": True,
+            "cross.heads": required("num_attention_heads", "num_heads"),
+            "cross.scale": 1.0,
+            **{f"encoder.{path}": value for path, value in _stack("relu").items()},
+            "encoder.layers": required("num_hidden_layers", "num_layers"),
+            "head.tied": True,
+            "head.scale": choice(
+                key("scale_decoder_outputs", default="absent"),
+                {True: _ROOT, False: None, None: None, "absent": _UNLESS_UNTIED},
+            ),
+        },
+        arrays=_arrays(shared=True),
+        without_effect=_without("scale_decoder_outputs", "tie_word_embeddings", "num_decoder_layers"),
+        spare={
+            "*shared.weight": "stands for embeddings that the file has for encoder and decoder apart",
+            "*decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": "Transformers does not read it",
+        },
+        tied_to="shared.weight: linear",
+        prefixes=("", "transformer."),
+    ),
+    "T5",
+    end=1,
 )
 """Scores without a scale and with learned numbers for distances, RMS norms, and an encoder (Raffel et al. 2020)."""
 
-MT5 = replace(
-    T5,
-    name="mt5",
-    architectures=("MT5ForConditionalGeneration",),
-    spec={
-        **T5.spec,
-        **_stack("gated-gelu"),
-        **{f"encoder.{path}": value for path, value in _stack("gated-gelu").items()},
-        "head.scale": None,
-    },
-    without_effect=_without("num_decoder_layers"),
+MT5 = with_pair_heads(
+    replace(
+        T5,
+        name="mt5",
+        architectures=("MT5ForConditionalGeneration",),
+        spec={
+            **T5.spec,
+            **_stack("gated-gelu"),
+            **{f"encoder.{path}": value for path, value in _stack("gated-gelu").items()},
+            "head.scale": None,
+        },
+        without_effect=_without("num_decoder_layers"),
+    ),
+    "MT5",
+    end=1,
 )
 """As T5, with gated MLPs, and logits that are not scaled."""
 
-UMT5 = replace(
-    MT5,
-    name="umt5",
-    architectures=("UMT5ForConditionalGeneration",),
-    spec={**MT5.spec, "head.scale": T5.spec["head.scale"]},
-    arrays=_arrays(shared=False),
-    without_effect=T5.without_effect,
+UMT5 = with_pair_heads(
+    replace(
+        MT5,
+        name="umt5",
+        architectures=("UMT5ForConditionalGeneration",),
+        spec={**MT5.spec, "head.scale": T5.spec["head.scale"]},
+        arrays=_arrays(shared=False),
+        without_effect=T5.without_effect,
+    ),
+    "UMT5",
+    end=1,
 )
 """As mT5, with a table of distances in each layer."""
 
 
-def _encoder(name: str, architecture: str, feed: str, *, shared: bool) -> Family:
+def _encoder(name: str, stem: str, feed: str, *, shared: bool) -> Family:
     """The encoder of a family alone."""
     return Family(
         name=name,
-        architectures=(architecture,),
+        architectures=(stem + "EncoderModel", stem + "ForTokenClassification"),
         spec={
             **_stack(feed),
             "layers": required("num_hidden_layers", "num_layers"),
             "attention.causal": False,
-            "head": None,
         },
         arrays={
             "embedding.weight": ("encoder.embed_tokens.weight", "shared.weight"),
             **_blocks("layers.{n}", "encoder", cross=False, shared=shared),
             "norm.gain": "encoder.final_layer_norm.weight",
+            **affine("logits", "classifier"),
+        },
+        prefixes=("", "transformer."),
+        by_architecture={
+            stem + "EncoderModel": BASE,
+            stem + "ForTokenClassification": PATHS["ForTokenClassification"],
         },
         without_effect={**_SAID, "use_cache": "says how the same numbers are computed"},
         spare={
@@ -175,6 +194,6 @@ def _encoder(name: str, architecture: str, feed: str, *, shared: bool) -> Family
     )
 
 
-T5_ENCODER = _encoder("t5_encoder", "T5EncoderModel", "relu", shared=True)
-MT5_ENCODER = _encoder("mt5_encoder", "MT5EncoderModel", "gated-gelu", shared=True)
-UMT5_ENCODER = _encoder("umt5_encoder", "UMT5EncoderModel", "gated-gelu", shared=False)
+T5_ENCODER = _encoder("t5_encoder", "T5", "relu", shared=True)
+MT5_ENCODER = _encoder("mt5_encoder", "MT5", "gated-gelu", shared=True)
+UMT5_ENCODER = _encoder("umt5_encoder", "UMT5", "gated-gelu", shared=False)

@@ -84,11 +84,12 @@ DEIT = replace(
 """As ViT, with one token more in front."""
 
 _DINO = "encoder.layer.{n}."
+_DINO_CLASSES = {"head.reads": "first", "head.rest": 1, "head.bias": True, "pooler": None}
 
 DINOV2 = replace(
     VIT,
     name="dinov2",
-    architectures=("Dinov2Model",),
+    architectures=("Dinov2Model", "Dinov2ForImageClassification"),
     spec={
         **VIT.spec,
         **norms("layer", key("layer_norm_eps", default=1e-6)),
@@ -112,9 +113,11 @@ DINOV2 = replace(
         "layers.{n}.mlp.output.gain": _DINO + "layer_scale2.lambda1",
         **norm("layers.{n}.attention.norm", _DINO + "norm1"),
         **norm("layers.{n}.mlp.norm", _DINO + "norm2"),
+        "logits.weight": "classifier.weight: first-half linear",
+        "logits.rest.weight": "classifier.weight: second-half linear",
     },
     prefixes=("", "dinov2."),
-    by_architecture={"Dinov2Model": BASE},
+    by_architecture={"Dinov2Model": BASE, "Dinov2ForImageClassification": _DINO_CLASSES},
     without_effect={
         **VIT.without_effect,
         "mlp_ratio": "is a size that the arrays have",
@@ -133,11 +136,17 @@ DINOV2 = replace(
 DINOV2_REGISTERS = replace(
     DINOV2,
     name="dinov2_with_registers",
-    architectures=("Dinov2WithRegistersModel",),
+    architectures=("Dinov2WithRegistersModel", "Dinov2WithRegistersForImageClassification"),
     spec={**DINOV2.spec, "embedding": Patches(registers=True)},
     arrays={**DINOV2.arrays, "embedding.register": "embeddings.register_tokens: flat-rows"},
     prefixes=("", "dinov2_with_registers."),
-    by_architecture={"Dinov2WithRegistersModel": BASE},
+    by_architecture={
+        "Dinov2WithRegistersModel": BASE,
+        "Dinov2WithRegistersForImageClassification": {
+            **_DINO_CLASSES,
+            "head.rest": key("num_register_tokens", default=5, by=lambda count: count + 1),
+        },
+    },
     without_effect={**DINOV2.without_effect, "num_register_tokens": "is a size that the arrays have"},
 )
 """As DINOv2, with tokens that belong to no patch (Darcet et al. 2024)."""

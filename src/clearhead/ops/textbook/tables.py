@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearhead.expr import Expr, Size, call, formula, indices, lift, same, total, where
+from clearhead.expr import Expr, Size, call, formula, indices, lift, mean, same, total, where
 from clearhead.expr.formula import Operand, broadcast
 from clearhead.expr.nodes import Reduce
 from clearhead.ops.numpy import numpy_namespace
@@ -119,6 +119,42 @@ def last_real_token(xp: Namespace, x: Array, token: Array, *, pad: int) -> Array
     """The last token that is no padding, alone; the first where all are."""
     place = xp.max(xp.where(token == pad, 0, counting(xp, token.shape[-1], token)), axis=-1)
     return look_up.code(xp, x, place[..., None])
+
+
+def _last_marked(token: Operand, mark: int) -> Expr:
+    return Reduce("max", ("j",), where(same(token[j], mark), j, 0))
+
+
+@operation(
+    lambda mark: formula(
+        "i m, i -> t m", lambda x, token: x[_last_marked(token, mark) + t, m], t=Size("i") // Size("i"), j=Size("i")
+    )
+)
+def last_marked_token(xp: Namespace, x: Array, token: Array, *, mark: int) -> Array:
+    """The last token whose number is ``mark``, alone; the first where there is none (BART's classifier)."""
+    place = xp.max(xp.where(token == mark, counting(xp, token.shape[-1], token), 0), axis=-1)
+    return look_up.code(xp, x, place[..., None])
+
+
+@operation(
+    lambda skip: formula("i m -> t m", lambda x: mean(j, x[j + skip, m]), t=Size("i") // Size("i"), j=Size("i") - skip)
+)
+def mean_token(xp: Namespace, x: Array, *, skip: int) -> Array:
+    """The mean of all tokens, or of all behind the first few."""
+    return xp.sum(x[..., skip:, :], axis=-2, keepdims=True) / (x.shape[-2] - skip)
+
+
+def _mean_of_real(x: Operand, real: Operand) -> Expr:
+    count = call("max", total(j, where(real[j], 1, 0)), 1)
+    return total(j, where(real[j], x[j, m], 0)) / count
+
+
+@operation(lambda: formula("i m, i -> t m", _mean_of_real, t=Size("i") // Size("i"), j=Size("i")))
+def mean_real_token(xp: Namespace, x: Array, real: Array) -> Array:
+    """The mean of the tokens that are no padding."""
+    count = xp.sum(xp.astype(real, x.dtype), axis=-1)
+    kept = xp.sum(xp.where(real[..., None], x, 0.0), axis=-2)
+    return (kept / xp.where(count < 1, 1.0, count)[..., None])[..., None, :]
 
 
 @operation(lambda number: formula("h i m -> i m", lambda x: x[lift(number), i, m]), role="table")
