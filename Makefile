@@ -5,7 +5,7 @@ CACHE := .cache
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test dist-check edits fuzz corpus-kills right-code lint format bench docs pictures deviations planted sweeps families table class gradients clean
+.PHONY: demo test dist-check edits fuzz corpus-kills right-code lint format bench docs pictures deviations planted sweeps families table class gradients kernels clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core
@@ -113,6 +113,10 @@ sweeps: $(VENV)/test $(VENV)/debian $(CACHE)/node/node_modules $(CACHE)/checkpoi
 gradients: $(VENV)/test
 	PYTHONPATH=. $(BIN)/python -W ignore -m tests.check.gradients.sweep
 	EVERY=1 $(BIN)/python -m pytest -q -n auto tests/conformance/test_torch_samples.py tests/conformance/test_jax_gradients.py
+
+# The compiled functions that come with clearhead, from their source: after each change of it.
+kernels: $(VENV)/test
+	PYTHONPATH=src:. $(BIN)/python -W ignore -m tests.compiled.shipping
 
 bench: $(VENV)/test
 	$(BIN)/python -m bench

@@ -6,7 +6,13 @@ import zipfile
 from pathlib import Path
 
 NEEDED = {
-    ".whl": {"clearhead/__init__.py", "clearhead/py.typed", "clearhead/problems/bundled/soccer.toml"},
+    ".whl": {
+        "clearhead/__init__.py",
+        "clearhead/py.typed",
+        "clearhead/problems/bundled/soccer.toml",
+        "clearhead/compiled/bitcode/kernels.json",
+        "clearhead/compiled/bitcode/run-8.bc.xz",
+    },
     ".gz": {
         "CONTRIBUTING.md",
         "SECURITY.md",

@@ -21,6 +21,7 @@ from numba import cfunc, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from clearhead.compiled import shipped
 from clearhead.compiled.simd import (
     BITS,
     INT64,
@@ -301,9 +302,15 @@ def _routine(sources: int) -> Any:
 
 
 @cache
+def sources() -> str:
+    """A hash of the source that the product is compiled from."""
+    return digest(sys.modules[__name__])
+
+
+@cache
 def routine() -> int:
     """The address of `by_panels` as a function of 64-bit numbers, compiled when it is first asked for and kept on disk.
 
     What is called by name Numba optimises and translates once more within each function that calls it.
     """
-    return int(_routine(int(digest(sys.modules[__name__])[:15], 16)).address)
+    return shipped.address("routine", sources()) or int(_routine(int(sources()[:15], 16)).address)

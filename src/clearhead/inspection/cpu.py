@@ -6,8 +6,9 @@ no other threads interfere. docs/explanation/kernels.md says how it was found an
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from clearhead.compiled.attention.lists import GROUPS, WORDS, room
 from clearhead.compiled.attention.passes import visible
 from clearhead.compiled.attention.tiles import ADDITIVE, BOOLEAN, MAX_PANELS, NO_MASK, TILE, rounded_up
 from clearhead.compiled.attention.workers import Task, share_out
+from clearhead.compiled.shipped import bound, native
 from clearhead.compiled.simd import LANES, ROWS, WIDTH, digest
 from clearhead.inspection.request import Request
 from clearhead.inspection.result import Inspection
@@ -45,20 +47,20 @@ TASKS, MAX_COST = 16, 1 << 22
 """The fewest tasks that each of several threads gets, and about the most pairs in a task of several blocks."""
 
 Array = np.ndarray[Any, Any]
-Pass = Callable[[Heads, Array, Space], None]
+Pass = Callable[[Heads, Space, Array], None]
 
 attend_block, receive_block = passes.attend, passes.receive
 
 
 def _entries(sources: str) -> tuple[Pass, Pass]:
     @njit(nogil=True, cache=True)
-    def attend(heads: Heads, blocks: Array, space: Space) -> None:
+    def attend(heads: Heads, space: Space, blocks: Array) -> None:
         for task in range(len(blocks) if sources else 0):
             head, block = blocks[task]
             attend_block(plan_of(heads, head), head_of(heads, head), results_of(heads, head), space, block)
 
     @njit(nogil=True, cache=True)
-    def receive(heads: Heads, blocks: Array, space: Space) -> None:
+    def receive(heads: Heads, space: Space, blocks: Array) -> None:
         for task in range(len(blocks) if sources else 0):
             head, block = blocks[task]
             receive_block(plan_of(heads, head), head_of(heads, head), results_of(heads, head), space, block)
@@ -67,9 +69,16 @@ def _entries(sources: str) -> tuple[Pass, Pass]:
 
 
 @cache
+def sources() -> str:
+    """A hash of the source that the passes are compiled from."""
+    return digest(sys.modules[__name__], elementary, products, tiles, lists, passes, layout)
+
+
+@cache
 def entries() -> tuple[Pass, Pass]:
     """The two passes over some blocks (block, [head, number]), compiled when first called, and kept on disk."""
-    return _entries(digest(elementary, products, tiles, lists, passes, layout))
+    attend, receive = _entries(sources())
+    return native("attend", sources()) or attend, native("receive", sources()) or receive
 
 
 def inspect(request: Request) -> Inspection:
@@ -91,15 +100,16 @@ def computed(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
         steps.append((receive, *_tasks(texts, len(heads.sizes), 1, threads), 1))
     whole, before = sum(task.cost * weight for _, _, tasks, weight in steps for task in tasks), 0
     for run, blocks, tasks, weight in steps:
-        workers = [
-            lambda task, run=run, blocks=blocks, space=space: run(heads, blocks[task.first : task.last], space)
-            for space in spaces
-        ]
+        workers = [partial(_some, bound(run, heads, space), blocks) for space in spaces]
         report = None if request.wanted.progress is None else _onwards(request.wanted.progress, before, weight, whole)
         share_out(tasks, workers, report)
         before += sum(task.cost * weight for task in tasks)
     del memory
     return results
+
+
+def _some(run: Callable[[Array], None], blocks: Array, task: Task) -> None:
+    run(blocks[task.first : task.last])
 
 
 def _block_of(plan: Plan) -> int:
@@ -122,7 +132,7 @@ def _heads(request: Request, arrays: dict[str, Array], results: dict[str, Array]
     starts = np.array([0, *(request.ends or ())[:-1]])[:, None, None]
     rows = BYTES * np.array([plan.query_row, plan.key_row, plan.value_row, 0, 0])
     apart = [results[name].strides[1] if results[name].size else 0 for name in Results._fields]
-    there = np.array([_rows(results[name], count) for name in Results._fields]).T
+    there = np.ascontiguousarray(np.transpose([_rows(results[name], count) for name in Results._fields]))
     return Heads(
         plan,
         np.repeat([each[:SIZES] for each in texts], count, axis=0),

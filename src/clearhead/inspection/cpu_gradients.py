@@ -6,6 +6,7 @@ groups than threads can work on, a group's keys are divided into parts, and each
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -13,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import config, njit
 
-from clearhead.compiled import elementary, matrices
-from clearhead.compiled.attention import backward, layout, passes, tiles
+from clearhead.compiled import elementary, matrices, products
+from clearhead.compiled.attention import backward, layout, lists, passes, tiles
 from clearhead.compiled.attention.backward import PANELS, Backward, BackwardSpace, whole
 from clearhead.compiled.attention.layout import Head, Plan
 from clearhead.compiled.attention.passes import visible
 from clearhead.compiled.attention.tiles import TILE, rounded_up
 from clearhead.compiled.attention.workers import Task, share_out
+from clearhead.compiled.shipped import native
 from clearhead.compiled.simd import WIDTH, digest
 from clearhead.inspection.cpu import address, arrays_of, computed, in_rows, laid_out, shared_plan, single_head
 from clearhead.inspection.request import Request
@@ -44,9 +46,15 @@ def _entry(sources: str) -> Back:
 
 
 @cache
+def sources() -> str:
+    """A hash of the source that the pass is compiled from."""
+    return digest(sys.modules[__name__], elementary, matrices, products, tiles, lists, passes, layout, backward)
+
+
+@cache
 def entry() -> Back:
     """The pass, compiled when it is first called, and kept on disk from then on."""
-    return _entry(digest(elementary, matrices, tiles, passes, layout, backward))
+    return native("carry_back", sources()) or _entry(sources())
 
 
 class Forward(NamedTuple):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from clearhead.compiled import kept
 from clearhead.compiled.program import blas, choice
 from clearhead.compiled.program.program import Product
 
@@ -33,7 +34,8 @@ def test_what_was_measured_is_kept(folder, monkeypatch):
     counted(monkeypatch, lambda _: pytest.fail("measured again"))
     assert choice.own() == set(Product) - {Product.SUMS}
     (file,) = folder.iterdir()
-    assert json.loads(file.read_text()) == {"PACKED": True, "FEW": True, "MANY": True, "SCORES": True, "SUMS": False}
+    held = json.loads(kept.read(file.name))
+    assert held == {"PACKED": True, "FEW": True, "MANY": True, "SCORES": True, "SUMS": False}
 
 
 def test_the_first_to_write_decides(folder, monkeypatch):
@@ -41,7 +43,7 @@ def test_the_first_to_write_decides(folder, monkeypatch):
 
     def meanwhile(product):
         if product is Product.FEW:
-            choice._keep(choice._folder() / f"products-{choice._key()}.json", {each.name: False for each in Product})
+            kept.keep(f"products-{choice._key()}", json.dumps({each.name: False for each in Product}).encode())
         return True
 
     counted(monkeypatch, meanwhile)
@@ -54,7 +56,7 @@ def test_a_damaged_file_is_written_again(folder, monkeypatch, content):
     """A file that cannot be read counts as none."""
     counted(monkeypatch, lambda product: product is Product.FEW)
     folder.mkdir()
-    (folder / f"products-{choice._key()}.json").write_text(content)
+    (folder / f"products-{choice._key()}").write_text(content)
     assert choice.own() == {Product.FEW}
     choice.measured.cache_clear()
     assert choice.own() == {Product.FEW}

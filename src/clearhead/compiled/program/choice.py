@@ -9,13 +9,10 @@ faster.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Set
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -24,7 +21,7 @@ import numpy as np
 from numba.core.registry import cpu_target
 
 from clearhead.axes import Shape
-from clearhead.compiled import decoding, matrices
+from clearhead.compiled import decoding, kept, matrices
 from clearhead.compiled.matrices import ROOM
 from clearhead.compiled.program import blas
 from clearhead.compiled.program.interpreter import Kind
@@ -59,16 +56,12 @@ def own() -> frozenset[Product]:
 def measured() -> frozenset[Product]:
     """The products that are ours by what this machine has measured."""
     with _lock:
-        path = _folder() / f"products-{_key()}.json"
-        found = _read(path)
-        if found is None and _can_keep(path.parent):
-            _keep(path, {each.name: _is_ours(each) for each in Product})
-            found = _read(path)
+        name = f"products-{_key()}"
+        found = _read(name)
+        if found is None and kept.possible():
+            kept.keep(name, json.dumps({each.name: _is_ours(each) for each in Product}).encode())
+            found = _read(name)
     return frozenset(Product) if found is None else found
-
-
-def _folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clearhead"
 
 
 def _key() -> str:
@@ -77,39 +70,13 @@ def _key() -> str:
     return sha256("\n".join((*map(str, parts), digest(decoding, matrices))).encode()).hexdigest()[:32]
 
 
-def _read(path: Path) -> frozenset[Product] | None:
+def _read(name: str) -> frozenset[Product] | None:
     """What a file says; None if there is none, or none that can be read."""
     try:
-        kept = json.loads(path.read_bytes())
-        return frozenset(each for each in Product if kept[each.name] is True)
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(kept.read(name) or b"")
+        return frozenset(each for each in Product if found[each.name] is True)
+    except (ValueError, KeyError, TypeError):
         return None
-
-
-def _can_keep(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
-
-
-def _keep(path: Path, found: Mapping[str, bool]) -> None:
-    """Writes the file, whole or not at all; one that another process has written meanwhile stays as it is."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(json.dumps(found).encode())
-        new = Path(file.name)
-        try:
-            if _read(path) is None:
-                path.unlink(missing_ok=True)
-            path.hardlink_to(new)
-        except OSError:
-            if not path.exists():  # it may be that the file system has no links
-                new.replace(path)
-        new.unlink(missing_ok=True)
-    except OSError:
-        return
 
 
 def _is_ours(product: Product) -> bool:

@@ -10,6 +10,7 @@ its address and by the bytes from one matrix, and from one row, to the next; the
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 from functools import cache
 from typing import Any, NamedTuple
@@ -17,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from clearhead.compiled import elementary
+from clearhead.compiled import elementary, matrices
 from clearhead.compiled.matrices import IN_PANELS, IN_ROWS
-from clearhead.compiled.program import calls, row_kernels
+from clearhead.compiled.program import blas, calls, row_kernels
 from clearhead.compiled.program.blas import Sgemm
 from clearhead.compiled.program.calls import add, by_panels, call, gemm, read
 from clearhead.compiled.program.row_kernels import (
@@ -38,6 +39,7 @@ from clearhead.compiled.program.row_kernels import (
     softmax,
     take,
 )  # fmt: skip
+from clearhead.compiled.shipped import native
 from clearhead.compiled.simd import LANES, WIDTH, digest, fused, inlined, least, most, put_float, within
 from clearhead.ops import large
 from clearhead.ops.textbook import tokens
@@ -235,6 +237,12 @@ def _run(sources: int) -> Any:
 
 
 @cache
+def sources() -> str:
+    """A hash of the source that the interpreter is compiled from."""
+    return digest(sys.modules[__name__], elementary, matrices, blas, calls, row_kernels, large, tokens)
+
+
+@cache
 def interpreter() -> Any:
     """``run(program, reals, counters, stop, products, give_way, room)``: goes through a program, with all who run it.
 
@@ -243,4 +251,4 @@ def interpreter() -> Any:
     address of the function that lets others work, or 0; and that of ROOM numbers for this thread alone.
     It is compiled when it is first called, and kept on disk from then on.
     """
-    return _run(int(digest(elementary, calls, row_kernels, large, tokens)[:15], 16))
+    return native("run", sources()) or _run(int(sources()[:15], 16))
