@@ -80,7 +80,7 @@ ARITHMETIC = (
     "divide_positions", "layer_scale",
     "angles", "grow", "divide_by_ramp", "divide_frequencies", "divide_by_length", "turn_first",
     "relu_squared", "clip", "rms_norm_of_heads", "head_gain", "dropout", "sum_of_row", "squared_error",
-    "sum_of_tokens", "mean_of_counted", "mean_token", "mean_real_token",
+    "sum_of_tokens", "mean_of_counted",
     "shift", "clip_above", "best_of_groups", "shares", "project_chosen", "matmul_chosen", "sum_chosen", "dot",
     "scale_rows", "convolve", "relative_bias", "add_by_query", "add_by_key",
     "convolve_before", "unit_length", "project_to_numbers", "corrected",
@@ -96,7 +96,7 @@ FUNCTIONS = (
     "softmax_over_experts", "logistic", "xielu", "step_scaled", "softplus_of_sum", "log_decay", "log_growth",
     "decay_since",
 )  # fmt: skip
-MEANS = ("mean_of_tokens", "mean_of_cells")
+MEANS = ("mean_of_tokens", "mean_of_cells", "mean_token", "mean_real_token")
 
 BOUNDS: Mapping[str, float] = {
     **dict.fromkeys(EXACT, 0.0),
