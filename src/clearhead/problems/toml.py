@@ -98,6 +98,9 @@ def _where(text: str, message: str) -> str:
     return f" That line is {quote(line.strip())}. {_as_toml(line) or next(remedies, _HABITS)}"
 
 
+_LOOKED_AT = 1000
+"""How much of a line is searched for a number that is no TOML."""
+
 _HABITS = "Texts stand in quotes, true and false in small letters, and every bracket is closed."
 
 _REMEDIES = (
@@ -112,7 +115,7 @@ _REMEDIES = (
 
 def _as_toml(line: str) -> str:
     """How the first number of a line that is no TOML is written: ``1.``, and ``33%`` or ``1/3``, a text in a list."""
-    bare = _TEXT.sub("", line)
+    bare = _TEXT.sub("", line[:_LOOKED_AT])
     listed = "[" in bare or "=" not in bare
     for written in map(str.strip, re.split(r"[][{},=]", bare)):
         try:
