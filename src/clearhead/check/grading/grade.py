@@ -26,7 +26,7 @@ from clearhead.check.search.roundings import USUAL, roundings
 from clearhead.check.search.search import TooMany
 from clearhead.check.search.table import Table
 from clearhead.claim import Claim, differing
-from clearhead.deviations import Applied
+from clearhead.deviations import Applied, deviation
 from clearhead.deviations.common import COMMON
 from clearhead.errors import ClearheadError
 from clearhead.line import find, split_head
@@ -99,8 +99,9 @@ def _off_in(judged: Iterable[Judged]) -> int:
 
 
 def _odd(grade: Grade) -> int:
-    """How many deviations of a grade are none that people make by hand."""
-    return sum(each.partition(":")[0] not in COMMON for each in grade.deviations)
+    """How many deviations of a grade are neither roundings nor what people do by hand."""
+    ids = (each.partition(":")[0] for each in grade.deviations)
+    return sum(each not in COMMON and deviation(each).kind != "rounding" for each in ids)
 
 
 class Grader:
