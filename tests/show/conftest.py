@@ -40,7 +40,7 @@ PARAMETERS = {
     "rate": 0.1, "count": 2, "groups": 2, "stride": 2, "buckets": 8, "reach": 20, "tolerance": 0.02, "span": 4,
     "both": True,
     "rank": 2, "decay": 0.1, "momentum": 0.9, "dampening": 0.1, "beta": 0.9, "number": 3,
-    "mask": 4, "keep": 0.88, "first": 1, "last": 0,
+    "mask": 4, "keep": 0.88, "first": 1, "last": 0, "skip": 1, "mark": 2,
 }  # fmt: skip
 """A value for each parameter that an operation can have."""
 
