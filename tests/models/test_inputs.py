@@ -48,7 +48,7 @@ def test_a_batch_of_one_length_has_no_padding():
 class Classifier(Reader):
     """A head that reads the last token, without a token for padding."""
 
-    spec = SimpleNamespace(head=SimpleNamespace(reads="last", pad=None), encoder=None)
+    spec = SimpleNamespace(head=SimpleNamespace(reads="last", pad=None, mark=None), encoder=None)
 
 
 def test_texts_of_one_length_need_no_token_for_padding():

@@ -45,13 +45,12 @@ class Applied(Struct, frozen=True):
         values = ",".join(f"{name}={value}" for name, value in self.parameters)
         return f"{self.id}:{values}" if values else self.id
 
-    def _of_forward(self, forward: Working) -> bool:
+    def _of_forward(self, working: Working, forward: Working) -> bool:
         """Whether gradients are derived again: not where numbers are rounded, or a line behind ``forward`` is named."""
-        named = dict(self.parameters).get("line")
-        name = split_head(str(named))[0]
-        behind = named is not None and not any(f".{known}".endswith(f".{name}") for known in forward.names)
+        name = split_head(str(dict(self.parameters).get("line")))[0]
+        among = [any(f".{known}".endswith(f".{name}") for known in each.names) for each in (working, forward)]
         row = deviation(self.id)
-        return not behind and row.kind != "rounding" and row.of == "forward"
+        return among != [True, False] and row.kind != "rounding" and row.of == "forward"
 
     def rewrite(self, working: Working) -> Working:
         """``working`` with this deviation; it takes the same arrays, also those that it no longer uses.
@@ -60,7 +59,7 @@ class Applied(Struct, frozen=True):
             SpecError: the working has no line to rewrite, or already has this deviation.
             UnknownName: a parameter names a line that does not exist.
         """
-        if working.backward_of is not None and self._of_forward(working.backward_of.forward):
+        if working.backward_of is not None and self._of_forward(working, working.backward_of.forward):
             # The gradients are those of what is then computed.
             return working.backward_of.again(self.rewrite(working.backward_of.forward))
         if working.backward_of is None and deviation(self.id).of == "backward":
