@@ -14,6 +14,8 @@ from clearhead.models.reading import read_spec
 
 from .families import CONFIGURATIONS
 
+pytestmark = pytest.mark.sweep(3)
+
 OLD_AND_NEW = [
     {"rope_theta": 77.0},
     {"rope_theta": 77.0, "rope_parameters": {"rope_type": "default", "rope_theta": 33.0}},

@@ -23,6 +23,8 @@ from clearhead.working import Working
 from .. import rounding
 from .operands import Array, examples, operands_for
 
+pytestmark = pytest.mark.sweep(3)
+
 Arrays = dict[str, Any]
 
 

@@ -14,6 +14,8 @@ from .draws import outcome
 from .families import CONFIGURATIONS, TEXTS, exposed, made, theirs
 from .pairs import PAIRS, reads
 
+pytestmark = pytest.mark.sweep(3)
+
 IDS = [3, 17, 8, 30, 2, 25, 11, 8, 19]
 
 

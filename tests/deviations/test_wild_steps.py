@@ -10,6 +10,8 @@ from clearhead.spec import Attention, Backward, Loss, Optimizer
 
 from . import wild_steps as wild
 
+pytestmark = pytest.mark.sweep(3)
+
 FORWARD = Attention(1).working()
 LOSS = Loss("squared-error")
 STEPS = 3

@@ -14,6 +14,8 @@ from clearhead.inspection.request import Wanted, request_of
 from .cases import DEVICE, cases
 from .reference import Case, best_keys, scores, statistics, weights
 
+pytestmark = pytest.mark.sweep(3)
+
 KERNELS = {
     "numba": ("numba", np.asarray, 60),
     "triton": ("triton", lambda array: torch.asarray(array, device=DEVICE), 25),

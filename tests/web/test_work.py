@@ -11,6 +11,8 @@ from clearhead.errors import ClearheadError, ProblemError, UnknownName
 from clearhead.problems import bundled, format_problem, parse_problem, read_problem
 from clearhead.web.work import Asked, Change, Entry, answer, choices, diagnosis, exported
 
+pytestmark = pytest.mark.sweep(3)
+
 
 def typed(line, *entries):
     return Change(line, tuple(Entry(cell, written) for cell, written in entries))

@@ -16,6 +16,8 @@ from clearhead.spec import Attention
 
 from ...check.precision.single import in_single
 
+pytestmark = pytest.mark.sweep(3)
+
 NODE = Path(__file__).parents[3] / ".cache" / "node" / "node_modules"
 MODULES = Path(clearhead.show.page.__file__).parent
 

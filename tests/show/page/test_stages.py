@@ -6,6 +6,8 @@ from clearhead.cli.show import view_of
 from clearhead.problems import read_problem
 from clearhead.show.export import save
 
+pytestmark = pytest.mark.sweep(3)
+
 FLOW = """(stage) => [
   [...document.querySelectorAll(".flow .box > .card")].map((card) => card.dataset.line),
   [...document.querySelectorAll(".flow .box")].flatMap((box) =>

@@ -15,6 +15,8 @@ from clearhead.show.page.assemble import program
 from clearhead.show.page.content import content_of
 from clearhead.show.page.variants import variants_of
 
+pytestmark = pytest.mark.sweep(3)
+
 VARY = """async ([content, arrays, names]) => {
   const trace = new $trace.Trace(content, (name) => arrays[name].data);
   await trace.ready(...trace.lines.keys());

@@ -17,6 +17,8 @@ from clearhead.show.source.dialect import NUMPY, TORCH
 
 from ...ops.test_formula_equals_code import CASES, drawn
 
+pytestmark = pytest.mark.sweep(3)
+
 CHOOSING = {
     **dict.fromkeys(
         [

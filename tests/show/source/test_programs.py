@@ -23,6 +23,8 @@ from clearhead.spec import Attention, Block, Mlp, Norm, Rotary
 
 from ...rounding import assert_rounded, expected
 
+pytestmark = pytest.mark.sweep(3)
+
 FRAMEWORKS = ["numpy", "torch"]
 
 
