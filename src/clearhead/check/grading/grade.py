@@ -139,24 +139,17 @@ class Grader:
         work = _Work(claims, self.trace, self.arrays)
         if self._agrees(claims, self.trace):
             return Grade("agrees", judged=work.judged)
-        stages = (
-            self._common, self._rounded_steps, self._alone, self._pairs, self._line_by_line, self._larger,
-            self._with_roundings,
-        )  # fmt: skip
-        for explain in stages:
+        for explain in (self._alone, self._pairs, self._line_by_line, self._larger, self._with_roundings):
             found = explain(work)
             if found is not None:
                 return found
         deviations, slips = self._but_for_slips(claims)
         return Grade("unexplained", deviations, slips, judged=work.judged)
 
-    def _common(self, work: _Work) -> Grade | None:
-        """One mistake that people make by hand; whatever else would explain is less likely than rounding by hand."""
-        found = self._alone(work)
-        return None if found is None or _odd(found) else found
-
     def _alone(self, work: _Work) -> Grade | None:
-        return self._set(work, 1)
+        """One deviation; what people do not do by hand is less likely than rounding of every step."""
+        found = self._set(work, 1)
+        return self._rounded_steps(work) or found if found is None or _odd(found) else found
 
     def _rounded_steps(self, work: _Work) -> Grade | None:
         """The grade of somebody who rounded every step: each line then follows from those before it."""
