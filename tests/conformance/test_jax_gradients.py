@@ -5,8 +5,6 @@ One in nine is compared here, all with EVERY=1 (`make gradients`).
 
 from __future__ import annotations
 
-import os
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,8 +25,7 @@ BLOCKS = {
     for activation in ("gelu", "gelu-tanh", "gelu-sigmoid", "silu", "relu", "relu-squared", "tanh")
     for placement in ("pre", "post", "sandwich")
 }  # fmt: skip
-EVERY = int(os.environ.get("EVERY", "9"))
-CASES = [*(("problem", name) for name in FORWARD), *(("option", name) for name in {**ATTENTIONS, **BLOCKS})][::EVERY]
+CASES = [*(("problem", name) for name in FORWARD), *(("option", name) for name in {**ATTENTIONS, **BLOCKS})]
 
 
 def of_case(kind: str, name: str) -> tuple[Working, dict[str, np.ndarray]]:
@@ -40,6 +37,7 @@ def of_case(kind: str, name: str) -> tuple[Working, dict[str, np.ndarray]]:
     return working, arrays_for(working)
 
 
+@pytest.mark.sweep(9)
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_gradients_are_those_of_jax(kind: str, name: str) -> None:
     """The gradients of a random function of the last line, by all given numbers, are JAX's to 1e-9."""

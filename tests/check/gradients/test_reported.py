@@ -1,15 +1,11 @@
 """Wrong gradients from public reports: what is said of each."""
 
-import os
-
 import pytest
 from tests.check.gradients.reported import REPORTS, RIGHT, Report
 from tests.check.gradients.reported_fresh import FRESH, RIGHT_FRESH
 from tests.check.gradients.reported_later import LATER, RIGHT_LATER
 
 from clearhead import probe_gradients
-
-EVERY = int(os.environ.get("EVERY", "4"))
 
 ALL, ALL_RIGHT = REPORTS | LATER | FRESH, RIGHT | RIGHT_LATER | RIGHT_FRESH
 
@@ -18,7 +14,8 @@ def probed(report: Report):
     return probe_gradients(report.backward, report.working, report.takes, report.returns, forward=report.forward)
 
 
-@pytest.mark.parametrize("name", [*ALL][::EVERY])
+@pytest.mark.sweep(4)
+@pytest.mark.parametrize("name", ALL)
 def test_what_was_reported(name):
     """The wrong gradients are named, no other; the cause is that of the report, or none, and a measurement says it."""
     report = ALL[name]
