@@ -47,7 +47,7 @@ _CHARACTERS = str.maketrans(
         "⁄": "/", "÷": "/", "∕": "/", "＋": "+", "√": "sqrt", "π": "pi", "∞": "inf", "°": "deg", "％": "%",
     }
 )  # fmt: skip
-_THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})((?:[\u00a0\u2009\u202f]\d{3})+)(?!\d)")
+_THOUSANDS = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:[ \u00a0\u2009\u202f]\d{3})+)(?!\d)")
 _RAISED = re.compile(r"[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _COMMA = re.compile(r"([+-]?)(\d*),(\d+)(\s*%)?")
 _PERCENT = re.compile(r"([+-]?)(\d*)\.?(\d*)\s*%", re.ASCII)
@@ -123,7 +123,7 @@ def _plain(text: str) -> str:
     if len(text) > MAX_CHARACTERS or not text.strip():
         raise _refused(text)
     found = _without_latex(text) if any(each in text for each in "\\{}$") else text
-    found = _THOUSANDS.sub(lambda match: match[0].translate(dict.fromkeys(map(ord, "\u00a0\u2009\u202f"))), found)
+    found = _THOUSANDS.sub(lambda match: match[0].translate(dict.fromkeys(map(ord, " \u00a0\u2009\u202f"))), found)
     found = _RAISED.sub(lambda match: f"^({unicodedata.normalize('NFKC', match[0])})", found)
     found = re.sub(r"(\d*)([\u00bc-\u00be\u2150-\u215e])", _vulgar, found).translate(_CHARACTERS)
     found = re.sub(r"[\u00a0\u2009\u202f]", " ", found).strip(" ")

@@ -105,6 +105,17 @@ scores = [[[1, 2], [0, 1]]]
 value = [[[1], [0]]]
 """
 
+FROM_SCALED = """
+format = 1
+title = "Weights alone"
+given = ["scaled"]
+[attention]
+heads = 1
+output = false
+[arrays]
+scaled = [[[1, 2], [0, 1]]]
+"""
+
 WITH_NORM = """
 format = 1
 title = "A norm"
@@ -127,6 +138,8 @@ input = [[1, 2], [0, 1]]
          "or write projected = false below [block.attention]", ("heads = 1", "heads = 1\nprojected = false")),
         (WITH_NORM.replace("[block.norm]\n", "bias = true\n").replace("projected = false\n", ""),
          "query.weight (head=1, model, depth)", None),
+        (FROM_SCALED, 'or write until = ["weights"] above the tables',
+         ("format = 1", 'format = 1\nuntil = ["weights"]')),
     ],
 )  # fmt: skip
 def test_what_would_mend_a_problem_is_named_and_does(text, says, changed):

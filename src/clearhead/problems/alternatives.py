@@ -43,7 +43,8 @@ def alternatives(spec: Struct, heading: str, missing: set[str], needs: Callable[
         needs: makes the working of another spec, entered where the problem enters it.
 
     Returns:
-        The changes of one field that leave the fewest arrays missing, and fewer than now, each in words.
+        The changes of one field that leave the fewest arrays missing, and fewer than now, each in words; before them,
+        if none leaves no array missing, the last line that needs none of these.
     """
     found: dict[str, int] = {}
     for words, changed in _changes(spec, heading, SIMPLEST):
@@ -55,7 +56,21 @@ def alternatives(spec: Struct, heading: str, missing: set[str], needs: Callable[
             found[words] = len(left)
     fewest = min(found.values(), default=0)
     best = [words for words, left in found.items() if left == fewest]
-    return sorted(best, key=lambda words: words.startswith(LEAVE_OUT))
+    ending = _ending(needs(spec), missing) if fewest or not best else []
+    return [*ending, *sorted(best, key=lambda words: words.startswith(LEAVE_OUT))]
+
+
+def _ending(working: Working, missing: set[str]) -> list[str]:
+    """The last line that can be computed without the missing arrays, in words; none with a backward pass."""
+    if working.backward_of is not None:
+        return []
+    lacking, last = set(missing), ""
+    for line in working.lines:
+        if lacking.isdisjoint(line.operands):
+            last = line.name
+        else:
+            lacking.add(line.name)
+    return [f"write until = [{json.dumps(last)}] above the tables"] if last else []
 
 
 def additions(spec: Struct, heading: str, given: set[str], needs: Callable[[Any], Working]) -> list[str]:

@@ -125,7 +125,8 @@ def _common(grades: Sequence[Grade]) -> Iterator[Part]:
     first = Counter(grade.first_wrong_line for grade in grades if grade.verdict == "unexplained")
     slipped = sum(grade.slips > 0 for grade in grades)
     if slipped:
-        yield Prose(f"{slipped} of {len(grades)} are wrong in a few cells that nothing explains: slips, it seems.")
+        are = "is" if slipped == 1 else "are"
+        yield Prose(f"{slipped} of {len(grades)} {are} wrong in a few cells that nothing explains: slips, it seems.")
     where = [f"{line} ({count})" for line, count in first.most_common(MAX_COMMON) if line]
     if where:
         yield Prose(f"Of those that are not explained the first wrong line is: {', '.join(where)}.")
