@@ -16,10 +16,10 @@ from numba import config, njit
 
 from clearhead.compiled import elementary, matrices, products
 from clearhead.compiled.attention import backward, layout, lists, passes, tiles
-from clearhead.compiled.attention.backward import PANELS, Backward, BackwardSpace, whole
+from clearhead.compiled.attention.backward import HEIGHT, PANELS, Backward, BackwardSpace, whole
 from clearhead.compiled.attention.layout import Head, Plan
 from clearhead.compiled.attention.passes import visible
-from clearhead.compiled.attention.tiles import TILE, rounded_up
+from clearhead.compiled.attention.tiles import rounded_up
 from clearhead.compiled.attention.workers import Task, share_out
 from clearhead.compiled.shipped import native
 from clearhead.compiled.simd import WIDTH, digest
@@ -171,9 +171,9 @@ def _space(plan: Plan) -> tuple[Array, BackwardSpace]:
     """A thread's working space, and where its parts lie."""
     depth, features = whole.py_func(plan.depth), whole.py_func(plan.features)
     sizes = BackwardSpace(
-        panels=plan.block * plan.depth, values=plan.block * plan.features, keys=plan.block * depth, rows=TILE * depth,
-        grad=TILE * features, scores=TILE * WIDTH, change=TILE * WIDTH, bent=TILE * WIDTH if plan.cap else 0,
-        mask=TILE * WIDTH,
+        panels=plan.block * plan.depth, values=plan.block * plan.features, keys=plan.block * depth, rows=HEIGHT * depth,
+        grad=HEIGHT * features, scores=HEIGHT * WIDTH, change=HEIGHT * WIDTH, bent=HEIGHT * WIDTH if plan.cap else 0,
+        mask=HEIGHT * WIDTH,
     )  # fmt: skip
     memory, places = laid_out(sizes)
     return memory, BackwardSpace(*places)

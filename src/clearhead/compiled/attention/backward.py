@@ -20,7 +20,6 @@ from numba import njit
 from clearhead.compiled.attention.layout import Head, Part, Plan
 from clearhead.compiled.attention.passes import FLOAT_BYTES, crosses, real_keys, visible
 from clearhead.compiled.attention.tiles import (
-    TILE,
     apply_masks,
     fetch_mask,
     fetch_panel,
@@ -44,8 +43,11 @@ from clearhead.compiled.simd import (
     store,
 )  # fmt: skip
 
-PANELS = 4
-"""Panels of keys in a block: of depth 64 all that belongs to one is 0.4 MB, with vectors of 16."""
+PANELS = 64 // LANES
+"""Panels of keys in a block, which is 192 keys: of depth 64 all that belongs to one is 0.25 MB."""
+
+HEIGHT = 64
+"""Queries of a tile: half of what the forward pass takes, as the gradients of outputs must stay in the cache too."""
 
 
 class Backward(NamedTuple):
@@ -194,8 +196,8 @@ def block_back(plan: Plan, head: Head, back: Backward, space: BackwardSpace, fir
     depth, features, ahead = whole(plan.depth), whole(plan.features), 1 if plan.causal else 0
     position = first - plan.keys + plan.queries
     low, high = visible(position, position + count - 1, ahead, plan.window, plan.queries)
-    for i in range(low // TILE * TILE, high, TILE):
-        height = min(TILE, plan.queries - i)
+    for i in range(low // HEIGHT * HEIGHT, high, HEIGHT):
+        height = min(HEIGHT, plan.queries - i)
         query, grad = head.query + i * plan.query_row * FLOAT_BYTES, back.grad + i * back.grad_row * FLOAT_BYTES
         fetch_rows(query, plan.query_row, height, plan.depth, plan.scale, space.rows, depth)
         fetch_rows(grad, back.grad_row, height, plan.features, 1.0, space.grad, features)
