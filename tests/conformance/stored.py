@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from tests.models.test_gguf_others import CASES, IDS, written
+from tests.models.gguf_cases import CASES
+from tests.models.gguf_files import traced, written
 
 from clearhead.errors import ClearheadError
 from clearhead.models import Family, Model, load
@@ -33,8 +34,8 @@ def from_gguf(family: Family, off: Off) -> float | None:
 
 def _of_case(case: str, off: Off) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        found = load(written(case, Path(folder)), engine="array").trace(IDS)
-        expected = load(Path(folder) / "saved", engine="array").trace(IDS)
+        found = traced(load(written(case, Path(folder)), engine="array"))
+        expected = traced(load(Path(folder) / "saved", engine="array"))
         return max(off(found[name], expected[name]) for name in expected)
 
 

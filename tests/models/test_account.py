@@ -10,7 +10,7 @@ import torch
 from msgspec.structs import replace
 from safetensors.numpy import load_file, save_file
 from tests.conformance.families import CONFIGURATIONS, GROUPED, made, made_of
-from tests.models.test_gguf_others import written
+from tests.models.gguf_files import written
 
 from clearhead.errors import CheckpointError
 from clearhead.models import FAMILIES, load

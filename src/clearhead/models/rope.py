@@ -254,25 +254,28 @@ class GgufRope(Struct, frozen=True):
     Attributes:
         layout: which features rotate together, once their rows are in clearhead's order.
         factors: the array of divisors of frequencies (Llama 3.1), if a file has it.
-        sliding: whether the layers are those with a window: unscaled, with a base of their own (Gemma 3).
+        scaled: whether frequencies are scaled; not those of layers with a window (Gemma 3, OLMo 3).
+        base: the entry of the base (Gemma 3's layers with a window have one of their own).
         truncate: whether YaRN's ramp starts and ends at whole pairs.
+        latent: whether YaRN's factor belongs to the scores (DeepSeek), and not to cosines and sines.
     """
 
     layout: Layout = "half"
     factors: str = "rope_freqs.weight"
-    sliding: bool = False
+    scaled: bool = True
+    base: str = "rope.freq_base"
     truncate: bool = True
+    latent: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """All metadata that are read."""
         scaling = (
             "type", "factor", "original_context_length", "attn_factor", "yarn_attn_factor", "yarn_beta_fast",
-            "yarn_beta_slow", "finetuned",
+            "yarn_beta_slow", "finetuned", *(("yarn_log_multiplier",) if self.latent else ()),
         )  # fmt: skip
         return (
-            "context_length", "rope.freq_base", *(("rope.freq_base_swa",) if self.sliding else ()),
-            "rope.dimension_count", "rope.scale_linear",
+            "context_length", "rope.freq_base", self.base, "rope.dimension_count", "rope.scale_linear",
             *(f"rope.scaling.{name}" for name in scaling),
         )  # fmt: skip
 
@@ -282,7 +285,7 @@ class GgufRope(Struct, frozen=True):
         Raises:
             CheckpointError: a kind of scaling that is not known, or one that lacks something.
         """
-        base = at.config.get("rope.freq_base_swa" if self.sliding else "rope.freq_base", 10000.0)
+        base = at.config.get(self.base, 10000.0)
         turned = at.config.get("rope.dimension_count", at.depth)
         try:
             scaling, amplitude = self._scaling(at, base=base, turned=turned)
@@ -301,7 +304,7 @@ class GgufRope(Struct, frozen=True):
         }
         grown = float(said.get("attn_factor", 1.0)) * float(said.get("yarn_attn_factor", 1.0))
         amplitude = None if grown == 1 else grown
-        if self.sliding:
+        if not self.scaled:
             return None, amplitude
         # As llama.cpp reads them: linear where no type is stated, and a factor of 0 for none.
         kind = said.get("type", "linear")
@@ -320,6 +323,8 @@ class GgufRope(Struct, frozen=True):
             beta = {"beta_fast": said.get("yarn_beta_fast"), "beta_slow": said.get("yarn_beta_slow")}
             beta["truncate"] = self.truncate
             scaling = _yarn(beta, factor=factor, base=base, turned=turned, trained=trained)
+            if self.latent and said["yarn_log_multiplier"] is not None:
+                return scaling, amplitude
             return scaling, grown * (1 + 0.1 * math.log(factor))
         raise CheckpointError(
             f"the metadata have rotary scaling of type {shown(kind)}; known are none, linear and yarn, and the array "

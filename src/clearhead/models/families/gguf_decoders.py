@@ -7,7 +7,7 @@ import math
 from clearhead.models.families.experts import experts
 from clearhead.models.families.gguf import DENSE, DENSE_ONLY, GGUF_LLAMA
 from clearhead.models.families.gguf_others import (
-    EACH,
+    BESIDE,
     EPS,
     GGUF_GEMMA2,
     LAYER_NORMS,
@@ -27,6 +27,7 @@ def _scale(_layer: int, blocks: int, width: int, heads: int, depth: int) -> floa
     return 1 / math.sqrt(width / heads if blocks == 62 else depth)
 
 
+_UNSCALED = GgufRope(scaled=False, base="rope.freq_base_swa")
 _GEMMA_LAYERS = Layers((), lambda layer: every(layer, 6))
 _SIZES = ("block_count", "embedding_length", "attention.head_count", "attention.key_length")
 
@@ -37,7 +38,7 @@ GGUF_GEMMA3 = gguf_family(
         "attention.qk_norm.kind": "rms",
         "attention.qk_norm.eps": RMS,
         "attention.scale": Layers((), _scale, tuple(key(name) for name in _SIZES)),
-        "attention.rotary": choice(_GEMMA_LAYERS, {FULL: GgufRope(), SLIDING: GgufRope(sliding=True)}),
+        "attention.rotary": choice(_GEMMA_LAYERS, {FULL: GgufRope(), SLIDING: _UNSCALED}),
         "attention.window": windows(key("attention.sliding_window"), _GEMMA_LAYERS),
         "head.softcap": key("final_logit_softcapping"),
     },
@@ -133,7 +134,7 @@ GGUF_GPT_OSS = gguf_family(
     },
     {
         **PLAIN,
-        **EACH,
+        **BESIDE,
         "layers.{n}.attention.sink": "blk.{n}.attn_sinks.weight",
         **affine("layers.{n}.mlp.router", "blk.{n}.ffn_gate_inp"),
         **{

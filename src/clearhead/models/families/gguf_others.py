@@ -91,6 +91,12 @@ OF_THREE = {
     for end, words in (("weight", "linear"), ("bias", ""))
 }
 
+GATE_AND_UP = {
+    "layers.{n}.mlp.gate.weight": _BLOCK + "ffn_up.weight: linear first-half",
+    "layers.{n}.mlp.up.weight": _BLOCK + "ffn_up.weight: linear second-half",
+}
+"""The two in one matrix."""
+
 GGUF_GPT2 = gguf_family(
     "gpt2",
     {
@@ -112,8 +118,7 @@ GGUF_PHI3 = gguf_family(
     {
         **PLAIN,
         **OF_THREE,
-        "layers.{n}.mlp.gate.weight": _BLOCK + "ffn_up.weight: linear first-half",
-        "layers.{n}.mlp.up.weight": _BLOCK + "ffn_up.weight: linear second-half",
+        **GATE_AND_UP,
     },
 )
 """As Llama in halves, with query, key and value in one matrix, gate and up in another; without longrope."""
@@ -153,25 +158,6 @@ GGUF_STABLELM = gguf_family(
 )
 """As Llama in halves, with layer norms, part of each head turned, and perhaps both halves side by side."""
 
-GGUF_OLMO2 = gguf_family(
-    "olmo2",
-    {
-        **without(DENSE, "depth"),
-        "placement": "after",
-        "attention.qk_norm.kind": "rms",
-        "attention.qk_norm.eps": RMS,
-        "attention.qk_norm_over": "heads",
-    },
-    {
-        **PLAIN,
-        "layers.{n}.attention.query.norm.gain": _BLOCK + "attn_q_norm.weight: heads",
-        "layers.{n}.attention.key.norm.gain": _BLOCK + "attn_k_norm.weight: groups",
-        "layers.{n}.attention.norm.gain": _BLOCK + "post_attention_norm.weight",
-        "layers.{n}.mlp.norm.gain": _BLOCK + "post_ffw_norm.weight",
-    },
-)
-"""As Llama in halves, with norms behind each half, and of all heads' queries and keys."""
-
 GGUF_NEMOTRON = gguf_family(
     "nemotron",
     {
@@ -197,16 +183,17 @@ GGUF_GRANITE = gguf_family(
 """As Llama, with multipliers of embeddings, halves, scores and logits."""
 
 _COUNT, _CHOSEN = key("expert_count"), key("expert_used_count")
-EACH = {
+POOLED = {"pooling_type": "says what becomes of the states, after the last line"}
+
+BESIDE = {
     "layers.{n}.mlp.router.weight": _BLOCK + "ffn_gate_inp.weight: linear",
-    "layers.{n}.mlp.gate.weight": _BLOCK + "ffn_gate_exps.weight: linear",
-    "layers.{n}.mlp.up.weight": _BLOCK + "ffn_up_exps.weight: linear",
-    "layers.{n}.mlp.output.weight": _BLOCK + "ffn_down_exps.weight: linear",
     "layers.{n}.mlp.shared.up.weight": _BLOCK + "ffn_up_shexp.weight: linear",
     "layers.{n}.mlp.shared.gate.weight": _BLOCK + "ffn_gate_shexp.weight: linear",
     "layers.{n}.mlp.shared.output.weight": _BLOCK + "ffn_down_shexp.weight: linear",
     "layers.{n}.mlp.shared.share.weight": _BLOCK + "ffn_gate_inp_shexp.weight: flat",
 }
+"""What stands beside the experts: the router, and the MLP that all tokens use."""
+
 ROUTED = {
     **GGUF_LLAMA.without_effect,
     "expert_feed_forward_length": "is a size that the arrays have",
@@ -219,7 +206,7 @@ GGUF_QWEN2_MOE = gguf_family(
         **GGUF_QWEN2.spec,
         **experts(_COUNT, _CHOSEN, renormalise=False, shared=True, shared_gate=True),
     },
-    {**PLAIN, **EACH},
+    {**PLAIN, **BESIDE},
     fixed={"attention.causal": (True,)},
     without_effect=ROUTED,
 )
@@ -228,7 +215,7 @@ GGUF_QWEN2_MOE = gguf_family(
 GGUF_QWEN3_MOE = gguf_family(
     "qwen3moe",
     {**GGUF_QWEN3.spec, **experts(_COUNT, _CHOSEN, renormalise=True)},
-    {**PLAIN, **EACH},
+    {**PLAIN, **BESIDE},
     fixed={"attention.causal": (True,)},
     without_effect=ROUTED,
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from clearhead.models.key import Key, Layers, choice, key, required
+from clearhead.models.key import Choice, Key, Layers, choice, key, required
 
 ACTIVATIONS = {
     "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh",
@@ -57,7 +57,7 @@ def biased(*names: str, default: bool, projections: tuple[str, ...] = EVERYWHERE
     return key(*names, default=projections if default else (), words={True: projections, False: (), None: ()})
 
 
-def windows(width: Any, kinds: Layers) -> Any:
+def windows(width: Any, kinds: Layers | Choice) -> Any:
     """A window in the layers of one kind."""
     return choice(kinds, {SLIDING: width, FULL: None})
 
