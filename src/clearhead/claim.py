@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Union
 
 import numpy as np
@@ -342,6 +342,7 @@ def _keeps_zeros(numbers: Sequence[str], most: int, significant: int) -> bool:
     return kept and all(significant_of(number) == significant for number in numbers)
 
 
+@lru_cache(maxsize=4096)
 def decimals_of(number: str) -> int | None:
     """The decimals that a number was written in: 3 for 2.425, 4 for 1.5e-3, 0 for 7, None for 7/6 and nan.
 
@@ -355,6 +356,7 @@ def decimals_of(number: str) -> int | None:
     return max(len(digits) - int(match.group(5) or 0), 0)
 
 
+@lru_cache(maxsize=4096)
 def significant_of(number: str) -> int:
     """The significant digits that a number was written in; 0 for 0, 7/6 and nan.
 

@@ -14,7 +14,7 @@ from clearhead.claim import Written
 from clearhead.errors import ProblemError
 from clearhead.problems.fault import part, quote
 from clearhead.problems.toml import Digits, whole
-from clearhead.written import UNCLAIMED, canonical, value_of
+from clearhead.written import DECIMAL, UNCLAIMED, canonical, value_of
 
 Leaf = Callable[[Any, str], Any]
 
@@ -153,5 +153,7 @@ def _digits(value: Any, path: str) -> str:
         text = value.text if isinstance(value, Digits) else str(whole(int(value), path))
     if len(text) > _MAX_DIGITS:
         raise ProblemError(f"{path} expects at most {_MAX_DIGITS} characters, got {quote(value)}.")
+    if DECIMAL.fullmatch(text):
+        return text
     with part(path):
         return canonical(text)

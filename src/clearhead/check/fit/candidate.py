@@ -177,7 +177,7 @@ def rounded_by_hand(evaluation: Evaluation, beside: Sequence[Candidate] = ()) ->
         found += [
             Candidate((*start.applied, applied), applied.rewrite(start.working))
             for applied in by_hand(evaluation.claims, brief=bool(beside))
-            if evaluation.agrees(evaluation.of(applied, start.working))
+            if evaluation.gives(applied, start.working)
         ]
     return found
 

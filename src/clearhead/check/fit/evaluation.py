@@ -99,21 +99,35 @@ class Evaluation(Struct, frozen=True, dict=True):
 
     def lines(self, working: Working) -> dict[str, Array] | None:
         """The values of a rewritten working; None if its lines do not fit these arrays."""
-        fresh = self.fresh(working, lambda line, operands: run_stacked(line, operands))
+        return self._values(working.lines)
+
+    def leading(self, working: Working) -> list[Line]:
+        """The lines of a rewritten working that lead to the claimed ones, in its order, with these."""
+        needed, found = {*self.names}, []
+        for line in reversed(working.lines):
+            if line.name in needed:
+                found.append(line)
+                needed.update(line.operands)
+        return found[::-1]
+
+    def _values(self, lines: Sequence[Line]) -> dict[str, Array] | None:
+        fresh = self.fresh(lines, lambda line, operands: run_stacked(line, operands))
         return None if fresh is None else {**self.values, **{name: stack[0] for name, stack in fresh.items()}}
 
-    def fresh(self, working: Working, compute: Callable[[Line, list[Numbers]], Numbers]) -> dict[str, Numbers] | None:
+    def fresh(
+        self, lines: Sequence[Line], compute: Callable[[Line, list[Numbers]], Numbers]
+    ) -> dict[str, Numbers] | None:
         """The lines of a rewritten working that differ from those of the working, each stacked along an axis in front.
 
         Args:
-            working: the rewritten working.
+            lines: the lines of the rewritten working, all or those that lead to some, in its order.
             compute: computes a line from stacks of its operands; those of size 1 are the same for all copies.
 
         Returns:
             The stacks by name; None if a line does not fit these arrays, or no work is left.
         """
         stacks: dict[str, Numbers] = {}
-        for line in working.lines:
+        for line in lines:
             if line in self.own and not stacks.keys() & set(line.operands):
                 continue
             if self.work.done:
@@ -132,8 +146,16 @@ class Evaluation(Struct, frozen=True, dict=True):
             rewritten = applied.rewrite(working or self.working)
         except ClearheadError:
             return None
-        values = self.lines(rewritten)
+        values = self._values(self.leading(rewritten))
         return None if values is None else self.parts(rewritten, values)
+
+    def gives(self, applied: Applied, working: Working | None = None) -> bool:
+        """Whether a deviation gives all claims, and its lines behind the claimed ones fit these arrays too."""
+        return self.agrees(self.of(applied, working)) and self.whole(applied, working)
+
+    def whole(self, applied: Applied, working: Working | None = None) -> bool:
+        """Whether all lines fit these arrays with a deviation that applies."""
+        return self.lines(applied.rewrite(working or self.working)) is not None
 
     def parts(self, working: Working, values: Mapping[str, Array], *, stacked: bool = False) -> list[Numbers] | None:
         """The part of a line that each claim is about; None if a line is missing, or has another shape.

@@ -55,7 +55,7 @@ def numbers_of(family: Family, values: Sequence[float], evaluation: Evaluation) 
     def compute(line: Line, operands: list[Numbers]) -> Numbers:
         return _on_values(line, operands, values) if line.name in family.open else run_stacked(line, operands)
 
-    fresh = evaluation.fresh(family.working, compute)
+    fresh = evaluation.fresh(evaluation.leading(family.working), compute)
     if fresh is None:
         return None
     stacks = {name: fresh.get(name, np.asarray(evaluation.values[name])[None]) for name in evaluation.names}

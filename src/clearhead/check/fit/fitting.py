@@ -133,7 +133,7 @@ class Trial:
         reach = max(MIN_SCANNED, *self._sizes()) + 1
         numbers = range(max(int(span.low), -reach), min(int(span.high), reach) + 1)
         for value in sorted(numbers, key=abs):
-            if self.evaluation.agrees(self.evaluation.of(self.applied(value))):
+            if self.evaluation.gives(self.applied(value)):
                 return Fitted(self.applied(value), self.parameter.name, str(value), len(numbers), len(self.claimed) - 1)
         return None
 
@@ -254,8 +254,9 @@ class Trial:
     def _agrees(self, value: float) -> bool:
         """Whether all claims agree with a value, up to the rounding of double precision in the steps before."""
         parts = self.evaluation.of(self.applied(value))
-        if self.evaluation.agrees(parts):
-            return True
+        return (self.evaluation.agrees(parts) or self._nearly(parts)) and self.evaluation.whole(self.applied(value))
+
+    def _nearly(self, parts: Sequence[Numbers] | None) -> bool:
         cells = self.evaluation.cells(parts)
         if cells is None or not np.isfinite(self.claimed).all():
             return False

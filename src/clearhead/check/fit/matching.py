@@ -28,7 +28,7 @@ MAX_JOINED = 4
 def matched(evaluation: Evaluation, *, brief: bool = False) -> Iterator[Applied]:
     """The maps with which all claims agree; ``brief``: of those that no claim shows, only the usual ones."""
     for applied in (*_reordered(evaluation), *_heads(evaluation), *_groups(evaluation, brief=brief)):
-        if evaluation.agrees(evaluation.of(applied)):
+        if evaluation.gives(applied):
             yield applied
 
 

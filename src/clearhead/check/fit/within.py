@@ -41,7 +41,7 @@ def within_givens(evaluation: Evaluation, deviations: Sequence[Applied], arrays:
     loose = _loosened(evaluation, evaluation.working, arrays, off)
     for applied in deviations:
         parts = evaluation.of(applied)
-        if parts is not None and all(map(_near, loose, parts)):
+        if parts is not None and all(map(_near, loose, parts)) and evaluation.whole(applied):
             candidate = Candidate((applied,), applied.rewrite(evaluation.working))
             trace = candidate.working.run({given.name: arrays[given.name] for given in candidate.working.givens})
             precision = of_givens(evaluation.claims, trace, arrays)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
+import numpy as np
 from msgspec.structs import replace
 
 from clearhead.check.fit.candidate import Candidate, fitted_or_matched, in_order, without_repeats
 from clearhead.check.fit.evaluation import Evaluation
 from clearhead.check.judge.steps import Step, any_of, both, wrong
-from clearhead.check.search.alone import Ways, ways_to
+from clearhead.check.search.alone import ways_to
 from clearhead.check.search.chance import WEAK, digits_of
 from clearhead.check.search.hypotheses import Chosen, Hypotheses
 from clearhead.check.search.plans import Plans, plans_for
@@ -41,8 +43,8 @@ def causes_of_step(step: Step, largest: int, *, fits: bool) -> tuple[tuple[Appli
     for size in range(1, largest + 1):
         found = [
             each
-            for chosen in _sets(hypotheses, ways, step, claims, size)
-            if (each := _confirmed(hypotheses, chosen, evaluation)) is not None
+            for sought, chosen in _sets(hypotheses, step, claims, size)
+            if (each := _confirmed(sought, chosen, evaluation)) is not None
         ]
         if fits and size == 1 and not any(each.plain for each in found):
             found += fitted_or_matched(evaluation)
@@ -60,14 +62,37 @@ def _hypotheses(plans: Plans, tried: tuple[Applied, ...]) -> Hypotheses:
     return Hypotheses(plans, tried)
 
 
-def _sets(hypotheses: Hypotheses, ways: Ways, step: Step, claims: Sequence[Claim], size: int) -> Sequence[Chosen]:
-    """The sets of a size that give the claims."""
+@lru_cache(maxsize=64)
+def _telling(hypotheses: Hypotheses, name: str) -> Hypotheses:
+    """Those of the hypotheses that show in a line: what changes it alone, or what such a one changes, on the way to it.
+
+    Beside others the rest leave the line as it is: sets with them say nothing that sets without them do not.
+    """
+    plans, ends = hypotheses.plans, ways_to(hypotheses, name).ends
+    known = len(plans.deviations)
+    alone = np.isin(np.arange(known), [*ends])
+    found = [plans.plan((int(each),)) or () for each in np.flatnonzero(alone)]
+    last = max(
+        (slot for plan in found for slot, lines in enumerate(plan) if name in {each.name for each in lines}), default=0
+    )
+    touched = plans.touches[alone].any(axis=0) & (np.arange(plans.touches.shape[1]) <= last)
+    kept = [int(each) for each in np.flatnonzero(alone | (plans.touches & touched).any(axis=1))]
+    workings = [plans.working((each,)) or plans.base for each in kept]
+    fewer = Plans(plans.base, [plans.deviations[each] for each in kept], workings)
+    return Hypotheses(fewer, tuple(hypotheses.candidates[each] for each in sorted(ends) if each >= known))
+
+
+def _sets(
+    hypotheses: Hypotheses, step: Step, claims: Sequence[Claim], size: int
+) -> Iterator[tuple[Hypotheses, Chosen]]:
+    """The sets of a size that give the claims, each with the hypotheses that its numbers stand for."""
     if size == 1:
-        return [(each,) for each in ways.fitting(step.arrays, claims)[:MAX_CONFIRMED]]
-    try:
-        return search(hypotheses, step.arrays, claims, size).sets[:MAX_CONFIRMED]
-    except TooMany:
-        return ()
+        ways = ways_to(hypotheses, step.name)
+        yield from ((hypotheses, (each,)) for each in ways.fitting(step.arrays, claims)[:MAX_CONFIRMED])
+        return
+    telling = _telling(hypotheses, step.name)
+    with suppress(TooMany):
+        yield from ((telling, each) for each in search(telling, step.arrays, claims, size).sets[:MAX_CONFIRMED])
 
 
 def _shape(step: Step) -> tuple[int, ...] | None:
