@@ -247,6 +247,7 @@ def jax_losses(logits, target):
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), target[..., None], -1)[..., 0]
 
 
+@jax.jit
 def scanned(q, k, v):
     """One key after another, with a running maximum and sum, in a loop that JAX differentiates."""
 

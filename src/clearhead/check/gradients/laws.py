@@ -130,7 +130,8 @@ def _zero_sums(trial: Trial, inputs: Inputs) -> Violation | None:
             if not _adds_up(drawn, axis):
                 continue
             total = out.sum(axis)
-            off = ~close(np.zeros_like(total), total, trial.eps)
+            above = np.maximum(out, 0).sum(axis)
+            off = ~close(above, above - total, trial.eps)
             if off.any():
                 name = line.removesuffix(GRAD)
                 says = f"The same numbers added to {name} along {word} change nothing, so {line} adds up to 0 along it."

@@ -22,8 +22,9 @@ from clearhead.check.precision.propagation import as_slack
 from clearhead.claim import Claim
 
 ORDER, POINTS = 6, 10
-WIDE, NARROW = (1e-2, 3e-3, 1e-3, 3e-4), 1e-5
-"""The distances of two points: about a unit in the last place of bfloat16; of float32, where these show little."""
+WIDE, NARROW = (1e-2, 3e-3, 1e-3, 3e-4), (1e-3, 1e-4, 1e-5)
+"""The distances of two points: about a unit in the last place of bfloat16; where these show little, of float16 down
+to float32, on which what is smooth shows nothing."""
 
 LINES = 12
 """How many lines are tried for each distance."""
@@ -40,8 +41,10 @@ SPREAD = 20.0
 
 def roughness(caller: Caller, inputs: Inputs, shapes: Sequence[tuple[int, ...]]) -> tuple[float, ...]:
     """The standard deviation of what jumps, for each result; infinite where the function gives nothing."""
-    found = _jumping(caller, shapes, _without_corners(caller.task, inputs))
-    return _jumping(caller, shapes, _points(inputs, NARROW)) if max(found) < LITTLE else found
+    found = _jumping(caller, shapes, _without_corners(caller.task, inputs, WIDE, LITTLE))
+    if max(found) >= LITTLE:
+        return found
+    return _jumping(caller, shapes, _without_corners(caller.task, inputs, NARROW, SMOOTH))
 
 
 def is_lost(rough: float, out: Array) -> bool:
@@ -49,14 +52,14 @@ def is_lost(rough: float, out: Array) -> bool:
     return SPREAD * rough > float(np.sqrt(np.mean(np.abs(out.astype(np.float64)) ** 2)))
 
 
-def _without_corners(task: Task, inputs: Inputs) -> list[Arrays]:
-    """Points on the widest line on which the results of the working do not jump; on the shortest one where all do."""
+def _without_corners(task: Task, inputs: Inputs, steps: Sequence[float], most: float) -> list[Arrays]:
+    """Points on the widest line on which the results of the working jump less than ``most``; else on the shortest."""
     points: list[Arrays] = []
-    for step, line in product(WIDE, range(LINES)):
+    for step, line in product(steps, range(LINES)):
         points = _points(inputs, step, line)
         traces = (task.working.run(replace(inputs, arrays=each).given(task), keep=task.returns) for each in points)
         results = [[np.asarray(trace.numpy(name), np.float64) for name in task.returns] for trace in traces]
-        if max(_jumps(list(row)) for row in zip(*results, strict=True)) < LITTLE:
+        if max(_jumps(list(row)) for row in zip(*results, strict=True)) < most:
             break
     return points
 
