@@ -108,8 +108,8 @@ right-code: $(VENV)/test
 sweeps: $(VENV)/test $(VENV)/debian $(CACHE)/node/node_modules $(CACHE)/checkpoints
 	EVERY=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m sweep
 
-# Gradients: right ones in four precisions, wrong ones, and rows of gradients beside rows of the forward pass; then all
-# samples of PyTorch's own tests, and all problems and options against JAX.
+# Gradients: right ones and right steps of training in four precisions, wrong ones, and rows of gradients beside rows of
+# the forward pass, with counts of each; then all samples of PyTorch's own tests, and all problems and options against JAX.
 gradients: $(VENV)/test
 	PYTHONPATH=. $(BIN)/python -W ignore -m tests.check.gradients.sweep
 	EVERY=1 $(BIN)/python -m pytest -q -n auto tests/conformance/test_torch_samples.py tests/conformance/test_jax_gradients.py

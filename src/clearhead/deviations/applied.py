@@ -15,6 +15,7 @@ from clearhead.deviations.rewrites import Nothing
 from clearhead.errors import ShapeError, SpecError, UnknownName, WrongType, suggest
 from clearhead.line import split_head
 from clearhead.ops import Parameters, as_parameters
+from clearhead.ops.textbook import training
 from clearhead.working import Working
 
 
@@ -62,7 +63,7 @@ class Applied(Struct, frozen=True):
         if working.backward_of is not None and self._of_forward(working, working.backward_of.forward):
             # The gradients are those of what is then computed.
             return working.backward_of.again(self.rewrite(working.backward_of.forward))
-        if working.backward_of is None and deviation(self.id).of == "backward":
+        if deviation(self.id).of == "backward" and not _has_gradients(working):
             raise SpecError(f"{self.id} has nothing to rewrite: this working has no gradients.")
         try:
             rewritten = deviation(self.id).rewrite(working, **dict(self.parameters))
@@ -83,6 +84,12 @@ class Applied(Struct, frozen=True):
             backward: a working with its gradients.
         """
         return self.rewrite(backward)
+
+
+def _has_gradients(working: Working) -> bool:
+    """Whether it has a backward pass, or steps of training that begin at gradients which are given."""
+    steps = (training.step_along, training.step_scaled)
+    return working.backward_of is not None or any(line.operation in steps for line in working.lines)
 
 
 def deviation(id: str) -> Deviation:

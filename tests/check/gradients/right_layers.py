@@ -238,6 +238,17 @@ def of_smoothed(logits, target, up):
     return (softmax(logits) - q) * up[..., None]
 
 
+def smoothed_mean(logits, target):
+    """The mean over the targets that count, of smoothed losses."""
+    counts = target != 1
+    return (smoothed(logits, target) * counts).sum(-1) / counts.sum(-1)
+
+
+def of_smoothed_mean(logits, target):
+    counts = (target != 1).astype(logits.dtype)
+    return of_smoothed(logits, target, counts / counts.sum(-1, keepdims=True))
+
+
 def by_one_hot(table, token, dy):
     hot = np.eye(len(table), dtype=dy.dtype)[token]
     return rows(hot).T @ rows(dy)
@@ -279,6 +290,8 @@ LAYERS = {
     "mean of losses": Right(SCALARS, of_mean, mean_of_all, LOGITS, "loss"),
     "sum of losses": Right(of_loss(reduction="sum"), of_sum, lambda *a: losses(*a).sum(-1), LOGITS, "loss"),
     "smoothing": Right(of_loss(smoothing=SMOOTHING), of_smoothed, smoothed, LOGITS, "loss.token"),
+    "smoothing, ignored targets, mean": Right(
+        of_loss(smoothing=SMOOTHING, ignored=1), of_smoothed_mean, smoothed_mean, LOGITS, "loss"),
     **{each.__name__: Right(TABLE, each, lambda table, token: table[token], OF_TABLE, "embedding") for each in (
         by_one_hot, by_add_at, by_sorting)},
     "tied table": Right(TIED, of_both, tied, OF_TABLE, "logits"),

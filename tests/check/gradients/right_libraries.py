@@ -9,7 +9,7 @@ import torch
 from tests.check.gradients.reported import IGNORING, LAYER, RMS, SCALARS, norms
 from tests.check.gradients.right import Right
 from tests.check.gradients.right_attention import CAP, WINDOW
-from tests.check.gradients.right_layers import GATES, LOGITS, mlp_of
+from tests.check.gradients.right_layers import GATES, LOGITS, SMOOTHING, mlp_of, of_loss
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
@@ -175,6 +175,10 @@ def losses(logits, target, **options):
     return flat.reshape(target.shape)
 
 
+def smoothed_mean(logits, target):
+    return losses(logits, target, ignore_index=1, label_smoothing=SMOOTHING).sum(-1) / (target != 1).sum(-1)
+
+
 # JAX
 
 
@@ -311,6 +315,8 @@ LIBRARIES = {
         lambda x, gain: functional.rms_norm(x, x.shape[-1:], gain, EPS)), None, RMS, "attention.norm"),
     "torch: library's losses": Right(SCALARS, _torch(losses), None, LOGITS, "loss.token"),
     "torch: ignored targets": Right(IGNORING, _torch(partial(losses, ignore_index=1)), None, LOGITS, "loss.token"),
+    "torch: smoothing, ignored targets, mean": Right(
+        of_loss(smoothing=SMOOTHING, ignored=1), _torch(smoothed_mean), None, LOGITS, "loss"),
     "torch: GELU": mlp("gelu", _torch(lambda x, up, down: functional.gelu(x @ up) @ down)),
     "torch: GELU by tanh": mlp("gelu-tanh", _torch(
         lambda x, up, down: functional.gelu(x @ up, approximate="tanh") @ down)),

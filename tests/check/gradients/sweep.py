@@ -1,6 +1,7 @@
 """A sweep: right gradients in four precisions, wrong ones, and rows of gradients beside rows of the forward pass.
 
-``python -m tests.check.gradients.sweep`` prints what is not as it should be, and ends with 1 if anything is.
+``python -m tests.check.gradients.sweep`` prints what is not as it should be, how many were tried in how many kinds of
+problem, and ends with 1 if anything is not. Rows of gradients alone, in the same kinds, are what `make planted` tries.
 """
 
 import sys
@@ -11,10 +12,14 @@ from pathlib import Path
 import numpy as np
 from tests.check.gradients import zoo
 from tests.check.gradients.right import PRECISIONS, said_of
+from tests.check.gradients.right_steps import STEPS
 from tests.check.gradients.test_right import ALL
 
 from clearhead import Attention, probe_gradients
 from clearhead.deviations.table import DEVIATIONS
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "docs"))
+from planted import GRADIENTS, choices, plant
 
 SEED = 2026
 PAIRS_OF_KIND = 4
@@ -30,29 +35,32 @@ def attention(kw):
 
 
 def false_alarms() -> Iterator[str]:
-    """Right gradients that are called wrong."""
+    """What is wrongly said of right gradients and right steps of training; nothing of what is called right."""
     for (name, right), dtype in product(ALL.items(), PRECISIONS):
-        if said := said_of(right, dtype):
-            yield f"{name} in {dtype}: {said}"
+        said = said_of(right, dtype)
+        yield said and f"{name} in {dtype}: {said}"
+    for (name, step), dtype in product(STEPS.items(), PRECISIONS):
+        said = step.said(dtype)
+        yield said and f"{name} in {dtype}: {said}"
 
 
 def misses() -> Iterator[str]:
-    """Wrong gradients that are not reported as they should be."""
+    """Wrong gradients that are not reported as they should be; nothing for those that are."""
     for name, (spec, faults, cause, wrong) in zoo.WRONG_HEADS.items():
         working, own = attention(spec)
         heads = zoo.Heads(**own, **faults)
         report = probe_gradients(heads.backward, working, forward=heads.forward)
         found = [each.deviations for each in report.findings]
         told = report.fits_forward is False and report.wrong == tuple(f"{each}.grad" for each in wrong.split())
-        if found != ([(cause,)] if cause else []) or not told:
-            yield f"{name}: {found}, {report.wrong}, fits {report.fits_forward}"
+        good = told and found == ([(cause,)] if cause else [])
+        yield "" if good else f"{name}: {found}, {report.wrong}, fits {report.fits_forward}"
 
 
 def pairs() -> Iterator[str]:
-    """Rows of gradients beside rows of the forward pass that are not found as the pair they are."""
-    sys.path.insert(0, str(Path(__file__).parents[3] / "docs"))
-    from planted import GRADIENTS, choices, plant
+    """Rows of gradients beside rows of the forward pass that are not found as the pair they are; nothing for others.
 
+    A pair whose numbers a single row, or more sets than are listed, would give too cannot be distinguished from these.
+    """
     rng = np.random.default_rng(SEED)
     for kind_name, kind in GRADIENTS.items():
         arrays = kind.arrays(seed=1)
@@ -64,22 +72,36 @@ def pairs() -> Iterator[str]:
         for number in range(PAIRS_OF_KIND):
             both = [tried[way][rng.integers(len(tried[way]))] for way in ("forward", "backward")]
             made = plant(kind, arrays, both, seed=number, most=2)
-            if made is None or made.report.verdict == "agrees" or made.found:
+            if made is None or made.report.verdict == "agrees" or made.report.symptom:
                 continue
             smaller = {len(each.deviations) for each in made.report.findings}
-            if not (smaller == {1} or made.report.fitting > len(made.report.findings) or made.report.symptom):
-                yield f"{kind_name}: {' and '.join(map(str, both))}: {made.result}"
+            good = made.found or smaller == {1} or made.report.fitting > len(made.report.findings)
+            yield "" if good else f"{kind_name}: {' and '.join(map(str, both))}: {made.result}"
+
+
+PARTS = {
+    "right gradients and steps, in four types of numbers, are called wrong": false_alarms,
+    "wrong gradients are not reported as they should be": misses,
+    f"pairs, in {len(GRADIENTS)} kinds of problem, are not found": pairs,
+}
+"""What is counted of each part."""
 
 
 def main() -> int:
-    """Prints all that is not as it should be."""
+    """Prints all that is not as it should be, and how many were tried."""
     count = 0
-    for part in (false_alarms, misses, pairs):
-        for line in part():
-            print(line, flush=True)
-            count += 1
-    print(f"{count} are not as they should be.")
+    for says, part in PARTS.items():
+        told = list(map(shown, part()))
+        print(f"{sum(map(bool, told))} of {len(told)} {says}.", flush=True)
+        count += sum(map(bool, told))
     return 1 if count else 0
+
+
+def shown(line: str) -> str:
+    """The same line, which is printed where it says something."""
+    if line:
+        print(line, flush=True)
+    return line
 
 
 if __name__ == "__main__":

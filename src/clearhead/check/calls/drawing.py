@@ -14,7 +14,7 @@ from clearhead.backward import GRAD
 from clearhead.check.calls.task import Arrays, Task
 from clearhead.errors import ClearheadError, ShapeError
 from clearhead.line import selections
-from clearhead.ops.textbook import scores
+from clearhead.ops.textbook import scores, training
 
 PREFERRED: dict[str, tuple[int, ...]] = {
     "batch": (3, 2, 7),
@@ -187,9 +187,14 @@ def _rows(rng: np.random.Generator, task: Task, name: str, shape: Shape, sizes: 
 def _numbers(rng: np.random.Generator, task: Task, name: str, shape: Shape, kind: Kind) -> np.ndarray[Any, Any]:
     if task.axes(name) == ("token",) and not name.endswith(GRAD):
         return np.cumsum(rng.integers(1, 4, shape), axis=-1).astype(np.float64)
-    if kind == "whole":
-        return rng.integers(-2, 3, shape).astype(np.float64)
-    return rng.normal(size=shape)
+    drawn = rng.integers(-2, 3, shape).astype(np.float64) if kind == "whole" else rng.normal(size=shape)
+    return np.abs(drawn) if name in _squares(task) else drawn
+
+
+def _squares(task: Task) -> set[str]:
+    """What an optimizer remembers of squares of gradients, which is never below 0."""
+    kinds = (training.second_moment, training.add_square)
+    return {line.operands[0] for line in task.working.lines if line.operation in kinds}
 
 
 def _all_see(task: Task, inputs: Inputs) -> bool:
