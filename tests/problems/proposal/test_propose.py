@@ -244,6 +244,80 @@ def test_a_workbook_is_read_by_its_labels(tmp_path):
     assert [(claim.line, claim.values.tolist()) for claim in found.claims] == [("scores@1", [[1, 0], [2, 2]])]
 
 
+def test_a_norm_in_steps_is_followed_to_its_gain_and_bias(tmp_path):
+    """Mean, variance and quotient on lines of their own, then a gain and a bias: what is printed agrees."""
+    x, gain, bias = np.array([[1.0, 2.0, 4.0], [0.5, -1.5, 3.0]]), np.array([2.0, 0.5, 1.0]), np.array([0.0, 1.0, -1.0])
+    normalized = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3)
+    cells = [
+        ("x = np.array([[1, 2, 4], [0.5, -1.5, 3]])\nmu = x.mean(-1, keepdims=True)\n"
+         "var = x.var(-1, keepdims=True)", ""),
+        ("eps = 1e-3\nh = (x - mu) / np.sqrt(var + eps)\nh", repr(normalized.round(4))),
+        ("g = np.array([2, 0.5, 1])\nb = np.array([0, 1, -1])\ny = g * h + b\ny",
+         repr((gain * normalized + bias).round(4))),
+    ]  # fmt: skip
+    problem = propose(notebook(tmp_path / "norm.ipynb", cells)).problem
+    assert [claim.line for claim in problem.claims] == ["norm.normalized", "norm"]
+    assert problem.spec.norm.eps == 1e-3
+    assert diagnose(problem.claims, problem.trace()).verdict == "agrees"
+
+
+def test_what_is_no_norm_in_steps_is_not_taken_for_one(tmp_path):
+    """A matrix less the mean of another one, over its own spread, is left out."""
+    cells = [("x = np.array([[1, 2], [2, 5]])\nz = np.array([[3, 1], [0, 1]])", ""),
+             ("h = (x - z.mean(-1)) / x.std(-1)\nh", "array([[-1., 1.],\n       [-1., 1.]])")]  # fmt: skip
+    with pytest.raises(ProblemError):
+        propose(notebook(tmp_path / "other.ipynb", cells))
+
+
+def test_a_function_of_sines_and_cosines_gives_positions(tmp_path):
+    """The base is read in the function, and said to be a guess; what was printed agrees."""
+    encoded = [[f(p / 1000 ** (i / 4)) for i in (0, 2) for f in (np.sin, np.cos)] for p in range(3)]
+    cells = [
+        ("def encode(n, d):\n    pe = np.zeros((n, d))\n    for p in range(n):\n        for i in range(0, d, 2):\n"
+         "            pe[p, i] = np.sin(p / 1000 ** (i / d))\n            pe[p, i + 1] = np.cos(p / 1000 ** (i / d))\n"
+         "    return pe", ""),
+        ("pe = encode(3, 4)\npe.round(3)", repr(np.array(encoded).round(3))),
+    ]  # fmt: skip
+    found = propose(notebook(tmp_path / "positions.ipynb", cells))
+    assert found.problem.spec.base == 1000
+    assert any("base 1000" in each for each in found.unsure)
+    assert diagnose(found.problem.claims, found.problem.trace()).verdict == "agrees"
+
+
+def test_a_loss_in_steps_has_targets(tmp_path):
+    """Of a softmax the share of each target, its logarithm with a minus: the losses of the tokens are a claim."""
+    logits, target = np.array([[2.0, 1.0, 0.1], [0.5, 2.2, -0.3]]), np.array([0, 2])
+    share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    cells = [
+        ("z = np.array([[2, 1, 0.1], [0.5, 2.2, -0.3]])\ny = np.array([0, 2])", ""),
+        ("e = np.exp(z)\np = e / e.sum(axis=1, keepdims=True)\np", repr(share.round(4))),
+        ("loss = -np.log(p[np.arange(2), y])\nloss", repr(-np.log(share[[0, 1], target]).round(4))),
+    ]
+    problem = propose(notebook(tmp_path / "loss.ipynb", cells)).problem
+    assert [claim.line for claim in problem.claims] == ["probabilities", "loss.token"]
+    assert diagnose(problem.claims, problem.trace()).verdict == "agrees"
+
+
+def test_numbers_typed_into_a_workbook_are_claims_too(tmp_path):
+    """Titles of several words name the blocks, above headings of columns; what follows from others is a claim."""
+    path = tmp_path / "typed.xlsx"
+    scores = np.array([[1, 0.5], [0.25, 2]]) @ np.array([[0.5, 1], [1, 0]]).T
+    weights = np.exp(scores / 2**0.5) / np.exp(scores / 2**0.5).sum(axis=1, keepdims=True)
+    blocks = (("Queries Q", [[1, 0.5], [0.25, 2]]), ("The keys", [[0.5, 1], [1, 0]]), ("All values", [[1, 0], [0, 1]]),
+              ("Attention weights", weights.round(3)), ("Output", weights.round(3)))  # fmt: skip
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("by hand")
+        for number, (title, rows) in enumerate(blocks):
+            sheet.merge_range(0, 4 * number, 0, 4 * number + 2, title)
+            sheet.write_row(1, 4 * number + 1, ["d1", "d2"])
+            for row, numbers in enumerate(rows, start=2):
+                sheet.write_row(row, 4 * number, [f"word {row}", *map(float, numbers)])
+    problem = propose(path).problem
+    assert problem.given == ("query", "key", "value")
+    assert [claim.line for claim in problem.claims] == ["weights@1", "concat"]
+    assert diagnose(problem.claims, problem.trace()).verdict == "agrees"
+
+
 def test_the_command_says_what_is_not_sure(tmp_path):
     """``new --from`` writes the file, and says on stderr which example it is and what is not sure."""
     source = notebook(tmp_path / "lecture.ipynb", TWO_HEADS)

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clearhead.errors import ProblemError
 from clearhead.problems.problem import Computed
 from clearhead.problems.proposal.example import Address, Example
 from clearhead.problems.proposal.reading import ROOT_OF_DEPTH
 from clearhead.problems.proposal.values import NOTHING, NumpyArray, Value
-from clearhead.spec import Attention, Block, Head, Norm, Transformer
+from clearhead.spec import Attention, Block, Head, Loss, Norm, Positions, Transformer
 
 PER_HEAD = ("query", "key", "value", "scores", "scaled", "masked", "weights", "head")
 PARTS = ("query", "key", "value")
+NAMES = {"softmax": "probabilities", "affine": "norm", "positions": "position"}
+"""What lines of an example are called in a problem, where that is another word."""
 
 
 class Entry(Struct, frozen=True):
@@ -37,7 +40,8 @@ class Entry(Struct, frozen=True):
         if role not in self.known:
             return None
         if role not in PER_HEAD:
-            return "probabilities" if role == "softmax" else role
+            role = "concat" if role == "output" and "output.weight" not in self.arrays else role
+            return NAMES.get(role, "norm.normalized" if role == "norm" and "affine" in self.known else role)
         if head in self.heads:
             return f"{role}@{self.heads.index(head) + 1}"
         return f"{role}@1" if len(self.heads) == 1 else None
@@ -50,7 +54,7 @@ def entry(example: Example) -> Entry:
         ProblemError: there is none.
     """
     tries: tuple[Callable[[Example], Entry | None], ...] = (
-        _projected, _unprojected, _from_parts, _from_scores, _softmax, _norm,
+        _projected, _unprojected, _from_parts, _from_scores, _softmax, _norm, _positions,
     )  # fmt: skip
     for each in tries:
         found = each(example)
@@ -195,23 +199,44 @@ def _norm_of(example: Example, unsure: list[str]) -> Norm:
 
 
 def _softmax(example: Example) -> Entry | None:
-    """A softmax of numbers that belong to no attention."""
+    """A softmax of numbers that belong to no attention, with the cross-entropy of targets."""
     value = example.lines.get(("softmax", 0), NOTHING)
     if not value.parts or value.parts[0].array is None or value.parts[0].array.ndim not in (1, 2):
         return None
+    arrays = {"logits": np.atleast_2d(value.parts[0].array)}
+    loss = example.lines.get(("loss.token", 0), NOTHING).parts
+    if loss and loss[0] is value:
+        spec, target = Transformer(head=Head(), loss=Loss()), {"target": _known(loss[1])}
+        return Entry(spec, arrays | target, ("logits",), known=("softmax", "loss.token"))
     spec = Transformer(head=Head(probabilities=True))
-    logits = np.atleast_2d(value.parts[0].array)
-    return Entry(spec, {"logits": logits}, ("logits",), ("probabilities",), known=("softmax",))
+    return Entry(spec, arrays, ("logits",), ("probabilities",), known=("softmax",))
 
 
 def _norm(example: Example) -> Entry | None:
-    """A norm of numbers that are written out."""
+    """A norm of numbers that are written out, with the gain and the bias that follow it."""
     value = example.lines.get(("norm", 0), NOTHING)
     if not value.parts or not value.parts[0].matrix:
         return None
     unsure: list[str] = []
-    spec = Block(attention=Attention(heads=1), norm=_norm_of(example, unsure))
-    return Entry(spec, {"residual": _known(value.parts[0])}, ("residual",), unsure=tuple(unsure), known=("norm",))
+    norm, arrays = _norm_of(example, unsure), {"residual": _known(value.parts[0])}
+    factors = example.lines.get(("affine", 0), NOTHING).parts[1:]
+    if factors:
+        norm = replace(norm, gain=True, bias=len(factors) > 1)
+        arrays |= {f"norm.{name}": _known(each) for name, each in zip(("gain", "bias"), factors, strict=False)}
+    known = ("norm", "affine") if factors else ("norm",)
+    spec = Block(attention=Attention(heads=1), norm=norm)
+    return Entry(spec, arrays, ("residual",), unsure=tuple(unsure), known=known)
+
+
+def _positions(example: Example) -> Entry | None:
+    """Sinusoidal positions from the first on, as many as were printed."""
+    shown = example.numbers(("positions", 0))
+    if shown is None or shown.ndim != 2 or shown.shape[1] % 2:
+        return None
+    base = example.facts.get("base", 10000.0)
+    unsure = f"a function with sines and cosines is taken for sinusoidal positions with the base {base:g}, from 0 on."
+    spec = Positions(kind="sinusoidal", width=shown.shape[1], base=base)
+    return Entry(spec, {"index": np.arange(len(shown))}, unsure=(unsure,), known=("positions",))
 
 
 def _known(value: Value) -> NumpyArray:

@@ -16,7 +16,7 @@ from clearhead.problems.proposal.values import NOTHING, NumpyArray, Value, array
 
 LINES = (
     "input", "query", "key", "value", "scores", "scaled", "masked", "weights", "softmax", "head", "concat", "output",
-    "residual", "norm",
+    "residual", "norm", "affine", "positions", "loss.token",
 )  # fmt: skip
 
 Address = tuple[str, int]

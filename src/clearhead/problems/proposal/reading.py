@@ -29,6 +29,10 @@ _TURNS = ("transpose", "permute", "swapaxes", "t")
 _STACKS = ("concatenate", "concat", "cat", "hstack", "vstack", "stack", "column_stack")
 _ARRAYS = ("array", "asarray", "tensor", "as_tensor", "Tensor", "FloatTensor")
 _LINES = ("query", "key", "value")
+_STATISTICS = {"mean": "mean", "var": "variance", "std": "spread"}
+
+LONGEST = 100.0
+"""A function with sines, cosines and a number from this on computes sinusoidal positions: that is their base."""
 
 
 class Reader:
@@ -68,7 +72,11 @@ class Reader:
                 return Value(np.array(float(number)))
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 found = self.value(inner, source)
+                if found.role == "logarithm":
+                    return Value(role="loss.token", parts=found.parts)
                 return Value(-found.array) if found.array is not None and not found.role else NOTHING
+            case ast.Subscript(value=inner, slice=ast.Tuple(elts=[ast.Call(func=rows), picked])):
+                return self._picked(self.value(inner, source), called(rows), self.value(picked, source))
             case ast.Subscript(value=ast.Attribute(attr="shape", value=inner), slice=index):
                 return self._size(inner, index, source)
             case ast.Call(func=ast.Attribute(attr="size", value=inner), args=[index]):
@@ -89,6 +97,11 @@ class Reader:
         """The depth, if it is the size of the last axis of queries or keys."""
         last = self.value(index, source).number in (-1.0, 1.0)
         return Value(role="depth") if last and self.value(of, source).role in ("query", "key") else NOTHING
+
+    def _picked(self, of: Value, rows: str, target: Value) -> Value:
+        """Of a softmax the share of each row's target: ``p[np.arange(n), y]``."""
+        known = of.role == "softmax" and rows in ("arange", "range") and target.array is not None
+        return Value(role="picked", parts=(of, target)) if known else NOTHING
 
     def keep_table(self, name: str, node: ast.expr | None, source: str) -> None:
         """Keeps the entries of a dictionary that is written out, each under the name that it is read by."""
@@ -147,6 +160,8 @@ class Reader:
 
     def _by_name(self, name: str, first: Value) -> Value:
         plain = name.lower()
+        if plain in _STATISTICS:
+            return Value(role=_STATISTICS[plain], parts=(first,)) if first.matrix or first.role else NOTHING
         if "softmax" in plain:
             if first.role in ("scores", "scaled", "masked", ""):
                 return Value(role="weights" if first.role else "softmax", head=first.head, parts=(first,))
@@ -154,10 +169,13 @@ class Reader:
         if plain == "exp":
             known = first.role or (first.array is not None and first.array.ndim)
             return Value(role="exponentials", head=first.head, parts=(first,)) if known else NOTHING
+        if plain == "log" and first.role == "picked":
+            return Value(role="logarithm", parts=first.parts)
         if plain == "sqrt" and first.number is not None:
             return Value(np.sqrt(np.array(first.number)))
         if plain == "sqrt":
-            return Value(role="root", parts=(first,))
+            spread = first.role == "variance"
+            return Value(role="spread", parts=first.parts) if spread else Value(role="root", parts=(first,))
         if "norm" in plain and not plain.rstrip("_").endswith("normal"):  # which draws numbers
             return Value(role="norm", parts=(first,))
         return NOTHING
@@ -168,6 +186,9 @@ class Reader:
         if self.depth >= MAX_DEPTH or self.calls > MAX_CALLS:
             return NOTHING
         given = [self.value(each, source) for each in node.args]
+        if (base := _base_of(function)) is not None:
+            self.facts["base"] = base
+            return Value(role="positions")
         by_name = _by_purpose(function.name)
         if by_name and given:
             self._look_for_eps(function)
@@ -251,10 +272,12 @@ class Reader:
         return Value(role=part, head=head, parts=(left, right)) if part else NOTHING
 
     def _arithmetic(self, node: ast.expr, left: Value, operator: str, right: Value) -> Value:
-        if _is_norm(node):
-            base = left if left.role else next((each for each in left.parts if each.role), left)
+        if _is_norm(node) or (left.role, operator, right.role) == ("centred", "Div", "spread"):
+            base = left.parts[0] if left.role == "centred" else left
             self.facts.setdefault("eps", 0.0)
             return Value(role="norm", parts=(base,))
+        if (found := self._of_norm(left, operator, right)) is not None:
+            return found
         if left.role in ("scores", "scaled") and operator in ("Div", "Mult"):
             root = ROOT_OF_DEPTH if operator == "Div" and [each.role for each in right.parts] == ["depth"] else None
             self.facts.setdefault("scale", []).append((operator, root or right.number))
@@ -276,6 +299,35 @@ class Reader:
         if left.array is not None and right.array is not None:
             return Value(computed(operator, left.array, right.array))
         return NOTHING
+
+    def _of_norm(self, left: Value, operator: str, right: Value) -> Value | None:
+        """What is a step of a norm, worked by hand: what is left of the mean, the eps, a gain or a bias."""
+        if operator == "Sub" and right.role == "mean" and _same(left, right.parts[0]):
+            return Value(role="centred", parts=(left,))
+        if operator == "Add" and left.role in ("variance", "spread") and right.number is not None:
+            self.facts["eps"] = right.number
+            return left
+        if left.role == "variance" and (operator, right.number) == ("Pow", 0.5):
+            return Value(role="spread", parts=left.parts)
+        norm, other = (left, right) if left.role in ("norm", "affine") else (right, left)
+        if other.role or other.array is None or other.array.ndim != 1:
+            return None
+        wanted = {("norm", "Mult"): 1, ("affine", "Add"): 2}.get((norm.role, operator))
+        parts = (norm,) if norm.role == "norm" else norm.parts
+        return Value(role="affine", parts=(*parts, other)) if wanted == len(parts) else None
+
+
+def _same(one: Value, other: Value) -> bool:
+    """Whether two expressions hold the same array or line."""
+    return one is other or (one.array is other.array if one.array is not None else one.role == other.role)
+
+
+def _base_of(function: ast.FunctionDef) -> float | None:
+    """The base of the sinusoidal positions that a function computes; None where it computes none."""
+    names = {called(each.func) for each in ast.walk(function) if isinstance(each, ast.Call)}
+    constants = [each.value for each in ast.walk(function) if isinstance(each, ast.Constant)]
+    numbers = [float(each) for each in constants if isinstance(each, (int, float)) and each >= LONGEST]
+    return max(numbers) if numbers and {"sin", "cos"} <= names else None
 
 
 def _results(*values: Value) -> list[str]:

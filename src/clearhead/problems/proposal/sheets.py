@@ -29,24 +29,25 @@ def of_workbook(content: bytes) -> Example:
     example = Example()
     blocks = [each for name, cells in book.sheets.items() for each in _blocks(name, cells)]
     for label, numbers, computed, place in blocks:
-        role, head = role_of(label)
-        role = role or _by_word(label)
+        role, head = _meant(label)
         if not role:
             example.unplaced.append(place)
-        elif computed and role in LINES:
-            example.lines.setdefault((role, head), Value(role=role, head=head))
-            example.claim(Value(role=role, head=head), numbers, place)
-        else:
-            example.lines[role, head] = Value(array_of(numbers), role, head)
+            continue
+        known = Value(None if computed and role in LINES else array_of(numbers), role, head)
+        example.lines.setdefault((role, head), known)
+        if role in LINES:
+            example.claim(known, numbers, place)
     _join(example)
     example.facts["scale"] = [("Div", None)]  # labels do not say which
     return example
 
 
-def _by_word(label: str) -> str:
-    """A line that a label speaks of with its own name."""
-    words = label.lower().split()
-    return next((line for line in LINES for word in words if word.strip(".:()") == line), "")
+def _meant(label: str) -> tuple[str, int]:
+    """The line that a label names, or of which alone its words speak; its head, 0 for none."""
+    role, head = role_of(label)
+    words = [word.strip(".:()") for word in label.lower().split()]
+    found = {word if word in LINES else role_of(word)[0] for word in words if len(word) > 1} - {""}
+    return (role, head) if role or len(found) != 1 else (found.pop(), 0)
 
 
 def _join(example: Example) -> None:
@@ -78,17 +79,31 @@ def _blocks(sheet: str, cells: Sheet) -> Iterator[Block]:
         left -= {place for row in places for place in row}
         numbers = [[cells[place].text for place in row] for row in places]
         computed = all(cells[place].computed for row in places for place in row)
-        yield _label(cells, (top, start)), numbers, computed, f"{sheet}!{_address(top, start)}"
+        yield _label(cells, places), numbers, computed, f"{sheet}!{_address(top, start)}"
 
 
-def _label(cells: Sheet, place: Place) -> str:
-    """The text nearest above a cell, or to the left of it."""
-    row, column = place
-    for step in range(1, 3):
-        for near in ((row - step, column), (row, column - step), (row - step, column - 1)):
-            if near in cells and cells[near].text and not DECIMAL.fullmatch(cells[near].text):
-                return cells[near].text
-    return ""
+def _label(cells: Sheet, places: list[list[Place]]) -> str:
+    """The text nearest above a block, or to the left of it, that names a line; if none does, the nearest.
+
+    Texts beside all rows, or above all columns, are names of these: what the block is stands beyond them.
+    """
+    (top, left), bottom, right = places[0][0], len(places), len(places[0])
+    rows_named = bottom > 1 and all(_text(cells, (row, column - 1)) for (row, column), *_ in places)
+    columns_named = right > 1 and all(_text(cells, (row - 1, column)) for row, column in places[0])
+    row, column = top - columns_named, left - rows_named
+    near = [
+        text
+        for step in range(1, 3)
+        for each in ((row - step, left), (top, column - step), (row - step, left - 1))
+        if (text := _text(cells, each))
+    ]
+    return next((text for text in near if _meant(text)[0]), near[0] if near else "")
+
+
+def _text(cells: Sheet, place: Place) -> str:
+    """The text of a cell; none where it is empty or a number."""
+    found = cells[place].text if place in cells else ""
+    return "" if DECIMAL.fullmatch(found) else found
 
 
 def _address(row: int, column: int) -> str:
