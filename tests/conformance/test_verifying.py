@@ -4,6 +4,7 @@ import json
 
 import pytest
 from msgspec.structs import replace
+from safetensors.numpy import load_file, save_file
 
 from clearhead import diagnose, load
 from clearhead.claim import Claim
@@ -28,11 +29,49 @@ def test_a_right_table_agrees(small):
     verdict = verify(load(small), IDS)
     assert verdict.first is None
     turns = ("rotary.cos", "rotary.sin")
-    assert [each.line for each in verdict.lines][:14] == [
+    assert [each.line for each in verdict.lines][:15] == [
         "embedding",
         *(f"layers.0.attention.{name}" for name in ("norm", "query", "key", "value", *turns, "weights", "output")),
-        *(f"layers.0.mlp.{name}" for name in ("norm", "up", "gate", "output", "residual")),
+        *(f"layers.0.mlp.{name}" for name in ("norm", "up", "gate", "active", "output", "residual")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("llama", ["mlp.active"]),
+        ("gemma3", ["rotary.cos", "rotary.sin"]),
+        ("mixtral", ["router.shares", "mlp.gate", "mlp.active", "mlp.output"]),
+        ("deepseek_v3", ["router.shares", "mlp.gate", "mlp.active", "output.chosen"]),
+        ("gpt_oss", ["router.shares", "mlp.output"]),
+        ("gptj", ["rotary.cos", "rotary.sin"]),
+        ("qwen3_5, wide steps", ["mlp.active"]),
+    ],
+)
+def test_what_experts_activations_and_rotations_give_is_compared(tmp_path, name, ends):
+    """Shares of experts, what each activates, their sum, and each kind of angles agree in the last layer."""
+    made(name).save_pretrained(tmp_path)
+    model = load(tmp_path)
+    verdict = verify(model, IDS)
+    assert verdict.first is None
+    compared = {each.line for each in verdict.lines}
+    last = f"layers.{len(model.spec.layers) - 1}."
+    assert [end for end in ends if not any(line.startswith(last) and line.endswith(end) for line in compared)] == []
+
+
+def test_an_expert_that_differs_is_found_where_it_does(tmp_path):
+    """A number of one expert's weights, changed after ours were read, shows first in what that expert activates."""
+    made("mixtral").save_pretrained(tmp_path)
+    model = load(tmp_path)
+    theirs = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.1.block_sparse_moe.experts.2.w1.weight"
+    chosen = model.trace(IDS, keep="*.router.chosen")["layers.1.mlp.router.chosen"]
+    assert chosen[:, 2].any()
+    save_file({**theirs, name: theirs[name] * 2}, tmp_path / "model.safetensors", {"format": "pt"})
+    verdict = verify(model, IDS)
+    assert verdict.first.line == "layers.1.mlp.gate"
+    differs = (abs(verdict.first.theirs - model.trace(IDS, keep="*.mlp.gate")["layers.1.mlp.gate"]) > 1e-4).any(axis=2)
+    assert differs.any(axis=1).nonzero()[0].tolist() == [2]
 
 
 def test_a_wrong_table_is_found(small):

@@ -135,6 +135,8 @@ def _run(model: Model, given: dict[str, Numbers]) -> tuple[Any, dict[str, Number
     transformers, torch = need("transformers", "verify"), need("torch", "verify")
     batch = {name: torch.from_numpy(np.ascontiguousarray(array))[None] for name, array in _named(model, given).items()}
     path, options = model.path, {"attn_implementation": "eager", "dtype": torch.float32}
+    if any(block.mlp is not None and block.mlp.experts is not None for block in model.spec.layers):
+        options["experts_implementation"] = "eager"  # one expert after the other
     if path.suffix == ".gguf":
         kind: Any = transformers.AutoModelForCausalLM
         path, options = path.parent, {**options, "gguf_file": path.name}
