@@ -81,6 +81,20 @@ def passed(operations: Collection[Operation], what: str) -> Rewrite:
     return each_of(operations, lambda _, line: [as_operation(line, unchanged, line.operands[-1])], what)
 
 
+def each_scale(change: Callable[[Working, Line], list[Line]]) -> Rewrite:
+    """A rewrite of the gradients of the scale of scores; others are scaled too, as embeddings are."""
+
+    def matches(line: Line) -> bool:
+        return line.operation in SCALES and line.axes[-2:] == ("query", "key")
+
+    return lambda working: change_lines(working, matches, lambda line: change(working, line), "that of a scale")
+
+
+def unscaled(_: Working, line: Line) -> list[Line]:
+    """The gradient as it comes."""
+    return [as_operation(line, unchanged, line.operands[-1])]
+
+
 def as_operation(line: Line, operation: Operation, *operands: str) -> Line:
     """The line with another operation, of these operands."""
     return Line(line.name, operation, operands, line.axes, _known(line, operation))

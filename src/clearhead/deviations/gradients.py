@@ -5,7 +5,6 @@ from __future__ import annotations
 from clearhead.deviations.deviation import Deviation
 from clearhead.deviations.gradient_rewrites import (
     REPEATS,
-    SCALES,
     TO_KEY,
     TO_QUERY,
     TO_VALUE,
@@ -15,6 +14,7 @@ from clearhead.deviations.gradient_rewrites import (
     averaged,
     divided,
     each_of,
+    each_scale,
     forwards,
     interleaved,
     masked_again,
@@ -24,6 +24,7 @@ from clearhead.deviations.gradient_rewrites import (
     recomputed,
     scaled_again,
     twice,
+    unscaled,
 )
 from clearhead.deviations.rewrites import swap
 from clearhead.ops.gradients import stated
@@ -97,7 +98,7 @@ ROWS = (
         invisible="Where the depth is 1.",
         remedy="ds = ds / np.sqrt(d) before dq and dk.",
         seen="The family of AiDotNet.Tensors#49.",
-        rewrite=passed(SCALES, "that of a scale"),
+        rewrite=each_scale(unscaled),
         of="backward",
     ),
     Deviation(
@@ -127,7 +128,7 @@ ROWS = (
         invisible="Where the depth is 1.",
         remedy="Scale once: in ds, or in both dq and dk.",
         seen="The family of AiDotNet.Tensors#49.",
-        rewrite=each_of(SCALES, twice, "that of a scale"),
+        rewrite=each_scale(twice),
         of="backward",
     ),
     Deviation(

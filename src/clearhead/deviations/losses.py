@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from clearhead.deviations.deviation import Deviation, Parameter, Rewrite, Span, values
 from clearhead.deviations.loss_rewrites import OF_TOKENS, is_of_tokens, only_ignored, shifted, smoothing_everywhere
 from clearhead.deviations.rewrites import Nothing, adjust, change_lines, follow, swap, with_operation
-from clearhead.line import Line
+from clearhead.line import Line, free_name
 from clearhead.ops import Operation
 from clearhead.ops.textbook import losses as ops
 from clearhead.ops.textbook import scores, training
@@ -32,14 +32,15 @@ def _negated(working: Working) -> Working:
 
 
 def _over_others(working: Working) -> Working:
-    """Smoothing over the other classes, of the probabilities, which are also there where the loss reads logits."""
+    """Smoothing over the other classes, of the probabilities."""
 
     def matches(line: Line) -> bool:
         return is_of_tokens(line) and bool(dict(line.parameters)["smoothing"])
 
     def change(line: Line) -> list[Line]:
-        read = replace(line, operands=(_probabilities(working, line), *line.operands[1:]))
-        return [with_operation(read, others.likelihood_smoothed_over_others)]
+        made, name = _probabilities(working, line)
+        read = replace(line, operands=(name, *line.operands[1:]))
+        return [*made, with_operation(read, others.likelihood_smoothed_over_others)]
 
     return change_lines(working, matches, change, "a loss with smoothing")
 
@@ -48,23 +49,22 @@ def _of_probabilities(working: Working) -> Working:
     """The cross-entropy that is made for logits, of probabilities."""
 
     def change(line: Line) -> list[Line]:
-        read = replace(line, operands=(_probabilities(working, line), *line.operands[1:]))
-        return [with_operation(read, ops.cross_entropy)]
+        made, name = _probabilities(working, line)
+        return [*made, with_operation(replace(line, operands=(name, *line.operands[1:])), ops.cross_entropy)]
 
     return change_lines(working, is_of_tokens, change, "a cross-entropy")
 
 
-def _probabilities(working: Working, line: Line) -> str:
-    """The probabilities that belong to a loss."""
+def _probabilities(working: Working, line: Line) -> tuple[list[Line], str]:
+    """The probabilities that belong to a loss, and a line of them where the working has none."""
     if line.operation is ops.negative_log_likelihood:
-        return line.operands[0]
-    same = (
-        each.name for each in working.lines if each.operation is scores.softmax and each.operands == line.operands[:1]
-    )
-    found = next(same, None)
-    if found is None:
-        raise Nothing("this loss has no line of probabilities.")
-    return found
+        return [], line.operands[0]
+    logits = line.operands[:1]
+    for each in working.lines:
+        if each.operation is scores.softmax and each.operands == logits:
+            return [], each.name
+    name = free_name(f"{line.name}.probabilities", working.names)
+    return [Line(name, scores.softmax, logits, working.axes[logits[0]])], name
 
 
 def _ignored_counted(working: Working) -> Working:

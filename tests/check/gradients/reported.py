@@ -330,7 +330,7 @@ REPORTS = {
         "meta-pytorch/MSLK PR#263", "The backward pass computes attention again without its causal mask.",
         Attention(heads=2, causal=True).working(), HEADS, "head", without_causal, HEADS,
         ("causal-missing",), causal,
-        said="So the backward pass computes something again in another way"),
+        said="So the backward pass alone does this"),
     "no window": Report(
         "flagos-ai/FlagAttention#25", "The backward pass has the causal mask, and not the window.",
         Attention(heads=2, causal=True, window=WINDOW).working(), HEADS, "head", without_window, HEADS,

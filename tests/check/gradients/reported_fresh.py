@@ -189,7 +189,7 @@ FRESH = {
     "added before the norm": Report(
         "Dao-AILab/quack PR#53", "What comes straight through a residual connection goes through the norm too.",
         HALF, STRAIGHT, "mlp.residual", added_before_norm, ("attention.residual",),
-        ("residual-from-norm",), half, said="So the backward pass computes something again in another way"),
+        ("residual-from-norm",), half, said="So the backward pass alone does this"),
     "mean for sum": Report(
         "paiml/aprender PR#2182 (sum)", "The loss is a sum, and its gradient that of a mean.",
         SUMMED, ("output", "target"), "loss", mean_for_sum, ("output",),

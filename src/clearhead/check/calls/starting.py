@@ -151,9 +151,9 @@ def _seen_as(task: Task, form: Form) -> tuple[object, ...]:
 
 _COUNTED = Symptom(
     "layout",
-    "This holds for one example at a time. With a batch in front it runs as well, and gives other numbers: an axis is "
-    "counted from the front there, as in axis=2 or dim=1.",
-    "Count axes from the end: axis=-1 for the keys.",
+    "This holds for one example at a time. With a batch in front it runs as well, and gives other numbers: an axis may "
+    "be counted from the front there, as in axis=2 or dim=1, or numbers of one example be used for others.",
+    "Count axes from the end, as axis=-1 for the keys, and compute each example from its own numbers alone.",
 )
 
 

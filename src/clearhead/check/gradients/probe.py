@@ -28,7 +28,6 @@ from clearhead.check.measure.naming import Named
 from clearhead.check.probing.explaining import SINGLE, agree, agrees_with, explain, reported, unconfirmed
 from clearhead.check.probing.property_run import try_all
 from clearhead.check.probing.report import Drawn
-from clearhead.check.results import Finding
 from clearhead.deviations import candidates, deviation
 from clearhead.errors import SpecError
 from clearhead.working import Working
@@ -129,9 +128,20 @@ def _lost(way: Start, rough: Sequence[float]) -> Symptom | None:
     return Symptom("precision", says, "Probe it in a wider type.")
 
 
-def _of_forward(finding: Finding) -> bool:
+def _backward_first(report: Report) -> Report:
+    """The report with causes of the backward pass before others with the same numbers: the forward pass is right."""
+    findings = sorted(report.findings, key=lambda each: _of_forward(each.deviations))
+    groups = []
+    for group in report.indistinguishable:
+        sets = [*group.workings.items()]
+        smallest = sorted(sets[: group.smallest], key=lambda each: _of_forward(each[0]))
+        groups.append(replace(group, workings=dict([*smallest, *sets[group.smallest :]])))
+    return replace(report, findings=tuple(findings), indistinguishable=tuple(groups))
+
+
+def _of_forward(deviations: Sequence[str]) -> bool:
     """Whether a cause has anything that the forward pass does otherwise."""
-    return any(deviation(each.partition(":")[0]).of == "forward" for each in finding.deviations)
+    return any(deviation(each.partition(":")[0]).of == "forward" for each in deviations)
 
 
 class _Looked(Struct, frozen=True):
@@ -202,8 +212,7 @@ class _Probing:
         seen = (*looked.seen, *(each for one in other for each in one.seen))
         report = next((one.report for one in other if one.report is not None), report)
         if own:
-            # Of causes with the same numbers, one of the backward pass: the forward pass is known to be right.
-            report = replace(report, findings=tuple(sorted(report.findings, key=_of_forward)))
+            report = _backward_first(report)
         eps = max((size for size in looked.rough if size < float("inf")), default=0.0)
         tried = try_all(task, looked.start, report, eps if eps > SMOOTH else 0.0, GRADIENT_PROPERTIES)
         if report.findings and tried.contradicts:

@@ -91,7 +91,9 @@ def _verdict(probe: GradientProbe) -> str:
         return varies if "varies" in kinds else "It could not be compared with the working."
     names = _listed([each.line for each in probe.places])
     if probe.verdict == "agrees":
-        but = ", but see below" if probe.failing or probe.fits_forward is False or probe.notes else ""
+        limited = any(each.kind == "layout" and each.remedy for each in probe.symptoms)
+        odd = limited or probe.failing or probe.fits_forward is False or probe.notes
+        but = ", but see below" if odd else ""
         return f"The gradients are those of the working: {names} on {probe.drawn.count} inputs{but}."
     if probe.verdict == "explained" and probe.findings:
         sets = [" and ".join(each.deviations) for each in probe.findings]
@@ -150,7 +152,7 @@ def _forward(probe: GradientProbe, own: Report) -> str:
             )
         done = {deviation(each.partition(":")[0]).of for found in probe.findings[:1] for each in found.deviations}
         return "Its forward pass agrees with the working." + (
-            " So the backward pass computes something again in another way." if "forward" in done else ""
+            " So the backward pass alone does this." if "forward" in done else ""
         )
     if own.findings:
         names = " and ".join(own.findings[0].deviations)
