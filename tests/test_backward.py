@@ -10,24 +10,11 @@ from clearhead.check import diagnose
 from clearhead.claim import Claim
 from clearhead.deviations import deviate
 from clearhead.errors import ShapeError, SpecError, UnknownName
-from clearhead.line import Given
 from clearhead.problems import bundled, read_problem
-from clearhead.spec import Attention, Backward, Block, Delta, Loss, Mlp, Norm, Positions, Rotary
+from clearhead.spec import Attention, Backward, Block, Loss, Mlp, Norm
 from clearhead.working import Working
 
-SIZES = {"token": 3, "query": 3, "key": 3, "model": 4, "depth": 2, "hidden": 5, "head*depth": 4, "past": 2, "tap": 2}
-
-
-def arrays_for(working: Working, seed: int = 0) -> dict[str, np.ndarray]:
-    """Numbers without a pattern for all given arrays."""
-    rng = np.random.default_rng(seed)
-    keys = SIZES | ({"key": 5} if "past.key" in working.names else {})
-
-    def drawn(given: Given) -> np.ndarray:
-        shape = [dict(given.sizes).get(word) or keys[word] for word in given.axes]
-        return rng.random(shape) < 0.7 if given.holds == "booleans" else rng.normal(size=shape)
-
-    return {given.name: drawn(given) for given in working.givens}
+from .options import ATTENTIONS, BLOCKS, OPTIONS, WHOLE, arrays_for
 
 
 def by_autograd(working: Working, arrays: dict[str, np.ndarray], of: str) -> dict[str, np.ndarray]:
@@ -60,41 +47,22 @@ def test_bundled_problems(name):
     assert_like_autograd(problem.working(), problem.arrays)
 
 
-ATTENTIONS = {
-    "plain": Attention(heads=2),
-    "grouped": Attention(heads=2, kv_heads=1, bias=True),
-    "rotary": Attention(heads=2, rotary=Rotary(), causal=True),
-    "rotary in pairs": Attention(heads=2, rotary=Rotary("interleaved")),
-    "alibi": Attention(heads=2, alibi=True, causal=True),
-    "window": Attention(heads=2, window=2, softcap=3.0),
-    "sink": Attention(heads=2, sink=True, scale=0.3),
-    "masks": Attention(heads=2, mask="boolean", padding=True),
-    "additive": Attention(heads=2, mask="additive"),
-    "normed": Attention(heads=2, qk_norm=Norm(kind="rms")),
-    "normed by head": Attention(heads=2, qk_norm=Norm(kind="rms"), qk_norm_over="heads"),
-    "clipped": Attention(heads=2, clip=0.7, output=False),
-    "cached": Attention(heads=2, cache=True, causal=True),
-    "memory": Attention(heads=2, memory=True),
-    "delta": Attention(heads=2, causal=True, delta=Delta(heads=2, key_heads=1)),
-}
-
-
-@pytest.mark.parametrize("kind", ATTENTIONS)
-def test_options_of_attention(kind):
-    """The gradients through every option of attention are PyTorch's."""
-    working = ATTENTIONS[kind].working()
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_of_specs(name):
+    """The gradients through every option of attention, of a block and of a stack are PyTorch's."""
+    working = OPTIONS[name].working()
     assert_like_autograd(working, arrays_for(working))
 
 
-@pytest.mark.parametrize("activation", ["gelu", "gelu-tanh", "gelu-sigmoid", "silu", "relu", "relu-squared", "tanh"])
-@pytest.mark.parametrize("placement", ["pre", "post", "sandwich"])
-def test_options_of_a_block(activation, placement):
-    """The gradients through a whole block are PyTorch's, whatever its norms and its activation."""
-    kind = "layer" if placement != "sandwich" else "rms"
-    mlp = Mlp(activation=activation, gated=activation == "silu", bias=True)
-    block = Block(Attention(heads=2), Norm(kind=kind), placement, mlp, Positions("sinusoidal"))
-    working = block.working()
-    assert_like_autograd(working, arrays_for(working))
+@pytest.mark.parametrize("kind", [Attention, Block])
+def test_no_option_is_left_out(kind):
+    """Each field of attention and of a block has another value than its default in one of these specs."""
+    stacked = [block for each in WHOLE.values() for block in each.layers]
+    blocks = [*BLOCKS.values(), *stacked]
+    specs = blocks if kind is Block else [*ATTENTIONS.values(), *(each.attention for each in blocks)]
+    usual = kind(Attention(2)) if kind is Block else kind(2)
+    fields = [*kind.__struct_fields__][1:]
+    assert [name for name in fields if all(getattr(each, name) == getattr(usual, name) for each in specs)] == []
 
 
 def test_examples_of_a_batch_have_gradients_of_their_own():

@@ -12,20 +12,12 @@ import pytest
 
 from clearhead.backward import GRAD
 from clearhead.problems import read_problem
-from clearhead.spec import Attention, Block, Mlp, Norm, Positions
 from clearhead.working import Working
 
-from ..test_backward import ATTENTIONS, FORWARD, arrays_for
+from ..options import OPTIONS, arrays_for
+from ..test_backward import FORWARD
 
-BLOCKS = {
-    f"{activation}, {placement}": Block(
-        Attention(heads=2), Norm("rms" if placement == "sandwich" else "layer"), placement,
-        Mlp(activation, gated=activation == "silu", bias=True), Positions("sinusoidal"),
-    )
-    for activation in ("gelu", "gelu-tanh", "gelu-sigmoid", "silu", "relu", "relu-squared", "tanh")
-    for placement in ("pre", "post", "sandwich")
-}  # fmt: skip
-CASES = [*(("problem", name) for name in FORWARD), *(("option", name) for name in {**ATTENTIONS, **BLOCKS})]
+CASES = [*(("problem", name) for name in FORWARD), *(("option", name) for name in OPTIONS)]
 
 
 def of_case(kind: str, name: str) -> tuple[Working, dict[str, np.ndarray]]:
@@ -33,7 +25,7 @@ def of_case(kind: str, name: str) -> tuple[Working, dict[str, np.ndarray]]:
     if kind == "problem":
         problem = read_problem(name)
         return problem.working(), problem.arrays
-    working = {**ATTENTIONS, **BLOCKS}[name].working()
+    working = OPTIONS[name].working()
     return working, arrays_for(working)
 
 

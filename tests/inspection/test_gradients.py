@@ -15,7 +15,7 @@ from clearhead.inspection.gradients import attend
 from clearhead.inspection.request import Wanted, request_of
 from clearhead.plan import follow
 
-from ..test_backward import ATTENTIONS, arrays_for
+from ..options import ATTENTIONS, arrays_for
 from .cases import cases
 from .reference import Case, gradients
 

@@ -9,7 +9,7 @@ from clearhead import Attention, Block, Mlp, Norm, Rotary
 from clearhead.inspection.steps import inside_long
 from clearhead.spec import Embedding, Transformer
 
-from ..test_backward import ATTENTIONS, arrays_for
+from ..options import ATTENTIONS, arrays_for
 
 
 @pytest.fixture

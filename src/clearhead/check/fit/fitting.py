@@ -155,7 +155,7 @@ class Trial:
 
     def _offs(self, values: Sequence[float] | Numbers) -> Numbers | None:
         """The differences from the claims with each of these values, cell by cell."""
-        if self._family is None:
+        if self._family is None or any(map(self._is_refused, values)):
             return None
         if self._family.open:
             numbers = numbers_of(self._family, [float(value) for value in values], self.evaluation)
@@ -251,8 +251,14 @@ class Trial:
                 )
         return None
 
+    def _is_refused(self, value: float) -> bool:
+        """Whether the parameter does not take a value, to which steps may lead."""
+        return self.parameter.fault(self.parameter.type(value)) is not None
+
     def _agrees(self, value: float) -> bool:
         """Whether all claims agree with a value, up to the rounding of double precision in the steps before."""
+        if self._is_refused(value):
+            return False
         parts = self.evaluation.of(self.applied(value))
         return (self.evaluation.agrees(parts) or self._nearly(parts)) and self.evaluation.whole(self.applied(value))
 
