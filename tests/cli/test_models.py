@@ -83,9 +83,10 @@ def test_what_is_wrong_is_said(arguments, message):
 
 
 def test_verify_agrees():
-    """MiniLM agrees with Transformers, and the largest difference is shown."""
-    output = run("verify", MINILM, "A cat sat.")
-    assert output.startswith(
+    """MiniLM agrees with Transformers, what follows its last line is named, and the largest difference is shown."""
+    note, _, rest = run("verify", MINILM, "A cat sat.").partition("\n")
+    assert "Pooling, Normalize" in note
+    assert rest.startswith(
         "6 tokens, 56 lines compared; up to 5e-05 of a row's largest number is rounding.\nAll agree. "
     )
 

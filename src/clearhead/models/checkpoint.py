@@ -30,7 +30,7 @@ class Checkpoint(Struct, frozen=True):
     """A checkpoint: its file or directory, its config, its arrays, and the description of its tokenizer.
 
     ``architecture`` is what config.json or the GGUF metadata call the model; ``generation`` where it is said how text
-    is generated.
+    is generated; ``modules`` where sentence-transformers says what it does with the model's states.
     """
 
     path: Path
@@ -39,6 +39,7 @@ class Checkpoint(Struct, frozen=True):
     tensors: Tensors
     tokenizer: Path | Mapping[str, Any] | None = None
     generation: Path | None = None
+    modules: Path | None = None
 
     def read_tokenizer(self) -> Tokenizer:
         """The tokenizer.
@@ -110,7 +111,7 @@ def _directory(path: Path, inside: Path, weights: Path | None = None) -> Checkpo
     config = read_json(within(config_path, inside))
     named = config.get("architectures")
     architecture = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
-    names = ("tokenizer.json", "generation_config.json")
+    names = ("tokenizer.json", "generation_config.json", "modules.json")
     found = [within(path / name, inside) if (path / name).exists() else None for name in names]
     return Checkpoint(path, architecture, config, tensors, *found)
 

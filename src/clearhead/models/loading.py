@@ -17,6 +17,7 @@ from clearhead.models.family import Family
 from clearhead.models.model import Model
 from clearhead.models.reading import Reading, read_spec, text_of
 from clearhead.models.scaled import with_scales
+from clearhead.models.sentences import vector_notes
 from clearhead.models.weights import Place, locate
 
 
@@ -46,7 +47,7 @@ def load(
         checkpoint, scaled = with_scales(checkpoint, ignore)
         checkpoint = text_of(family, checkpoint)
         reading, places = account_for(checkpoint, family, ignore)
-        reading = replace(reading, notes=(*scaled, *reading.notes))
+        reading = replace(reading, notes=(*scaled, *reading.notes, *vector_notes(checkpoint)))
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from None
     return Model(checkpoint, family, reading, places, engine=engine)
