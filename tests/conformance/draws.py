@@ -1,4 +1,4 @@
-"""Random configurations of every family: entries away from their defaults, drawn and compared with Transformers.
+"""Random configurations of every family, of images too: entries away from their defaults, against Transformers.
 
 ``make families`` runs this file for hundreds of draws; the ordinary suite takes a few from a fixed seed.
 """
@@ -66,6 +66,15 @@ VARIED: dict[str, tuple[Any, ...]] = {
     "scale_embedding": (True, False),
     "activation_function": ("relu", "gelu_new", "silu"),
     "decoder_attention_heads": (1, 6),
+    "qkv_bias": (True, False),
+    "image_size": (8, 20),
+    "patch_size": (2, 4),
+    "num_channels": (1, 4),
+    "mlp_ratio": (1, 3),
+    "layerscale_value": (0.3,),
+    "use_swiglu_ffn": (True, False),
+    "num_register_tokens": (1, 5),
+    "pooler_act": ("tanh", "relu"),
 }
 """Entries and what they may be; a configuration has those that its class has a field for."""
 
@@ -73,7 +82,7 @@ VARIED: dict[str, tuple[Any, ...]] = {
 def draw(seed: int) -> tuple[str, str, dict[str, Any]]:
     """A class, its config's class, and a configuration with some entries away from the defaults."""
     choose = random.Random(seed)
-    name = choose.choice([name for name in CONFIGURATIONS if not name.startswith("vit")])
+    name = choose.choice([*CONFIGURATIONS])
     architecture, config_class, options = CONFIGURATIONS[name]
     fields = getattr(transformers, config_class).__dataclass_fields__
     there = [name for name in VARIED if name in fields]
@@ -94,9 +103,12 @@ def outcome(seed: int) -> str:
     said = f"seed {seed}: {architecture} {options}"
     try:
         model = made_of(architecture, config_class, options, seed)
-        ids = [[int(i) for i in np.random.default_rng(seed).integers(2, 36, length)] for length in LENGTHS]
+        ids: list[Any] = [[int(i) for i in np.random.default_rng(seed).integers(2, 36, length)] for length in LENGTHS]
         batches = [{"input_ids": torch.tensor([each])} for each in ids]
-        if hasattr(model, "get_encoder") and model.config.is_encoder_decoder:
+        if model.main_input_name == "pixel_values":
+            ids = [_image(model.config, seed)]
+            batches = [{"pixel_values": torch.from_numpy(each)[None]} for each in ids]
+        elif hasattr(model, "get_encoder") and model.config.is_encoder_decoder:
             batches = [reads(type(model).__name__.lower(), each)[2] for each in ids]
         expected = [theirs(model, **each) for each in batches]
     except Exception:  # whatever Transformers raises for a configuration that it does not allow
@@ -111,7 +123,12 @@ def outcome(seed: int) -> str:
     return "right" if worst <= BOUND else f"wrong by {worst:.1e} {said}"
 
 
-def _worst(ours: Any, ids: list[int], out: Any) -> float:
+def _image(config: Any, seed: int) -> Any:
+    shape = config.num_channels, config.image_size, config.image_size
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def _worst(ours: Any, ids: Any, out: Any) -> float:
     """The largest difference of states, weights and logits, in units of their row's largest number where above 1."""
     source, decoder = (ids, None) if ours.spec.encoder is None else reads(_recorded(ours), ids)[:2]
     trace = ours.trace(source, decoder=decoder)
