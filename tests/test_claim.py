@@ -179,3 +179,16 @@ def test_slack_widens_the_tolerance_cell_by_cell():
     """What a number was computed from may add to its tolerance; its neighbours keep theirs."""
     claim = Claim("head", ("0.25", "0.50"), slack=(0.01, 0.0))
     np.testing.assert_array_equal(differing(claim, np.array([0.262, 0.512])), [False, True])
+
+
+def test_large_numbers_with_exponents_have_the_digits_of_their_mantissas():
+    """What NumPy prints of large and small numbers together agrees with them; another third digit does not."""
+    numbers = np.array([0.0, -2.27907450, -3.65305666e8, -7.50939982e3])
+    with np.printoptions(precision=2):
+        printed = str(numbers).strip("[]").split()
+    claim = Claim("loss", tuple(printed))
+    assert not differing(claim, numbers).any()
+    other = numbers * [1, 1, 1.005, 1]
+    assert differing(claim, other).tolist() == [False, False, True, False]
+    assert differing(Claim("loss", ("1e3",)), np.array([1001.0])).all()
+    assert Claim("loss", ("1.5e9999",)).half_units.tolist() == [0.5]

@@ -119,9 +119,7 @@ class Claim(Brief, frozen=True, dict=True):
         array = _held(numbers)[0]
         if decimals is None:
             kept = _DIGITS.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, 9)
-            largest = (
-                float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0)) if array.dtype.kind in "biuf" else 0.0
-            )
+            largest = float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))
             decimals = max(0, kept - max(0, int(np.ceil(np.log10(largest))) if largest > 0 else 0))
         return replace(cls.of(line, array, decimals=decimals), cell=cell)
 
@@ -326,11 +324,18 @@ def _units(numbers: Sequence[str]) -> Callable[[str], float]:
             return 0.0
         size = abs(float(number)) if scientific else 0.0
         if not digits[number] or size in (0.0, math.inf):  # beyond the range of float64
-            return _half_unit(most)
+            return max(_half_unit(most), _half_large_unit(number))
         own = _half_unit(significant - 1 - math.floor(math.log10(size)))
         return own if usual or saved > 1 else max(own, _half_unit(most))
 
     return unit
+
+
+def _half_large_unit(number: str) -> float:
+    """Half a unit of the last digit where an exponent makes it a large one, as in 3.65e+08; 0 for others, as 1e3."""
+    mantissa, _, exponent = number.lower().partition("e")
+    large = len(mantissa.partition(".")[2]) - int(exponent or 0)
+    return _half_unit(large) if "." in mantissa[:-1] and large < 0 and math.isfinite(float(number)) else 0.0
 
 
 def _keeps_zeros(numbers: Sequence[str], most: int, significant: int) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from clearhead import ProblemError, read_problem
+from clearhead.problems import parse_problem
 from clearhead.problems.submissions import read_submission, submissions
 from clearhead.show import View
 from clearhead.show.export import Export
@@ -139,6 +140,46 @@ def test_a_notebook_is_read_from_its_first_blank_on(tmp_path, trace):
     assert claims["head"].precision == 4
 
 
+STACK = """
+format = 1
+title = "Two blocks"
+[model]
+[model.embedding]
+[[model.layers]]
+attention = { heads = 1, projected = false, output = false }
+[[model.layers]]
+attention = { heads = 1, projected = false, output = false }
+[model.head]
+tied = true
+[model.loss]
+[arrays]
+embedding.weight = [[1, 0], [0, 1], [1, 1]]
+token = [0, 1]
+target = [1, 2]
+"""
+
+
+def test_lines_of_a_stack_are_read_and_given_numbers_are_not(tmp_path):
+    """Variables of numbered layers stand for their lines; ``token`` is the array of that name, not a loss of one."""
+    trace = parse_problem(STACK).trace()
+    book = nbformat.read(exported(trace, tmp_path / "blank.ipynb", ("*",)), 4)
+    for cell in book.cells:
+        if cell.cell_type == "code" and cell.source.rpartition("\n")[2] == "token":
+            cell.outputs = [nbformat.v4.new_output("execute_result", data={"text/plain": "array([0, 1])"})]
+    nbformat.write(book, tmp_path / "a.ipynb")
+    with pytest.raises(ProblemError, match="shows no numbers of a line"):
+        read_submission(tmp_path / "a.ipynb", trace)
+    for cell in book.cells:
+        variable = cell.source.rpartition("\n")[2]
+        if cell.cell_type == "code" and variable in ("_1_weights", "_2_scores"):
+            name = f"layers.{variable[1]}.{variable[3:]}"
+            cell.outputs = [nbformat.v4.new_output("execute_result", data={"text/plain": repr(trace[name])})]
+    nbformat.write(book, tmp_path / "b.ipynb")
+    claims = {claim.line: claim for claim in read_submission(tmp_path / "b.ipynb", trace)}
+    assert set(claims) == {"layers.1.weights", "layers.2.scores"}
+    np.testing.assert_allclose(claims["layers.2.scores"].values, trace["layers.2.scores"], atol=1e-7)
+
+
 def test_a_blank_that_is_filled_in_with_code_is_shown(tmp_path, trace):
     """Each blank cell ends with the name of its line, so that running it prints what was computed: that is claimed."""
     book = nbformat.read(exported(trace, tmp_path / "blank.ipynb", ("*",)), 4)
@@ -233,3 +274,12 @@ def test_entities_in_a_workbook_are_refused():
         book.writestr("xl/workbook.xml", '<!DOCTYPE a [<!ENTITY b "c">]><workbook/>')
     with pytest.raises(ValueError, match="declares entities"):
         read_workbook(out.getvalue())
+
+
+def test_texts_in_a_script_are_numbers_where_they_are_no_words(tmp_path, trace):
+    """Fractions of one character are read as those of three; names and labels are not."""
+    path = tmp_path / "a.py"
+    numbers = [[["½", "1/3", "1 000"]] * 3] * 2
+    path.write_text(f'weights = {numbers}\nhead = [["one", "two"]]\n', encoding="utf-8")
+    (claim,) = read_submission(path, trace)
+    np.testing.assert_allclose(claim.values[0, 0], [1 / 2, 1 / 3, 1000])

@@ -33,7 +33,8 @@ def written(node: ast.expr, source: str) -> Any:
     if called(node) in ("inf", "nan"):
         return called(node)
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return None if node.value.isalnum() else _number(node.value)  # no name, and no label
+        plain = node.value.isascii() and node.value.isalnum()  # a name, or a label
+        return None if plain else _number(node.value)
     text = _text(node, source)
     if not 0 < len(text) <= MAX_EXPRESSION or not all(map(_is_arithmetic, ast.walk(node))):
         return None

@@ -58,16 +58,21 @@ def of_notebook(content: bytes, trace: Trace) -> Iterator[Found]:
 
 
 def _lines_by_variable(trace: Trace) -> dict[str, str]:
-    """The lines by all names of variables that refer to only one of them."""
+    """The lines by all names of variables that refer to one of them alone, and to no given array."""
     seen: dict[str, set[str]] = {}
     for name in trace:
-        if not isinstance(trace.working.line(name), Given):
-            parts = name.split(".")
-            for at in range(len(parts)):
-                short = re.sub(r"\W", "_", ".".join(parts[at:]))
-                seen.setdefault(short, set()).add(name)
-    exact = {re.sub(r"\W", "_", name): name for name in trace if not isinstance(trace.working.line(name), Given)}
-    return {short: next(iter(names)) for short, names in seen.items() if len(names) == 1} | exact
+        parts = name.split(".")
+        for at in range(len(parts)):
+            seen.setdefault(_variable(".".join(parts[at:])), set()).add(name)
+    lines = {_variable(name): name for name in trace if not isinstance(trace.working.line(name), Given)}
+    alone = {short: name for short, (name, *others) in seen.items() if not others and name in lines.values()}
+    return alone | lines
+
+
+def _variable(ending: str) -> str:
+    """The variable for an ending of a path, as the programs have it that we write: ``_1_query`` for ``1.query``."""
+    variable = re.sub(r"\W", "_", ending)
+    return f"_{variable}" if variable[:1].isdigit() else variable
 
 
 def _text(content: bytes) -> str:
