@@ -48,12 +48,16 @@ figcaption {{ font-size: .85rem; color: var(--quiet) }}
 .wide {{ overflow-x: auto }} table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 td, th {{ padding: .15rem .6rem; text-align: left; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }}
 th, .wide td {{ overflow-wrap: normal }} .notice {{ background: var(--notice); padding: .5rem .8rem }}
-code {{ background: var(--line); border-radius: 3px; padding: 0 .2rem; white-space: pre-wrap }}
+code {{ background: var(--line); border-radius: 3px; padding: 0 .2rem; white-space: pre-wrap; overflow-wrap: anywhere }}
 rect {{ width: {CELL - 1}px; height: {CELL - 1}px; fill: var(--cell) }} text {{ font-size: 9px; fill: var(--quiet) }}
 """
 
 
-END = "</body></html>\n"
+TABLE, TABLE_END = '<div class="wide" tabindex="0"><table>', "</table></div>"
+"""A table that is too wide scrolls, by the keyboard too."""
+
+VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+END = "</main></body></html>\n"
 """The end of every report; with a comparison it has another section before that."""
 
 
@@ -65,8 +69,8 @@ def report(corpus: Corpus, against: Corpus | None = None) -> str:
         parts += [] if against is None or against.empty else _compared(corpus, against)
     title = escape(_words(corpus.plan.model))
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<body>{''.join(parts)}{END}"
+        f'<!doctype html><html lang="en"><meta charset="utf-8">{VIEWPORT}<title>{title}</title><style>{STYLE}</style>'
+        f"<body><main>{''.join(parts)}{END}"
     )
 
 
@@ -101,12 +105,12 @@ def _notices(corpus: Corpus) -> Iterator[str]:
         kinds = escape(", ".join(map(_words, sorted(corpus.tally["processor"]))))
         yield f'<p class="notice">Computed on several kinds of processor ({kinds}), whose last bits may differ.</p>'
     if corpus.failed:
-        yield "<h2>Documents that could not be read</h2><table><tr><th>why<th>how many<th>which</tr>"
+        yield f"<h2>Documents that could not be read</h2>{TABLE}<tr><th>why<th>how many<th>which</tr>"
         for fault, numbers in list(corpus.failed.items())[:MAX_FAULTS]:
             places = (plan.place(number) for number in numbers[:MAX_LISTED])
             which = ", ".join(f"{_words(file.path)}:{number}" for file, number in places)
             yield f"<tr><td>{escape(_words(fault))}<td>{len(numbers):,}<td>{escape(which)}</tr>"
-        yield "</table>"
+        yield TABLE_END
 
 
 def _maps(corpus: Corpus) -> Iterator[str]:
@@ -126,12 +130,13 @@ def _figure(row: Measure, numbers: Numbers, ranges: Sequence[str]) -> str:
     unit = "" if row.unit == "weight" else f" {row.unit}"
     span = f"{most:.3g}{unit} for every head" if is_constant(numbers) else f"From {least:.3g} to {most:.3g}{unit}"
     return (
-        f"<figure><h3>{escape(row.name)}</h3>{_map(numbers, ranges)}<figcaption>{escape(row.sentence)}{source} "
+        f"<figure><h3>{escape(row.name)}</h3>{_map(row.name, numbers, ranges)}"
+        f"<figcaption>{escape(row.sentence)}{source} "
         f"{span}.</figcaption></figure>"
     )
 
 
-def _map(numbers: Numbers, ranges: Sequence[str]) -> str:
+def _map(name: str, numbers: Numbers, ranges: Sequence[str]) -> str:
     """Heads from left to right, layers from the top."""
     layers, heads = numbers.shape
     least, spread = np.nanmin(numbers), np.inf if is_constant(numbers) else np.nanmax(numbers) - np.nanmin(numbers)
@@ -145,7 +150,8 @@ def _map(numbers: Numbers, ranges: Sequence[str]) -> str:
         )
     marks = "".join(f'<text x="0" y="{n * CELL + 10}">{n}</text>' for n in range(0, layers, max(1, layers // 6)))
     size = f'width="{24 + heads * CELL}" height="{layers * CELL + 4}"'
-    return f'<svg {size} role="img">{marks}{"".join(cells)}</svg>'
+    label = f'role="img" aria-label="{escape(name)}: {layers} layers from the top, {heads} heads from the left"'
+    return f"<svg {size} {label}>{marks}{''.join(cells)}</svg>"
 
 
 def _clusters(corpus: Corpus) -> Iterator[str]:
@@ -154,24 +160,24 @@ def _clusters(corpus: Corpus) -> Iterator[str]:
         return
     yield "<h2>Heads that behave alike</h2><p>Clusters by average linkage of all measures, each scaled to its spread "
     yield "over heads. Beside each are the measures in which its mean lies farthest from that of all heads.</p>"
-    yield "<table><tr><th>heads<th>stands out by<th>layer.head</tr>"
+    yield f"{TABLE}<tr><th>heads<th>stands out by<th>layer.head</tr>"
     for each in found:
         words = ", ".join(f"{name} {deviation:+.1f} sd" for name, deviation in each.apart)
         listed = ", ".join(f"{layer}.{head}" for layer, head in each.heads)
         yield f"<tr><td>{len(each.heads)}<td>{escape(words)}<td>{listed}</tr>"
-    yield "</table>"
+    yield TABLE_END
 
 
 def _examples(corpus: Corpus) -> Iterator[str]:
     yield f"<h2>Documents that show a head</h2><p>{REOPENED}</p>"
-    yield "<table><tr><th>measure<th>head<th>mean<th>documents (file:number)</tr>"
+    yield f"{TABLE}<tr><th>measure<th>head<th>mean<th>documents (file:number)</tr>"
     for name in (corpus.measures[row].name for row in typical_rows(corpus.measures)):
         means = corpus.mean(name)
         for place in np.argsort(-means, axis=None, kind="stable")[:MAX_EXAMPLES]:
             layer, head = divmod(int(place), corpus.plan.heads)
             found = (f"{_words(e.path)}:{e.number} ({e.value:.3g})" for e in corpus.examples(name, layer, head))
             yield f"<tr><td>{name}<td>{layer}.{head}<td>{means.flat[place]:.3g}<td>{escape(', '.join(found))}</tr>"
-    yield "</table>"
+    yield TABLE_END
 
 
 def _pairs(corpus: Corpus) -> Iterator[str]:
@@ -183,11 +189,11 @@ def _pairs(corpus: Corpus) -> Iterator[str]:
     yield "the largest of its weights, unless that is itself or one of the first four; and the sum of these weights "
     yield "in the sequence in which it is largest.</p>"
     for layer in range(corpus.plan.layers):
-        yield f"<details><summary>Layer {layer}</summary><table><tr><th>head<th>pairs</tr>"
+        yield f"<details><summary>Layer {layer}</summary>{TABLE}<tr><th>head<th>pairs</tr>"
         for head in range(corpus.plan.heads):
             words = (f"{_token(each.query)} &rarr; {_token(each.key)} {each.weight:.3g}" for each in found[layer, head])
             yield f"<tr><td>{layer}.{head}<td>{', '.join(words)}</tr>"
-        yield "</table></details>"
+        yield f"{TABLE_END}</details>"
 
 
 def _token(text: str) -> str:
@@ -202,7 +208,7 @@ def _cuts(corpus: Corpus) -> Iterator[str]:
             continue
         table = corpus.table(cut)  # type: ignore[arg-type]  # one of the two
         names = [row.name for row in corpus.measures if not row.name.startswith("distance_")]
-        yield f"<h2>By {cut}</h2><p>Means over all heads.</p><div class=wide><table><tr><th>{heading}<th>tokens"
+        yield f"<h2>By {cut}</h2><p>Means over all heads.</p>{TABLE}<tr><th>{heading}<th>tokens"
         yield "".join(f"<th>{escape(name)}" for name in names) + "</tr>"
         columns = {name: np.asarray(table[name]) for name in ("measure", cut, "tokens", "mean")}
         for label in dict.fromkeys(columns[cut].tolist()):
@@ -211,7 +217,7 @@ def _cuts(corpus: Corpus) -> Iterator[str]:
             name = "<em>no value</em>" if label is None else escape(_words(str(label)))
             yield f"<tr><td>{name}<td>{columns['tokens'][own][0]:,}"
             yield "".join(f"<td>{mean:.3g}" for mean in means) + "</tr>"
-        yield "</table></div>"
+        yield TABLE_END
 
 
 def _compared(corpus: Corpus, other: Corpus) -> Iterator[str]:
@@ -225,11 +231,11 @@ def _compared(corpus: Corpus, other: Corpus) -> Iterator[str]:
         yield f'<p class="notice">That one is partial: {len(other.missing):,} of {count:,} shards are missing.</p>'
     yield "<p>This less the other, with 95 % intervals. Listed are the heads whose interval does not hold 0, the "
     yield "largest differences first. What is less than a millionth of a measure's largest mean counts as rounding.</p>"
-    yield "<div class=wide><table><tr><th>measure<th>heads that differ<th>largest</tr>"
+    yield f"{TABLE}<tr><th>measure<th>heads that differ<th>largest</tr>"
     for row in corpus.measures:
         if row.name in {each.name for each in other.measures}:
             yield _difference(corpus, other, row.name)
-    yield "</table></div>"
+    yield TABLE_END
 
 
 def _difference(corpus: Corpus, other: Corpus, name: str) -> str:

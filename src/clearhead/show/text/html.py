@@ -10,6 +10,7 @@ from clearhead.axes import describe
 from clearhead.document import Arithmetic, Document, Equation, Heading, Matrix, Panels, Part, Prose, Remark
 from clearhead.expr import Ref
 from clearhead.show.cells import gap, one_line, positions, shown, writer
+from clearhead.show.colours import ABOVE, MAX_BLEND
 from clearhead.show.formula.mathml import arithmetic, equation, escape, mathml
 from clearhead.show.formula.symbols import has_symbol
 
@@ -31,24 +32,36 @@ def to_html(document: Document, *, level: int = 2) -> str:
 
 
 PAGE_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
-    "h1,h2,h3{line-height:1.25}h2 small{font-weight:normal;color:#555}"
-    ".remark{border-left:4px solid #2b5797;background:#eef2f7;padding:.4rem .8rem}"
-    ".remark.warning{border-color:#b4561a;background:#fbf1ea}.remark.good{border-color:#3a7d44;background:#edf5ee}"
+    ":root{color-scheme:light dark;--ink:#1c1f26;--soft:#5a6270;--paper:#fff;--note:#2b5797;--warn:#b4561a;"
+    "--good:#3a7d44}@media(prefers-color-scheme:dark){:root{--ink:#e8eaee;--soft:#a3abb8;--paper:#14161b;--note:#7aa7e8;--warn:#e08a4a;"
+    "--good:#7ed3a0}}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:var(--ink);"
+    "background:var(--paper);overflow-wrap:anywhere}"
+    "h1,h2,h3{line-height:1.25}h2 small{font-weight:normal;color:var(--soft)}"
+    ".remark{--tone:var(--note);border-left:4px solid var(--tone);padding:.4rem .8rem;"
+    "background:color-mix(in srgb,var(--tone) 12%,var(--paper))}"
+    ".remark.warning{--tone:var(--warn)}.remark.good{--tone:var(--good)}"
     ".formula{margin:.8rem 0;overflow-x:auto}math{line-height:normal}mfrac,mtr{padding:.25em 0}"
-    ".panels{display:flex;flex-wrap:wrap;gap:1rem 3rem;align-items:flex-start;margin:.8rem 0}"
+    ".panels{display:flex;flex-wrap:wrap;gap:1rem 3rem;align-items:flex-start;margin:.8rem 0;overflow-x:auto}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.15rem .6rem;text-align:right}"
-    "thead th,tbody th{font-weight:normal;color:#666;font-size:.85em}"
+    "thead th,tbody th{font-weight:normal;color:var(--soft);font-size:.85em}"
     "caption{text-align:left;white-space:nowrap;font-style:italic}"
-    "td.marked{outline:2px solid #b4561a;outline-offset:-3px}"
+    "td.marked{outline:2px solid var(--warn);outline-offset:-3px}"
+    + "".join(
+        f".matrix td.s{n}{{background:color-mix(in srgb,{ABOVE} {round(100 * MAX_BLEND * n / SHADES)}%,var(--paper))}}"
+        for n in range(SHADES + 1)
+    )
 )
 
 
 def one_page(document: Document) -> str:
     """A document as a whole page of HTML, which needs nothing else."""
-    head = f'<meta charset="utf-8"><title>{escape(one_line(document.title))}</title><style>{PAGE_STYLE}</style>'
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(one_line(document.title))}</title><style>{PAGE_STYLE}</style>"
+    )
     body = to_html(document, level=1)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><main>\n{body}\n</main></body></html>\n'
 
 
 def _document(document: Document, level: int) -> Iterator[str]:
@@ -93,7 +106,7 @@ def _lower(part: Part, decimals: int | None, level: int) -> Iterator[str]:
         case Equation():
             yield _formula(equation(part.left, part.right, decimals, part.first))
         case Panels(matrices):
-            yield f'<div class="panels">{"".join(_matrix(matrix, decimals) for matrix in matrices)}</div>'
+            yield f'<div class="panels" tabindex="0">{"".join(_matrix(matrix, decimals) for matrix in matrices)}</div>'
         case Document():
             yield from _document(part, level)
         case Arithmetic(explanation):
