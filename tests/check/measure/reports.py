@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ from clearhead.working import Working
 
 from .block_pieces import attention, gated, layer, rms
 from .pieces import banded, causal, frequencies, joined, product, repeated, rotary, scaled, softmax, turned
+from .rights import in_tables
 
 QKV = ("query", "key", "value")
 CACHED = (*QKV, "past.key", "past.value")
@@ -179,3 +181,33 @@ def infinite_weights(q, k, v, padding):
 def base_of_other_layers(q, k, v):
     q, k = rotary(q, k, frequencies(q.shape[-1], 160000.0))
     return softmax(banded(scaled(q, k), 3)) @ v
+
+
+@reported("sgl-project/sglang-jax#1472", TURNED, says="Rotary frequencies are the expected ones, rounded to bfloat16")
+def frequencies_in_bfloat16(q, k, v):
+    return softmax(causal(scaled(*(in_tables(x, ml_dtypes.bfloat16) for x in (q, k))))) @ v
+
+
+@reported("Dao-AILab/flash-attention#2082", Attention(heads=2, causal=True), says="bounded from below")
+def maximum_of_masked_blocks(q, k, v):
+    q, k, v = (x.astype(np.float32) for x in (q, k, v))
+    s = causal(scaled(q, k))
+    top, total, out = -np.inf, 0.0, 0.0
+    for begin in reversed(range(0, k.shape[-2], 2)):
+        block = s[..., begin : begin + 2]
+        now = np.maximum(top, block.max(-1, keepdims=True))
+        now = np.where(np.isneginf(now), 0.0, now)
+        part, kept = np.exp(block - now), np.exp(top - now)
+        top, total, out = (
+            now,
+            total * kept + part.sum(-1, keepdims=True),
+            out * kept + part @ v[..., begin : begin + 2, :],
+        )
+    return out / np.where(total == 0, 1, total)
+
+
+@reported("Biohub/esm#299", Attention(heads=2, padding=True), takes=(*QKV, "padding"),
+          says="these parts explain everything measured")  # fmt: skip
+def padding_sees_padding(q, k, v, real):
+    alike = real[:, None, :, None] == real[:, None, None, :]
+    return softmax(np.where(alike, scaled(q, k), -np.inf)) @ v

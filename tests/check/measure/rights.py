@@ -51,6 +51,19 @@ def plain(q, k, v):
     return softmax(scaled(q, k)) @ v
 
 
+def in_tables(x, kept):
+    """Halves rotated by cosines and sines that are kept in single precision, from frequencies of a type."""
+    f = frequencies(x.shape[-1]).astype(kept).astype(float)
+    a = np.arange(x.shape[-2])[:, None] * f
+    (x1, x2), cos, sin = np.split(x, 2, -1), np.cos(a).astype(np.float32), np.sin(a).astype(np.float32)
+    return np.concatenate([x1 * cos - x2 * sin, x2 * cos + x1 * sin], -1)
+
+
+@right(Attention(heads=2, causal=True, rotary=Rotary()).working(), "float32")
+def tables_in_single(q, k, v):
+    return softmax(causal(scaled(in_tables(q, float), in_tables(k, float)))) @ v
+
+
 @right(PLAIN, "float32")
 def in_single(q, k, v):
     q, k, v = (x.astype(np.float32) for x in (q, k, v))

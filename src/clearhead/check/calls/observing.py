@@ -147,7 +147,7 @@ def _shape_symptom(task: Task, name: str, axes: Axes, wanted: Shape, got: Shape,
     looks = _named(got, inputs.sizes)
     like = f", which looks like ({', '.join(looks)})" if looks else ""
     lines = [each.name for each in task.whole.lines if looks and with_batch(each.axes, len(got)) == looks]
-    remedy = f"If that is meant, say returns={lines[-1]!r}." if lines else "Return one number per axis."
+    remedy = f"If that is meant, say returns={lines[-1]!r}." if lines else ""
     return Symptom("shape", f"It returns {name} as {_tuple(got)}{like}; expected is {describe(axes, wanted)}.", remedy)
 
 

@@ -229,7 +229,8 @@ def overflows(row: Row) -> Seen | None:
     if a.bits is None or b.bits is None:
         return None
     gain = float(np.nanmax(np.abs(np.nan_to_num(b.form)), initial=0.0)) or 1.0
-    if a.overflow is None and a.underflow and not b.underflow and not _cause(a.underflow, gain):
+    own = _cause(a.underflow, gain).partition(":")[0] in ("scaled", "product") if a.underflow else True
+    if a.overflow is None and a.underflow and not b.underflow and not own:
         scores = tuple(-gain * each for each in a.underflow)
         return Seen(scores, None, differs=True, details={"cause": "vanish", "type": a.bits.type, "constant": None})
     cause = _cause(a.overflow, gain) if a.overflow else ""

@@ -147,7 +147,8 @@ def padded_queries(f: Attend, expected: Attend, swept: Sequence[Swept], eps: flo
 
 
 def _with(seen: Observed, w: Array) -> Observed:
-    """What was measured, with these weights at zero and at random scores."""
-    share = seen.zero.shape[2]
-    zero, random = (np.repeat(x[:, :, None], share, 2) / share for x in w)
+    """What was measured, with these weights at zero and at random scores, of the value heads that are read."""
+    read = seen.zero.sum((1, 3))
+    share = (read / np.maximum(read.sum(-1, keepdims=True), 1e-30))[:, None, :, None]
+    zero, random = (x[:, :, None] * share for x in w)
     return replace(seen, zero=zero, random=random)

@@ -17,13 +17,14 @@ from clearhead.check.calls.starting import Start, start
 from clearhead.check.calls.task import task_of
 from clearhead.check.measure.access import FILLED, Attend, Refused, Size, reference, roles_of
 from clearhead.check.measure.blocks.measure import BlockEvidence, measure_block
-from clearhead.check.measure.compare import compare_parts
+from clearhead.check.measure.compare import Compared, compare_parts
 from clearhead.check.measure.dropout import dropped
 from clearhead.check.measure.fills import leaking
 from clearhead.check.measure.masks import Under, blind_query, far_seen, masked, padded_queries
 from clearhead.check.measure.naming import Evidence
 from clearhead.check.measure.observe import Observed, drawn, observe
 from clearhead.check.measure.parts import Array, Measurement, Part, Premise
+from clearhead.check.measure.precision import FLOATS
 from clearhead.check.measure.premises import (
     SINGLE,
     Swept,
@@ -56,6 +57,9 @@ FEW = 2
 
 DRAWN = 9
 """The number of keys whose grid is shown best."""
+
+TABLES = {"turn", "frequencies", "positions", "bias"}
+"""The parts that differ where a function keeps numbers of its own, as cosines and biases by distance, in few bits."""
 
 LARGE = 48
 """With more keys than this only masks are measured."""
@@ -265,7 +269,7 @@ class _Measuring:
             return None
 
     def _compared(self, rows: list[tuple[Observed, Observed]], exchanged: Premise | None) -> Measurement:
-        found = compare_parts(rows)
+        rows, found = self._in_single(rows, compare_parts(rows))
         stale = keeps_state(self.f, self.expected, rows[0][0].size) if self._partly() else None
         exchanged = exchanged or stale
         differing, right = list(found.differing), list(found.right)
@@ -298,6 +302,24 @@ class _Measuring:
             differing, rest = [chosen], 0.0
         return Measurement(tuple(differing), tuple(right), exchanged, rest, near, tuple(a.size.words for a, _ in rows),
                            eps=self.eps, **self._sizes())  # fmt: skip
+
+    def _in_single(
+        self, rows: list[tuple[Observed, Observed]], found: Compared
+    ) -> tuple[list[tuple[Observed, Observed]], Compared]:
+        """The same in single precision, where only tables differ, and by less than that shows."""
+        ran = [each for each in self.swept if not each.refused]
+        names = {each.name for each in found.differing}
+        if not names or names - TABLES or self.eps >= SINGLE / 2 or not all(each.agrees(SINGLE / 2) for each in ran):
+            return rows, found
+        rough = [
+            (replace(a, eps=SINGLE / 2, bits=replace(a.bits, inside=FLOATS["float32"]) if a.bits else None), b)
+            for a, b in rows
+        ]
+        again = compare_parts(rough)
+        if again.differing:
+            return rows, found
+        self.eps = SINGLE / 2
+        return rough, again
 
     def _not_softmax(self, rows: list[tuple[Observed, Observed]]) -> Part | None:
         """How keys are chosen by their scores, or what is not rescaled; None where that does not give all weights."""

@@ -120,7 +120,7 @@ Limit = tuple[float, float]
 
 
 def overflow(f: Attend, size: Size, rng: np.random.Generator) -> tuple[Limit | None, Limit | None]:
-    """Where outputs stop being finite as all scores grow, and as all fall, or are 0 then; None where they do not.
+    """Where outputs stop being finite as all scores grow, and as all fall, or a query gets 0; None where not.
 
     Limits of products below 0 have their absolute values.
     """
@@ -145,7 +145,9 @@ def _bracket(f: Attend, size: Size, v: Array, sign: int, products: Array) -> Lim
         y = f(sign * q, k, np.broadcast_to(v, (len(k), *v.shape[1:])), size.past)
     except Refused:
         return None
-    bad = ~np.isfinite(y).all((1, 2, 3)) | ((y == 0).all((1, 2, 3)) if sign < 0 else False)
+    empty = (y == 0).all(-1)
+    vanish = (empty & ~empty[:1]).any((1, 2)) | empty.all((1, 2)) if sign < 0 else False
+    bad = ~np.isfinite(y).all((1, 2, 3)) | vanish
     if not bad.any():
         return None
     first = int(np.argmax(bad))

@@ -301,7 +301,7 @@ def _overflow(part: Part) -> Iterator[str]:
     low, high = part.measured
     if part.details["cause"] == "vanish":
         yield (
-            f"Outputs are 0 where all scores of a query are below about {low:.4g}: the maximum that is subtracted is bounded "
+            f"Outputs are 0 or not finite where all scores of a query are below about {low:.4g}: the maximum that is subtracted is bounded "
             f"from below, as a running one that starts at a finite number is. Start it at -inf."
         )
         return

@@ -155,7 +155,8 @@ class Probe(Report, frozen=True, eq=False, kw_only=True):
 
     def __str__(self) -> str:
         whole = "\n".join(line for part in self.parts() for line in _plain(part)).strip("\n")
-        lines = [each if len(each) <= WIDE else f"{each[: WIDE - 4]} ..." for each in whole.split("\n")]
+        long = (len(each) > WIDE and "[" in each for each in whole.split("\n"))  # numbers are cut, and no sentence
+        lines = [f"{each[: WIDE - 4]} ..." if cut else each for each, cut in zip(whole.split("\n"), long, strict=True)]
         if len(lines) <= SCREEN:
             return "\n".join(lines)
         more = f"... {len(lines) - SCREEN + 1} more lines: report.document() has all."
@@ -372,7 +373,8 @@ def drawn_as(drawn: Drawn) -> str:
     called = f"called with {_LIBRARIES.get(drawn.form.library, drawn.form.library)}" + "".join(
         f", {each}" for each in form
     )
-    return f"Tried on {drawn.count} inputs ({' and '.join(drawn.dtypes)}; {sizes}), {called}."
+    inputs = "1 input" if drawn.count == 1 else f"{drawn.count} inputs"
+    return f"Tried on {inputs} ({' and '.join(drawn.dtypes)}; {sizes}), {called}."
 
 
 _LIBRARIES = {"numpy": "NumPy arrays", "torch": "PyTorch tensors", "jax": "JAX arrays"}

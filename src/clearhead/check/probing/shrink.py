@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 import numpy as np
 from msgspec.structs import replace
@@ -36,14 +37,14 @@ def smallest(
 
 def _fewer(prop: Property, trial: Trial, found: Violation, tied: tuple[str, ...], budget: Iterator[int]) -> Violation:
     """Smaller axes, one after the other, and whole numbers."""
-    found = _at_size(prop, trial, found.inputs.sizes, budget) or found
+    found = _at_size(prop, trial, found, found.inputs.sizes, budget) or found
     known = known_sizes(trial.task).keys()
     for word in SHRINKABLE:
         words = tied if word in tied else (word,)
         if known & {*words} or word not in found.inputs.sizes:
             continue
         for size in range(1, found.inputs.sizes[word]):
-            shrunk = _at_size(prop, trial, _with(trial, found.inputs.sizes, words, size), budget)
+            shrunk = _at_size(prop, trial, found, _with(trial, found.inputs.sizes, words, size), budget)
             if shrunk:
                 found = shrunk
                 break
@@ -63,14 +64,20 @@ def _with(trial: Trial, sizes: Sizes, words: Sequence[str], size: int) -> Sizes:
     return sizes_of(trial.task, {**kept, **dict.fromkeys(words, size)})
 
 
-def _at_size(prop: Property, trial: Trial, sizes: Sizes, budget: Iterator[int]) -> Violation | None:
+def _at_size(prop: Property, trial: Trial, found: Violation, sizes: Sizes, budget: Iterator[int]) -> Violation | None:
     for seed in range(SEEDS):
         if next(budget, None) is None:
             return None
-        found = prop.tried(trial, draw(trial.task, sizes, seed, batch=trial.batch, kind="whole"))
-        if found:
-            return found
+        again = _again(prop, trial, found, draw(trial.task, sizes, seed, batch=trial.batch, kind="whole"))
+        if again:
+            return again
     return None
+
+
+def _again(prop: Property, trial: Trial, found: Violation, inputs: Inputs) -> Violation | None:
+    """The violation on other inputs; None where there is NaN or infinity there alone, which is another one."""
+    again = prop.tried(trial, inputs)
+    return again if again and (isfinite(again.got) or not isfinite(found.got)) else None
 
 
 def _simpler(prop: Property, trial: Trial, found: Violation, budget: Iterator[int]) -> Violation:
@@ -95,7 +102,7 @@ def _with_simple(
         now = found.inputs.arrays[name][place]
         if np.isin(now, SIMPLE[: SIMPLE.index(simple) + 1]).all() or next(budget, None) is None:
             break
-        better = prop.tried(trial, _replaced(found.inputs, name, place, simple))
+        better = _again(prop, trial, found, _replaced(found.inputs, name, place, simple))
         if better:
             return better
     return found
