@@ -229,10 +229,15 @@ def overflows(row: Row) -> Seen | None:
     if a.bits is None or b.bits is None:
         return None
     gain = float(np.nanmax(np.abs(np.nan_to_num(b.form)), initial=0.0)) or 1.0
-    own = _cause(a.underflow, gain).partition(":")[0] in ("scaled", "product") if a.underflow else True
-    if a.overflow is None and a.underflow and not b.underflow and not own:
+    limit = _cause(a.underflow, gain).partition(":")[0] if a.underflow else ""
+    if a.overflow is None and a.underflow and not b.underflow and limit not in ("scaled", "product"):
         scores = tuple(-gain * each for each in a.underflow)
-        return Seen(scores, None, differs=True, details={"cause": "vanish", "type": a.bits.type, "constant": None})
+        return Seen(
+            scores,
+            None,
+            differs=True,
+            details={"cause": "vanish", "finite": not limit, "type": a.bits.type, "constant": None},
+        )
     cause = _cause(a.overflow, gain) if a.overflow else ""
     constant = _constant(a, gain)
     if constant:

@@ -15,14 +15,16 @@ LONGER = 1.3
 def rebuild(f: Attend, seen: Observed, masks: dict[str, Array] | None = None) -> float:
     """The largest difference between outputs and those of the parts, relative to the largest output.
 
-    ``masks`` are those with which weights were measured, for two items.
+    ``masks`` are those with which weights were measured, for two items. Of queries that see keys under them which they
+    do not see without, as padding itself may, scores were not measured.
     """
     made = drawn(seen.size, seed=1, batch=2)
     q = LONGER * made.q
     y = f(q, made.k, made.v, seen.size.past, masks)
     shares = weights(seen, q, made.k)
     mine = shares.sum(-2) if f.roles.weights else outputs(seen, shares, made.v)
-    return float(np.abs(mine - y).max() / max(np.abs(y).max(), 1e-30))
+    known = (~seen.visible | np.isfinite(seen.form[..., 0, 0])).all(-1)[None, :, :, None] if masks else True
+    return float(np.abs(np.where(known, mine - y, 0.0)).max() / max(np.abs(y).max(), 1e-30))
 
 
 def outputs(seen: Observed, shares: Array, v: Array) -> Array:

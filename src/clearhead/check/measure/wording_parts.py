@@ -300,8 +300,9 @@ def _form(part: Part) -> Iterator[str]:
 def _overflow(part: Part) -> Iterator[str]:
     low, high = part.measured
     if part.details["cause"] == "vanish":
+        become = "0" if part.details["finite"] else "0 or not finite"
         yield (
-            f"Outputs are 0 or not finite where all scores of a query are below about {low:.4g}: the maximum that is subtracted is bounded "
+            f"Outputs are {become} where all scores of a query are below about {low:.4g}: the maximum that is subtracted is bounded "
             f"from below, as a running one that starts at a finite number is. Start it at -inf."
         )
         return
