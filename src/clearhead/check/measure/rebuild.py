@@ -23,7 +23,8 @@ def rebuild(f: Attend, seen: Observed, masks: dict[str, Array] | None = None) ->
     y = f(q, made.k, made.v, seen.size.past, masks)
     shares = weights(seen, q, made.k)
     mine = shares.sum(-2) if f.roles.weights else outputs(seen, shares, made.v)
-    known = (~seen.visible | np.isfinite(seen.form[..., 0, 0])).all(-1)[None, :, :, None] if masks else True
+    scored = ~seen.visible | np.isfinite(seen.form[..., 0, 0])
+    known = np.all(scored | (masks is None), axis=-1)[None, :, :, None]
     return float(np.abs(np.where(known, mine - y, 0.0)).max() / max(np.abs(y).max(), 1e-30))
 
 
