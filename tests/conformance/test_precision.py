@@ -16,6 +16,8 @@ from clearhead.ops.table import TEXTBOOK
 from .operands import examples, operands_for
 from .precision import MPMATH, exact, worked_out, worst_error
 
+pytestmark = pytest.mark.sweep(3)
+
 Random = np.random.Generator
 Shape = tuple[int, ...]
 

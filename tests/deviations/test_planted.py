@@ -9,6 +9,8 @@ import pytest
 
 from clearhead.deviations.table import DEVIATIONS
 
+pytestmark = pytest.mark.sweep(3)
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 

@@ -9,6 +9,8 @@ from clearhead.spec import Delta
 from . import wild_delta
 from .test_wild import as_people_have_them
 
+pytestmark = pytest.mark.sweep(3)
+
 NET = Attention(4, causal=True, delta=Delta(4, key_heads=2)).working()
 GATED = Attention(2, gated=True).working()
 

@@ -17,6 +17,8 @@ from clearhead.show.page.assemble import program
 from clearhead.show.page.content import content_of
 from clearhead.spec import Attention, Rotary
 
+pytestmark = pytest.mark.sweep(3)
+
 EDITS = int(os.environ.get("EDITS", "12"))
 """How many random changes are made to each problem, one upon the other; `make edits` makes 1,000."""
 

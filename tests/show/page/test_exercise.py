@@ -16,6 +16,8 @@ from clearhead.show.blank import blanks
 from clearhead.show.export import save
 from clearhead.show.page.content import content_of
 
+pytestmark = pytest.mark.sweep(3)
+
 NODE = Path(__file__).parents[3] / ".cache" / "node" / "node_modules"
 SOCCER = read_problem("soccer").trace()
 

@@ -10,6 +10,8 @@ from clearhead.show.sheet.workbook import xlsx
 
 from .office import entries, typed_in
 
+pytestmark = pytest.mark.sweep(3)
+
 FILLED = (0.5, 0.25, 0.25)
 
 

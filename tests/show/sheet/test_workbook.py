@@ -25,6 +25,8 @@ from clearhead.working import Working
 
 from .recalculation import differences, read, recalculated
 
+pytestmark = pytest.mark.sweep(3)
+
 
 def opened(content, **options):
     return openpyxl.load_workbook(io.BytesIO(content), **options)
