@@ -1,5 +1,7 @@
 """What is measured of code with masks: padding of queries and keys, keys of filled blocks, scores of hidden keys."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -198,6 +200,21 @@ def test_what_pytorch_does_with_a_query_without_keys_is_as_the_report_says():
     assert torch.softmax(torch.full((3,), -torch.inf), 0).isnan().all()
     module = torch.nn.MultiheadAttention(4, 1, batch_first=True)
     assert module(x, x, x, attn_mask=~seen)[0][0, 1].isnan().all()
+
+
+def test_the_queries_that_get_no_numbers_are_named():
+    """lablup/mlxcel#405: keys are cut to the last window, so the first queries see none."""
+
+    def function(q, k, v):
+        start = max(0, k.shape[-2] - 4)
+        i, j = np.arange(q.shape[-2])[:, None], np.arange(start, k.shape[-2])
+        with np.errstate(invalid="ignore"):
+            return (
+                nan_softmax(np.where((j <= i) & (j > i - 4), scaled(q, k[..., start:, :]), -np.inf)) @ v[..., start:, :]
+            )
+
+    report = clearhead.probe(function, Attention(2, causal=True, window=4).working())
+    assert re.search(r"numbers of head are NaN: all those of \w+ 0, 1\.", str(report)), str(report)
 
 
 @pytest.mark.parametrize("floor", [-1e3, -3e4])

@@ -183,3 +183,17 @@ def test_probabilities_of_a_vocabulary_are_probed(axis, verdict):
 
     working = Transformer(head=Head(probabilities=True)).working()
     assert clearhead.probe(function, working, "logits", "probabilities").verdict == verdict
+
+
+def test_what_fills_a_vocabulary_up_to_a_power_of_two_is_said():
+    """unslothai/unsloth#10616: lanes behind the vocabulary count, so numbers are right where there are none."""
+
+    def function(logits, target):
+        lanes = 1 << (logits.shape[-1] - 1).bit_length()
+        filled = np.full((*logits.shape[:-1], lanes), -5.0)
+        filled[..., : logits.shape[-1]] = 5.0 * np.tanh(logits / 5.0)
+        return losses(filled, target.astype(int)).mean(-1)
+
+    working = Transformer(head=Head(softcap=5.0), loss=Loss(reads="logits")).working()
+    report = clearhead.probe(function, working, ("logits.product", "target"), "loss")
+    assert "where vocabulary is no power of 2" in str(report)

@@ -195,12 +195,25 @@ def odd_numbers(seen: Seen) -> Iterator[Symptom]:
         odd = ~np.isfinite(out) & np.isfinite(seen.trace.numpy(name))
         if odd.any():
             which = "NaN" if np.isnan(out[odd]).any() else "infinite"
-            yield Symptom("nan", f"{int(odd.sum())} of {out.size} numbers of {name} are {which}.")
+            rows = _whole_rows(odd, with_batch(seen.trace.working.axes[name], odd.ndim))
+            yield Symptom("nan", f"{int(odd.sum())} of {out.size} numbers of {name} are {which}{rows}.")
         if seen.dtype == "float64" and out.dtype.itemsize < 8:
             yield Symptom(
                 "precision",
                 f"Given float64 it returns {name} as {_type(out)}: numbers are compared at that precision.",
             )
+
+
+def _whole_rows(odd: Array, axes: Axes) -> str:
+    """Which queries or tokens the odd numbers are those of, in words, where they are all of some; else ""."""
+    word = next((each for each in ("query", "token") if each in axes), "")
+    if not word or odd.all():
+        return ""
+    at = axes.index(word)
+    whole = np.asarray(odd.all(tuple(axis for axis in range(odd.ndim) if axis != at)))
+    if not whole.any() or odd.sum() != whole.sum() * odd.size // len(whole):
+        return ""
+    return f": all those of {word} {', '.join(map(str, np.flatnonzero(whole)))}"
 
 
 BFLOAT_SPARE = 7

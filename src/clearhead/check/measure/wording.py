@@ -12,7 +12,7 @@ from clearhead.check.measure.parts import WHOLE, Measurement, Part
 from clearhead.check.measure.precision import FLOATS
 from clearhead.check.measure.wording_blocks import BLOCK_SENTENCES
 from clearhead.check.measure.wording_parts import SENTENCES, plain
-from clearhead.check.measure.wording_premises import named_sizes, premise
+from clearhead.check.measure.wording_premises import named_sizes, premise, rule_of
 
 BESIDE = "hidden cell"
 """The part that may be said beside one of `WHOLE`, as another place of the same cause."""
@@ -42,7 +42,9 @@ def headline(measurement: Measurement, *, named: bool = False) -> str:
     first = [premise(measurement.premise)] if measurement.premise else [sentences(measurement.parts[0])[0]] if (
         measurement.parts) else []  # fmt: skip
     if not first:
-        return f"It differs at {len(measurement.differs)} of {tried(measurement)} sizes, and no part that was measured does."
+        rule = rule_of(measurement.differs, (*measurement.agrees, *measurement.differs)) if measurement.agrees else ""
+        where = f"It differs at {len(measurement.differs)} of {tried(measurement)} sizes{rule and f', {rule}'}"
+        return f"{where}, and no part that was measured does."
     more = len(measurement.parts) - (0 if measurement.premise else 1)
     if named or (not measurement.premise and measurement.verdict == "explained"):
         return first[0]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -97,6 +98,12 @@ def _rules(fails: Sequence[Sizes]) -> Iterator[tuple[str, Callable[[Sizes], bool
     yield "at odd numbers of tokens", lambda z: z.get("token", 0) % 2 == 1
     depths = sorted({each.get("depth", 0) for each in fails})
     yield f"at depth {', '.join(map(str, depths))}", lambda z: z.get("depth", 0) in depths
+    for word in fails[0]:
+        yield f"where {word} is no power of 2", partial(_no_power_of_two, word)
+
+
+def _no_power_of_two(word: str, sizes: Sizes) -> bool:
+    return sizes.get(word, 1).bit_count() > 1
 
 
 ROLES = ("query", "key", "value")
