@@ -56,7 +56,7 @@ def test_a_number_is_typed_and_all_follows(live):
     cell(live, 0, 0).click()
     live.keyboard.type("4")
     live.keyboard.press("Enter")
-    live.get_by_text("exactly 4").wait_for()
+    live.get_by_text("unrounded 4").wait_for()
     live.keyboard.press("ArrowRight")
     assert live.locator(":focus").get_attribute("data-spot") == "0,1"
     problem = read_problem("two-heads")
@@ -131,26 +131,26 @@ def test_work_is_kept_and_undone(live):
     cell(live, 0, 0).click()
     live.keyboard.type("1,5")
     live.keyboard.press("Enter")
-    live.get_by_text("exactly 1.5").wait_for()
+    live.get_by_text("unrounded 1.5").wait_for()
     live.reload()
     live.wait_for_selector(".cell-name")
     choose(live, "input")
     cell(live, 0, 0).click()
-    live.get_by_text("exactly 1.5").wait_for()
+    live.get_by_text("unrounded 1.5").wait_for()
     live.keyboard.type("7")
     live.keyboard.press("Enter")
-    live.get_by_text("exactly 7").wait_for()
+    live.get_by_text("unrounded 7").wait_for()
     live.keyboard.press("Control+z")
-    live.get_by_text("exactly 1.5").wait_for()
+    live.get_by_text("unrounded 1.5").wait_for()
     live.get_by_role("button", name="Redo").click()
-    live.get_by_text("exactly 7").wait_for()
+    live.get_by_text("unrounded 7").wait_for()
     live.get_by_role("button", name="Reset").click()
-    live.get_by_text("exactly 1", exact=True).wait_for()
+    live.get_by_text("unrounded 1", exact=True).wait_for()
     live.reload()
     live.wait_for_selector(".cell-name")
     choose(live, "input")
     cell(live, 0, 0).click()
-    live.get_by_text("exactly 1", exact=True).wait_for()
+    live.get_by_text("unrounded 1", exact=True).wait_for()
     assert live.get_by_role("button", name="Undo").is_disabled()
 
 
@@ -175,7 +175,7 @@ def test_a_verdict_on_other_numbers_does_not_stay(live):
     cell(live, 0, 0).click()
     live.keyboard.type("9")
     live.keyboard.press("Enter")
-    live.get_by_text("exactly 9").wait_for()
+    live.get_by_text("unrounded 9").wait_for()
     live.locator(".verdict", has_text="Looking for the cause").wait_for()
     assert live.get_by_role("heading", name="norm-over-matrix").count() == 0
 
@@ -206,7 +206,7 @@ def test_a_number_stays_while_the_server_works(live):
     live.keyboard.press("Enter")
     live.wait_for_selector("td.waiting")
     asked().continue_()
-    live.get_by_text("exactly 4.5").wait_for()
+    live.get_by_text("unrounded 4.5").wait_for()
     assert live.locator("td.waiting").count() == 0
 
 

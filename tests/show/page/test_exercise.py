@@ -107,7 +107,7 @@ def test_nothing_right_is_shown_before_it_is_filled_in(opened):
         choose(page, line.name)
         assert set(page.locator(".numbers td .number").all_inner_texts()) == {""}
         assert "left for you" in page.locator(".arithmetic").inner_text()
-        assert page.locator(".exactly").count() == 0
+        assert page.locator(".unrounded").count() == 0
 
 
 def test_answers_are_right_wrong_or_carried_on(opened):

@@ -65,7 +65,7 @@ def test_a_model_opens_whatever_was_kept(opened, minilm, keep):
     for name in lines(page):
         page.locator(f'#flow button[data-line="{name}"]').first.click()
         page.wait_for_function("name => document.querySelector('#line-name').textContent === name", arg=name)
-        value = float(page.locator(".exactly").inner_text().removeprefix("exactly "))
+        value = float(page.locator(".unrounded").inner_text().removeprefix("unrounded "))
         assert np.isclose(value, trace.numpy(name), rtol=1e-6).any()
         assert page.locator(".arithmetic").inner_text().strip()
 

@@ -266,7 +266,7 @@ export class Inspector {
       h("p", { class: "where" }, ...where.flatMap((each, n) => (n ? [", ", ...each] : each))),
       h("div", { class: "arithmetic", "data-text": explanation?.rows.map(plain).join("\n") ?? null }, explanation ? explanation.rows.map((row) => this.written(row)) : h("p", null, this.whyAbsent())),
       explanation && isShortened(explanation) ? this.allTerms(place) : null,
-      this.trace.knows(line.name) ? h("p", { class: "exactly" }, h("span", null, "exactly "), String(trace.value(line.name, place.cell))) : null,
+      this.trace.knows(line.name) ? h("p", { class: "unrounded" }, h("span", null, "unrounded "), String(trace.value(line.name, place.cell))) : null,
     ];
   }
 
